@@ -1,0 +1,54 @@
+"""Augmentation of image batches, driven by uniform draws given from outside.
+
+Shapes: raw images [B, C, H, W] in 0..255; draws [B, DRAWS] in [0, 1).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+DRAWS = 8
+ROTATION_DEGREES = 10.0
+JITTER = 0.1
+
+
+def crop(raw: Tensor, draws: Tensor, height: int, width: int) -> Tensor:
+    """A window [height, width] of each image at the place its two draws name; draws of 0.5 take the centre."""
+    free_rows, free_columns = raw.shape[2] - height, raw.shape[3] - width
+    rows = (draws[:, 0] * (free_rows + 1)).long().clamp(max=free_rows)
+    columns = (draws[:, 1] * (free_columns + 1)).long().clamp(max=free_columns)
+    row_index = rows[:, None] + torch.arange(height, device=raw.device)
+    column_index = columns[:, None] + torch.arange(width, device=raw.device)
+    sample = torch.arange(raw.shape[0], device=raw.device)[:, None, None]
+    return raw.movedim(1, 3)[sample, row_index[:, :, None], column_index[:, None, :]].movedim(3, 1)
+
+
+def _flip_and_rotate(images: Tensor, draws: Tensor) -> Tensor:
+    """Mirror each axis with probability one half and rotate within +-10 degrees, in one resampling."""
+    angle = (2 * draws[:, 2] - 1) * math.radians(ROTATION_DEGREES)
+    mirror_x = torch.where(draws[:, 0] < 0.5, -1.0, 1.0)
+    mirror_y = torch.where(draws[:, 1] < 0.5, -1.0, 1.0)
+    zero = torch.zeros_like(angle)
+    first = torch.stack([mirror_x * angle.cos(), -angle.sin(), zero], 1)
+    second = torch.stack([angle.sin(), mirror_y * angle.cos(), zero], 1)
+    grid = functional.affine_grid(torch.stack([first, second], 1), list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def _colour_jitter(images: Tensor, draws: Tensor) -> Tensor:
+    """Brightness, contrast and saturation each within +-10 %, clipped to 0..255."""
+    brightness, contrast, saturation = (1 + JITTER * (2 * draws[:, i] - 1).view(-1, 1, 1, 1) for i in range(3))
+    images = images * brightness
+    images = (images - images.mean((1, 2, 3), keepdim=True)) * contrast + images.mean((1, 2, 3), keepdim=True)
+    grey = images.mean(1, keepdim=True)
+    return ((images - grey) * saturation + grey).clamp(0, 255)
+
+
+def augment_images(raw: Tensor, draws: Tensor, event_shape: tuple[int, ...]) -> Tensor:
+    """A random crop to `event_shape` [C, H, W], flips, a small rotation and colour jitter, still in 0..255."""
+    images = crop(raw, draws[:, 0:2], event_shape[1], event_shape[2]).to(torch.float32)
+    if not len(images):  # a rank's share of a last, small batch; grid_sample refuses empty batches
+        return images
+    return _colour_jitter(_flip_and_rotate(images, draws[:, 2:5]), draws[:, 5:8])

@@ -1,0 +1,91 @@
+"""The contract that every family keeps.
+
+Shapes: B samples, L latent dimensions, x of shape [B, *event]. `raw` is x in the units of the data; inside the model
+x is normalised, and normalisation is part of the module, so that an exported graph takes raw units.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A diagonal Gaussian q(z|x): mean and log-variance, both [B, L]."""
+
+    mu: Tensor
+    logvar: Tensor
+
+    def sample(self, eps: Tensor) -> Tensor:
+        """z = mu + sigma * eps for standard normal noise `eps` [B, L] (Kingma and Welling 2014)."""
+        return self.mu + (0.5 * self.logvar).exp() * eps
+
+    def rate(self) -> Tensor:
+        """KL(q(z|x) || N(0, I)) in nats, one per sample and dimension: [B, L]."""
+        return 0.5 * (self.mu.square() + self.logvar.exp() - 1.0 - self.logvar)
+
+
+class VAE(nn.Module, ABC):
+    """An encoder, a decoder and a training likelihood.
+
+    `decode` returns the decoder's output before its last non-linearity; `mean` turns that into the reconstruction,
+    and `distortion` reads it directly, because a cross-entropy on logits is stable where one on probabilities is not.
+    """
+
+    latent_dim: int
+    event_shape: tuple[int, ...]
+
+    @abstractmethod
+    def normalise(self, raw: Tensor) -> Tensor:
+        """Data units to model units, [B, *event] to [B, *event]."""
+
+    @abstractmethod
+    def denormalise(self, x: Tensor) -> Tensor:
+        """The inverse of `normalise`."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Posterior:
+        """q(z|x) for normalised x."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """The decoder's output for z [B, L], before `mean`."""
+
+    @abstractmethod
+    def mean(self, output: Tensor) -> Tensor:
+        """The reconstruction in model units for a decoder output."""
+
+    @abstractmethod
+    def distortion(self, x: Tensor, output: Tensor) -> Tensor:
+        """-log p(x|z) of the training likelihood in nats, summed over dimensions: [B]."""
+
+    @abstractmethod
+    def score(self, x: Tensor, reconstruction: Tensor, posterior: Posterior) -> Tensor:
+        """How unusual each sample is, larger for stranger: [B]."""
+
+    def forward(self, raw: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Normalised x, decoder output at z = mu + sigma * eps, mu and logvar."""
+        x = self.normalise(raw)
+        posterior = self.encode(x)
+        return x, self.decode(posterior.sample(eps)), posterior.mu, posterior.logvar
+
+    def reconstruct(self, raw: Tensor) -> tuple[Tensor, Posterior, Tensor]:
+        """Reconstruction at z = mu (model units), the posterior, and the score."""
+        x = self.normalise(raw)
+        posterior = self.encode(x)
+        reconstruction = self.mean(self.decode(posterior.mu))
+        return reconstruction, posterior, self.score(x, reconstruction, posterior)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trainable parameters of `model`."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def initialise(build: "type[VAE]", *arguments: object, seed: int) -> VAE:
+    """`build(*arguments)` with weights that depend on `seed` alone, leaving the global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(*arguments)

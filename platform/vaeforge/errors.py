@@ -1,0 +1,49 @@
+"""Everything that vaeforge raises on purpose.
+
+VaeforgeError
+├── ConfigError      settings, spaces, command-line values: all problems of one reading at once
+├── DataError        a file, array or manifest that is missing, damaged or not what it says
+├── ResourceError    more than the machine or cluster has
+├── SearchError      a search that cannot start, resume or finish
+├── CheckpointError  a checkpoint that is truncated, altered or of another model
+├── TrackingError    a tracking server that cannot be used
+└── RegistryError    parity, gates, registration
+
+Each message says where, what was given, what is allowed and what to do. The command line prints it and exits with 2.
+"""
+
+
+class VaeforgeError(Exception):
+    """The root: one clear message for a person, no traceback needed."""
+
+
+class ConfigError(VaeforgeError):
+    """One or more problems with settings, listed one a line."""
+
+    def __init__(self, problems: list[str] | str):
+        self.problems = [problems] if isinstance(problems, str) else problems
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(VaeforgeError):
+    """See the module's docstring."""
+
+
+class ResourceError(VaeforgeError):
+    """See the module's docstring."""
+
+
+class SearchError(VaeforgeError):
+    """See the module's docstring."""
+
+
+class CheckpointError(VaeforgeError):
+    """See the module's docstring."""
+
+
+class TrackingError(VaeforgeError):
+    """See the module's docstring."""
+
+
+class RegistryError(VaeforgeError):
+    """See the module's docstring."""

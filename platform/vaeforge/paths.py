@@ -1,0 +1,90 @@
+"""Where things lie, relative to the project's root, and how files are written so that a crash leaves none half done."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from vaeforge.errors import DataError
+
+
+class Project:
+    """The folders of one project; nothing is created until something is written."""
+
+    def __init__(self, root: Path | str = "."):
+        self.root = Path(root).resolve()
+        self.artifacts = self.root / "artifacts"
+
+    def data(self, family: str) -> Path:
+        return self.root / "data" / family
+
+    def prepared(self, family: str) -> Path:
+        return self.artifacts / "prepared" / family
+
+    def search(self, name: str) -> Path:
+        return self.artifacts / "searches" / name
+
+    def step(self, step: str) -> Path:
+        return self.artifacts / step
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> str:
+    """Let `write` fill a temporary file beside `path`, fsync it, move it into place; returns its SHA-256.
+
+    Whatever fails (a full disk, a signal, an exception in `write`), `path` holds what it held before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        digest = sha256_of(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_folder(path.parent)
+    return digest
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, content: Any) -> str:
+    """Write `content` as sorted, indented JSON, atomically; returns the file's SHA-256."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return write_atomically(path, lambda file: file.write(text.encode()) and None)
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """The JSON document at `path`.
+
+    Raises:
+        DataError: if it is missing or not JSON; `remedy` says what to do about it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; {remedy}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not valid JSON ({error}); {remedy}") from None
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of the file at `path`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_of(content: Any) -> str:
+    """Hex SHA-256 of a JSON-serialisable value, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

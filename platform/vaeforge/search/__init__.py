@@ -1,0 +1,1 @@
+"""The search engine: Ray Tune decides, Optuna proposes, warm Ray Train hosts train."""

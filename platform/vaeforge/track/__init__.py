@@ -1,0 +1,1 @@
+"""Tracking: a search's ledger, replayed into MLflow."""

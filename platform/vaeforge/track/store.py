@@ -1,0 +1,215 @@
+"""Which MLflow store a project uses, and how it is opened so that many processes may open it at once.
+
+MLflow is imported inside the functions: that takes seconds, and it reads its privacy settings while it is imported.
+"""
+
+import fcntl
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from vaeforge.errors import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_SQLITE = "sqlite:///"
+_ANSWER_SECONDS = 10
+_ENVIRONMENT = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class ProjectRun(NamedTuple):
+    """The run that `mlflow run` made for this process, and the experiment it lies in."""
+
+    run_id: str
+    experiment_id: str | None
+
+
+def default_uri(root: Path) -> str:
+    """The tracking URI of the project at `root`: `MLFLOW_TRACKING_URI` where it says one, else `<root>/mlflow.db`.
+
+    Raises:
+        TrackingError: if that URI names a store that several processes cannot share.
+    """
+    return absolute_uri(os.environ.get("MLFLOW_TRACKING_URI", "").strip() or f"{_SQLITE}mlflow.db", root)
+
+
+def absolute_uri(uri: str, root: Path) -> str:
+    """`uri` with a relative path of a `sqlite:` or `file:` URI, or a bare path, made absolute against `root`.
+
+    Raises:
+        TrackingError: if it is an in-memory database, or holds what a SQLite URI cannot hold.
+    """
+    if uri.startswith("sqlite:"):
+        return f"{_SQLITE}{root.resolve() / _sqlite_path(uri)}"
+    if uri.startswith("file:"):
+        return f"file://{root.resolve() / re.sub('^file:(//)?', '', uri)}"
+    return uri if "://" in uri else f"file://{root.resolve() / uri}"
+
+
+def open_store(uri: str) -> "MlflowClient":
+    """A client of the store at the absolute `uri`; a SQLite database is made, and set to WAL, on its first use.
+
+    Raises:
+        TrackingError: if the server does not answer within 10 s, the database cannot be read and written,
+            its schema is another MLflow's, or the store is a folder of files (which MLflow no longer takes).
+    """
+    _settle_environment()
+    if uri.startswith("sqlite:"):
+        return _open_sqlite(uri, Path(_sqlite_path(uri)))
+    if uri.startswith("file:"):
+        raise TrackingError(
+            f"tracking URI {redact(uri)}: MLflow no longer writes to folders of files; "
+            "give sqlite:///path/to/mlflow.db or the http address of a server"
+        )
+    if uri.startswith(("http://", "https://")):
+        _require_answer(uri)
+    return _client(uri)
+
+
+def ensure_experiment(client: "MlflowClient", name: str, artifact_root: Path) -> str:
+    """The id of the experiment called `name`, made if there is none; safe against others making it too.
+
+    A server keeps artifacts where it was told to; for a database opened here they go to `artifact_root/<name>`.
+
+    Raises:
+        TrackingError: if the experiment was deleted and not restored.
+    """
+    from mlflow import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        remote = client.tracking_uri.startswith(("http://", "https://"))
+        location = None if remote else (artifact_root.resolve() / name).as_uri()
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException as error:
+            found = client.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+                raise
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"experiment {name!r} is deleted in {redact(client.tracking_uri)}; "
+            f"restore it with `mlflow experiments restore -x {found.experiment_id}`"
+        )
+    return str(found.experiment_id)
+
+
+def project_run() -> ProjectRun | None:
+    """The run that `mlflow run` announces, taken out of the environment.
+
+    Left there, whatever starts a run in this process or in one it starts would resume and rename that run.
+    """
+    run_id = os.environ.pop("MLFLOW_RUN_ID", "")
+    experiment_id = os.environ.pop("MLFLOW_EXPERIMENT_ID", "")
+    return ProjectRun(run_id, experiment_id or None) if run_id else None
+
+
+def project_run_id() -> str | None:
+    """The id of `project_run()`, none outside `mlflow run`; taken out of the environment as well."""
+    run = project_run()
+    return run.run_id if run else None
+
+
+def redact(text: str) -> str:
+    """`text` with the user and password of every URI in it replaced by `***`."""
+    return re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the file at `path` locked against other processes; the kernel lets go of it when a process dies."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _settle_environment() -> None:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for logger in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
+
+
+def _client(uri: str) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _sqlite_path(uri: str) -> str:
+    path = uri.removeprefix(_SQLITE)
+    if not uri.startswith(_SQLITE) or path in ("", ":memory:") or "?" in path:
+        raise TrackingError(
+            f"tracking URI {uri!r}: must be sqlite:/// and the path of a file, without '?'; "
+            "a database in memory cannot be shared by processes"
+        )
+    return path
+
+
+def _open_sqlite(uri: str, path: Path) -> "MlflowClient":
+    from mlflow import MlflowException
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.with_name(f"{path.name}.lock")):
+            if not path.exists() or path.stat().st_size == 0:
+                _create(path)
+            _switch_to_wal(path)
+            client = _client(uri)
+            client.search_experiments(max_results=1)
+    except (OSError, sqlite3.Error, MlflowException) as error:
+        raise TrackingError(
+            f"tracking database {path}: cannot be opened ({error}); it must be a SQLite file of this MLflow's schema "
+            "(`mlflow db upgrade`) on a local disk that can be written; MLFLOW_TRACKING_URI names another store"
+        ) from error
+    return client
+
+
+def _create(path: Path) -> None:
+    """Build the database beside `path` and move it there whole: a crash half way leaves no half schema behind."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    store = SqlAlchemyStore(f"{_SQLITE}{draft}", (path.parent / "mlruns").as_uri())
+    store.engine.dispose()
+    draft.replace(path)
+
+
+def _switch_to_wal(path: Path) -> None:
+    """Let readers and the writer work side by side; the setting stays in the file."""
+    with closing(sqlite3.connect(path, timeout=20)) as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise sqlite3.OperationalError(f"its journal mode is {mode!r} and will not become 'wal'")
+
+
+def _require_answer(uri: str) -> None:
+    from mlflow import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    try:
+        server = get_default_host_creds(uri)
+        answer = http_request(
+            server, "/health", "GET", max_retries=0, timeout=_ANSWER_SECONDS, raise_on_status=False
+        ).status_code
+    except (MlflowException, OSError) as error:
+        answer = redact(str(error))
+    if not isinstance(answer, int) or answer >= 500:
+        raise TrackingError(
+            f"tracking server {redact(uri)} did not answer within {_ANSWER_SECONDS} s ({answer}); "
+            "start it, or run with --offline and `vaeforge sync` later"
+        )

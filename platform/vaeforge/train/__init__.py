@@ -1,0 +1,1 @@
+"""Training: one loop, its checkpoints, and Ray Train around it."""

@@ -1,0 +1,227 @@
+"""The only training loop. `train` and every trial of a search are this generator; it knows neither Ray nor MLflow.
+
+What `fit` learns depends on the experiment and the data alone: not on the number of ranks (up to rounding), nor on
+whether it was interrupted and resumed after some epoch.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vaeforge.config import Experiment
+from vaeforge.errors import CheckpointError
+from vaeforge.seeds import derive
+from vaeforge.train.batches import epoch_batches, steps_per_epoch
+from vaeforge.train.checkpoint import Checkpoint, load_newest, save
+from vaeforge.train.group import Group
+from vaeforge.train.measure import validate
+from vaeforge.train.selection import Selection
+from vaeforge_models.vae import VAE, Posterior, initialise
+
+Outcome = Literal["running", "completed", "early_stopped", "nan"]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Raw training samples [N, *event plus room for crops] and validation samples [M, *event]."""
+
+    train: NDArray[np.uint8]
+    validation: NDArray[np.uint8]
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return tuple(self.validation.shape[1:])
+
+
+@dataclass(frozen=True)
+class Report:
+    """One epoch.
+
+    Attributes:
+        epoch: epochs trained so far.
+        metrics: see `measure.validate`, plus `train/...`, `beta`, `lr`, `gradient_norm`.
+        value: the trial's number at this point (see `Selection`); none where it is not finite.
+        outcome: `running` when more epochs follow.
+        seconds: this epoch's training, validation and checkpoint, monotonic clock.
+        checkpoint: the state after this epoch; none without a folder.
+        best: the state after the best epoch so far.
+        notes: what a person should know, for instance a damaged checkpoint that was passed over.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    value: float | None
+    outcome: Outcome
+    seconds: float
+    checkpoint: Checkpoint | None
+    best: Checkpoint | None
+    notes: tuple[str, ...] = ()
+
+
+def fit(
+    experiment: Experiment,
+    data: Arrays,
+    group: Group | None = None,
+    folder: Path | None = None,
+    resume: Sequence[Checkpoint] = (),
+    pulse: Callable[[], None] = lambda: None,
+) -> Iterator[Report]:
+    """Train `experiment` and report after each epoch.
+
+    Args:
+        experiment: what to train.
+        data: raw arrays, the same on every rank.
+        group: this rank's view of its group; none trains in this process alone.
+        folder: where checkpoints go; none keeps none.
+        resume: checkpoints of an earlier attempt, any order; the newest sound one is continued.
+        pulse: called after each step, for whoever watches over progress.
+
+    Raises:
+        CheckpointError: on all ranks, if a checkpoint cannot be written, or none of `resume` is sound.
+    """
+    run = _Run(experiment, data, group or Group(), folder)
+    notes = tuple(run.restore(resume)) if resume else ()
+    while run.epoch < experiment.training.epochs and not run.finished:
+        yield run.train_epoch(pulse, notes)
+        notes = ()
+
+
+class _Run:
+    """The moving parts of one training."""
+
+    def __init__(self, experiment: Experiment, data: Arrays, group: Group, folder: Path | None):
+        self.experiment, self.data, self.group, self.folder = experiment, data, group, folder
+        training, optimizer = experiment.training, experiment.optimizer
+        seed = derive(training.seed, "weights")
+        build: Any = experiment.definition.build
+        self.model: VAE = initialise(build, experiment.model, data.event_shape, seed=seed).to(group.device)
+        self.ranks = group.wrap(self.model)
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer.name]
+        self.optimizer = kind(self.model.parameters(), lr=optimizer.lr, weight_decay=optimizer.weight_decay)
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimizer, factor=training.plateau_factor, patience=training.plateau_patience
+        )
+        self.selection = Selection(training.epochs, training.patience, experiment.beta.first_full())
+        self.steps = steps_per_epoch(training, len(data.train))
+        self.epoch, self.finished = 0, False
+        self.newest: list[Checkpoint] = []
+        self.best: Checkpoint | None = None
+
+    def train_epoch(self, pulse: Callable[[], None], notes: tuple[str, ...]) -> Report:
+        started = time.monotonic()
+        metrics = self._steps(pulse)
+        metrics |= validate(self.model, self.data.validation, self.group, self.experiment.training.evaluation_samples)
+        self.epoch += 1
+        sound = all(math.isfinite(metrics[key]) for key in ("val/nelbo", "train/loss", "gradient_norm"))
+        if sound:
+            improved = self._select(metrics["val/nelbo"])
+            self._checkpoint(improved)
+        outcome = self._outcome(sound)
+        self.finished = outcome != "running"
+        checkpoint = self.newest[-1] if self.newest else None
+        value = self.selection.value if sound else None
+        seconds = time.monotonic() - started
+        return Report(self.epoch, metrics, value, outcome, seconds, checkpoint, self.best, notes)
+
+    def _outcome(self, sound: bool) -> Outcome:
+        if not sound:
+            return "nan"
+        if self.epoch >= self.experiment.training.epochs:
+            return "completed"
+        return "early_stopped" if self.selection.exhausted else "running"
+
+    def _steps(self, pulse: Callable[[], None]) -> dict[str, float]:
+        """One epoch of optimiser steps; train metrics in nats per sample."""
+        self.model.train()
+        sums = torch.zeros(4, dtype=torch.float64, device=self.group.device)
+        beta, worst = 0.0, torch.zeros((), device=self.group.device)
+        total_steps = self.steps * self.experiment.training.epochs
+        batches = epoch_batches(
+            self.experiment, self.data.train, self.data.event_shape, self.model.latent_dim, self.epoch, self.group
+        )
+        for step, batch in enumerate(batches, start=1):
+            beta = self.experiment.beta.beta((self.epoch * self.steps + step) / total_steps)
+            terms = torch.stack(self._terms(batch.raw, batch.eps))
+            loss = terms[0] + beta * terms[1]
+            # DDP averages gradients over ranks; the loss is a mean over the samples of the whole batch
+            norm = self._update(loss * (self.group.world / batch.total))
+            worst = torch.maximum(worst, norm.nan_to_num(nan=math.inf))
+            sums += torch.stack([*terms.detach(), loss.detach(), loss.new_tensor(len(batch.raw))])
+            pulse()
+        distortion, rate, total_loss, count = self.group.sum(sums).tolist()
+        return {
+            "train/loss": total_loss / count,
+            "train/distortion": distortion / count,
+            "train/rate": rate / count,
+            "gradient_norm": worst.item(),
+            "beta": beta,
+            "lr": self.optimizer.param_groups[0]["lr"],
+        }
+
+    def _terms(self, raw: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """Distortion and rate summed over this rank's samples, nats."""
+        x, output, mu, logvar = self.ranks(raw, eps)
+        return self.model.distortion(x, output).sum(), Posterior(mu, logvar).rate().sum()
+
+    def _update(self, loss: Tensor) -> Tensor:
+        """One optimiser step with the gradient clipped; returns the gradient's norm before clipping."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.experiment.optimizer.clip_norm)
+        self.optimizer.step()
+        return norm
+
+    def _select(self, nelbo: float) -> bool:
+        """Tell selection and the plateau schedule this epoch's number; whether it is the best so far."""
+        improved = self.selection.see(self.epoch, nelbo)
+        if self.selection.counts(self.epoch):
+            self.plateau.step(nelbo)
+        return improved
+
+    def _checkpoint(self, improved: bool) -> None:
+        """Write this epoch's state; keep the two newest and the best."""
+        if self.folder is None:
+            return
+        problem = None
+        if self.group.leads:
+            try:
+                self.newest.append(save(self.folder / f"epoch-{self.epoch:05d}.pt", self._state(), self.epoch))
+            except OSError as error:
+                problem = str(error)
+        if self.group.any(problem is not None):
+            raise CheckpointError(f"epoch {self.epoch}: the checkpoint could not be written: {problem or 'see rank 0'}")
+        if improved and self.newest:
+            self.best = self.newest[-1]
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "plateau": self.plateau.state_dict(),
+            "selection": self.selection.state(),
+            "best": None if self.best is None else [self.best.file, self.best.sha256, self.best.epoch],
+        }
+
+    def restore(self, checkpoints: Sequence[Checkpoint]) -> list[str]:
+        """Continue after the newest sound one of `checkpoints`; returns what was wrong with newer ones."""
+        state, problems = load_newest(checkpoints, self.group.device)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.plateau.load_state_dict(state["plateau"])
+        self.selection.restore(state["selection"])
+        self.epoch = int(state["epoch"])
+        self.newest = sorted((c for c in checkpoints if c.epoch <= self.epoch), key=lambda c: c.epoch)
+        if self.selection.best_epoch == self.epoch:
+            self.best = self.newest[-1]
+        elif state["best"] is not None:
+            self.best = Checkpoint(*state["best"])
+        return problems
