@@ -38,7 +38,7 @@ class Host:
 class Board:
     """See the module's docstring."""
 
-    def __init__(self, ledger: Ledger, history: History, rungs: list[int], attempts: int, now: float):
+    def __init__(self, ledger: Ledger, history: History, rungs: list[int], attempts: int):
         self.ledger, self.history = ledger, history
         self.rungs, self.attempts = frozenset(rungs), attempts
         self.hosts: dict[int, Host] = {}
@@ -93,9 +93,9 @@ class Board:
             self._finish(trial, "stopped", f"rung {epoch}: {value:.6g}, needed <= {cutoff:.6g}")
 
     def stop(self, number: int, cause: str) -> None:
-        """End a trial for a reason other than a rung."""
+        """End a trial for a reason other than a rung; one that Tune has only paused goes on later."""
         trial = self.history.trials.get(number)
-        if trial is not None and trial.state is None and not self.closing:
+        if trial is not None and trial.state is None and number not in self.parked and not self.closing:
             self._finish(trial, "stopped", cause)
 
     # hosts

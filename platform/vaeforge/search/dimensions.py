@@ -1,11 +1,12 @@
-"""What a search space is made of: ranges and choices, some of which open further dimensions."""
+"""What a search space is made of: ranges and choices, some of which open further dimensions.
+
+Nothing of Optuna is imported here: hosts read spaces too, and an import costs each of them a second.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Union
-
-import optuna
 
 from vaeforge.errors import ConfigError
 
@@ -33,11 +34,6 @@ class Range:
     def suggest(self, trial: Any) -> Params:
         suggest = trial.suggest_int if self.whole else trial.suggest_float
         return {self.path: suggest(self.name, self.low, self.high, log=self.log)}
-
-    def distribution(self) -> optuna.distributions.BaseDistribution:
-        if self.whole:
-            return optuna.distributions.IntDistribution(int(self.low), int(self.high), log=self.log)
-        return optuna.distributions.FloatDistribution(self.low, self.high, log=self.log)
 
     def examples(self) -> list[Params]:
         """Both ends."""
@@ -69,9 +65,6 @@ class Choice:
         for dimension in self.options[chosen]:
             params |= dimension.suggest(trial)
         return params
-
-    def distribution(self) -> optuna.distributions.BaseDistribution:
-        return optuna.distributions.CategoricalDistribution(list(self.options))
 
     def examples(self) -> list[Params]:
         """Each option with, one after the other, both ends of what it opens."""

@@ -90,6 +90,9 @@ class History:
 
     def _resumed(self, event: Event) -> None:
         self.ended = None
+        self.generations.clear()  # the hosts of the interrupted session are gone, and so are their leases
+        for trial in self.trials.values():
+            trial.host = trial.generation = None
 
     def _ended(self, event: Event) -> None:
         self.ended = event

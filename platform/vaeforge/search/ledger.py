@@ -3,6 +3,7 @@
 What is not in the ledger did not happen; what is, survives. README of the format: `docs/architecture.md`.
 """
 
+import fcntl
 import json
 import math
 import os
@@ -11,17 +12,36 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vaeforge.errors import SearchError
+
 Event = dict[str, Any]
+WRITER_PATIENCE = 30.0
 
 
 class Ledger:
-    """Writes events; one writer at a time."""
+    """Writes events; the file is locked, so that there is one writer at a time.
+
+    Raises:
+        SearchError: if another process keeps it locked for `WRITER_PATIENCE` seconds.
+    """
 
     def __init__(self, path: Path):
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.repaired_bytes = repair(path)
         self._file = path.open("ab", buffering=0)
+        self._lock()
+        self.repaired_bytes = repair(path)
+
+    def _lock(self) -> None:
+        deadline = time.monotonic() + WRITER_PATIENCE
+        while True:
+            try:
+                fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise SearchError(f"{self.path}: another process is writing this search; end it first") from None
+                time.sleep(0.1)
 
     def append(self, event: str, **fields: Any) -> Event:
         """Write one event and return it once it is on disk.

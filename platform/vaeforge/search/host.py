@@ -1,0 +1,149 @@
+"""What each rank of a host runs for the whole search: take a trial, train it, report, take the next one.
+
+Rank 0 talks to the broker and broadcasts what it hears. An error that all ranks agree on (a full disk, a bad
+checkpoint, anything in a group of one) ends the trial and keeps the host; any other one ends the worker, Ray Train
+restarts the group, and the trial is leased again.
+"""
+
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import ray
+import torch
+
+from vaeforge.config import Experiment
+from vaeforge.errors import CheckpointError
+from vaeforge.search.board import Lease
+from vaeforge.search.broker import checkpoint_event, trial_folder
+from vaeforge.search.space import Space, experiment_for, parse, trial_seed
+from vaeforge.train.checkpoint import Checkpoint
+from vaeforge.train.distributed import Ranks
+from vaeforge.train.loop import Arrays, Report, fit
+
+PULSE_SECONDS = 5.0
+
+
+def host(config: dict[str, Any]) -> None:
+    """The loop of one rank.
+
+    `config` holds: host (number), broker (handle), folder (of the search), prepared (folder of arrays), space
+    (content), space_source, experiment (the base, as plain values), seed (of the search), threads.
+    """
+    torch.set_num_threads(config["threads"])
+    ranks = Ranks()
+    worker = _Worker(config, ranks)
+    while True:
+        order = ranks.from_leader(worker.take)
+        if order["kind"] == "end":
+            return
+        if order["kind"] == "lease":
+            worker.train(order)
+
+
+class _Worker:
+    """One rank between the broker and `fit`."""
+
+    def __init__(self, config: dict[str, Any], ranks: Ranks):
+        self.config, self.ranks, self.broker = config, ranks, config["broker"]
+        self.number: int = config["host"]
+        self.space: Space = parse(config["space"], config["space_source"])
+        self.base = Experiment.model_validate(config["experiment"])
+        self.data = load_arrays(Path(config["prepared"]))
+        self.processes = ranks.gather(_this_process())
+        self.generation = -1
+        self.pulsed = 0.0
+
+    def take(self) -> dict[str, Any]:
+        """Rank 0: the broker's next order; registers first where the broker does not know this generation."""
+        if self.generation < 0:
+            self.generation = ray.get(self.broker.register.remote(self.number, self.processes))
+        order: dict[str, Any] = ray.get(self.broker.take.remote(self.number, self.generation))
+        if order["kind"] == "again":
+            self.generation = -1
+        return order
+
+    def train(self, order: dict[str, Any]) -> None:
+        """All ranks: train one lease to its end, to a stop, or to an error that all ranks share."""
+        lease: Lease = order["lease"]
+        try:
+            for report in self._timed(self._fit(order)):
+                if self.ranks.from_leader(lambda report=report: self._report(lease, report)) != "go":  # type: ignore[misc]
+                    return
+        except Exception as error:
+            cause = cause_of(error)
+            if self.ranks.group.world > 1 and cause != "checkpoint" and cause != "disk":
+                raise
+            text = traceback.format_exc()
+            self.ranks.from_leader(lambda: ray.get(self.broker.crash.remote(lease, cause, text)))
+        finally:
+            if self.ranks.group.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _fit(self, order: dict[str, Any]) -> Iterator[Report]:
+        number = order["lease"].trial
+        experiment = experiment_for(self.space, self.base, order["params"], trial_seed(self.config["seed"], number))
+        folder = trial_folder(Path(self.config["folder"]), number)
+        checkpoints = [Checkpoint(**checkpoint) for checkpoint in order["checkpoints"]]
+        return fit(experiment, self.data, self.ranks.group, folder, checkpoints, self._pulse)
+
+    def _timed(self, reports: Iterator[Report]) -> Iterator[dict[str, Any]]:
+        """Reports as the ledger holds them; `seconds` is all the time spent inside `fit` for that epoch."""
+        while True:
+            started = time.monotonic()
+            report = next(reports, None)
+            if report is None:
+                return
+            yield {
+                "epoch": report.epoch,
+                "metrics": report.metrics,
+                "value": report.value,
+                "outcome": report.outcome,
+                "seconds": time.monotonic() - started,
+                "checkpoint": checkpoint_event(report.checkpoint),
+                "best": checkpoint_event(report.best),
+                "notes": list(report.notes),
+            }
+
+    def _report(self, lease: Lease, report: dict[str, Any]) -> str:
+        """Rank 0: hand a report over and wait as long as the broker holds the reply."""
+        reply = str(ray.get(self.broker.report.remote(lease, report)))
+        while reply == "hold":
+            reply = str(ray.get(self.broker.reply.remote(lease, report["epoch"])))
+        return reply
+
+    def _pulse(self) -> None:
+        """Rank 0, after each step: a sign of progress, now and then, without waiting for an answer."""
+        now = time.monotonic()
+        if self.ranks.group.leads and now - self.pulsed > PULSE_SECONDS:
+            self.pulsed = now
+            self.broker.pulse.remote(self.number, self.generation)
+
+
+def load_arrays(prepared: Path) -> Arrays:
+    """The training and validation arrays of a prepared folder, memory-mapped; the engine has verified them."""
+    train, validation = (np.load(prepared / f"{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("train", "validation"))
+    return Arrays(train, validation)
+
+
+def cause_of(error: Exception) -> str:
+    """One word for what failed: oom, disk, checkpoint or crash."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "can't allocate memory" in str(error):
+        return "oom"
+    if isinstance(error, CheckpointError):
+        return "disk" if "could not be written" in str(error) else "checkpoint"
+    return "disk" if isinstance(error, OSError) else "crash"
+
+
+def _this_process() -> dict[str, Any]:
+    """Enough to recognise this process again: process ids are reused."""
+    return {
+        "pid": os.getpid(),
+        "started": psutil.Process().create_time(),
+        "node": ray.get_runtime_context().get_node_id(),
+    }

@@ -1,0 +1,146 @@
+"""What a search is before it runs: everything checked and named, nothing started."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vaeforge.config import Settled
+from vaeforge.data.contract import Prepared
+from vaeforge.data.prepare import ensure_prepared
+from vaeforge.errors import ConfigError, ResourceError, SearchError
+from vaeforge.paths import Project, hash_of
+from vaeforge.provenance import code_hash, command_line, git_state
+from vaeforge.search.history import History, read_history
+from vaeforge.search.resources import Placement, largest_checkpoint, local_resources, place, require_disk
+from vaeforge.search.space import Space, check
+
+NAME_LIMIT = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked search.
+
+    Attributes:
+        placement: of this machine; none when a cluster will say what it has.
+        header: the ledger's first line, without the tracking parts.
+    """
+
+    project: Project
+    name: str
+    settled: Settled
+    space: Space
+    prepared: Prepared
+    placement: Placement | None
+    address: str | None
+    header: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        return self.project.search(self.name)
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "ledger.jsonl"
+
+
+def make_plan(
+    project: Project,
+    settled: Settled,
+    space: Space,
+    name: str | None,
+    address: str | None,
+    console: Console,
+) -> Plan:
+    """Check settings, space, machine, data and disk, in this order, cheap things first.
+
+    Raises:
+        VaeforgeError: with what is wrong; nothing has been started or written to a search's folder then.
+    """
+    for warning in check(space, settled.experiment):
+        console.print(f"[yellow]warning[/]: {warning}", highlight=False)
+    if name is not None:
+        _require_name(name)
+    placement = None if address else place(settled.search, *local_resources())
+    prepared = ensure_prepared(project, settled.experiment)
+    _require_samples(settled, prepared)
+    code = code_hash(project.root)
+    identity = prepared.manifest["data_identity"]
+    configuration = {"settings": settled.model_dump(mode="json"), "space": dict(space.content)}
+    chosen = name or f"{space.family}-{hash_of([configuration, identity, code])[:8]}"
+    header = {
+        "name": chosen,
+        "family": space.family,
+        "experiment_name": f"vaeforge-{space.family}",
+        "space": dict(space.content),
+        "space_source": space.source,
+        "settings": configuration["settings"],
+        "data_identity": identity,
+        "data_hash": prepared.manifest["data_hash"],
+        "data_source": prepared.manifest["data_source"],
+        "git": git_state(project.root),
+        "seed": settled.search.seed,
+        "trials": settled.search.trials,
+        "configuration_hash": hash_of(configuration),
+        "code_hash": code,
+        "command": command_line(),
+    }
+    plan = Plan(project, chosen, settled, space, prepared, placement, address, header)
+    needed = largest_checkpoint(space, settled.experiment, prepared.event_shape)
+    require_disk(plan.folder, needed, settled.search, placement or Placement(1, settled.search.workers, 0, 1))
+    return plan
+
+
+def earlier_history(plan: Plan, named: bool, resume: bool) -> History:
+    """What the ledger holds already, after refusing what must not be continued.
+
+    Raises:
+        SearchError: if the name exists and resuming was not asked for, or the search was another one.
+    """
+    history = read_history(plan.ledger)
+    if history.header is None:
+        if resume:
+            raise SearchError(f"search {plan.name!r}: there is nothing to resume in {plan.folder}; start it without --resume")
+        return history
+    if named and not resume:
+        raise SearchError(f"search {plan.name!r} exists already; continue it with --resume or choose another --name")
+    _require_same(history, plan)
+    return history
+
+
+def _require_same(history: History, plan: Plan) -> None:
+    """A search goes on only as what it was: the same space, training settings and data; more trials are welcome."""
+    assert history.header is not None
+    before, now = history.header, plan.header
+    problems = []
+    if before["space"] != now["space"]:
+        problems.append("the space is another one (fidelity included)")
+    if before["settings"]["experiment"] != now["settings"]["experiment"]:
+        problems.append("the training settings are others")
+    if before["data_identity"] != now["data_identity"]:
+        problems.append(f"the data is another: {before['data_identity'][:12]}…, now {now['data_identity'][:12]}…")
+    if before["seed"] != now["seed"]:
+        problems.append(f"the seed was {before['seed']}, now {now['seed']}")
+    if problems:
+        raise SearchError(f"search {plan.name!r} cannot be resumed: {'; '.join(problems)}; start a new one under another --name")
+
+
+def _require_name(name: str) -> None:
+    if not name or len(name) > NAME_LIMIT or name.strip(".") == "" or any(c in '/\\\0\n\r\t"' for c in name):
+        raise ConfigError(f"--name: got {name!r}, must be 1 to {NAME_LIMIT} characters without slashes, quotes or line breaks")
+
+
+def _require_samples(settled: Settled, prepared: Prepared) -> None:
+    """Every rank needs something to train and validate on."""
+    samples, workers = len(prepared.train), settled.search.workers
+    batch = settled.experiment.training.batch_size
+    if batch > samples and settled.experiment.training.steps_per_epoch is None:
+        raise ConfigError(f"training.batch_size: got {batch}, must be <= {samples}, the number of training samples")
+    smallest = min(batch, samples, len(prepared.validation))
+    if smallest < workers:
+        raise ResourceError(
+            f"search.workers: got {workers}, but the smallest of batch size, training and validation samples is {smallest}; "
+            "lower --workers"
+        )
