@@ -128,9 +128,7 @@ def build(tree: Tree, sources: Mapping[str, str]) -> Settled:
     return Settled(experiment=experiment, search=search)
 
 
-def _checked(
-    kind: type[S], values: Any, prefix: str, sources: Mapping[str, str], problems: list[str]
-) -> S | None:
+def _checked(kind: type[S], values: Any, prefix: str, sources: Mapping[str, str], problems: list[str]) -> S | None:
     try:
         return kind.model_validate(values)
     except ValidationError as error:

@@ -11,6 +11,9 @@ import pytest
 from vaeforge.errors import TrackingError
 from vaeforge.track.store import absolute_uri, default_uri, open_store, project_run, project_run_id, redact
 
+# MLflow's own use of SQLAlchemy, said once while it is imported
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
 
 def test_the_default_is_a_database_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

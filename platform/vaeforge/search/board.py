@@ -83,7 +83,9 @@ class Board:
         self.leases.pop(number, None)
         return self.history.trials[number].last
 
-    def decide(self, number: int, epoch: int, action: Literal["go", "stop"], value: float, cutoff: float | None) -> None:
+    def decide(
+        self, number: int, epoch: int, action: Literal["go", "stop"], value: float, cutoff: float | None
+    ) -> None:
         """Tune's decision at a rung; the second one on the same rung changes nothing."""
         trial = self.history.trials[number]
         if trial.state is not None or epoch in trial.decisions:

@@ -106,7 +106,9 @@ def parse_dimensions(content: Any, where: str, problems: list[str], option: str 
 def _parse(path: str, description: Any, where: str, problems: list[str], option: str) -> Dimension | None:
     kinds = [kind for kind in ("int", "float", "choice") if isinstance(description, Mapping) and kind in description]
     if len(kinds) != 1:
-        problems.append(f"{where}: got {description!r}, must be {{int: [low, high]}}, {{float: [low, high]}} or {{choice: …}}")
+        problems.append(
+            f"{where}: got {description!r}, must be {{int: [low, high]}}, {{float: [low, high]}} or {{choice: …}}"
+        )
         return None
     kind = kinds[0]
     unknown = set(description) - ({kind} if kind == "choice" else {kind, "log"})
@@ -160,7 +162,9 @@ def share_names(dimensions: tuple[Dimension, ...]) -> tuple[Dimension, ...]:
     ranges: dict[str, set[tuple[Any, ...]]] = {}
     for dimension in walk(dimensions):
         if isinstance(dimension, Range):
-            ranges.setdefault(dimension.path, set()).add((dimension.low, dimension.high, dimension.whole, dimension.log))
+            ranges.setdefault(dimension.path, set()).add(
+                (dimension.low, dimension.high, dimension.whole, dimension.log)
+            )
 
     def renamed(dimension: Dimension) -> Dimension:
         if isinstance(dimension, Range):

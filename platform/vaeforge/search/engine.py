@@ -10,10 +10,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Literal
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -77,7 +78,11 @@ def _scratch() -> Iterator[Path]:
 
 def _settle_environment() -> None:
     """Before Ray is imported: no telemetry, tokens on, code on the workers' path, and Ray's own noise off."""
-    roots = [str(Path(module.__file__ or "").parents[1]) for module in map(sys.modules.get, ("vaeforge", "vaeforge_models")) if module]
+    roots = [
+        str(Path(module.__file__ or "").parents[1])
+        for module in map(sys.modules.get, ("vaeforge", "vaeforge_models"))
+        if module
+    ]
     os.environ["PYTHONPATH"] = os.pathsep.join([*roots, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     defaults = {
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -127,7 +127,9 @@ class _Worker:
 
 def load_arrays(prepared: Path) -> Arrays:
     """The training and validation arrays of a prepared folder, memory-mapped; the engine has verified them."""
-    train, validation = (np.load(prepared / f"{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("train", "validation"))
+    train, validation = (
+        np.load(prepared / f"{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("train", "validation")
+    )
     return Arrays(train, validation)
 
 

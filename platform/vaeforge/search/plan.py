@@ -102,7 +102,9 @@ def earlier_history(plan: Plan, named: bool, resume: bool) -> History:
     history = read_history(plan.ledger)
     if history.header is None:
         if resume:
-            raise SearchError(f"search {plan.name!r}: there is nothing to resume in {plan.folder}; start it without --resume")
+            raise SearchError(
+                f"search {plan.name!r}: there is nothing to resume in {plan.folder}; start it without --resume"
+            )
         return history
     if named and not resume:
         raise SearchError(f"search {plan.name!r} exists already; continue it with --resume or choose another --name")
@@ -124,12 +126,16 @@ def _require_same(history: History, plan: Plan) -> None:
     if before["seed"] != now["seed"]:
         problems.append(f"the seed was {before['seed']}, now {now['seed']}")
     if problems:
-        raise SearchError(f"search {plan.name!r} cannot be resumed: {'; '.join(problems)}; start a new one under another --name")
+        raise SearchError(
+            f"search {plan.name!r} cannot be resumed: {'; '.join(problems)}; start a new one under another --name"
+        )
 
 
 def _require_name(name: str) -> None:
     if not name or len(name) > NAME_LIMIT or name.strip(".") == "" or any(c in '/\\\0\n\r\t"' for c in name):
-        raise ConfigError(f"--name: got {name!r}, must be 1 to {NAME_LIMIT} characters without slashes, quotes or line breaks")
+        raise ConfigError(
+            f"--name: got {name!r}, must be 1 to {NAME_LIMIT} characters without slashes, quotes or line breaks"
+        )
 
 
 def _require_samples(settled: Settled, prepared: Prepared) -> None:

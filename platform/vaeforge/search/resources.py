@@ -77,7 +77,9 @@ def require_disk(folder: Path, checkpoint_bytes: int, search: Search, placement:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ResourceError(f"{folder}: cannot be written ({error}); choose another project folder or free it") from None
+        raise ResourceError(
+            f"{folder}: cannot be written ({error}); choose another project folder or free it"
+        ) from None
     needed = checkpoint_bytes * (FILES_PER_RUNNING_TRIAL * (placement.hosts + 1) + search.keep_checkpoints)
     free = shutil.disk_usage(folder).free
     if needed > free:

@@ -22,9 +22,7 @@ class Rungs:
         self._recorded: dict[tuple[str, int], dict[int, float]] = {}
         self._decided: dict[tuple[int, int], Literal["go", "stop"]] = {}
 
-    def decide(
-        self, group: str, number: int, epoch: int, value: float
-    ) -> tuple[Literal["go", "stop"], float | None]:
+    def decide(self, group: str, number: int, epoch: int, value: float) -> tuple[Literal["go", "stop"], float | None]:
         """Whether trial `number` goes on after `epoch`, and the value it needed; asking again gives the same answer."""
         recorded = self._recorded.setdefault((group, epoch), {})
         others = [other for trial, other in recorded.items() if trial != number]

@@ -40,7 +40,9 @@ class Session:
         except BlockingIOError:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "another process"
-            raise SearchError(f"search {self.folder.name!r} is already running: {holder}; wait for it or end it") from None
+            raise SearchError(
+                f"search {self.folder.name!r} is already running: {holder}; wait for it or end it"
+            ) from None
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         self._lock.flush()

@@ -99,7 +99,11 @@ def parse(content: Mapping[str, Any], source: str) -> Space:
     """A Space from a mapping of the form of a space file."""
     problems = [f"{source}: unknown key {key!r}{nearest(key, KEYS)}" for key in content if key not in KEYS]
     objective = content.get("objective", {"metric": METRICS[0], "mode": "min"})
-    if not isinstance(objective, Mapping) or objective.get("metric") not in METRICS or objective.get("mode", "min") != "min":
+    if (
+        not isinstance(objective, Mapping)
+        or objective.get("metric") not in METRICS
+        or objective.get("mode", "min") != "min"
+    ):
         problems.append(f"{source}: objective: got {objective!r}, must be {{metric: {METRICS[0]}, mode: min}}")
     rung = content.get("rung", "schedule")
     if rung not in ("schedule", "global"):
@@ -123,7 +127,9 @@ def _fidelity(content: Any, source: str, problems: list[str]) -> Fidelity:
         if key not in ("max", "min", "reduction"):
             problems.append(f"{where}: unknown key {key!r}{nearest(key, ('max', 'min', 'reduction'))}")
         elif not isinstance(values[key], int) or values[key] < (2 if key == "reduction" else 1):
-            problems.append(f"{where}: {key}: got {values[key]!r}, must be an integer >= {2 if key == 'reduction' else 1}")
+            problems.append(
+                f"{where}: {key}: got {values[key]!r}, must be an integer >= {2 if key == 'reduction' else 1}"
+            )
             return Fidelity(18, 6, 3)
     if values["min"] > values["max"]:
         problems.append(f"{where}: min is {values['min']} and max is {values['max']}, min must be <= max")

@@ -57,7 +57,14 @@ class View:
         for trial in newest[:SHOWN]:
             host = "" if trial["host"] is None else str(trial["host"])
             progress = f"{trial['epoch']}/{self.epochs}"
-            row = (str(trial["trial"]), trial["state"], progress, number(trial["value"]), host, describe(trial["params"]))
+            row = (
+                str(trial["trial"]),
+                trial["state"],
+                progress,
+                number(trial["value"]),
+                host,
+                describe(trial["params"]),
+            )
             table.add_row(*row)
         return table
 
@@ -99,5 +106,8 @@ def number(value: float | None) -> str:
 
 def describe(params: dict[str, Any]) -> str:
     """Flat parameters in one line."""
-    shown = (f"{k.split('.', 1)[-1]}={v:.4g}" if isinstance(v, float) else f"{k.split('.', 1)[-1]}={v}" for k, v in params.items())
+    shown = (
+        f"{k.split('.', 1)[-1]}={v:.4g}" if isinstance(v, float) else f"{k.split('.', 1)[-1]}={v}"
+        for k, v in params.items()
+    )
     return " ".join(shown)

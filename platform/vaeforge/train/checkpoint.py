@@ -58,7 +58,9 @@ def load(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> dict[str
     return state
 
 
-def load_newest(checkpoints: Sequence[Checkpoint], device: torch.device | str = "cpu") -> tuple[dict[str, Any], list[str]]:
+def load_newest(
+    checkpoints: Sequence[Checkpoint], device: torch.device | str = "cpu"
+) -> tuple[dict[str, Any], list[str]]:
     """The state of the newest sound checkpoint, and what was wrong with newer ones.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Evaluation of a trained model on data that it has not seen: metrics, intervals, baselines and figures."""

@@ -1,0 +1,79 @@
+"""How far an AUROC could be off: resampling of blocks.
+
+Patches cut from one place resemble each other, so the unit that is drawn is the block (group) a sample belongs to, not
+the sample; blocks are drawn within each label, so that every draw holds both (Davison and Hinkley 1997, ch. 3).
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+DRAWS = 2000
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """The ends of a 95 % interval."""
+
+    low: float
+    high: float
+
+
+def weighted_auroc(labels: Integers, scores: Floats, weights: Floats) -> float:
+    """P(anomalous score > normal score) + P(equal) / 2 with samples counted `weights` times; all [N]."""
+    values, place = np.unique(scores, return_inverse=True)
+    normal = np.bincount(place, weights * (labels == 0), minlength=len(values))
+    anomalous = np.bincount(place, weights * (labels == 1), minlength=len(values))
+    below_or_half = np.cumsum(normal) - normal / 2
+    return float((anomalous * below_or_half).sum() / (normal.sum() * anomalous.sum()))
+
+
+def blocks_per_label(labels: Integers, groups: Integers) -> tuple[int, int]:
+    """How many blocks hold normal and how many hold anomalous samples."""
+    normal, anomalous = (len(np.unique(groups[labels == label])) for label in (0, 1))
+    return normal, anomalous
+
+
+def draw_weights(labels: Integers, groups: Integers, generator: np.random.Generator) -> Floats:
+    """How often each sample counts in one draw: as often as its block was drawn among its label's blocks. [N]."""
+    weights = np.zeros(len(labels))
+    for label in (0, 1):
+        mine = labels == label
+        blocks, block_of = np.unique(groups[mine], return_inverse=True)
+        drawn = generator.integers(len(blocks), size=len(blocks))
+        weights[mine] = np.bincount(drawn, minlength=len(blocks))[block_of]
+    return weights
+
+
+def bootstrap_auroc(
+    labels: Integers, groups: Integers, scores: Mapping[str, Floats], seed: int, draws: int = DRAWS
+) -> dict[str, Floats]:
+    """The AUROC of each named score [N] in each of `draws` draws, the same draws for all: [draws] each."""
+    generator = np.random.default_rng(seed)
+    result = {name: np.empty(draws) for name in scores}
+    for draw in range(draws):
+        weights = draw_weights(labels, groups, generator)
+        for name, values in scores.items():
+            result[name][draw] = weighted_auroc(labels, values, weights)
+    return result
+
+
+def auroc_interval(drawn: Floats, labels: Integers, groups: Integers) -> Interval:
+    """The middle 95 % of drawn AUROCs; [0, 1], which says nothing, where a label has a single block."""
+    return _interval(drawn, labels, groups, Interval(0.0, 1.0))
+
+
+def difference_interval(first: Floats, second: Floats, labels: Integers, groups: Integers) -> Interval:
+    """The middle 95 % of AUROC differences, draw by draw; [-1, 1], which says nothing, where a label has one block."""
+    return _interval(first - second, labels, groups, Interval(-1.0, 1.0))
+
+
+def _interval(drawn: Floats, labels: Integers, groups: Integers, vacuous: Interval) -> Interval:
+    if min(blocks_per_label(labels, groups)) < 2:
+        return vacuous
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))

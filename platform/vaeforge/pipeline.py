@@ -1,0 +1,170 @@
+"""The steps in the order in which they follow one another, as the command line calls them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vaeforge import options
+from vaeforge.config import Settled
+from vaeforge.data.prepare import prepare as prepare_data
+from vaeforge.errors import ConfigError, DataError
+from vaeforge.loading import load
+from vaeforge.paths import Project, read_json
+from vaeforge.search.space import Space, read_space, single_point
+from vaeforge.search.step import Request, manifest_of, run_step
+from vaeforge.track.store import default_uri, project_run_id, redact
+
+
+def settle(family: str | None, preset: str | None, assignments: list[str] | None, overrides: dict[str, Any]) -> Settled:
+    """The configuration that the project's files and the command line name."""
+    assigned = [word for text in assignments or [] for word in text.split()]
+    return load(Path(), options.text(family), options.text(preset), overrides, assigned)
+
+
+def search_overrides(**given: str | None) -> dict[str, Any]:
+    """Named options as overrides of the `search` section."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        read = options.text(value) if name == "device" else options.integer(name, value)
+        if read is not None:
+            found[f"search.{name}"] = read
+    return found
+
+
+def request(
+    step: str, name: str | None, resume: str | None, address: str | None, offline: str | None, resume_command: str
+) -> Request:
+    """What was asked of a search beyond its configuration."""
+    untracked = options.boolean("offline", offline, default=False)
+    return Request(
+        step=step,
+        name=options.text(name),
+        resume=options.boolean("resume", resume, default=False),
+        address=options.text(address) or options.text(os.environ.get("RAY_ADDRESS")),
+        tracking_uri=None if untracked else default_uri(Path().resolve()),
+        project_run_id=project_run_id(),
+        resume_command=resume_command,
+    )
+
+
+def prepare(settled: Settled, console: Console) -> None:
+    """Cut the family's data into arrays and say what came out."""
+    from vaeforge.data.prepare import pull
+
+    project = Project()
+    pull(project, settled.experiment.family)
+    prepared = prepare_data(project, settled.experiment)
+    counts = ", ".join(f"{count} {name}" for name, count in prepared.manifest["counts"].items())
+    console.print(f"prepared {prepared.folder}: {counts}", highlight=False)
+
+
+def tune(
+    settled: Settled, space: str | None, epochs: int | None, asked: Request, registers: bool, console: Console
+) -> int:
+    """Search, then take the winner through evaluation, export and registration; the exit code."""
+    project, family = Project(), settled.experiment.family
+    searched = read_space(Path(space or f"tune_spaces/{family}.yaml")).with_epochs(epochs)
+    if registers and asked.tracking_uri is None:
+        raise ConfigError("--offline: true goes with --register false: a registry is part of the tracking server")
+    result = run_step(project, settled, searched, asked, console)
+    if result.manifest is None or not registers:
+        return result.exit_code
+    folder = project.search(result.manifest["search"])
+    _take_through(project, result.manifest, folder, console)
+    return 0
+
+
+def train(settled: Settled, epochs: int | None, asked: Request, console: Console) -> int:
+    """Train one configuration; the exit code."""
+    experiment = settled.experiment
+    space: Space = single_point(experiment.family, epochs or experiment.training.epochs)
+    return run_step(Project(), settled, space, asked, console).exit_code
+
+
+def _take_through(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
+    """Evaluate, export and register `winner`, with the steps' results under `folder`."""
+    _evaluate(project, winner, folder / "evaluate", console)
+    _export(project, winner, folder / "export", console)
+    _register(project, winner, folder / "evaluate", folder / "export", console)
+
+
+def evaluate(family: str | None, run: str | None, console: Console) -> None:
+    """Measure the model of `run` on its test data."""
+    project = Project()
+    _evaluate(project, winner_of(project, family, run), project.step("evaluate"), console)
+
+
+def export(family: str | None, run: str | None, console: Console) -> None:
+    """Export the model of `run` to ONNX."""
+    project = Project()
+    _export(project, winner_of(project, family, run), project.step("export"), console)
+
+
+def register(family: str | None, run: str | None, console: Console) -> None:
+    """Register the model of `run`, exporting it first where that has not been done."""
+    project = Project()
+    winner = winner_of(project, family, run)
+    if not _belongs(project.step("export") / "manifest.json", winner):
+        _export(project, winner, project.step("export"), console)
+    if not _belongs(project.step("evaluate") / "manifest.json", winner):
+        _evaluate(project, winner, project.step("evaluate"), console)
+    _register(project, winner, project.step("evaluate"), project.step("export"), console)
+
+
+def sync(name: str, console: Console) -> None:
+    """Replay a search's ledger into MLflow."""
+    from vaeforge.track.replay import sync as replay
+
+    project = Project()
+    if not (project.search(name) / "ledger.jsonl").exists():
+        raise DataError(f"{project.search(name)}: there is no search of this name; see artifacts/searches")
+    counts = replay(project.search(name), default_uri(project.root))
+    console.print(f"synchronised {name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+def winner_of(project: Project, family: str | None, run: str | None) -> dict[str, Any]:
+    """The manifest of `run`, which must be of `family` where one is given."""
+    path = manifest_of(project, options.text(run) or "tune")
+    winner: dict[str, Any] = read_json(path, "run `vaeforge tune` or `vaeforge train` first, or name another --run")
+    wanted = options.text(family)
+    if wanted is not None and winner["family"] != wanted:
+        raise ConfigError(f"--family: got {wanted!r}, but {path} holds a model of family {winner['family']!r}")
+    return winner
+
+
+def _belongs(manifest: Path, winner: dict[str, Any]) -> bool:
+    """Whether a later step's manifest was made from this very checkpoint."""
+    if not manifest.exists():
+        return False
+    content = read_json(manifest, "run the step again")
+    return bool(content["checkpoint"]["sha256"] == winner["checkpoint"]["sha256"])
+
+
+def _evaluate(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
+    from vaeforge.evaluate.step import evaluate_run
+
+    evaluate_run(project, winner, folder)
+    console.print(f"evaluated: {folder}", highlight=False)
+
+
+def _export(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
+    from vaeforge.package.step import export_run
+
+    export_run(project, winner, folder)
+    console.print(f"exported and compared with torch: {folder}", highlight=False)
+
+
+def _register(project: Project, winner: dict[str, Any], evaluated: Path, exported: Path, console: Console) -> None:
+    from vaeforge.registry.register import register_run
+
+    evaluation = read_json(evaluated / "manifest.json", "run `vaeforge evaluate`")
+    export_manifest = read_json(exported / "manifest.json", "run `vaeforge export`")
+    uri = default_uri(project.root)
+    done = register_run(project, winner, export_manifest, evaluation, uri)
+    role = "champion" if done.champion else "challenger: " + "; ".join(done.reasons)
+    console.print(f"registered [bold]{done.model}[/] version {done.version} ({role})", highlight=False)
+    console.print(
+        f"open the UI: mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1", highlight=False, soft_wrap=True
+    )

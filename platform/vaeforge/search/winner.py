@@ -1,0 +1,58 @@
+"""The manifest that a search ends with: which model won, and everything that leads back from it."""
+
+from pathlib import Path
+from typing import Any
+
+from vaeforge.errors import SearchError
+from vaeforge.paths import hash_of
+from vaeforge.search.history import History
+from vaeforge.search.plan import Plan
+from vaeforge.search.space import experiment_for, trial_seed
+
+
+def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any]) -> dict[str, Any]:
+    """What `tune` and `train` hand on to the next step.
+
+    Args:
+        step: `tune` or `train`.
+        plan: the search.
+        history: how it went.
+        runs: MLflow's run ids, `{"parent": id, "trials": {number: id}}`; empty when nothing was tracked.
+
+    Raises:
+        SearchError: if no trial has a model to hand on.
+    """
+    ranked = history.ranked()
+    if not ranked or ranked[0].best is None:
+        raise SearchError(f"search {plan.name!r}: no trial ended with a model; see the causes above")
+    best, header = ranked[0], history.header or plan.header
+    checkpoint = best.best
+    assert checkpoint is not None
+    base, seed = plan.settled.experiment, trial_seed(plan.settled.search.seed, best.number)
+    return {
+        "step": step,
+        "family": plan.space.family,
+        "experiment": experiment_for(plan.space, base, best.params, seed).model_dump(mode="json"),
+        "event_shape": list(plan.prepared.event_shape),
+        "checkpoint": {**checkpoint, "path": _relative(checkpoint["file"], plan.project.root)},
+        "metrics": best.reports[checkpoint["epoch"]]["metrics"],
+        "params": best.params,
+        "search": plan.name,
+        "trial": best.number,
+        "trials": history.counts(),
+        "space_hash": hash_of(header["space"]),
+        **{
+            key: header[key]
+            for key in ("data_identity", "data_hash", "git", "configuration_hash", "code_hash", "command")
+        },
+        "mlflow": {
+            "run_id": runs.get("trials", {}).get(best.number),
+            "parent_run_id": runs.get("parent"),
+            "experiment": header["experiment_name"],
+        },
+    }
+
+
+def _relative(file: str, root: Path) -> str:
+    path = Path(file)
+    return str(path.relative_to(root)) if path.is_relative_to(root) else file
