@@ -43,7 +43,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> str:
             file.flush()
             os.fsync(file.fileno())
         digest = sha256_of(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     fsync_folder(path.parent)
@@ -62,7 +62,11 @@ def fsync_folder(folder: Path) -> None:
 def write_json(path: Path, content: Any) -> str:
     """Write `content` as sorted, indented JSON, atomically; returns the file's SHA-256."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    return write_atomically(path, lambda file: file.write(text.encode()) and None)
+
+    def write(file: BinaryIO) -> None:
+        file.write(text.encode())
+
+    return write_atomically(path, write)
 
 
 def read_json(path: Path, remedy: str) -> Any:

@@ -1,17 +1,19 @@
 """The steps in the order in which they follow one another, as the command line calls them."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from vaeforge import options
-from vaeforge.config import Settled
+from vaeforge.config import Experiment, Settled
 from vaeforge.data.prepare import prepare as prepare_data
 from vaeforge.errors import ConfigError, DataError
+from vaeforge.evaluate.winner import lineage
 from vaeforge.loading import load
-from vaeforge.paths import Project, read_json
+from vaeforge.paths import Project, read_json, write_json
 from vaeforge.search.space import Space, read_space, single_point
 from vaeforge.search.step import Request, manifest_of, run_step
 from vaeforge.track.store import default_uri, project_run_id, redact
@@ -110,7 +112,8 @@ def register(family: str | None, run: str | None, console: Console) -> None:
         _export(project, winner, project.step("export"), console)
     if not _belongs(project.step("evaluate") / "manifest.json", winner):
         _evaluate(project, winner, project.step("evaluate"), console)
-    _register(project, winner, project.step("evaluate"), project.step("export"), console)
+    done = _register(project, winner, project.step("evaluate"), project.step("export"), console)
+    write_json(project.step("register") / "manifest.json", done)
 
 
 def sync(name: str, console: Console) -> None:
@@ -131,7 +134,14 @@ def winner_of(project: Project, family: str | None, run: str | None) -> dict[str
     wanted = options.text(family)
     if wanted is not None and winner["family"] != wanted:
         raise ConfigError(f"--family: got {wanted!r}, but {path} holds a model of family {winner['family']!r}")
-    return winner
+    return _judged(project, winner)
+
+
+def _judged(project: Project, winner: dict[str, Any]) -> dict[str, Any]:
+    """`winner` under the gates that the project has now: they judge a model, they did not make it."""
+    experiment = Experiment.model_validate(winner["experiment"])
+    gates = load(project.root, experiment.family, experiment.preset).experiment.gates
+    return {**winner, "experiment": experiment.model_copy(update={"gates": gates}).model_dump(mode="json")}
 
 
 def _belongs(manifest: Path, winner: dict[str, Any]) -> bool:
@@ -156,7 +166,10 @@ def _export(project: Project, winner: dict[str, Any], folder: Path, console: Con
     console.print(f"exported and compared with torch: {folder}", highlight=False)
 
 
-def _register(project: Project, winner: dict[str, Any], evaluated: Path, exported: Path, console: Console) -> None:
+def _register(
+    project: Project, winner: dict[str, Any], evaluated: Path, exported: Path, console: Console
+) -> dict[str, Any]:
+    """Register, say what came of it, and return that as a manifest."""
     from vaeforge.registry.register import register_run
 
     evaluation = read_json(evaluated / "manifest.json", "run `vaeforge evaluate`")
@@ -168,3 +181,4 @@ def _register(project: Project, winner: dict[str, Any], evaluated: Path, exporte
     console.print(
         f"open the UI: mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1", highlight=False, soft_wrap=True
     )
+    return {"step": "register", **lineage(winner), **asdict(done)}

@@ -6,12 +6,13 @@ import multiprocessing
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Run
 
 from vaeforge.errors import DataError, TrackingError
-from vaeforge.track.follow import follow
+from vaeforge.track.follow import follow, start
 from vaeforge.track.replay import Replay, exclusive, run_ids, sync
 from vaeforge.track.store import ensure_experiment, open_store
 
@@ -239,6 +240,14 @@ def test_an_interruption_kills_and_a_resume_revives(ledger: Path, uri: str) -> N
     assert run_ids(ledger.parent) == first
 
 
+def test_a_second_interruption_ends_later_than_the_first(ledger: Path, uri: str) -> None:
+    append(ledger, FIRST_SESSION)
+    replayed(ledger, uri)
+    append(ledger, [*SECOND_SESSION[:4], event("interrupted", 2050.0, signal="SIGTERM")])
+    replayed(ledger, uri)
+    assert {(run.info.status, run.info.end_time) for run in all_runs(open_store(uri))} == {("KILLED", 2_050_000)}
+
+
 class Flaky:
     """A client that raises before or after its `fatal`-th writing call reached the store."""
 
@@ -261,16 +270,34 @@ class Flaky:
         return result
 
 
+def test_a_store_that_is_up_to_date_is_not_written_to(ledger: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(ledger, FIRST_SESSION + SECOND_SESSION)
+    replayed(ledger, uri)
+    read_only = Flaky(open_store(uri), 1, arrives=False)
+    monkeypatch.setattr("vaeforge.track.replay.open_store", lambda _: read_only)
+    assert replayed(ledger, uri).complete
+    with pytest.raises(MlflowException, match="the connection broke"):
+        Replay(ledger, uri, ledger.parents[3], from_start=True).step()
+
+
+def copy(database: Path, to: Path) -> None:
+    """What a new database holds, without the time it takes to make one."""
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)
+
+
 @pytest.mark.parametrize("arrives", [False, True])
 @pytest.mark.parametrize("same_process", [False, True])
 def test_a_crash_at_any_write_duplicates_nothing(
     ledger: Path, uri: str, tmp_path: Path, arrives: bool, same_process: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(ledger, FIRST_SESSION + SECOND_SESSION)
+    open_store(uri)
     fatal = 0
     while True:
         fatal += 1
         assert fatal < 40
+        copy(tmp_path / "mlflow.db", tmp_path / f"{fatal}.db")
         uri, crashes = f"sqlite:///{tmp_path}/{fatal}.db", 0
         replay = Replay(ledger, uri, tmp_path)
         with monkeypatch.context() as patch:
@@ -350,8 +377,11 @@ def test_a_search_of_the_same_name_gets_runs_of_its_own(ledger: Path, uri: str, 
     ledger.unlink()
     append(ledger, [SEARCH | {"time": 5000.0}, *SECOND_SESSION])
     replayed(ledger, uri)
-    assert run_ids(ledger.parent)["parent"] != first
-    assert open_store(uri).get_run(first).info.status == "KILLED"
+    ids, client = run_ids(ledger.parent), open_store(uri)
+    assert ids["parent"] != first
+    assert client.get_run(first).info.status == "KILLED"
+    assert [m.step for m in client.get_metric_history(ids["trials"][0], "val/nelbo")] == [2, 3]
+    assert client.get_run(ids["parent"]).data.metrics["best/value"] == 47.0
 
 
 def test_fifty_trials_of_ten_epochs_arrive_whole(ledger: Path, uri: str) -> None:
@@ -438,7 +468,7 @@ def wait_until(condition: Any, seconds: float = 30.0) -> None:
 
 def test_the_follower_ignores_signals_and_leaves_with_the_search(ledger: Path, uri: str) -> None:
     append(ledger, FIRST_SESSION[:-1])
-    process = follower(ledger, uri, os.getpid())
+    process = start(ledger, uri, ledger.parents[3])
     wait_until((ledger.parent / "tracking.json").exists)
     for name in (signal.SIGINT, signal.SIGTERM):
         process.send_signal(name)
@@ -446,7 +476,7 @@ def test_the_follower_ignores_signals_and_leaves_with_the_search(ledger: Path, u
     append(ledger, [line | {"time": now} for line in SECOND_SESSION])
     assert process.wait(30) == 0
     assert open_store(uri).get_run(run_ids(ledger.parent)["parent"]).info.status == "FINISHED"
-    assert not (ledger.parent / "tracking.log").exists()
+    assert read(ledger.parent / "tracking.log") == ""
 
 
 def test_the_follower_kills_what_a_vanished_search_left_running(ledger: Path, uri: str) -> None:

@@ -75,10 +75,10 @@ def _baseline(name: str, auroc: float, interval: Interval, difference: float, sp
 
 
 def baseline_scores(prepared: Prepared, experiment: Experiment) -> dict[str, Floats]:
-    """The test scores [T] of each baseline: darkness, distance to the mean, PCA, and the model before its first step."""
+    """The test scores [T] of each baseline, among them the model before its first step."""
     plane = fit_plane(prepared.train, prepared.event_shape, max(PLANES))
     errors = plane.errors(prepared.test)
-    scored = {"darkness": _darkness(prepared.test), "distance to mean image": errors[:, 0]}
+    scored = {"darkness": _darkness(prepared.test), "distance to mean": errors[:, 0]}
     scored |= {f"PCA {k}": errors[:, k] for k in PLANES if k < errors.shape[1]}
     return scored | {"untrained VAE": _untrained_scores(prepared, experiment)}
 
@@ -106,12 +106,12 @@ def baselines_csv(baselines: Iterable[Baseline]) -> str:
 
 def baselines_table(baselines: Sequence[Baseline]) -> Table:
     """The comparison for a terminal."""
-    table = Table(title="AUROC on the test set, with 95 % intervals over disjoint blocks")
-    for column in ("scored by", "AUROC", "interval", "model less this", "interval", "model beats it"):
-        table.add_column(column, justify="left" if column in ("scored by", "model beats it") else "right")
+    table = Table(title="AUROC on the test set, 95 % intervals over disjoint blocks")
+    for column in ("scored by", "AUROC", "model less this", "beaten"):
+        table.add_column(column, no_wrap=True)
     for one in baselines:
-        own = (one.name, f"{one.auroc:.3f}", f"{one.low:.3f} .. {one.high:.3f}")
-        spread = f"{one.difference_low:+.3f} .. {one.difference_high:+.3f}"
-        against = (f"{one.difference:+.3f}", spread, "yes" if one.model_beats else "not shown")
-        table.add_row(*own, *(("", "", "") if one.name == MODEL else against))
+        own = f"{one.auroc:.3f} [{one.low:.2f}, {one.high:.2f}]"
+        against = f"{one.difference:+.3f} [{one.difference_low:+.2f}, {one.difference_high:+.2f}]"
+        beats = "yes" if one.model_beats else "not shown"
+        table.add_row(one.name, own, *(("", "") if one.name == MODEL else (against, beats)))
     return table

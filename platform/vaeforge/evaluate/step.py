@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vaeforge.errors import ConfigError
 from vaeforge.evaluate.anomaly import Evaluation, evaluate_model
@@ -67,4 +67,7 @@ def _csv(head: str, rows: Iterable[tuple[Any, ...]]) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()) and None)
+    def write(file: BinaryIO) -> None:
+        file.write(text.encode())
+
+    write_atomically(path, write)

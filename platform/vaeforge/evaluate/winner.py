@@ -1,4 +1,4 @@
-"""What the steps after training start from: the manifest of `tune` or `train`, its model, and the data it learned from."""
+"""What the steps after training start from: the manifest of `tune` or `train`, its model, and the data behind it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

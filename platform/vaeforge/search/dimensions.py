@@ -6,7 +6,7 @@ Nothing of Optuna is imported here: hosts read spaces too, and an import costs e
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 from vaeforge.errors import ConfigError
 
@@ -82,7 +82,7 @@ class Choice:
         return "one of " + ", ".join(map(str, self.options))
 
 
-Dimension = Union[Range, Choice]
+Dimension: TypeAlias = Range | Choice
 
 
 def walk(dimensions: tuple[Dimension, ...]) -> Iterator[Dimension]:
@@ -154,7 +154,8 @@ def _parse_range(
 
 
 def _number(value: Any, wanted: type | tuple[type, ...]) -> bool:
-    return isinstance(value, wanted) and not isinstance(value, bool) and math.isfinite(value)
+    known = isinstance(value, wanted) and not isinstance(value, bool)
+    return known and math.isfinite(value)
 
 
 def share_names(dimensions: tuple[Dimension, ...]) -> tuple[Dimension, ...]:

@@ -68,7 +68,8 @@ def make_plan(
     _require_samples(settled, prepared)
     code = code_hash(project.root)
     identity = prepared.manifest["data_identity"]
-    configuration = {"settings": settled.model_dump(mode="json"), "space": dict(space.content)}
+    settings = settled.model_dump(mode="json")
+    configuration = {"settings": learned(settings), "space": dict(space.content)}
     chosen = name or f"{space.family}-{hash_of([configuration, identity, code])[:8]}"
     header = {
         "name": chosen,
@@ -76,7 +77,7 @@ def make_plan(
         "experiment_name": f"vaeforge-{space.family}",
         "space": dict(space.content),
         "space_source": space.source,
-        "settings": configuration["settings"],
+        "settings": settings,
         "data_identity": identity,
         "data_hash": prepared.manifest["data_hash"],
         "data_source": prepared.manifest["data_source"],
@@ -119,7 +120,7 @@ def _require_same(history: History, plan: Plan) -> None:
     problems = []
     if before["space"] != now["space"]:
         problems.append("the space is another one (fidelity included)")
-    if before["settings"]["experiment"] != now["settings"]["experiment"]:
+    if learned(before["settings"])["experiment"] != learned(now["settings"])["experiment"]:
         problems.append("the training settings are others")
     if before["data_identity"] != now["data_identity"]:
         problems.append(f"the data is another: {before['data_identity'][:12]}…, now {now['data_identity'][:12]}…")
@@ -129,6 +130,11 @@ def _require_same(history: History, plan: Plan) -> None:
         raise SearchError(
             f"search {plan.name!r} cannot be resumed: {'; '.join(problems)}; start a new one under another --name"
         )
+
+
+def learned(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without those that only judge what was learned."""
+    return {**settings, "experiment": {k: v for k, v in settings["experiment"].items() if k != "gates"}}
 
 
 def _require_name(name: str) -> None:
@@ -147,6 +153,6 @@ def _require_samples(settled: Settled, prepared: Prepared) -> None:
     smallest = min(batch, samples, len(prepared.validation))
     if smallest < workers:
         raise ResourceError(
-            f"search.workers: got {workers}, but the smallest of batch size, training and validation samples is {smallest}; "
-            "lower --workers"
+            f"search.workers: got {workers}, but the smallest of batch size, training and validation samples is "
+            f"{smallest}; lower --workers"
         )

@@ -1,4 +1,4 @@
-"""A search space: what a YAML file of `tune_spaces/` says, checked against the typed configuration before anything starts."""
+"""A search space: a YAML file of `tune_spaces/`, checked against the typed configuration before anything starts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ def parse(content: Mapping[str, Any], source: str) -> Space:
 
 
 def _fidelity(content: Any, source: str, problems: list[str]) -> Fidelity:
-    values = {"max": 18, "min": 6, "reduction": 3} | (content if isinstance(content, Mapping) else {})
+    values = {"max": 18, "min": 6, "reduction": 3} | (dict(content) if isinstance(content, Mapping) else {})
     where = f"{source}: fidelity"
     for key in values:
         if key not in ("max", "min", "reduction"):

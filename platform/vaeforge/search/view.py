@@ -47,7 +47,8 @@ class View:
         left = f", about {elapsed / ended * (self.total - ended):.0f} s left" if ended else ""
         best = f", best {min(values):.2f}" if values else ""
         hosts = f"{len(snapshot['hosts'])} host(s)" if snapshot["hosts"] else "hosts are starting"
-        return f"{self.name}: {ended}/{self.total} trials ended ({counts or 'none yet'}), {hosts}, {elapsed:.0f} s{left}{best}"
+        progress = f"{self.name}: {ended}/{self.total} trials ended ({counts or 'none yet'})"
+        return f"{progress}, {hosts}, {elapsed:.0f} s{left}{best}"
 
     def _table(self, snapshot: dict[str, Any]) -> Table:
         table = Table(title=self._summary(snapshot), title_justify="left")

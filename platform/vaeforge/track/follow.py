@@ -1,26 +1,47 @@
 """The process that keeps MLflow up to date while a search runs: `python -m vaeforge.track.follow --ledger …`.
 
-The search starts it in a session of its own and never waits for the store. Whatever fails here is tried again; training
-does not notice. It ends with the search, or with the search's process.
+The search calls `start` and never waits for the store. Whatever fails here is tried again; training does not notice.
+It ends with the search, or with the search's process.
 """
 
 import argparse
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import vaeforge
 from vaeforge.errors import TrackingError
 from vaeforge.track.replay import Replay, exclusive
-from vaeforge.track.store import redact
+from vaeforge.track.store import default_uri, redact
 
+_LOG = "tracking.log"
 _ROUND_SECONDS = 1.0
 _LONGEST_WAIT = 30.0
 _LAST_TRIES = 3
 _GRACE_SECONDS = 10.0
+
+
+def start(ledger: Path, uri: str, root: Path) -> "subprocess.Popen[bytes]":
+    """Start following `ledger` on behalf of this process; what goes wrong is written to `tracking.log` beside it.
+
+    Call it after the line `search` or `resumed` was written. The URI travels in the environment, where its password is
+    not in everybody's list of processes.
+    """
+    command = [sys.executable, "-m", "vaeforge.track.follow", "--ledger", str(ledger.resolve())]
+    command += ["--root", str(root.resolve()), "--parent", str(os.getpid())]
+    sources = [str(Path(vaeforge.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "PYTHONPATH": os.pathsep.join(filter(None, sources))}
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+        environment.pop(name, None)
+    with ledger.with_name(_LOG).open("ab") as log:
+        return subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
 
 
 def follow(ledger: Path, uri: str, root: Path, parent_pid: int) -> int:
@@ -30,7 +51,7 @@ def follow(ledger: Path, uri: str, root: Path, parent_pid: int) -> int:
         The exit code: 0 once the store holds everything, 1 if it could not be told (`vaeforge sync` does it later).
     """
     alive = _watch(parent_pid)
-    log = Log(ledger.with_name("tracking.log"))
+    log = Log(ledger.with_name(_LOG))
     ledger.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
@@ -128,14 +149,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and follow; Ctrl-C and a terminal's end are the search's to act on, not ours."""
     parser = argparse.ArgumentParser(prog="python -m vaeforge.track.follow", description=__doc__)
     parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--uri", required=True)
+    parser.add_argument("--uri", help="default: MLFLOW_TRACKING_URI, else the project's database")
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)
     given = parser.parse_args(arguments)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     os.nice(10)  # training comes first
-    return follow(given.ledger, given.uri, given.root, given.parent)
+    return follow(given.ledger, given.uri or default_uri(given.root), given.root, given.parent)
 
 
 if __name__ == "__main__":

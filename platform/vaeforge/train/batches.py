@@ -51,7 +51,8 @@ def epoch_batches(
     """This rank's batches of one epoch, in order; `train` is [N, C, H + margin, W + margin]."""
     training, family = experiment.training, experiment.definition
     generator = torch.Generator().manual_seed(derive(training.seed, "epoch", epoch))
-    for indices in _order(training, len(train), generator).split(training.batch_size):
+    order = _order(training, len(train), generator)
+    for indices in torch.split(order, training.batch_size):
         draws = torch.rand(len(indices), family.augment_draws, generator=generator)
         eps = torch.randn(len(indices), latent_dim, generator=generator)
         mine = group.share(len(indices))

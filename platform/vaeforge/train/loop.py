@@ -114,6 +114,7 @@ class _Run:
         self.epoch, self.finished = 0, False
         self.newest: list[Checkpoint] = []
         self.best: Checkpoint | None = None
+        self.former_best: Checkpoint | None = None
 
     def train_epoch(self, pulse: Callable[[], None], notes: tuple[str, ...]) -> Report:
         started = time.monotonic()
@@ -199,7 +200,18 @@ class _Run:
         if self.group.any(problem is not None):
             raise CheckpointError(f"epoch {self.epoch}: the checkpoint could not be written: {problem or 'see rank 0'}")
         if improved and self.newest:
-            self.best = self.newest[-1]
+            self.former_best, self.best = self.best, self.newest[-1]
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove all but the two newest files, the best, and the best before it, which the last report still names."""
+        if self.folder is None or not self.group.leads:
+            return
+        self.newest = self.newest[-2:]
+        kept = {c.path.name for c in [*self.newest, self.best, self.former_best] if c is not None}
+        for file in self.folder.glob("epoch-*.pt"):
+            if file.name not in kept:
+                file.unlink(missing_ok=True)
 
     def _state(self) -> dict[str, Any]:
         return {

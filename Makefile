@@ -1,0 +1,45 @@
+# Two commands matter: `make tune` and `make test`. Both set up everything from a bare clone and are quick afterwards.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+FAMILY ?= endoscopy
+TRIALS ?=
+WORKERS ?=
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
+
+.PHONY: tune test test-long check setup data ui
+.DEFAULT_GOAL := tune
+
+tune: data  ## search, then register the winner
+	mlflow run . -e tune --env-manager local --experiment-name vaeforge-$(FAMILY) \
+	  -P family=$(FAMILY) $(if $(TRIALS),-P trials=$(TRIALS)) $(if $(WORKERS),-P workers=$(WORKERS))
+
+test: data  ## everything that a change must pass
+	pytest -m "not long"
+
+test-long: data  ## the rest: minutes each
+	pytest -m long
+
+check: setup  ## lint, types and unit tests
+	ruff check platform models tests benchmarks
+	ruff format --check platform models tests benchmarks
+	mypy
+	pytest tests/unit tests/contracts tests/numerics tests/distributed -m "not long"
+
+setup: .venv/.installed
+
+.venv/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	pip install --disable-pip-version-check --quiet -r requirements.lock
+	pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+data: .venv/.pulled
+
+.venv/.pulled: .venv/.installed data.dvc
+	dvc pull --quiet data.dvc
+	touch $@
+
+ui: setup  ## runs and registry in a browser, for this machine only
+	mlflow ui --backend-store-uri "$(MLFLOW_TRACKING_URI)" --host 127.0.0.1

@@ -1,0 +1,1 @@
+"""A trained model as ONNX graphs, and the proof that they compute what torch computes."""

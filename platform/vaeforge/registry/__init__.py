@@ -1,0 +1,1 @@
+"""Which versions of a model exist, where each comes from, and which one is champion."""

@@ -1,0 +1,86 @@
+"""What a registered version says of itself: tags that lead back to run, search, commit and data, and a description."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vaeforge.registry.gate import ACTIVE, OBJECTIVE
+
+RUN = "vaeforge.run"
+CHECKPOINT = "vaeforge.checkpoint_sha256"
+GRAPH = "vaeforge.model_sha256"
+DATA_IDENTITY = "vaeforge.data_identity"
+VERDICT = "vaeforge.verdict"
+VAL_NELBO = "vaeforge.val_nelbo"
+ACTIVE_UNITS = "vaeforge.active_units"
+
+
+def version_tags(winner: Mapping[str, Any], run_id: str, graph_sha256: str) -> dict[str, str]:
+    """The tags of a version; what is not known, such as the search of a single training, has no tag."""
+    git, metrics = winner["git"], winner["metrics"]
+    known = {
+        RUN: run_id,
+        "vaeforge.search": winner["search"],
+        "vaeforge.trial": winner["trial"],
+        "vaeforge.commit": git["commit"],
+        "vaeforge.dirty": git["dirty"],
+        "vaeforge.data_hash": winner["data_hash"],
+        DATA_IDENTITY: winner["data_identity"],
+        "vaeforge.configuration_hash": winner["configuration_hash"],
+        "vaeforge.code_hash": winner["code_hash"],
+        VAL_NELBO: metrics.get(OBJECTIVE),
+        ACTIVE_UNITS: metrics.get(ACTIVE),
+        CHECKPOINT: winner["checkpoint"]["sha256"],
+        GRAPH: graph_sha256,
+    }
+    return {key: _text(value) for key, value in known.items() if value is not None}
+
+
+def metrics_of(tags: Mapping[str, str]) -> dict[str, float]:
+    """The metrics that the gate compares, read back from a version's tags; a tag that is no number is left out."""
+    result: dict[str, float] = {}
+    for metric, tag in ((OBJECTIVE, VAL_NELBO), (ACTIVE, ACTIVE_UNITS)):
+        try:
+            result[metric] = float(tags[tag])
+        except (KeyError, ValueError):
+            continue
+    return result
+
+
+def describe(winner: Mapping[str, Any], export_manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+    """A version in a few sentences for a person."""
+    return "\n\n".join(
+        [
+            f"{winner['family']} VAE, {_origin(winner)}, epoch {winner['checkpoint']['epoch']}.",
+            _quality(winner["metrics"], export_manifest["latent_dim"], evaluation["metrics"]),
+            _sources(winner),
+        ]
+    )
+
+
+def _origin(winner: Mapping[str, Any]) -> str:
+    if winner["trial"] is None or winner["search"] is None:
+        return "a single training"
+    return f"trial {winner['trial']} of the search {winner['search']}"
+
+
+def _quality(metrics: Mapping[str, float], latent_dim: int, measured: Mapping[str, float]) -> str:
+    nelbo, active = metrics.get(OBJECTIVE), metrics.get(ACTIVE)
+    validation = "val/nelbo unknown" if nelbo is None else f"val/nelbo {nelbo:.6g} nats per sample"
+    units = (
+        "active latent dimensions unknown" if active is None else f"{active:g} of {latent_dim} latent dimensions active"
+    )
+    detection = f"test AUROC {measured['test/auroc']:.3f}"
+    interval = f"95 % interval {measured['test/auroc_low']:.3f} .. {measured['test/auroc_high']:.3f}"
+    return f"{validation}, {units}; {detection} ({interval})."
+
+
+def _sources(winner: Mapping[str, Any]) -> str:
+    commit, dirty = winner["git"]["commit"], winner["git"]["dirty"]
+    code = "code not under version control" if commit is None else f"code {commit}"
+    state = " with uncommitted changes" if dirty else ""
+    data = f"data {winner['data_hash']}" if winner["data_hash"] else "data not tracked by DVC"
+    return f"Made from {code}{state}, {data}, data identity {winner['data_identity']}."
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,131 @@
+"""Putting a version's files into MLflow: everything goes to the run that is named, whatever run is active.
+
+MLflow is imported inside the functions: that takes seconds, and it reads its privacy settings while it is imported.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vaeforge.package.export import read_graph
+from vaeforge.package.graphs import RECONSTRUCTION
+from vaeforge.paths import write_json
+from vaeforge.track.store import ensure_experiment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+
+NAME = "model"
+CHECKPOINT_TAG = "vaeforge.registered_checkpoint"
+
+
+def run_of(client: "MlflowClient", winner: Mapping[str, Any], artifact_root: Path) -> str:
+    """The id of the winner's run; for a model trained without tracking, of one made for its registration."""
+    known = winner["mlflow"]["run_id"]
+    if known:
+        return str(client.get_run(known).info.run_id)
+    experiment = ensure_experiment(client, winner["mlflow"]["experiment"], artifact_root)
+    checkpoint = winner["checkpoint"]["sha256"]
+    found = client.search_runs([experiment], f"tags.`{CHECKPOINT_TAG}` = '{checkpoint}'", max_results=1)
+    return str(found[0].info.run_id) if found else _create_run(client, experiment, winner)
+
+
+def _create_run(client: "MlflowClient", experiment: str, winner: Mapping[str, Any]) -> str:
+    tags = {CHECKPOINT_TAG: winner["checkpoint"]["sha256"], "mlflow.runName": f"registered-{winner['family']}"}
+    run_id = str(client.create_run(experiment, tags=tags).info.run_id)
+    log_metrics(client, run_id, winner["metrics"], winner["checkpoint"]["epoch"])
+    client.set_terminated(run_id)
+    return run_id
+
+
+def log_metrics(client: "MlflowClient", run_id: str, metrics: Mapping[str, float], epoch: int) -> None:
+    """Add `metrics` to a run at the epoch of the checkpoint that they were measured on."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, metrics=[Metric(key, float(value), now, epoch) for key, value in metrics.items()])
+
+
+def log_graph(
+    client: "MlflowClient", run_id: str, winner: Mapping[str, Any], graph: Path, extra: Sequence[Path]
+) -> str:
+    """Log `graph` as the run's model with the files `extra` and the winner's manifest beside it; the model's id.
+
+    Downloading the model brings them: they lie in its folder `extra_files`.
+    """
+    import mlflow.onnx
+
+    experiment = client.get_run(run_id).info.experiment_id
+    model_id = str(client.create_logged_model(experiment, name=NAME, source_run_id=run_id).model_id)
+    shape = tuple(winner["event_shape"])
+    with tempfile.TemporaryDirectory() as folder, tracking_at(client.tracking_uri):
+        manifest = Path(folder) / "winner.json"
+        write_json(manifest, dict(winner))
+        mlflow.onnx.log_model(
+            read_graph(graph),
+            name=NAME,
+            model_id=model_id,
+            run_id=run_id,
+            step=winner["checkpoint"]["epoch"],
+            signature=signature(shape, winner["experiment"]["model"]["latent_dim"]),
+            input_example={"x": example_input(shape)},
+            pip_requirements=requirements(),
+            onnx_execution_providers=["CPUExecutionProvider"],  # the one that parity was shown on
+            save_as_external_data=False,
+            extra_files=[str(path) for path in (*extra, manifest)],
+        )
+    return model_id
+
+
+def signature(event_shape: tuple[int, ...], latent_dim: int) -> "ModelSignature":
+    """Raw x [batch, *event] in; reconstruction, mu, logvar and score out; all float32."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    def tensor(name: str, *shape: int) -> TensorSpec:
+        return TensorSpec(np.dtype(np.float32), (-1, *shape), name)
+
+    latents = [tensor("mu", latent_dim), tensor("logvar", latent_dim)]
+    outputs = [tensor(RECONSTRUCTION, *event_shape), *latents, tensor("score")]
+    return ModelSignature(inputs=Schema([tensor("x", *event_shape)]), outputs=Schema(outputs))
+
+
+def example_input(event_shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """One made-up sample, a ramp from 0 to 255 along the last axis: no user's data travels as an example."""
+    ramp = np.round(np.linspace(0, 255, event_shape[-1])).astype(np.float32)
+    return np.broadcast_to(ramp, (1, *event_shape)).copy()
+
+
+def requirements() -> list[str]:
+    """What a server of the graph must install, at the versions that parity was shown with."""
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "onnx", "onnxruntime")]
+
+
+@contextmanager
+def tracking_at(uri: str) -> Iterator[None]:
+    """Let MLflow's own functions, which know one global store, work on that at `uri`; afterwards all is as before."""
+    import mlflow
+
+    variable = "MLFLOW_TRACKING_URI"
+    previous, in_environment = (
+        (mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None),
+        os.environ.get(variable),
+    )
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(previous)
+        if in_environment is None:
+            os.environ.pop(variable, None)
+        else:
+            os.environ[variable] = in_environment
