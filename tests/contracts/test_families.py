@@ -32,7 +32,7 @@ def test_shapes(model: VAE) -> None:
     x, output, mu, logvar = model(raw(5), torch.randn(5, model.latent_dim))
     assert x.shape == model.mean(output).shape == (5, *EVENT)
     assert mu.shape == logvar.shape == (5, model.latent_dim)
-    reconstruction, posterior, score = model.reconstruct(raw(5))
+    reconstruction, _, score = model.reconstruct(raw(5))
     assert reconstruction.shape == (5, *EVENT)
     assert score.shape == model.distortion(x, output).shape == (5,)
 
@@ -83,7 +83,7 @@ def test_augmentation_keeps_range_and_follows_its_draws(family: Any) -> None:
     draws = torch.rand(6, family.augment_draws)
     augmented = family.augment(large, draws, EVENT)
     assert augmented.shape == (6, *EVENT)
-    assert 0 <= augmented.min() and augmented.max() <= 255
+    assert augmented.min() >= 0 and augmented.max() <= 255
     torch.testing.assert_close(augmented[2:4], family.augment(large[2:4], draws[2:4], EVENT))
     assert family.augment(large[:0], draws[:0], EVENT).shape == (0, *EVENT)
 

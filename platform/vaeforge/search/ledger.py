@@ -40,6 +40,7 @@ class Ledger:
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
+                    self._file.close()
                     raise SearchError(f"{self.path}: another process is writing this search; end it first") from None
                 time.sleep(0.1)
 
