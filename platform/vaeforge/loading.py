@@ -143,14 +143,22 @@ def describe(item: Any, prefix: str, sources: Mapping[str, str], kind: type[Sett
         location = [location[0], location[2]]
     path = prefix + ".".join(location)
     where = next((sources[p] for p in (path, f"{path}.schedule") if p in sources), "configuration")
-    return f"{where}: {path}: {_rule(item, path, kind)}"
+    return f"{where}: {path.rstrip('.')}: {_rule(item, path, kind)}"
+
+
+def _fields_beside(path: str, kind: type[Settings]) -> list[str]:
+    """The keys that the section of `path` has."""
+    section = path.split(".")[-2] if "." in path else ""
+    nested = kind.model_fields.get(section)
+    inner = nested.annotation if nested is not None else kind
+    return list(getattr(inner, "model_fields", {}))
 
 
 def _rule(item: Any, path: str, kind: type[Settings]) -> str:
-    context, given = item.get("ctx", {}), item["input"]
+    context, given = item.get("ctx") or {}, item["input"]
     bounds = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "a multiple of"}
     if item["type"] == "extra_forbidden":
-        return f"unknown key{nearest(path.rsplit('.', 1)[-1], kind.model_fields)}"
+        return f"unknown key{nearest(path.rsplit('.', 1)[-1], _fields_beside(path, kind))}"
     if item["type"] == "union_tag_invalid":
         tag = context["tag"]
         allowed = [name.strip().strip("'") for name in context["expected_tags"].split(",")]

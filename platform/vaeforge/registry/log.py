@@ -62,6 +62,7 @@ def log_graph(
     """
     import mlflow.onnx
 
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one bar a file is no progress
     experiment = client.get_run(run_id).info.experiment_id
     model_id = str(client.create_logged_model(experiment, name=NAME, source_run_id=run_id).model_id)
     shape = tuple(winner["event_shape"])

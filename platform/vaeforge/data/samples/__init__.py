@@ -1,0 +1,1 @@
+"""How the samples that the project carries were made, one runnable file each."""

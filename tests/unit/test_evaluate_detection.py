@@ -1,0 +1,45 @@
+"""Detection metrics against arithmetic done by hand."""
+
+import numpy as np
+import pytest
+
+from vaeforge.errors import DataError
+from vaeforge.evaluate.detection import detection_metrics, pr_curve, require_both, roc_curve, threshold_of
+
+LABELS = np.array([0, 0, 1, 1])
+SCORES = np.array([0.1, 0.4, 0.35, 0.8])
+
+
+def test_metrics_by_hand() -> None:
+    # Pairs: .35 > .1, .35 < .4, .8 > .1, .8 > .4: 3 of 4. Called anomalous above .3: .4 (wrong), .35 and .8 (right).
+    # Average precision: recall 1/2 at precision 1, then recall 1 at precision 2/3: 1/2 * 1 + 1/2 * 2/3.
+    expected = {"auroc": 3 / 4, "auprc": 5 / 6, "precision": 2 / 3, "recall": 1.0, "f1": 4 / 5, "accuracy": 3 / 4}
+    assert detection_metrics(LABELS, SCORES, threshold=0.3) == pytest.approx(expected)
+
+
+def test_a_score_at_the_threshold_is_normal() -> None:
+    assert detection_metrics(LABELS, SCORES, threshold=0.8)["recall"] == 0
+    assert detection_metrics(LABELS, SCORES, threshold=np.nextafter(0.8, 0))["recall"] == 0.5
+
+
+def test_nothing_called_anomalous_gives_zeros() -> None:
+    found = detection_metrics(LABELS, SCORES, threshold=1.0)
+    assert (found["precision"], found["recall"], found["f1"], found["accuracy"]) == (0, 0, 0, 0.5)
+
+
+def test_the_threshold_is_the_validation_quantile() -> None:
+    assert threshold_of(np.arange(101.0), 0.95) == pytest.approx(95.0)
+
+
+def test_curves_run_from_end_to_end() -> None:
+    false_positive, true_positive = roc_curve(LABELS, SCORES)
+    assert (false_positive[0], true_positive[0], false_positive[-1], true_positive[-1]) == (0, 0, 1, 1)
+    assert np.trapezoid(true_positive, false_positive) == pytest.approx(3 / 4)
+    recall, precision = pr_curve(LABELS, SCORES)
+    assert (recall[0], precision[0], recall[-1], precision[-1]) == (0, 1, 1, 0.5)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(3, np.int64), np.ones(3, np.int64)])
+def test_a_test_set_of_one_kind_is_refused(labels: np.ndarray) -> None:
+    with pytest.raises(DataError, match="must have at least one of each"):
+        require_both(labels)

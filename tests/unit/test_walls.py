@@ -1,0 +1,90 @@
+"""The walls of docs/architecture.md, read off the imports."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted([*(ROOT / "platform").rglob("*.py"), *(ROOT / "models").rglob("*.py")])
+ONLY_IN = {
+    "ray": ("train/distributed.py", "search/"),
+    "optuna": ("search/",),
+    "mlflow": ("track/", "registry/"),
+    "onnx": ("package/",),
+    "onnxruntime": ("package/",),
+    "onnxscript": ("package/",),
+}
+LAYERS = [  # a room imports from rooms of later lines and from its own
+    {"__main__"},
+    {"cli"},
+    {"pipeline"},
+    {"search", "registry"},
+    {"package"},
+    {"evaluate", "track"},
+    {"train", "data"},
+    {"loading", "options", "provenance"},
+    {"config", "paths", "seeds", "yamls"},
+    {"errors"},
+]
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "platform" / "vaeforge").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    inside = str(path.relative_to(ROOT)).removeprefix("platform/vaeforge/")
+    for name in imports(path):
+        allowed = ONLY_IN.get(name.split(".")[0])
+        assert allowed is None or inside.startswith(allowed), f"{inside} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "models").rglob("*.py")), ids=lambda path: path.name)
+def test_models_know_torch_and_settings_only(path: Path) -> None:
+    allowed = {*sys.stdlib_module_names, "torch", "pydantic", "vaeforge_models"}
+    assert {name.split(".")[0] for name in imports(path)} <= allowed - {"json", "pathlib", "os"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "platform").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path: Path) -> None:
+    depth = {name: level for level, names in enumerate(LAYERS) for name in names}
+    here = room(path)
+    if here == "__init__":
+        return
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "vaeforge" or len(parts) < 2 or parts[1] == here:
+            continue
+        assert depth[parts[1]] > depth[here], f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_answers_one_question(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_source_roots_do_not_shadow_the_standard_library() -> None:
+    assert not (ROOT / "platform" / "__init__.py").exists()
+    assert not (ROOT / "models" / "__init__.py").exists()
+    program = "import platform; print(platform.system())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip()
+
+
+def test_thin_trials_import_no_torch() -> None:
+    program = "import sys, vaeforge.search.trial; assert 'torch' not in sys.modules and 'mlflow' not in sys.modules"
+    environment = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}", "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
