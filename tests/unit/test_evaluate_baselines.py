@@ -95,9 +95,9 @@ def test_table_and_csv_hold_every_baseline() -> None:
     rows = list(csv.DictReader(io.StringIO(baselines_csv(baselines))))
     assert [row["name"] for row in rows] == ["noise", "model"]
     assert float(rows[0]["difference_low"]) == baselines[0].difference_low
-    console = Console(file=io.StringIO(), width=80)
-    console.print(baselines_table(baselines))
-    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    screen = io.StringIO()
+    Console(file=screen, width=80).print(baselines_table(baselines))
+    printed = screen.getvalue()
     assert "noise" in printed
     assert f"{baselines[0].auroc:.3f} [{baselines[0].low:.2f}, {baselines[0].high:.2f}]" in printed
     assert "…" not in printed

@@ -58,7 +58,9 @@ def test_models_know_torch_and_settings_only(path: Path) -> None:
     assert {name.split(".")[0] for name in imports(path)} <= allowed - {"json", "pathlib", "os"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "platform").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "platform").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_imports_run_one_way(path: Path) -> None:
     depth = {name: level for level, names in enumerate(LAYERS) for name in names}
     here = room(path)

@@ -128,13 +128,13 @@ def frozen(space: Space, record: TrialRecord) -> optuna.trial.FrozenTrial:
     """An ended trial as Optuna keeps it."""
     names = space.optuna_names(record.params)
     state = {"stopped": TrialState.PRUNED, "failed": TrialState.FAIL}.get(record.state or "", TrialState.COMPLETE)
-    seen = {record.epoch: record.value} if record.value is not None and state != TrialState.FAIL else {}
+    pruned_at = {record.epoch: record.value} if state == TrialState.PRUNED and record.value is not None else {}
     return optuna.trial.create_trial(
         state=state,
-        value=record.value if state == TrialState.COMPLETE else None,
+        value=None if state == TrialState.FAIL else record.value,
         params={name: value for name, (_, value) in names.items()},
         distributions={name: distribution_of(dimension) for name, (dimension, _) in names.items()},
-        intermediate_values=seen,
+        intermediate_values=pruned_at,
     )
 
 

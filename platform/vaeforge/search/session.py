@@ -40,6 +40,7 @@ class Session:
         except BlockingIOError:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "another process"
+            self._lock.close()
             raise SearchError(
                 f"search {self.folder.name!r} is already running: {holder}; wait for it or end it"
             ) from None

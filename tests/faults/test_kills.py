@@ -1,0 +1,124 @@
+"""Real kills of real processes: no trial is lost, none is run twice."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from project import SmallProject, check_invariants, end
+
+from vaeforge.search.session import find_process
+
+OFFLINE = ("--offline", "true", "--register", "false")
+SLOWER = ("--set", "training.steps_per_epoch=20")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> SmallProject:
+    return SmallProject(tmp_path)
+
+
+def reported(project: SmallProject, name: str) -> int:
+    return len(project.events(name, "reported"))
+
+
+def test_a_killed_worker_costs_an_attempt_and_no_trial(project: SmallProject) -> None:
+    process = project.start("tune", "--name", "w", *SLOWER, *OFFLINE)
+    try:
+        project.wait_for(lambda: any(e["epoch"] >= 3 for e in project.events("w", "reported")), process)
+        leased = {e["host"]: e["trial"] for e in project.events("w", "leased")}
+        os.kill(project.worker("w"), signal.SIGKILL)
+        assert process.wait(240) == 0, project.output
+    finally:
+        end(process)
+    check_invariants(project, "w", trials=6)
+    crashes = project.events("w", "crashed")
+    assert [(e["cause"], e["trial"]) for e in crashes] in ([], [("lost", leased[0])]) or len(crashes) == 1
+    assert max(e["generation"] for e in project.events("w", "registered")) == 2
+    for crash in crashes:
+        again = [e for e in project.events("w", "reported") if e["trial"] == crash["trial"] and e["attempt"] == 2]
+        first = [e for e in project.events("w", "reported") if e["trial"] == crash["trial"] and e["attempt"] == 1]
+        assert again and again[0]["epoch"] <= (first[-1]["epoch"] if first else 0) + 1
+        assert not first or again[0]["epoch"] == first[-1]["epoch"] + 1  # from its last checkpoint, not from the start
+
+
+def test_a_killed_search_is_resumed_without_losing_or_repeating(project: SmallProject) -> None:
+    process = project.start("tune", "--name", "s", *SLOWER, *OFFLINE)
+    try:
+        project.wait_for(lambda: len(project.events("s", "finished")) >= 2, process)
+    finally:
+        end(process)
+    before = {e["trial"]: e for e in project.events("s", "finished")}
+    running = {e["trial"]: e["epoch"] for e in project.events("s", "reported") if e["trial"] not in before}
+    params = {e["trial"]: e["params"] for e in project.events("s", "submitted")}
+    refused = project.run("tune", "--name", "s", *SLOWER, *OFFLINE, code=2)
+    assert "exists already" in refused and "--resume" in refused
+    project.run("tune", "--name", "s", "--resume", "true", *SLOWER, *OFFLINE)
+    check_invariants(project, "s", trials=6)
+    after = {e["trial"]: e for e in project.events("s", "finished")}
+    assert {n: after[n] for n in before} == before
+    resumed = [e["event"] for e in project.events("s")].index("resumed")
+    for event in project.events("s")[resumed:]:
+        if event["event"] == "reported":
+            assert event["trial"] not in before
+            assert event["epoch"] > running.get(event["trial"], 0) - 1
+    assert {
+        n: e["params"] for n, e in ((e["trial"], e) for e in project.events("s", "submitted")) if n in params
+    } == params
+    noted = (project.root / "artifacts/searches/s/processes.json").read_text()
+    alive = [p for p in __import__("json").loads(noted) if find_process(p) is not None]
+    assert [p for p in alive if psutil.Process(p["pid"]).status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_cleanly_and_the_printed_command_goes_on(
+    project: SmallProject, sent: signal.Signals, code: int
+) -> None:
+    process = project.start("tune", *SLOWER, *OFFLINE)
+    searches = project.root / "artifacts/searches"
+    try:
+        project.wait_for(
+            lambda: any(reported(project, folder.name) for folder in searches.glob("endoscopy-*")), process
+        )
+        process.send_signal(sent)
+        assert process.wait(60) == code, project.output
+    finally:
+        end(process)
+    (folder,) = searches.iterdir()
+    assert project.events(folder.name)[-1]["event"] == "interrupted"
+    assert f"--resume true --name {folder.name}" in " ".join(project.output.split())
+    assert "Traceback" not in project.output
+    if sent == signal.SIGINT:  # the default name needs no --resume: the same call goes on
+        project.run("tune", *SLOWER, *OFFLINE)
+        check_invariants(project, folder.name, trials=6)
+        assert "already complete" in project.run("tune", *SLOWER, *OFFLINE)
+
+
+@pytest.mark.long
+def test_a_killed_broker_or_thin_trial_changes_nothing(project: SmallProject) -> None:
+    process = project.start("tune", "--name", "b", *SLOWER, *OFFLINE)
+    try:
+        for name in ("ray::Broker", "ray::HostedTrial"):
+            count = len(project.events("b", "finished"))
+            project.wait_for(lambda count=count: len(project.events("b", "finished")) > count, process)  # type: ignore[misc]
+            children = psutil.Process(process.pid).children(recursive=True)
+            victims = [child for child in children if " ".join(child.cmdline()).startswith(name)]
+            assert victims, f"no process is called {name}"
+            victims[0].send_signal(signal.SIGKILL)
+        assert process.wait(240) == 0, project.output
+    finally:
+        end(process)
+    check_invariants(project, "b", trials=6)
+
+
+@pytest.mark.long
+def test_a_stopped_worker_is_noticed_and_ended(project: SmallProject) -> None:
+    process = project.start("tune", "--name", "h", *SLOWER, *OFFLINE)
+    try:
+        project.wait_for(lambda: reported(project, "h") >= 2, process)
+        os.kill(project.worker("h"), signal.SIGSTOP)
+        assert process.wait(280) == 0, project.output
+    finally:
+        end(process)
+    check_invariants(project, "h", trials=6)

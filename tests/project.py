@@ -1,0 +1,121 @@
+"""A small project in a temporary folder, and calls of the real command line in it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+PARAMS = """
+family: endoscopy
+search: {trials: 6, seed: 3}
+endoscopy:
+  prepare: {size: 32, margin: 16, stride: 16, validation: 0.2, test: 0.3, seed: 0}
+  model: {width: 4, latent_dim: 8}
+  training: {batch_size: 16, steps_per_epoch: 4, evaluation_samples: 2}
+  gates: {min_active_units: 0}
+"""
+SPACE = """
+family: endoscopy
+fidelity: {max: 6, min: 2, reduction: 3}
+space:
+  model.latent_dim: {int: [2, 16], log: true}
+  beta.schedule:
+    choice:
+      constant: {beta.value: {float: [0.001, 1], log: true}}
+      cyclical: {beta.max: {float: [0.001, 1], log: true}, beta.cycles: {int: [2, 3]}, beta.ramp: {float: [0.25, 0.6]}}
+start:
+  - {model.latent_dim: 8, beta.schedule: constant, beta.value: 0.1}
+"""
+
+
+def write_images(folder: Path, count: int, seed: int, brightness: int) -> None:
+    """Smooth random images, all different."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    for number in range(count):
+        coarse = rng.integers(0, brightness, (6, 6, 3)).astype(np.uint8)
+        Image.fromarray(coarse).resize((60, 60), Image.Resampling.BICUBIC).save(folder / f"{number:03d}.png")
+
+
+class SmallProject:
+    """Data, parameters and a space for searches that take seconds."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        write_images(root / "data/endoscopy/normal", 60, 0, 160)
+        write_images(root / "data/endoscopy/lesion", 20, 1, 250)
+        (root / "params.yaml").write_text(PARAMS)
+        (root / "tune_spaces").mkdir()
+        (root / "tune_spaces/endoscopy.yaml").write_text(SPACE)
+
+    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        """The command line in a process of its own; its output in `output.log`."""
+        path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
+        variables = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_ADDRESS"))}
+        variables |= {"PYTHONPATH": path, "PYTHONWARNINGS": "default", **environment}
+        with (self.root / "output.log").open("w") as log:
+            command = [sys.executable, "-m", "vaeforge", *arguments]
+            return subprocess.Popen(command, cwd=self.root, env=variables, stdout=log, stderr=log, text=True)
+
+    def run(self, *arguments: str, code: int = 0, seconds: float = 240, **environment: str) -> str:
+        """The output of a call that must end with `code`."""
+        process = self.start(*arguments, **environment)
+        found = process.wait(seconds)
+        assert found == code, self.output
+        return self.output
+
+    @property
+    def output(self) -> str:
+        return (self.root / "output.log").read_text()
+
+    def events(self, name: str, kind: str | None = None) -> list[dict[str, Any]]:
+        """The finished lines of a search's ledger."""
+        path = self.root / f"artifacts/searches/{name}/ledger.jsonl"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        events = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [event for event in events if kind is None or event["event"] == kind]
+
+    def wait_for(self, ready: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float = 120) -> None:
+        """Until `ready`, while `process` runs."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            assert process.poll() is None, f"ended with {process.returncode} too early:\n{self.output}"
+            assert time.monotonic() < deadline, f"waited {seconds} s:\n{self.output}"
+            time.sleep(0.05)
+
+    def worker(self, name: str, host: int = 0) -> int:
+        """The newest process of a host."""
+        registered = [e for e in self.events(name, "registered") if e["host"] == host]
+        return int(registered[-1]["processes"][0]["pid"])
+
+
+def check_invariants(project: SmallProject, name: str, trials: int) -> None:
+    """Each trial has exactly one end; epochs follow one another; nothing is trained after its end."""
+    events = project.events(name)
+    ends = [event["trial"] for event in events if event["event"] == "finished"]
+    assert sorted(ends) == list(range(trials))
+    for number in range(trials):
+        own = [event for event in events if event.get("trial") == number]
+        assert own[0]["event"] == "submitted"
+        assert own[-1]["event"] == "finished"
+        previous = 0
+        for report in (event for event in own if event["event"] == "reported"):
+            assert report["epoch"] <= previous + 1, f"trial {number} skipped from {previous} to {report['epoch']}"
+            previous = report["epoch"]
+    assert events[-1]["event"] == "ended"
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    """Nothing of a failed test stays behind."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
