@@ -23,8 +23,11 @@ from vaeforge.track.store import ensure_experiment, open_store
 from vaeforge.train.checkpoint import load_model, save
 from vaeforge_models.vae import initialise
 
-# MLflow itself makes its tables in a way that SQLAlchemy now advises against.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+# MLflow warns while it is imported: of SQLAlchemy, and of its own type hints.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+]
 
 SHAPE = (3, 32, 32)
 MODEL = "vaeforge-endoscopy"
@@ -290,6 +293,13 @@ def test_runs_and_stores_chosen_elsewhere_are_left_alone(
     assert (run.data.tags.get("mlflow.runName"), dict(run.data.metrics)) == (run.info.run_name, {})
     assert not elsewhere.search_registered_models()
     assert not (tmp_path / "mlruns" / "0").exists()
+
+
+def test_a_run_that_the_store_does_not_have_is_named(workshop: Workshop) -> None:
+    workshop.winner["mlflow"]["run_id"] = "0" * 32
+    with pytest.raises(RegistryError, match=f"{'0' * 32} not found.*`vaeforge sync` puts it there"):
+        workshop.register()
+    assert not workshop.client.search_registered_models()
 
 
 def test_files_of_another_checkpoint_are_refused(workshop: Workshop) -> None:

@@ -25,9 +25,19 @@ class Interval(NamedTuple):
 
 def weighted_auroc(labels: Integers, scores: Floats, weights: Floats) -> float:
     """P(anomalous score > normal score) + P(equal) / 2 with samples counted `weights` times; all [N]."""
-    values, place = np.unique(scores, return_inverse=True)
-    normal = np.bincount(place, weights * (labels == 0), minlength=len(values))
-    anomalous = np.bincount(place, weights * (labels == 1), minlength=len(values))
+    return _auroc_of_ranks(labels, ranks_of(scores), weights)
+
+
+def ranks_of(scores: Floats) -> Integers:
+    """0 for the lowest score, 1 for the next higher one, equal scores alike: [N]."""
+    ranks: Integers = np.unique(scores, return_inverse=True)[1]
+    return ranks
+
+
+def _auroc_of_ranks(labels: Integers, ranks: Integers, weights: Floats) -> float:
+    levels = len(ranks)
+    normal = np.bincount(ranks, weights * (labels == 0), minlength=levels)
+    anomalous = np.bincount(ranks, weights * (labels == 1), minlength=levels)
     below_or_half = np.cumsum(normal) - normal / 2
     return float((anomalous * below_or_half).sum() / (normal.sum() * anomalous.sum()))
 
@@ -54,11 +64,12 @@ def bootstrap_auroc(
 ) -> dict[str, Floats]:
     """The AUROC of each named score [N] in each of `draws` draws, the same draws for all: [draws] each."""
     generator = np.random.default_rng(seed)
+    ranks = {name: ranks_of(values) for name, values in scores.items()}
     result = {name: np.empty(draws) for name in scores}
     for draw in range(draws):
         weights = draw_weights(labels, groups, generator)
-        for name, values in scores.items():
-            result[name][draw] = weighted_auroc(labels, values, weights)
+        for name in scores:
+            result[name][draw] = _auroc_of_ranks(labels, ranks[name], weights)
     return result
 
 

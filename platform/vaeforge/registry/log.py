@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vaeforge.errors import RegistryError
 from vaeforge.package.export import read_graph
 from vaeforge.package.graphs import RECONSTRUCTION
 from vaeforge.paths import write_json
-from vaeforge.track.store import ensure_experiment
+from vaeforge.track.store import ensure_experiment, redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -109,6 +110,24 @@ def requirements() -> list[str]:
     from importlib.metadata import version
 
     return [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "onnx", "onnxruntime")]
+
+
+@contextmanager
+def store_errors(uri: str) -> Iterator[None]:
+    """What the store at `uri` refuses, as an error for a person.
+
+    Raises:
+        RegistryError: instead of MLflow's own exception.
+    """
+    from mlflow import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise RegistryError(
+            f"{redact(uri)}: registration failed ({redact(str(error))}); if the run is not in this store yet, "
+            "`vaeforge sync` puts it there; registering again goes on where this left off"
+        ) from error
 
 
 @contextmanager

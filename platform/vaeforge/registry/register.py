@@ -14,7 +14,7 @@ from vaeforge.errors import RegistryError
 from vaeforge.paths import Project, sha256_of
 from vaeforge.registry.gate import Verdict, decide
 from vaeforge.registry.lineage import CHECKPOINT, DATA_IDENTITY, GRAPH, RUN, VERDICT, describe, metrics_of, version_tags
-from vaeforge.registry.log import log_graph, log_metrics, run_of, tracking_at
+from vaeforge.registry.log import log_graph, log_metrics, run_of, store_errors, tracking_at
 from vaeforge.track.store import locked, open_store
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def register_run(
     graphs, parity, metrics, baselines, curves and figures too.
 
     Raises:
-        RegistryError: if exports or evaluation are of another checkpoint, or files were changed after their manifest.
+        RegistryError: if exports or evaluation are of another checkpoint, files were changed after their manifest, or
+            the store refuses, for instance because it does not have the winner's run.
         TrackingError: if the store cannot be used.
     """
     exported = _checked_files(project, winner, export_manifest)
@@ -58,7 +59,7 @@ def register_run(
         raise RegistryError(f"export manifest: lists no {GRAPH_FILE}; run `vaeforge export` again")
     client, model = open_store(tracking_uri), f"vaeforge-{winner['family']}"
     project.artifacts.mkdir(parents=True, exist_ok=True)
-    with locked(project.artifacts / f".register-{model}.lock"):
+    with locked(project.artifacts / f".register-{model}.lock"), store_errors(tracking_uri):
         run_id = run_of(client, winner, project.root / "mlruns")
         tags = version_tags(winner, run_id, export_manifest["files"][GRAPH_FILE])
         version = find_version(client, model, tags)

@@ -66,7 +66,7 @@ def make_plan(
     placement = None if address else place(settled.search, *local_resources())
     prepared = ensure_prepared(project, settled.experiment)
     _require_samples(settled, prepared)
-    code = code_hash(project.root)
+    code = code_hash()
     identity = prepared.manifest["data_identity"]
     settings = settled.model_dump(mode="json")
     configuration = {"settings": learned(settings), "space": dict(space.content)}

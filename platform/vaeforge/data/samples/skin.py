@@ -15,7 +15,6 @@ channel, where the stain absorbs most; the rest is empty slide: unlabelled.
 
 import argparse
 import csv
-import hashlib
 import io
 import subprocess
 import sys

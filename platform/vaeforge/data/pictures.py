@@ -1,0 +1,76 @@
+"""Reading pictures that nobody vouches for: listed formats only, a limit on their size, and one policy for their modes.
+
+Everything becomes 8-bit RGB: 16-bit greys are scaled to 0..255, palettes, CMYK and greys converted, alpha dropped onto
+white.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from vaeforge.data.labels import ANOMALOUS, NORMAL, UNLABELLED
+from vaeforge.errors import DataError
+
+FORMATS = ("PNG", "JPEG", "TIFF")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+PIXEL_LIMIT = 100_000_000
+DEEP_GREYS = ("I;16", "I;16B", "I;16L", "I", "F")
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """The picture at `path` as RGB [3, H, W].
+
+    Raises:
+        DataError: if it is missing, not of a listed format, cut off, or larger than `PIXEL_LIMIT`.
+    """
+    return np.ascontiguousarray(np.asarray(open_picture(path)).transpose(2, 0, 1))
+
+
+def open_picture(path: Path) -> Image.Image:
+    """The picture at `path`, loaded whole and converted to RGB; see `read_picture`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as opened:
+                if opened.width * opened.height > PIXEL_LIMIT:
+                    raise DataError(f"{path}: {opened.width} x {opened.height} pixels, at most {PIXEL_LIMIT} are read")
+                opened.load()
+                return _rgb(opened)
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be read as {', '.join(FORMATS)} ({error})") from None
+    except Image.DecompressionBombWarning as error:
+        raise DataError(f"{path}: refused ({error})") from None
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in DEEP_GREYS:
+        values = np.asarray(picture, dtype=np.float64)
+        top = 65535.0 if values.max() > 255 else 255.0
+        return Image.fromarray((values / top * 255).round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    if "A" in picture.mode or "transparency" in picture.info:
+        layered = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
+    return picture.convert("RGB")
+
+
+def read_labels(path: Path) -> NDArray[np.uint8]:
+    """The map of labels [H, W] at `path`.
+
+    Raises:
+        DataError: if it cannot be read, is not 8-bit grey, or holds a value that means nothing.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as opened:
+            opened.load()
+            mode, labels = opened.mode, np.asarray(opened)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as PNG ({error})") from None
+    unknown = set(np.unique(labels).tolist()) - {UNLABELLED, NORMAL, ANOMALOUS} if mode == "L" else {mode}
+    if unknown:
+        raise DataError(
+            f"{path}: holds {sorted(map(str, unknown))}, must be 8-bit grey: 0 unlabelled, 1 normal, 2 anomalous"
+        )
+    return labels.astype(np.uint8)
