@@ -26,6 +26,8 @@ def git_state(root: Path) -> dict[str, Any]:
 def _git(root: Path, *arguments: str) -> str | None:
     """What git prints in `root`; none without git, without a repository, or if it takes too long."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    # a repository that the project merely lies in says nothing about it; and no lock is taken for a look
+    environment |= {"GIT_CEILING_DIRECTORIES": str(root.resolve().parent), "GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(
             ["git", *arguments],
@@ -54,4 +56,5 @@ def code_hash() -> str:
 
 def command_line() -> str:
     """The command that runs, as a shell would read it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    name = Path(sys.argv[0]).name
+    return shlex.join(["vaeforge" if name == "__main__.py" else name, *sys.argv[1:]])

@@ -51,15 +51,28 @@ def load_prepared(folder: Path) -> Prepared:
     Raises:
         DataError: if something is missing, altered, or not of the shape and type that it must have.
     """
-    manifest = read_json(folder / "manifest.json", "run `vaeforge prepare`")
+    manifest = read_manifest(folder)
     arrays = {name: _load(folder / f"{name}.npy", manifest) for name in ARRAYS}
     prepared = Prepared(folder, manifest, **arrays)
     _require_shapes(prepared)
     return prepared
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What `vaeforge prepare` wrote last into `folder`.
+
+    Raises:
+        DataError: if it is missing or not a JSON object.
+    """
+    path = folder / "manifest.json"
+    manifest = read_json(path, "run `vaeforge prepare`")
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("arrays"), dict):
+        raise DataError(f"{path}: is not a manifest of prepared data; {REMEDY}")
+    return manifest
+
+
 def _load(path: Path, manifest: dict[str, Any]) -> NDArray[Any]:
-    expected = manifest.get("arrays", {}).get(path.name)
+    expected = manifest["arrays"].get(path.name)
     if expected is None or not path.is_file():
         raise DataError(f"{path}: not found, or not in {path.parent / 'manifest.json'}; {REMEDY}")
     found = sha256_of(path)

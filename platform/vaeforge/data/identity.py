@@ -6,32 +6,53 @@ from typing import Any
 
 from vaeforge.config import Prepare
 from vaeforge.errors import DataError
-from vaeforge.paths import hash_of
+from vaeforge.paths import hash_of, read_json
 from vaeforge.yamls import read_yaml
 
+RULES = 1  # raise it when the same files and settings come to give other arrays: what was prepared before is then stale
 
-def data_identity(folder: Path, prepare: Prepare) -> str:
-    """Hash of the sorted (relative path, MD5) of the files in `folder` and of the prepare settings.
+Listing = list[list[str]]
 
-    It stays the same when another family's data change, which DVC's hash of the whole `data/` does not.
+
+def list_files(folder: Path) -> Listing:
+    """The sorted [relative path, MD5] of the files in `folder`.
 
     Raises:
         DataError: if the folder holds no files.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [path for path in folder.rglob("*") if path.is_file()]
     if not files:
         raise DataError(f"{folder}: holds no files; run `dvc pull`, or put your images there (see docs/data.md)")
-    listing = [[path.relative_to(folder).as_posix(), _md5(path)] for path in files]
-    return hash_of({"files": listing, "prepare": prepare.model_dump(mode="json")})
+    return sorted([path.relative_to(folder).as_posix(), _md5(path)] for path in files)
 
 
-def dvc_hash(root: Path) -> str | None:
-    """The hash of `data/` as `data.dvc` has it; none where the project's data are not under DVC."""
+def data_identity(listing: Listing, prepare: Prepare) -> str:
+    """Hash of a family's files, of the prepare settings and of the rules by which files become arrays.
+
+    It stays the same when another family's data change, which DVC's hash of the whole `data/` does not.
+    """
+    return hash_of({"files": listing, "prepare": prepare.model_dump(mode="json"), "rules": RULES})
+
+
+def dvc_hash(root: Path, family: str, listing: Listing) -> str | None:
+    """The hash of `data/` in `data.dvc`, if that is what these files of the family are.
+
+    None where the data are not under DVC, and where DVC's cache shows that they were changed since `dvc add`. Without
+    its listing in the cache `data.dvc` is believed.
+    """
     pointer = root / "data.dvc"
     if not pointer.is_file():
         return None
     outs: list[dict[str, Any]] = read_yaml(pointer).get("outs", [])
-    return str(outs[0]["md5"]) if outs and "md5" in outs[0] else None
+    if not outs or "md5" not in outs[0]:
+        return None
+    known, prefix = str(outs[0]["md5"]), f"{family}/"
+    cached = root / ".dvc/cache/files/md5" / known[:2] / known[2:]
+    if cached.is_file():
+        added = {entry["relpath"]: entry["md5"] for entry in read_json(cached, "remove it and run `dvc pull`")}
+        if {path.removeprefix(prefix): md5 for path, md5 in added.items() if path.startswith(prefix)} != dict(listing):
+            return None
+    return known
 
 
 def _md5(path: Path) -> str:

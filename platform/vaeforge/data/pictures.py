@@ -1,15 +1,17 @@
 """Reading pictures that nobody vouches for: listed formats only, a limit on their size, and one policy for their modes.
 
-Everything becomes 8-bit RGB: 16-bit greys are scaled to 0..255, palettes, CMYK and greys converted, alpha dropped onto
-white.
+Everything becomes 8-bit RGB: 16-bit greys are divided by 257 (65535 becomes 255, whatever the picture holds), palettes,
+CMYK and greys converted, what is transparent laid onto white. Greys of 32 bits or floating point are refused: nothing
+says what their white is. Of a file with several frames the first is read.
 """
 
+import struct
 import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from vaeforge.data.labels import ANOMALOUS, NORMAL, UNLABELLED
 from vaeforge.errors import DataError
@@ -17,7 +19,10 @@ from vaeforge.errors import DataError
 FORMATS = ("PNG", "JPEG", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 PIXEL_LIMIT = 100_000_000
-DEEP_GREYS = ("I;16", "I;16B", "I;16L", "I", "F")
+GREYS_16 = ("I;16", "I;16B", "I;16L")
+GREYS_32 = ("I", "F")
+# what Pillow raises on damaged files, found by cutting and overwriting files at random
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, OverflowError, struct.error)
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -33,23 +38,25 @@ def open_picture(path: Path) -> Image.Image:
     """The picture at `path`, loaded whole and converted to RGB; see `read_picture`."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd metadata do no harm to the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as opened:
                 if opened.width * opened.height > PIXEL_LIMIT:
                     raise DataError(f"{path}: {opened.width} x {opened.height} pixels, at most {PIXEL_LIMIT} are read")
                 opened.load()
                 return _rgb(opened)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be read as {', '.join(FORMATS)} ({error})") from None
-    except Image.DecompressionBombWarning as error:
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: refused ({error})") from None
+    except DAMAGE as error:
+        raise DataError(f"{path}: cannot be read as {', '.join(FORMATS)} ({error})") from None
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode in DEEP_GREYS:
-        values = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if values.max() > 255 else 255.0
-        return Image.fromarray((values / top * 255).round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    if picture.mode in GREYS_32:
+        raise ValueError(f"mode {picture.mode!r}: convert it to 8 or 16 bits")
+    if picture.mode in GREYS_16:
+        values = np.asarray(picture).astype(np.float64) / 257
+        return Image.fromarray(values.round().astype(np.uint8)).convert("RGB")
     if "A" in picture.mode or "transparency" in picture.info:
         layered = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
@@ -66,7 +73,7 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
         with Image.open(path, formats=["PNG"]) as opened:
             opened.load()
             mode, labels = opened.mode, np.asarray(opened)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (*DAMAGE, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: cannot be read as PNG ({error})") from None
     unknown = set(np.unique(labels).tolist()) - {UNLABELLED, NORMAL, ANOMALOUS} if mode == "L" else {mode}
     if unknown:

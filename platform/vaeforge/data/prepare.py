@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from vaeforge.config import Experiment, Prepare
 from vaeforge.data.annotated import read_annotated
-from vaeforge.data.contract import Prepared, load_prepared
+from vaeforge.data.contract import Prepared, load_prepared, read_manifest
 from vaeforge.data.folders import read_folders
-from vaeforge.data.identity import data_identity, dvc_hash
+from vaeforge.data.identity import data_identity, dvc_hash, list_files
 from vaeforge.data.source import Split
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.paths import Project, hash_of, write_atomically, write_json
@@ -23,15 +23,16 @@ def ensure_prepared(project: Project, experiment: Experiment) -> Prepared:
     """The prepared data of an experiment, pulled and prepared first where they are absent or stale.
 
     Raises:
-        DataError: if the data cannot be pulled, or a prepared file was altered.
+        DataError: if the data cannot be pulled, or a prepared file of these very data was altered.
     """
     pull(project, experiment.family)
     folder = project.prepared(experiment.family)
     if not (folder / "manifest.json").exists():
         return prepare(project, experiment)
-    prepared = load_prepared(folder)
-    identity = data_identity(project.data(experiment.family), experiment.prepare)
-    return prepared if prepared.manifest["data_identity"] == identity else prepare(project, experiment)
+    identity = data_identity(list_files(project.data(experiment.family)), experiment.prepare)
+    if read_manifest(folder).get("data_identity") != identity:
+        return prepare(project, experiment)
+    return load_prepared(folder)
 
 
 def pull(project: Project, family: str) -> None:
@@ -46,6 +47,11 @@ def pull(project: Project, family: str) -> None:
     missing = f"{folder}: not there"
     if not (project.root / "data.dvc").is_file():
         raise DataError(f"{missing}, and {project.root} has no data.dvc; put your images there (see docs/data.md)")
+    if not (project.root / ".dvc").is_dir():
+        raise DataError(
+            f"{missing}; data.dvc lists it, but {project.root} is no DVC repository (it has no .dvc), perhaps an "
+            "exported copy; clone the repository and run `dvc pull`, or copy the folder data from where it is"
+        )
     command = [sys.executable, "-m", "dvc", "pull", "--quiet", str(folder.relative_to(project.root))]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
     if done.returncode or not folder.is_dir():
@@ -60,7 +66,7 @@ def prepare(project: Project, experiment: Experiment) -> Prepared:
         DataError: naming the split or class that is empty, or the pictures that are there twice.
     """
     source, folder = project.data(experiment.family), project.prepared(experiment.family)
-    identity = data_identity(source, experiment.prepare)
+    listing = list_files(source)
     split = read_source(source, experiment.prepare)
     (folder / "manifest.json").unlink(missing_ok=True)
     arrays = {name: _write(folder / name, array) for name, array in _arrays(split).items()}
@@ -68,8 +74,8 @@ def prepare(project: Project, experiment: Experiment) -> Prepared:
     manifest: dict[str, Any] = {
         "step": "prepare",
         "family": experiment.family,
-        "data_identity": identity,
-        "data_hash": dvc_hash(project.root),
+        "data_identity": data_identity(listing, experiment.prepare),
+        "data_hash": dvc_hash(project.root, experiment.family, listing),
         "data_source": str(source.relative_to(project.root)),
         "git": git_state(project.root),
         "configuration": configuration,
