@@ -32,6 +32,10 @@ class Optimizer(Settings):
     lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0, description="largest norm of the gradient")] = 1.0
+    schedule: Annotated[
+        Literal["constant", "plateau", "cosine"],
+        Field(description="of the learning rate; plateau: see training.plateau_…, cosine: down to 0 at the end"),
+    ] = "plateau"
 
 
 class Training(Settings):

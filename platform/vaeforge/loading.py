@@ -90,7 +90,7 @@ def merge(tree: Tree, layer: Mapping[str, Any], source: str, sources: dict[str, 
         elif prefix == "" and key in (*SECTIONS, "search"):
             raise ConfigError(f"{source}: {key}: got {value!r}, must be a mapping")
         else:
-            _set(tree, key, value)
+            _set(tree, prefix.rstrip("."), key, value)
             sources[prefix + key] = source
 
 
@@ -103,15 +103,15 @@ def assign(tree: Tree, path: str, value: Any, source: str, sources: dict[str, st
             f"{source}: {path}: must be section.key with one of the sections {', '.join(allowed)}"
             f"{nearest(section, allowed)}"
         )
-    _set(tree[section], key, value)
+    _set(tree[section], section, key, value)
     sources[path] = source
 
 
-def _set(section: Tree, key: str, value: Any) -> None:
-    """Set one key; another schedule starts from its own defaults, because schedules share no parameters."""
-    if key == "schedule" and section.get("schedule") != value:
-        section.clear()
-    section[key] = value
+def _set(content: Tree, section: str, key: str, value: Any) -> None:
+    """Set one key; another beta schedule starts from its own defaults, because schedules share no parameters."""
+    if (section, key) == ("beta", "schedule") and content.get(key) != value:
+        content.clear()
+    content[key] = value
 
 
 def build(tree: Tree, sources: Mapping[str, str]) -> Settled:

@@ -16,7 +16,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def test_later_layers_win(tmp_path: Path) -> None:
     root = write(tmp_path, "training: {batch_size: 16}\nendoscopy: {training: {batch_size: 32}}\n")
-    assert load(tmp_path / "empty").experiment.training.batch_size == 64  # the family's default
+    assert load(tmp_path / "empty", preset="published").experiment.training.batch_size == 64  # the family's default
     assert load(root).experiment.training.batch_size == 32
     assert load(root, assignments=["training.batch_size=8"]).experiment.training.batch_size == 8
     assert load(root, preset="published").experiment.model.model_dump()["width"] == 32

@@ -18,7 +18,7 @@ from vaeforge.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-PIXEL_LIMIT = 100_000_000
+PIXEL_LIMIT = 80_000_000
 GREYS_16 = ("I;16", "I;16B", "I;16L")
 GREYS_32 = ("I", "F")
 # what Pillow raises on damaged files, found by cutting and overwriting files at random

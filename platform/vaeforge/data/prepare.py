@@ -52,7 +52,7 @@ def pull(project: Project, family: str) -> None:
             f"{missing}; data.dvc lists it, but {project.root} is no DVC repository (it has no .dvc), perhaps an "
             "exported copy; clone the repository and run `dvc pull`, or copy the folder data from where it is"
         )
-    command = [sys.executable, "-m", "dvc", "pull", "--quiet", str(folder.relative_to(project.root))]
+    command = [sys.executable, "-m", "dvc", "pull", str(folder.relative_to(project.root))]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
     if done.returncode or not folder.is_dir():
         reason = " ".join((done.stderr or done.stdout).split())[-500:] or "dvc left nothing there"

@@ -149,7 +149,9 @@ class _Run:
             self.experiment, self.data.train, self.data.event_shape, self.model.latent_dim, self.epoch, self.group
         )
         for step, batch in enumerate(batches, start=1):
-            beta = self.experiment.beta.beta((self.epoch * self.steps + step) / total_steps)
+            progress = (self.epoch * self.steps + step) / total_steps
+            beta = self.experiment.beta.beta(progress)
+            self._set_rate(progress)
             terms = torch.stack(self._terms(batch.raw, batch.eps))
             loss = terms[0] + beta * terms[1]
             # DDP averages gradients over ranks; the loss is a mean over the samples of the whole batch
@@ -167,6 +169,12 @@ class _Run:
             "lr": self.optimizer.param_groups[0]["lr"],
         }
 
+    def _set_rate(self, progress: float) -> None:
+        """The learning rate of a step, where it is a function of progress (Loshchilov and Hutter 2017, no restarts)."""
+        if self.experiment.optimizer.schedule == "cosine":
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.experiment.optimizer.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
     def _terms(self, raw: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         """Distortion and rate summed over this rank's samples, nats."""
         x, output, mu, logvar = self.ranks(raw, eps)
@@ -183,7 +191,7 @@ class _Run:
     def _select(self, nelbo: float) -> bool:
         """Tell selection and the plateau schedule this epoch's number; whether it is the best so far."""
         improved = self.selection.see(self.epoch, nelbo)
-        if self.selection.counts(self.epoch):
+        if self.selection.counts(self.epoch) and self.experiment.optimizer.schedule == "plateau":
             self.plateau.step(nelbo)
         return improved
 
