@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from project import SmallProject, check_invariants, end
 
+from project import SmallProject, check_invariants, end
 from vaeforge.search.session import find_process
 
 OFFLINE = ("--offline", "true", "--register", "false")

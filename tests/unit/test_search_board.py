@@ -278,4 +278,6 @@ def test_ranking_prefers_trials_trained_to_their_end() -> None:
         history.apply({"event": "reported", "trial": number, "attempt": 1, **report(1, value)})
         history.apply({"event": "finished", "trial": number, "state": state, "cause": None})
     assert [trial.number for trial in history.ranked()] == [2, 0]
+    history.header = {"space": {"objective": {"require": {"val/nelbo": 4.5}}}}  # any reported number can be a floor
+    assert [trial.number for trial in history.ranked()] == [0, 2]
     assert history.counts() == {"completed": 1, "stopped": 1, "early_stopped": 1, "failed": 1}

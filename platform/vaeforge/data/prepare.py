@@ -100,7 +100,14 @@ def read_source(folder: Path, settings: Prepare) -> Split:
     split = Split()
     for image in annotated:
         split.extend(read_annotated(image, settings))
-    split.extend(read_folders(folder, settings, skip=set(annotated)))
+    pictures = read_folders(folder, settings, skip=set(annotated))
+    if annotated and pictures.train:
+        named = ", ".join(str(path.relative_to(folder)) for path in annotated)
+        raise DataError(
+            f"{folder}: holds annotated images ({named}) beside class folders; they would be mixed into one data set: "
+            "remove the one that you do not mean (the sample is in `skin`)"
+        )
+    split.extend(pictures)
     _require_all(folder, split)
     return split
 

@@ -67,6 +67,12 @@ class TrialRecord:
         bests = [r["best"] for _, r in sorted(self.reports.items(), reverse=True) if r["best"]]
         return bests[0] if bests else None
 
+    @property
+    def best_metrics(self) -> dict[str, Any]:
+        """The metrics of the best epoch, empty where there is none."""
+        best = self.best
+        return dict(self.reports[best["epoch"]]["metrics"]) if best and best["epoch"] in self.reports else {}
+
 
 class History:
     """All trials of a search, and what the search itself recorded."""
@@ -128,10 +134,20 @@ class History:
         return [trial for trial in self.trials.values() if trial.state is None]
 
     def ranked(self) -> list[TrialRecord]:
-        """Trials that were trained to their end, best first; if there is none, those stopped on the way."""
+        """Trials that were trained to their end, best first; if there is none, those stopped on the way.
+
+        Those that keep the floors of the space's `objective.require` come before those that do not.
+        """
         done = [t for t in self.trials.values() if t.state in FINAL_OUTCOMES and t.value is not None]
         stopped = [t for t in self.trials.values() if t.state == "stopped" and t.value is not None]
-        return sorted(done or stopped, key=lambda trial: (trial.value, trial.number))
+        return sorted(done or stopped, key=lambda trial: (not self.keeps_floors(trial), trial.value, trial.number))
+
+    def keeps_floors(self, trial: TrialRecord) -> bool:
+        """Whether the metrics of the trial's best epoch reach every floor that the space names."""
+        space = (self.header or {}).get("space", {})
+        floors: dict[str, float] = space.get("objective", {}).get("require", {})
+        metrics = trial.best_metrics
+        return all((metrics.get(name) or 0.0) >= floor for name, floor in floors.items())
 
     def counts(self) -> dict[str, int]:
         """Trials by state; those that have not ended count as running."""

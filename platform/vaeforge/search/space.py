@@ -15,6 +15,7 @@ from vaeforge.yamls import read_yaml
 KEYS = ("family", "objective", "fidelity", "rung", "space", "start")
 SEARCHABLE = ("model", "beta", "optimizer", "training")
 METRICS = ("val/nelbo",)
+FLOORS = ("val/active_units", "val/rate")
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,7 @@ def single_point(family: str, epochs: int) -> Space:
 def parse(content: Mapping[str, Any], source: str) -> Space:
     """A Space from a mapping of the form of a space file."""
     problems = [f"{source}: unknown key {key!r}{nearest(key, KEYS)}" for key in content if key not in KEYS]
-    objective = content.get("objective", {"metric": METRICS[0], "mode": "min"})
-    if (
-        not isinstance(objective, Mapping)
-        or objective.get("metric") not in METRICS
-        or objective.get("mode", "min") != "min"
-    ):
-        problems.append(f"{source}: objective: got {objective!r}, must be {{metric: {METRICS[0]}, mode: min}}")
+    _check_objective(content.get("objective", {}), source, problems)
     rung = content.get("rung", "schedule")
     if rung not in ("schedule", "global"):
         problems.append(f"{source}: rung: got {rung!r}, must be 'schedule' or 'global'")
@@ -118,6 +113,29 @@ def parse(content: Mapping[str, Any], source: str) -> Space:
         raise ConfigError(problems)
     points = tuple(dict(point) for point in start)
     return Space(str(content.get("family")), METRICS[0], fidelity, rung, dimensions, points, source, dict(content))
+
+
+def _check_objective(objective: Any, source: str, problems: list[str]) -> None:
+    """The metric is fixed; `require` names floors of validation metrics that a winner should keep."""
+    allowed = {"metric": METRICS[0], "mode": "min"}
+    if not isinstance(objective, Mapping):
+        problems.append(f"{source}: objective: got {objective!r}, must be a mapping such as {allowed}")
+        return
+    for key, value in objective.items():
+        if key in allowed and value != allowed[key]:
+            problems.append(f"{source}: objective: {key}: got {value!r}, must be {allowed[key]!r}")
+        elif key == "require":
+            _check_floors(value, source, problems)
+        elif key not in allowed:
+            problems.append(f"{source}: objective: unknown key {key!r}{nearest(key, (*allowed, 'require'))}")
+
+
+def _check_floors(floors: Any, source: str, problems: list[str]) -> None:
+    for name, floor in floors.items() if isinstance(floors, Mapping) else [("require", floors)]:
+        if name not in FLOORS or isinstance(floor, bool) or not isinstance(floor, (int, float)):
+            problems.append(
+                f"{source}: objective: require: got {name}: {floor!r}, must be a number for {', '.join(FLOORS)}"
+            )
 
 
 def _fidelity(content: Any, source: str, problems: list[str]) -> Fidelity:

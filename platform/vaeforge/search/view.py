@@ -72,11 +72,14 @@ class View:
 
 def ranking(history: History, limit: int = 10) -> Table:
     """The best trials, best first."""
-    table = Table(title="Best trials by val/nelbo (nats per sample, lower is better)", title_justify="left")
+    space = (history.header or {}).get("space", {})
+    floors = ", ".join(f"{name} >= {floor:g}" for name, floor in space.get("objective", {}).get("require", {}).items())
+    first = f"; those with {floors} first" if floors else ""
+    table = Table(title=f"Best trials by val/nelbo (nats per sample, lower is better{first})", title_justify="left")
     for column in ("rank", "trial", "val/nelbo", "rate", "active", "epochs", "state", "parameters"):
         table.add_column(column, overflow="fold")
     for rank, trial in enumerate(history.ranked()[:limit], start=1):
-        best = trial.reports[trial.best["epoch"]]["metrics"] if trial.best else {}
+        best = trial.best_metrics
         table.add_row(
             str(rank),
             str(trial.number),
