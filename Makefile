@@ -12,7 +12,7 @@ export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 .DEFAULT_GOAL := tune
 
 tune: data  ## search, then register the winner
-	mlflow run . -e tune --env-manager local --experiment-name vaeforge-$(FAMILY) \
+	mlflow run . -e tune --env-manager local --experiment-name vaeforge-$(FAMILY) --run-name tune-$(FAMILY) \
 	  -P family=$(FAMILY) $(if $(TRIALS),-P trials=$(TRIALS)) $(if $(WORKERS),-P workers=$(WORKERS))
 
 test: data  ## everything that a change must pass

@@ -153,17 +153,19 @@ def _belongs(manifest: Path, winner: dict[str, Any]) -> bool:
 
 
 def _evaluate(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
+    from vaeforge.evaluate.baselines import Baseline, baselines_table
     from vaeforge.evaluate.step import evaluate_run
 
-    evaluate_run(project, winner, folder)
-    console.print(f"evaluated: {folder}", highlight=False)
+    manifest = evaluate_run(project, winner, folder)
+    console.print(baselines_table([Baseline(**row) for row in manifest["baselines"]]))
+    console.print(f"evaluated: {folder}", highlight=False, soft_wrap=True)
 
 
 def _export(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
     from vaeforge.package.step import export_run
 
     export_run(project, winner, folder)
-    console.print(f"exported and compared with torch: {folder}", highlight=False)
+    console.print(f"exported and compared with torch: {folder}", highlight=False, soft_wrap=True)
 
 
 def _register(
