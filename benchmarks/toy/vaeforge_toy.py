@@ -1,4 +1,4 @@
-"""A family of the benchmarks: a small MLP on scikit-learn's 8 x 8 digits, added through an entry point as any could be."""
+"""A family of the benchmarks, added through an entry point as any could be: a small MLP on 8 x 8 digits."""
 
 from typing import Annotated
 

@@ -13,8 +13,6 @@ from vaeforge.search.history import History, fold
 from vaeforge.search.sampler import TruthfulSearch
 from vaeforge.search.space import Space, parse
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 SPACE = {
     "family": "endoscopy",
     "fidelity": {"max": 9, "min": 3, "reduction": 3},

@@ -7,6 +7,7 @@ it, so its journal can be thrown away without loss.
 """
 
 import time
+import warnings
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,7 @@ class TruthfulSearch(OptunaSearch):
         if number < len(self._vae_space.start):
             names = self._vae_space.optuna_names(self._vae_space.start[number])
             self._ot_study.enqueue_trial({name: value for name, (_, value) in names.items()})
-        self._ot_study.sampler = optuna.samplers.TPESampler(
-            multivariate=True, group=True, seed=derive(self._search_seed, "ask", number)
-        )
+        self._ot_study.sampler = _tpe(derive(self._search_seed, "ask", number))
         self._ot_trials[trial_id] = self._ot_study.ask()
         return self._vae_space.suggest(self._ot_trials[trial_id])
 
@@ -122,6 +121,13 @@ class TruthfulSearch(OptunaSearch):
                 self._adopted.append(record)
             else:
                 self._ot_study.add_trial(frozen(self._vae_space, record))
+
+
+def _tpe(seed: int) -> optuna.samplers.TPESampler:
+    """TPE over conditional spaces: one joint model for each group of parameters that occur together."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group` is one still
+        return optuna.samplers.TPESampler(multivariate=True, group=True, seed=seed)
 
 
 def frozen(space: Space, record: TrialRecord) -> optuna.trial.FrozenTrial:
