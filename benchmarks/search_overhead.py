@@ -1,11 +1,12 @@
 """What a search costs besides training: our engine, Ray's documented pattern (Train inside Tune), plain Optuna.
 
+    pip install -r benchmarks/requirements.txt     # Ray's dashboard, without which the documented pattern hangs
     python benchmarks/search_overhead.py [--trials 100] [--documented-trials 4]
 
-The work is the same everywhere: `vaeforge.train.loop.fit`, ten epochs of a small MLP VAE on 8 x 8 digits, configurations
-from TPE, ASHA with rungs at 2, 4 and 8 epochs. Each engine runs in a process of its own, one after the other. Ours runs
-with everything on: ledger, a checkpoint an epoch, MLflow. Overhead = (wall from the first lease to the last finish x
-hosts - sum of seconds inside `fit`) / trials.
+The work is the same everywhere: `vaeforge.train.loop.fit`, ten epochs of a small MLP VAE on 8 x 8 digits,
+configurations from TPE, ASHA with rungs at 2, 4 and 8 epochs. Each engine runs in a process of its own, one after the
+other. Ours runs with everything on: ledger, a checkpoint an epoch, MLflow. Overhead = (wall from the first lease to the
+last finish x hosts - sum of seconds inside `fit`) / trials.
 """
 
 import argparse
@@ -142,7 +143,8 @@ def documented(folder: Path, trials: int) -> dict[str, float]:
         ).fit()
 
     began = time.monotonic()
-    ray.init(address="local", log_to_driver=False)
+    # the dashboard stays on: without it the placement groups of finished trials are not freed, and the search hangs
+    ray.init(num_cpus=os.cpu_count(), include_dashboard=True, log_to_driver=False)
     started = time.monotonic()
     space = {"latent": tune.lograndint(2, 17), "beta": tune.loguniform(0.1, 10), "folder": str(folder)}
     scheduler = ASHAScheduler("epoch", max_t=EPOCHS, grace_period=FIRST_RUNG, reduction_factor=REDUCTION)
@@ -232,8 +234,8 @@ def main() -> None:
         return
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}", flush=True)
-    results = {name: run(name, arguments.trials) for name in ("ours", "plain")}
-    results["documented"] = run("documented", arguments.documented_trials)
+    counts = {"ours": arguments.trials, "plain": arguments.trials, "documented": arguments.documented_trials}
+    results = {name: run(name, trials) for name, trials in counts.items()}
     for name, result in results.items():
         per_hour = 3600 * result["trials"] / result["wall"]
         print(

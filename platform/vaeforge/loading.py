@@ -48,6 +48,7 @@ def load(
         allowed = ", ".join(sorted(definition.presets))
         raise ConfigError(f"preset: got {chosen!r}, must be one of {allowed}{nearest(chosen, definition.presets)}")
     tree: Tree = {"family": definition.name, "preset": chosen, **{section: {} for section in SECTIONS}, "search": {}}
+    tree["beta"] = {"schedule": "constant"}
     sources: dict[str, str] = {}
     merge(tree, definition.defaults, f"defaults of {definition.name}", sources)
     merge(tree, definition.presets[chosen], f"preset {chosen}", sources)
