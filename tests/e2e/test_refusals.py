@@ -40,7 +40,7 @@ def refused(project: SmallProject, *arguments: str, **environment: str) -> str:
         (("--name", "none", "--resume", "true"), "nothing to resume"),
         (("--register", "perhaps"), "must be true or false"),
         (
-            ("--set", "prepare.size=48", "--set", "training.batch_size=9999", "--set", "training.steps_per_epoch=null"),
+            ("--set", "training.batch_size=9999", "--set", "training.steps_per_epoch=null"),
             "batch_size",
         ),
     ],
