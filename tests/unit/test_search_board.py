@@ -229,6 +229,23 @@ def test_the_ledger_survives_a_torn_line_and_has_one_writer(path: Path, monkeypa
     assert [event["event"] for event in read_events(path)] == ["submitted", "ended"]
 
 
+def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(path)
+    ledger.append("ended", reason="trials")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_module.os, "fdatasync", full)
+        with pytest.raises(OSError, match="No space left"):
+            ledger.append("resumed", project_run_id=None)
+    assert [event["event"] for event in read_events(path)] == ["ended"]
+    ledger.append("resumed", project_run_id=None)
+    ledger.close()
+    assert len(list(read_events(path))) == 2
+
+
 def test_rungs_decide_as_rays_asha_does() -> None:
     """The same random trials, one after the other, through Ray's scheduler: the reference."""
 

@@ -110,7 +110,9 @@ def _cluster(plan: Plan, interrupt: Interrupt) -> Iterator[Placement]:
     else:
         owned = True
         if plan.address:
-            ray.init(address=plan.address, **quiet)
+            # workers of a cluster that runs already find the code where this process does: on the shared folder
+            paths = {"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}}
+            ray.init(address=plan.address, runtime_env=paths, **quiet)
         else:
             ray.init(address="local", num_cpus=os.cpu_count(), include_dashboard=False, **quiet)
     interrupt.install()  # Ray takes SIGTERM for itself
@@ -195,7 +197,7 @@ class _Run:
                 self._show(view)
             if now - cared >= CARE_SECONDS:
                 cared = now
-                self._care()
+                self._care(view)
             self.tune.join(TICK_SECONDS)
         if self.problem is not None:
             raise SearchError(f"search {self.plan.name!r}: Ray Tune failed: {self.problem!r}") from self.problem
@@ -209,15 +211,17 @@ class _Run:
             raise SearchError(f"search {self.plan.name!r}: {snapshot['failure']}; free the disk, then --resume")
         view.update(snapshot)
 
-    def _care(self) -> None:
+    def _care(self, view: View) -> None:
         import ray
 
         from vaeforge.search.hosts import kill_processes
 
         self.session.remember()
         kill_processes(ray.get(self.broker.overdue.remote()))
-        if self.hosts.alive == 0 and self.sampler.remaining:
+        if self.hosts.alive == 0 and self.tune.is_alive():
             raise SearchError(f"search {self.plan.name!r}: no host could be kept running: {self.hosts.errors!r}")
+        for error in self.hosts.new_errors():
+            view.console.print(f"[yellow]warning[/]: a host ended, the others go on: {error!r}", highlight=False)
 
     def end(self, seconds: float) -> None:
         """Say in the ledger how the session ended, and let hosts return."""

@@ -21,6 +21,7 @@ class Hosts:
     def __init__(self, placement: Placement, config: dict[str, Any], storage: str):
         self._placement, self._config, self._storage = placement, config, storage
         self.errors: list[BaseException] = []
+        self._told = 0
         self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(placement.hosts)]
 
     def start(self) -> None:
@@ -36,6 +37,12 @@ class Hosts:
             run_worker_group(host, config, name, self._storage, workers, gpus)
         except BaseException as error:  # the engine decides what follows
             self.errors.append(error)
+
+    def new_errors(self) -> list[BaseException]:
+        """What hosts ended with since the last call."""
+        fresh = self.errors[self._told :]
+        self._told += len(fresh)
+        return fresh
 
     @property
     def alive(self) -> int:
