@@ -111,6 +111,8 @@ def check_invariants(project: SmallProject, name: str, trials: int) -> None:
         for report in (event for event in own if event["event"] == "reported"):
             assert report["epoch"] <= previous + 1, f"trial {number} skipped from {previous} to {report['epoch']}"
             previous = report["epoch"]
+        for decision in (event for event in own if event["event"] == "decided" and event["action"] == "stop"):
+            assert decision["epoch"] == previous, f"trial {number} was trained beyond its stop"
     assert events[-1]["event"] == "ended"
 
 

@@ -18,6 +18,7 @@ from vaeforge.package.parity import TOLERANCE, check_parity, measure_parity, ope
 from vaeforge_models.vae import VAE, initialise
 
 SHAPE = (3, 32, 32)
+TRUTH = (np.repeat([0, 1], 7), np.arange(14))
 OUTPUTS = {
     "model": ["reconstruction", "mu", "logvar", "score"],
     "encoder": ["mu", "logvar"],
@@ -42,7 +43,7 @@ def files(model: VAE, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
 def prepared(tmp_path: Path) -> Prepared:
     rng = np.random.default_rng(0)
     train, validation, test = (rng.integers(0, 256, (n, *SHAPE), dtype=np.uint8) for n in (2, 9, 14))
-    return Prepared(tmp_path, {}, train, validation, test, np.repeat([0, 1], 7), np.arange(14))
+    return Prepared(tmp_path, {}, train, validation, test, *TRUTH)
 
 
 @pytest.fixture
@@ -156,6 +157,20 @@ def test_a_graph_that_gives_no_number_is_refused(
     report = measure_parity(model, altered("encoder", "to_mu.bias", float("nan")), prepared)
     assert not report.passed
     assert (report.worst.graph, report.worst.output) == ("encoder", "mu")
+
+
+def test_a_graph_that_is_wrong_on_white_images_alone_is_refused(
+    model: VAE, files: dict[str, Path], prepared: Prepared, tmp_path: Path
+) -> None:
+    proto = onnx.load(str(files["encoder"]))
+    for node in proto.graph.node:
+        node.input[:] = ["clipped" if name == "x" else name for name in node.input]
+    proto.graph.initializer.append(numpy_helper.from_array(np.float32(200), "limit"))
+    proto.graph.node.insert(0, onnx.helper.make_node("Clip", ["x", "", "limit"], ["clipped"]))
+    onnx.save(proto, str(tmp_path / "encoder.onnx"))
+    dim = Prepared(tmp_path, {}, prepared.train, *(part // 2 for part in (prepared.validation, prepared.test)), *TRUTH)
+    with pytest.raises(RegistryError, match=r"encoder\.onnx: output"):
+        check_parity(model, {**files, "encoder": tmp_path / "encoder.onnx"}, dim)
 
 
 def test_a_truncated_graph_is_refused(files: dict[str, Path], model: VAE, prepared: Prepared, tmp_path: Path) -> None:
