@@ -211,6 +211,13 @@ def test_closing_drops_trials_without_ending_them(board: Board) -> None:
     assert board.history.trials[0].state is None
 
 
+def test_a_host_that_comes_up_after_the_end_writes_nothing(board: Board, path: Path) -> None:
+    board.closing = True
+    before = path.read_bytes()
+    board.register(1, [PROCESS], now=1.0)
+    assert path.read_bytes() == before
+
+
 def test_the_ledger_survives_a_torn_line_and_has_one_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = Ledger(path)
     ledger.append("submitted", trial=0, params={}, group="g", value=float("nan"))

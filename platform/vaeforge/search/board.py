@@ -105,6 +105,8 @@ class Board:
     def register(self, host: int, processes: list[dict[str, Any]], now: float) -> int:
         """A worker group starts or restarts; what its earlier generation held waits again."""
         generation = self.history.generations.get(host, 0) + 1
+        if self.closing:  # a host that comes up when the search has ended: nothing of it belongs into the ledger
+            return generation
         self.record("registered", host=host, generation=generation, processes=processes)
         self.hosts[host] = Host(generation, processes, now)
         for lease in [held for held in self.leases.values() if held.host == host]:

@@ -121,6 +121,8 @@ class Broker:
     async def take(self, host: int, generation: int) -> dict[str, Any]:
         """A lease with what is needed to start it, `idle`, `again` (register first), or `end`."""
         board = self.board
+        if board.closing:
+            return {"kind": "end"}
         if not board.heard(host, generation, time.monotonic()):
             return {"kind": "again"}
         await self._until(lambda: board.closing or bool(board.waiting) or board.held_by(host) is not None)
