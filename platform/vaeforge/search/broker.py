@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -92,7 +93,7 @@ class Broker:
         """Processes of hosts that gave no sign of life in time; their leases are taken back."""
         late = self.board.overdue(time.monotonic())
         for number, _ in late:
-            await self._do(lambda number=number: self.board.forget(number))  # type: ignore[misc]
+            await self._do(partial(self.board.forget, number))
         return [process for _, host in late for process in host.processes]
 
     async def snapshot(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import os
 import time
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class _Worker:
         lease: Lease = order["lease"]
         try:
             for report in self._timed(self._fit(order)):
-                if self.ranks.from_leader(lambda report=report: self._report(lease, report)) != "go":  # type: ignore[misc]
+                if self.ranks.from_leader(partial(self._report, lease, report)) != "go":
                     return
         except Exception as error:
             cause = cause_of(error)

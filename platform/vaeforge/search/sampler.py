@@ -56,14 +56,14 @@ class TruthfulSearch(OptunaSearch):
         """Trials that Tune still has to start."""
         return len(self._adopted) + max(0, self._limit - self._next)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """A configuration for Tune: the trial's number, its flat parameters and its group."""
         started = time.monotonic()
         try:
             if self._adopted:
                 return self._adopt(trial_id, self._adopted.popleft())
             if self._next >= self._limit:
-                return str(Searcher.FINISHED)  # type: ignore[return-value]
+                return str(Searcher.FINISHED)
             number, self._next = self._next, self._next + 1
             return self._config(number, self._ask(trial_id, number))
         finally:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -33,10 +33,10 @@ class Ranks:
         """What `ask` returns on rank 0, on every rank; the others wait."""
         value = ask() if self.group.leads else None
         if self._control is None:
-            return value  # type: ignore[return-value]
+            return cast(T, value)
         box = [value]
         dist.broadcast_object_list(box, src=0, group=self._control)
-        return box[0]  # type: ignore[return-value]
+        return cast(T, box[0])
 
     def gather(self, value: T) -> list[T]:
         """Every rank's value, in order of rank, on every rank."""

@@ -183,7 +183,7 @@ class _Run:
     def _update(self, loss: Tensor) -> Tensor:
         """One optimiser step with the gradient clipped; returns the gradient's norm before clipping."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward([loss])
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.experiment.optimizer.clip_norm)
         self.optimizer.step()
         return norm
