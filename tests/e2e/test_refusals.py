@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from project import SmallProject
 
@@ -78,6 +79,15 @@ def test_data_that_are_not_there(tmp_path: Path) -> None:
     project = SmallProject(tmp_path)
     (project.root / "data").rename(project.root / "elsewhere")
     assert "data/endoscopy: not there" in refused(project, "tune", *OFFLINE)
+
+
+def test_the_sample_beside_own_pictures(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    skin = project.root / "data/endoscopy/skin"
+    skin.mkdir()
+    Image.new("RGB", (400, 200)).save(skin / "image.png")
+    Image.new("L", (400, 200), 1).save(skin / "labels.png")
+    assert "beside class folders" in refused(project, "prepare")
 
 
 def test_steps_without_what_they_need(tmp_path: Path) -> None:
