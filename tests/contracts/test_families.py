@@ -3,11 +3,13 @@
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from vaeforge.config import Experiment
 from vaeforge.loading import load
+from vaeforge.train.loop import Arrays, fit
 from vaeforge_models.families import families
 from vaeforge_models.vae import VAE, initialise, parameter_count
 
@@ -103,3 +105,14 @@ def test_the_published_preset_is_the_full_net(tmp_path: Any) -> None:
     transposed = sum(16 * a * b + b for a, b in [(256, 128), (128, 64), (64, 32), (32, 3)])
     heads = 2 * (9216 * 128 + 128) + (128 * 9216 + 9216)
     assert parameter_count(model) == convolutions + transposed + heads
+
+
+def test_every_preset_trains(family: Any, tmp_path: Any) -> None:
+    overrides = {"training.epochs": 1, "training.steps_per_epoch": 1, "training.batch_size": 2}
+    for preset in family.presets:
+        experiment = load(tmp_path, family.name, preset, overrides).experiment
+        side = experiment.prepare.size
+        images = np.random.default_rng(0).integers(0, 256, (3, 3, side, side), dtype=np.uint8)
+        (report,) = fit(experiment, Arrays(images, images[:2]))
+        assert report.outcome == "completed"
+        assert np.isfinite(report.metrics["val/nelbo"])

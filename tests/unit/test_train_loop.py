@@ -1,5 +1,6 @@
 """The training loop: what resuming, failing and stopping do."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_truncated_checkpoints_are_noticed(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError):
             load(checkpoint)
         with pytest.raises(CheckpointError):
-            load(replace(checkpoint, sha256=__import__("hashlib").sha256(content[:size]).hexdigest()))
+            load(replace(checkpoint, sha256=hashlib.sha256(content[:size]).hexdigest()))
     with pytest.raises(CheckpointError, match="not found"):
         load_newest([Checkpoint(str(tmp_path / "b.pt"), "0", 1)])
 
