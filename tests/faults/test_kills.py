@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -36,8 +37,9 @@ def midway(project: SmallProject, name: str, host: int) -> int | None:
 def test_a_killed_worker_costs_an_attempt_and_no_trial(project: SmallProject) -> None:
     process = project.start("tune", "--name", "w", *SLOWER, *OFFLINE)
     try:
-        project.wait_for(lambda: midway(project, "w", host=0) is not None, process)
-        trial = midway(project, "w", host=0)
+        while (trial := midway(project, "w", host=0)) is None:
+            assert process.poll() is None, project.output
+            time.sleep(0.02)
         os.kill(project.worker("w"), signal.SIGKILL)
         assert process.wait(240) == 0, project.output
     finally:
