@@ -5,6 +5,7 @@ x is normalised, and normalisation is part of the module, so that an exported gr
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -84,7 +85,7 @@ def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def initialise(build: "type[VAE]", *arguments: object, seed: int) -> VAE:
+def initialise(build: Callable[..., VAE], *arguments: object, seed: int) -> VAE:
     """`build(*arguments)` with weights that depend on `seed` alone, leaving the global generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -50,6 +50,15 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> str:
     return digest
 
 
+def write_bytes(path: Path, content: bytes) -> str:
+    """Write `content` to `path` atomically; returns the file's SHA-256."""
+
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    return write_atomically(path, write)
+
+
 def fsync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -61,12 +70,7 @@ def fsync_folder(folder: Path) -> None:
 
 def write_json(path: Path, content: Any) -> str:
     """Write `content` as sorted, indented JSON, atomically; returns the file's SHA-256."""
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode())
-
-    return write_atomically(path, write)
+    return write_bytes(path, (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
 def read_json(path: Path, remedy: str) -> Any:

@@ -171,7 +171,7 @@ def test_validation_noise_is_the_same_for_any_split(make_experiment: Make, make_
     from vaeforge_models.vae import initialise
 
     experiment, arrays = make_experiment(), make_arrays()
-    model = initialise(experiment.definition.build, experiment.model, arrays.event_shape, seed=3)  # type: ignore[arg-type]
+    model = initialise(experiment.definition.build, experiment.model, arrays.event_shape, seed=3)
     from vaeforge.train.group import Group
 
     first = validate(model, arrays.validation, Group(), 3)

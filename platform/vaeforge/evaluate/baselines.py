@@ -8,7 +8,6 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,7 @@ from vaeforge.evaluate.anomaly import Evaluation, bootstrap_seed
 from vaeforge.evaluate.bootstrap import Interval, auroc_interval, bootstrap_auroc, difference_interval, weighted_auroc
 from vaeforge.evaluate.linear import fit_plane
 from vaeforge.evaluate.passes import WHITE, batches, scores
-from vaeforge.seeds import derive
-from vaeforge_models.vae import initialise
+from vaeforge.train.loop import untrained
 
 MODEL = "model"
 PLANES = (1, 4, 16)
@@ -90,9 +88,7 @@ def _darkness(samples: NDArray[np.uint8]) -> Floats:
 
 def _untrained_scores(prepared: Prepared, experiment: Experiment) -> Floats:
     """The scores of the very weights that training started from."""
-    build: Any = experiment.definition.build
-    seed = derive(experiment.training.seed, "weights")
-    return scores(initialise(build, experiment.model, prepared.event_shape, seed=seed).eval(), prepared.test)
+    return scores(untrained(experiment, prepared.event_shape).eval(), prepared.test)
 
 
 def baselines_csv(baselines: Iterable[Baseline]) -> str:

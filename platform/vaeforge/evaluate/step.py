@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from vaeforge.errors import ConfigError
 from vaeforge.evaluate.anomaly import Evaluation, evaluate_model
@@ -11,7 +11,7 @@ from vaeforge.evaluate.baselines import baselines_csv, compare_baselines
 from vaeforge.evaluate.detection import pr_curve, roc_curve
 from vaeforge.evaluate.figures import write_figures
 from vaeforge.evaluate.winner import lineage, load_winner
-from vaeforge.paths import Project, sha256_of, write_atomically, write_json
+from vaeforge.paths import Project, sha256_of, write_bytes, write_json
 
 MANIFEST = "manifest.json"
 
@@ -35,7 +35,7 @@ def evaluate_run(project: Project, winner: Mapping[str, Any], folder: Path) -> d
     _write_numbers(evaluation, folder)
     table = [asdict(baseline) for baseline in baselines]
     write_json(folder / "baselines.json", table)
-    _write_text(folder / "baselines.csv", baselines_csv(baselines))
+    write_bytes(folder / "baselines.csv", baselines_csv(baselines).encode())
     write_figures(loaded.model, loaded.prepared, evaluation, folder / "figures")
     manifest = {"step": "evaluate", **lineage(winner), "metrics": evaluation.metrics, "baselines": table}
     manifest |= {"folder": relative_to(project, folder), "files": hashes_of(folder)}
@@ -58,16 +58,9 @@ def hashes_of(folder: Path) -> dict[str, str]:
 def _write_numbers(evaluation: Evaluation, folder: Path) -> None:
     write_json(folder / "metrics.json", evaluation.metrics)
     labels, scores = evaluation.labels, evaluation.test_scores
-    _write_text(folder / "roc.csv", _csv("fpr,tpr", zip(*roc_curve(labels, scores), strict=True)))
-    _write_text(folder / "pr.csv", _csv("recall,precision", zip(*pr_curve(labels, scores), strict=True)))
+    write_bytes(folder / "roc.csv", _csv("fpr,tpr", zip(*roc_curve(labels, scores), strict=True)).encode())
+    write_bytes(folder / "pr.csv", _csv("recall,precision", zip(*pr_curve(labels, scores), strict=True)).encode())
 
 
 def _csv(head: str, rows: Iterable[tuple[Any, ...]]) -> str:
     return "\n".join([head, *(",".join(f"{float(value):.9g}" for value in row) for row in rows)]) + "\n"
-
-
-def _write_text(path: Path, text: str) -> None:
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode())
-
-    write_atomically(path, write)

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import onnx
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 import vaeforge
 from vaeforge.errors import RegistryError
 from vaeforge.package.graphs import Graph, graphs_of
-from vaeforge.paths import write_atomically
+from vaeforge.paths import write_bytes
 from vaeforge_models.vae import VAE
 
 OPSET = 20
@@ -97,11 +96,7 @@ def _write(proto: onnx.ModelProto, path: Path) -> None:
         onnx.checker.check_model(content, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise RegistryError(f"{path}: the exported graph is not valid ONNX ({error})") from error
-
-    def write(file: BinaryIO) -> None:
-        file.write(content)
-
-    write_atomically(path, write)
+    write_bytes(path, content)
 
 
 @contextmanager

@@ -160,7 +160,8 @@ class Board:
         if trial.state is not None:
             return "stop"
         if self.closing or lease.trial in self.parked or self.leases.get(lease.trial) != lease:
-            self.leases.pop(lease.trial, None) if self.leases.get(lease.trial) == lease else None
+            if self.leases.get(lease.trial) == lease:
+                del self.leases[lease.trial]
             return "drop"
         return "hold" if self._undecided(trial) and trial.epoch == epoch else "go"
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
@@ -35,10 +35,9 @@ END_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended: its history, why, and the seconds that its parts took."""
+    """How a search ended: its history, 0 or the exit code of an interruption, and the seconds that its parts took."""
 
     history: History
-    ending: Literal["complete", "interrupted"]
     exit_code: int
     timings: dict[str, float]
 
@@ -58,12 +57,11 @@ def run_search(plan: Plan, earlier: History, session: Session, console: Console)
         timings = {"cluster_seconds": time.monotonic() - started}
         with View(console, plan.name, plan.settled.search.trials, plan.space.fidelity.max) as view:
             run.watch(view)
-        ending: Literal["complete", "interrupted"] = "interrupted" if interrupt.signal else "complete"
         run.end(time.monotonic() - started)
         timings |= {"sampler_seconds": run.sampler.ask_seconds}
     timings["search_seconds"] = time.monotonic() - started
     exit_code = 128 + interrupt.signal if interrupt.signal else 0
-    return Outcome(read_history(plan.ledger), ending, exit_code, timings)
+    return Outcome(read_history(plan.ledger), exit_code, timings)
 
 
 @contextmanager

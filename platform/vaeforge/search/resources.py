@@ -10,7 +10,7 @@ import torch
 
 from vaeforge.config import Experiment, Search
 from vaeforge.errors import ResourceError
-from vaeforge.search.space import Space, experiment_for
+from vaeforge.search.space import Space, examples, experiment_for
 from vaeforge_models.vae import parameter_count
 
 BYTES_PER_PARAMETER = 4 * 3  # weights and Adam's two moments, float32
@@ -58,7 +58,7 @@ def place(search: Search, cpus: float, gpus: float) -> Placement:
 def largest_checkpoint(space: Space, base: Experiment, event_shape: tuple[int, ...]) -> int:
     """Bytes of a training state of the largest model that the space's ends name."""
     sizes = []
-    for example in [{}, *(e for dimension in space.dimensions for e in dimension.examples())]:
+    for example in examples(space):
         experiment = experiment_for(space, base, example, seed=0)
         with torch.device("meta"):
             sizes.append(parameter_count(experiment.definition.build(experiment.model, event_shape)))

