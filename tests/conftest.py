@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from vaeforge.config import Experiment
+from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays
+from vaeforge_models.vae import DataSpec
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -31,7 +33,9 @@ def make_arrays() -> Callable[..., Arrays]:
             coarse = rng.integers(0, 256, (count, 3, side // 8, side // 8))
             return np.kron(coarse, np.ones((1, 1, 8, 8))).astype(np.uint8)
 
-        return Arrays(images(train, size + margin), images(validation, size))
+        spec = DataSpec((3, size, size))
+        parts = (images(train, size + margin), images(validation, size))
+        return Arrays(*(Samples.unconditional(part) for part in parts), spec)
 
     return make
 

@@ -1,7 +1,12 @@
 """How much of the latent space a model uses."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from vaeforge_models.vae import Posterior
 
 ACTIVE_THRESHOLD = 0.01
 
@@ -15,3 +20,36 @@ def active_units(total: Tensor, total_of_squares: Tensor, count: int) -> int:
     mean = total.to(torch.float64) / count
     variance = total_of_squares.to(torch.float64) / count - mean.square()
     return int((variance > ACTIVE_THRESHOLD).sum())
+
+
+def mutual_information(posterior: Posterior, eps: Tensor) -> float:
+    """I(x; z) under the aggregate posterior of N samples, nats, at most log N (Hoffman and Johnson 2016).
+
+    E[log q(z|x) - log 1/N sum_j q(z|x_j)] with z = mu + sigma * eps, all [N, L]. Self-contained: the sum takes O(N^2 L).
+    """
+    mu, logvar = posterior.mu.double(), posterior.logvar.double()
+    z = Posterior(mu, logvar).sample(eps.double())
+    own = _log_density(z, mu, logvar)
+    mixture = torch.stack([_log_density(one, mu, logvar).logsumexp(0) for one in z]) - math.log(len(z))
+    return float((own - mixture).mean())
+
+
+def _log_density(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    return -0.5 * (math.log(2 * math.pi) + logvar + (z - mu).square() / logvar.exp()).sum(-1)
+
+
+def predicted_active_units(spectrum: Sequence[float], variance: float) -> int:
+    """#{i : lambda_i > variance}: the units that a linear VAE keeps (Lucas et al. 2019; Tipping and Bishop 1999).
+
+    Args:
+        spectrum: the eigenvalues lambda of the training data's covariance, in the units of the model.
+        variance: what beta implies for a linear model: beta / 2 for a summed squared error, beta * D / 2 for a mean
+            one, beta for a cross-entropy with data standardised by their Bernoulli spread.
+    """
+    return sum(value > variance for value in spectrum)
+
+
+def collapse_beta(spectrum: Sequence[float], bernoulli: bool) -> float:
+    """The beta from which on a linear VAE keeps no unit: 2 lambda_1 for a summed squared error, lambda_1 for Bernoulli."""
+    largest = max(spectrum, default=0.0)
+    return largest if bernoulli else 2 * largest

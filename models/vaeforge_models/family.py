@@ -1,15 +1,29 @@
 """What a family is: its settings, how a model is built from them, and the settings it is published and sampled with."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from torch import Tensor
 
 from vaeforge_models.settings import Settings
-from vaeforge_models.vae import VAE
+from vaeforge_models.vae import VAE, DataSpec
 
-Augment = Callable[[Tensor, Tensor, tuple[int, ...]], Tensor]
+DataKind = Literal["pictures", "classes", "frames", "series", "points"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training samples are varied.
+
+    Attributes:
+        apply: (raw batch, uniform draws [B, draws(spec)], spec) to a float32 raw batch of `spec.event_shape`; the draws
+            come from outside so that any sharding of a batch over ranks is augmented alike.
+        draws: how many uniform numbers one sample takes.
+    """
+
+    apply: Callable[[Tensor, Tensor, DataSpec], Tensor]
+    draws: Callable[[DataSpec], int]
 
 
 @dataclass(frozen=True)
@@ -19,20 +33,23 @@ class Family:
     Attributes:
         name: as in `--family`.
         settings: the type of the `model` section of the configuration.
-        build: model settings and the shape of one sample to a model.
+        build: model settings and what there is to know of the data to a model.
         defaults: configuration sections that differ from the common defaults, by section and key.
         presets: named sets of further differences; `sample` is the default one and `published` the source's settings.
-        augment: (raw batch, uniform draws [B, augment_draws], event shape) to a raw batch of that event shape; the
-            draws come from outside so that any sharding of a batch over ranks is augmented alike.
-        augment_draws: how many uniform numbers one sample's augmentation takes.
+        data: the layout of files that it learns from; decides the settings of the section `prepare`.
         task: which evaluation the family has.
+        example: what its contract tests build it for: the shape and condition of some data, small.
+        augmentation: none where training samples are taken as they are.
+        diffusion: whether a latent diffusion model is trained on top of the winner.
     """
 
     name: str
     settings: type[Settings]
-    build: Callable[[Any, tuple[int, ...]], VAE]
+    build: Callable[[Any, DataSpec], VAE]
     defaults: Mapping[str, Any]
     presets: Mapping[str, Mapping[str, Any]]
-    augment: Augment
-    augment_draws: int
+    data: DataKind
     task: str
+    example: DataSpec = field(default_factory=lambda: DataSpec((1, 32, 32)))
+    augmentation: Augmentation | None = None
+    diffusion: bool = False

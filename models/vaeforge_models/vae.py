@@ -1,15 +1,38 @@
 """The contract that every family keeps.
 
-Shapes: B samples, L latent dimensions, x of shape [B, *event]. `raw` is x in the units of the data; inside the model
-x is normalised, and normalisation is part of the module, so that an exported graph takes raw units.
+Shapes: B samples, L latent dimensions, x of shape [B, *event], condition [B, C] with C = 0 where a family has none.
+`raw` is x in the units of the data; inside the model x is normalised, and normalisation is part of the module, so that
+an exported graph takes raw units. Conditions are in raw units too (coordinates, one-hot classes).
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a model must know of its data before it is built.
+
+    Attributes:
+        event_shape: of one sample.
+        condition_dim: C; 0 for none.
+        constants: what was fitted on the training data alone (`mean`, `std`, ...), by name; a model copies what it needs
+            into buffers, so that it travels with the weights and into the exported graph.
+    """
+
+    event_shape: tuple[int, ...]
+    condition_dim: int = 0
+    constants: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def dimensions(self) -> int:
+        """D, the values of one sample."""
+        return math.prod(self.event_shape)
 
 
 @dataclass(frozen=True)
@@ -37,6 +60,8 @@ class VAE(nn.Module, ABC):
 
     latent_dim: int
     event_shape: tuple[int, ...]
+    calibrated = False  # `distortion` is a squared error whose likelihood is D/2 log MSE of the whole batch
+    coupled = False  # `coupling` is part of the training loss
 
     @abstractmethod
     def normalise(self, raw: Tensor) -> Tensor:
@@ -47,11 +72,11 @@ class VAE(nn.Module, ABC):
         """The inverse of `normalise`."""
 
     @abstractmethod
-    def encode(self, x: Tensor) -> Posterior:
-        """q(z|x) for normalised x."""
+    def encode(self, x: Tensor, condition: Tensor) -> Posterior:
+        """q(z|x, condition) for normalised x."""
 
     @abstractmethod
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, condition: Tensor) -> Tensor:
         """The decoder's output for z [B, L], before `mean`."""
 
     @abstractmethod
@@ -62,21 +87,29 @@ class VAE(nn.Module, ABC):
     def distortion(self, x: Tensor, output: Tensor) -> Tensor:
         """-log p(x|z) of the training likelihood in nats, summed over dimensions: [B]."""
 
-    @abstractmethod
     def score(self, x: Tensor, reconstruction: Tensor, posterior: Posterior) -> Tensor:
-        """How unusual each sample is, larger for stranger: [B]."""
+        """How unusual each sample is, larger for stranger: the mean squared error per value at z = mu. [B]."""
+        return (x - reconstruction).square().flatten(1).mean(1)
 
-    def forward(self, raw: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def penalty(self, output: Tensor, posterior: Posterior) -> Tensor:
+        """What the family adds to each sample's training loss beside distortion and rate: [B]."""
+        return output.new_zeros(len(output))
+
+    def coupling(self, reconstruction: Tensor, condition: Tensor) -> Tensor:
+        """What couples the samples of a whole batch in the training loss, per sample: a scalar; see `coupled`."""
+        return reconstruction.new_zeros(())
+
+    def forward(self, raw: Tensor, condition: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Normalised x, decoder output at z = mu + sigma * eps, mu and logvar."""
         x = self.normalise(raw)
-        posterior = self.encode(x)
-        return x, self.decode(posterior.sample(eps)), posterior.mu, posterior.logvar
+        posterior = self.encode(x, condition)
+        return x, self.decode(posterior.sample(eps), condition), posterior.mu, posterior.logvar
 
-    def reconstruct(self, raw: Tensor) -> tuple[Tensor, Posterior, Tensor]:
+    def reconstruct(self, raw: Tensor, condition: Tensor) -> tuple[Tensor, Posterior, Tensor]:
         """Reconstruction at z = mu (model units), the posterior, and the score."""
         x = self.normalise(raw)
-        posterior = self.encode(x)
-        reconstruction = self.mean(self.decode(posterior.mu))
+        posterior = self.encode(x, condition)
+        reconstruction = self.mean(self.decode(posterior.mu, condition))
         return reconstruction, posterior, self.score(x, reconstruction, posterior)
 
 

@@ -94,6 +94,14 @@ def train(
 
 
 @app.command()
+def diffuse(family: Family = None, run: Run = None) -> None:
+    """Train a latent diffusion model on a trained model's latents, for families that have one."""
+    from vaeforge import pipeline
+
+    pipeline.diffuse(family, run, console())
+
+
+@app.command()
 def evaluate(family: Family = None, run: Run = None) -> None:
     """Measure a trained model on the test data."""
     from vaeforge import pipeline

@@ -5,24 +5,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, model_validator
 
 from vaeforge.errors import ConfigError
+from vaeforge.preparing import PREPARE, Prepare
+from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
 from vaeforge_models.schedules import Constant, Schedule
 from vaeforge_models.settings import Settings
 
 Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Prepare(Settings):
-    """How raw images become arrays (pixels)."""
-
-    size: Annotated[int, Field(ge=16, multiple_of=16, description="side of a patch")] = 96
-    margin: Annotated[int, Field(ge=0, description="extra pixels of a training patch, room for random crops")] = 32
-    stride: Annotated[int, Field(ge=1, description="distance between patches cut from one image")] = 32
-    validation: Share = 0.2
-    test: Share = 0.3
-    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Optimizer(Settings):
@@ -33,8 +23,8 @@ class Optimizer(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0, description="largest norm of the gradient")] = 1.0
     schedule: Annotated[
-        Literal["constant", "plateau", "cosine"],
-        Field(description="of the learning rate; plateau: see training.plateau_…, cosine: down to 0 at the end"),
+        Literal["constant", "plateau", "cosine", "onecycle"],
+        Field(description="of the learning rate; plateau: see training.plateau_…, cosine and onecycle end near 0"),
     ] = "plateau"
 
 
@@ -48,6 +38,13 @@ class Training(Settings):
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     plateau_patience: Annotated[int, Field(ge=0)] = 10
     evaluation_samples: Annotated[int, Field(ge=1, description="posterior samples K in val/nelbo")] = 8
+    accumulate: Annotated[int, Field(ge=1, description="batches a step; the effective batch is their product")] = 1
+    amp: Annotated[Literal["off", "bf16", "fp16"], Field(description="automatic mixed precision")] = "off"
+    balance: Annotated[bool, Field(description="draw classes equally often, by weighted sampling")] = False
+    normalised_beta: Annotated[bool, Field(description="beta settings mean beta * L / D (Higgins et al. 2017)")] = False
+    total_correlation: Annotated[
+        float, Field(ge=0, description="weight of the total correlation within the rate, 6 for beta-TC; 1 is plain")
+    ] = 1.0
     augment: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
@@ -90,17 +87,21 @@ class Experiment(Settings):
     beta: Schedule = Constant()
     optimizer: Optimizer = Optimizer()
     training: Training = Training()
-    prepare: Prepare = Prepare()
+    prepare: SerializeAsAny[Prepare]
+    diffusion: DiffusionSettings = DiffusionSettings()
     gates: Gates = Gates()
 
     @model_validator(mode="before")
     @classmethod
-    def _typed_model(cls, values: Any) -> Any:
-        """Validate the `model` section with the family's own settings type."""
-        if isinstance(values, dict) and not isinstance(values.get("model"), Settings):
-            settings = families()[values["family"]].settings
-            return {**values, "model": settings.model_validate(values.get("model", {}))}
-        return values
+    def _typed_sections(cls, values: Any) -> Any:
+        """Validate the sections whose type depends on the family: `model` and `prepare`."""
+        if not isinstance(values, dict):
+            return values
+        typed = dict(values)
+        for section, kind in section_types(family_named(values["family"])).items():
+            if not isinstance(typed.get(section), Settings):
+                typed[section] = kind.model_validate(typed.get(section, {}))
+        return typed
 
     @property
     def definition(self) -> Family:
@@ -113,6 +114,11 @@ class Settled(Settings):
 
     experiment: Experiment
     search: Search = Search()
+
+
+def section_types(family: Family) -> dict[str, type[Settings]]:
+    """The settings types of the sections in which families differ."""
+    return {"model": family.settings, "prepare": PREPARE[family.data]}
 
 
 def family_named(name: str) -> Family:

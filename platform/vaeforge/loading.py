@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from vaeforge.config import Experiment, Search, Settled, family_named, nearest
+from vaeforge.config import Experiment, Search, Settled, family_named, nearest, section_types
 from vaeforge.errors import ConfigError
 from vaeforge.yamls import parse_scalar, read_yaml
 from vaeforge_models.families import families
 from vaeforge_models.settings import Settings
 
-SECTIONS = ("prepare", "model", "beta", "optimizer", "training", "gates")
+SECTIONS = ("prepare", "model", "beta", "optimizer", "training", "diffusion", "gates")
 Tree = dict[str, Any]
 S = TypeVar("S", bound=Settings)
 
@@ -118,11 +118,15 @@ def _set(content: Tree, section: str, key: str, value: Any) -> None:
 def build(tree: Tree, sources: Mapping[str, str]) -> Settled:
     """The typed tree, or every problem in it at once."""
     problems: list[str] = []
-    model = _checked(family_named(tree["family"]).settings, tree["model"], "model.", sources, problems)
-    rest = {section: tree[section] for section in SECTIONS if section != "model"}
-    fallback = family_named(tree["family"]).settings()
-    identity = {"family": tree["family"], "preset": tree["preset"], "model": model or fallback}
-    experiment = _checked(Experiment, {**identity, **rest}, "", sources, problems)
+    family = family_named(tree["family"])
+    types = section_types(family)
+    typed = {
+        section: _checked(kind, tree[section], f"{section}.", sources, problems) or kind()
+        for section, kind in types.items()
+    }
+    rest = {section: tree[section] for section in SECTIONS if section not in types}
+    identity = {"family": family.name, "preset": tree["preset"]}
+    experiment = _checked(Experiment, {**identity, **typed, **rest}, "", sources, problems)
     search = _checked(Search, tree["search"], "search.", sources, problems)
     if problems or experiment is None or search is None:
         raise ConfigError(problems)

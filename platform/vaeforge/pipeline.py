@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from vaeforge import options
-from vaeforge.config import Experiment, Settled
+from vaeforge.config import Experiment, Settled, family_named
 from vaeforge.data.prepare import prepare as prepare_data
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.evaluate.winner import lineage
@@ -54,12 +54,14 @@ def request(
 def prepare(settled: Settled, console: Console) -> None:
     """Cut the family's data into arrays and say what came out."""
     from vaeforge.data.prepare import pull
+    from vaeforge.data.spectrum import describe, likelihood_of
 
     project = Project()
     pull(project, settled.experiment.family)
     prepared = prepare_data(project, settled.experiment)
     counts = ", ".join(f"{count} {name}" for name, count in prepared.manifest["counts"].items())
     console.print(f"prepared {prepared.folder}: {counts}", highlight=False)
+    console.print(describe(prepared.manifest["spectrum"], likelihood_of(settled.experiment)), highlight=False)
 
 
 def tune(
@@ -87,15 +89,27 @@ def train(settled: Settled, epochs: int | None, asked: Request, console: Console
 
 def _take_through(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
     """Evaluate, export and register `winner`, with the steps' results under `folder`."""
-    _evaluate(project, winner, folder / "evaluate", console)
+    if _diffuses(winner):
+        _diffuse(project, winner, folder / "diffuse", console)
+    _evaluate(project, winner, folder / "evaluate", folder / "diffuse", console)
     _export(project, winner, folder / "export", console)
     _register(project, winner, folder / "evaluate", folder / "export", console)
+
+
+def diffuse(family: str | None, run: str | None, console: Console) -> None:
+    """Train the latent diffusion model of `run`; for a family without one that is noted."""
+    project = Project()
+    _diffuse(project, winner_of(project, family, run), project.step("diffuse"), console)
 
 
 def evaluate(family: str | None, run: str | None, console: Console) -> None:
     """Measure the model of `run` on its test data."""
     project = Project()
-    _evaluate(project, winner_of(project, family, run), project.step("evaluate"), console)
+    winner = winner_of(project, family, run)
+    diffused = project.step("diffuse")
+    if _diffuses(winner) and not _belongs(diffused / "manifest.json", winner):
+        _diffuse(project, winner, diffused, console)
+    _evaluate(project, winner, project.step("evaluate"), diffused, console)
 
 
 def export(family: str | None, run: str | None, console: Console) -> None:
@@ -111,7 +125,7 @@ def register(family: str | None, run: str | None, console: Console) -> None:
     if not _belongs(project.step("export") / "manifest.json", winner):
         _export(project, winner, project.step("export"), console)
     if not _belongs(project.step("evaluate") / "manifest.json", winner):
-        _evaluate(project, winner, project.step("evaluate"), console)
+        evaluate(family, run, console)
     done = _register(project, winner, project.step("evaluate"), project.step("export"), console)
     write_json(project.step("register") / "manifest.json", done)
 
@@ -152,12 +166,26 @@ def _belongs(manifest: Path, winner: dict[str, Any]) -> bool:
     return bool(content["checkpoint"]["sha256"] == winner["checkpoint"]["sha256"])
 
 
-def _evaluate(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
-    from vaeforge.evaluate.baselines import Baseline, baselines_table
+def _diffuses(winner: dict[str, Any]) -> bool:
+    """Whether the winner's family has a latent diffusion model."""
+    return family_named(winner["family"]).diffusion
+
+
+def _diffuse(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
+    from vaeforge.diffuse.step import diffuse_run
+
+    manifest = diffuse_run(project, winner, folder)
+    what = "latent diffusion trained" if manifest["trained"] else "this family has no latent diffusion"
+    console.print(f"{what}: {folder}", highlight=False, soft_wrap=True)
+
+
+def _evaluate(project: Project, winner: dict[str, Any], folder: Path, diffused: Path, console: Console) -> None:
+    from vaeforge.evaluate.comparison import Row, comparison_tables
     from vaeforge.evaluate.step import evaluate_run
 
-    manifest = evaluate_run(project, winner, folder)
-    console.print(baselines_table([Baseline(**row) for row in manifest["baselines"]]))
+    manifest = evaluate_run(project, winner, folder, diffused if _diffuses(winner) else None)
+    for table in comparison_tables([Row(**row) for row in manifest["comparison"]]):
+        console.print(table)
     console.print(f"evaluated: {folder}", highlight=False, soft_wrap=True)
 
 

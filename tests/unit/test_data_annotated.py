@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaeforge.config import Prepare
 from vaeforge.data.annotated import MOSTLY, PURE, read_annotated
 from vaeforge.errors import DataError
+from vaeforge.preparing import Pictures
 
-SETTINGS = Prepare(size=16, margin=8, stride=8, validation=0.25, test=0.4)
+SETTINGS = Pictures(size=16, margin=8, stride=8, validation=0.25, test=0.4)
 SAMPLE = Path(__file__).parents[2] / "data/endoscopy/skin"
 HEIGHT, WIDTH = 96, 200
 
@@ -99,11 +99,11 @@ def test_image_and_labels_of_different_sizes_are_refused(tmp_path: Path) -> None
     image = np.zeros((20, 30, 3), dtype=np.uint8)
     folder = write(tmp_path / "tissue", image, np.zeros((20, 29), dtype=np.uint8))
     with pytest.raises(DataError, match=r"tissue: image.png is \(20, 30\) pixels, labels.png \(20, 29\)"):
-        read_annotated(folder, Prepare())
+        read_annotated(folder, Pictures())
 
 
 def test_the_sample_serves_every_split() -> None:
-    counts = read_annotated(SAMPLE, Prepare()).counts()
+    counts = read_annotated(SAMPLE, Pictures()).counts()
     assert counts == {
         "train": 207,
         "validation": 92,
@@ -111,5 +111,4 @@ def test_the_sample_serves_every_split() -> None:
         "test_anomalous": 38,
         "test_normal_groups": 22,
         "test_anomalous_groups": 9,
-        "quarantined": 0,
     }

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vaeforge.config import Prepare
 from vaeforge.data.identity import data_identity, dvc_hash, list_files
 from vaeforge.errors import DataError
+from vaeforge.preparing import Pictures
 
 KNOWN = "0123456789abcdef0123456789abcdef.dir"
 
@@ -23,7 +23,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def identity(root: Path, **settings: float) -> str:
-    return data_identity(list_files(root / "data/endoscopy"), Prepare().model_copy(update=settings))
+    return data_identity(list_files(root / "data/endoscopy"), Pictures().model_copy(update=settings))
 
 
 def put_under_dvc(root: Path) -> None:

@@ -13,6 +13,7 @@ from vaeforge.config import Experiment
 from vaeforge.data.contract import load_prepared
 from vaeforge.data.prepare import ensure_prepared, prepare, pull
 from vaeforge.errors import ConfigError, DataError
+from vaeforge.loading import load
 from vaeforge.paths import Project, sha256_of
 
 ROOT = Path(__file__).parents[2]
@@ -42,13 +43,13 @@ def written(project: Project) -> dict[str, int]:
 
 def test_what_is_prepared(project: Project, experiment: Experiment) -> None:
     prepared = prepare(project, experiment)
-    assert (prepared.train.shape, prepared.train.dtype) == ((10, 3, 24, 24), np.uint8)
-    assert prepared.validation.shape == (4, 3, 16, 16)
-    assert prepared.test.shape == (12, 3, 16, 16)
+    assert (prepared.train.x.shape, prepared.train.x.dtype) == ((10, 3, 24, 24), np.uint8)
+    assert prepared.validation.x.shape == (4, 3, 16, 16)
+    assert prepared.test.x.shape == (12, 3, 16, 16)
     assert prepared.event_shape == (3, 16, 16)
     assert prepared.test_labels.tolist() == [0] * 6 + [1] * 6
     assert len(set(prepared.test_groups.tolist())) == 12
-    assert isinstance(prepared.train, np.memmap)
+    assert isinstance(prepared.train.x, np.memmap)
 
 
 def test_the_manifest_says_where_everything_comes_from(project: Project, experiment: Experiment) -> None:
@@ -62,7 +63,8 @@ def test_the_manifest_says_where_everything_comes_from(project: Project, experim
     assert manifest["event_shape"] == [3, 16, 16]
     assert manifest["counts"]["test_anomalous"] == 6
     arrays = manifest["arrays"]
-    assert set(arrays) == {"train.npy", "validation.npy", "test.npy", "test_labels.npy", "test_groups.npy"}
+    values = {f"{part}{kind}.npy" for part in ("train", "validation", "test") for kind in ("", "_condition")}
+    assert set(arrays) == values | {"test_labels.npy", "test_groups.npy", "constants.npz"}
     for name, entry in arrays.items():
         assert entry["sha256"] == sha256_of(project.prepared("endoscopy") / name)
 
@@ -83,7 +85,7 @@ def test_other_settings_prepare_again(
     project: Project, experiment: Experiment, make_experiment: MakeExperiment
 ) -> None:
     ensure_prepared(project, experiment)
-    assert ensure_prepared(project, make_experiment(prepare=SMALL | {"margin": 0})).train.shape[2:] == (16, 16)
+    assert ensure_prepared(project, make_experiment(prepare=SMALL | {"margin": 0})).train.x.shape[2:] == (16, 16)
 
 
 def test_other_data_prepare_again(project: Project, experiment: Experiment) -> None:
@@ -102,9 +104,9 @@ def test_an_altered_array_is_an_error_and_not_repaired(project: Project, experim
     content[-1] ^= 1
     path.write_bytes(content)
     wanted = rf"{name}\.npy: SHA-256 is {sha256_of(path)}, must be {expected}.*run `vaeforge prepare` again"
-    for load in (lambda: ensure_prepared(project, experiment), lambda: load_prepared(path.parent)):
+    for read in (lambda: ensure_prepared(project, experiment), lambda: load_prepared(path.parent)):
         with pytest.raises(DataError, match=wanted):
-            load()
+            read()
     assert path.read_bytes() == content
 
 
@@ -152,9 +154,9 @@ def test_a_failure_leaves_no_manifest_that_claims_success(
         load_prepared(project.prepared("endoscopy"))
 
 
-def test_shares_that_leave_nothing_to_train_on_are_refused(project: Project, make_experiment: MakeExperiment) -> None:
+def test_shares_that_leave_nothing_to_train_on_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"validation 0\.5 and test 0\.5 leave nothing"):
-        prepare(project, make_experiment(prepare=SMALL | {"validation": 0.5, "test": 0.5}))
+        load(tmp_path, "endoscopy", None, {"prepare.validation": 0.5, "prepare.test": 0.5})
 
 
 def test_an_annotated_image_too_small_for_its_patches_names_the_empty_splits(

@@ -13,7 +13,7 @@ import yaml
 from vaeforge.cli import app
 
 ROOT = Path(__file__).parents[2]
-STEPS = {"prepare", "train", "tune", "evaluate", "export", "register"}
+STEPS = {"prepare", "train", "tune", "diffuse", "evaluate", "export", "register"}
 READ_FIRST = re.compile(r"^\d+\. `([^`]+)`", re.MULTILINE)
 
 
@@ -60,7 +60,7 @@ def test_mlproject_passes_exactly_the_options_of_the_command(point: str) -> None
 
 def test_dvc_stages_call_the_command_line_and_nothing_else() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert list(stages) == ["prepare", "tune", "evaluate", "register"]
+    assert list(stages) == ["prepare", "tune", "diffuse", "evaluate", "register"]
     for name, stage in stages.items():
         step, given = parse_call(stage["cmd"])
         assert step == name

@@ -1,7 +1,8 @@
-"""The anomaly metrics of a model against slow, direct computation."""
+"""The anomaly metrics of a model, and what is measured of every model, against slow, direct computation."""
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,11 +13,16 @@ import torch
 from vaeforge.config import Experiment
 from vaeforge.data.contract import Prepared
 from vaeforge.errors import CheckpointError, DataError
-from vaeforge.evaluate.anomaly import Evaluation, evaluate_model
+from vaeforge.evaluate.findings import Findings
+from vaeforge.evaluate.general import general_findings
+from vaeforge.evaluate.tasks.anomaly import baseline_scores, evaluate
+from vaeforge.evaluate.winner import Winner
+from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays
-from vaeforge_models.vae import VAE, initialise
+from vaeforge_models.vae import VAE, DataSpec, initialise
 
 T = 70  # more than one batch
+BASELINES = ["darkness", "distance to mean", "PCA 1", "PCA 4", "PCA 16", "untrained VAE"]
 
 
 @pytest.fixture
@@ -30,45 +36,61 @@ def prepared(tmp_path: Path, make_arrays: Callable[..., Arrays]) -> Prepared:
     rng = np.random.default_rng(5)
     test = rng.integers(0, 256, (T, 3, 32, 32), dtype=np.uint8)
     test[: T // 2] //= 2
-    labels = np.repeat([0, 1], T // 2)
-    return Prepared(tmp_path, {}, arrays.train, arrays.validation, test, labels, np.arange(T) // 5)
+    labels, groups = np.repeat([0, 1], T // 2), np.arange(T) // 5
+    return Prepared(
+        tmp_path, {}, arrays.train, arrays.validation, Samples.unconditional(test), labels, groups, constants={}
+    )
 
 
 @pytest.fixture
 def model(experiment: Experiment) -> VAE:
     """Almost without posterior noise, so that sampling z hardly differs from z = mu."""
     build: Any = experiment.definition.build
-    built: Any = initialise(build, experiment.model, (3, 32, 32), seed=0).eval()
+    built: Any = initialise(build, experiment.model, DataSpec((3, 32, 32)), seed=0).eval()
     with torch.no_grad():
         built.to_logvar.weight.zero_()
         built.to_logvar.bias.fill_(-12.0)
     return cast(VAE, built)
 
 
-def reconstructed(model: VAE, samples: np.ndarray) -> np.ndarray:
+@pytest.fixture
+def winner(model: VAE, prepared: Prepared, experiment: Experiment) -> Winner:
+    return Winner(model, prepared, experiment)
+
+
+def everything(winner: Winner) -> Findings:
+    return general_findings(winner).joined(evaluate(winner))
+
+
+def errors(model: VAE, samples: Samples) -> np.ndarray:
+    raw, condition = samples.tensors(slice(None))
     with torch.no_grad():
-        return model.reconstruct(torch.from_numpy(samples))[0].numpy().astype(np.float64)
+        reconstruction = model.reconstruct(raw, condition)[0].numpy().astype(np.float64)
+    return cast(np.ndarray, (reconstruction - samples.x / 255) ** 2)
 
 
-def test_scores_threshold_and_images(model: VAE, prepared: Prepared, experiment: Experiment) -> None:
-    found = evaluate_model(model, prepared, experiment)
-    validation_errors = (reconstructed(model, prepared.validation) - prepared.validation / 255) ** 2
-    test_errors = (reconstructed(model, prepared.test) - prepared.test / 255) ** 2
-    np.testing.assert_allclose(found.test_scores, test_errors.reshape(T, -1).mean(1), rtol=1e-4)
-    threshold = np.quantile(validation_errors.reshape(len(prepared.validation), -1).mean(1), 0.8)
-    assert found.threshold == found.metrics["val/threshold"] == pytest.approx(threshold, rel=1e-4)
-    psnr = -10 * np.log10(test_errors.reshape(T, -1).mean(1))
-    assert found.metrics["test/psnr_normal"] == pytest.approx(psnr[: T // 2].mean(), rel=1e-4)
-    assert found.metrics["test/psnr_anomalous"] == pytest.approx(psnr[T // 2 :].mean(), rel=1e-4)
+def test_scores_threshold_and_images(winner: Winner, prepared: Prepared) -> None:
+    metrics = evaluate(winner).metrics
+    validation, test = errors(winner.model, prepared.validation), errors(winner.model, prepared.test)
+    threshold = np.quantile(validation.reshape(len(prepared.validation), -1).mean(1), 0.8)
+    assert metrics["val/threshold"] == pytest.approx(threshold, rel=1e-4)
+    per_sample = test.reshape(T, -1).mean(1)
+    assert metrics["test/score_anomalous"] == pytest.approx(per_sample[T // 2 :].mean(), rel=1e-4)
+    called = per_sample > threshold
+    assert metrics["test/recall"] == pytest.approx(called[T // 2 :].mean())
+    psnr = -10 * np.log10(per_sample)
+    assert metrics["test/psnr_normal"] == pytest.approx(psnr[: T // 2].mean(), rel=1e-4)
+    assert metrics["test/psnr_anomalous"] == pytest.approx(psnr[T // 2 :].mean(), rel=1e-4)
 
 
-def test_nelbo_on_test_takes_the_variance_of_validation(model: VAE, prepared: Prepared, experiment: Experiment) -> None:
-    found = evaluate_model(model, prepared, experiment).metrics
+def test_nelbo_on_test_takes_the_variance_of_validation(winner: Winner, prepared: Prepared) -> None:
+    found, model = everything(winner).metrics, winner.model
     dimensions = 3 * 32 * 32
-    variance = ((reconstructed(model, prepared.validation) - prepared.validation / 255) ** 2).mean()
-    squared = ((reconstructed(model, prepared.test) - prepared.test / 255) ** 2).sum() / T
+    variance = errors(model, prepared.validation).mean()
+    squared = errors(model, prepared.test).sum() / T
+    raw, condition = prepared.test.tensors(slice(None))
     with torch.no_grad():
-        rate = float(model.encode(model.normalise(torch.from_numpy(prepared.test))).rate().sum(1).mean())
+        rate = float(model.encode(model.normalise(raw), condition).rate().sum(1).mean())
     assert found["test/rate"] == pytest.approx(rate, rel=1e-4)
     expected = dimensions / 2 * math.log(2 * math.pi * variance) + squared / (2 * variance) + rate
     assert found["test/nelbo"] == pytest.approx(expected, rel=1e-3)
@@ -80,34 +102,49 @@ def test_nelbo_on_test_takes_the_variance_of_validation(model: VAE, prepared: Pr
     )
 
 
-def test_the_test_set_has_no_part_in_the_threshold(model: VAE, prepared: Prepared, experiment: Experiment) -> None:
-    def with_test(samples: np.ndarray) -> Evaluation:
-        parts = (prepared.train, prepared.validation, samples, prepared.test_labels, prepared.test_groups)
-        return evaluate_model(model, Prepared(prepared.folder, {}, *parts), experiment)
-
-    one, other = with_test(prepared.test), with_test(255 - prepared.test)
-    assert one.threshold == other.threshold
-    assert (one.test_scores != other.test_scores).any()
+def test_the_test_set_has_no_part_in_the_threshold(winner: Winner, prepared: Prepared) -> None:
+    inverted = replace(prepared, test=Samples.unconditional(255 - prepared.test.x))
+    one, other = evaluate(winner).metrics, evaluate(replace(winner, prepared=inverted)).metrics
+    assert one["val/threshold"] == other["val/threshold"]
+    assert one["test/score_normal"] != other["test/score_normal"]
 
 
-def test_the_evaluation_comes_again(model: VAE, prepared: Prepared, experiment: Experiment) -> None:
-    first, second = (evaluate_model(model, prepared, experiment).metrics for _ in range(2))
+def test_the_evaluation_comes_again(winner: Winner) -> None:
+    first, second = (everything(winner).metrics for _ in range(2))
     assert first == second
     assert first["test/auroc_low"] <= first["test/auroc"] <= first["test/auroc_high"]
     assert (first["test/blocks_normal"], first["test/blocks_anomalous"]) == (7, 7)
     assert all(isinstance(value, float) and math.isfinite(value) for value in first.values())
 
 
-def test_a_broken_model_is_refused(model: Any, prepared: Prepared, experiment: Experiment) -> None:
+def test_a_broken_model_is_refused(winner: Winner) -> None:
+    model: Any = winner.model
     with torch.no_grad():
         model.from_latent.bias.fill_(math.nan)
     with pytest.raises(CheckpointError, match="70 of 70 samples a score that is not finite"):
-        evaluate_model(model, prepared, experiment)
+        evaluate(winner)
 
 
-def test_a_test_set_of_normals_only_is_refused(model: VAE, prepared: Prepared, experiment: Experiment) -> None:
-    normal = Prepared(
-        prepared.folder, {}, prepared.train, prepared.validation, prepared.test, np.zeros(T, np.int64), np.arange(T)
-    )
+def test_a_test_set_of_normals_only_is_refused(winner: Winner, prepared: Prepared) -> None:
+    normal = replace(prepared, test_labels=np.zeros(T, np.int64), test_groups=np.arange(T))
     with pytest.raises(DataError, match="70 normal and 0 anomalous"):
-        evaluate_model(model, normal, experiment)
+        evaluate(replace(winner, prepared=normal))
+
+
+def test_baseline_scores_find_what_they_look_for(winner: Winner, prepared: Prepared) -> None:
+    bright = prepared.validation.x
+    test = np.concatenate([bright, (bright // 8).astype(np.uint8)])
+    labels = np.repeat([0, 1], len(bright))
+    changed = replace(prepared, test=Samples.unconditional(test), test_labels=labels, test_groups=np.arange(len(test)))
+    scored = baseline_scores(replace(winner, prepared=changed))
+    assert list(scored) == BASELINES
+    assert all(values.shape == (len(test),) and np.isfinite(values).all() for values in scored.values())
+    assert scored["darkness"][labels == 1].min() > scored["darkness"][labels == 0].max()
+    np.testing.assert_allclose(scored["darkness"], 1 - test.reshape(len(test), -1).mean(1) / 255)
+
+
+def test_every_model_is_compared_by_reconstruction(winner: Winner, prepared: Prepared) -> None:
+    rows = {row.name: row for row in general_findings(winner).rows}
+    assert [*rows] == ["training mean", "PCA 5", "untrained VAE", "model"]
+    assert rows["model"].value == pytest.approx(errors(winner.model, prepared.test).mean(), rel=1e-4)
+    assert not rows["untrained VAE"].model_beats  # these weights are hardly other than untrained ones

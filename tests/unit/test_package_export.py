@@ -15,7 +15,8 @@ from vaeforge.data.contract import Prepared
 from vaeforge.errors import RegistryError
 from vaeforge.package.export import export, read_graph
 from vaeforge.package.parity import TOLERANCE, check_parity, measure_parity, open_session
-from vaeforge_models.vae import VAE, initialise
+from vaeforge.samples import Samples
+from vaeforge_models.vae import VAE, DataSpec, initialise
 
 SHAPE = (3, 32, 32)
 TRUTH = (np.repeat([0, 1], 7), np.arange(14))
@@ -31,7 +32,7 @@ OUTPUTS = {
 def model() -> VAE:
     experiment = Experiment.model_validate({"family": "endoscopy", "model": {"latent_dim": 5, "width": 4}})
     build: Any = experiment.definition.build
-    return initialise(build, experiment.model, SHAPE, seed=3).eval()
+    return initialise(build, experiment.model, DataSpec(SHAPE), seed=3).eval()
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,8 @@ def files(model: VAE, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
 @pytest.fixture
 def prepared(tmp_path: Path) -> Prepared:
     rng = np.random.default_rng(0)
-    train, validation, test = (rng.integers(0, 256, (n, *SHAPE), dtype=np.uint8) for n in (2, 9, 14))
-    return Prepared(tmp_path, {}, train, validation, test, *TRUTH)
+    parts = (Samples.unconditional(rng.integers(0, 256, (n, *SHAPE), dtype=np.uint8)) for n in (2, 9, 14))
+    return Prepared(tmp_path, {}, *parts, *TRUTH, {})
 
 
 @pytest.fixture
@@ -103,10 +104,10 @@ def test_mlflow_writes_the_same_bytes(files: dict[str, Path], tmp_path: Path) ->
 
 
 def test_reconstructions_are_in_raw_units(model: VAE, files: dict[str, Path], prepared: Prepared) -> None:
-    raw = prepared.test.astype(np.float32)
+    raw = prepared.test.x.astype(np.float32)
     reconstruction, mu, _, score = open_session(files["model"]).run(None, {"x": raw})
     with torch.no_grad():
-        expected, posterior, expected_score = model.reconstruct(torch.from_numpy(prepared.test))
+        expected, posterior, expected_score = model.reconstruct(*prepared.test.tensors(slice(None)))
     np.testing.assert_allclose(reconstruction, expected.numpy() * 255, atol=1e-2)
     np.testing.assert_allclose(mu, posterior.mu.numpy(), atol=1e-5)
     np.testing.assert_allclose(score, expected_score.numpy(), rtol=1e-4)
@@ -168,7 +169,8 @@ def test_a_graph_that_is_wrong_on_white_images_alone_is_refused(
     proto.graph.initializer.append(numpy_helper.from_array(np.float32(200), "limit"))
     proto.graph.node.insert(0, onnx.helper.make_node("Clip", ["x", "", "limit"], ["clipped"]))
     onnx.save(proto, str(tmp_path / "encoder.onnx"))
-    dim = Prepared(tmp_path, {}, prepared.train, *(part // 2 for part in (prepared.validation, prepared.test)), *TRUTH)
+    parts = (Samples.unconditional(part.x // 2) for part in (prepared.validation, prepared.test))
+    dim = Prepared(tmp_path, {}, prepared.train, *parts, *TRUTH, {})
     with pytest.raises(RegistryError, match=r"encoder\.onnx: output"):
         check_parity(model, {**files, "encoder": tmp_path / "encoder.onnx"}, dim)
 

@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from vaeforge_models.augment import DRAWS, augment_images
+from vaeforge_models.augment import IMAGES
 from vaeforge_models.family import Family
 from vaeforge_models.likelihoods import bernoulli_distortion, squared_error_distortion
 from vaeforge_models.settings import Settings
-from vaeforge_models.vae import VAE, Posterior
+from vaeforge_models.vae import VAE, DataSpec, Posterior
 
 STAGES = 4
 LOGVAR_RANGE = (-12.0, 8.0)
@@ -32,13 +32,13 @@ class EndoscopySettings(Settings):
 class EndoscopyVAE(VAE):
     """See the module's docstring."""
 
-    def __init__(self, settings: EndoscopySettings, event_shape: tuple[int, ...]):
+    def __init__(self, settings: EndoscopySettings, spec: DataSpec):
         super().__init__()
-        channels, height, width = event_shape
+        channels, height, width = spec.event_shape
         reduction = 2**STAGES
         if height % reduction or width % reduction:
             raise ValueError(f"images are {height} x {width} pixels, both must be multiples of {reduction}")
-        self.latent_dim, self.event_shape, self.likelihood = settings.latent_dim, event_shape, settings.likelihood
+        self.latent_dim, self.event_shape, self.likelihood = settings.latent_dim, spec.event_shape, settings.likelihood
         widths = [settings.width * 2**stage for stage in range(STAGES)]
         self.bottom = (widths[-1], height // reduction, width // reduction)
         features = math.prod(self.bottom)
@@ -53,11 +53,11 @@ class EndoscopyVAE(VAE):
     def denormalise(self, x: Tensor) -> Tensor:
         return x * 255.0
 
-    def encode(self, x: Tensor) -> Posterior:
+    def encode(self, x: Tensor, condition: Tensor) -> Posterior:
         features = self.encoder(x)
         return Posterior(self.to_mu(features), self.to_logvar(features).clamp(*LOGVAR_RANGE))
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, condition: Tensor) -> Tensor:
         decoded: Tensor = self.decoder(self.from_latent(z).relu())
         return decoded
 
@@ -68,10 +68,6 @@ class EndoscopyVAE(VAE):
         if self.likelihood == "bernoulli":
             return bernoulli_distortion(x, output)
         return squared_error_distortion(x, self.mean(output))
-
-    def score(self, x: Tensor, reconstruction: Tensor, posterior: Posterior) -> Tensor:
-        """Mean squared error per value of the reconstruction at z = mu, in model units: [B]."""
-        return (x - reconstruction).square().flatten(1).mean(1)
 
 
 def _down(channels: int, widths: list[int]) -> list[nn.Module]:
@@ -107,7 +103,8 @@ FAMILY = Family(
         },
         "published": {"model": {"width": 32, "latent_dim": 128}, "training": {"epochs": 100}},
     },
-    augment=augment_images,
-    augment_draws=DRAWS,
+    data="pictures",
     task="anomaly",
+    example=DataSpec((3, 32, 32)),
+    augmentation=IMAGES,
 )

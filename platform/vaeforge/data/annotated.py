@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.config import Prepare
 from vaeforge.data.labels import ANOMALOUS, ANOMALOUS_ITEM, NORMAL, NORMAL_ITEM
 from vaeforge.data.pictures import read_labels, read_picture
 from vaeforge.data.source import Images, Split, centre
 from vaeforge.errors import DataError
+from vaeforge.preparing import Pictures
 
 PURE = 0.99  # of a normal patch's pixels are normal
 MOSTLY = 0.75  # of an anomalous patch's pixels are anomalous
@@ -32,7 +32,7 @@ class Patch:
     anomalous: float
 
 
-def read_annotated(folder: Path, settings: Prepare) -> Split:
+def read_annotated(folder: Path, settings: Pictures) -> Split:
     """Patches of the annotated image in `folder`.
 
     Raises:
@@ -51,7 +51,7 @@ def read_annotated(folder: Path, settings: Prepare) -> Split:
     return split
 
 
-def _strips(width: int, settings: Prepare) -> list[tuple[int, int]]:
+def _strips(width: int, settings: Pictures) -> list[tuple[int, int]]:
     """The first and last column of each split's strip."""
     train = round(width * (1 - settings.validation - settings.test))
     validation = round(width * (1 - settings.test))
@@ -68,7 +68,7 @@ def _patches(
             yield Patch(row, column, pixels, float((window == NORMAL).mean()), float((window == ANOMALOUS).mean()))
 
 
-def _add_test(split: Split, patches: list[Patch], name: str, settings: Prepare) -> None:
+def _add_test(split: Split, patches: list[Patch], name: str, settings: Pictures) -> None:
     """As many normal as anomalous patches, the more frequent kind thinned out evenly."""
     normal = [patch for patch in patches if patch.normal >= PURE]
     anomalous = [patch for patch in patches if patch.anomalous >= MOSTLY]

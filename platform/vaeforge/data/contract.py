@@ -1,6 +1,7 @@
 """Prepared data: arrays on disk, and the manifest that says what they are.
 
-Shapes: C channels, H x W pixels; images are uint8 in 0..255. A training item has room for random crops around H x W.
+Shapes: N samples; x [N, *event], uint8 for images, else float32; conditions float32 [N, C]. A training image may have
+room for random crops around the event shape.
 """
 
 from dataclasses import dataclass
@@ -8,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from vaeforge.errors import DataError
 from vaeforge.paths import read_json, sha256_of
+from vaeforge.samples import Samples
+from vaeforge_models.vae import DataSpec
 
-ARRAYS = ("train", "validation", "test", "test_labels", "test_groups")
+PARTS = ("train", "validation", "test")
+CONSTANTS = "constants.npz"
 REMEDY = "run `vaeforge prepare` again"
 
 
@@ -24,25 +29,39 @@ class Prepared:
     Attributes:
         folder: where the arrays lie.
         manifest: what `vaeforge prepare` wrote last.
-        train: uint8 [N, C, H + margin, W + margin], memory-mapped like the others.
-        validation: uint8 [M, C, H, W], normal items only, like `train`.
-        test: uint8 [T, C, H, W].
-        test_labels: int64 [T], 0 normal, 1 anomalous.
-        test_groups: int64 [T], the independent block that an item belongs to: what a bootstrap resamples.
+        train: memory-mapped like the others.
+        validation: of the same kind as `train`.
+        test: what a finished model is measured on.
+        test_labels: int64 [T], a class of each test sample; for anomalies 0 normal, 1 anomalous.
+        test_groups: int64 [T], the independent block that a sample belongs to: what a bootstrap resamples.
+        constants: float32 arrays fitted on the training samples.
     """
 
     folder: Path
     manifest: dict[str, Any]
-    train: NDArray[np.uint8]
-    validation: NDArray[np.uint8]
-    test: NDArray[np.uint8]
+    train: Samples
+    validation: Samples
+    test: Samples
     test_labels: NDArray[np.int64]
     test_groups: NDArray[np.int64]
+    constants: dict[str, NDArray[np.float32]]
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        """The shape of one item, [C, H, W]."""
-        return tuple(int(size) for size in self.validation.shape[1:])
+        """The shape of one item."""
+        return tuple(int(size) for size in self.validation.x.shape[1:])
+
+    @property
+    def spec(self) -> DataSpec:
+        """What models are built from."""
+        return spec_of(self.validation, self.constants)
+
+
+def spec_of(validation: Samples, constants: dict[str, NDArray[np.float32]]) -> DataSpec:
+    """The shape of validation samples, which have no room for crops, and the constants as tensors."""
+    event = tuple(int(size) for size in validation.x.shape[1:])
+    tensors = {name: torch.from_numpy(np.array(array)) for name, array in constants.items()}
+    return DataSpec(event, validation.condition.shape[1], tensors)
 
 
 def load_prepared(folder: Path) -> Prepared:
@@ -52,10 +71,22 @@ def load_prepared(folder: Path) -> Prepared:
         DataError: if something is missing, altered, or not of the shape and type that it must have.
     """
     manifest = read_manifest(folder)
-    arrays = {name: _load(folder / f"{name}.npy", manifest) for name in ARRAYS}
-    prepared = Prepared(folder, manifest, **arrays)
+    parts = {
+        part: Samples(_array(folder, part, manifest), _array(folder, f"{part}_condition", manifest)) for part in PARTS
+    }
+    labels, groups = (_array(folder, name, manifest) for name in ("test_labels", "test_groups"))
+    prepared = Prepared(folder, manifest, **parts, test_labels=labels, test_groups=groups, constants=_constants(_verified(folder / CONSTANTS, manifest).parent))
     _require_shapes(prepared)
     return prepared
+
+
+def load_training(folder: Path) -> tuple[Samples, Samples, DataSpec]:
+    """Training and validation samples and what models are built from, without comparing hashes again."""
+    train, validation = (
+        Samples(*(np.load(folder / f"{part}{kind}.npy", mmap_mode="r") for kind in ("", "_condition")))
+        for part in ("train", "validation")
+    )
+    return train, validation, spec_of(validation, _constants(folder))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -71,24 +102,36 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _load(path: Path, manifest: dict[str, Any]) -> NDArray[Any]:
+def _array(folder: Path, name: str, manifest: dict[str, Any]) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(_verified(folder / f"{name}.npy", manifest), mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def _verified(path: Path, manifest: dict[str, Any]) -> Path:
     expected = manifest["arrays"].get(path.name)
     if expected is None or not path.is_file():
         raise DataError(f"{path}: not found, or not in {path.parent / 'manifest.json'}; {REMEDY}")
     found = sha256_of(path)
     if found != expected["sha256"]:
         raise DataError(f"{path}: SHA-256 is {found}, must be {expected['sha256']}: the file was altered; {REMEDY}")
-    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array
+    return path
+
+
+def _constants(folder: Path) -> dict[str, NDArray[np.float32]]:
+    with np.load(folder / CONSTANTS, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def _require_shapes(prepared: Prepared) -> None:
-    images = {"train": prepared.train, "validation": prepared.validation, "test": prepared.test}
-    for name, array in images.items():
-        if array.dtype != np.uint8 or array.ndim != 4 or not len(array):
-            raise DataError(
-                f"{prepared.folder / name}.npy: is {array.dtype} {array.shape}, must be uint8 [N, C, H, W]; {REMEDY}"
-            )
+    for part in PARTS:
+        samples: Samples = getattr(prepared, part)
+        x, condition = samples.x, samples.condition
+        if x.dtype not in (np.uint8, np.float32) or x.ndim < 2 or not len(x):
+            wanted = "uint8 or float32 [N, *event]"
+            raise DataError(f"{prepared.folder / part}.npy: is {x.dtype} {x.shape}, must be {wanted}; {REMEDY}")
+        if condition.dtype != np.float32 or condition.ndim != 2 or len(condition) != len(x):
+            found, wanted = f"{condition.dtype} {condition.shape}", f"float32 [{len(x)}, C]"
+            raise DataError(f"{prepared.folder / part}_condition.npy: is {found}, must be {wanted}; {REMEDY}")
     for name, labels in (("test_labels", prepared.test_labels), ("test_groups", prepared.test_groups)):
         if labels.dtype != np.int64 or labels.shape != (len(prepared.test),):
             wanted = f"int64 [{len(prepared.test)}]"

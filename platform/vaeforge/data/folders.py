@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vaeforge.config import Prepare
 from vaeforge.data.labels import ANOMALOUS_ITEM, NORMAL_ITEM
 from vaeforge.data.pictures import SUFFIXES, open_picture
 from vaeforge.data.source import Images, Split, centre
 from vaeforge.errors import DataError
+from vaeforge.preparing import Pictures
 
 
 def is_normal(name: str) -> bool:
@@ -49,7 +49,7 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def read_folders(folder: Path, settings: Prepare, skip: set[Path]) -> Split:
+def read_folders(folder: Path, settings: Pictures, skip: set[Path]) -> Split:
     """The pictures of all class folders below `folder`, those in folders of `skip` left out.
 
     Raises:
@@ -110,7 +110,7 @@ def _assign(
     folder: Path,
     normal: list[tuple[Path, Images]],
     anomalous: list[tuple[Path, Images]],
-    settings: Prepare,
+    settings: Pictures,
 ) -> None:
     """Divide normal pictures by the seed; put as many normal as anomalous ones into the test."""
     if not anomalous:

@@ -4,12 +4,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from vaeforge.config import Prepare
 from vaeforge.errors import DataError
 from vaeforge.paths import hash_of, read_json
+from vaeforge.preparing import Prepare
 from vaeforge.yamls import read_yaml
 
-RULES = 1  # raise it when the same files and settings come to give other arrays: what was prepared before is then stale
+RULES = 2  # raise it when the same files and settings come to give other arrays: what was prepared before is then stale
 
 Listing = list[list[str]]
 
@@ -22,7 +22,7 @@ def list_files(folder: Path) -> Listing:
     """
     files = [path for path in folder.rglob("*") if path.is_file()]
     if not files:
-        raise DataError(f"{folder}: holds no files; run `dvc pull`, or put your images there (see docs/data.md)")
+        raise DataError(f"{folder}: holds no files; run `dvc pull`, or put yours there (see docs/data.md)")
     return sorted([path.relative_to(folder).as_posix(), _md5(path)] for path in files)
 
 

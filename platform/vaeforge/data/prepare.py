@@ -8,13 +8,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.config import Experiment, Prepare
-from vaeforge.data.annotated import read_annotated
-from vaeforge.data.contract import Prepared, load_prepared, read_manifest
-from vaeforge.data.folders import read_folders
+from vaeforge.config import Experiment
+from vaeforge.data.contract import CONSTANTS, Prepared, load_prepared, read_manifest
 from vaeforge.data.identity import data_identity, dvc_hash, list_files
-from vaeforge.data.source import Split
-from vaeforge.errors import ConfigError, DataError
+from vaeforge.data.reading import read_source
+from vaeforge.data.source import DataSet
+from vaeforge.data.spectrum import spectrum_of
+from vaeforge.errors import DataError
 from vaeforge.paths import Project, hash_of, write_atomically, write_json
 from vaeforge.provenance import git_state
 
@@ -46,7 +46,7 @@ def pull(project: Project, family: str) -> None:
         return
     missing = f"{folder}: not there"
     if not (project.root / "data.dvc").is_file():
-        raise DataError(f"{missing}, and {project.root} has no data.dvc; put your images there (see docs/data.md)")
+        raise DataError(f"{missing}, and {project.root} has no data.dvc; put yours there (see docs/data.md)")
     if not (project.root / ".dvc").is_dir():
         raise DataError(
             f"{missing}; data.dvc lists it, but {project.root} is no DVC repository (it has no .dvc), perhaps an "
@@ -67,9 +67,9 @@ def prepare(project: Project, experiment: Experiment) -> Prepared:
     """
     source, folder = project.data(experiment.family), project.prepared(experiment.family)
     listing = list_files(source)
-    split = read_source(source, experiment.prepare)
+    data = read_source(source, experiment)
     (folder / "manifest.json").unlink(missing_ok=True)
-    arrays = {name: _write(folder / name, array) for name, array in _arrays(split).items()}
+    arrays = write_data_set(folder, data)
     configuration = experiment.prepare.model_dump(mode="json")
     manifest: dict[str, Any] = {
         "step": "prepare",
@@ -80,58 +80,32 @@ def prepare(project: Project, experiment: Experiment) -> Prepared:
         "git": git_state(project.root),
         "configuration": configuration,
         "configuration_hash": hash_of(configuration),
-        "event_shape": list(split.validation[0].shape),
+        "event_shape": list(data.validation.x.shape[1:]),
+        "condition_dim": data.validation.condition.shape[1],
         "arrays": arrays,
-        "counts": split.counts(),
-        "quarantined": split.quarantined,
+        "counts": {**data.counts, "quarantined": len(data.quarantined)},
+        "info": data.info,
+        "quarantined": data.quarantined,
+        "spectrum": spectrum_of(data, experiment),
     }
     write_json(folder / "manifest.json", manifest)
     return load_prepared(folder)
 
 
-def read_source(folder: Path, settings: Prepare) -> Split:
-    """All items below `folder`, from annotated images and from class folders."""
-    if settings.validation + settings.test >= 1:
-        raise ConfigError(
-            f"prepare: validation {settings.validation} and test {settings.test} leave nothing to train on; "
-            "their sum must be < 1"
-        )
-    annotated = sorted(path.parent for path in folder.rglob("labels.png") if (path.parent / "image.png").is_file())
-    split = Split()
-    for image in annotated:
-        split.extend(read_annotated(image, settings))
-    pictures = read_folders(folder, settings, skip=set(annotated))
-    if annotated and pictures.train:
-        named = ", ".join(str(path.relative_to(folder)) for path in annotated)
-        raise DataError(
-            f"{folder}: holds annotated images ({named}) beside class folders; they would be mixed into one data set: "
-            "remove the one that you do not mean (the sample is in `skin`)"
-        )
-    split.extend(pictures)
-    _require_all(folder, split)
-    return split
-
-
-def _require_all(folder: Path, split: Split) -> None:
-    counts = split.counts()
-    empty = [name for name in ("train", "validation", "test_normal", "test_anomalous") if not counts[name]]
-    if empty:
-        listed = "; ".join(f"{name}: {reason}" for name, reason in list(split.quarantined.items())[:5])
-        raise DataError(
-            f"{folder}: nothing for {', '.join(empty)} (counts {counts}{'; left out: ' + listed if listed else ''}); "
-            "add images, or change the shares and sizes of the section `prepare`"
-        )
-
-
-def _arrays(split: Split) -> dict[str, NDArray[Any]]:
-    groups = {name: number for number, name in enumerate(sorted(set(split.groups)))}
-    return {
-        "train.npy": np.stack(split.train),
-        "validation.npy": np.stack(split.validation),
-        "test.npy": np.stack(split.test),
-        "test_labels.npy": np.array(split.labels, dtype=np.int64),
-        "test_groups.npy": np.array([groups[name] for name in split.groups], dtype=np.int64),
+def write_data_set(folder: Path, data: DataSet) -> dict[str, Any]:
+    """Write the arrays of `data`; their hashes and shapes by file name."""
+    groups = {name: number for number, name in enumerate(sorted(set(data.groups)))}
+    arrays: dict[str, NDArray[Any]] = {
+        "test_labels": data.labels,
+        "test_groups": np.array([groups[name] for name in data.groups], dtype=np.int64),
     }
+    for name, samples in (("train", data.train), ("validation", data.validation), ("test", data.test)):
+        arrays |= {name: samples.x, f"{name}_condition": samples.condition.astype(np.float32)}
+    written = {f"{name}.npy": _write(folder / f"{name}.npy", array) for name, array in arrays.items()}
+    constants: dict[str, Any] = {name: array.astype(np.float32) for name, array in sorted(data.constants.items())}
+    digest = write_atomically(folder / CONSTANTS, lambda file: np.savez(file, **constants))
+    shapes = {name: list(array.shape) for name, array in constants.items()}
+    return written | {CONSTANTS: {"sha256": digest, "shape": shapes}}
 
 
 def _write(path: Path, array: NDArray[Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a source of images gives: items of each split, and what was left out."""
+"""What reading a family's files gives: the samples of each part, and what was left out."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,12 +6,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.samples import Samples
+
 Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A family's data, divided.
+
+    Attributes:
+        train: what models learn from; images may have room for random crops around the event shape.
+        validation: what trials are compared on.
+        test: what a finished model is measured on.
+        labels: int64 [T], a class of each test sample; zeros where there are none.
+        groups: [T], names of the independent blocks that test samples belong to: what a bootstrap resamples.
+        constants: float32 arrays fitted on `train` alone, that models take (see `DataSpec`).
+        counts: how many there are of what, for people; `quarantined` is added.
+        info: what evaluation and people need beside the arrays (names of classes, channels), as JSON.
+        quarantined: files or items that could not be used, with the reason.
+    """
+
+    train: Samples
+    validation: Samples
+    test: Samples
+    labels: NDArray[np.int64]
+    groups: list[str]
+    constants: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    quarantined: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class Split:
-    """Items cut from a family's files.
+    """Pictures of normal and anomalous things, as they are collected.
 
     Attributes:
         train: uint8 [N, 3, size + margin, size + margin], normal.
@@ -38,7 +67,7 @@ class Split:
         self.groups += other.groups
         self.quarantined |= other.quarantined
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, int]:
         """How many items there are of each kind, and how many independent groups."""
         by_label = {label: sum(known == label for known in self.labels) for label in (0, 1)}
         groups = {
@@ -51,8 +80,17 @@ class Split:
             "test_anomalous": by_label[1],
             "test_normal_groups": groups[0],
             "test_anomalous_groups": groups[1],
-            "quarantined": len(self.quarantined),
         }
+
+    def data_set(self) -> DataSet:
+        """The items stacked."""
+        train, validation, test = (
+            Samples.unconditional(np.stack(items)) for items in (self.train, self.validation, self.test)
+        )
+        labels = np.array(self.labels, dtype=np.int64)
+        return DataSet(
+            train, validation, test, labels, self.groups, counts=self.counts(), quarantined=self.quarantined
+        )
 
 
 def centre(image: Images, side: int) -> Images:

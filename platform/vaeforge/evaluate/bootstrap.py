@@ -73,6 +73,22 @@ def bootstrap_auroc(
     return result
 
 
+def bootstrap_means(groups: Integers, values: Mapping[str, Floats], seed: int, draws: int = DRAWS) -> dict[str, Floats]:
+    """The mean of each named value [N] in each of `draws` draws of whole groups, the same draws for all: [draws] each."""
+    generator = np.random.default_rng(seed)
+    names, group_of = np.unique(groups, return_inverse=True)
+    counts = np.bincount(group_of)
+    sums = {name: np.bincount(group_of, weights=found) for name, found in values.items()}
+    drawn = generator.integers(len(names), size=(draws, len(names)))
+    return {name: sums[name][drawn].sum(1) / counts[drawn].sum(1) for name in values}
+
+
+def middle(drawn: Floats) -> Interval:
+    """The middle 95 % of drawn numbers."""
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))
+
+
 def auroc_interval(drawn: Floats, labels: Integers, groups: Integers) -> Interval:
     """The middle 95 % of drawn AUROCs; [0, 1], which says nothing, where a label has a single block."""
     return _interval(drawn, labels, groups, Interval(0.0, 1.0))
@@ -86,5 +102,4 @@ def difference_interval(first: Floats, second: Floats, labels: Integers, groups:
 def _interval(drawn: Floats, labels: Integers, groups: Integers, vacuous: Interval) -> Interval:
     if min(blocks_per_label(labels, groups)) < 2:
         return vacuous
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high))
+    return middle(drawn)

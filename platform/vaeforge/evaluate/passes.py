@@ -1,9 +1,8 @@
-"""Sending uint8 arrays through a model, 64 samples at a time, so that memory does not grow with the data.
+"""Sending samples through a model, 64 at a time, so that memory does not grow with the data.
 
-Shapes: N samples [N, C, H, W] in 0..255.
+Shapes: N samples; images [N, C, H, W] in 0..255; L latent dimensions.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +12,9 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from vaeforge.errors import CheckpointError
+from vaeforge.samples import Samples
 from vaeforge_models.vae import VAE
 
-BATCH = 64
 WHITE = 255.0
 Floats = NDArray[np.float64]
 
@@ -39,20 +38,14 @@ class Measured:
         return Measured(self.score[chosen], self.psnr[chosen], self.ssim[chosen])
 
 
-def batches(samples: NDArray[np.uint8]) -> Iterator[Tensor]:
-    """`samples` as uint8 tensors of at most 64; a memory map is read batch by batch."""
-    for start in range(0, len(samples), BATCH):
-        yield torch.from_numpy(np.array(samples[start : start + BATCH]))
-
-
 @torch.no_grad()
-def measure(model: VAE, samples: NDArray[np.uint8]) -> Measured:
+def measure(model: VAE, samples: Samples) -> Measured:
     """Score, PSNR and SSIM of each sample.
 
     Raises:
         CheckpointError: if a score is not finite, which no sound model gives.
     """
-    parts = [_measure_batch(model, raw) for raw in batches(samples)]
+    parts = [_measure_batch(model, raw, condition) for raw, condition in samples.batches()]
     score, psnr, ssim = (np.concatenate([part[i].double().numpy() for part in parts]) for i in range(3))
     if not np.isfinite(score).all():
         bad = int((~np.isfinite(score)).sum())
@@ -62,8 +55,8 @@ def measure(model: VAE, samples: NDArray[np.uint8]) -> Measured:
     return Measured(score, psnr, ssim)
 
 
-def _measure_batch(model: VAE, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    reconstruction, _, score = model.reconstruct(raw)
+def _measure_batch(model: VAE, raw: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    reconstruction, _, score = model.reconstruct(raw, condition)
     image, target = model.denormalise(reconstruction), raw.float()
     psnr = peak_signal_noise_ratio(image, target, data_range=WHITE, reduction="none", dim=(1, 2, 3))
     ssim = structural_similarity_index_measure(image, target, data_range=WHITE, reduction="none")
@@ -71,7 +64,26 @@ def _measure_batch(model: VAE, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return score, psnr, ssim
 
 
-def scores(model: VAE, samples: NDArray[np.uint8]) -> Floats:
+@torch.no_grad()
+def scores(model: VAE, samples: Samples) -> Floats:
     """The model's score of each sample: [N]."""
-    with torch.no_grad():
-        return np.concatenate([model.reconstruct(raw)[2].double().numpy() for raw in batches(samples)])
+    parts = [model.reconstruct(raw, condition)[2].double().numpy() for raw, condition in samples.batches()]
+    return np.concatenate(parts)
+
+
+@torch.no_grad()
+def reconstructions(model: VAE, samples: Samples) -> tuple[Floats, Floats]:
+    """Samples and their reconstructions at z = mu, both in model units: [N, D] each."""
+    pairs = []
+    for raw, condition in samples.batches():
+        reconstruction = model.reconstruct(raw, condition)[0].flatten(1).double().numpy()
+        pairs.append((model.normalise(raw).flatten(1).double().numpy(), reconstruction))
+    return np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])
+
+
+@torch.no_grad()
+def posteriors(model: VAE, samples: Samples) -> tuple[Floats, Floats]:
+    """Posterior means and standard deviations: [N, L] each."""
+    found = [model.encode(model.normalise(raw), condition) for raw, condition in samples.batches()]
+    mu = np.concatenate([posterior.mu.double().numpy() for posterior in found])
+    return mu, np.concatenate([(0.5 * posterior.logvar).exp().double().numpy() for posterior in found])

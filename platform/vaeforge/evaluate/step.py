@@ -1,46 +1,67 @@
-"""The evaluate step: a winner's manifest in, a folder of numbers, curves and figures out, its manifest last."""
+"""The evaluate step: a winner's manifest in, a folder of numbers, curves, tables and figures out, its manifest last."""
 
-from collections.abc import Iterable, Mapping
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vaeforge.errors import ConfigError
-from vaeforge.evaluate.anomaly import Evaluation, evaluate_model
-from vaeforge.evaluate.baselines import baselines_csv, compare_baselines
-from vaeforge.evaluate.detection import pr_curve, roc_curve
-from vaeforge.evaluate.figures import write_figures
+import numpy as np
+
+from vaeforge.evaluate.comparison import comparison_csv
+from vaeforge.evaluate.drawing import save
+from vaeforge.evaluate.findings import Findings
+from vaeforge.evaluate.general import general_findings
+from vaeforge.evaluate.tasks import task_named
 from vaeforge.evaluate.winner import lineage, load_winner
-from vaeforge.paths import Project, sha256_of, write_bytes, write_json
+from vaeforge.paths import Project, sha256_of, write_atomically, write_bytes, write_json
 
 MANIFEST = "manifest.json"
 
 
-def evaluate_run(project: Project, winner: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def evaluate_run(
+    project: Project, winner: Mapping[str, Any], folder: Path, diffused: Path | None = None
+) -> dict[str, Any]:
     """Evaluate the model of `winner` into `folder` and return the manifest.
 
-    Writes metrics.json (flat), baselines.json and .csv, roc.csv, pr.csv, figures/*.png, and manifest.json last.
+    Writes metrics.json (flat), comparison.json and .csv, curves/*.csv, tables/*.csv, figures/*.png, arrays/*.npz, and
+    manifest.json last. `diffused` is the folder of the latent diffusion model that was trained on this winner.
 
     Raises:
         ConfigError: if the family's task has no evaluation.
-        CheckpointError, DataError: see `load_winner` and `evaluate_model`.
+        CheckpointError, DataError: see `load_winner` and the tasks.
     """
-    loaded = load_winner(project, winner)
-    task = loaded.experiment.definition.task
-    if task != "anomaly":
-        raise ConfigError(f"family {loaded.experiment.family!r}: its task is {task!r}, evaluate knows 'anomaly'")
+    loaded = load_winner(project, winner, diffused)
+    task = task_named(loaded.experiment.definition.task)
     (folder / MANIFEST).unlink(missing_ok=True)
-    evaluation = evaluate_model(loaded.model, loaded.prepared, loaded.experiment)
-    baselines = compare_baselines(evaluation, loaded.prepared, loaded.experiment)
-    _write_numbers(evaluation, folder)
-    table = [asdict(baseline) for baseline in baselines]
-    write_json(folder / "baselines.json", table)
-    write_bytes(folder / "baselines.csv", baselines_csv(baselines).encode())
-    write_figures(loaded.model, loaded.prepared, evaluation, folder / "figures")
-    manifest = {"step": "evaluate", **lineage(winner), "metrics": evaluation.metrics, "baselines": table}
+    findings = general_findings(loaded).joined(task.evaluate(loaded))
+    write_findings(findings, folder)
+    rows = [asdict(row) for row in findings.rows]
+    manifest = {"step": "evaluate", **lineage(winner), "metrics": findings.metrics, "comparison": rows}
     manifest |= {"folder": relative_to(project, folder), "files": hashes_of(folder)}
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def write_findings(findings: Findings, folder: Path) -> None:
+    """Everything found as files below `folder`."""
+    write_json(folder / "metrics.json", findings.metrics)
+    write_json(folder / "comparison.json", [asdict(row) for row in findings.rows])
+    write_bytes(folder / "comparison.csv", comparison_csv(findings.rows).encode())
+    for name, (x, y) in findings.curves.items():
+        lines = [{"x": f"{a:.9g}", "y": f"{b:.9g}"} for a, b in zip(x, y, strict=True)]
+        write_bytes(folder / "curves" / f"{name}.csv", _csv(lines).encode())
+    for name, table in findings.tables.items():
+        write_bytes(folder / "tables" / f"{name}.csv", _csv(table).encode())
+    for name, figure in findings.figures.items():
+        save(figure, folder / "figures" / f"{name}.png")
+    for name, arrays in findings.arrays.items():
+        _write_arrays(folder / "arrays" / f"{name}.npz", arrays)
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 def relative_to(project: Project, folder: Path) -> str:
@@ -55,12 +76,9 @@ def hashes_of(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths}
 
 
-def _write_numbers(evaluation: Evaluation, folder: Path) -> None:
-    write_json(folder / "metrics.json", evaluation.metrics)
-    labels, scores = evaluation.labels, evaluation.test_scores
-    write_bytes(folder / "roc.csv", _csv("fpr,tpr", zip(*roc_curve(labels, scores), strict=True)).encode())
-    write_bytes(folder / "pr.csv", _csv("recall,precision", zip(*pr_curve(labels, scores), strict=True)).encode())
-
-
-def _csv(head: str, rows: Iterable[tuple[Any, ...]]) -> str:
-    return "\n".join([head, *(",".join(f"{float(value):.9g}" for value in row) for row in rows)]) + "\n"
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -21,7 +21,9 @@ OPSET = 20
 EXAMPLE_BATCH = 2
 
 
-def export(model: VAE, folder: Path, metadata: Mapping[str, str] | None = None) -> dict[str, Path]:
+def export(
+    model: VAE, folder: Path, metadata: Mapping[str, str] | None = None, condition_dim: int = 0
+) -> dict[str, Path]:
     """Write model.onnx, encoder.onnx, decoder.onnx and reconstruct_eps.onnx; their paths by those names.
 
     The same weights give the same bytes. `metadata` goes into each file's metadata_props.
@@ -32,9 +34,9 @@ def export(model: VAE, folder: Path, metadata: Mapping[str, str] | None = None) 
     """
     still = copy.deepcopy(model).cpu().eval()
     files: dict[str, Path] = {}
-    for name, graph in graphs_of(still).items():
+    for name, graph in graphs_of(still, condition_dim).items():
         files[name] = folder / f"{name}.onnx"
-        _write(_converted(still, name, graph, metadata or {}), files[name])
+        _write(_converted(still, name, graph, metadata or {}, condition_dim), files[name])
     return files
 
 
@@ -51,8 +53,10 @@ def read_graph(path: Path) -> onnx.ModelProto:
         raise RegistryError(f"{path}: cannot be read as ONNX ({error}); export the model again") from error
 
 
-def _converted(model: VAE, name: str, graph: Graph, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    examples = _examples(model)
+def _converted(
+    model: VAE, name: str, graph: Graph, metadata: Mapping[str, str], condition_dim: int
+) -> onnx.ModelProto:
+    examples = _examples(model, condition_dim)
     with _quiet():
         program = torch.onnx.export(
             graph.module.eval(),
@@ -74,10 +78,10 @@ def _converted(model: VAE, name: str, graph: Graph, metadata: Mapping[str, str])
     return proto
 
 
-def _examples(model: VAE) -> dict[str, Tensor]:
+def _examples(model: VAE, condition_dim: int) -> dict[str, Tensor]:
     """Inputs of the right shapes to trace with; their values do not matter."""
     latent = torch.zeros(EXAMPLE_BATCH, model.latent_dim)
-    return {"x": torch.zeros(EXAMPLE_BATCH, *model.event_shape), "z": latent, "eps": latent.clone()}
+    return {"x": torch.zeros(EXAMPLE_BATCH, *model.event_shape), "z": latent, "eps": latent.clone(), "condition": torch.zeros(EXAMPLE_BATCH, condition_dim)}
 
 
 def _strip_traces(proto: onnx.ModelProto) -> None:

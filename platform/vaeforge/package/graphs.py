@@ -1,6 +1,6 @@
 """The four views of a model that become graphs. Raw units outside, normalisation inside.
 
-Shapes: B samples, raw x and reconstructions [B, *event], latents and noise [B, L], scores [B]. No graph samples by
+Shapes: B samples, raw x and reconstructions [B, *event], conditions [B, C], latents and noise [B, L], scores [B]. No graph samples by
 itself: a graph that did could not be compared with anything, so the noise is an input.
 """
 
@@ -14,50 +14,46 @@ from vaeforge_models.vae import VAE
 RECONSTRUCTION = "reconstruction"
 
 
-class Full(nn.Module):
-    """x to the reconstruction at z = mu, mu, logvar and the score."""
+class View(nn.Module):
+    """A view of a model; where the data have no condition, graphs have no such input."""
 
     def __init__(self, model: VAE):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        reconstruction, posterior, score = self.model.reconstruct(x)
+    def given(self, first: Tensor, condition: Tensor | None) -> Tensor:
+        """The condition, [B, 0] for none."""
+        return first.new_zeros((first.shape[0], 0), dtype=torch.float32) if condition is None else condition
+
+
+class Full(View):
+    """x to the reconstruction at z = mu, mu, logvar and the score."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
+        reconstruction, posterior, score = self.model.reconstruct(x, self.given(x, condition))
         return self.model.denormalise(reconstruction), posterior.mu, posterior.logvar, score
 
 
-class Encoder(nn.Module):
+class Encoder(View):
     """x to mu and logvar."""
 
-    def __init__(self, model: VAE):
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        posterior = self.model.encode(self.model.normalise(x))
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
+        posterior = self.model.encode(self.model.normalise(x), self.given(x, condition))
         return posterior.mu, posterior.logvar
 
 
-class Decoder(nn.Module):
+class Decoder(View):
     """z to the reconstruction."""
 
-    def __init__(self, model: VAE):
-        super().__init__()
-        self.model = model
-
-    def forward(self, z: Tensor) -> tuple[Tensor, ...]:
-        return (self.model.denormalise(self.model.mean(self.model.decode(z))),)
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
+        return (self.model.denormalise(self.model.mean(self.model.decode(z, self.given(z, condition)))),)
 
 
-class WithNoise(nn.Module):
+class WithNoise(View):
     """x and standard normal noise eps to the reconstruction at z = mu + sigma * eps, mu and logvar."""
 
-    def __init__(self, model: VAE):
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor, eps: Tensor) -> tuple[Tensor, ...]:
-        _, output, mu, logvar = self.model(x, eps)
+    def forward(self, x: Tensor, eps: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
+        _, output, mu, logvar = self.model(x, self.given(x, condition), eps)
         return self.model.denormalise(self.model.mean(output)), mu, logvar
 
 
@@ -75,11 +71,12 @@ class Graph:
         return dict(zip(self.outputs, self.module(*(feeds[name] for name in self.inputs)), strict=True))
 
 
-def graphs_of(model: VAE) -> dict[str, Graph]:
-    """The four views of `model` by the name of their file."""
+def graphs_of(model: VAE, condition_dim: int) -> dict[str, Graph]:
+    """The four views of `model` by the name of their file; with a condition it is each one's last input."""
+    last = ("condition",) if condition_dim else ()
     return {
-        "model": Graph(Full(model), ("x",), (RECONSTRUCTION, "mu", "logvar", "score")),
-        "encoder": Graph(Encoder(model), ("x",), ("mu", "logvar")),
-        "decoder": Graph(Decoder(model), ("z",), (RECONSTRUCTION,)),
-        "reconstruct_eps": Graph(WithNoise(model), ("x", "eps"), (RECONSTRUCTION, "mu", "logvar")),
+        "model": Graph(Full(model), ("x", *last), (RECONSTRUCTION, "mu", "logvar", "score")),
+        "encoder": Graph(Encoder(model), ("x", *last), ("mu", "logvar")),
+        "decoder": Graph(Decoder(model), ("z", *last), (RECONSTRUCTION,)),
+        "reconstruct_eps": Graph(WithNoise(model), ("x", "eps", *last), (RECONSTRUCTION, "mu", "logvar")),
     }

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vaeforge.data.contract import Prepared
 from vaeforge.errors import RegistryError
 from vaeforge.package.graphs import RECONSTRUCTION, Graph, graphs_of
+from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge_models.vae import VAE
 
@@ -66,7 +66,7 @@ class ParityReport:
 
 
 def check_parity(model: VAE, files: Mapping[str, Path], prepared: Prepared) -> ParityReport:
-    """Compare the graphs in `files` with `model` on the validation and test arrays, and on all-0 and all-255 images.
+    """Compare the graphs in `files` with `model` on the validation and test arrays, and on their extremes as constants.
 
     Raises:
         RegistryError: if an output differs by more than the tolerance, or a graph cannot be run.
@@ -93,9 +93,9 @@ def require_parity(report: ParityReport, files: Mapping[str, Path]) -> None:
 
 def measure_parity(model: VAE, files: Mapping[str, Path], prepared: Prepared) -> ParityReport:
     """The comparison of `check_parity` without its verdict; `model` must be in evaluation mode on the CPU."""
-    held_out = _HeldOut(prepared.validation, prepared.test)
+    held_out = prepared.validation.joined(prepared.test)
     comparisons: list[Comparison] = []
-    for name, graph in graphs_of(model).items():
+    for name, graph in graphs_of(model, held_out.condition.shape[1]).items():
         session = open_session(files[name])
         for batch in BATCHES:
             worst = _worst(model, graph, session, _feeds(model, held_out, batch))
@@ -119,32 +119,29 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
         raise RegistryError(f"{path}: onnxruntime cannot open it ({error}); export the model again") from error
 
 
-class _HeldOut:
-    """Validation and test samples as one sequence, read by index, never copied as a whole."""
-
-    def __init__(self, validation: NDArray[np.uint8], test: NDArray[np.uint8]):
-        self.validation, self.test = validation, test
-
-    def __len__(self) -> int:
-        return len(self.validation) + len(self.test)
-
-    def take(self, places: range) -> Tensor:
-        """float32 samples; places past the end start over, so that a small set still fills a large batch."""
-        edge = len(self.validation)
-        wrapped = [place % len(self) for place in places]
-        rows = [self.validation[place] if place < edge else self.test[place - edge] for place in wrapped]
-        return torch.from_numpy(np.stack(rows).astype(np.float32))
+def _take(held_out: Samples, places: range) -> tuple[Tensor, Tensor]:
+    """float32 values and conditions; places past the end start over, so that a small set still fills a large batch."""
+    raw, condition = held_out.tensors(np.array([place % len(held_out) for place in places]))
+    return raw.float(), condition
 
 
-def _feeds(model: VAE, held_out: _HeldOut, batch: int) -> Iterator[dict[str, Tensor]]:
-    """Named inputs, always `batch` samples: held-out data, then black and white; z and eps from a fixed seed."""
+def _feeds(model: VAE, held_out: Samples, batch: int) -> Iterator[dict[str, Tensor]]:
+    """Named inputs, always `batch` samples: held-out data, then their extremes; z and eps from a fixed seed."""
     generator = torch.Generator().manual_seed(derive(0, "parity noise"))
     count = len(held_out) if batch == max(BATCHES) else min(len(held_out), SMALL_BATCH_SAMPLES)
-    data = (held_out.take(range(start, start + batch)) for start in range(0, count, batch))
-    edges = (torch.full((batch, *model.event_shape), value) for value in (0.0, 255.0))
-    for raw in chain(data, edges):
+    data = (_take(held_out, range(start, start + batch)) for start in range(0, count, batch))
+    condition = _take(held_out, range(batch))[1]
+    edges = ((torch.full((batch, *model.event_shape), value), condition) for value in _extremes(held_out))
+    for raw, given in chain(data, edges):
         z, eps = torch.randn(2, batch, model.latent_dim, generator=generator)
-        yield {"x": raw, "z": z, "eps": eps}
+        yield {"x": raw, "z": z, "eps": eps, "condition": given}
+
+
+def _extremes(held_out: Samples) -> tuple[float, float]:
+    """Black and white for images, the smallest and largest value for anything else."""
+    if held_out.x.dtype == np.uint8:
+        return 0.0, 255.0
+    return float(held_out.x.min()), float(held_out.x.max())
 
 
 def _worst(

@@ -23,7 +23,9 @@ def export_run(project: Project, winner: Mapping[str, Any], folder: Path) -> dic
     loaded = load_winner(project, winner)
     (folder / MANIFEST).unlink(missing_ok=True)
     described = {"family": winner["family"], "checkpoint": winner["checkpoint"]["sha256"]}
-    files = export(loaded.model, folder, described | {"data_identity": winner["data_identity"]})
+    metadata = described | {"data_identity": winner["data_identity"]}
+    condition_dim = loaded.prepared.spec.condition_dim
+    files = export(loaded.model, folder, metadata, condition_dim)
     report = measure_parity(loaded.model, files, loaded.prepared)
     write_json(folder / "parity.json", report.as_dict())
     require_parity(report, files)
@@ -33,6 +35,7 @@ def export_run(project: Project, winner: Mapping[str, Any], folder: Path) -> dic
         "folder": relative_to(project, folder),
         "files": hashes_of(folder),
         "event_shape": list(loaded.model.event_shape),
+        "condition_dim": condition_dim,
         "latent_dim": loaded.model.latent_dim,
         "opset": OPSET,
         "parity": {"passed": report.passed, "worst": report.worst.worst, "tolerance": report.tolerance},

@@ -66,7 +66,7 @@ def log_graph(
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one bar a file is no progress
     experiment = client.get_run(run_id).info.experiment_id
     model_id = str(client.create_logged_model(experiment, name=NAME, source_run_id=run_id).model_id)
-    shape = tuple(winner["event_shape"])
+    shape, condition_dim = tuple(winner["event_shape"]), int(winner["condition_dim"])
     with tempfile.TemporaryDirectory() as folder, tracking_at(client.tracking_uri):
         manifest = Path(folder) / "winner.json"
         write_json(manifest, dict(winner))
@@ -76,8 +76,8 @@ def log_graph(
             model_id=model_id,
             run_id=run_id,
             step=winner["checkpoint"]["epoch"],
-            signature=signature(shape, winner["experiment"]["model"]["latent_dim"]),
-            input_example={"x": example_input(shape)},
+            signature=signature(shape, winner["experiment"]["model"]["latent_dim"], condition_dim),
+            input_example=example_input(shape, condition_dim),
             pip_requirements=requirements(),
             onnx_execution_providers=["CPUExecutionProvider"],  # the one that parity was shown on
             save_as_external_data=False,
@@ -86,23 +86,27 @@ def log_graph(
     return model_id
 
 
-def signature(event_shape: tuple[int, ...], latent_dim: int) -> "ModelSignature":
-    """Raw x [batch, *event] in; reconstruction, mu, logvar and score out; all float32."""
+def signature(event_shape: tuple[int, ...], latent_dim: int, condition_dim: int = 0) -> "ModelSignature":
+    """Raw x [batch, *event], and a condition where there is one, in; reconstruction, mu, logvar and score out; float32."""
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
     def tensor(name: str, *shape: int) -> TensorSpec:
         return TensorSpec(np.dtype(np.float32), (-1, *shape), name)
 
+    inputs = [tensor("x", *event_shape)] + ([tensor("condition", condition_dim)] if condition_dim else [])
     latents = [tensor("mu", latent_dim), tensor("logvar", latent_dim)]
     outputs = [tensor(RECONSTRUCTION, *event_shape), *latents, tensor("score")]
-    return ModelSignature(inputs=Schema([tensor("x", *event_shape)]), outputs=Schema(outputs))
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
 
-def example_input(event_shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """One made-up sample, a ramp from 0 to 255 along the last axis: no user's data travels as an example."""
+def example_input(event_shape: tuple[int, ...], condition_dim: int = 0) -> dict[str, "np.ndarray[Any, np.dtype[Any]]"]:
+    """One made-up sample, ramps from 0 to 255 along the last axis: no user's data travels as an example."""
     ramp = np.round(np.linspace(0, 255, event_shape[-1])).astype(np.float32)
-    return np.broadcast_to(ramp, (1, *event_shape)).copy()
+    example = {"x": np.broadcast_to(ramp, (1, *event_shape)).copy()}
+    if condition_dim:
+        example["condition"] = np.eye(1, condition_dim, dtype=np.float32)
+    return example
 
 
 def requirements() -> list[str]:

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import ray
 import torch
 
 from vaeforge.config import Experiment
+from vaeforge.data.contract import load_training
 from vaeforge.errors import CheckpointError
 from vaeforge.search.board import Lease
 from vaeforge.search.broker import checkpoint_event, trial_folder
@@ -127,11 +127,8 @@ class _Worker:
 
 
 def load_arrays(prepared: Path) -> Arrays:
-    """The training and validation arrays of a prepared folder, memory-mapped; the engine has verified them."""
-    train, validation = (
-        np.load(prepared / f"{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("train", "validation")
-    )
-    return Arrays(train, validation)
+    """The training and validation samples of a prepared folder, memory-mapped; the engine has verified them."""
+    return Arrays(*load_training(prepared))
 
 
 def cause_of(error: Exception) -> str:

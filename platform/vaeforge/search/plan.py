@@ -12,6 +12,7 @@ from vaeforge.data.prepare import ensure_prepared
 from vaeforge.errors import ConfigError, ResourceError, SearchError
 from vaeforge.paths import Project, hash_of
 from vaeforge.provenance import code_hash, command_line, git_state
+from vaeforge.search.advice import collapse_warning
 from vaeforge.search.history import History, read_history
 from vaeforge.search.resources import Placement, largest_checkpoint, local_resources, place, require_disk
 from vaeforge.search.space import Space, check
@@ -66,6 +67,9 @@ def make_plan(
     placement = None if address else place(settled.search, *local_resources())
     prepared = ensure_prepared(project, settled.experiment)
     _require_samples(settled, prepared)
+    collapse = collapse_warning(space, settled.experiment, prepared)
+    if collapse is not None:
+        console.print(f"[yellow]warning[/]: {collapse}", highlight=False)
     code = code_hash()
     identity = prepared.manifest["data_identity"]
     settings = settled.model_dump(mode="json")
@@ -89,7 +93,7 @@ def make_plan(
         "command": command_line(),
     }
     plan = Plan(project, chosen, settled, space, prepared, placement, address, header)
-    needed = largest_checkpoint(space, settled.experiment, prepared.event_shape)
+    needed = largest_checkpoint(space, settled.experiment, prepared.spec)
     require_disk(plan.folder, needed, settled.search, placement or Placement(1, settled.search.workers, 0, 1))
     return plan
 

@@ -11,7 +11,7 @@ import torch
 from vaeforge.config import Experiment, Search
 from vaeforge.errors import ResourceError
 from vaeforge.search.space import Space, examples, experiment_for
-from vaeforge_models.vae import parameter_count
+from vaeforge_models.vae import DataSpec, parameter_count
 
 BYTES_PER_PARAMETER = 4 * 3  # weights and Adam's two moments, float32
 FILES_PER_RUNNING_TRIAL = 4  # the two newest, the best, and the one being written
@@ -55,13 +55,13 @@ def place(search: Search, cpus: float, gpus: float) -> Placement:
     return Placement(hosts, search.workers, per_worker, max(1, math.floor(cpus / (hosts * search.workers))))
 
 
-def largest_checkpoint(space: Space, base: Experiment, event_shape: tuple[int, ...]) -> int:
+def largest_checkpoint(space: Space, base: Experiment, spec: DataSpec) -> int:
     """Bytes of a training state of the largest model that the space's ends name."""
     sizes = []
     for example in examples(space):
         experiment = experiment_for(space, base, example, seed=0)
         with torch.device("meta"):
-            sizes.append(parameter_count(experiment.definition.build(experiment.model, event_shape)))
+            sizes.append(parameter_count(experiment.definition.build(experiment.model, spec)))
     return max(sizes) * BYTES_PER_PARAMETER
 
 

@@ -34,6 +34,7 @@ def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any
         "family": plan.space.family,
         "experiment": experiment_for(plan.space, base, best.params, seed).model_dump(mode="json"),
         "event_shape": list(plan.prepared.event_shape),
+        "condition_dim": plan.prepared.spec.condition_dim,
         "checkpoint": {**checkpoint, "path": _relative(checkpoint["file"], plan.project.root)},
         "metrics": best.reports[checkpoint["epoch"]]["metrics"],
         "params": best.params,

@@ -7,61 +7,75 @@ how many ranks train changes nothing in what is learned from, and a resumed epoc
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vaeforge.config import Experiment, Training
+from vaeforge.errors import ConfigError
+from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.train.group import Group
+from vaeforge_models.vae import DataSpec
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One rank's share of a step: raw [b, *event], eps [b, L], and the size of the whole batch."""
+    """One rank's share of a batch: raw [b, *event], condition [b, C], eps [b, L], and the size of the whole batch."""
 
     raw: Tensor
+    condition: Tensor
     eps: Tensor
     total: int
 
 
 def steps_per_epoch(training: Training, samples: int) -> int:
     """Optimiser steps in one epoch over `samples` samples."""
-    return training.steps_per_epoch or -(-samples // training.batch_size)
+    return training.steps_per_epoch or -(-samples // (training.batch_size * training.accumulate))
 
 
-def _order(training: Training, samples: int, generator: torch.Generator) -> Tensor:
+def class_weights(samples: Samples) -> Tensor:
+    """What makes every class equally likely to be drawn, from one-hot conditions: [N].
+
+    Raises:
+        ConfigError: if the conditions are no classes.
+    """
+    condition = torch.from_numpy(samples.condition[:])
+    if not condition.shape[1] or not bool(((condition == 0) | (condition == 1)).all()):
+        raise ConfigError("training.balance: got true, but the data have no classes; leave it false for this family")
+    frequency = condition.sum(0)
+    return 1.0 / (condition @ frequency)
+
+
+def _order(training: Training, samples: Samples, generator: torch.Generator) -> Tensor:
     """The epoch's sample indices: one permutation, or as many as the wished number of steps takes."""
-    if training.steps_per_epoch is None:
-        return torch.randperm(samples, generator=generator)
-    wanted = training.steps_per_epoch * training.batch_size
-    rounds = [torch.randperm(samples, generator=generator) for _ in range(-(-wanted // samples))]
+    effective = training.batch_size * training.accumulate
+    wanted = len(samples) if training.steps_per_epoch is None else training.steps_per_epoch * effective
+    if training.balance:
+        return torch.multinomial(class_weights(samples), wanted, replacement=True, generator=generator)
+    rounds = [torch.randperm(len(samples), generator=generator) for _ in range(-(-wanted // len(samples)))]
     return torch.cat(rounds)[:wanted]
 
 
-def epoch_batches(
-    experiment: Experiment,
-    train: NDArray[np.uint8],
-    event_shape: tuple[int, ...],
-    latent_dim: int,
-    epoch: int,
-    group: Group,
-) -> Iterator[Batch]:
-    """This rank's batches of one epoch, in order; `train` is [N, C, H + margin, W + margin]."""
-    training, family = experiment.training, experiment.definition
+def epoch_steps(
+    experiment: Experiment, train: Samples, spec: DataSpec, latent_dim: int, epoch: int, group: Group
+) -> Iterator[list[Batch]]:
+    """This rank's batches of one epoch in order, as many at a time as one optimiser step accumulates."""
+    training, augmentation = experiment.training, experiment.definition.augmentation
     generator = torch.Generator().manual_seed(derive(training.seed, "epoch", epoch))
-    order = _order(training, len(train), generator)
-    for indices in torch.split(order, training.batch_size):
-        draws = torch.rand(len(indices), family.augment_draws, generator=generator)
-        eps = torch.randn(len(indices), latent_dim, generator=generator)
-        mine = group.share(len(indices))
-        raw = torch.from_numpy(train[indices[mine].numpy()]).to(group.device)
-        if training.augment:
-            raw = family.augment(raw, draws[mine].to(group.device), event_shape)
-        else:
-            raw = centre_crop(raw, event_shape)
-        yield Batch(raw, eps[mine].to(group.device), len(indices))
+    order = _order(training, train, generator)
+    for step in torch.split(order, training.batch_size * training.accumulate):
+        batches = []
+        for indices in torch.split(step, training.batch_size):
+            draws = torch.rand(len(indices), augmentation.draws(spec) if augmentation else 0, generator=generator)
+            eps = torch.randn(len(indices), latent_dim, generator=generator)
+            mine = group.share(len(indices))
+            raw, condition = train.tensors(indices[mine].numpy(), group.device)
+            if training.augment and augmentation is not None:
+                raw = augmentation.apply(raw, draws[mine].to(group.device), spec)
+            else:
+                raw = centre_crop(raw, spec.event_shape)
+            batches.append(Batch(raw, condition, eps[mine].to(group.device), len(indices)))
+        yield batches
 
 
 def centre_crop(raw: Tensor, event_shape: tuple[int, ...]) -> Tensor:

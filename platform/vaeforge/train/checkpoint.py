@@ -14,7 +14,7 @@ import torch
 from vaeforge.config import Experiment
 from vaeforge.errors import CheckpointError
 from vaeforge.paths import sha256_of, write_atomically
-from vaeforge_models.vae import VAE
+from vaeforge_models.vae import VAE, DataSpec
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ def load_newest(
     raise CheckpointError("; ".join(problems) or "there is no checkpoint to resume from")
 
 
-def load_model(path: Path, sha256: str, experiment: Experiment, event_shape: tuple[int, ...]) -> VAE:
+def load_model(path: Path, sha256: str, experiment: Experiment, spec: DataSpec) -> VAE:
     """The model of `experiment` with the weights in the checkpoint at `path`, in evaluation mode on the CPU.
 
     Raises:
         CheckpointError: if the file is damaged or belongs to another model.
     """
-    model = experiment.definition.build(experiment.model, event_shape)
+    model = experiment.definition.build(experiment.model, spec)
     state = load(Checkpoint(str(path), sha256, epoch=0))
     try:
         model.load_state_dict(state["model"])

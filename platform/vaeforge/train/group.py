@@ -38,6 +38,14 @@ class Group:
             dist.all_reduce(total)
         return total
 
+    def gather(self, own: Tensor, total: int) -> Tensor:
+        """All `total` rows, in order, of which this rank holds `own`: its `share`."""
+        if self.world == 1:
+            return own
+        whole = own.new_zeros((total, *own.shape[1:]))
+        whole[self.share(total)] = own
+        return self.sum(whole)
+
     def any(self, flag: bool) -> bool:
         """Whether `flag` holds on at least one rank; a collective: every rank must call it."""
         if self.world == 1:

@@ -11,34 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from vaeforge.config import Experiment
 from vaeforge.errors import CheckpointError
+from vaeforge.samples import Samples
 from vaeforge.seeds import derive
-from vaeforge.train.batches import epoch_batches, steps_per_epoch
+from vaeforge.train.batches import epoch_steps, steps_per_epoch
 from vaeforge.train.checkpoint import Checkpoint, load_newest, save
+from vaeforge.train.descent import Descent
 from vaeforge.train.group import Group
 from vaeforge.train.measure import validate
 from vaeforge.train.selection import Selection
-from vaeforge_models.vae import VAE, Posterior, initialise
+from vaeforge_models.vae import VAE, DataSpec, initialise
 
 Outcome = Literal["running", "completed", "early_stopped", "nan"]
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """Raw training samples [N, *event plus room for crops] and validation samples [M, *event]."""
+    """Training samples, images with room for crops, validation samples, and what models are built from."""
 
-    train: NDArray[np.uint8]
-    validation: NDArray[np.uint8]
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        return tuple(self.validation.shape[1:])
+    train: Samples
+    validation: Samples
+    spec: DataSpec
 
 
 @dataclass(frozen=True)
@@ -94,10 +90,10 @@ def fit(
         notes = ()
 
 
-def untrained(experiment: Experiment, event_shape: tuple[int, ...]) -> VAE:
+def untrained(experiment: Experiment, spec: DataSpec) -> VAE:
     """The model of `experiment` with the weights that its training starts from, on the CPU."""
     seed = derive(experiment.training.seed, "weights")
-    return initialise(experiment.definition.build, experiment.model, event_shape, seed=seed)
+    return initialise(experiment.definition.build, experiment.model, spec, seed=seed)
 
 
 class _Run:
@@ -105,13 +101,11 @@ class _Run:
 
     def __init__(self, experiment: Experiment, data: Arrays, group: Group, folder: Path | None):
         self.experiment, self.data, self.group, self.folder = experiment, data, group, folder
-        training, optimizer = experiment.training, experiment.optimizer
-        self.model = untrained(experiment, data.event_shape).to(group.device)
-        self.ranks = group.wrap(self.model)
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer.name]
-        self.optimizer = kind(self.model.parameters(), lr=optimizer.lr, weight_decay=optimizer.weight_decay)
+        training = experiment.training
+        self.model = untrained(experiment, data.spec).to(group.device)
+        self.descent = Descent(experiment, self.model, group, len(data.train))
         self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self.optimizer, factor=training.plateau_factor, patience=training.plateau_patience
+            self.descent.optimizer, factor=training.plateau_factor, patience=training.plateau_patience
         )
         self.selection = Selection(training.epochs, training.patience, experiment.beta.first_full())
         self.steps = steps_per_epoch(training, len(data.train))
@@ -146,51 +140,31 @@ class _Run:
     def _steps(self, pulse: Callable[[], None]) -> dict[str, float]:
         """One epoch of optimiser steps; train metrics in nats per sample."""
         self.model.train()
-        sums = torch.zeros(4, dtype=torch.float64, device=self.group.device)
-        beta, worst = 0.0, torch.zeros((), device=self.group.device)
+        device, rank = self.group.device, self.group.rank
+        sums, count = torch.zeros(3, dtype=torch.float64, device=device), 0
+        worst, progress = torch.zeros((), device=device), 0.0
         total_steps = self.steps * self.experiment.training.epochs
-        batches = epoch_batches(
-            self.experiment, self.data.train, self.data.event_shape, self.model.latent_dim, self.epoch, self.group
+        batches = epoch_steps(
+            self.experiment, self.data.train, self.data.spec, self.model.latent_dim, self.epoch, self.group
         )
-        for step, batch in enumerate(batches, start=1):
-            progress = (self.epoch * self.steps + step) / total_steps
-            beta = self.experiment.beta.beta(progress)
-            self._set_rate(progress)
-            terms = torch.stack(self._terms(batch.raw, batch.eps))
-            loss = terms[0] + beta * terms[1]
-            # DDP averages gradients over ranks; the loss is a mean over the samples of the whole batch
-            norm = self._update(loss * (self.group.world / batch.total))
-            worst = torch.maximum(worst, norm.nan_to_num(nan=math.inf))
-            sums += torch.stack([*terms.detach(), loss.detach(), loss.new_tensor(len(batch.raw))])
-            pulse()
-        distortion, rate, total_loss, count = self.group.sum(sums).tolist()
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(derive(self.experiment.training.seed, "dropout", self.epoch, rank))
+            for step, batch in enumerate(batches, start=1):
+                progress = (self.epoch * self.steps + step) / total_steps
+                terms, norm = self.descent.step(batch, progress)
+                worst = torch.maximum(worst, norm.nan_to_num(nan=math.inf))
+                samples = sum(part.total for part in batch)
+                sums, count = sums + terms * samples, count + samples
+                pulse()
+        loss, distortion, rate = (sums / count).tolist()
         return {
-            "train/loss": total_loss / count,
-            "train/distortion": distortion / count,
-            "train/rate": rate / count,
+            "train/loss": loss,
+            "train/distortion": distortion,
+            "train/rate": rate,
             "gradient_norm": worst.item(),
-            "beta": beta,
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "beta": self.descent.beta(progress),
+            "lr": self.descent.optimizer.param_groups[0]["lr"],
         }
-
-    def _set_rate(self, progress: float) -> None:
-        """The learning rate of a step, where it is a function of progress (Loshchilov and Hutter 2017, no restarts)."""
-        if self.experiment.optimizer.schedule == "cosine":
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.experiment.optimizer.lr * 0.5 * (1 + math.cos(math.pi * progress))
-
-    def _terms(self, raw: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """Distortion and rate summed over this rank's samples, nats."""
-        x, output, mu, logvar = self.ranks(raw, eps)
-        return self.model.distortion(x, output).sum(), Posterior(mu, logvar).rate().sum()
-
-    def _update(self, loss: Tensor) -> Tensor:
-        """One optimiser step with the gradient clipped; returns the gradient's norm before clipping."""
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward([loss])
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.experiment.optimizer.clip_norm)
-        self.optimizer.step()
-        return norm
 
     def _select(self, nelbo: float) -> bool:
         """Tell selection and the plateau schedule this epoch's number; whether it is the best so far."""
@@ -229,7 +203,7 @@ class _Run:
         return {
             "epoch": self.epoch,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "descent": self.descent.state_dict(),
             "plateau": self.plateau.state_dict(),
             "selection": self.selection.state(),
             "best": None if self.best is None else [self.best.file, self.best.sha256, self.best.epoch],
@@ -239,7 +213,7 @@ class _Run:
         """Continue after the newest sound one of `checkpoints`; returns what was wrong with newer ones."""
         state, problems = load_newest(checkpoints, self.group.device)
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.descent.load_state_dict(state["descent"])
         self.plateau.load_state_dict(state["plateau"])
         self.selection.restore(state["selection"])
         self.epoch = int(state["epoch"])

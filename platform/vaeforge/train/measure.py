@@ -2,23 +2,21 @@
 
 import math
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from vaeforge.samples import CHUNK, Samples
 from vaeforge.seeds import derive
 from vaeforge.train.group import Group
 from vaeforge_models.diagnostics import active_units
 from vaeforge_models.likelihoods import calibrated_nelbo
 from vaeforge_models.vae import VAE
 
-CHUNK = 64
 NOISE_SEED = derive(0, "validation noise")
 
 
 @torch.no_grad()
-def validate(model: VAE, validation: NDArray[np.uint8], group: Group, samples: int) -> dict[str, float]:
+def validate(model: VAE, validation: Samples, group: Group, samples: int) -> dict[str, float]:
     """The `val/` metrics of `model`.
 
     `val/nelbo` is the calibrated Gaussian negative log-likelihood plus the rate, with z sampled `samples` times from
@@ -30,7 +28,7 @@ def validate(model: VAE, validation: NDArray[np.uint8], group: Group, samples: i
     mine = group.share(len(validation))
     sums = _sums(model, validation[mine], _noise(len(validation), samples, model.latent_dim)[:, mine], group.device)
     model.train(was_training)
-    return _metrics(group.sum(sums), len(validation), samples, math.prod(model.event_shape), model.latent_dim)
+    return _metrics(group.sum(sums), len(validation), samples, model)
 
 
 def _noise(count: int, samples: int, latent_dim: int) -> Tensor:
@@ -38,27 +36,31 @@ def _noise(count: int, samples: int, latent_dim: int) -> Tensor:
     return torch.randn(samples, count, latent_dim, generator=torch.Generator().manual_seed(NOISE_SEED))
 
 
-def _sums(model: VAE, share: NDArray[np.uint8], noise: Tensor, device: torch.device) -> Tensor:
+def _sums(model: VAE, share: Samples, noise: Tensor, device: torch.device) -> Tensor:
     """float64 [3 + 2 L]: squared error, rate, training distortion, then sums of mu and of mu squared."""
     totals = torch.zeros(3, dtype=torch.float64, device=device)
     mu_sums = torch.zeros(2, model.latent_dim, dtype=torch.float64, device=device)
-    for start in range(0, len(share), CHUNK):
-        x = model.normalise(torch.from_numpy(np.array(share[start : start + CHUNK])).to(device))
-        posterior = model.encode(x)
+    for number, (raw, condition) in enumerate(share.batches(CHUNK, device)):
+        x = model.normalise(raw)
+        posterior = model.encode(x, condition)
         totals[1] += posterior.rate().sum(dtype=torch.float64)
         mu = posterior.mu.to(torch.float64)
         mu_sums += torch.stack([mu.sum(0), mu.square().sum(0)])
-        for eps in noise[:, start : start + CHUNK].to(device):
-            output = model.decode(posterior.sample(eps))
+        for eps in noise[:, number * CHUNK : (number + 1) * CHUNK].to(device):
+            output = model.decode(posterior.sample(eps), condition)
             totals[0] += (x - model.mean(output)).square().sum(dtype=torch.float64)
             totals[2] += model.distortion(x, output).sum(dtype=torch.float64)
     return torch.cat([totals, mu_sums.flatten()])
 
 
-def _metrics(sums: Tensor, count: int, samples: int, dimensions: int, latent_dim: int) -> dict[str, float]:
+def _metrics(sums: Tensor, count: int, samples: int, model: VAE) -> dict[str, float]:
+    dimensions = math.prod(model.event_shape)
     squared_error, rate, distortion = sums[:3].tolist()
-    mu, mu_squared = sums[3:].view(2, latent_dim)
+    mu, mu_squared = sums[3:].view(2, model.latent_dim)
     mse = squared_error / (samples * count * dimensions)
+    if model.calibrated:
+        log_mse = 0.5 * dimensions * math.log(mse) if mse > 0 else -math.inf
+        distortion = (log_mse if math.isfinite(mse) else math.nan) * samples * count
     return {
         "val/nelbo": calibrated_nelbo(mse, rate / count, dimensions),
         "val/nelbo_train_likelihood": (distortion / samples + rate) / count,

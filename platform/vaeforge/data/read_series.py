@@ -1,0 +1,233 @@
+"""Time series: archives `.npz` with a matrix [timepoints, voxels] per subject; a sample is one time point.
+
+Neighbouring time points resemble each other, so whole subjects are divided, or, of fewer than five, whole blocks of
+`block` time points, with `gap` time points left out wherever neighbouring blocks belong to different parts. That unit,
+subject or block, is the group of a test sample. A matrix that is there twice is refused, since it could train and test.
+
+Voxels without variation on the training samples are dropped everywhere: they have no scale.
+
+Shapes: T time points of a subject, V voxels; x float32 [N, V] in the units of the files; mean, std [V] of train.
+"""
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.data.read_frames import data_files, require_one_data_set
+from vaeforge.data.source import DataSet
+from vaeforge.data.spatial import PARTS, TEST, Index, divide
+from vaeforge.errors import DataError
+from vaeforge.preparing import Series
+from vaeforge.samples import Samples
+
+SUBJECTS = 5  # from so many on, `auto` divides by subject
+CHUNK = 512  # voxels whose spread is computed at once, in float64
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Time points first..end - 1 of a subject that stay together; `name` is their group's."""
+
+    name: str
+    subject: str
+    first: int
+    end: int
+
+
+def read(folder: Path, settings: Series) -> DataSet:
+    """The time points of all subjects below `folder`.
+
+    Raises:
+        DataError: if an archive cannot be read, a subject is there twice, subjects differ in their voxels, no voxel
+            varies, or there are too few subjects or time points to divide.
+    """
+    paths = data_files(folder, (".npz",))
+    require_one_data_set(folder, paths)
+    quarantined: dict[str, str] = {}
+    series = _finite(_subjects(folder, paths), quarantined)
+    _require_alike(folder, series, quarantined)
+    by = _split_by(series, settings)
+    units = _by_subject(series) if by == "subject" else _by_block(series, settings.block)
+    parts = _divided(folder, units, by, settings)
+    pieces = _pieces(units, parts, settings.gap if by == "time" else 0)
+    kept = _varying(folder, [series[unit.subject][unit.first : unit.end] for unit in pieces[0]])
+    arrays = [_stacked(series, some, kept) for some in pieces]
+    mean, std = _moments(arrays[0])
+    groups = [unit.name for unit in pieces[TEST] for _ in range(unit.first, unit.end)]
+    counts = dict(zip(PARTS, map(len, arrays), strict=True)) | {
+        "test_groups": len(pieces[TEST]),
+        "subjects": len(series),
+        "voxels": int(kept.sum()),
+        "dropped_voxels": int((~kept).sum()),
+        "left_out": sum(len(matrix) for matrix in series.values()) - sum(map(len, arrays)),
+    }
+    train, validation, test = map(Samples.unconditional, arrays)
+    return DataSet(
+        train,
+        validation,
+        test,
+        labels=np.zeros(len(groups), dtype=np.int64),
+        groups=groups,
+        constants={"mean": mean, "std": std},
+        counts=counts,
+        info=_info(series, by, kept, pieces),
+        quarantined=quarantined,
+    )
+
+
+def _subjects(folder: Path, paths: list[Path]) -> dict[str, Matrix]:
+    """Every subject's matrix by name: its key, or the file's name where each file has one key."""
+    if not paths:
+        raise DataError(f"{folder}: holds no archive (.npz); put one there, or run `vaeforge import`")
+    contents = {path: _archive(path) for path in paths}
+    single = len(paths) > 1 and all(len(arrays) == 1 for arrays in contents.values())
+    series: dict[str, Matrix] = {}
+    for path, arrays in contents.items():
+        for key, matrix in arrays.items():
+            name = path.stem if single else key
+            if name in series:
+                raise DataError(f"{path}: subject {name!r} is in another archive, too; rename it, or remove one")
+            series[name] = matrix
+    _refuse_twins(folder, series)
+    return series
+
+
+def _archive(path: Path) -> dict[str, Matrix]:
+    """The matrices of an archive by key."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in sorted(archive.files)}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: cannot be read as an archive without pickled objects ({error}); run `vaeforge import` again"
+        ) from None
+    if not arrays:
+        raise DataError(f"{path}: holds no arrays; remove it, or run `vaeforge import` again")
+    for key, array in arrays.items():
+        if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiu":
+            raise DataError(
+                f"{path}: {key}: got {array.dtype} {array.shape}, must be real numbers [timepoints, voxels]; run "
+                "`vaeforge import` again"
+            )
+    with np.errstate(over="ignore"):  # what float32 cannot hold is then infinite, and found by `_finite`
+        return {key: array.astype(np.float32, copy=False) for key, array in arrays.items()}
+
+
+def _refuse_twins(folder: Path, series: dict[str, Matrix]) -> None:
+    seen: dict[str, str] = {}
+    for name, matrix in series.items():
+        digest = hashlib.sha256(repr(matrix.shape).encode() + np.ascontiguousarray(matrix).tobytes()).hexdigest()
+        if digest in seen:
+            raise DataError(
+                f"{folder}: subjects {seen[digest]!r} and {name!r} hold the same numbers and could be in train and "
+                "test at once; remove one"
+            )
+        seen[digest] = name
+
+
+def _finite(series: dict[str, Matrix], quarantined: dict[str, str]) -> dict[str, Matrix]:
+    """The subjects whose numbers are all finite; the others are entered into `quarantined`."""
+    usable = {}
+    for name, matrix in series.items():
+        bad = int((~np.isfinite(matrix)).sum())
+        if bad:
+            quarantined[name] = f"{bad} of {matrix.size} values are not finite"
+        else:
+            usable[name] = matrix
+    return usable
+
+
+def _require_alike(folder: Path, series: dict[str, Matrix], quarantined: dict[str, str]) -> None:
+    if not series:
+        raise DataError(f"{folder}: no usable subject ({quarantined}); import the data again")
+    voxels = {name: matrix.shape[1] for name, matrix in series.items()}
+    if len(set(voxels.values())) > 1:
+        raise DataError(f"{folder}: got voxels {voxels}, must be the same for all subjects; map them to one grid")
+
+
+def _split_by(series: dict[str, Matrix], settings: Series) -> str:
+    if settings.split != "auto":
+        return settings.split
+    return "subject" if len(series) >= SUBJECTS else "time"
+
+
+def _by_subject(series: dict[str, Matrix]) -> list[Unit]:
+    return [Unit(name, name, 0, len(matrix)) for name, matrix in series.items()]
+
+
+def _by_block(series: dict[str, Matrix], block: int) -> list[Unit]:
+    """Blocks of `block` time points; a subject's last one takes the remainder."""
+    units = []
+    for name, matrix in series.items():
+        count = max(1, len(matrix) // block)
+        ends = [*range(block, count * block, block), len(matrix)]
+        starts = [0, *ends[:-1]]
+        units += [Unit(f"{name}/{n}", name, *span) for n, span in enumerate(zip(starts, ends, strict=True))]
+    return units
+
+
+def _divided(folder: Path, units: list[Unit], by: str, settings: Series) -> Index:
+    if len(units) < len(PARTS):
+        remedy = "divide by time" if by == "subject" else f"reduce `prepare.block` (now {settings.block})"
+        what = "subject(s)" if by == "subject" else "block(s) of time points"
+        raise DataError(f"{folder}: got {len(units)} {what}, must be at least {len(PARTS)}; add subjects, or {remedy}")
+    sizes = np.array([unit.end - unit.first for unit in units], dtype=np.int64)
+    return divide(sizes, settings.validation, settings.test, settings.seed)
+
+
+def _pieces(units: list[Unit], parts: Index, gap: int) -> list[list[Unit]]:
+    """The units of each part, `gap` time points left out between neighbours of different parts, half on each side."""
+    pieces: list[list[Unit]] = [[] for _ in PARTS]
+    for index, unit in enumerate(units):
+        before, after = (
+            0 <= other < len(units) and units[other].subject == unit.subject and parts[other] != parts[index]
+            for other in (index - 1, index + 1)
+        )
+        first, end = unit.first + before * (gap - gap // 2), unit.end - after * (gap // 2)
+        pieces[parts[index]].append(Unit(unit.name, unit.subject, first, end))
+    return pieces
+
+
+def _varying(folder: Path, matrices: list[Matrix]) -> NDArray[np.bool_]:
+    """Which voxels vary over the training samples [V]."""
+    low = np.min([matrix.min(axis=0) for matrix in matrices], axis=0)
+    high = np.max([matrix.max(axis=0) for matrix in matrices], axis=0)
+    kept: NDArray[np.bool_] = high > low
+    if not kept.any():
+        raise DataError(f"{folder}: none of {len(kept)} voxels varies over the training samples; check the import")
+    return kept
+
+
+def _stacked(series: dict[str, Matrix], units: list[Unit], kept: NDArray[np.bool_]) -> Matrix:
+    x = np.empty((sum(unit.end - unit.first for unit in units), int(kept.sum())), dtype=np.float32)
+    start = 0
+    for unit in units:
+        end = start + unit.end - unit.first
+        x[start:end] = series[unit.subject][unit.first : unit.end, kept]
+        start = end
+    return x
+
+
+def _moments(x: Matrix) -> tuple[Matrix, Matrix]:
+    mean = x.mean(axis=0, dtype=np.float64)
+    columns = range(0, x.shape[1], CHUNK)
+    std = np.concatenate([x[:, first : first + CHUNK].std(axis=0, dtype=np.float64) for first in columns])
+    return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _info(series: dict[str, Matrix], by: str, kept: NDArray[np.bool_], pieces: list[list[Unit]]) -> dict[str, Any]:
+    dropped = np.flatnonzero(~kept).tolist()
+    return {
+        "subjects": {name: len(matrix) for name, matrix in series.items()},
+        "split": by,
+        "voxels": int(kept.sum()),
+        "dropped_voxels": dropped,
+        "units": {part: [unit.name for unit in some] for part, some in zip(PARTS, pieces, strict=True)},
+    }

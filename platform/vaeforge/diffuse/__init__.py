@@ -1,0 +1,1 @@
+"""Latent diffusion on top of a winner: trained on its latents, kept beside it."""

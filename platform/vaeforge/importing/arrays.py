@@ -1,0 +1,145 @@
+"""Reading `.npz` files that nobody vouches for: headers first, never a pickled object, never more than is there."""
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.errors import DataError
+
+VALUES_LIMIT = 2**31
+PREFIX = np.lib.format.MAGIC_PREFIX
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, TypeError, SyntaxError, KeyError),
+    *(NotImplementedError, RuntimeError, OverflowError, MemoryError),
+)
+
+
+class DamagedFileError(DataError):
+    """A file that is cut off or not what its suffix says; a file with pickled objects is another matter."""
+
+    def __init__(self, where: Path | str, reason: str):
+        self.reason = reason
+        super().__init__(f"{where}: {reason}")
+
+
+def array_names(path: Path) -> list[str]:
+    """The keys of the arrays in the `.npz` file at `path`, each one's header checked.
+
+    Raises:
+        DamagedFileError: if it cannot be read.
+        DataError: if it is a pickle or holds pickled objects; nothing of it is executed.
+    """
+    with path.open("rb") as file:
+        start = file.read(len(PREFIX))
+    if start[:1] == b"\x80":
+        raise DataError(f"{path}: is a pickle, must be .npz; save arrays with numpy.savez")
+    try:
+        with zipfile.ZipFile(path) as opened:
+            names = [name.removesuffix(".npy") for name in opened.namelist()]
+            for info in opened.infolist():
+                with opened.open(info) as member:
+                    _header(path, info, cast(BinaryIO, member))
+    except DAMAGE as error:
+        raise DamagedFileError(path, f"cannot be read as .npz ({error or type(error).__name__})") from None
+    if len(set(names)) < len(names):
+        raise DamagedFileError(path, "a key is there twice")
+    return names
+
+
+def read_array(path: Path, name: str) -> NDArray[Any]:
+    """The array `name` of the `.npz` file at `path`.
+
+    Raises:
+        DamagedFileError: if it cannot be read.
+        DataError: if it holds pickled objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as opened:
+            info = opened.getinfo(f"{name}.npy")
+            with opened.open(info) as member:
+                _header(path, info, cast(BinaryIO, member))
+            with opened.open(info) as member:
+                array: NDArray[Any] = np.lib.format.read_array(cast(BinaryIO, member), allow_pickle=False)
+                return array
+    except DAMAGE as error:
+        raise DamagedFileError(path, f"{name} cannot be read ({error or type(error).__name__})") from None
+
+
+def _header(path: Path, info: zipfile.ZipInfo, member: BinaryIO) -> None:
+    """Check type and size that an array's header announces, before anything is allocated."""
+    if not info.filename.endswith(".npy"):
+        raise ValueError(f"{info.filename} is no array")
+    head = io.BytesIO(member.read(2**16))
+    version = np.lib.format.read_magic(head)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in read:
+        raise ValueError(f"{info.filename} is of version {version} of the format")
+    shape, _, dtype = read[version](head)
+    if dtype.hasobject:
+        raise DataError(
+            f"{path}: {info.filename.removesuffix('.npy')} holds pickled Python objects, which could run code; "
+            "refused, nothing was executed: save plain numbers or text with numpy.savez"
+        )
+    if math.prod(shape) > VALUES_LIMIT or math.prod(shape) * dtype.itemsize + head.tell() != info.file_size:
+        raise ValueError(f"{info.filename} announces {shape} {dtype}, which is not what is there")
+
+
+def real(array: NDArray[Any]) -> bool:
+    """Whether an array holds real numbers."""
+    return array.dtype.kind in "fiu"
+
+
+def offenders(values: NDArray[np.float32]) -> tuple[int, tuple[int, ...]] | None:
+    """How many of `values` are NaN or infinite, and where the first one is; none if all are finite."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return None
+    first = np.unravel_index(int(np.argmin(finite)), values.shape)
+    return int((~finite).sum()), tuple(int(index) for index in first)
+
+
+def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    """The numbers as float32; what is beyond its range becomes infinite, which `offenders` then finds."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def require_finite(where: str, values: NDArray[np.float32]) -> None:
+    """Refuse a series [timepoints, voxels] with values that are no numbers.
+
+    Raises:
+        DamagedFileError: with their count and the first one's place.
+    """
+    bad = offenders(values)
+    if bad:
+        count, (timepoint, voxel) = bad
+        raise DamagedFileError(
+            where,
+            f"{count} value(s) are NaN, infinite or beyond float32, the first at timepoint {timepoint}, "
+            f"voxel {voxel} (from 0)",
+        )
+
+
+def texts(array: NDArray[Any]) -> list[str] | None:
+    """A list of the texts in a one-dimensional Unicode array, or none if it is something else."""
+    return [str(text) for text in array] if array.ndim == 1 and array.dtype.kind == "U" else None
+
+
+def require(path: Path, names: list[str], wanted: Iterator[str] | tuple[str, ...]) -> None:
+    """Refuse a file that lacks one of `wanted`.
+
+    Raises:
+        DataError: naming what it has and what it lacks.
+    """
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise DataError(
+            f"{path}: has the arrays {', '.join(names) or '(none)'}, and lacks {', '.join(missing)}; see docs/import.md"
+        )

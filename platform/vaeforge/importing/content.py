@@ -1,0 +1,127 @@
+"""What a reader hands over: a source that has been read and checked whole, and that can now be written."""
+
+import csv
+import io
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vaeforge.errors import DataError
+from vaeforge.importing.figures import Chart
+from vaeforge.paths import write_bytes
+
+Row = dict[str, Any]
+LISTED = 10
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Something in the source that cannot be used: a file or a part of one, and why."""
+
+    item: str
+    reason: str
+
+
+@dataclass
+class Findings:
+    """What is noticed while a source is read."""
+
+    quarantine: list[Quarantined] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def leave_out(self, item: str, reason: str) -> None:
+        """Enter `item` into the quarantine."""
+        self.quarantine.append(Quarantined(item, reason))
+
+    def first_reasons(self) -> str:
+        """The first few entries, for the end of an error."""
+        return "".join(f"; {entry.item}: {entry.reason}" for entry in self.quarantine[:3])
+
+
+@dataclass(frozen=True)
+class Content:
+    """A checked source.
+
+    Attributes:
+        items: rows of statistics.csv, one an item.
+        summary: rows of summary.csv, one a group of items.
+        counts: how many items of each sort there are.
+        charts: what is drawn.
+        write: puts the canonical files into a folder; everything that it writes has been checked before.
+    """
+
+    items: list[Row]
+    summary: list[Row]
+    counts: dict[str, int]
+    charts: list[Chart]
+    write: Callable[[Path], None]
+
+
+def shown(path: Path, folder: Path) -> str:
+    """`path` relative to `folder` as text that any file can hold; bytes that are no UTF-8 are escaped."""
+    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def listed(items: Sequence[str]) -> str:
+    """The first items, and how many more there are."""
+    more = f"; and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    return "; ".join(items[:LISTED]) + more
+
+
+def refuse_twins(source: Path, kind: str, keyed: Iterable[tuple[str, str]], remedy: str) -> None:
+    """Refuse if two items share a key.
+
+    Args:
+        source: what is being read.
+        kind: what two items with one key are, in the plural.
+        keyed: pairs of (key, item).
+        remedy: what to do about it.
+
+    Raises:
+        DataError: listing the items.
+    """
+    first: dict[str, str] = {}
+    twins = []
+    for key, item in keyed:
+        if key in first:
+            twins.append(f"{first[key]} = {item}")
+        first.setdefault(key, item)
+    if twins:
+        raise DataError(f"{source}: {len(twins)} {kind}, must be none; {remedy}: {listed(twins)}")
+
+
+def summarise(rows: Iterable[Row], by: str, measures: Sequence[str]) -> list[Row]:
+    """One row for each value of `by`: the number of items, mean and sample standard deviation of each measure."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[by], []).append(row)
+    found = []
+    for name, members in groups.items():
+        summary: Row = {by: name, "items": len(members)}
+        for measure in measures:
+            values = np.array([member[measure] for member in members], dtype=np.float64)
+            summary[f"{measure}_mean"] = float(values.mean())
+            summary[f"{measure}_sd"] = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+        found.append(summary)
+    return found
+
+
+def write_table(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Write `rows` as CSV with a header; what is no number is left empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(row.get(name)) for name in columns})
+    write_bytes(path, text.getvalue().encode())
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.9g}"
+    return "" if value is None else value

@@ -1,0 +1,136 @@
+"""4-D NIfTI files as matrices of one set of voxels: a mask's, or those that vary in every subject.
+
+Shapes: a file X x Y x Z x T; the set of voxels bool [X, Y, Z] with V of them; a matrix [T, V].
+"""
+
+import math
+import zlib
+from collections.abc import Callable
+from functools import partial, reduce
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.errors import DataError
+from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError, as_float32, require_finite
+from vaeforge.importing.content import Findings, listed, shown
+from vaeforge.paths import write_atomically
+
+Voxels = NDArray[np.bool_]
+Loader = Callable[[], NDArray[Any]]
+DEFLATE_LIMIT = 1100  # deflate packs at most 1032 bytes into one
+TOLERANCE = 1e-3  # mm and radians of two affines that are the same
+DAMAGE = (
+    *(
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+        nibabel.wrapstruct.WrapStructError,
+    ),
+    *(zlib.error, EOFError, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError),
+)
+
+
+def read_volumes(
+    paths: list[Path], root: Path, mask: Path | None, findings: Findings
+) -> tuple[list[tuple[Path, Loader]], Callable[[Path], None]]:
+    """Each usable file with what reads its matrix, and what writes `voxels.npz`: mask [X, Y, Z] and affine [4, 4].
+
+    Voxels that are NaN at all timepoints count as constant: scanners' software marks the outside of a brain so.
+
+    Raises:
+        DataError: if the files' grids differ, the mask cannot be used, or no voxel is left.
+    """
+    seen: list[tuple[Path, Any, Voxels]] = []
+    for path in paths:
+        try:
+            image = _open(path, dimensions=4)
+            values = _values(image, path)
+            varying = _varying(values)
+            if not mask:  # else a subject that is left out would have a say in which voxels are kept
+                require_finite(str(path), as_float32(values[varying].T))
+            seen.append((path, image.affine, varying))
+        except DamagedFileError as error:
+            findings.leave_out(shown(path, root), error.reason)
+    if not seen:
+        return [], _nothing
+    _refuse_grids(root, [(shown(path, root), varying.shape) for path, _, varying in seen])
+    affine = seen[0][1]
+    if any(not np.allclose(affine, other, atol=TOLERANCE) for _, other, _ in seen):
+        findings.remarks.append("the affines of the NIfTI files differ: are they in one space?")
+    maps = [voxels for _, _, voxels in seen]
+    kept = _mask(mask, maps[0].shape) if mask else reduce(np.logical_and, maps)
+    if not kept.any():
+        raise DataError(f"{root}: no voxel varies in all {len(seen)} subjects, or is in the mask; give another --mask")
+    how = "by the mask" if mask else "those that vary in all subjects"
+    findings.remarks.append(f"{int(kept.sum())} of {kept.size} voxels kept, {how}")
+
+    def write(folder: Path) -> None:
+        path = folder / ".import" / "voxels.npz"
+        write_atomically(path, lambda file: np.savez_compressed(file, mask=kept, affine=np.asarray(affine)))
+
+    return [(path, partial(_matrix, path, kept)) for path, _, _ in seen], write
+
+
+def _nothing(folder: Path) -> None:
+    """There is no set of voxels to write."""
+
+
+def _open(path: Path, dimensions: int) -> Any:
+    """The image at `path`, its header checked, its values not yet read."""
+    try:
+        image: Any = nibabel.load(path)
+        shape, size = tuple(int(side) for side in image.shape), image.get_data_dtype().itemsize
+    except DAMAGE as error:
+        raise DamagedFileError(path, f"cannot be read as NIfTI ({error or type(error).__name__})") from None
+    if len(shape) != dimensions or 0 in shape:
+        raise DamagedFileError(path, f"is {shape}, must have {dimensions} dimensions")
+    room = path.stat().st_size * (DEFLATE_LIMIT if path.suffix.lower() == ".gz" else 1)
+    if math.prod(shape) > VALUES_LIMIT or math.prod(shape) * size > room:
+        raise DamagedFileError(path, f"announces {shape}, more than {VALUES_LIMIT} values or than the file can hold")
+    return image
+
+
+def _values(image: Any, path: Path) -> NDArray[Any]:
+    try:
+        values: NDArray[Any] = np.asarray(image.dataobj)
+    except DAMAGE as error:
+        raise DamagedFileError(path, f"cannot be read as NIfTI ({error or type(error).__name__})") from None
+    if values.dtype.kind not in "fiu":
+        raise DamagedFileError(path, f"holds {values.dtype}, must be real numbers")
+    return values
+
+
+def _varying(values: NDArray[Any]) -> Voxels:
+    """The voxels [X, Y, Z] that take two different values, or that are NaN at some timepoints only."""
+    first = values[..., :1]
+    same = (values == first) | (np.isnan(values) & np.isnan(first))
+    varying: Voxels = ~same.all(axis=-1)
+    return varying
+
+
+def _matrix(path: Path, kept: Voxels) -> NDArray[Any]:
+    """The values at the kept voxels, [T, V]."""
+    values = _values(_open(path, dimensions=4), path)
+    if values.shape[:3] != kept.shape:
+        raise DamagedFileError(path, "changed while it was read")
+    matrix: NDArray[Any] = values[kept].T
+    return matrix
+
+
+def _refuse_grids(root: Path, shapes: list[tuple[str, tuple[int, ...]]]) -> None:
+    if len({shape for _, shape in shapes}) > 1:
+        named = [f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes]
+        raise DataError(f"{root}: the NIfTI files differ in their grids, must be one; resample them: {listed(named)}")
+
+
+def _mask(path: Path, grid: tuple[int, ...]) -> Voxels:
+    if not path.is_file():
+        raise DataError(f"--mask: {path} not found")
+    values = _values(_open(path, dimensions=3), path)
+    if values.shape != grid:
+        raise DataError(f"--mask: {path} is {values.shape}, must be {grid} as the subjects are")
+    mask: Voxels = values > 0
+    return mask

@@ -1,0 +1,95 @@
+"""What an import is asked to do, and what it says when it is done."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vaeforge.errors import ConfigError
+
+NAME_BYTES = 100
+SUFFIX = re.compile(
+    r"(?<=.)(\.(nii|tar))?"
+    r"\.(zip|tar|tgz|tbz2|txz|gz|bz2|xz|npz|nii|csv|tsv|parquet|h5|hdf5|png|jpe?g|tiff?)$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How a source is read; each kind of data looks at its own options only.
+
+    Attributes:
+        name: of the data set; empty: the source's name without its suffix.
+        replace: whether a data set of this name may be replaced.
+        track: whether DVC is told of the new data.
+        normal: `pictures`: classes that hold normal items under another name; they become `normal-<class>`.
+        mask: `series`: a 3-D NIfTI file, whose voxels above 0 are kept.
+        columns: `points`: which column of the source is x, y, z and section, for example {"x": "xccf"}.
+        channels: `points`: the columns that are channels, in order; empty: all numeric ones that are left.
+    """
+
+    name: str = ""
+    replace: bool = False
+    track: bool = True
+    normal: tuple[str, ...] = ()
+    mask: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What came of an import.
+
+    Attributes:
+        folder: the data set, data/<family>/<name>.
+        manifest: its import.json.
+        counts: how many items of each sort were written.
+        quarantined: how many items of the source could not be used; quarantine.csv says which and why.
+        remarks: what a person should know about these data.
+        tracked: whether DVC has them.
+        tracking: what DVC did, or why it did nothing.
+    """
+
+    folder: Path
+    manifest: Path
+    counts: dict[str, int]
+    quarantined: int
+    remarks: list[str]
+    tracked: bool
+    tracking: str
+
+
+def usable_name(name: str) -> str | None:
+    """Why `name` cannot name a data set, class or subject (a folder or file is called so), or none if it can."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    if not name.strip() or name != name.strip():
+        return "is empty, or begins or ends with a space"
+    if name.startswith("."):
+        return "begins with a dot, which hides it"
+    if any(character in "/\\" or unicodedata.category(character) == "Cc" for character in name):
+        return "holds a slash, a backslash or a control character"
+    return f"is {size} bytes long, at most {NAME_BYTES} are allowed" if size > NAME_BYTES else None
+
+
+def data_set_name(source: Path, options: ImportOptions) -> str:
+    """What the data set is called, in Unicode's composed form (NFC).
+
+    Raises:
+        ConfigError: if it cannot be called so.
+    """
+    name = unicodedata.normalize("NFC", options.name or stem(source.name))
+    problem = usable_name(name)
+    if problem:
+        raise ConfigError(f"--name: got {name[:120]!r}, which {problem}; give another --name")
+    return name
+
+
+def stem(name: str) -> str:
+    """A file's or folder's name without its suffix, `.nii.gz` and `.tar.gz` being one suffix."""
+    return SUFFIX.sub("", name)

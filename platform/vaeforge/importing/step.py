@@ -1,0 +1,153 @@
+"""`vaeforge import`: read and check a source, write the data set with its statistics, the manifest last, tell DVC."""
+
+import contextlib
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vaeforge.config import nearest
+from vaeforge.errors import ConfigError, DataError
+from vaeforge.importing.content import Content, Findings, Row, shown, write_table
+from vaeforge.importing.figures import save_chart
+from vaeforge.importing.layouts import read_classes, read_frames, read_pictures
+from vaeforge.importing.points import read_points
+from vaeforge.importing.request import ImportOptions, ImportResult, data_set_name, usable_name
+from vaeforge.importing.series import read_series
+from vaeforge.importing.source import opened
+from vaeforge.importing.stacks import find_stack, read_stack
+from vaeforge.importing.staging import UNPACKED, hidden, only_import, staged, tidy
+from vaeforge.importing.tracking import track
+from vaeforge.paths import Project, sha256_of, write_json
+
+KINDS = ("pictures", "classes", "frames", "series", "points")
+BESIDE = ".import"  # hidden, so that no reader of data takes it for data
+LIBRARIES = ("numpy", "pillow", "matplotlib", "pyarrow", "pandas", "nibabel", "h5py")
+
+
+def run_import(source: Path, family: str, kind: str, project: Project, options: ImportOptions) -> ImportResult:
+    """Make a data set data/<family>/<name> out of `source`.
+
+    Args:
+        source: a folder, a file or an archive.
+        family: whose data these are.
+        kind: the layout that the family learns from, one of `KINDS`.
+        project: where to.
+        options: see `ImportOptions`.
+
+    Raises:
+        ConfigError: if kind, name or an option cannot be meant so.
+        DataError: if the source is not usable, or the data set exists already; nothing is left behind.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"kind: got {kind!r}, must be one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
+    if usable_name(family):
+        raise ConfigError(f"family: got {family!r}, which {usable_name(family)}")
+    folder = project.data(family) / data_set_name(source.absolute(), options)
+    source = source.resolve()
+    try:
+        with only_import(project.artifacts / "import.lock"):
+            tidy(folder.parent)
+            _refuse_places(source, folder, options.replace)
+            findings = Findings()
+            with opened(source, hidden(folder, UNPACKED)) as place:
+                content = _read(place, kind, options, findings)
+                _remark_others(folder, findings)
+                with staged(folder) as filling:
+                    content.write(filling)
+                    _describe(filling, source, family, kind, options, content, findings)
+    except OSError as error:
+        raise DataError(f"{folder}: could not be imported ({error}); nothing was changed") from None
+    finally:
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()  # if this made it, and put nothing there
+    tracked, tracking = track(project.root, folder) if options.track else (False, "left untracked, as was asked")
+    return ImportResult(
+        folder=folder,
+        manifest=folder / BESIDE / "import.json",
+        counts=content.counts,
+        quarantined=len(findings.quarantine),
+        remarks=findings.remarks,
+        tracked=tracked,
+        tracking=tracking,
+    )
+
+
+def _refuse_places(source: Path, folder: Path, replace: bool) -> None:
+    if source.is_relative_to(folder) or folder.is_relative_to(source):
+        raise DataError(f"{source}: overlaps with {folder}, where the data set goes; give a source outside of it")
+    if folder.exists() and not replace:
+        raise DataError(f"{folder}: exists already; give another --name, or --replace true")
+
+
+def _read(source: Path, kind: str, options: ImportOptions, findings: Findings) -> Content:
+    if kind == "points":
+        return read_points(source, options, findings)
+    if kind == "series":
+        return read_series(source, options, findings)
+    if kind == "pictures":
+        return read_pictures(source, options, findings)
+    if kind == "frames":
+        return read_frames(source, findings)
+    stack = find_stack(source, findings)
+    return read_stack(stack, findings) if stack else read_classes(source, findings)
+
+
+def _remark_others(folder: Path, findings: Findings) -> None:
+    """Data sets of one family are read together, or refused together: better say so now."""
+    if not folder.parent.is_dir():
+        return
+    others = sorted(path.name for path in folder.parent.iterdir() if not path.name.startswith(".") and path != folder)
+    if others:
+        findings.remarks.append(
+            f"{folder.parent} also holds {', '.join(others)}; a family learns from one data set: move away what you do "
+            "not mean before `vaeforge prepare`"
+        )
+
+
+def _describe(
+    folder: Path,
+    source: Path,
+    family: str,
+    kind: str,
+    options: ImportOptions,
+    content: Content,
+    findings: Findings,
+) -> None:
+    """Write statistics, figures and, last, the manifest."""
+    beside = folder / BESIDE
+    write_table(beside / "statistics.csv", content.items, _header(content.items))
+    write_table(beside / "summary.csv", content.summary, _header(content.summary))
+    quarantine = [{"file": entry.item, "reason": entry.reason} for entry in findings.quarantine]
+    write_table(beside / "quarantine.csv", quarantine, ("file", "reason"))
+    for chart in content.charts:
+        save_chart(chart, beside)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    manifest = {
+        "step": "import",
+        "source": shown(source, source.parent),
+        "family": family,
+        "kind": kind,
+        "options": _plain(options),
+        "counts": content.counts,
+        "quarantined": len(findings.quarantine),
+        "remarks": findings.remarks,
+        "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in files},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+    }
+    write_json(beside / "import.json", manifest)
+
+
+def _header(rows: list[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _plain(options: ImportOptions) -> Mapping[str, Any]:
+    """What the data set depends on; paths by their names, which tell no more of the machine than the data need."""
+    return {
+        "normal": list(options.normal),
+        "mask": options.mask.name if options.mask else None,
+        "columns": dict(options.columns),
+        "channels": list(options.channels),
+    }

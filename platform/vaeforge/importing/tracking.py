@@ -1,0 +1,28 @@
+"""Telling DVC of a new data set."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def track(root: Path, folder: Path) -> tuple[bool, str]:
+    """Add the data set `folder` to data.dvc in `root`: whether that was done, and what there is to say of it.
+
+    Only this folder is added. DVC keeps the others as data.dvc lists them, also those that were never pulled here;
+    adding all of `data` would strike those from the list.
+    """
+    place = folder.relative_to(root).as_posix()
+    if not (root / ".dvc").is_dir() or not (root / "data.dvc").is_file():
+        missing = ".dvc" if not (root / ".dvc").is_dir() else "data.dvc"
+        return False, f"left untracked: {root} has no {missing}; run `dvc init` if need be, then `dvc add data`"
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", place]
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    try:
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return False, f"left untracked: dvc could not be started ({error}); run `dvc add {place}`"
+    if done.returncode:
+        reason = " ".join((done.stderr or done.stdout).split())[-500:] or f"exit code {done.returncode}"
+        return False, f"left untracked: `dvc add {place}` failed ({reason}); the data are in place, run it again"
+    return True, "added to data.dvc; run `dvc push`, then `git add data.dvc` and commit"

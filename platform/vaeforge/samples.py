@@ -1,0 +1,52 @@
+"""Samples in arrays, as prepare writes them and training and evaluation read them.
+
+Shapes: N samples; x [N, *event] in raw units, uint8 or float32; condition float32 [N, C], C = 0 for none.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Values and conditions of the same samples; memory maps are read where they are indexed."""
+
+    x: NDArray[Any]
+    condition: NDArray[np.float32]
+
+    @classmethod
+    def unconditional(cls, x: NDArray[Any]) -> "Samples":
+        """Samples of a family without a condition."""
+        return cls(x, np.zeros((len(x), 0), dtype=np.float32))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, chosen: Any) -> "Samples":
+        """The samples that a slice, a mask or indices choose."""
+        return Samples(self.x[chosen], self.condition[chosen])
+
+    def tensors(self, chosen: Any, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """Copies of the chosen samples' x and condition on `device`."""
+        x, condition = np.array(self.x[chosen]), np.array(self.condition[chosen])
+        return torch.from_numpy(x).to(device), torch.from_numpy(condition).to(device)
+
+    def batches(self, size: int = CHUNK, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
+        """All samples in order, at most `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.tensors(slice(start, start + size), device)
+
+    def joined(self, other: "Samples") -> "Samples":
+        """These samples and then the other's, copied."""
+        return Samples(
+            np.concatenate([np.asarray(self.x), np.asarray(other.x)]),
+            np.concatenate([np.asarray(self.condition), np.asarray(other.condition)]),
+        )

@@ -1,0 +1,27 @@
+"""The learning rate as a function of training progress t in [0, 1]: a resumed training needs no state for it."""
+
+import math
+
+from vaeforge.config import Optimizer
+
+WARMUP, START_DIVISOR, END_DIVISOR = 0.3, 25.0, 1e4
+
+
+def rate_at(optimizer: Optimizer, t: float) -> float | None:
+    """The learning rate at progress t; none where it does not follow from progress.
+
+    cosine: lr (1 + cos(pi t)) / 2 (Loshchilov and Hutter 2017, no restarts). onecycle: from lr / 25 up to lr over the
+    first 30 %, then down to lr / 250,000, both along a cosine (Smith and Topin 2019, with PyTorch's defaults).
+    """
+    if optimizer.schedule == "cosine":
+        return _between(optimizer.lr, 0.0, t)
+    if optimizer.schedule == "onecycle":
+        start = optimizer.lr / START_DIVISOR
+        if t < WARMUP:
+            return _between(start, optimizer.lr, t / WARMUP)
+        return _between(optimizer.lr, start / END_DIVISOR, (t - WARMUP) / (1 - WARMUP))
+    return None
+
+
+def _between(first: float, last: float, t: float) -> float:
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * t))

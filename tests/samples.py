@@ -1,0 +1,63 @@
+"""Data that fit a specification, and experiments small enough for tests, for whatever family there is."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vaeforge.config import Experiment
+from vaeforge.data.contract import Prepared
+from vaeforge.loading import load
+from vaeforge.samples import Samples
+from vaeforge.train.loop import Arrays
+from vaeforge_models.family import Family
+from vaeforge_models.vae import DataSpec
+
+IMAGES = ("pictures", "classes", "frames")
+
+
+def random_samples(family: Family, spec: DataSpec, count: int, seed: int = 0) -> Samples:
+    """Values and conditions of the kind that the family's data have; blocky images, correlated vectors."""
+    rng = np.random.default_rng(seed)
+    condition = rng.normal(size=(count, spec.condition_dim)).astype(np.float32)
+    if family.data == "classes" and spec.condition_dim:
+        condition = np.eye(spec.condition_dim, dtype=np.float32)[rng.integers(spec.condition_dim, size=count)]
+    if family.data in IMAGES:
+        channels, height, width = spec.event_shape
+        coarse = rng.integers(0, 256, (count, channels, height // 8, width // 8))
+        return Samples(np.kron(coarse, np.ones((1, 1, 8, 8))).astype(np.uint8), condition)
+    size = math.prod(spec.event_shape)
+    shared = rng.normal(size=(count, 3)) @ rng.normal(size=(3, size))
+    values = shared + 0.3 * rng.normal(size=(count, size))
+    return Samples(values.reshape(count, *spec.event_shape).astype(np.float32), condition)
+
+
+def random_arrays(family: Family, train: int = 23, validation: int = 11, seed: int = 0) -> Arrays:
+    """Training and validation samples of the family's example."""
+    spec = family.example
+    return Arrays(random_samples(family, spec, train, seed), random_samples(family, spec, validation, seed + 1), spec)
+
+
+def random_prepared(family: Family, folder: Path, train: int = 23, validation: int = 11, test: int = 24) -> Prepared:
+    """Prepared data of the family's example, in memory, with twelve groups and labels of two kinds."""
+    arrays, samples = random_arrays(family, train, validation), random_samples(family, family.example, test, 7)
+    constants = {name: tensor.numpy() for name, tensor in family.example.constants.items()}
+    labels, groups = np.arange(test, dtype=np.int64) % 2, np.arange(test, dtype=np.int64) // 2
+    return Prepared(folder, {"info": {}}, arrays.train, arrays.validation, samples, labels, groups, constants)
+
+
+def small_experiment(family: Family, folder: Path, **overrides: Any) -> Experiment:
+    """The family's sample preset, a few steps long; keys are dotted paths with `__` for the dot."""
+    short = {"training.epochs": 2, "training.steps_per_epoch": 3, "training.batch_size": 8}
+    short |= {"training.evaluation_samples": 2}
+    given = {key.replace("__", "."): value for key, value in overrides.items()}
+    return load(folder, family.name, None, short | given).experiment
+
+
+def without_dropout(model: torch.nn.Module) -> None:
+    """Dropout draws differ from rank to rank."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
