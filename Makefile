@@ -8,7 +8,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
-.PHONY: tune test test-long check setup data ui
+.PHONY: tune test test-long check golden setup data ui
 .DEFAULT_GOAL := tune
 
 tune: data  ## search, then register the winner
@@ -26,6 +26,9 @@ check: data  ## lint, types and unit tests
 	ruff format --check platform models tests benchmarks
 	mypy
 	pytest tests/unit tests/contracts tests/numerics tests/distributed -m "not long"
+
+golden: setup  ## write the kept losses of every family anew
+	PYTHONPATH=platform:models python tests/golden/compute.py
 
 setup: .venv/.installed
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ endoscopy:
   prepare: {size: 32, margin: 16, stride: 16, validation: 0.2, test: 0.3, seed: 0}
   model: {width: 4, latent_dim: 8}
   training: {batch_size: 16, steps_per_epoch: 4, evaluation_samples: 2}
+  diffusion: {}
   gates: {min_active_units: 0}
 """
 SPACE = """
@@ -46,16 +48,11 @@ def write_images(folder: Path, count: int, seed: int, brightness: int) -> None:
         Image.fromarray(coarse).resize((60, 60), Image.Resampling.BICUBIC).save(folder / f"{number:03d}.png")
 
 
-class SmallProject:
-    """Data, parameters and a space for searches that take seconds."""
+class EmptyProject:
+    """A folder in which the command line is called."""
 
     def __init__(self, root: Path):
         self.root = root
-        write_images(root / "data/endoscopy/normal", 60, 0, 160)
-        write_images(root / "data/endoscopy/lesion", 20, 1, 250)
-        (root / "params.yaml").write_text(PARAMS)
-        (root / "tune_spaces").mkdir()
-        (root / "tune_spaces/endoscopy.yaml").write_text(SPACE)
 
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         """The command line in a process of its own; its output in `output.log`."""
@@ -98,7 +95,30 @@ class SmallProject:
         return int(registered[-1]["processes"][0]["pid"])
 
 
-def check_invariants(project: SmallProject, name: str, trials: int) -> None:
+class SmallProject(EmptyProject):
+    """Data, parameters and a space for searches that take seconds."""
+
+    def __init__(self, root: Path):
+        super().__init__(root)
+        write_images(root / "data/endoscopy/normal", 60, 0, 160)
+        write_images(root / "data/endoscopy/lesion", 20, 1, 250)
+        (root / "params.yaml").write_text(PARAMS)
+        (root / "tune_spaces").mkdir()
+        (root / "tune_spaces/endoscopy.yaml").write_text(SPACE)
+
+
+class SampleProject(EmptyProject):
+    """The project's own parameters and spaces, with the sample of one family."""
+
+    def __init__(self, root: Path, family: str):
+        super().__init__(root)
+        (root / "data").mkdir()
+        shutil.copytree(ROOT / "data" / family, root / "data" / family)
+        shutil.copytree(ROOT / "tune_spaces", root / "tune_spaces")
+        shutil.copy(ROOT / "params.yaml", root)
+
+
+def check_invariants(project: EmptyProject, name: str, trials: int) -> None:
     """Each trial has exactly one end; epochs follow one another; nothing is trained after its end."""
     events = project.events(name)
     ends = [event["trial"] for event in events if event["event"] == "finished"]

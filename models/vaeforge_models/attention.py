@@ -32,11 +32,13 @@ class Attention(nn.Module):
         mixed = functional.scaled_dot_product_attention(
             self._split(query), self._split(key), self._split(value), dropout_p=self.dropout if self.training else 0.0
         )
-        return queries + self.to_output(mixed.transpose(1, 2).flatten(2))
+        added: Tensor = self.to_output(mixed.transpose(1, 2).flatten(2))
+        return queries + added
 
     def _split(self, tokens: Tensor) -> Tensor:
         """[B, T, h] to [B, H, T, h / H]."""
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        batch, count, width = tokens.shape
+        return tokens.reshape(batch, count, self.heads, width // self.heads).transpose(1, 2)
 
 
 class SqueezeExcitation(nn.Module):
@@ -89,7 +91,7 @@ class CoordinateProcessor(nn.Module):
         )
 
     def forward(self, values: Tensor) -> Tensor:
-        entered = self.enter(values)
+        entered: Tensor = self.enter(values)
         residual: Tensor = self.body(entered)
         return entered + residual
 
@@ -115,5 +117,6 @@ class WideningResidual(nn.Module):
         self.body = nn.Sequential(nn.Linear(before, after), nn.LayerNorm(after), nn.GELU(), nn.Dropout(dropout))
 
     def forward(self, values: Tensor) -> Tensor:
+        skipped: Tensor = self.skip(values)
         residual: Tensor = self.body(values)
-        return self.skip(values) + residual
+        return skipped + residual

@@ -76,6 +76,7 @@ class Geco(BetaSchedule):
 
     The loss is divided by max(1, lambda): the direction of its gradient is the published one, its size stays that of
     distortion + beta * rate while lambda >= 1, so that the clipping of gradients and fp16 see no growing factor.
+    Violations of more than a tenth of a nat move lambda at its full pace, so it swings about the solution.
     lambda stays in [1e-6, 1e6], because a tolerance that no model reaches would let it grow until it overflows.
     """
 
@@ -113,8 +114,9 @@ class PiControl(BetaSchedule):
 
     A rate above the target raises beta. The paper's constant beta_min is where the integral starts, so that beta starts
     at `min`. Anti-windup: a step moves the integral no further than to where beta meets a bound, and not at all while
-    beta is held there; so however long beta was at a bound, the first error of the other sign takes it off. (The
-    published code tests for a value that is below 0 and above 1 at once, and never stops its integral.)
+    beta is held there; so however long beta was at a bound, the first error of the other sign takes it off (if the
+    bounds are at least Kp / 2 apart, what the proportional part moves by itself). The published code stops its integral
+    where beta is below 0 and above 1 at once, which is never.
     """
 
     schedule: Literal["pi"] = "pi"

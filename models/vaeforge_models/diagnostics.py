@@ -47,9 +47,3 @@ def predicted_active_units(spectrum: Sequence[float], variance: float) -> int:
             one, beta for a cross-entropy with data standardised by their Bernoulli spread.
     """
     return sum(value > variance for value in spectrum)
-
-
-def collapse_beta(spectrum: Sequence[float], bernoulli: bool) -> float:
-    """The beta from which on a linear VAE keeps no unit: 2 lambda_1 for a summed squared error, lambda_1 for Bernoulli."""
-    largest = max(spectrum, default=0.0)
-    return largest if bernoulli else 2 * largest

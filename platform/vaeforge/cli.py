@@ -32,6 +32,26 @@ Device = Annotated[Text, typer.Option(help="auto, cpu or cuda; auto takes GPUs w
 Offline = Annotated[Text, typer.Option(help="true: track nothing now, `vaeforge sync` does it later")]
 
 
+@app.command(name="import")
+def import_(
+    source: Annotated[str, typer.Argument(help="a folder, a file, or an archive")],
+    family: Family = None,
+    name: Annotated[Text, typer.Option(help="of the data set; unset: the source's name")] = None,
+    replace: Annotated[Text, typer.Option(help="true: replace the data set of this name")] = None,
+    track: Annotated[Text, typer.Option(help="false: leave DVC alone")] = None,
+    normal: Annotated[Text, typer.Option(help="pictures: classes that are normal, separated by commas")] = None,
+    mask: Annotated[Text, typer.Option(help="series: NIfTI file of the voxels to keep")] = None,
+    columns: Annotated[Text, typer.Option(help="points: which columns are meant, say x=xccf,y=yccf,z=zccf")] = None,
+    channels: Annotated[Text, typer.Option(help="points: columns that are channels, separated by commas")] = None,
+) -> None:
+    """Make a checked, versioned data set under data/<family> out of your own files."""
+    from vaeforge import pipeline
+
+    settled = pipeline.settle(family, None, None, {})
+    options = pipeline.import_options(name, replace, track, normal, mask, columns, channels)
+    pipeline.import_data(settled, source, options, console())
+
+
 @app.command()
 def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> None:
     """Cut data/<family> into arrays under artifacts/prepared."""

@@ -37,6 +37,21 @@ def boolean(name: str, value: str | None, default: bool) -> bool:
     return given.lower() == "true"
 
 
-def words(value: str | None) -> list[str]:
-    """The parts of a text with spaces or commas between them: several `path=value` in one option."""
-    return [part for part in (value or "").replace(",", " ").split() if part]
+def words(given: str | None) -> tuple[str, ...]:
+    """Words separated by commas."""
+    return tuple(word.strip() for word in (given or "").split(",") if word.strip())
+
+
+def pairs(name: str, given: str | None) -> dict[str, str]:
+    """`key=value` pairs separated by commas.
+
+    Raises:
+        ConfigError: if one is no pair.
+    """
+    found: dict[str, str] = {}
+    for word in words(given):
+        key, equals, value = (part.strip() for part in word.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(f"--{name}: got {word!r}, must be key=value pairs separated by commas, say x=xccf,y=yccf")
+        found[key] = value
+    return found

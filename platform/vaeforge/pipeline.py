@@ -12,6 +12,7 @@ from vaeforge.config import Experiment, Settled, family_named
 from vaeforge.data.prepare import prepare as prepare_data
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.evaluate.winner import lineage
+from vaeforge.importing.request import ImportOptions
 from vaeforge.loading import load
 from vaeforge.paths import Project, read_json, write_json
 from vaeforge.search.space import Space, read_space, single_point
@@ -49,6 +50,41 @@ def request(
         project_run_id=project_run_id(),
         resume_command=resume_command,
     )
+
+
+def import_options(
+    name: str | None,
+    replace: str | None,
+    track: str | None,
+    normal: str | None,
+    mask: str | None,
+    columns: str | None,
+    channels: str | None,
+) -> ImportOptions:
+    """What was asked of an import."""
+    given = options.text(mask)
+    return ImportOptions(
+        name=options.text(name) or "",
+        replace=options.boolean("replace", replace, default=False),
+        track=options.boolean("track", track, default=True),
+        normal=options.words(normal),
+        mask=Path(given) if given else None,
+        columns=options.pairs("columns", columns),
+        channels=options.words(channels),
+    )
+
+
+def import_data(settled: Settled, source: str, asked: ImportOptions, console: Console) -> None:
+    """Make a data set of `source` and say what came of it."""
+    from vaeforge.importing.step import run_import
+
+    family = settled.experiment.definition
+    result = run_import(Path(source), family.name, family.data, Project(), asked)
+    counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
+    console.print(f"imported {result.folder}: {counts}; {result.quarantined} quarantined", highlight=False)
+    for remark in result.remarks:
+        console.print(f"[yellow]note[/]: {remark}", highlight=False, soft_wrap=True)
+    console.print(f"{result.tracking}; next: vaeforge prepare --family {family.name}", highlight=False, soft_wrap=True)
 
 
 def prepare(settled: Settled, console: Console) -> None:

@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from project import SmallProject, check_invariants, end
 from vaeforge.config import Experiment
 from vaeforge.train.checkpoint import load_model
+from vaeforge_models.vae import DataSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 
@@ -44,11 +45,10 @@ def torch_reconstruction(project: SmallProject, images: Any) -> Any:
 
     manifest = winner(project)
     checkpoint, experiment = manifest["checkpoint"], Experiment.model_validate(manifest["experiment"])
-    model = load_model(
-        project.root / checkpoint["path"], checkpoint["sha256"], experiment, tuple(manifest["event_shape"])
-    )
+    spec = DataSpec(tuple(manifest["event_shape"]))
+    model = load_model(project.root / checkpoint["path"], checkpoint["sha256"], experiment, spec)
     with torch.no_grad():
-        return model.denormalise(model.reconstruct(torch.from_numpy(images))[0]).numpy()
+        return model.denormalise(model.reconstruct(torch.from_numpy(images), torch.zeros(len(images), 0))[0]).numpy()
 
 
 def test_a_search_on_two_ranks_keeps_the_invariants(project: SmallProject) -> None:

@@ -1,6 +1,7 @@
 """Importing pictures: what is accepted, what is left out, what is refused; nothing is left behind by a refusal."""
 
 import csv
+import os
 import shutil
 import struct
 import zlib
@@ -13,6 +14,7 @@ from PIL import Image
 
 from vaeforge.data.folders import find_pictures
 from vaeforge.errors import DataError
+from vaeforge.importing import step
 from vaeforge.importing.request import ImportOptions, ImportResult
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project, read_json, sha256_of
@@ -33,6 +35,17 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def drawn() -> None:
+    """Asked for by tests that look at figures; drawing them for all would take most of the time."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(step, "save_chart", lambda chart, folder: None)
+
+
+@pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project")
 
@@ -49,18 +62,25 @@ def refused(project: Project, source: Path, message: str, kind: str = "pictures"
 
 
 def quarantine(result: ImportResult) -> dict[str, str]:
-    with (result.folder / ".import/quarantine.csv").open(newline="", encoding="utf-8") as file:
-        found = {row["file"]: row["reason"] for row in csv.DictReader(file)}
+    found = {row["file"]: row["reason"] for row in table(result.folder / ".import/quarantine.csv")}
     assert len(found) == result.quarantined
     return found
 
 
 def files(result: ImportResult) -> list[str]:
-    return sorted(p.relative_to(result.folder).as_posix() for p in result.folder.rglob("*.*") if ".import" not in str(p))
+    return sorted(
+        p.relative_to(result.folder).as_posix() for p in result.folder.rglob("*.*") if ".import" not in str(p)
+    )
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def pixels(path: Path) -> Any:
-    return np.asarray(Image.open(path))
+    with Image.open(path) as opened:
+        return np.asarray(opened)
 
 
 def test_a_folder_per_class_is_copied_as_it_is_and_prepare_reads_it(project: Project, source: Path) -> None:
@@ -72,17 +92,17 @@ def test_a_folder_per_class_is_copied_as_it_is_and_prepare_reads_it(project: Pro
     assert {name: len(paths) for name, paths in found.items()} == {"normal": 4, "polyps": 3}
 
 
-def test_statistics_summary_figures_and_manifest_are_written(project: Project, source: Path) -> None:
+def test_statistics_summary_figures_and_manifest_are_written(drawn: None, project: Project, source: Path) -> None:
     add(source / "normal", 1, first=9, size=(16, 6))
     beside = take(project, source).folder / ".import"
-    rows = list(csv.DictReader((beside / "statistics.csv").open(newline="")))
+    rows = table(beside / "statistics.csv")
     # colour (9, 18, 27): mean 18, variance (81 + 0 + 81) / 3 = 54
     wide = next(row for row in rows if row["file"] == "normal/9.png")
     assert (wide["class"], wide["width"], wide["height"]) == ("normal", "16", "6")
     assert float(wide["aspect_ratio"]) == pytest.approx(16 / 6)
     assert (float(wide["mean"]), float(wide["std"])) == (18, pytest.approx(54**0.5))
     assert (wide["min"], wide["max"]) == ("9", "27")
-    summary = {row["class"]: row for row in csv.DictReader((beside / "summary.csv").open(newline=""))}
+    summary = {row["class"]: row for row in table(beside / "summary.csv")}
     # widths 8 8 8 8 16: mean 9.6, sum of squares 4 * 1.6^2 + 6.4^2 = 51.2, over 4: 12.8
     assert summary["normal"]["items"] == "5"
     assert float(summary["normal"]["width_mean"]) == pytest.approx(9.6)
@@ -100,7 +120,7 @@ def test_the_manifest_lists_every_file_with_its_hash(project: Project, source: P
     assert (manifest["source"], manifest["kind"], manifest["counts"]) == ("given", "pictures", result.counts)
 
 
-def test_the_same_source_gives_the_same_bytes(project: Project, source: Path) -> None:
+def test_the_same_source_gives_the_same_bytes(drawn: None, project: Project, source: Path) -> None:
     first = read_json(take(project, source).manifest, "")
     assert read_json(take(project, source, replace=True).manifest, "") == first
 
@@ -187,7 +207,7 @@ def test_modes_become_grey_by_one_policy(project: Project, tmp_path: Path) -> No
     assert pixels(result.folder / "deep.png").tolist() == [[0, 1], [255, 50]]
     assert np.unique(pixels(result.folder / "ink.png")).tolist() == [100]
     assert np.unique(pixels(result.folder / "colour.png")).tolist() == [200]
-    assert all(Image.open(result.folder / name).mode == "L" for name in files(result))
+    assert all(pixels(result.folder / name).shape == (2, 2) for name in files(result))
     assert any(remark.startswith("modes CMYK (1)") for remark in result.remarks)
 
 
@@ -231,7 +251,7 @@ def test_two_pictures_of_a_class_are_too_few_for_a_conditional_model(project: Pr
 
 
 def test_the_same_picture_twice_is_refused_whatever_its_format(project: Project, source: Path) -> None:
-    Image.open(source / "normal/3.png").save(source / "polyps/other.tif")
+    Image.fromarray(pixels(source / "normal/3.png")).save(source / "polyps/other.tif")
     refused(project, source, r"1 pictures are there twice.*normal/3\.png = polyps/other\.tif")
 
 
@@ -254,7 +274,7 @@ def test_nothing_usable_is_refused(project: Project, tmp_path: Path) -> None:
     refused(project, tmp_path / "one.png", "is a file, must be a folder")
 
 
-def test_unicode_spaces_and_formulas_in_names_work(project: Project, tmp_path: Path) -> None:
+def test_unicode_spaces_and_formulas_in_names_work(drawn: None, project: Project, tmp_path: Path) -> None:
     add(tmp_path / "Über uns 数据/normal", 2)
     add(tmp_path / "Über uns 数据/ポリープ $x_1$ é", 2, first=9)
     result = take(project, tmp_path / "Über uns 数据")
@@ -271,8 +291,6 @@ def test_names_in_either_normal_form_of_unicode_are_one(project: Project, source
 
 
 def test_a_name_that_is_not_utf8_is_left_out(project: Project, source: Path) -> None:
-    import os
-
     shutil.copy(source / "normal/1.png", os.fsencode(source / "normal") + b"/caf\xe9.png")
     assert quarantine(take(project, source)) == {"normal/caf\\xe9.png": "its name is not UTF-8"}
 
@@ -295,8 +313,6 @@ def test_a_folder_that_leads_out_is_refused(project: Project, source: Path) -> N
 
 
 def test_a_pipe_is_left_out(project: Project, source: Path) -> None:
-    import os
-
     os.mkfifo(source / "normal/pipe.png")
     assert quarantine(take(project, source)) == {"normal/pipe.png": "is no plain file"}
 
@@ -338,7 +354,7 @@ def test_16_bits_of_a_stack_are_divided_by_257(project: Project, tmp_path: Path)
         ({"images": np.zeros((6, 5, 4))}, "images is float64"),
         ({"labels": np.array([0, 1, 0, 1, 0, 2])}, r"1 label\(s\) have no class.*labels\[5\] = 2"),
         ({"labels": np.array([0, 1, 0])}, r"labels is int64 \(3,\), must be integers \[6\]"),
-        ({"classes": np.array(["a", "../../b"])}, r"'../../b' holds a slash"),
+        ({"classes": np.array(["a", "b/../../c"])}, "'b/../../c' holds a slash"),
         ({"classes": np.array(["a", "A"])}, "'a' is there 2 times"),
         ({"classes": np.array(["a", "b", "c"])}, "c has 0 usable of 0"),
         ({"classes": np.array(["a", "b"], dtype=object)}, "holds pickled Python objects.*nothing was executed"),

@@ -13,11 +13,12 @@ outputs u; a learnable scale and shift; a sigmoid only for data that lie in [0, 
 Training adds to distortion and beta * rate, in nats per sample (weights are settings, everything summed):
     bounds   sum relu(u - 1) + relu(-u), where there is a sigmoid: u in [0, 1] is what scale and shift map to it
     l1       sum |mu_j|
-    spatial  sum_i mean_{j in kNN(i)} |x_i - x_j| / (d_ij + softening), x the reconstruction, |.| over channels, d in half
-             diagonals of the bounding box; per point over the neighbours within a batch, per map over its own points
+    spatial  sum_i mean_{j in kNN(i)} |x_i - x_j| / (d_ij + softening), x the reconstruction, |.| over channels, d in
+             half diagonals of the bounding box; neighbours are those within a batch, for maps those within the map
 """
 
 import math
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -56,7 +57,9 @@ class LipidSettings(Settings):
     l1_weight: Weight = 0.01
     spatial_weight: Weight = 0.01
     neighbours: Annotated[int, Field(ge=1, le=64, description="k of the spatial term")] = 8
-    softening: Annotated[float, Field(gt=0, description="added to distances, half diagonals of the bounding box")] = 0.01
+    softening: Annotated[float, Field(gt=0, description="added to distances, half diagonals of the bounding box")] = (
+        0.01
+    )
 
     @model_validator(mode="after")
     def _whole_heads(self) -> "LipidSettings":
@@ -155,7 +158,8 @@ class LipidVAE(VAE):
         indices, distances = nearest_neighbours(condition.detach().float() / reach, self.settings.neighbours)
         steps = torch.linalg.vector_norm(reconstruction[:, None] - reconstruction[indices], dim=2)
         weighted = steps * edge_weights(distances, self.settings.softening)
-        return self.settings.spatial_weight * weighted.sum() / len(reconstruction)
+        added: Tensor = self.settings.spatial_weight * weighted.sum() / len(reconstruction)
+        return added
 
 
 class Encoder(nn.Module):
@@ -196,7 +200,7 @@ class Decoder(nn.Module):
         )
         self.attention = Attention(hidden, settings.heads, dropout)
         widths = [hidden * scales, *(hidden * 2**scale for scale in range(scales))]
-        stages = [WideningResidual(a, b, dropout) for a, b in zip(widths, widths[1:], strict=False)]
+        stages = [WideningResidual(a, b, dropout) for a, b in pairwise(widths)]
         self.widen = nn.Sequential(*stages)
         self.to_values = nn.Linear(widths[-1], values)
         if settings.bounded:

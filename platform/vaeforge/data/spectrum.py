@@ -16,7 +16,7 @@ from vaeforge.data.contract import spec_of
 from vaeforge.data.source import DataSet
 from vaeforge.train.batches import centre_crop
 from vaeforge.train.loop import untrained
-from vaeforge_models.diagnostics import collapse_beta, predicted_active_units
+from vaeforge_models.diagnostics import predicted_active_units
 
 SAMPLES = 2048
 KEPT = 512
@@ -37,17 +37,27 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> dict[str, Any]:
     parts = data.train[chosen]
     batches = [model.normalise(centre_crop(raw, model.event_shape)).flatten(1).numpy() for raw, _ in parts.batches()]
     values = np.concatenate(batches)
-    found = {"dimensions": values.shape[1], "squared_error": _eigenvalues(values, parts.condition)}
+    found: dict[str, Any] = {"dimensions": values.shape[1], "total": _total(values, parts.condition)}
+    found["squared_error"] = _eigenvalues(values, parts.condition)
     if values.min() >= 0 and values.max() <= 1:
         mean = values.mean(0).clip(BERNOULLI_CLIP, 1 - BERNOULLI_CLIP)
         found["bernoulli"] = _eigenvalues((values - mean) / np.sqrt(mean * (1 - mean)), parts.condition)
     return found
 
 
-def _eigenvalues(values: Floats, condition: Floats) -> list[float]:
-    """The largest eigenvalues of the covariance of `values` [N, D] that conditions [N, C] do not explain linearly."""
+def _residual(values: Floats, condition: Floats) -> NDArray[np.float64]:
+    """What of `values` [N, D] conditions [N, C] and a constant do not explain linearly."""
     predictors = np.column_stack([np.ones(len(values)), condition]).astype(np.float64)
-    residual = values - predictors @ np.linalg.lstsq(predictors, values.astype(np.float64), rcond=None)[0]
+    return values - predictors @ np.linalg.lstsq(predictors, values.astype(np.float64), rcond=None)[0]
+
+
+def _total(values: Floats, condition: Floats) -> float:
+    """All variance: the sum of all eigenvalues."""
+    return float((_residual(values, condition) ** 2).sum() / len(values))
+
+
+def _eigenvalues(values: Floats, condition: Floats) -> list[float]:
+    residual = _residual(values, condition)
     wide = residual.shape[1] > residual.shape[0]
     gram = (residual @ residual.T if wide else residual.T @ residual) / len(residual)
     largest: list[float] = np.linalg.eigvalsh(gram)[::-1][:KEPT].clip(min=0).tolist()
@@ -60,19 +70,35 @@ def likelihood_of(experiment: Experiment) -> str:
 
 
 def predicted(spectrum: Mapping[str, Any], likelihood: str, beta: float) -> int:
-    """How many units a linear VAE keeps under `beta`."""
-    bernoulli = likelihood == "bernoulli"
-    return predicted_active_units(_chosen(spectrum, bernoulli), beta if bernoulli else beta / 2)
+    """How many units a linear VAE keeps under `beta`.
+
+    sigma^2 is beta / 2 for a summed squared error, beta D / 2 for a mean one, beta for Bernoulli. Calibrated, it is
+    beta times the mean squared error that the units kept so far leave over.
+    """
+    eigenvalues = _chosen(spectrum, likelihood)
+    if likelihood != "calibrated":
+        return predicted_active_units(eigenvalues, beta * _variance_per_beta(spectrum, likelihood))
+    left = spectrum["total"] - np.cumsum([0.0, *eigenvalues[:-1]])
+    alive = np.array(eigenvalues) > beta * left / spectrum["dimensions"]
+    return int(np.cumprod(alive).sum())
 
 
 def collapses_at(spectrum: Mapping[str, Any], likelihood: str) -> float:
     """The beta from which on a linear VAE keeps no unit."""
-    bernoulli = likelihood == "bernoulli"
-    return collapse_beta(_chosen(spectrum, bernoulli), bernoulli)
+    return float(max(_chosen(spectrum, likelihood), default=0.0) / _variance_per_beta(spectrum, likelihood))
 
 
-def _chosen(spectrum: Mapping[str, Any], bernoulli: bool) -> list[float]:
-    found: list[float] = spectrum["bernoulli" if bernoulli and "bernoulli" in spectrum else "squared_error"]
+def _variance_per_beta(spectrum: Mapping[str, Any], likelihood: str) -> float:
+    """sigma^2 / beta of a model that has collapsed."""
+    dimensions = spectrum["dimensions"]
+    calibrated = spectrum["total"] / dimensions
+    return float(
+        {"bernoulli": 1.0, "mean_squared_error": dimensions / 2, "calibrated": calibrated}.get(likelihood, 0.5)
+    )
+
+
+def _chosen(spectrum: Mapping[str, Any], likelihood: str) -> list[float]:
+    found: list[float] = spectrum["bernoulli" if likelihood == "bernoulli" else "squared_error"]
     return found
 
 

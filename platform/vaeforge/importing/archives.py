@@ -91,12 +91,22 @@ def _untar(archive: Path, folder: Path) -> None:
             size += info.size
             if len(infos) > MEMBERS_LIMIT or size > BYTES_LIMIT:
                 raise DataError(f"{archive}: has more than {MEMBERS_LIMIT} members or {BYTES_LIMIT} bytes")
+        _require_end(opened)
         _refuse_unsafe(archive, [Member(i.name, i.size, i.isdir(), _tar_problem(i)) for i in infos], folder)
         for info in (info for info in infos if info.isfile()):
             content = opened.extractfile(info)
             if content is not None:
                 with content:
                     _write(content, folder / info.name, info.size)
+
+
+def _require_end(opened: tarfile.TarFile) -> None:
+    """Refuse a tar without the zeros at its end: cut off between two members it would look whole, only smaller."""
+    if opened.fileobj is None:
+        raise ValueError("is closed")
+    opened.fileobj.seek(opened.offset)
+    if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise ValueError("is cut off: its end is missing")
 
 
 def _tar_problem(info: tarfile.TarInfo) -> str | None:

@@ -12,6 +12,9 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from vaeforge.errors import DataError
@@ -24,11 +27,7 @@ Loader = Callable[[], NDArray[Any]]
 DEFLATE_LIMIT = 1100  # deflate packs at most 1032 bytes into one
 TOLERANCE = 1e-3  # mm and radians of two affines that are the same
 DAMAGE = (
-    *(
-        nibabel.filebasedimages.ImageFileError,
-        nibabel.spatialimages.HeaderDataError,
-        nibabel.wrapstruct.WrapStructError,
-    ),
+    *(ImageFileError, HeaderDataError, WrapStructError),
     *(zlib.error, EOFError, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError),
 )
 

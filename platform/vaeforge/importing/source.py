@@ -26,7 +26,10 @@ def opened(source: Path, unpacked: Path) -> Iterator[Path]:
         yield source
         return
     with unpack(source, unpacked) as folder:
-        yield _without_wrapper(folder)
+        try:
+            yield _without_wrapper(folder)
+        except DataError as error:  # people know the archive, not where it was unpacked
+            raise DataError(str(error).replace(str(folder), str(source))) from None
 
 
 def _without_wrapper(folder: Path) -> Path:

@@ -16,7 +16,7 @@ def track(root: Path, folder: Path) -> tuple[bool, str]:
     if not (root / ".dvc").is_dir() or not (root / "data.dvc").is_file():
         missing = ".dvc" if not (root / ".dvc").is_dir() else "data.dvc"
         return False, f"left untracked: {root} has no {missing}; run `dvc init` if need be, then `dvc add data`"
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", place]
+    command = [sys.executable, "-m", "dvc", "add", place]
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
     try:
         done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)

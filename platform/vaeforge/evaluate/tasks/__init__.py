@@ -1,26 +1,24 @@
-"""The tasks, one file each: a file in this folder that defines TASK is a task, and nothing else names it."""
+"""The tasks, one file each, called as the task is: a file in this folder that defines TASK, and nothing else names it."""
 
 import importlib
 import pkgutil
-from functools import cache
 
 from vaeforge.errors import ConfigError
 from vaeforge.evaluate.findings import Task
 
 
-@cache
-def tasks() -> dict[str, Task]:
-    """Every known task by its name."""
-    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
-    return {module.TASK.name: module.TASK for module in modules}
+def task_names() -> list[str]:
+    """The names of all tasks."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def task_named(name: str) -> Task:
-    """The task called `name`.
+    """The task called `name`; no other one is loaded.
 
     Raises:
         ConfigError: if there is none.
     """
-    if name not in tasks():
-        raise ConfigError(f"task: got {name!r}, must be one of {', '.join(sorted(tasks()))}; see CONTRIBUTING.md")
-    return tasks()[name]
+    if name not in task_names():
+        raise ConfigError(f"task: got {name!r}, must be one of {', '.join(task_names())}; see CONTRIBUTING.md")
+    task: Task = importlib.import_module(f"{__name__}.{name}").TASK
+    return task

@@ -1,55 +1,98 @@
-"""The anomaly task: how well a model of normal samples tells strange ones from them."""
+"""The anomaly task: how well a model of normal samples tells strange ones from them.
+
+The score and the quantile that makes its threshold are settings, and the threshold is taken from validation normals:
+nothing that decides what is called anomalous has seen the test set. All other scores are listed beside the chosen one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vaeforge.data.contract import Prepared
-from vaeforge.evaluate.bootstrap import auroc_interval, blocks_per_label, bootstrap_auroc
+from vaeforge.evaluate.anomaly_scores import anomaly_scores, chosen_score, error_maps, fit_reference
+from vaeforge.evaluate.bootstrap import blocks_per_label, bootstrap_means, middle
 from vaeforge.evaluate.comparison import MODEL, Row, compare_auroc
 from vaeforge.evaluate.detection import detection_metrics, pr_curve, require_both, roc_curve, threshold_of
-from vaeforge.evaluate.detection_figures import draw_pr, draw_roc, draw_scores
+from vaeforge.evaluate.detection_figures import draw_areas, draw_error_maps, draw_pr, draw_roc, draw_scores
+from vaeforge.evaluate.detection_intervals import CALLED, called_intervals, score_table
 from vaeforge.evaluate.drawing import spread_over
+from vaeforge.evaluate.extractor import load_extractor
 from vaeforge.evaluate.findings import Findings, Task
+from vaeforge.evaluate.frechet import inception_style_score
 from vaeforge.evaluate.general import bootstrap_seed, nelbo_metrics, untrained_model
+from vaeforge.evaluate.generated import PRIOR, compare_generated, image_space
 from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions, draw_samples
 from vaeforge.evaluate.linear import fit_plane
 from vaeforge.evaluate.passes import WHITE, Measured, measure, scores
 from vaeforge.evaluate.winner import Winner
 from vaeforge.samples import Samples
+from vaeforge.seeds import derive
+from vaeforge_models.vae import VAE
 
 PLANES = (1, 4, 16)
+GENERATED = 100  # images of each set; the network takes 20 ms for each
 NAMES = {0: "normal", 1: "anomalous"}
 Floats = NDArray[np.float64]
 
 
 def evaluate(winner: Winner) -> Findings:
-    """Detection at a threshold from validation normals alone, beside simple scores; image quality per kind.
+    """Detection at a threshold from validation normals alone, beside simple scores; image quality per kind; prior
+    samples beside held-out normals.
 
     Raises:
         DataError: if the test set lacks normal or anomalous samples.
         CheckpointError: if the model's scores are not finite.
     """
+    return detection_findings(winner).joined(generated_findings(winner))
+
+
+def detection_findings(winner: Winner) -> Findings:
+    """All of `evaluate` that needs no images but those of the data."""
     model, prepared, experiment = winner.model, winner.prepared, winner.experiment
     require_both(prepared.test_labels)
     validation_scores = scores(model, prepared.validation)
     threshold = threshold_of(validation_scores, experiment.gates.threshold_quantile)
-    measured = measure(model, prepared.test)
+    measured, seed = measure(model, prepared.test), bootstrap_seed(experiment)
+    labels, groups = prepared.test_labels, prepared.test_groups
+    scored = all_scores(winner, measured.score)
+    table = score_table(labels, groups, scored, chosen_score(model), seed)
     metrics = {"val/threshold": threshold} | _nelbo_of_kinds(winner)
-    metrics |= _detection(measured, prepared, threshold, bootstrap_seed(experiment))
-    metrics |= _image_metrics(measured, prepared.test_labels)
-    labels = prepared.test_labels
+    metrics |= _areas(table) | _called(measured, prepared, threshold, seed) | _image_metrics(measured, prepared, seed)
     curves = {"roc": roc_curve(labels, measured.score), "pr": pr_curve(labels, measured.score)}
     figures = {
         "roc": draw_roc(*curves["roc"], metrics),
         "pr": draw_pr(*curves["pr"], metrics, float(labels.mean())),
         "scores": draw_scores(measured.score, labels, validation_scores, threshold),
-        "samples": draw_samples(model),
-        "interpolation": draw_interpolation(model, prepared.test[spread_over(np.flatnonzero(labels == 0))]),
+        "score_areas": draw_areas(table),
     }
-    for label, name in NAMES.items():
-        chosen = prepared.test[spread_over(np.flatnonzero(labels == label))]
-        figures[f"reconstructions_{name}"] = draw_reconstructions(model, chosen, name)
-    return Findings(metrics, baseline_rows(winner, measured.score), curves, figures=figures)
+    arrays = {"scores": {**scored, "labels": labels, "groups": groups}}
+    rows = baseline_rows(winner, measured.score)
+    figures |= _images(model, prepared)
+    return Findings(metrics, rows, curves, {"scores": table}, figures, arrays)
+
+
+def all_scores(winner: Winner, own: Floats) -> dict[str, Floats]:
+    """Every score of the test samples by name, [T] each; the chosen one is what the model itself gives, `own` [T]."""
+    model, prepared, training = winner.model, winner.prepared, winner.experiment.training
+    seed = derive(training.seed, "anomaly scores")
+    reference = fit_reference(model, prepared.train, prepared.validation, training.evaluation_samples, seed)
+    return anomaly_scores(model, prepared.test, reference) | {chosen_score(model): own}
+
+
+def _images(model: VAE, prepared: Prepared) -> dict[str, Figure]:
+    """Samples, interpolations, and reconstructions and error maps of both kinds of test samples."""
+    shown = {
+        name: prepared.test[spread_over(np.flatnonzero(prepared.test_labels == label))] for label, name in NAMES.items()
+    }
+    figures = {"samples": draw_samples(model), "interpolation": draw_interpolation(model, shown["normal"])}
+    figures |= {f"reconstructions_{name}": draw_reconstructions(model, chosen, name) for name, chosen in shown.items()}
+    maps = {name: (np.asarray(chosen.x), error_maps(model, chosen)) for name, chosen in shown.items()}
+    return figures | {"error_maps": draw_error_maps(maps)}
 
 
 def _nelbo_of_kinds(winner: Winner) -> dict[str, float]:
@@ -88,14 +131,21 @@ def _darkness(samples: Samples) -> Floats:
     return np.concatenate([1 - raw.double().flatten(1).mean(1).numpy() / WHITE for raw, _ in samples.batches()])
 
 
-def _detection(measured: Measured, prepared: Prepared, threshold: float, seed: int) -> dict[str, float]:
+def _areas(table: list[dict[str, Any]]) -> dict[str, float]:
+    """`test/auroc` and `test/auprc` of the chosen score with the ends of their 95 % intervals, `_low` and `_high`."""
+    (chosen,) = (line for line in table if line["chosen"] == "yes")
+    return {f"test/{name}": value for name, value in chosen.items() if isinstance(value, float)}
+
+
+def _called(measured: Measured, prepared: Prepared, threshold: float, seed: int) -> dict[str, float]:
+    """What the threshold gives, with 95 % intervals, and how many samples and blocks there are."""
     labels, groups = prepared.test_labels, prepared.test_groups
-    drawn = bootstrap_auroc(labels, groups, {"model": measured.score}, seed)["model"]
-    low, high = auroc_interval(drawn, labels, groups)
+    found = detection_metrics(labels, measured.score, threshold)
+    found = {name: found[name] for name in CALLED}
+    for name, interval in called_intervals(labels, groups, measured.score, threshold, seed).items():
+        found |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
     normal_blocks, anomalous_blocks = blocks_per_label(labels, groups)
-    found = detection_metrics(labels, measured.score, threshold) | {
-        "auroc_low": low,
-        "auroc_high": high,
+    found |= {
         "count_normal": float((labels == 0).sum()),
         "count_anomalous": float((labels == 1).sum()),
         "blocks_normal": float(normal_blocks),
@@ -104,13 +154,40 @@ def _detection(measured: Measured, prepared: Prepared, threshold: float, seed: i
     return {f"test/{name}": value for name, value in found.items()}
 
 
-def _image_metrics(measured: Measured, labels: NDArray[np.int64]) -> dict[str, float]:
+def _image_metrics(measured: Measured, prepared: Prepared, seed: int) -> dict[str, float]:
+    """Means of PSNR (dB), SSIM and score per kind; the first two with intervals where a kind has several blocks."""
     result: dict[str, float] = {}
-    for name, label in (("normal", 0), ("anomalous", 1)):
-        part = measured.where(labels == label)
-        result[f"test/psnr_{name}"], result[f"test/ssim_{name}"] = float(part.psnr.mean()), float(part.ssim.mean())
+    for label, name in NAMES.items():
+        mine = prepared.test_labels == label
+        part, groups = measured.where(mine), prepared.test_groups[mine]
+        values: Mapping[str, Floats] = {f"psnr_{name}": part.psnr, f"ssim_{name}": part.ssim}
+        result |= {f"test/{key}": float(found.mean()) for key, found in values.items()}
         result[f"test/score_{name}"] = float(part.score.mean())
+        if len(np.unique(groups)) > 1:
+            for key, drawn in bootstrap_means(groups, values, seed).items():
+                result[f"test/{key}_low"], result[f"test/{key}_high"] = middle(drawn)
     return result
+
+
+def generated_findings(winner: Winner) -> Findings:
+    """Prior samples against test normals, which is what the model has learned: Fréchet distance, KID, copies of
+    training samples, and an inception-style score beside that of as many real images.
+    """
+    model, prepared = winner.model, winner.prepared
+    normal = prepared.test_labels == 0
+    test, labels, groups = prepared.test[normal], prepared.test_labels[normal], prepared.test_groups[normal]
+    normals = replace(winner, prepared=replace(prepared, test=test, test_labels=labels, test_groups=groups))
+    generated = compare_generated(normals, image_space(model), GENERATED)
+    with torch.no_grad():
+        made = model.denormalise(torch.from_numpy(generated.sets[PRIOR])).numpy()
+    sets = {"prior": np.rint(made.clip(0, WHITE)).astype(np.uint8), "real": np.asarray(generated.control.x)}
+    extractor, lines, metrics = load_extractor(), [], {}
+    for name, images in sets.items():
+        score = inception_style_score(extractor(images, np.arange(len(images))).probabilities, splits=1).mean
+        metrics[f"test/inception_style_{name}"] = score
+        line = {"set": name, "n": len(images), "score": score}
+        lines.append(line | {"classifier": extractor.name, "weights": extractor.weights})
+    return generated.findings.joined(Findings(metrics, tables={"inception_style": lines}))
 
 
 TASK = Task("anomaly", evaluate)

@@ -1,0 +1,118 @@
+"""Whether generated images nearly copy training images, seen in two ways.
+
+Shapes: generated images [n, C, H, W] in 0..255.
+
+- `pixels`: images against training images, beside held-out images. Finds what reproduces training images exactly. But a
+  decoder's means are smoother than photographs, and a smooth image lies nearer to everything: honest samples already
+  come out nearer than held-out images do.
+- `reconstructions`: images against the model's reconstructions of training images, beside its reconstructions of
+  held-out images. All three are equally smooth, so this sees whether an image is the model's rendering of one certain
+  training image. A model that renders held-out images as training images fools it, not the first way.
+
+See `memorisation` for the numbers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vaeforge.evaluate.memorisation import Memorisation, Nearest, memorisation, nearest
+from vaeforge.samples import Samples
+from vaeforge_models.vae import VAE
+
+PIXELS, RECONSTRUCTIONS = "pixels", "reconstructions"
+AT_ONCE = 256
+NEAR = 0.5  # of the median distance that held-out samples keep
+OFTEN = 0.25  # share of images nearer than all but 1 % of the held-out samples
+Images = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Copying:
+    """Both checks of one set, and each image's nearest training image by its reconstruction.
+
+    Attributes:
+        checks: by the way of looking.
+        distance: [n], root mean square over pixels on the scale 0..1, to the reconstruction of that training image.
+        neighbour: [n], its index.
+    """
+
+    checks: dict[str, Memorisation]
+    distance: NDArray[np.float64]
+    neighbour: NDArray[np.int64]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why these images must be taken for near copies; empty where nothing says so."""
+        return [reason for check in self.checks.values() for reason in _reasons(check)]
+
+
+def _reasons(check: Memorisation) -> list[str]:
+    found = []
+    if check.share_copies > 0:
+        found.append(f"{check.share_copies:.1%} equal a training image in every pixel ({check.space})")
+    if check.ratio_of_medians < NEAR:
+        found.append(
+            f"their median distance to the nearest training image is {check.ratio_of_medians:.2f} of what held-out "
+            f"images keep, must be >= {NEAR} ({check.space})"
+        )
+    if check.space == RECONSTRUCTIONS and check.share_closer > max(OFTEN, 2 * check.share_held_out):
+        found.append(
+            f"{check.share_closer:.0%} are nearer to a training image than all but {check.share_held_out:.0%} of the "
+            f"held-out images, must be <= {OFTEN:.0%} ({check.space})"
+        )
+    return found
+
+
+def check_copies(
+    model: VAE, sets: Mapping[str, Images], held_out: Samples, train: Samples
+) -> dict[str, Copying]:
+    """Both checks of each set of generated images.
+
+    Raises:
+        DataError: if a side is empty, or more than half of the held-out images are in the training set.
+    """
+    scaled = {name: np.asarray(images, dtype=np.float32) / np.float32(255) for name, images in sets.items()}
+    looks: dict[str, Callable[[Samples], Iterator[Images]]] = {
+        PIXELS: lambda samples: _values(model, samples),
+        RECONSTRUCTIONS: lambda samples: _reconstructed(model, samples),
+    }
+    checks: dict[str, dict[str, Memorisation]] = {name: {} for name in sets}
+    nearby: dict[str, Nearest] = {}
+    for look, values in looks.items():
+        nearby = _nearest({**scaled, "": np.concatenate(list(values(held_out)))}, values(train))
+        for name in sets:
+            checks[name][look] = memorisation(nearby[name], nearby[""], len(train), look)
+    return {name: Copying(checks[name], nearby[name].distance, nearby[name].neighbour) for name in sets}
+
+
+def _values(model: VAE, samples: Samples) -> Iterator[Images]:
+    for raw, _ in samples.batches(AT_ONCE):
+        yield model.normalise(raw).numpy()
+
+
+@torch.no_grad()
+def _reconstructed(model: VAE, samples: Samples) -> Iterator[Images]:
+    for raw, condition in samples.batches(AT_ONCE):
+        yield model.reconstruct(raw, condition)[0].numpy()
+
+
+def _nearest(queries: Mapping[str, Images], train: Iterator[Images]) -> dict[str, Nearest]:
+    """The nearest of all training images of each query, some training images at a time."""
+    best: dict[str, Nearest] = {}
+    start = 0
+    for part in train:
+        for name, values in queries.items():
+            found = nearest(values, part)
+            found = Nearest(found.distance, found.neighbour + start)
+            best[name] = _nearer(best[name], found) if name in best else found
+        start += len(part)
+    return best
+
+
+def _nearer(first: Nearest, second: Nearest) -> Nearest:
+    kept = first.distance <= second.distance
+    return Nearest(np.minimum(first.distance, second.distance), np.where(kept, first.neighbour, second.neighbour))

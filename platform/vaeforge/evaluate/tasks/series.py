@@ -1,0 +1,217 @@
+"""The series task: are voxel series reconstructed and made up so that time courses and the relations of voxels hold?
+
+Shapes: N test time points, V voxels, L latent dimensions. Everything is in model units: z-scores of the training data.
+Time points resemble their neighbours, so intervals are over blocks of time or over subjects, never over time points.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vaeforge.evaluate.bootstrap import bootstrap_means, middle
+from vaeforge.evaluate.comparison import MODEL, Row
+from vaeforge.evaluate.findings import Findings, Task
+from vaeforge.evaluate.general import bootstrap_seed, untrained_model
+from vaeforge.evaluate.generated import KEYS, Generated, compare_generated, pca_space
+from vaeforge.evaluate.linear import fit_plane
+from vaeforge.evaluate.passes import posteriors, reconstructions
+from vaeforge.evaluate.series_figures import (
+    draw_carpets,
+    draw_correlations,
+    draw_pearson,
+    draw_time_courses,
+    draw_values,
+)
+from vaeforge.evaluate.series_metrics import (
+    Draws,
+    VoxelFit,
+    compare_draws,
+    correlation_matrix,
+    distances,
+    draw_groups,
+    error_metrics,
+    moments,
+    pattern_of,
+    pattern_similarity,
+    pearson,
+    varying,
+    voxel_fit,
+)
+from vaeforge.evaluate.winner import Winner
+from vaeforge.seeds import derive
+from vaeforge_models.diagnostics import ACTIVE_THRESHOLD
+from vaeforge_models.vae import VAE
+
+PEARSON, R2, PATTERN = "Pearson per voxel", "R2", "correlation pattern"
+METRICS = {PEARSON: "test/pearson_voxel", R2: "test/r2", PATTERN: "test/pattern"}
+REAL, VALIDATION = "real", "real, validation"
+Floats = NDArray[np.float64]
+Values = NDArray[Any]
+
+
+def evaluate(winner: Winner) -> Findings:
+    """Correlations, errors, distributions and correlation patterns of reconstructions and of generated samples.
+
+    Voxels that are constant over the test time points have no correlation: they are left out of everything here and
+    counted as `test/constant_voxels`.
+    """
+    done = _reconstruct(winner)
+    return _reconstruction(winner, done).joined(_generation(winner, done))
+
+
+@dataclass(frozen=True)
+class _Reconstructed:
+    """Test time points, at the voxels that vary among them.
+
+    Attributes:
+        kept: which voxels vary, [all voxels].
+        truth: [N, V]; `found` are the reconstructions by name, the model's last.
+        draws: of the blocks or subjects.
+    """
+
+    kept: NDArray[np.bool_]
+    truth: Floats
+    found: dict[str, Floats]
+    draws: Draws
+
+    @property
+    def own(self) -> Floats:
+        """The model's reconstructions: [N, V]."""
+        return self.found[MODEL]
+
+
+def _reconstruct(winner: Winner) -> _Reconstructed:
+    model, prepared = winner.model, winner.prepared
+    truth, own = reconstructions(model, prepared.test)
+    untrained = reconstructions(untrained_model(winner.experiment, prepared), prepared.test)[1]
+    plane = fit_plane(model, prepared.train, model.latent_dim)
+    found = {"training mean": plane.reconstruct(truth, 0)}
+    for components in sorted({_active_units(winner), len(plane.directions)} - {0}):
+        if components <= len(plane.directions):
+            found[f"PCA {components}"] = plane.reconstruct(truth, components)
+    found |= {"untrained VAE": untrained, MODEL: own}
+    kept = varying(truth)
+    draws = draw_groups(prepared.test_groups, bootstrap_seed(winner.experiment))
+    return _Reconstructed(kept, truth[:, kept], {name: values[:, kept] for name, values in found.items()}, draws)
+
+
+def _active_units(winner: Winner) -> int:
+    """As the validation samples tell, like the comparison of squared errors that every family has."""
+    mu = posteriors(winner.model, winner.prepared.validation)[0]
+    return int((mu.var(0) > ACTIVE_THRESHOLD).sum())
+
+
+def _reconstruction(winner: Winner, done: _Reconstructed) -> Findings:
+    fits = {name: voxel_fit(done.truth, values, done.draws) for name, values in done.found.items()}
+    truth = pattern_of(done.truth, done.draws)
+    drawn = {
+        PEARSON: {name: fit.drawn_pearson for name, fit in fits.items()},
+        R2: {name: fit.drawn_r2 for name, fit in fits.items()},
+        PATTERN: {
+            name: pattern_similarity(truth, pattern_of(values, done.draws)) for name, values in done.found.items()
+        },
+    }
+    rows = [row for metric, values in drawn.items() for row in compare_draws(metric, values, done.draws)]
+    metrics = _own_metrics(rows) | _values_metrics(winner, done)
+    own = fits[MODEL]
+    shown = {name: fit.pearson for name, fit in fits.items() if name.startswith("PCA") or name == MODEL}
+    figures = {
+        "time_courses": draw_time_courses(done.truth, done.own, own.pearson, winner.prepared.test_groups),
+        "pearson_voxels": draw_pearson(shown),
+    }
+    return Findings(metrics, rows, tables={"voxels": _voxel_table(done, own)}, figures=figures)
+
+
+def _own_metrics(rows: list[Row]) -> dict[str, float]:
+    """The model's headline numbers and the ends of their intervals."""
+    own = [(METRICS[row.metric], row) for row in rows if row.name == MODEL]
+    return {
+        f"{name}{end}": value
+        for name, row in own
+        for end, value in (("", row.value), ("_low", row.low), ("_high", row.high))
+    }
+
+
+def _values_metrics(winner: Winner, done: _Reconstructed) -> dict[str, float]:
+    """Numbers of all values at once; correlations of each time point's map with an interval over groups."""
+    truth, own = done.truth, done.own
+    maps, groups = pearson(truth, own), winner.prepared.test_groups
+    found = error_metrics(truth, own) | distances(truth, own)
+    found |= {f"{name}_reconstruction": value for name, value in moments(own).items()}
+    found |= {f"{name}_real": value for name, value in moments(truth).items()}
+    found |= {"pearson_overall": float(pearson(truth.reshape(-1), own.reshape(-1))), "pearson_sample": maps.mean()}
+    found |= {"constant_voxels": float((~done.kept).sum()), "blocks": float(len(np.unique(groups)))}
+    if done.draws.known:
+        seed = bootstrap_seed(winner.experiment)
+        ends = middle(bootstrap_means(groups, {MODEL: maps}, seed)[MODEL])
+        found |= {"pearson_sample_low": ends.low, "pearson_sample_high": ends.high}
+    found.pop("mse")  # every family has it, z sampled
+    return {f"test/{name}": float(value) for name, value in found.items()}
+
+
+def _voxel_table(done: _Reconstructed, own: VoxelFit) -> list[dict[str, Any]]:
+    """A line for each voxel that varies, by its place among the prepared ones."""
+    places = np.flatnonzero(done.kept)
+    return [
+        {"voxel": int(place), "pearson": float(r), "r2": float(r2)}
+        for place, r, r2 in zip(places, own.pearson, own.r2, strict=True)
+    ]
+
+
+def _generation(winner: Winner, done: _Reconstructed) -> Findings:
+    """Prior and diffusion samples: as sets beside real ones, then moments, distributions and correlation patterns."""
+    generated = compare_generated(winner, pca_space(winner))
+    sets = {name: values.astype(np.float64)[:, done.kept] for name, values in generated.sets.items()}
+    validation = reconstructions(winner.model, winner.prepared.validation)[0][:, done.kept]
+    table = _generated_table(winner, done, {VALIDATION: validation, **sets})
+    matrices = {REAL: done.truth, "reconstruction": done.own, **sets}
+    figures = {
+        "correlations": draw_correlations({name: correlation_matrix(values) for name, values in matrices.items()}),
+        "samples": draw_carpets(matrices),
+        "values": draw_values(matrices),
+    }
+    own = Findings(_generated_metrics(table), tables={"generated_values": table}, figures=figures)
+    return generated.findings.joined(own).joined(Findings(arrays={"generated": _raw(winner.model, generated)}))
+
+
+def _generated_table(winner: Winner, done: _Reconstructed, sets: Mapping[str, Floats]) -> list[dict[str, Any]]:
+    """Each set against the test time points; real validation ones show what there is to reach.
+
+    The pattern's interval is over groups of the test and over the set's own samples: blocks of validation time points
+    resemble each other more than samples do, so that for them it is too narrow.
+    """
+    truth, seed = pattern_of(done.truth, done.draws), bootstrap_seed(winner.experiment)
+    lines: list[dict[str, Any]] = [{"set": REAL, "n": len(done.truth), **moments(done.truth)}]
+    lines[0] |= dict.fromkeys(("ks", "js", "pattern", "pattern_low", "pattern_high"), "")
+    for name, values in sets.items():
+        draws = draw_groups(np.arange(len(values)), derive(seed, "samples", name))
+        drawn = pattern_similarity(truth, pattern_of(values, draws))
+        low, high = done.draws.interval(drawn)
+        line = {"set": name, "n": len(values), **moments(values), **distances(done.truth, values)}
+        lines.append(line | {"pattern": float(drawn[0]), "pattern_low": low, "pattern_high": high})
+    return lines
+
+
+def _generated_metrics(table: list[dict[str, Any]]) -> dict[str, float]:
+    """What generated sets are compared by, with `_prior` or `_diffusion` at the end."""
+    chosen = [(KEYS[line["set"]], line) for line in table if line["set"] in KEYS]
+    names = ("ks", "js", "sd", "skewness", "kurtosis", "pattern")
+    metrics = {f"test/{name}_{key}": float(line[name]) for key, line in chosen for name in names}
+    real = next(line for line in table if line["set"] == VALIDATION)
+    return metrics | {"test/pattern_real": float(real["pattern"])}
+
+
+@torch.no_grad()
+def _raw(model: VAE, generated: Generated) -> dict[str, Values]:
+    """The generated sets in the units of the data, all voxels: float32 [n, V]."""
+    return {
+        KEYS[name]: model.denormalise(torch.from_numpy(values)).numpy().astype(np.float32)
+        for name, values in generated.sets.items()
+    }
+
+
+TASK = Task("series", evaluate)

@@ -1,0 +1,76 @@
+"""What every evaluation promises; a new one is picked up by itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samples import random_arrays, random_prepared, small_experiment
+from vaeforge.diffuse.step import latents_of
+from vaeforge.evaluate.comparison import MODEL
+from vaeforge.evaluate.findings import Findings
+from vaeforge.evaluate.general import general_findings
+from vaeforge.evaluate.step import write_findings
+from vaeforge.evaluate.tasks import task_named, task_names
+from vaeforge.evaluate.winner import Winner
+from vaeforge.train.checkpoint import load
+from vaeforge.train.diffuse import fit_diffusion
+from vaeforge.train.loop import fit
+from vaeforge_models.diffusion import DiffusionSettings
+from vaeforge_models.families import families
+from vaeforge_models.family import Family
+from vaeforge_models.vae import initialise
+
+
+@pytest.fixture(scope="module", params=sorted(families()))
+def family(request: pytest.FixtureRequest) -> Family:
+    return families()[request.param]
+
+
+@pytest.fixture(scope="module")
+def winner(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Winner:
+    folder = tmp_path_factory.mktemp(family.name)
+    experiment = small_experiment(family, folder)
+    (*_, last) = fit(experiment, random_arrays(family, 40, 16), folder=folder)
+    assert last.checkpoint is not None
+    model = initialise(family.build, experiment.model, family.example, seed=0)
+    model.load_state_dict(load(last.checkpoint)["model"])
+    found = Winner(model.eval(), random_prepared(family, folder, 40, 16, 24), experiment)
+    if not family.diffusion:
+        return found
+    quick = {"steps": 5, "validation_interval": 5, "timesteps": 50, "sampling_steps": 5, "width": 0.125}
+    settings = DiffusionSettings.model_validate(experiment.diffusion.model_dump() | quick)
+    latents = [latents_of(found, part) for part in (found.prepared.train, found.prepared.validation)]
+    return Winner(found.model, found.prepared, experiment, fit_diffusion(*latents, settings, seed=0).model)
+
+
+@pytest.fixture(scope="module")
+def findings(winner: Winner) -> Findings:
+    return general_findings(winner).joined(task_named(winner.experiment.definition.task).evaluate(winner))
+
+
+def test_file_and_task_have_the_same_name() -> None:
+    assert all(task_named(name).name == name for name in task_names())
+
+
+def test_metrics_are_finite_numbers_under_test_and_val(findings: Findings) -> None:
+    assert findings.metrics
+    for name, value in findings.metrics.items():
+        assert name.startswith(("test/", "val/")), name
+        assert isinstance(value, float) and np.isfinite(value), name
+
+
+def test_the_model_stands_beside_training_mean_and_untrained_model(findings: Findings) -> None:
+    for metric in {row.metric for row in findings.rows}:
+        names = [row.name for row in findings.rows if row.metric == metric]
+        assert MODEL in names, metric
+        assert len(names) == len(set(names)), metric
+    mse = [row.name for row in findings.rows if row.metric == "MSE"]
+    assert {"training mean", "untrained VAE"} <= set(mse)
+
+
+def test_everything_is_written(findings: Findings, tmp_path: Path) -> None:
+    write_findings(findings, tmp_path)
+    for kind in ("curves", "figures"):
+        assert list((tmp_path / kind).iterdir()), kind
+    assert (tmp_path / "comparison.csv").stat().st_size > 100

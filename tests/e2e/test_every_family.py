@@ -1,0 +1,92 @@
+"""Every family from its sample data to a version in the registry: shortly on one shared Ray, and as users run it."""
+
+import contextlib
+import json
+import math
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from project import ROOT, SampleProject, check_invariants
+from vaeforge_models.families import families
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
+SHORT = (
+    "training.steps_per_epoch=6 training.batch_size=16 training.evaluation_samples=1 gates.min_active_units=0 "
+    "diffusion.steps=10 diffusion.validation_interval=10"
+)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Ray cluster that outlives single searches, as a group's own would; what callers need to reach it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16), "RAY_USAGE_STATS_ENABLED": "0"}
+    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
+    ray = str(Path(sys.executable).parent / "ray")
+    start = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
+    log = (tmp_path_factory.mktemp("ray") / "log").open("w+")
+    environment = {**os.environ, **access, "PYTHONPATH": path}
+    head = subprocess.Popen(start, env=environment, stdout=log, stderr=log, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while "Ray runtime started" not in Path(log.name).read_text():
+        assert head.poll() is None and time.monotonic() < deadline, Path(log.name).read_text()
+        time.sleep(0.2)
+    yield {"RAY_ADDRESS": f"127.0.0.1:{port}", **access}
+    processes = [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)]
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=30)
+
+
+def manifest(project: SampleProject, search: str, step: str) -> Any:
+    return json.loads((project.root / f"artifacts/searches/{search}/{step}/manifest.json").read_text())
+
+
+def check_outcome(project: SampleProject, family: str, search: str, trials: int) -> Any:
+    """What every search leaves: ledger, measurements, graphs with parity and a champion; returns the evaluation."""
+    check_invariants(project, search, trials)
+    evaluation = manifest(project, search, "evaluate")
+    assert all(math.isfinite(value) for value in evaluation["metrics"].values())
+    assert {"training mean", "untrained VAE", "model"} <= {row["name"] for row in evaluation["comparison"]}
+    assert any(name.startswith("figures/") for name in evaluation["files"])
+    assert manifest(project, search, "export")["parity"]["passed"]
+    if families()[family].diffusion:
+        assert manifest(project, search, "diffuse")["trained"]
+    client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    champion = client.get_model_version_by_alias(f"vaeforge-{family}", "champion")
+    assert champion.tags["vaeforge.checkpoint"] == evaluation["checkpoint"]["sha256"]
+    return evaluation
+
+
+@pytest.mark.parametrize("family", sorted(families()))
+def test_a_short_search(family: str, cluster: dict[str, str], tmp_path: Path) -> None:
+    project = SampleProject(tmp_path, family)
+    call = ("tune", "--family", family, "--name", "short", "--trials", "2", "--epochs", "2", "--set", SHORT)
+    project.run(*call, **cluster)
+    check_outcome(project, family, "short", trials=2)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("family", sorted(families()))
+def test_a_search_as_users_run_it(family: str, tmp_path: Path) -> None:
+    """Eight trials of the shipped space; the winner beats the training mean and the untrained model for certain."""
+    project = SampleProject(tmp_path, family)
+    project.run("tune", "--family", family, "--name", "whole", "--trials", "8", seconds=550)
+    evaluation = check_outcome(project, family, "whole", trials=8)
+    beaten = {row["name"]: row["model_beats"] for row in evaluation["comparison"] if row["metric"] == "MSE"}
+    assert beaten["training mean"] and beaten["untrained VAE"]

@@ -1,0 +1,46 @@
+"""The losses of twenty optimiser steps per family: computed here, kept beside as JSON, compared by a test.
+
+`make golden` writes them anew; do that only when a model or a loss was meant to change, and say why in the commit.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent))
+
+from samples import random_arrays  # noqa: E402
+
+from vaeforge.loading import load  # noqa: E402
+from vaeforge.train.loop import fit  # noqa: E402
+from vaeforge_models.families import families  # noqa: E402
+
+STEPS = 20
+KEYS = ("train/loss", "train/distortion", "train/rate", "val/nelbo")
+
+
+def losses(name: str) -> list[dict[str, float]]:
+    """Terms of each of twenty epochs of one step, sample preset, the family's example data."""
+    torch.set_num_threads(1)
+    short = {"training.epochs": STEPS, "training.steps_per_epoch": 1, "training.batch_size": 16}
+    short |= {"training.patience": STEPS, "training.evaluation_samples": 1}
+    with tempfile.TemporaryDirectory() as folder:
+        experiment = load(Path(folder), name, "sample", short).experiment
+    reports = fit(experiment, random_arrays(families()[name], 32, 8))
+    return [{key: report.metrics[key] for key in KEYS} for report in reports]
+
+
+def main() -> None:
+    """Write the file of every family."""
+    for name in sorted(families()):
+        text = json.dumps(losses(name), indent=1) + "\n"
+        (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
+        print(f"wrote {FOLDER / name}.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Unpacking: nothing is written outside of the folder, unsafe archives are refused whole, nothing stays behind."""
+
+import io
+import stat
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaeforge.errors import DataError
+from vaeforge.importing import archives, step
+from vaeforge.importing.request import ImportOptions, ImportResult, stem
+from vaeforge.importing.step import run_import
+from vaeforge.paths import Project
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are looked at elsewhere."""
+    monkeypatch.setattr(step, "save_chart", lambda chart, folder: None)
+
+
+def picture(number: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (4, 4), number).save(file, format="PNG")
+    return file.getvalue()
+
+
+FILES = {f"{label}/{number}.png": picture(number) for number, label in enumerate(["a", "b"] * 3)}
+
+
+def zipped(path: Path, files: dict[str, bytes], prefix: str = "") -> Path:
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, content in files.items():
+            packed.writestr(prefix + name, content)
+    return path
+
+
+def tarred(path: Path, files: dict[str, bytes], *extra: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, f"w:{path.suffix[1:] if path.suffix != '.tar' else ''}") as packed:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            packed.addfile(info, io.BytesIO(content))
+        for info in extra:
+            packed.addfile(info)
+    return path
+
+
+def take(archive: Path, kind: str = "classes", **options: Any) -> ImportResult:
+    project = Project(archive.parent / "project")
+    return run_import(archive, "cilia", kind, project, ImportOptions(**options))
+
+
+def refused(archive: Path, message: str) -> None:
+    """A refusal says `message`; nothing is anywhere but the archive, and what the test put beside it."""
+    before = {path for path in archive.parent.rglob("*") if "project" not in path.parts}
+    with pytest.raises(DataError, match=message):
+        take(archive)
+    assert {path for path in archive.parent.rglob("*") if "project" not in path.parts} == before
+    assert not list((archive.parent / "project/data").rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz", "set.tar.xz"])
+@pytest.mark.parametrize("prefix", ["", "wrapper/"])
+def test_archives_are_read_as_the_folder_in_them(tmp_path: Path, name: str, prefix: str) -> None:
+    files = {prefix + path: content for path, content in FILES.items()}
+    archive = zipped(tmp_path / name, files) if name.endswith("zip") else tarred(tmp_path / name, files)
+    result = take(archive)
+    assert (result.folder.name, result.counts) == ("set", {"images": 6, "classes": 2})
+    assert [path.name for path in result.folder.parent.iterdir()] == ["set"]
+
+
+def test_what_macos_adds_is_passed_over(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "set.zip", {**FILES, "__MACOSX/a/._0.png": b"fork", ".DS_Store": b"-"})
+    assert take(archive).quarantined == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.png", "a/../../outside.png", "/tmp/outside.png", "C:/x.png", "a\\..\\x.png"]
+)
+def test_paths_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
+    refused(zipped(tmp_path / "set.zip", {**FILES, name: b"x"}), r"1 unsafe member\(s\).*(\.\.|absolute)")
+    refused(tarred(tmp_path / "set.tar", {**FILES, name: b"x"}), r"1 unsafe member\(s\).*(\.\.|absolute)")
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
+    info = tarfile.TarInfo("a/link.png")
+    info.type, info.linkname = kind, "/etc/passwd"
+    refused(tarred(tmp_path / "set.tar", FILES, info), r"a/link\.png' is a link or a device")
+
+
+def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "set.zip", FILES)
+    with zipfile.ZipFile(archive, "a") as packed:
+        info = zipfile.ZipInfo("a/link.png")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        packed.writestr(info, "/etc/passwd")
+    refused(archive, r"a/link\.png' is a link or a device")
+
+
+def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    refused(tarred(tmp_path / "set.tar", {**FILES, "./a/0.png": picture(99)}), r"1 name\(s\) are there twice.*a/0\.png")
+
+
+def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "set.zip", FILES)
+    content = bytearray(archive.read_bytes())
+    place = content.index(b"PK\x01\x02")
+    content[place + 8] |= 1
+    archive.write_bytes(content)
+    refused(archive, "is encrypted")
+
+
+def test_archives_larger_than_the_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "BYTES_LIMIT", 10_000)
+    large = {**FILES, "a/zeros.png": bytes(20_000)}
+    refused(zipped(tmp_path / "set.zip", large), "must be at most .* of 10000 bytes")
+    refused(tarred(tmp_path / "set.tar.gz", large), "more than .* members or 10000 bytes")
+    monkeypatch.setattr(archives, "MEMBERS_LIMIT", 5)
+    refused(zipped(tmp_path / "set.zip", FILES), "must be at most 5 of")
+
+
+def test_a_member_larger_than_it_says_is_cut_short(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "set.zip", {**FILES, "a/zeros.png": bytes(20_000)})
+    content = bytearray(archive.read_bytes())
+    place = content.rindex(b"PK\x01\x02")
+    struct.pack_into("<I", content, place + 24, 100)  # the size in the directory
+    archive.write_bytes(content)
+    refused(archive, "cannot be unpacked")
+
+
+def test_errors_name_the_archive_and_not_where_it_was_unpacked(tmp_path: Path) -> None:
+    files = {name: content for name, content in FILES.items() if name != "b/5.png"}
+    refused(zipped(tmp_path / "set.zip", files), r"/set\.zip: 1 class\(es\).* b has 2 usable of 2")
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz"])
+def test_damaged_archives_are_refused(tmp_path: Path, name: str) -> None:
+    archive = zipped(tmp_path / name, FILES) if name.endswith("zip") else tarred(tmp_path / name, FILES)
+    whole = archive.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], np.random.default_rng(0).bytes(5000)):
+        archive.write_bytes(damaged)
+        refused(archive, "set.*: cannot be unpacked")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sub-01.nii.gz", "sub-01"),
+        ("set.TAR.GZ", "set"),
+        ("v1.2", "v1.2"),
+        ("a.b.csv", "a.b"),
+        (".png", ".png"),
+        ("kvasir-dataset-v2.zip", "kvasir-dataset-v2"),
+    ],
+)
+def test_a_name_loses_its_suffix(name: str, expected: str) -> None:
+    assert stem(name) == expected

@@ -1,0 +1,283 @@
+"""Importing time series from npz, NIfTI and CSV: one grid of voxels, no value that is no number, nothing executed."""
+
+import csv
+import gzip
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from vaeforge.errors import DataError
+from vaeforge.importing import step
+from vaeforge.importing.request import ImportOptions, ImportResult
+from vaeforge.importing.step import run_import
+from vaeforge.paths import Project, read_json
+
+RNG = np.random.default_rng(0)
+A, B = (RNG.normal(size=(7, 5)).astype(np.float32) for _ in range(2))
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Asked for by tests that look at figures; drawing them for all would take most of the time."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(step, "save_chart", lambda chart, folder: None)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (tmp_path / "given").mkdir()
+    return tmp_path / "given"
+
+
+def take(project: Project, source: Path, **options: Any) -> ImportResult:
+    return run_import(source, "fmri", "series", project, ImportOptions(**options))
+
+
+def refused(project: Project, source: Path, message: str, **options: Any) -> None:
+    with pytest.raises(DataError, match=message):
+        take(project, source, **options)
+    assert not list((project.root / "data").rglob("*"))
+
+
+def series(result: ImportResult) -> dict[str, Any]:
+    with np.load(result.folder / "timeseries.npz", allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def quarantine(result: ImportResult) -> dict[str, str]:
+    with (result.folder / ".import/quarantine.csv").open(newline="", encoding="utf-8") as file:
+        return {row["file"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def nifti(path: Path, values: Any, affine: Any = None) -> None:
+    nibabel.Nifti1Image(np.asarray(values), np.eye(4) if affine is None else affine).to_filename(path)
+
+
+def volume(seed: int, timepoints: int = 6) -> Any:
+    """2 x 2 x 2 voxels over time; voxel (0, 0, 0) is constant."""
+    values = np.random.default_rng(seed).normal(size=(2, 2, 2, timepoints)).astype(np.float32)
+    values[0, 0, 0] = 3
+    return values
+
+
+def test_keys_of_one_archive_are_subjects(project: Project, source: Path) -> None:
+    np.savez(source / "all.npz", first=A, second=B.astype(np.float64))
+    result = take(project, source / "all.npz")
+    found = series(result)
+    assert (list(found), result.folder.name) == (["first", "second"], "all")
+    assert np.array_equal(found["first"], A)
+    assert found["second"].dtype == np.float32
+    assert result.counts == {"subjects": 2, "timepoints": 14, "voxels": 5}
+
+
+def test_files_with_one_array_of_a_generic_name_are_subjects(project: Project, source: Path) -> None:
+    np.savez(source / "anna.npz", A)
+    np.savez(source / "bert.npz", tc=B)
+    np.savez(source / "rest.npz", **{"sub-03": A + 1})
+    assert sorted(series(take(project, source))) == ["anna", "bert", "sub-03"]
+
+
+def test_text_with_and_without_a_header_is_read(project: Project, source: Path) -> None:
+    np.savetxt(source / "anna.csv", A, delimiter=",")
+    np.savetxt(source / "bert.csv", B, delimiter=";", header="v1;v2;v3;v4;v5", comments="")
+    found = series(take(project, source))
+    np.testing.assert_allclose(found["anna"], A, rtol=1e-6)
+    np.testing.assert_allclose(found["bert"], B, rtol=1e-6)
+
+
+def test_statistics_of_each_subject_are_written(drawn: None, project: Project, source: Path) -> None:
+    values = np.array([[1, 5], [1, 7], [1, 9]], dtype=np.float32)
+    np.savez(source / "all.npz", only=values)
+    beside = take(project, source / "all.npz").folder / ".import"
+    with (beside / "statistics.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert [row[name] for name in ("subject", "timepoints", "voxels", "constant_voxels")] == ["only", "3", "2", "1"]
+    # (3 * 1 + 5 + 7 + 9) / 6 = 4
+    assert (float(row["mean"]), row["min"], row["max"]) == (4, "1", "9")
+    assert {path.name for path in beside.glob("*.png")} == {"timepoints.png", "intensities.png"}
+
+
+def test_nifti_voxels_are_those_that_vary_in_all_subjects(project: Project, source: Path) -> None:
+    one, two = volume(1), volume(2, timepoints=4)
+    two[1, 1, 1] = 0
+    one[0, 1, 0] = np.nan  # outside of the brain
+    nifti(source / "sub-01_bold.nii.gz", one)
+    nifti(source / "sub-02_bold.nii", two)
+    result = take(project, source)
+    kept = np.ones((2, 2, 2), dtype=bool)
+    kept[0, 0, 0] = kept[1, 1, 1] = kept[0, 1, 0] = False
+    found = series(result)
+    assert sorted(found) == ["sub-01_bold", "sub-02_bold"]
+    np.testing.assert_array_equal(found["sub-02_bold"], two[kept].T)
+    with np.load(result.folder / ".import/voxels.npz") as voxels:
+        assert np.array_equal(voxels["mask"], kept)
+    assert "5 of 8 voxels kept, those that vary in all subjects" in result.remarks
+
+
+def test_a_mask_decides_the_voxels(project: Project, source: Path) -> None:
+    mask = np.zeros((2, 2, 2), dtype=np.uint8)
+    mask[0, 0, 0] = mask[1, 0, 1] = 1
+    nifti(source / "mask.nii.gz", mask)
+    nifti(source / "sub-01.nii.gz", volume(1))
+    result = take(project, source, mask=source / "mask.nii.gz")
+    np.testing.assert_array_equal(series(result)["sub-01"], volume(1)[mask > 0].T)
+    assert (result.quarantined, read_json(result.manifest, "")["options"]["mask"]) == (0, "mask.nii.gz")
+
+
+def test_scaled_integers_of_nifti_are_scaled(project: Project, source: Path) -> None:
+    stored = np.arange(32, dtype=np.int16).reshape(2, 2, 2, 4)
+    image = nibabel.Nifti1Image(stored, np.eye(4))
+    image.header.set_slope_inter(0.5, 10)
+    image.to_filename(source / "sub-01.nii.gz")
+    again = np.asarray(nibabel.load(source / "sub-01.nii.gz").dataobj)
+    np.testing.assert_array_equal(series(take(project, source))["sub-01"], again.reshape(8, 4).T)
+
+
+def test_a_corrupt_or_flat_nifti_is_left_out(project: Project, source: Path) -> None:
+    nifti(source / "good.nii.gz", volume(1))
+    nifti(source / "cut.nii.gz", volume(2, timepoints=400))
+    whole = (source / "cut.nii.gz").read_bytes()
+    (source / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (source / "zero.nii").write_bytes(b"")
+    (source / "text.nii.gz").write_bytes(gzip.compress(b"no image at all"))
+    nifti(source / "anatomy.nii.gz", volume(3)[..., 0])
+    result = take(project, source)
+    assert list(series(result)) == ["good"]
+    left_out = quarantine(result)
+    assert set(left_out) == {"cut.nii.gz", "zero.nii", "text.nii.gz", "anatomy.nii.gz"}
+    assert left_out["anatomy.nii.gz"] == "is (2, 2, 2), must have 4 dimensions"
+
+
+def test_a_nifti_that_announces_more_than_it_holds_is_left_out(project: Project, source: Path) -> None:
+    nifti(source / "good.nii", volume(1))
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.float32)
+    header.set_data_shape((30000, 30000, 30000, 100))
+    (source / "huge.nii").write_bytes(header.binaryblock + bytes(400))
+    assert "announces (30000, 30000, 30000, 100)" in quarantine(take(project, source))["huge.nii"]
+
+
+def test_grids_that_differ_are_refused(project: Project, source: Path) -> None:
+    nifti(source / "a.nii", volume(1))
+    nifti(source / "b.nii", RNG.normal(size=(2, 2, 3, 5)).astype(np.float32))
+    refused(project, source, r"differ in their grids.*a\.nii 2 x 2 x 2; b\.nii 2 x 2 x 3")
+
+
+def test_affines_that_differ_are_said(project: Project, source: Path) -> None:
+    nifti(source / "a.nii", volume(1))
+    nifti(source / "b.nii", volume(2), affine=np.diag([2, 2, 2, 1]))
+    assert any("affines" in remark for remark in take(project, source).remarks)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("form", ["npz", "csv", "nii"])
+def test_a_subject_with_a_value_that_is_no_number_is_left_out(
+    project: Project, source: Path, bad: float, form: str
+) -> None:
+    broken = np.random.default_rng(5).normal(size=(7, 8))
+    good = np.random.default_rng(6).normal(size=(7, 8))
+    broken[3, 4] = broken[6, 0] = bad
+    for name, values in (("good", good), ("broken", broken)):
+        if form == "npz":
+            np.savez(source / f"{name}.npz", values)
+        elif form == "csv":
+            np.savetxt(source / f"{name}.csv", values, delimiter=",")
+        else:
+            nifti(source / f"{name}.nii", values.T.reshape(2, 2, 2, 7))
+    result = take(project, source)
+    assert list(series(result)) == ["good"]
+    reason = quarantine(result)[f"broken.{form}"]
+    assert reason == "2 value(s) are NaN, infinite or beyond float32, the first at timepoint 3, voxel 4 (from 0)"
+
+
+def test_what_float32_cannot_hold_counts_as_infinite(project: Project, source: Path) -> None:
+    np.savez(source / "all.npz", good=A, large=np.full((7, 5), 1e300))
+    assert "35 value(s)" in quarantine(take(project, source / "all.npz"))["all.npz: large"]
+
+
+def test_unequal_numbers_of_voxels_are_refused(project: Project, source: Path) -> None:
+    np.savez(source / "all.npz", first=A, second=A[:, :4])
+    refused(project, source / "all.npz", "2 different numbers of voxels.*first 7 x 5; second 7 x 4")
+
+
+@pytest.mark.parametrize("values", [A[:1], A[0], np.array([["a", "b"]] * 3), A.astype(complex), A[:, :0]])
+def test_arrays_that_are_no_series_are_left_out(project: Project, source: Path, values: Any) -> None:
+    np.savez(source / "all.npz", good=A, odd=values)
+    assert "must be real numbers [timepoints, voxels]" in quarantine(take(project, source))["all.npz: odd"]
+
+
+def test_duplicate_subjects_and_series_are_refused(project: Project, source: Path) -> None:
+    np.savez(source / "a.npz", **{"sub-01": A})
+    np.savez(source / "b.npz", **{"sub-01": B})
+    refused(project, source, r"1 subjects have the name of another.*a\.npz: sub-01 = b\.npz: sub-01")
+    np.savez(source / "b.npz", **{"sub-02": A})
+    refused(project, source, r"1 series are there twice.*a\.npz: sub-01 = b\.npz: sub-02")
+
+
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.path,))
+
+
+def test_pickled_objects_are_refused_and_not_executed(project: Project, source: Path, tmp_path: Path) -> None:
+    np.savez(source / "all.npz", good=A, bad=np.array([Trap(tmp_path / "sprung")], dtype=object))
+    refused(project, source, "bad holds pickled Python objects.*nothing was executed")
+    (source / "all.npz").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    refused(project, source / "all.npz", "is a pickle, must be .npz")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_damaged_archives_are_left_out(project: Project, source: Path) -> None:
+    np.savez(source / "good.npz", A)
+    np.savez(source / "cut.npz", B)
+    whole = (source / "cut.npz").read_bytes()
+    (source / "cut.npz").write_bytes(whole[:-60])
+    (source / "zero.npz").write_bytes(b"")
+    with zipfile.ZipFile(source / "plain.npz", "w") as packed:
+        packed.writestr("readme.txt", "no array")
+    with zipfile.ZipFile(source / "forged.npz", "w") as packed:
+        head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (100000, 100000), }"
+        packed.writestr("a.npy", b"\x93NUMPY\x01\x00" + (len(head) + 1).to_bytes(2, "little") + head + b"\n")
+    left_out = quarantine(take(project, source))
+    assert set(left_out) == {"cut.npz", "zero.npz", "plain.npz", "forged.npz"}
+    assert "which is not what is there" in left_out["forged.npz"]
+
+
+def test_names_that_would_lead_elsewhere_are_left_out(project: Project, source: Path) -> None:
+    np.savez(source / "all.npz", **{"good": A, "x/../../y": B})
+    assert "holds a slash" in quarantine(take(project, source))["all.npz: x/../../y"]
+
+
+def test_nothing_usable_is_refused(project: Project, source: Path) -> None:
+    (source / "notes.txt").write_bytes(b"")
+    refused(project, source, r"nothing usable in it \(1 item\(s\) quarantined\); notes\.txt")
+    np.savez(source / "a.npz", A)
+    refused(project, source, "--mask: given, but there is no NIFTI", mask=source / "m.nii")
+
+
+def test_masks_that_do_not_fit_are_refused(project: Project, source: Path) -> None:
+    nifti(source / "a.nii", volume(1))
+    refused(project, source, "--mask: .* not found", mask=source.parent / "missing.nii")
+    nifti(source.parent / "mask.nii", np.ones((2, 2, 3), dtype=np.uint8))
+    refused(project, source, r"is \(2, 2, 3\), must be \(2, 2, 2\)", mask=source.parent / "mask.nii")
+    nifti(source.parent / "mask.nii", np.zeros((2, 2, 2), dtype=np.uint8))
+    refused(project, source, "no voxel", mask=source.parent / "mask.nii")
