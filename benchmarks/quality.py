@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -72,7 +73,9 @@ def record(path: Path, part: str, result: dict[str, Any]) -> None:
     """Put the part's result into the file, beside the other parts'."""
     known = json.loads(path.read_text()) if path.exists() else {}
     results = {name: result if name == part else known.get(name) for name in PARTS if name == part or name in known}
-    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(results, indent=1, ensure_ascii=False)
+    flat = re.sub(r"\[[^\[\]{}]*\]", lambda numbers: " ".join(numbers.group().split()), text)  # a list is a line
+    path.write_text(flat + "\n")
 
 
 def main() -> None:

@@ -52,7 +52,8 @@ def reference_curve(x: Tensor, test: Tensor, seed: int, reports: int, steps: int
             order = torch.cat([order, torch.randperm(len(x))])
         batch, order = x[order[:BATCH]], order[BATCH:]
         optimizer.zero_grad()
-        sum(reference_loss(batch, *model(batch))).div(len(batch)).backward()
+        cross_entropy, rate = reference_loss(batch, *model(batch))
+        ((cross_entropy + rate) / len(batch)).backward()
         optimizer.step()
         if step % steps == 0:
             with torch.no_grad():

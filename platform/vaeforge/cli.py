@@ -19,7 +19,7 @@ app = typer.Typer(
 
 Text = str | None
 Family = Annotated[Text, typer.Option(help="kind of model; unset: the one in params.yaml")]
-Preset = Annotated[Text, typer.Option(help="named settings of the family: sample or published")]
+Preset = Annotated[Text, typer.Option(help="named settings of the family: sample, published, or more that it has")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, several separated by spaces")]
 Run = Annotated[Text, typer.Option(help="tune, train, the name of a search, or the path of a manifest")]
 Workers = Annotated[Text, typer.Option(help="DDP ranks of a trial, one GPU each where there are GPUs")]
@@ -143,6 +143,23 @@ def register(family: Family = None, run: Run = None) -> None:
     from vaeforge import pipeline
 
     pipeline.register(family, run, console())
+
+
+@app.command()
+def generate(
+    family: Family = None,
+    run: Run = None,
+    source: Annotated[Text, typer.Option(help="prior, aggregate (the class's posterior), or image")] = None,
+    label: Annotated[Text, typer.Option(help="name of a class, or all")] = None,
+    count: Annotated[Text, typer.Option(help="images of each class")] = None,
+    size: Annotated[Text, typer.Option(help="square, or original: the aspect ratios of the data")] = None,
+    image: Annotated[Text, typer.Option(help="with --source image: the number of a training image of the class")] = None,
+    seed: Seed = None,
+) -> None:
+    """Images of a class-conditional model, with a check of what nearly copies its training images."""
+    from vaeforge import pipeline
+
+    pipeline.generate(family, run, source, label, count, size, image, seed, console())
 
 
 @app.command(name="pipeline")

@@ -148,6 +148,31 @@ def evaluate(family: str | None, run: str | None, console: Console) -> None:
     _evaluate(project, winner, project.step("evaluate"), diffused, console)
 
 
+def generate(
+    family: str | None,
+    run: str | None,
+    source: str | None,
+    label: str | None,
+    count: str | None,
+    size: str | None,
+    image: str | None,
+    seed: str | None,
+    console: Console,
+) -> None:
+    """Generate images with the model of `run` and say what nearly copies its training images."""
+    from vaeforge.generate.step import generate_run
+
+    project = Project()
+    chosen = {"source": options.text(source), "label": options.text(label), "size": options.text(size)}
+    numbers = {"count": options.integer("count", count), "seed": options.integer("seed", seed)}
+    given: dict[str, Any] = {name: value for name, value in {**chosen, **numbers}.items() if value is not None}
+    folder, winner = project.step("generate"), winner_of(project, family, run)
+    manifest = generate_run(project, winner, folder, image=options.integer("image", image), **given)
+    for warning in manifest["warnings"]:
+        console.print(f"[yellow]warning[/]: {warning}", highlight=False, soft_wrap=True)
+    console.print(f"generated: {folder}", highlight=False, soft_wrap=True)
+
+
 def export(family: str | None, run: str | None, console: Console) -> None:
     """Export the model of `run` to ONNX."""
     project = Project()

@@ -1,6 +1,7 @@
 """The quality benchmark: its reference computes what our loss computes, and its divisions are what they say."""
 
 import gzip
+import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,3 +153,14 @@ def test_the_plane_and_the_score_agree_with_hand_arithmetic() -> None:
     found = compared([[5.0, 3.0], [6.0, 2.0]], [[5.5, 3.0], [5.5, 3.0]])
     assert found["difference"] == [0.0, -0.5] and found["largest_difference"] == 0.5
     assert found["mean_difference_per_seed"] == 0.5 and found["best"]["ours"]["values"] == [3.0, 2.0]
+
+
+def test_a_part_is_recorded_beside_the_others(tmp_path: Path) -> None:
+    from quality import record
+
+    path = tmp_path / "quality.json"
+    record(path, "digits", {"values": [0.1, 0.2], "rows": [{"of": "d = 2 [nats]"}]})
+    record(path, "mnist", {"seeds": [0, 1]})
+    record(path, "digits", {"values": [0.3, 0.4]})
+    assert json.loads(path.read_text()) == {"mnist": {"seeds": [0, 1]}, "digits": {"values": [0.3, 0.4]}}
+    assert '"values": [ 0.3, 0.4 ]' in path.read_text()

@@ -11,9 +11,10 @@ import typer
 import yaml
 
 from vaeforge.cli import app
+from vaeforge_models.families import families
 
 ROOT = Path(__file__).parents[2]
-STEPS = {"prepare", "train", "tune", "diffuse", "evaluate", "export", "register"}
+STEPS = {"prepare", "train", "tune", "diffuse", "generate", "evaluate", "export", "register"}
 READ_FIRST = re.compile(r"^\d+\. `([^`]+)`", re.MULTILINE)
 
 
@@ -107,3 +108,10 @@ def test_the_readme_names_eight_files_that_exist() -> None:
     assert len(files) == 8
     for name in files:
         assert (ROOT / name).is_file(), name
+
+
+def test_every_family_has_its_sections_and_its_space() -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name in families():
+        assert {"prepare", "model", "beta", "optimizer", "training", "diffusion", "gates"} <= set(params[name]), name
+        assert (ROOT / f"tune_spaces/{name}.yaml").is_file(), name

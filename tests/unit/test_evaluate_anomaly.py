@@ -14,8 +14,8 @@ from vaeforge.config import Experiment
 from vaeforge.data.contract import Prepared
 from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluate.findings import Findings
-from vaeforge.evaluate.general import general_findings
-from vaeforge.evaluate.tasks.anomaly import baseline_scores, evaluate
+from vaeforge.evaluate.general import general_findings, untrained_model
+from vaeforge.evaluate.tasks.anomaly import baseline_scores, detection_findings, evaluate, generated_findings
 from vaeforge.evaluate.winner import Winner
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays
@@ -59,7 +59,7 @@ def winner(model: VAE, prepared: Prepared, experiment: Experiment) -> Winner:
 
 
 def everything(winner: Winner) -> Findings:
-    return general_findings(winner).joined(evaluate(winner))
+    return general_findings(winner).joined(detection_findings(winner))
 
 
 def errors(model: VAE, samples: Samples) -> np.ndarray:
@@ -70,7 +70,7 @@ def errors(model: VAE, samples: Samples) -> np.ndarray:
 
 
 def test_scores_threshold_and_images(winner: Winner, prepared: Prepared) -> None:
-    metrics = evaluate(winner).metrics
+    metrics = detection_findings(winner).metrics
     validation, test = errors(winner.model, prepared.validation), errors(winner.model, prepared.test)
     threshold = np.quantile(validation.reshape(len(prepared.validation), -1).mean(1), 0.8)
     assert metrics["val/threshold"] == pytest.approx(threshold, rel=1e-4)
@@ -104,7 +104,7 @@ def test_nelbo_on_test_takes_the_variance_of_validation(winner: Winner, prepared
 
 def test_the_test_set_has_no_part_in_the_threshold(winner: Winner, prepared: Prepared) -> None:
     inverted = replace(prepared, test=Samples.unconditional(255 - prepared.test.x))
-    one, other = evaluate(winner).metrics, evaluate(replace(winner, prepared=inverted)).metrics
+    one, other = (detection_findings(replace(winner, prepared=p)).metrics for p in (prepared, inverted))
     assert one["val/threshold"] == other["val/threshold"]
     assert one["test/score_normal"] != other["test/score_normal"]
 
@@ -115,6 +115,43 @@ def test_the_evaluation_comes_again(winner: Winner) -> None:
     assert first["test/auroc_low"] <= first["test/auroc"] <= first["test/auroc_high"]
     assert (first["test/blocks_normal"], first["test/blocks_anomalous"]) == (7, 7)
     assert all(isinstance(value, float) and math.isfinite(value) for value in first.values())
+
+
+def test_the_chosen_score_decides_and_all_are_listed(
+    winner: Winner, make_experiment: Callable[..., Experiment]
+) -> None:
+    experiment = make_experiment(gates={"threshold_quantile": 0.8}, model={"score": "rate"})
+    other = untrained_model(experiment, winner.prepared)
+    found = detection_findings(Winner(other, winner.prepared, experiment))
+    table = {line["score"]: line for line in found.tables["scores"]}
+    assert [name for name, line in table.items() if line["chosen"] == "yes"] == ["rate"]
+    for end in ("", "_low", "_high"):
+        assert found.metrics[f"test/auroc{end}"] == table["rate"][f"auroc{end}"]
+        assert found.metrics[f"test/auprc{end}"] == table["rate"][f"auprc{end}"]
+    rates = found.arrays["scores"]["rate"]
+    assert found.metrics["test/recall"] == (rates[T // 2 :] > found.metrics["val/threshold"]).mean()
+    assert found.metrics["test/recall_low"] <= found.metrics["test/recall"] <= found.metrics["test/recall_high"]
+    by_name = {row.name: row.value for row in found.rows}
+    assert by_name["model"] == pytest.approx(table["rate"]["auroc"])
+
+
+def test_everything_is_found_and_drawn(winner: Winner) -> None:
+    found = evaluate(winner)
+    assert {"scores", "generated", "inception_style", "memorisation"} <= set(found.tables)
+    drawn = {"roc", "pr", "scores", "score_areas", "samples", "interpolation", "error_maps"}
+    assert set(found.figures) == drawn | {"reconstructions_normal", "reconstructions_anomalous"}
+    assert found.arrays["scores"]["labels"].sum() == T // 2
+    prior, real = found.tables["inception_style"]
+    assert (prior["n"], prior["classifier"]) == (real["n"], "EfficientNet-Lite0")
+    assert found.metrics["test/inception_style_real"] >= 1
+    assert any(line["name"] == "real against real" for line in found.tables["generated"])
+
+
+def test_prior_samples_are_compared_with_normals_alone(winner: Winner, prepared: Prepared) -> None:
+    changed = np.array(prepared.test.x)
+    changed[prepared.test_labels == 1] //= 3
+    other = replace(winner, prepared=replace(prepared, test=Samples.unconditional(changed)))
+    assert generated_findings(winner).metrics == generated_findings(other).metrics
 
 
 def test_a_broken_model_is_refused(winner: Winner) -> None:

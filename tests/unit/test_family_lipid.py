@@ -177,7 +177,9 @@ def test_spatial_term_of_points_against_a_loop() -> None:
     half_diagonal = float(points_spec().constants["scale"].norm())
     expected = 0.0
     for i in range(12):
-        distances = sorted((float((condition[i] - condition[j]).norm()) / half_diagonal, j) for j in range(12) if j != i)
+        distances = sorted(
+            (float((condition[i] - condition[j]).norm()) / half_diagonal, j) for j in range(12) if j != i
+        )
         for distance, j in distances[:4]:
             expected += float((shown[i] - shown[j]).detach().norm()) / (distance + 0.02) / 4
     found = model.coupling(shown, condition)
@@ -233,7 +235,7 @@ def test_the_bounds_penalty_acts_before_the_sigmoid() -> None:
 
 
 def test_a_sigmoid_is_refused_for_data_that_it_cannot_reach() -> None:
-    with pytest.raises(ValueError, match="set prepare.scaling: minmax, or model.bounded: false"):
+    with pytest.raises(ValueError, match=r"set prepare\.scaling: minmax, or model\.bounded: false"):
         built(points_spec(), bounded=True)
 
 
@@ -259,7 +261,7 @@ def test_published_widths_on_maps_of_fifty_thousand_points_have_the_sources_size
 @pytest.mark.parametrize("reading", ["points", "maps"])
 def test_graphs_with_angles_and_a_sigmoid_export(reading: str, tmp_path: Path) -> None:
     spec = points_spec(minmax=True) if reading == "points" else maps_spec()
-    model = built(spec, bounded=True, coordinates="spherical").eval()
+    model = built(spec, bounded=True, coordinates="spherical", scales=1, blocks=0).eval()
     raw, condition = (tensor.numpy() for tensor in batch(spec, 12))
     if reading == "points":
         condition[0] = spec.constants["centre"].numpy()  # where angles are not defined

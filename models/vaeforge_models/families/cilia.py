@@ -7,12 +7,13 @@ Encoder: three stages of convolution (3 x 3, ReLU) and max-pooling to 32, 64 and
 it from [z, class]; its pixels are repeated and convolved where the encoder pools. `double` gives each stage two
 convolutions (Sohn et al. 2015 for the conditioning; Simonyan and Zisserman 2015 for the stages).
 
-Between convolutions and dense layers lie C' x H/8 x W/8 features. `pool: dense` connects them all, as published: at
-224 that is 103 of 104 million parameters. `pool: adaptive` averages them over at most 7 x 7 places, at most 6.4 million
-parameters at any size, and the decoder interpolates them back.
+Between convolutions and dense layers lie C' x H/8 x W/8 features. `pool: dense` connects them all, as published:
+103 million parameters at 224, and 822 million at 448 with `width: 2`. `pool: adaptive` averages them over at most 7 x 7
+places, 6.4 and 13 million at any size, and the decoder interpolates them back.
 """
 
 import math
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -102,7 +103,7 @@ class CiliaVAE(VAE):
 def _dense(widths: list[int], dropout: float) -> nn.Sequential:
     """Linear layers without a bias of their own: batch normalisation takes the mean off and adds one."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after, bias=False), BatchNorm1d(after), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*layers)
 
@@ -159,7 +160,7 @@ FAMILY = Family(
             "prepare": {"size": 224, "fit": "squash"},
             "training": {"epochs": 100},
         },
-        # with its dense layers left dense this net has 0.9 billion parameters
+        # `pool: dense` would give this net 826 instead of 16 million parameters
         "published_448": {
             "model": {"latent_dim": 128, "width": 2.0, "hidden": [512, 256], "dropout": 0.3, "double": True},
             "prepare": {"size": 448, "fit": "squash"},

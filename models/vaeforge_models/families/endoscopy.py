@@ -16,7 +16,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vaeforge_models.augment import IMAGES
 from vaeforge_models.family import Family
@@ -113,7 +112,7 @@ def cross_entropy(x: Tensor, reconstruction: Tensor) -> Tensor:
     A reconstruction of exactly 0 or 1 would make a single pixel infinitely strange.
     """
     kept = reconstruction.clamp(HALF_LEVEL, 1 - HALF_LEVEL)
-    return functional.binary_cross_entropy(kept, x, reduction="none").flatten(1).sum(1)
+    return -(x * kept.log() + (1 - x) * (1 - kept).log()).flatten(1).sum(1)
 
 
 def _image_shape(spec: DataSpec) -> tuple[int, int, int]:

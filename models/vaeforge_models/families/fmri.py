@@ -8,12 +8,13 @@ two linear heads; the decoder mirrors it and ends linearly. Published: 1024, 512
 `likelihood` is what `beta` is weighed against:
     squared_error       sum_v (x - x^)^2, the convention of all families
     calibrated          V/2 log MSE of the whole batch (sigma-VAE, Rybkin et al. 2021)
-    mean_squared_error  mean_v (x - x^)^2, the published loss, for comparison only. A unit then pays only if its variance
-                        exceeds beta V / 2, so that at the published beta = 1 every unit collapses: a thousand z-scored
-                        voxels would need one direction with half of all their variance.
+    mean_squared_error  mean_v (x - x^)^2, the published loss, for comparison only. A unit then pays only if its
+                        variance exceeds beta V / 2, so that at the published beta = 1 every unit collapses: of V
+                        z-scored voxels one direction would have to hold half of all variance.
 """
 
 import math
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -37,7 +38,8 @@ class FmriSettings(Settings):
 
     latent_dim: Annotated[int, Field(ge=1, le=4096)] = 256
     hidden: Annotated[
-        tuple[Width, ...], Field(min_length=1, max_length=16, description="the encoder's widths; the decoder's reversed")
+        tuple[Width, ...],
+        Field(min_length=1, max_length=16, description="the encoder's widths; the decoder's reversed"),
     ] = PUBLISHED_HIDDEN
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     likelihood: Annotated[
@@ -89,7 +91,7 @@ class FmriVAE(VAE):
 def _blocks(widths: list[int], dropout: float) -> list[nn.Module]:
     """Linear, batch normalisation, ReLU and dropout from each width to the next."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         # a bias would be taken off again by the normalisation that follows
         layers += [nn.Linear(before, after, bias=False), BatchNorm1d(after), nn.ReLU(), nn.Dropout(dropout)]
     return layers
@@ -121,7 +123,13 @@ FAMILY = Family(
             "model": {"hidden": [256], "latent_dim": 32},
             "optimizer": {"lr": 2e-3, "weight_decay": 1e-3},
             "training": {"epochs": 12, "batch_size": 16, "steps_per_epoch": 50},
-            "diffusion": {"width": 0.5, "steps": 1500, "lr": 1e-3, "lr_schedule": "cosine"},
+            "diffusion": {
+                "width": 0.5,
+                "steps": 600,
+                "lr": 1e-3,
+                "lr_schedule": "cosine",
+                "validation_interval": 100,
+            },
         },
         "published": {
             "model": {"hidden": list(PUBLISHED_HIDDEN), "latent_dim": 256},

@@ -146,7 +146,7 @@ FAMILY = Family(
             "model": {"width": 0.125, "latent_dim": 64},
             "prepare": {"size": 32, "stride": 32},
             "optimizer": {"lr": 2e-3, "schedule": "onecycle"},
-            "training": {"epochs": 16, "batch_size": 16, "steps_per_epoch": 60, "evaluation_samples": 4},
+            "training": {"epochs": 9, "batch_size": 16, "steps_per_epoch": 150, "evaluation_samples": 2},
             "diffusion": {"width": 0.25, "steps": 800, "batch_size": 64, "lr": 2e-3, "lr_schedule": "cosine"},
         },
         "published": {"model": {"width": 1.0, "latent_dim": 512}, "training": {"epochs": 100}},

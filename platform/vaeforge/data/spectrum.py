@@ -48,7 +48,9 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> dict[str, Any]:
 def _residual(values: Floats, condition: Floats) -> NDArray[np.float64]:
     """What of `values` [N, D] conditions [N, C] and a constant do not explain linearly."""
     predictors = np.column_stack([np.ones(len(values)), condition]).astype(np.float64)
-    return values - predictors @ np.linalg.lstsq(predictors, values.astype(np.float64), rcond=None)[0]
+    wide = values.astype(np.float64)
+    residual: NDArray[np.float64] = wide - predictors @ np.linalg.lstsq(predictors, wide, rcond=None)[0]
+    return residual
 
 
 def _total(values: Floats, condition: Floats) -> float:

@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from torch import Tensor
-from torch.nn import functional
 
 from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluate.linear import FIT_SAMPLES
@@ -155,8 +154,8 @@ def _squares(x: Tensor, reconstruction: Tensor) -> Tensor:
 
 def _cross_entropy(x: Tensor, reconstruction: Tensor) -> Tensor:
     """Kept half a grey level off 0 and 1, where one pixel would be infinitely strange: [B]."""
-    kept = reconstruction.double().clamp(HALF_LEVEL, 1 - HALF_LEVEL)
-    return functional.binary_cross_entropy(kept, x.double(), reduction="none").flatten(1).sum(1)
+    x, kept = x.double(), reconstruction.double().clamp(HALF_LEVEL, 1 - HALF_LEVEL)
+    return -(x * kept.log() + (1 - x) * (1 - kept).log()).flatten(1).sum(1)
 
 
 def _distortion(model: VAE, x: Tensor, output: Tensor, reference: Reference) -> Tensor:

@@ -42,7 +42,8 @@ class Classifier:
 
     def correct(self, images: Images, labels: Integers) -> NDArray[np.float64]:
         """1 where the predicted class is the label, else 0: [n]."""
-        return (self.predict(images) == labels).astype(np.float64)
+        right: NDArray[np.float64] = (self.predict(images) == labels).astype(np.float64)
+        return right
 
 
 def fit_classifier(images: Images, labels: Integers) -> Classifier:
@@ -51,11 +52,12 @@ def fit_classifier(images: Images, labels: Integers) -> Classifier:
     Raises:
         DataError: if there are fewer than two classes, or the images are all alike.
     """
-    if len(np.unique(labels)) < 2:
-        raise DataError(f"classifier: got labels {np.unique(labels).tolist()}, must be of at least two classes")
+    known = np.unique(labels).tolist()
+    if len(known) < 2:
+        raise DataError(f"classifier: got images of class {known}, must be of at least two classes; add some")
     values = small(images)
-    if not values.std(0).any():
-        raise DataError("classifier: the images are all alike, must differ; the model that made them has collapsed")
+    if (values == values[0]).all():
+        raise DataError("classifier: the images are all alike, must differ; look at what made them")
     components = min(COMPONENTS, len(values) - 1, values.shape[1])
     machine = SVC(C=MARGIN, class_weight="balanced")
     return Classifier(make_pipeline(PCA(components, random_state=0), machine).fit(values, labels))

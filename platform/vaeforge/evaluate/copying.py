@@ -20,27 +20,33 @@ import torch
 from numpy.typing import NDArray
 
 from vaeforge.evaluate.memorisation import Memorisation, Nearest, memorisation, nearest
+from vaeforge.evaluate.passes import WHITE
 from vaeforge.samples import Samples
 from vaeforge_models.vae import VAE
 
 PIXELS, RECONSTRUCTIONS = "pixels", "reconstructions"
+HELD_OUT = "held-out images"
 AT_ONCE = 256
+SAME = 0.5 / 255  # half a grey level: a model that has collapsed renders all images of a class alike
 NEAR = 0.5  # of the median distance that held-out samples keep
 OFTEN = 0.25  # share of images nearer than all but 1 % of the held-out samples
-Images = NDArray[np.floating]
+Images = NDArray[np.uint8] | NDArray[np.floating]
+Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Copying:
-    """Both checks of one set, and each image's nearest training image by its reconstruction.
+    """Both checks of one set, and each image's nearest training image.
 
     Attributes:
-        checks: by the way of looking.
-        distance: [n], root mean square over pixels on the scale 0..1, to the reconstruction of that training image.
+        checks: by the way of looking; without `reconstructions` where the model renders all held-out images alike.
+        space: the last of these ways, which the next two follow.
+        distance: [n], root mean square over pixels on the scale 0..1, to that training image.
         neighbour: [n], its index.
     """
 
     checks: dict[str, Memorisation]
+    space: str
     distance: NDArray[np.float64]
     neighbour: NDArray[np.int64]
 
@@ -67,40 +73,43 @@ def _reasons(check: Memorisation) -> list[str]:
     return found
 
 
-def check_copies(
-    model: VAE, sets: Mapping[str, Images], held_out: Samples, train: Samples
-) -> dict[str, Copying]:
+def check_copies(model: VAE, sets: Mapping[str, Images], held_out: Samples, train: Samples) -> dict[str, Copying]:
     """Both checks of each set of generated images.
 
     Raises:
         DataError: if a side is empty, or more than half of the held-out images are in the training set.
     """
-    scaled = {name: np.asarray(images, dtype=np.float32) / np.float32(255) for name, images in sets.items()}
-    looks: dict[str, Callable[[Samples], Iterator[Images]]] = {
+    scaled = {name: np.asarray(images, dtype=np.float32) / np.float32(WHITE) for name, images in sets.items()}
+    looks: dict[str, Callable[[Samples], Iterator[Values]]] = {
         PIXELS: lambda samples: _values(model, samples),
         RECONSTRUCTIONS: lambda samples: _reconstructed(model, samples),
     }
-    checks: dict[str, dict[str, Memorisation]] = {name: {} for name in sets}
-    nearby: dict[str, Nearest] = {}
+    seen: dict[str, dict[str, Nearest]] = {}
     for look, values in looks.items():
-        nearby = _nearest({**scaled, "": np.concatenate(list(values(held_out)))}, values(train))
-        for name in sets:
-            checks[name][look] = memorisation(nearby[name], nearby[""], len(train), look)
-    return {name: Copying(checks[name], nearby[name].distance, nearby[name].neighbour) for name in sets}
+        nearby = _nearest({**scaled, HELD_OUT: np.concatenate(list(values(held_out)))}, values(train))
+        if look == PIXELS or np.median(nearby[HELD_OUT].distance) > SAME:
+            seen[look] = nearby
+    return {name: _copying(name, seen, len(train)) for name in sets}
 
 
-def _values(model: VAE, samples: Samples) -> Iterator[Images]:
+def _copying(name: str, seen: Mapping[str, Mapping[str, Nearest]], train: int) -> Copying:
+    checks = {look: memorisation(nearby[name], nearby[HELD_OUT], train, look) for look, nearby in seen.items()}
+    last = list(seen)[-1]
+    return Copying(checks, last, seen[last][name].distance, seen[last][name].neighbour)
+
+
+def _values(model: VAE, samples: Samples) -> Iterator[Values]:
     for raw, _ in samples.batches(AT_ONCE):
         yield model.normalise(raw).numpy()
 
 
 @torch.no_grad()
-def _reconstructed(model: VAE, samples: Samples) -> Iterator[Images]:
+def _reconstructed(model: VAE, samples: Samples) -> Iterator[Values]:
     for raw, condition in samples.batches(AT_ONCE):
         yield model.reconstruct(raw, condition)[0].numpy()
 
 
-def _nearest(queries: Mapping[str, Images], train: Iterator[Images]) -> dict[str, Nearest]:
+def _nearest(queries: Mapping[str, Values], train: Iterator[Values]) -> dict[str, Nearest]:
     """The nearest of all training images of each query, some training images at a time."""
     best: dict[str, Nearest] = {}
     start = 0

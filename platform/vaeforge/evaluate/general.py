@@ -75,7 +75,7 @@ def reconstruction_rows(winner: Winner, active: int) -> list[Row]:
     errors = plane.errors(model, prepared.test)
     values = {"training mean": errors[:, 0]}
     for components in sorted({active, errors.shape[1] - 1} - {0}):
-        if components < errors.shape[1]:
+        if components < min(errors.shape[1], math.prod(model.event_shape)):  # all of them would be the identity
             values[f"PCA {components}"] = errors[:, components]
     values["untrained VAE"] = squared_errors(untrained_model(winner.experiment, prepared), prepared.test)
     values[MODEL] = squared_errors(model, prepared.test)

@@ -112,7 +112,7 @@ def compare_generated(winner: Winner, space: Space, count: int = COUNT) -> Gener
     own = np.arange(len(control))
     seen = {}
     for name, values in made.items():
-        follows = conditional and name != MEAN or patterned and name == DIFFUSION
+        follows = (conditional and name != MEAN) or (patterned and name == DIFFUSION)
         seen[name] = _extracted(space, name, values, groups[1] if follows else own)
     real_features = [space.extract(real[name], of) for name, of in zip(real, groups, strict=True)]
     table = distribution_table(real_features[0], real_features[1], seen, seed)
@@ -148,7 +148,7 @@ def generate(winner: Winner, control: Samples, seed: int) -> dict[str, Values]:
 @torch.no_grad()
 def decoded(model: VAE, z: Tensor, condition: Tensor) -> Values:
     """What the decoder makes of latents z [n, L], model units: [n, *event]."""
-    parts = zip(z.split(DECODED_AT_ONCE), condition.split(DECODED_AT_ONCE), strict=True)
+    parts = zip(torch.split(z, DECODED_AT_ONCE), torch.split(condition, DECODED_AT_ONCE), strict=True)
     return torch.cat([model.mean(model.decode(part, given)) for part, given in parts]).numpy()
 
 
@@ -234,7 +234,7 @@ def kid_difference(
 
 
 def _multiplicities(groups: Integers, seed: int, draws: int) -> Floats:
-    """How often each sample counts: once in the first row, as often as its group was drawn in the others. [1 + B, n]."""
+    """How often each sample counts: once in the first row, then as often as its group was drawn. [1 + B, n]."""
     names, group_of = np.unique(groups, return_inverse=True)
     times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
     return np.concatenate([np.ones((1, len(groups))), times[:, group_of]])

@@ -83,7 +83,8 @@ def labels_of(samples: Samples) -> Integers:
     """The class of each sample; 0 for all where there are no classes: [N]."""
     if not samples.condition.shape[1]:
         return np.zeros(len(samples), dtype=np.int64)
-    return np.asarray(samples.condition).argmax(1).astype(np.int64)
+    labels: Integers = np.asarray(samples.condition).argmax(1).astype(np.int64)
+    return labels
 
 
 def conditions_of(labels: Integers, classes: int) -> Tensor:

@@ -1,10 +1,13 @@
 """How near reconstructed or generated voxel series come to real ones.
 
-Shapes: N time points, V voxels, G groups (blocks of time, or subjects), B draws, P = K (K - 1) / 2 pairs of K voxels.
-Values are z-scored with the statistics of the training data, so that every voxel counts alike.
+Shapes: N time points, V voxels, G groups (blocks of time, or subjects), P = K (K - 1) / 2 pairs of K voxels. Values are
+z-scored with the statistics of the training data, so that every voxel counts alike.
 
-Pearson's r, R^2 = 1 - SSE / SST and correlation patterns are no means over time points: they are drawn again from sums
-per group, each group counted as often as it was drawn.
+Pearson's r, R^2 = 1 - SSE / SST and correlation patterns are no means over time points, and smaller the fewer different
+groups they are of, so that the percentiles of a bootstrap lie beside the estimate. Their intervals are the jackknife's,
+which leaves out one group at a time (Efron and Tibshirani 1993, ch. 11):
+
+    se^2 = (G - 1) / G sum_g (s_g - mean s)^2,  s +- t_{0.975, G - 1} se
 """
 
 import math
@@ -14,13 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import ks_2samp, kurtosis, skew
+from scipy.stats import ks_2samp, kurtosis, skew, t
 
-from vaeforge.evaluate.bootstrap import Interval, middle
+from vaeforge.evaluate.bootstrap import LEVEL, Interval
 from vaeforge.evaluate.comparison import MODEL, Row
 
-DRAWS = 500
-CHUNK = 25  # draws at once: 25 x 124750 pairs are 25 MB
 BUNDLES = 64
 PATTERN_VOXELS = 500
 COMPARED_VALUES = 1_000_000
@@ -96,81 +97,86 @@ def thinned(values: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Draws:
-    """How groups are drawn with replacement, the same draws for whatever is compared.
+class Folds:
+    """Which time points are left out together.
 
     Attributes:
         group_of: [N], the place of each time point's group. More than 64 groups are bundled, neighbours together.
-        weights: how often each group counts, [1 + B, G]; the first row counts each once.
-        known: whether there are two groups or more; of the spread of one, nothing is known.
+        weights: [1 + G, G], whether a group counts: all in the first row, all but the g-th in the row after g others.
     """
 
     group_of: Integers
     weights: Floats
-    known: bool
-
-    def interval(self, drawn: Floats) -> Interval:
-        """The middle 95 % of statistics [1 + B] of the draws."""
-        return middle(drawn[1:]) if self.known else Interval(-np.inf, np.inf)
 
 
-def draw_groups(groups: Integers, seed: int, draws: int = DRAWS) -> Draws:
-    """Draws of the groups of N time points, which are sorted by name."""
+def folds_of(groups: Integers) -> Folds:
+    """The folds of N time points by the names [N] of their groups."""
     names, group_of = np.unique(groups, return_inverse=True)
     if len(names) > BUNDLES:
         group_of = group_of * BUNDLES // len(names)
     count = min(len(names), BUNDLES)
-    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), draws)
-    return Draws(group_of, np.concatenate([np.ones((1, count)), times]), count > 1)
+    left_out = 1 - np.eye(count) if count > 1 else np.empty((0, 1))
+    return Folds(group_of, np.concatenate([np.ones((1, count)), left_out]))
 
 
-def _group_sums(values: Floats, draws: Draws) -> Floats:
+def interval(*statistics: Floats) -> Interval:
+    """The 95 % interval of a statistic [1 + G]: its value, then with each group left out.
+
+    Given twice, each time with the groups of another independent sample left out, the variances add up; the degrees of
+    freedom are the smaller ones. With a single group nothing is known, and the interval is infinite.
+    """
+    counts = [len(values) - 1 for values in statistics]
+    if min(counts) < 2:
+        return Interval(-np.inf, np.inf)
+    variance = sum((n - 1) * values[1:].var() for n, values in zip(counts, statistics, strict=True))
+    half = t.ppf(0.5 + LEVEL / 2, min(counts) - 1) * math.sqrt(float(variance))
+    return Interval(float(statistics[0][0] - half), float(statistics[0][0] + half))
+
+
+def _group_sums(values: Floats, folds: Folds) -> Floats:
     """Values [N, ...] added up within each group: [G, ...]."""
-    sums = np.zeros((draws.weights.shape[1], *values.shape[1:]))
-    np.add.at(sums, draws.group_of, values)
+    sums = np.zeros((folds.weights.shape[1], *values.shape[1:]))
+    np.add.at(sums, folds.group_of, values)
     return sums
+
+
+def _group_counts(folds: Folds) -> Floats:
+    """Time points of each group: [G]."""
+    return np.bincount(folds.group_of, minlength=folds.weights.shape[1]).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class VoxelFit:
-    """Pearson's r and R^2 of each voxel [V], and their means over voxels in each draw [1 + B]."""
+    """Pearson's r and R^2 of each voxel [V], and their means over voxels in each fold [1 + G]."""
 
     pearson: Floats
     r2: Floats
-    drawn_pearson: Floats
-    drawn_r2: Floats
+    mean_pearson: Floats
+    mean_r2: Floats
 
 
-def voxel_fit(truth: Floats, found: Floats, draws: Draws) -> VoxelFit:
+def voxel_fit(truth: Floats, found: Floats, folds: Folds) -> VoxelFit:
     """Correlation and explained variance over time of each voxel, [N, V] twice, no voxel of the truth constant.
 
-    A voxel whose reconstruction alone is constant has r = 0: it follows nothing. A voxel that is constant in a draw is
-    left out of that draw's mean.
+    A voxel whose reconstruction alone is constant has r = 0: it follows nothing. A voxel that is constant in a fold is
+    left out of that fold's mean.
     """
     x, y = (values - truth.mean(0) for values in (truth, found))
-    sums = [_group_sums(values, draws) for values in (x, y, x * x, y * y, x * y)]
-    counts = np.bincount(draws.group_of, minlength=draws.weights.shape[1])
-    size = max(1, CHUNK * PATTERN_VOXELS**2 // (2 * truth.shape[1]))
-    parts = [
-        [weights @ some for some in sums] + [(weights @ counts)[:, None]] for weights in _chunks(draws.weights, size)
-    ]
-    fits = [_fit_of(*part) for part in parts]
-    means = [np.concatenate([_mean_over(values, kept) for *both, kept in fits for values in [both[n]]]) for n in (0, 1)]
-    return VoxelFit(fits[0][0][0], fits[0][1][0], means[0], means[1])
+    sums = [_group_sums(values, folds) for values in (x, y, x * x, y * y, x * y)]
+    counts = folds.weights @ _group_counts(folds)
+    r, r2, varies = _fit_of([folds.weights @ some for some in sums], counts[:, None])
+    return VoxelFit(r[0], r2[0], _mean_over(r, varies), _mean_over(r2, varies))
 
 
-def _chunks(weights: Floats, size: int) -> list[Floats]:
-    return [weights[start : start + size] for start in range(0, len(weights), size)]
-
-
-def _fit_of(x: Floats, y: Floats, xx: Floats, yy: Floats, xy: Floats, count: Floats) -> tuple[Floats, Floats, Floats]:
-    """r, R^2 and whether the truth varies, all [b, V], from sums [b, V] and counts [b, 1]."""
+def _fit_of(sums: list[Floats], count: Floats) -> tuple[Floats, Floats, Floats]:
+    """r, R^2 and whether the truth varies, all [f, V], from sums of x, y, xx, yy, xy [f, V] in f folds of [f, 1]."""
+    x, y, xx, yy, xy = sums
     spread_x, spread_y = (_spread(square, one, count) for square, one in ((xx, x), (yy, y)))
     correlation = _ratio(xy - x * y / count, np.sqrt(spread_x * spread_y)).clip(-1.0, 1.0)
     return correlation, 1 - _ratio(xx - 2 * xy + yy, spread_x), (spread_x > 0).astype(np.float64)
 
 
-def _spread(square: Floats, value: Floats, count: Floats) -> Floats:
+def _spread(square: Floats, value: Floats, count: Floats | float) -> Floats:
     """Sum of squares about the mean, exactly 0 for constants."""
     spread = square - value * value / count
     result: Floats = np.where(spread > ROUNDING * square, spread, 0.0)
@@ -183,66 +189,75 @@ def _mean_over(values: Floats, kept: Floats) -> Floats:
 
 
 def pattern_voxels(count: int) -> Integers:
-    """At most 500 of `count` voxels, evenly spaced: the pairs of more would not fit into memory draw by draw."""
+    """At most 500 of `count` voxels, evenly spaced: the pairs of more would not fit into memory group by group."""
     return np.linspace(0, count - 1, min(count, PATTERN_VOXELS)).round().astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """The voxel by voxel correlations of one set of time points, to be drawn again.
+    """The voxel by voxel correlations of one set of time points, group by group.
 
     Attributes:
-        draws: of its groups.
-        counts: [G]; `sums` and `squares` of each voxel [G, K], `products` of each pair [G, P].
+        folds: of its groups.
+        sums: of each voxel [G, K]; `squares` likewise, `products` of each pair [G, P].
     """
 
-    draws: Draws
-    counts: Integers
+    folds: Folds
     sums: Floats
     squares: Floats
     products: Floats
 
     def correlations(self, weights: Floats) -> Floats:
-        """The upper triangles of the correlation matrices under weights [b, G]: [b, P]; 0 with a constant voxel."""
-        count = (weights @ self.counts)[:, None]
-        first, second = np.triu_indices(self.sums.shape[1], 1)
-        sums = weights @ self.sums
+        """The upper triangle of the correlation matrix of the groups with weights [G]: [P]; 0 with a constant voxel."""
+        count, sums = weights @ _group_counts(self.folds), weights @ self.sums
+        first, second = np.triu_indices(len(sums), 1)
         spread = np.sqrt(_spread(weights @ self.squares, sums, count))
-        above = weights @ self.products - sums[:, first] * sums[:, second] / count
-        return _ratio(above, spread[:, first] * spread[:, second])
+        above = weights @ self.products - sums[first] * sums[second] / count
+        return _ratio(above, spread[first] * spread[second])
 
 
-def pattern_of(values: Floats, draws: Draws) -> Pattern:
+def pattern_of(values: Floats, folds: Folds) -> Pattern:
     """The pattern of time points [N, V] over evenly spaced voxels."""
     some = values[:, pattern_voxels(values.shape[1])]
     some = some - some.mean(0)
-    first, second = np.triu_indices(some.shape[1], 1)
-    places = range(draws.weights.shape[1])
-    products = [(part.T @ part)[first, second] for place in places for part in [some[draws.group_of == place]]]
-    counts = np.bincount(draws.group_of, minlength=len(places))
-    return Pattern(draws, counts, _group_sums(some, draws), _group_sums(some * some, draws), np.stack(products))
+    upper = np.triu_indices(some.shape[1], 1)
+    parts = [some[folds.group_of == place] for place in range(folds.weights.shape[1])]
+    products = np.stack([(part.T @ part)[upper] for part in parts])
+    return Pattern(folds, _group_sums(some, folds), _group_sums(some * some, folds), products)
 
 
 def pattern_similarity(truth: Pattern, found: Pattern) -> Floats:
-    """Pearson's correlation of two patterns over the pairs of voxels, in each draw of both: [1 + B]."""
-    pairs = zip(_chunks(truth.draws.weights, CHUNK), _chunks(found.draws.weights, CHUNK), strict=True)
-    return np.concatenate([pearson(truth.correlations(one), found.correlations(other)) for one, other in pairs])
+    """Pearson's correlation of two patterns over pairs of voxels: of all, then without each group of both. [1 + G]"""
+    return _similarity(truth, truth.folds.weights, found, found.folds.weights)
+
+
+def independent_similarity(truth: Pattern, found: Pattern) -> tuple[Floats, Floats]:
+    """The same where the two are of different time points: without each group of the one, and of the other."""
+    return (
+        _similarity(truth, truth.folds.weights, found, np.ones((len(truth.folds.weights), len(found.sums)))),
+        _similarity(truth, np.ones((len(found.folds.weights), len(truth.sums))), found, found.folds.weights),
+    )
+
+
+def _similarity(truth: Pattern, weights: Floats, found: Pattern, others: Floats) -> Floats:
+    pairs = zip(weights, others, strict=True)
+    return np.array([pearson(truth.correlations(one), found.correlations(other)) for one, other in pairs])
 
 
 def correlation_matrix(values: Floats) -> Floats:
     """Voxel by voxel correlations of time points [N, V] over evenly spaced voxels: [K, K]; 0 with a constant voxel."""
     some = values[:, pattern_voxels(values.shape[1])]
     centred = some - some.mean(0)
-    spread = np.sqrt(_spread(np.square(some).sum(0), some.sum(0), np.float64(len(some)) * np.ones(1)))
+    spread = np.sqrt(_spread(np.square(some).sum(0), some.sum(0), len(some)))
     return _ratio(centred.T @ centred, spread[:, None] * spread)
 
 
-def compare_draws(metric: str, drawn: Mapping[str, Floats], draws: Draws) -> list[Row]:
-    """Statistics [1 + B] of each way of doing it, higher for better, against those of the one named `model`."""
+def compare_folds(metric: str, found: Mapping[str, Floats]) -> list[Row]:
+    """Statistics [1 + G] of each way of doing it, higher for better, against those of the one named `model`."""
     rows = []
-    for name, values in drawn.items():
-        less = drawn[MODEL] - values
-        own, spread = draws.interval(values), draws.interval(less)
+    for name, values in found.items():
+        less = found[MODEL] - values
+        own, spread = interval(values), interval(less)
         beats = name != MODEL and spread.low > 0
         rows.append(Row(metric, "higher", name, float(values[0]), *own, float(less[0]), *spread, beats))
     return rows

@@ -32,10 +32,8 @@ def draw_grain(measures: Mapping[str, Mapping[str, Floats]]) -> Figure:
         everything = np.concatenate(list(defined.values()))
         edges = np.histogram_bin_edges(everything, bins=BINS)
         for name, values in defined.items():
-            if len(values):
-                axes.hist(
-                    values, bins=edges, weights=np.full(len(values), 1 / len(values)), histtype="step", label=name
-                )
+            share = np.full(len(values), 1 / max(1, len(values)))
+            axes.hist(values, bins=edges, weights=share, histtype="step", label=f"{name} ({len(values)})")
         axes.set_xlabel(measure)
         axes.set_ylabel("share of images")
         axes.legend(fontsize=7)

@@ -11,6 +11,7 @@ import torch
 from vaeforge.config import Experiment, Search
 from vaeforge.errors import ResourceError
 from vaeforge.search.space import Space, examples, experiment_for
+from vaeforge.train.loop import untrained
 from vaeforge_models.vae import DataSpec, parameter_count
 
 BYTES_PER_PARAMETER = 4 * 3  # weights and Adam's two moments, float32
@@ -61,7 +62,7 @@ def largest_checkpoint(space: Space, base: Experiment, spec: DataSpec) -> int:
     for example in examples(space):
         experiment = experiment_for(space, base, example, seed=0)
         with torch.device("meta"):
-            sizes.append(parameter_count(experiment.definition.build(experiment.model, spec)))
+            sizes.append(parameter_count(untrained(experiment, spec)))
     return max(sizes) * BYTES_PER_PARAMETER
 
 

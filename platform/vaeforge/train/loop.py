@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from vaeforge.config import Experiment
-from vaeforge.errors import CheckpointError
+from vaeforge.errors import CheckpointError, ConfigError
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.train.batches import epoch_steps, steps_per_epoch
@@ -91,9 +91,16 @@ def fit(
 
 
 def untrained(experiment: Experiment, spec: DataSpec) -> VAE:
-    """The model of `experiment` with the weights that its training starts from, on the CPU."""
+    """The model of `experiment` with the weights that its training starts from, on the default device.
+
+    Raises:
+        ConfigError: if the model's settings do not fit the data.
+    """
     seed = derive(experiment.training.seed, "weights")
-    return initialise(experiment.definition.build, experiment.model, spec, seed=seed)
+    try:
+        return initialise(experiment.definition.build, experiment.model, spec, seed=seed)
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from None
 
 
 class _Run:

@@ -48,11 +48,12 @@ def evaluate(winner: Winner) -> Findings:
         DataError: if the test set lacks normal or anomalous samples.
         CheckpointError: if the model's scores are not finite.
     """
-    return detection_findings(winner).joined(generated_findings(winner))
+    found = detection_findings(winner).joined(generated_findings(winner))
+    return found.joined(Findings(figures=_images(winner.model, winner.prepared)))
 
 
 def detection_findings(winner: Winner) -> Findings:
-    """All of `evaluate` that needs no images but those of the data."""
+    """What `evaluate` says of the scores, without what it draws and generates."""
     model, prepared, experiment = winner.model, winner.prepared, winner.experiment
     require_both(prepared.test_labels)
     validation_scores = scores(model, prepared.validation)
@@ -72,7 +73,6 @@ def detection_findings(winner: Winner) -> Findings:
     }
     arrays = {"scores": {**scored, "labels": labels, "groups": groups}}
     rows = baseline_rows(winner, measured.score)
-    figures |= _images(model, prepared)
     return Findings(metrics, rows, curves, {"scores": table}, figures, arrays)
 
 

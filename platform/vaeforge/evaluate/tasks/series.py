@@ -5,7 +5,7 @@ Time points resemble their neighbours, so intervals are over blocks of time or o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from vaeforge.evaluate.bootstrap import bootstrap_means, middle
 from vaeforge.evaluate.comparison import MODEL, Row
 from vaeforge.evaluate.findings import Findings, Task
 from vaeforge.evaluate.general import bootstrap_seed, untrained_model
-from vaeforge.evaluate.generated import KEYS, Generated, compare_generated, pca_space
+from vaeforge.evaluate.generated import KEYS, Generated, compare_generated, memorised, pca_space
 from vaeforge.evaluate.linear import fit_plane
 from vaeforge.evaluate.passes import posteriors, reconstructions
 from vaeforge.evaluate.series_figures import (
@@ -27,13 +27,15 @@ from vaeforge.evaluate.series_figures import (
     draw_values,
 )
 from vaeforge.evaluate.series_metrics import (
-    Draws,
+    Folds,
     VoxelFit,
-    compare_draws,
+    compare_folds,
     correlation_matrix,
     distances,
-    draw_groups,
     error_metrics,
+    folds_of,
+    independent_similarity,
+    interval,
     moments,
     pattern_of,
     pattern_similarity,
@@ -42,7 +44,6 @@ from vaeforge.evaluate.series_metrics import (
     voxel_fit,
 )
 from vaeforge.evaluate.winner import Winner
-from vaeforge.seeds import derive
 from vaeforge_models.diagnostics import ACTIVE_THRESHOLD
 from vaeforge_models.vae import VAE
 
@@ -70,13 +71,13 @@ class _Reconstructed:
     Attributes:
         kept: which voxels vary, [all voxels].
         truth: [N, V]; `found` are the reconstructions by name, the model's last.
-        draws: of the blocks or subjects.
+        folds: of the blocks or subjects.
     """
 
     kept: NDArray[np.bool_]
     truth: Floats
     found: dict[str, Floats]
-    draws: Draws
+    folds: Folds
 
     @property
     def own(self) -> Floats:
@@ -95,8 +96,8 @@ def _reconstruct(winner: Winner) -> _Reconstructed:
             found[f"PCA {components}"] = plane.reconstruct(truth, components)
     found |= {"untrained VAE": untrained, MODEL: own}
     kept = varying(truth)
-    draws = draw_groups(prepared.test_groups, bootstrap_seed(winner.experiment))
-    return _Reconstructed(kept, truth[:, kept], {name: values[:, kept] for name, values in found.items()}, draws)
+    found = {name: values[:, kept] for name, values in found.items()}
+    return _Reconstructed(kept, truth[:, kept], found, folds_of(prepared.test_groups))
 
 
 def _active_units(winner: Winner) -> int:
@@ -106,16 +107,11 @@ def _active_units(winner: Winner) -> int:
 
 
 def _reconstruction(winner: Winner, done: _Reconstructed) -> Findings:
-    fits = {name: voxel_fit(done.truth, values, done.draws) for name, values in done.found.items()}
-    truth = pattern_of(done.truth, done.draws)
-    drawn = {
-        PEARSON: {name: fit.drawn_pearson for name, fit in fits.items()},
-        R2: {name: fit.drawn_r2 for name, fit in fits.items()},
-        PATTERN: {
-            name: pattern_similarity(truth, pattern_of(values, done.draws)) for name, values in done.found.items()
-        },
-    }
-    rows = [row for metric, values in drawn.items() for row in compare_draws(metric, values, done.draws)]
+    fits = {name: voxel_fit(done.truth, values, done.folds) for name, values in done.found.items()}
+    truth = pattern_of(done.truth, done.folds)
+    patterns = {name: pattern_similarity(truth, pattern_of(values, done.folds)) for name, values in done.found.items()}
+    rows = compare_folds(PEARSON, {name: fit.mean_pearson for name, fit in fits.items()})
+    rows += compare_folds(R2, {name: fit.mean_r2 for name, fit in fits.items()}) + compare_folds(PATTERN, patterns)
     metrics = _own_metrics(rows) | _values_metrics(winner, done)
     own = fits[MODEL]
     shown = {name: fit.pearson for name, fit in fits.items() if name.startswith("PCA") or name == MODEL}
@@ -127,13 +123,13 @@ def _reconstruction(winner: Winner, done: _Reconstructed) -> Findings:
 
 
 def _own_metrics(rows: list[Row]) -> dict[str, float]:
-    """The model's headline numbers and the ends of their intervals."""
-    own = [(METRICS[row.metric], row) for row in rows if row.name == MODEL]
-    return {
-        f"{name}{end}": value
-        for name, row in own
-        for end, value in (("", row.value), ("_low", row.low), ("_high", row.high))
-    }
+    """The model's headline numbers and, where there are two groups or more, the ends of their intervals."""
+    found: dict[str, float] = {}
+    for row in rows:
+        if row.name == MODEL:
+            name = METRICS[row.metric]
+            found |= {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}
+    return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def _values_metrics(winner: Winner, done: _Reconstructed) -> dict[str, float]:
@@ -145,7 +141,7 @@ def _values_metrics(winner: Winner, done: _Reconstructed) -> dict[str, float]:
     found |= {f"{name}_real": value for name, value in moments(truth).items()}
     found |= {"pearson_overall": float(pearson(truth.reshape(-1), own.reshape(-1))), "pearson_sample": maps.mean()}
     found |= {"constant_voxels": float((~done.kept).sum()), "blocks": float(len(np.unique(groups)))}
-    if done.draws.known:
+    if len(np.unique(groups)) > 1:
         seed = bootstrap_seed(winner.experiment)
         ends = middle(bootstrap_means(groups, {MODEL: maps}, seed)[MODEL])
         found |= {"pearson_sample_low": ends.low, "pearson_sample_high": ends.high}
@@ -167,7 +163,7 @@ def _generation(winner: Winner, done: _Reconstructed) -> Findings:
     generated = compare_generated(winner, pca_space(winner))
     sets = {name: values.astype(np.float64)[:, done.kept] for name, values in generated.sets.items()}
     validation = reconstructions(winner.model, winner.prepared.validation)[0][:, done.kept]
-    table = _generated_table(winner, done, {VALIDATION: validation, **sets})
+    table = _generated_table(done, {VALIDATION: validation, **sets})
     matrices = {REAL: done.truth, "reconstruction": done.own, **sets}
     figures = {
         "correlations": draw_correlations({name: correlation_matrix(values) for name, values in matrices.items()}),
@@ -175,24 +171,41 @@ def _generation(winner: Winner, done: _Reconstructed) -> Findings:
         "values": draw_values(matrices),
     }
     own = Findings(_generated_metrics(table), tables={"generated_values": table}, figures=figures)
-    return generated.findings.joined(own).joined(Findings(arrays={"generated": _raw(winner.model, generated)}))
+    arrays = Findings(arrays={"generated": _raw(winner.model, generated)})
+    return generated.findings.joined(own).joined(_copies(winner, generated)).joined(arrays)
 
 
-def _generated_table(winner: Winner, done: _Reconstructed, sets: Mapping[str, Floats]) -> list[dict[str, Any]]:
+def _copies(winner: Winner, generated: Generated) -> Findings:
+    """The memorisation check with reconstructions of test samples for a yardstick.
+
+    A decoder gives means, without the noise of measured time points, so that whatever it gives lies nearer to the
+    training samples than held-out measurements do: beside these, every generated set looks like copies.
+    """
+    decoded = reconstructions(winner.model, winner.prepared.test)[1].astype(np.float32)
+    checks = memorised(winner, generated.sets, decoded, "values, model units; held-out are reconstructions")
+    lines = [{"set": name, **asdict(check)} for name, check in checks.items()]
+    metrics = {
+        f"test/memorisation_decoded_{what}_{KEYS[name]}": check.metrics()[what]
+        for name, check in checks.items()
+        for what in ("share_closer", "ratio_of_medians")
+    }
+    return Findings(metrics, tables={"memorisation_decoded": lines})
+
+
+def _generated_table(done: _Reconstructed, sets: Mapping[str, Floats]) -> list[dict[str, Any]]:
     """Each set against the test time points; real validation ones show what there is to reach.
 
-    The pattern's interval is over groups of the test and over the set's own samples: blocks of validation time points
-    resemble each other more than samples do, so that for them it is too narrow.
+    The pattern's interval is over groups of the test and over the set's own samples. The blocks of validation time
+    points are not known here: for them it is too narrow.
     """
-    truth, seed = pattern_of(done.truth, done.draws), bootstrap_seed(winner.experiment)
+    truth = pattern_of(done.truth, done.folds)
     lines: list[dict[str, Any]] = [{"set": REAL, "n": len(done.truth), **moments(done.truth)}]
     lines[0] |= dict.fromkeys(("ks", "js", "pattern", "pattern_low", "pattern_high"), "")
     for name, values in sets.items():
-        draws = draw_groups(np.arange(len(values)), derive(seed, "samples", name))
-        drawn = pattern_similarity(truth, pattern_of(values, draws))
-        low, high = done.draws.interval(drawn)
+        similarity = independent_similarity(truth, pattern_of(values, folds_of(np.arange(len(values)))))
+        low, high = interval(*similarity)
         line = {"set": name, "n": len(values), **moments(values), **distances(done.truth, values)}
-        lines.append(line | {"pattern": float(drawn[0]), "pattern_low": low, "pattern_high": high})
+        lines.append(line | {"pattern": float(similarity[0][0]), "pattern_low": low, "pattern_high": high})
     return lines
 
 

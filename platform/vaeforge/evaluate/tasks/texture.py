@@ -29,6 +29,7 @@ from vaeforge.evaluate.passes import WHITE, posteriors
 from vaeforge.evaluate.texture import autocorrelation_width, contrast, radial_spectrum
 from vaeforge.evaluate.texture_figures import draw_grain, draw_spectra
 from vaeforge.evaluate.winner import Winner
+from vaeforge.samples import CHUNK
 from vaeforge.seeds import derive
 from vaeforge_models.diagnostics import active_units
 
@@ -110,7 +111,7 @@ def _qualities(winner: Winner) -> dict[str, dict[str, Floats]]:
 
 
 def _reconstructors(winner: Winner) -> dict[str, Reconstruct]:
-    """Ways from raw images and conditions to reconstructions in model units; PCA has as many components as units act."""
+    """From raw images and conditions to reconstructions in model units; PCA has as many components as units act."""
     model, prepared = winner.model, winner.prepared
     mu = torch.from_numpy(posteriors(model, prepared.validation)[0])
     active = max(1, active_units(mu.sum(0), mu.square().sum(0), len(mu)))
@@ -147,7 +148,7 @@ def grain_findings(winner: Winner, made: dict[str, Images]) -> Findings:
     places = spread_over(np.arange(len(test)), TEXTURES)
     raw, condition = test.tensors(places)
     with torch.no_grad():
-        parts = zip(raw.split(64), condition.split(64), strict=True)
+        parts = zip(torch.split(raw, CHUNK), torch.split(condition, CHUNK), strict=True)
         reconstruction = torch.cat([winner.model.reconstruct(one, given)[0] for one, given in parts])
     sets = {DATA: raw.float().numpy(), RECONSTRUCTIONS: winner.model.denormalise(reconstruction).numpy(), **made}
     groups = winner.prepared.test_groups[places]

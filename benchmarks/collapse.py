@@ -1,0 +1,86 @@
+"""Is the beta at which a family's last latent unit dies the one that the PCA spectrum of its data predicts?
+
+    python benchmarks/collapse.py [FAMILY ...] [--trials 8] [--output benchmarks/collapse.json]
+
+Each family is trained on its sample (preset `sample`, constant beta, no augmentation) under betas between a sixteenth
+and sixteen times the predicted one; bisection finds where validation shows no active unit any more. The prediction is
+the linear theory of `platform/vaeforge/data/spectrum.py`. One core, in this process.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vaeforge.data.prepare import ensure_prepared
+from vaeforge.data.spectrum import collapses_at, likelihood_of
+from vaeforge.loading import load
+from vaeforge.paths import Project
+from vaeforge.train.loop import Arrays, fit
+from vaeforge_models.families import families
+
+WIDEST = 16.0
+OVERRIDES: dict[str, Any] = {"training.augment": False, "beta.schedule": "constant"}
+
+
+def active_units(family: str, beta: float, project: Project) -> int:
+    """Active units on validation data at the end of a whole training under `beta`."""
+    experiment = load(project.root, family, None, {**OVERRIDES, "beta.value": beta}).experiment
+    prepared = ensure_prepared(project, experiment)
+    (*_, last) = fit(experiment, Arrays(prepared.train, prepared.validation, prepared.spec))
+    return int(last.metrics["val/active_units"])
+
+
+def examine(family: str, project: Project, trials: int) -> dict[str, Any]:
+    """The predicted and the trained beta of collapse, and every training on the way."""
+    started = time.monotonic()
+    experiment = load(project.root, family, None, OVERRIDES).experiment
+    spectrum, likelihood = ensure_prepared(project, experiment).manifest["spectrum"], likelihood_of(experiment)
+    forecast = collapses_at(spectrum, likelihood)
+    low, high = math.log(forecast / WIDEST), math.log(forecast * WIDEST)
+    tried = {}
+    for _ in range(trials):
+        middle = (low + high) / 2
+        tried[math.exp(middle)] = count = active_units(family, math.exp(middle), project)
+        print(f"{family}: beta {math.exp(middle):.4g}: {count} active units", flush=True)
+        low, high = (middle, high) if count else (low, middle)
+    found = math.exp((low + high) / 2)
+    return {
+        "family": family,
+        "likelihood": likelihood,
+        "predicted": forecast,
+        "trained": found,
+        "trained_between": [math.exp(low), math.exp(high)],
+        "trained_over_predicted": found / forecast,
+        "within_20_percent": abs(found / forecast - 1) <= 0.2,
+        "active_units_by_beta": dict(sorted(tried.items())),
+        "seconds": time.monotonic() - started,
+    }
+
+
+def main() -> None:
+    """Examine families and write what came out."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("family", nargs="*", default=sorted(families()))
+    parser.add_argument("--trials", type=int, default=8)
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/collapse.json"))
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    known = json.loads(given.output.read_text())["families"] if given.output.exists() else {}
+    for family in given.family:
+        known[family] = examine(family, Project(), given.trials)
+        machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+        content = {"command": "python " + " ".join(sys.argv), "torch": version("torch"), **machine}
+        given.output.write_text(json.dumps({**content, "trials": given.trials, "families": known}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

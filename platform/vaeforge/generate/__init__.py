@@ -1,0 +1,1 @@
+"""Images of wished classes from a trained model, as files."""

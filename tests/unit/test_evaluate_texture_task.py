@@ -1,0 +1,190 @@
+"""The texture task: grain of all sets against direct computation, quality beside simpler ones, bad images."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from scipy.ndimage import gaussian_filter
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from vaeforge.data.contract import Prepared
+from vaeforge.evaluate.comparison import MODEL
+from vaeforge.evaluate.findings import Findings
+from vaeforge.evaluate.generated import DIFFUSION, MEAN, PRIOR, UNTRAINED, pca_space
+from vaeforge.evaluate.tasks import task_named, texture
+from vaeforge.evaluate.tasks.texture import (
+    DATA,
+    Grain,
+    evaluate,
+    grain_findings,
+    measure_grain,
+    quality_findings,
+    spectral_distance,
+)
+from vaeforge.evaluate.texture_figures import draw_grain, draw_spectra
+from vaeforge.evaluate.winner import Winner
+from vaeforge.loading import load
+from vaeforge.samples import Samples
+from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
+from vaeforge_models.vae import initialise
+
+SIDE = 32
+Images = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def speckle(count: int, seed: int, sigma: float = 1.5) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Blurred noise, [count, 1, 32, 32]."""
+    noise = np.random.default_rng(seed).normal(size=(count, 1, SIDE, SIDE))
+    smooth = gaussian_filter(noise, (0, 0, sigma, sigma), mode="wrap")
+    return np.asarray((120 + 30 * smooth / smooth.std()).clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def winner(tmp_path: Path) -> Winner:
+    overrides = {"model.latent_dim": 6, "model.width": 0.0625, "prepare.size": SIDE}
+    experiment = load(tmp_path, "speckle", "sample", overrides).experiment
+    train, validation, test = (Samples.unconditional(speckle(n, seed)) for seed, n in enumerate((40, 20, 48)))
+    groups = np.repeat(np.arange(24), 2)
+    prepared = Prepared(tmp_path, {}, train, validation, test, np.zeros(48, np.int64), groups, {})
+    model = initialise(experiment.definition.build, experiment.model, prepared.spec, seed=5).eval()
+    return Winner(model, prepared, experiment)
+
+
+def conditionally_diffused(winner: Winner) -> Winner:
+    settings = DiffusionSettings(kind="conv", width=0.125, timesteps=50, sampling_steps=5, conditional=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return replace(winner, diffusion=LatentDiffusion(settings, 6).eval())
+
+
+@pytest.fixture(params=["plain", "conditional"])
+def findings(request: pytest.FixtureRequest, winner: Winner, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Findings]:
+    if request.param != "conditional":
+        monkeypatch.setattr(texture, "image_space", lambda _: pca_space(winner))  # the network takes seconds
+    chosen = winner if request.param == "plain" else conditionally_diffused(winner)
+    return request.param, evaluate(chosen)
+
+
+def test_everything_is_found(findings: tuple[str, Findings]) -> None:
+    kind, found = findings
+    made = [PRIOR] if kind == "plain" else [PRIOR, DIFFUSION]
+    assert all(math.isfinite(value) for value in found.metrics.values())
+    assert [line["set"] for line in found.tables["grain"]] == [DATA, "reconstructions", *made]
+    assert [line["set"] for line in found.tables["memorisation"]] == made
+    assert ("samples_diffusion" in found.figures) == (kind != "plain")
+    assert ("test/log_spectral_distance_diffusion" in found.metrics) == (kind != "plain")
+    assert {"spectrum_data", "spectrum_reconstructions", "spectrum_prior"} <= set(found.curves)
+    assert {row.metric.split(" (")[0] for row in found.rows} == {"PSNR", "SSIM", "contrast error", "KID"}
+    assert all(isinstance(figure, Figure) for figure in found.figures.values())
+    assert task_named("texture").evaluate is evaluate
+
+
+def test_quality_against_scikit_image(winner: Winner) -> None:
+    found = quality_findings(winner)
+    rows = {(row.metric, row.name): row for row in found.rows}
+    raw = winner.prepared.test.x
+    with torch.no_grad():
+        model = winner.model.reconstruct(torch.from_numpy(raw), torch.zeros(48, 0))[0].numpy() * 255
+    mean = np.broadcast_to(winner.prepared.train.x.astype(np.float64).mean(0), raw.shape)
+    for name, images in ((MODEL, model), (MEAN, mean)):
+        pairs = list(zip(raw[:, 0].astype(np.float64), images[:, 0].astype(np.float64), strict=True))
+        psnr = np.mean([peak_signal_noise_ratio(a, b, data_range=255) for a, b in pairs])
+        options = {"data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        # torchmetrics averages over the whole image, mirrored at its edges; scikit-image leaves five pixels out
+        mirrored = [[np.pad(image, 5, mode="reflect") for image in pair] for pair in pairs]
+        ssim = np.mean([structural_similarity(a, b, **options) for a, b in mirrored])
+        error = np.mean([abs(a.std() / a.mean() - b.std() / b.mean()) for a, b in pairs])
+        assert rows["PSNR", name].value == pytest.approx(psnr, rel=1e-4)
+        assert rows["SSIM", name].value == pytest.approx(ssim, abs=1e-4)
+        assert rows["contrast error", name].value == pytest.approx(error, rel=1e-4)
+    assert {name for _, name in rows} >= {MODEL, MEAN, UNTRAINED}
+    own = rows["PSNR", MODEL]
+    assert (found.metrics["test/psnr"], found.metrics["test/psnr_low"]) == (own.value, own.low)
+    assert own.low < own.value < own.high
+    # these weights are those before training
+    assert rows["SSIM", UNTRAINED].better == "higher"
+
+
+def test_grain_of_blurred_noise(winner: Winner) -> None:
+    found = grain_findings(winner, {PRIOR: speckle(60, 7).astype(np.float32)})
+    data, _, same = found.tables["grain"]
+    raw = winner.prepared.test.x[:, 0].reshape(48, -1).astype(np.float64)
+    assert data["contrast"] == pytest.approx((raw.std(1) / raw.mean(1)).mean())
+    assert data["contrast_low"] < data["contrast"] < data["contrast_high"]
+    # noise blurred by sigma has the width 4 sigma sqrt(ln 2) = 5.0 pixels
+    assert data["autocorrelation_width"] == pytest.approx(4 * 1.5 * math.sqrt(math.log(2)), rel=0.1)
+    assert same["log_spectral_distance"] < 2
+    assert found.metrics["test/contrast_prior"] == same["contrast"]
+    assert "test/log_spectral_distance_data" not in found.metrics
+
+
+def test_another_grain_is_told_apart(winner: Winner) -> None:
+    coarse = grain_findings(winner, {PRIOR: speckle(60, 7, sigma=3).astype(np.float32)}).tables["grain"]
+    assert coarse[2]["autocorrelation_width_low"] > coarse[0]["autocorrelation_width_high"]
+    assert coarse[2]["log_spectral_distance_low"] > 5
+
+
+def test_constant_and_black_images_are_counted(winner: Winner) -> None:
+    images = np.concatenate([speckle(5, 1), np.full((2, 1, SIDE, SIDE), 80, np.uint8), np.zeros((1, 1, SIDE, SIDE))])
+    line = grain_findings(winner, {PRIOR: images.astype(np.float32)}).tables["grain"][2]
+    assert (line["contrast_undefined"], line["autocorrelation_width_undefined"]) == (1, 3)
+    alone = measure_grain(speckle(5, 1).astype(np.float32), np.arange(5))
+    assert line["autocorrelation_width"] == pytest.approx(alone.width.mean())
+    assert line["contrast"] == pytest.approx(np.append(alone.contrast, [0, 0]).mean())
+
+
+def test_a_collapsed_model_is_measured_and_not_a_crash(winner: Winner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texture, "image_space", lambda _: pca_space(winner))
+    model: Any = winner.model
+    with torch.no_grad():
+        model.decoder[-1].weight.zero_()  # the same grey everywhere
+        model.to_mu.weight.zero_()
+    found = evaluate(winner)
+    line = next(line for line in found.tables["grain"] if line["set"] == PRIOR)
+    assert line["autocorrelation_width_undefined"] == line["images"]
+    assert line["autocorrelation_width"] is None and line["log_spectral_distance"] is None
+    assert "test/log_spectral_distance_prior" not in found.metrics
+    assert found.metrics["test/contrast_prior"] == pytest.approx(0, abs=1e-6)
+
+
+def test_black_test_images_are_left_out_of_the_contrast_error(winner: Winner) -> None:
+    x = np.array(winner.prepared.test.x)
+    x[:3] = 0
+    prepared = replace(winner.prepared, test=Samples.unconditional(x))
+    rows = quality_findings(replace(winner, prepared=prepared)).rows
+    rest = replace(
+        winner.prepared,
+        test=Samples.unconditional(x[3:]),
+        test_groups=winner.prepared.test_groups[3:],
+        test_labels=winner.prepared.test_labels[3:],
+    )
+    expected = quality_findings(replace(winner, prepared=rest)).rows
+    errors = [[row.value for row in found if row.metric == "contrast error"] for found in (rows, expected)]
+    assert errors[0] == pytest.approx(errors[1])
+
+
+def test_the_spectral_distance_in_decibels() -> None:
+    ones = Grain(np.ones(4), np.ones(4), np.ones((4, 3)), np.arange(4))
+    tenfold = replace(ones, spectra=np.full((4, 3), 10.0))
+    # 10 log10(10) = 10 dB at each frequency
+    assert spectral_distance(tenfold, ones, seed=0) == pytest.approx((10.0, 10.0, 10.0))
+    mixed = replace(ones, spectra=np.tile([1.0, 10.0, 100.0], (4, 1)))
+    assert spectral_distance(mixed, ones, seed=0)[0] == pytest.approx(math.sqrt((0 + 100 + 400) / 3))
+    assert spectral_distance(replace(ones, spectra=np.zeros((4, 3))), ones, seed=0) == (None, None, None)
+    assert spectral_distance(replace(tenfold, groups=np.zeros(4, np.int64)), ones, 0) == (
+        pytest.approx(10.0),
+        None,
+        None,
+    )
+
+
+def test_figures_of_sets_without_a_value() -> None:
+    nothing = np.full(3, np.nan)
+    figure = draw_grain({"width": {"data": np.array([1.0, 2.0]), "grey": nothing}, "none": {"grey": nothing}})
+    assert len(figure.axes) == 2
+    draw_spectra(np.array([0.1, 0.2]), {"data": np.array([1.0, 2.0]), "grey": np.zeros(2)}).canvas.draw()
