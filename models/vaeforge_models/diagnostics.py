@@ -25,7 +25,7 @@ def active_units(total: Tensor, total_of_squares: Tensor, count: int) -> int:
 def mutual_information(posterior: Posterior, eps: Tensor) -> float:
     """I(x; z) under the aggregate posterior of N samples, nats, at most log N (Hoffman and Johnson 2016).
 
-    E[log q(z|x) - log 1/N sum_j q(z|x_j)] with z = mu + sigma * eps, all [N, L]. Self-contained: the sum takes O(N^2 L).
+    E[log q(z|x) - log 1/N sum_j q(z|x_j)] with z = mu + sigma * eps, all [N, L]; takes O(N^2 L).
     """
     mu, logvar = posterior.mu.double(), posterior.logvar.double()
     z = Posterior(mu, logvar).sample(eps.double())

@@ -21,8 +21,8 @@ class DataSpec:
     Attributes:
         event_shape: of one sample.
         condition_dim: C; 0 for none.
-        constants: what was fitted on the training data alone (`mean`, `std`, ...), by name; a model copies what it needs
-            into buffers, so that it travels with the weights and into the exported graph.
+        constants: what was fitted on the training data alone (`mean`, `std`, ...), by name; a model copies what it
+            needs into buffers, so that it travels with the weights and into the exported graph.
     """
 
     event_shape: tuple[int, ...]

@@ -153,7 +153,9 @@ def generate(
     label: Annotated[Text, typer.Option(help="name of a class, or all")] = None,
     count: Annotated[Text, typer.Option(help="images of each class")] = None,
     size: Annotated[Text, typer.Option(help="square, or original: the aspect ratios of the data")] = None,
-    image: Annotated[Text, typer.Option(help="with --source image: the number of a training image of the class")] = None,
+    image: Annotated[
+        Text, typer.Option(help="with --source image: the number of a training image of the class")
+    ] = None,
     seed: Seed = None,
 ) -> None:
     """Images of a class-conditional model, with a check of what nearly copies its training images."""

@@ -14,7 +14,6 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
 from samples import random_arrays  # noqa: E402
-
 from vaeforge.loading import load  # noqa: E402
 from vaeforge.train.loop import fit  # noqa: E402
 from vaeforge_models.families import families  # noqa: E402

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from golden.compute import FOLDER, STEPS, losses
 
+from golden.compute import FOLDER, STEPS, losses
 from vaeforge_models.families import families
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from vaeforge.config import Experiment
 from vaeforge.errors import ConfigError
+from vaeforge.loading import load
 from vaeforge.search.resources import largest_checkpoint
 from vaeforge.search.space import Fidelity, check, experiment_for, parse, read_space, trial_seed
 from vaeforge_models.schedules import Cyclical
@@ -123,15 +124,19 @@ def test_branches_share_a_name_only_where_their_ranges_agree() -> None:
     assert names([0.1, 2]) == {"beta.value@constant", "beta.value@linear"}
 
 
-def test_suggestions_are_flat_configurations_that_are_valid(base: Experiment) -> None:
-    space = read_space(ROOT / "tune_spaces" / "endoscopy.yaml")
+@pytest.mark.parametrize("path", sorted((ROOT / "tune_spaces").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_space_suggests_valid_configurations_of_all_its_schedules(path: Path) -> None:
+    space = read_space(path)
+    shipped = load(ROOT, space.family).experiment
+    check(space, shipped)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     groups = set()
-    for number in range(40):
+    for number in range(80):
         params = space.suggest(study.ask())
-        experiment_for(space, base, params, trial_seed(0, number))
-        groups.add(space.group(params, base))
-    assert groups == {"constant", "linear", "cosine", "cyclical"}
+        experiment_for(space, shipped, params, trial_seed(0, number))
+        groups.add(space.group(params, shipped))
+    schedules = space.content["space"].get("beta.schedule", {"choice": [shipped.beta.schedule]})["choice"]
+    assert groups == set(schedules)
 
 
 def test_rungs_of_a_fidelity_and_of_a_shortened_one() -> None:

@@ -76,7 +76,7 @@ class EndoscopyVAE(VAE):
         return Posterior(self.to_mu(features), self.to_logvar(features).clamp(*LOGVAR_RANGE))
 
     def decode(self, z: Tensor, condition: Tensor) -> Tensor:
-        decoded: Tensor = self.decoder(self.from_latent(z).relu())
+        decoded: Tensor = self.decoder(self.from_latent(z))
         return decoded
 
     def mean(self, output: Tensor) -> Tensor:

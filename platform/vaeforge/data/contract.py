@@ -75,7 +75,14 @@ def load_prepared(folder: Path) -> Prepared:
         part: Samples(_array(folder, part, manifest), _array(folder, f"{part}_condition", manifest)) for part in PARTS
     }
     labels, groups = (_array(folder, name, manifest) for name in ("test_labels", "test_groups"))
-    prepared = Prepared(folder, manifest, **parts, test_labels=labels, test_groups=groups, constants=_constants(_verified(folder / CONSTANTS, manifest).parent))
+    prepared = Prepared(
+        folder,
+        manifest,
+        **parts,
+        test_labels=labels,
+        test_groups=groups,
+        constants=_constants(_verified(folder / CONSTANTS, manifest).parent),
+    )
     _require_shapes(prepared)
     return prepared
 

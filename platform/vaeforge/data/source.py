@@ -88,9 +88,7 @@ class Split:
             Samples.unconditional(np.stack(items)) for items in (self.train, self.validation, self.test)
         )
         labels = np.array(self.labels, dtype=np.int64)
-        return DataSet(
-            train, validation, test, labels, self.groups, counts=self.counts(), quarantined=self.quarantined
-        )
+        return DataSet(train, validation, test, labels, self.groups, counts=self.counts(), quarantined=self.quarantined)
 
 
 def centre(image: Images, side: int) -> Images:

@@ -74,7 +74,7 @@ def bootstrap_auroc(
 
 
 def bootstrap_means(groups: Integers, values: Mapping[str, Floats], seed: int, draws: int = DRAWS) -> dict[str, Floats]:
-    """The mean of each named value [N] in each of `draws` draws of whole groups, the same draws for all: [draws] each."""
+    """The mean of each named value [N] in each of `draws` draws of whole groups, the same for all: [draws] each."""
     generator = np.random.default_rng(seed)
     names, group_of = np.unique(groups, return_inverse=True)
     counts = np.bincount(group_of)

@@ -67,9 +67,7 @@ def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Intege
     return rows
 
 
-def compare_means(
-    metric: str, better: Better, values: Mapping[str, Floats], groups: Integers, seed: int
-) -> list[Row]:
+def compare_means(metric: str, better: Better, values: Mapping[str, Floats], groups: Integers, seed: int) -> list[Row]:
     """Each of the named values [T], one per test sample, against the one named `model`, by their means.
 
     With fewer than two groups nothing is known of the spread: the intervals are infinite.

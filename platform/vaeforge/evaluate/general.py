@@ -1,4 +1,4 @@
-"""What is measured of every winner, whatever its family: likelihood, latents, and reconstruction beside simpler means."""
+"""What is measured of every winner, whatever its family: likelihood, latents, reconstruction beside simpler means."""
 
 import math
 

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaeforge.data.contract import Prepared
-from vaeforge.evaluate.bootstrap import Interval, middle
+from vaeforge.evaluate.bootstrap import Interval
 from vaeforge.evaluate.comparison import MODEL
 from vaeforge.evaluate.comparison import Row as Compared
+from vaeforge.evaluate.differences import kid_difference
 from vaeforge.evaluate.extractor import Features, load_extractor, pca_features
 from vaeforge.evaluate.findings import Findings
-from vaeforge.evaluate.frechet import DRAWS, MIN_GROUPS, DistributionTable, distribution_table
+from vaeforge.evaluate.frechet import DistributionTable, distribution_table
 from vaeforge.evaluate.general import bootstrap_seed, untrained_model
 from vaeforge.evaluate.linear import training_values
 from vaeforge.evaluate.memorisation import Memorisation, Nearest, memorisation, nearest
@@ -118,7 +119,8 @@ def compare_generated(winner: Winner, space: Space, count: int = COUNT) -> Gener
     table = distribution_table(real_features[0], real_features[1], seen, seed)
     wanted = {name: made[name] for name in (PRIOR, DIFFUSION) if name in made}
     checks = memorised(winner, wanted, np.concatenate(list(real.values())), space.neighbours)
-    compared = _compared(table, real_features[0], seen | {table.rows[0].name: real_features[1]}, seed)
+    whole = None if conditional or patterned else _joined(*real_features)
+    compared = _compared(table, real_features[0], whole, seen | {table.rows[0].name: real_features[1]}, seed)
     metrics = _metrics(table, checks) | _gain(compared)
     tables = {"generated": _lines(table), "memorisation": [{"set": name, **asdict(c)} for name, c in checks.items()]}
     return Generated(Findings(metrics, compared, tables=tables), wanted, control)
@@ -213,64 +215,35 @@ def _nearer(first: Nearest, second: Nearest) -> Nearest:
     return Nearest(np.minimum(first.distance, second.distance), np.where(kept, first.neighbour, second.neighbour))
 
 
-def kid_difference(
-    real: Features, first: Features, second: Features, seed: int, draws: int = DRAWS
-) -> tuple[float, Interval | None]:
-    """KID of `first` less KID of `second`, both against `real`, and its 95 % interval over the same draws of `real`.
+def _joined(reference: Features, control: Features) -> Features:
+    """All real samples, as the reference of sets that saw neither half."""
+    return replace(
+        reference,
+        values=np.concatenate([reference.values, control.values]),
+        groups=np.concatenate([reference.groups, control.groups]),
+    )
 
-    What the real samples have among themselves cancels: U(a, a) - U(b, b) - 2 mean k(r, a) + 2 mean k(r, b), U over
-    pairs of different groups. Groups of all three sets are drawn with replacement; none where they are too few.
+
+def _compared(
+    table: DistributionTable, real: Features, whole: Features | None, sets: Mapping[str, Features], seed: int
+) -> list[Compared]:
+    """The best that the winner has, diffusion or else prior samples, beside every other set, by KID.
+
+    Differences between made-up sets are taken against `whole`, all real samples, where there is one: twice the groups.
     """
-    r, a, b = (one.values.astype(np.float64) for one in (real, first, second))
-    weights = [_multiplicities(one.groups, derive(seed, n), draws) for n, one in enumerate((real, first, second))]
-    within = [
-        _within(values, one.groups, w) for values, one, w in zip((a, b), (first, second), weights[1:], strict=True)
-    ]
-    across = [_across(_kernel(r, values), weights[0], w) for values, w in zip((a, b), weights[1:], strict=True)]
-    drawn = within[0] - within[1] - 2 * (across[0] - across[1])
-    if min(len(np.unique(one.groups)) for one in (real, first, second)) < MIN_GROUPS:
-        return float(drawn[0]), None
-    return float(drawn[0]), middle(drawn[1:])
-
-
-def _multiplicities(groups: Integers, seed: int, draws: int) -> Floats:
-    """How often each sample counts: once in the first row, then as often as its group was drawn. [1 + B, n]."""
-    names, group_of = np.unique(groups, return_inverse=True)
-    times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
-    return np.concatenate([np.ones((1, len(groups))), times[:, group_of]])
-
-
-def _kernel(x: Floats, y: Floats) -> Floats:
-    """KID's (x.y / D + 1)^3 (Bińkowski et al. 2018): [n, m]."""
-    base: Floats = x @ y.T / x.shape[1] + 1
-    return base * base * base
-
-
-def _within(values: Floats, groups: Integers, weights: Floats) -> Floats:
-    other = (groups[:, None] != groups[None, :]).astype(np.float64)
-    pairs = ((weights @ other) * weights).sum(1)
-    result: Floats = ((weights @ (_kernel(values, values) * other)) * weights).sum(1) / np.maximum(pairs, 1.0)
-    return result
-
-
-def _across(kernel: Floats, rows: Floats, columns: Floats) -> Floats:
-    result: Floats = ((rows @ kernel) * columns).sum(1) / (rows.sum(1) * columns.sum(1))
-    return result
-
-
-def _compared(table: DistributionTable, real: Features, sets: Mapping[str, Features], seed: int) -> list[Compared]:
-    """The best that the winner has, diffusion or else prior samples, beside every other set, by KID."""
     model = DIFFUSION if DIFFUSION in sets else PRIOR
     metric = f"KID ({table.extractor}) of {model}"
     values = {row.name: row.kid for row in table.rows}
     rows = []
     for row in sorted(table.rows, key=lambda one: one.name == model):
         ends = (-np.inf, np.inf) if row.kid_low is None or row.kid_high is None else (row.kid_low, row.kid_high)
-        spread = Interval(0.0, 0.0)
+        spread, difference = Interval(0.0, 0.0), values[model] - row.kid
         if row.name != model:
-            _, found = kid_difference(real, sets[model], sets[row.name], derive(seed, "kid difference"))
-            spread = found or Interval(-np.inf, np.inf)
-        name, difference = MODEL if row.name == model else row.name, values[model] - row.kid
+            wide = whole is not None and row.name in KEYS
+            against = whole if whole is not None and wide else real
+            point, found = kid_difference(against, sets[model], sets[row.name], derive(seed, "kid difference"))
+            difference, spread = point if wide else difference, found or Interval(-np.inf, np.inf)
+        name = MODEL if row.name == model else row.name
         rows.append(Compared(metric, "lower", name, row.kid, *ends, difference, *spread, spread.high < 0))
     return rows
 
@@ -280,7 +253,8 @@ def _gain(rows: list[Compared]) -> dict[str, float]:
     against = [row for row in rows if row.name == PRIOR]
     name = "test/kid_diffusion_less_prior"
     ends = [(row.difference, row.difference_low, row.difference_high) for row in against]
-    return {f"{name}{end}": value for found in ends for end, value in zip(("", "_low", "_high"), found, strict=True)}
+    found = {f"{name}{end}": value for three in ends for end, value in zip(("", "_low", "_high"), three, strict=True)}
+    return {key: value for key, value in found.items() if np.isfinite(value)}  # too few groups: no interval
 
 
 def _metrics(table: DistributionTable, checks: Mapping[str, Memorisation]) -> dict[str, float]:

@@ -53,9 +53,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
         raise RegistryError(f"{path}: cannot be read as ONNX ({error}); export the model again") from error
 
 
-def _converted(
-    model: VAE, name: str, graph: Graph, metadata: Mapping[str, str], condition_dim: int
-) -> onnx.ModelProto:
+def _converted(model: VAE, name: str, graph: Graph, metadata: Mapping[str, str], condition_dim: int) -> onnx.ModelProto:
     examples = _examples(model, condition_dim)
     with _quiet():
         program = torch.onnx.export(
@@ -81,7 +79,12 @@ def _converted(
 def _examples(model: VAE, condition_dim: int) -> dict[str, Tensor]:
     """Inputs of the right shapes to trace with; their values do not matter."""
     latent = torch.zeros(EXAMPLE_BATCH, model.latent_dim)
-    return {"x": torch.zeros(EXAMPLE_BATCH, *model.event_shape), "z": latent, "eps": latent.clone(), "condition": torch.zeros(EXAMPLE_BATCH, condition_dim)}
+    return {
+        "x": torch.zeros(EXAMPLE_BATCH, *model.event_shape),
+        "z": latent,
+        "eps": latent.clone(),
+        "condition": torch.zeros(EXAMPLE_BATCH, condition_dim),
+    }
 
 
 def _strip_traces(proto: onnx.ModelProto) -> None:

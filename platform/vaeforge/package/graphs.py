@@ -1,7 +1,7 @@
 """The four views of a model that become graphs. Raw units outside, normalisation inside.
 
-Shapes: B samples, raw x and reconstructions [B, *event], conditions [B, C], latents and noise [B, L], scores [B]. No graph samples by
-itself: a graph that did could not be compared with anything, so the noise is an input.
+Shapes: B samples, raw x and reconstructions [B, *event], conditions [B, C], latents and noise [B, L], scores [B]. No
+graph samples by itself: a graph that did could not be compared with anything, so the noise is an input.
 """
 
 from dataclasses import dataclass

@@ -87,7 +87,7 @@ def log_graph(
 
 
 def signature(event_shape: tuple[int, ...], latent_dim: int, condition_dim: int = 0) -> "ModelSignature":
-    """Raw x [batch, *event], and a condition where there is one, in; reconstruction, mu, logvar and score out; float32."""
+    """Raw x [batch, *event] and a condition, if any, in; reconstruction, mu, logvar and score out; all float32."""
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 

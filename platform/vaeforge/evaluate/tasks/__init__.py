@@ -1,4 +1,4 @@
-"""The tasks, one file each, called as the task is: a file in this folder that defines TASK, and nothing else names it."""
+"""The tasks, one file each, called as the task is: a file here that defines TASK, and nothing else names it."""
 
 import importlib
 import pkgutil

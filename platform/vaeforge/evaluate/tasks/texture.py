@@ -111,7 +111,10 @@ def _qualities(winner: Winner) -> dict[str, dict[str, Floats]]:
 
 
 def _reconstructors(winner: Winner) -> dict[str, Reconstruct]:
-    """From raw images and conditions to reconstructions in model units; PCA has as many components as units act."""
+    """From raw images and conditions to reconstructions in model units.
+
+    PCA has as many components as units act, and one: in unevenly lit images that is little more than their brightness.
+    """
     model, prepared = winner.model, winner.prepared
     mu = torch.from_numpy(posteriors(model, prepared.validation)[0])
     active = max(1, active_units(mu.sum(0), mu.square().sum(0), len(mu)))
@@ -127,6 +130,7 @@ def _reconstructors(winner: Winner) -> dict[str, Reconstruct]:
 
     return {
         MEAN: flat(0),
+        "PCA 1": flat(1),
         f"PCA {len(plane.directions)}": flat(len(plane.directions)),
         UNTRAINED: lambda raw, condition: before.reconstruct(raw, condition)[0],
         MODEL: lambda raw, condition: model.reconstruct(raw, condition)[0],
