@@ -241,11 +241,11 @@ def _diffuse(project: Project, winner: dict[str, Any], folder: Path, console: Co
 
 
 def _evaluate(project: Project, winner: dict[str, Any], folder: Path, diffused: Path, console: Console) -> None:
-    from vaeforge.evaluate.comparison import Row, comparison_tables
+    from vaeforge.evaluate.comparison import comparison_tables, from_plain
     from vaeforge.evaluate.step import evaluate_run
 
     manifest = evaluate_run(project, winner, folder, diffused if _diffuses(winner) else None)
-    for table in comparison_tables([Row(**row) for row in manifest["comparison"]]):
+    for table in comparison_tables([from_plain(row) for row in manifest["comparison"]]):
         console.print(table)
     console.print(f"evaluated: {folder}", highlight=False, soft_wrap=True)
 

@@ -68,7 +68,7 @@ def check_outcome(project: SampleProject, family: str, search: str, trials: int)
         assert manifest(project, search, "diffuse")["trained"]
     client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
     champion = client.get_model_version_by_alias(f"vaeforge-{family}", "champion")
-    assert champion.tags["vaeforge.checkpoint"] == evaluation["checkpoint"]["sha256"]
+    assert champion.tags["vaeforge.checkpoint_sha256"] == evaluation["checkpoint"]["sha256"]
     return evaluation
 
 

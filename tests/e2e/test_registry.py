@@ -13,15 +13,18 @@ import torch
 from mlflow import MlflowClient
 
 from vaeforge.config import Experiment
+from vaeforge.data.prepare import write_data_set
+from vaeforge.data.source import DataSet
 from vaeforge.errors import CheckpointError, DataError, RegistryError
 from vaeforge.evaluate.step import evaluate_run
 from vaeforge.package.step import export_run
 from vaeforge.paths import Project, read_json, sha256_of, write_json
 from vaeforge.registry.log import tracking_at
 from vaeforge.registry.register import Registration, register_run
+from vaeforge.samples import Samples
 from vaeforge.track.store import ensure_experiment, open_store
 from vaeforge.train.checkpoint import load_model, save
-from vaeforge_models.vae import initialise
+from vaeforge_models.vae import DataSpec, initialise
 
 # MLflow warns while it is imported: of SQLAlchemy, and of its own type hints.
 pytestmark = [
@@ -39,15 +42,11 @@ def write_prepared(folder: Path) -> None:
     rng = np.random.default_rng(0)
     train, validation, test = (rng.integers(0, 200, (n, *SHAPE), dtype=np.uint8) for n in (24, 12, 20))
     test[10:] += 50
-    arrays = {"train": train, "validation": validation, "test": test}
-    arrays |= {"test_labels": np.repeat([0, 1], 10), "test_groups": np.arange(20) // 2}
-    folder.mkdir(parents=True)
-    described: dict[str, Any] = {}
-    for name, values in arrays.items():
-        np.save(folder / f"{name}.npy", values)
-        described[f"{name}.npy"] = {"sha256": sha256_of(folder / f"{name}.npy"), "shape": list(values.shape)}
+    parts = (Samples.unconditional(part) for part in (train, validation, test))
+    labels, groups = np.repeat([0, 1], 10).astype(np.int64), [f"{number:02d}" for number in np.arange(20) // 2]
+    arrays = write_data_set(folder, DataSet(*parts, labels, groups))
     manifest = {"step": "prepare", "family": "endoscopy", "data_identity": IDENTITY, "data_hash": "a" * 32 + ".dir"}
-    write_json(folder / "manifest.json", {**manifest, "event_shape": list(SHAPE), "arrays": described, "counts": {}})
+    write_json(folder / "manifest.json", {**manifest, "event_shape": list(SHAPE), "arrays": arrays, "counts": {}})
 
 
 def train_nothing(project: Project) -> dict[str, Any]:
@@ -55,13 +54,14 @@ def train_nothing(project: Project) -> dict[str, Any]:
     settings = {"family": "endoscopy", "model": {"latent_dim": 5, "width": 4}, "training": {"evaluation_samples": 2}}
     experiment = Experiment.model_validate(settings)
     build: Any = experiment.definition.build
-    model = initialise(build, experiment.model, SHAPE, seed=0)
+    model = initialise(build, experiment.model, DataSpec(SHAPE), seed=0)
     checkpoint = save(project.step("tune") / "best.pt", {"model": model.state_dict()}, epoch=3)
     return {
         "step": "tune",
         "family": "endoscopy",
         "experiment": experiment.model_dump(mode="json"),
         "event_shape": list(SHAPE),
+        "condition_dim": 0,
         "checkpoint": {"path": "artifacts/tune/best.pt", "sha256": checkpoint.sha256, "epoch": 3},
         "metrics": {"val/nelbo": -100.25, "val/mse": 0.01, "val/rate": 3.0, "val/active_units": 5.0},
         "data_identity": IDENTITY,
@@ -139,11 +139,11 @@ def test_evaluation_leaves_numbers_curves_figures_and_a_manifest(finished: Path)
     assert read_json(folder / "metrics.json", "") == manifest["metrics"]
     assert all(isinstance(value, float) for value in manifest["metrics"].values())
     figures = {"roc", "pr", "scores", "samples", "reconstructions_normal", "reconstructions_anomalous"}
-    expected = {"metrics.json", "baselines.json", "baselines.csv", "roc.csv", "pr.csv"}
-    assert set(manifest["files"]) == expected | {f"figures/{name}.png" for name in figures}
+    expected = {"metrics.json", "comparison.json", "comparison.csv", "curves/roc.csv", "curves/pr.csv"}
+    assert set(manifest["files"]) >= expected | {f"figures/{name}.png" for name in figures}
     assert all(sha256_of(folder / name) == digest for name, digest in manifest["files"].items())
-    assert (folder / "roc.csv").read_text().splitlines()[:2] == ["fpr,tpr", "0,0"]
-    assert [row["name"] for row in manifest["baselines"]][-1] == "model"
+    assert (folder / "curves/roc.csv").read_text().splitlines()[:2] == ["x,y", "0,0"]
+    assert [row["name"] for row in manifest["comparison"]][-1] == "model"
     assert manifest["checkpoint"] == read_json(finished / "winner.json", "")["checkpoint"]
 
 
@@ -171,6 +171,7 @@ def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: W
     }
     assert "trial 7 of the search endoscopy-12345678, epoch 3" in version.description
     assert "5 of 5 latent dimensions active" in version.description
+    assert "Test set, 95 % intervals: MSE" in version.description and "AUROC" in version.description
     logged = workshop.client.get_run(version.run_id).data.metrics
     assert logged["test/auroc"] == workshop.manifest("evaluate")["metrics"]["test/auroc"]
     assert "val/nelbo" not in logged  # that curve is the training's
@@ -185,9 +186,9 @@ def test_the_champion_answers_as_torch_does(workshop: Workshop) -> None:
     raw = np.load(workshop.project.prepared("endoscopy") / "test.npy")
     answer = served.predict({"x": raw.astype(np.float32)})
     experiment, checkpoint = Experiment.model_validate(workshop.winner["experiment"]), workshop.winner["checkpoint"]
-    model = load_model(workshop.project.root / checkpoint["path"], checkpoint["sha256"], experiment, SHAPE)
+    model = load_model(workshop.project.root / checkpoint["path"], checkpoint["sha256"], experiment, DataSpec(SHAPE))
     with torch.no_grad():
-        reconstruction, posterior, score = model.reconstruct(torch.from_numpy(raw))
+        reconstruction, posterior, score = model.reconstruct(torch.from_numpy(raw), torch.zeros(len(raw), 0))
     assert set(answer) == {"reconstruction", "mu", "logvar", "score"}
     np.testing.assert_allclose(answer["reconstruction"] / 255, reconstruction.numpy(), atol=1e-4)
     np.testing.assert_allclose(answer["mu"], posterior.mu.numpy(), atol=1e-4)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from typing import cast
 
 import numpy as np
@@ -11,7 +12,14 @@ from sklearn.decomposition import PCA
 
 from vaeforge.errors import DataError
 from vaeforge.evaluate.bootstrap import bootstrap_means
-from vaeforge.evaluate.comparison import Row, compare_auroc, compare_means, comparison_csv, comparison_tables
+from vaeforge.evaluate.comparison import (
+    Row,
+    compare_auroc,
+    compare_means,
+    comparison_csv,
+    comparison_tables,
+    from_plain,
+)
 from vaeforge.evaluate.linear import FIT_SAMPLES, fit_plane
 from vaeforge.samples import Samples
 from vaeforge_models.families.endoscopy import EndoscopySettings, EndoscopyVAE
@@ -106,6 +114,9 @@ def test_a_single_group_shows_nothing() -> None:
     )
     assert not rows["bad"].model_beats
     assert rows["bad"].difference_high == np.inf
+    plain = rows["bad"].plain()
+    assert plain["difference_low"] is None and "Infinity" not in json.dumps(plain)
+    assert from_plain(plain) == rows["bad"]
 
 
 def test_tables_and_csv_hold_every_row() -> None:

@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,18 @@ class Row:
     difference_low: float
     difference_high: float
     model_beats: bool
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON, which has no infinity: ends that are not known are null."""
+        return {key: value if value not in (np.inf, -np.inf) else None for key, value in asdict(self).items()}
+
+
+UNKNOWN = {"low": -np.inf, "high": np.inf, "difference_low": -np.inf, "difference_high": np.inf}
+
+
+def from_plain(row: Mapping[str, Any]) -> Row:
+    """The inverse of `Row.plain`."""
+    return Row(**{key: UNKNOWN[key] if value is None else value for key, value in row.items()})
 
 
 def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Integers, seed: int) -> list[Row]:

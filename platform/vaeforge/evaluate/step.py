@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def evaluate_run(
     (folder / MANIFEST).unlink(missing_ok=True)
     findings = general_findings(loaded).joined(task.evaluate(loaded))
     write_findings(findings, folder)
-    rows = [asdict(row) for row in findings.rows]
+    rows = [row.plain() for row in findings.rows]
     manifest = {"step": "evaluate", **lineage(winner), "metrics": findings.metrics, "comparison": rows}
     manifest |= {"folder": relative_to(project, folder), "files": hashes_of(folder)}
     write_json(folder / MANIFEST, manifest)
@@ -47,7 +46,7 @@ def evaluate_run(
 def write_findings(findings: Findings, folder: Path) -> None:
     """Everything found as files below `folder`."""
     write_json(folder / "metrics.json", findings.metrics)
-    write_json(folder / "comparison.json", [asdict(row) for row in findings.rows])
+    write_json(folder / "comparison.json", [row.plain() for row in findings.rows])
     write_bytes(folder / "comparison.csv", comparison_csv(findings.rows).encode())
     for name, (x, y) in findings.curves.items():
         lines = [{"x": f"{a:.9g}", "y": f"{b:.9g}"} for a, b in zip(x, y, strict=True)]

@@ -1,6 +1,6 @@
 """What a registered version says of itself: tags that lead back to run, search, commit and data, and a description."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaeforge.registry.gate import ACTIVE, OBJECTIVE
@@ -51,7 +51,7 @@ def describe(winner: Mapping[str, Any], export_manifest: Mapping[str, Any], eval
     return "\n\n".join(
         [
             f"{winner['family']} VAE, {_origin(winner)}, epoch {winner['checkpoint']['epoch']}.",
-            _quality(winner["metrics"], export_manifest["latent_dim"], evaluation["metrics"]),
+            _quality(winner["metrics"], export_manifest["latent_dim"]) + _measured(evaluation["comparison"]),
             _sources(winner),
         ]
     )
@@ -63,15 +63,27 @@ def _origin(winner: Mapping[str, Any]) -> str:
     return f"trial {winner['trial']} of the search {winner['search']}"
 
 
-def _quality(metrics: Mapping[str, float], latent_dim: int, measured: Mapping[str, float]) -> str:
+def _quality(metrics: Mapping[str, float], latent_dim: int) -> str:
     nelbo, active = metrics.get(OBJECTIVE), metrics.get(ACTIVE)
     validation = "val/nelbo unknown" if nelbo is None else f"val/nelbo {nelbo:.6g} nats per sample"
     units = (
         "active latent dimensions unknown" if active is None else f"{active:g} of {latent_dim} latent dimensions active"
     )
-    detection = f"test AUROC {measured['test/auroc']:.3f}"
-    interval = f"95 % interval {measured['test/auroc_low']:.3f} .. {measured['test/auroc_high']:.3f}"
-    return f"{validation}, {units}; {detection} ({interval})."
+    return f"{validation}, {units}."
+
+
+def _measured(comparison: Sequence[Mapping[str, Any]]) -> str:
+    """The model's own numbers on the test set, and what it was shown to beat."""
+    own = [row for row in comparison if row["name"] == "model"]
+    shown = [f"{row['metric']} {row['value']:.4g}{_interval(row['low'], row['high'])}" for row in own]
+    beaten = sorted({row["name"] for row in comparison if row["model_beats"]})
+    found = "; ".join(shown)
+    return f" Test set, 95 % intervals: {found}. Shown to beat on some of these: {', '.join(beaten) or 'nothing'}."
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    """Nothing where too few groups leave it unknown."""
+    return "" if low is None or high is None else f" [{low:.4g}, {high:.4g}]"
 
 
 def _sources(winner: Mapping[str, Any]) -> str:
