@@ -37,7 +37,16 @@ def test_the_same_seed_gives_the_same_numbers_and_another_one_does_not(
     assert first == again != other
 
 
-@pytest.mark.parametrize("schedule", [{"schedule": "constant"}, {"schedule": "cyclical", "cycles": 2}])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"schedule": "constant"},
+        {"schedule": "cyclical", "cycles": 2},
+        {"schedule": "geco", "tolerance": 50.0},
+        {"schedule": "pi", "target": 5.0},
+    ],
+    ids=lambda schedule: schedule["schedule"],
+)
 def test_a_resumed_training_ends_as_an_uninterrupted_one(
     make_experiment: Make, make_arrays: Make, tmp_path: Path, schedule: dict[str, Any]
 ) -> None:
