@@ -4,6 +4,8 @@ FAMILY ?= endoscopy
 TRIALS ?=
 WORKERS ?=
 BIN := $(CURDIR)/.venv/bin
+FAST := tests/unit tests/contracts tests/numerics tests/distributed
+CORES ?= 2
 export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
@@ -16,7 +18,8 @@ tune: data  ## search, then register the winner
 	  -P family=$(FAMILY) $(if $(TRIALS),-P trials=$(TRIALS)) $(if $(WORKERS),-P workers=$(WORKERS))
 
 test: data  ## everything that a change must pass
-	pytest -m "not long"
+	pytest $(FAST) -n $(CORES) --dist loadfile -m "not long"
+	pytest tests/e2e tests/faults -m "not long"
 
 test-long: data  ## the rest: minutes each
 	pytest -m long
@@ -25,7 +28,7 @@ check: data  ## lint, types and unit tests
 	ruff check platform models tests benchmarks
 	ruff format --check platform models tests benchmarks
 	mypy
-	pytest tests/unit tests/contracts tests/numerics tests/distributed -m "not long"
+	pytest $(FAST) -n $(CORES) --dist loadfile -m "not long and not slow"
 
 golden: setup  ## write the kept losses of every family anew
 	PYTHONPATH=platform:models python tests/golden/compute.py

@@ -42,10 +42,14 @@ def write_digits(folder: Path) -> None:
     import numpy as np
     from sklearn.datasets import load_digits
 
+    from vaeforge.data.prepare import write_data_set
+    from vaeforge.data.source import DataSet
+    from vaeforge.samples import Samples
+
     images = load_digits().images.astype("uint8")[:, None]
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "train.npy", images[:1600])
-    np.save(folder / "validation.npy", images[1600:])
+    parts = [Samples.unconditional(part) for part in (images[:1600], images[1600:], images[1600:])]
+    nothing = np.zeros(len(parts[2]), dtype=np.int64)
+    write_data_set(folder, DataSet(*parts, nothing, [""] * len(nothing)))
 
 
 def reports(folder: Path, params: dict[str, Any], seed: int, checkpoints: Path | None = None) -> Iterator[Any]:
@@ -68,7 +72,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     import numpy as np
     from rich.console import Console
 
-    from vaeforge.data.contract import Prepared
+    from vaeforge.data.contract import Prepared, load_training
     from vaeforge.loading import load
     from vaeforge.paths import Project
     from vaeforge.search.engine import open_search, run_search
@@ -81,9 +85,9 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     from vaeforge.search.tracker import Tracker
 
     settled = load(folder, "toy", overrides={"search.trials": trials})
-    parts = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("train", "validation")}
-    nothing = np.empty(0, dtype=np.int64)
-    prepared = Prepared(folder, {}, **parts, test=parts["validation"], test_labels=nothing, test_groups=nothing)
+    train, validation, _ = load_training(folder)
+    nothing = np.zeros(len(validation), dtype=np.int64)
+    prepared = Prepared(folder, {}, train, validation, validation, nothing, nothing, {})
     project, space = Project(folder), parse(SPACE, "benchmark")
     identity = {"git": {"commit": None, "dirty": None}, "data_identity": "0" * 64, "data_hash": None}
     header = {"name": "toy", "family": "toy", "experiment_name": "vaeforge-toy", "seed": 0, "trials": trials}

@@ -143,6 +143,7 @@ def test_augmentation_follows_its_draws(family: Family) -> None:
     assert augmentation.apply(raw[:0], draws[:0], spec).shape == (0, *spec.event_shape)
 
 
+@pytest.mark.slow
 def test_the_exported_graphs_compute_what_torch_computes(
     family: Family, experiment: Experiment, tmp_path: Path
 ) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 FAMILY = '''
 """A family that some other package brings: linear maps between vectors and latents."""
@@ -71,6 +73,7 @@ def install(folder: Path) -> None:
     (info / "entry_points.txt").write_text("[vaeforge.families]\nsixth = sixth_family:FAMILY\n")
 
 
+@pytest.mark.slow
 def test_the_contracts_hold_for_a_family_from_outside(tmp_path: Path) -> None:
     install(tmp_path)
     paths = [str(tmp_path), str(ROOT / "platform"), str(ROOT / "models")]

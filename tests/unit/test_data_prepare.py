@@ -209,12 +209,12 @@ def test_a_failing_pull_says_why(tmp_path: Path) -> None:
 
 def test_an_altered_remote_is_refused(tmp_path: Path) -> None:
     copy_of_dvc(tmp_path)
-    files = [path for path in (tmp_path / ".dvc/remote").rglob("*") if path.is_file()]
-    largest = max(files, key=lambda path: path.stat().st_size)
-    content = bytearray(largest.read_bytes())
-    content[1000] ^= 1
-    largest.chmod(0o644)
-    largest.write_bytes(content)
+    files = [path for path in (tmp_path / ".dvc/remote").rglob("*") if path.is_file() and path.suffix != ".dir"]
+    for path in files:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.chmod(0o644)
+        path.write_bytes(content)
     with pytest.raises(DataError, match="could not be pulled"):
         pull(Project(tmp_path), "endoscopy")
     assert not (tmp_path / "data/endoscopy").exists()

@@ -35,6 +35,8 @@ from vaeforge.train.loop import Arrays, fit, untrained
 from vaeforge_models.families.cilia import FAMILY
 from vaeforge_models.vae import VAE, DataSpec
 
+pytestmark = pytest.mark.slow
+
 
 def bars(count: int, seed: int) -> Samples:
     """Three classes of 32 x 32 images: bars that lie, stand or cross, at random places and brightness."""
