@@ -59,7 +59,7 @@ class Row:
         return {key: value if value not in (np.inf, -np.inf) else None for key, value in asdict(self).items()}
 
 
-UNKNOWN = {"low": -np.inf, "high": np.inf, "difference_low": -np.inf, "difference_high": np.inf}
+UNKNOWN: dict[str, Any] = {"low": -np.inf, "high": np.inf, "difference_low": -np.inf, "difference_high": np.inf}
 
 
 def from_plain(row: Mapping[str, Any]) -> Row:
