@@ -12,8 +12,10 @@ from vaeforge.errors import ConfigError
 from vaeforge.loading import load
 from vaeforge.search.resources import largest_checkpoint
 from vaeforge.search.space import Fidelity, check, experiment_for, parse, read_space, trial_seed
+from vaeforge.train.loop import untrained
+from vaeforge_models.families import families
 from vaeforge_models.schedules import Cyclical
-from vaeforge_models.vae import DataSpec
+from vaeforge_models.vae import DataSpec, parameter_count
 
 ROOT = Path(__file__).parents[2]
 RANGE = {"model.latent_dim": {"int": [2, 8], "log": True}}
@@ -150,6 +152,14 @@ def test_trial_seeds_differ_and_repeat() -> None:
     seeds = [trial_seed(0, n) for n in range(1000)]
     assert len(set(seeds)) == 1000
     assert seeds[5] == trial_seed(0, 5) != trial_seed(1, 5)
+
+
+@pytest.mark.parametrize("name", sorted(families()))
+def test_every_familys_size_is_known_before_anything_is_built(name: str) -> None:
+    """Also where constants of the data are part of the model."""
+    space, spec = read_space(ROOT / f"tune_spaces/{name}.yaml"), families()[name].example
+    base = load(ROOT, name).experiment
+    assert largest_checkpoint(space, base, spec) >= 12 * parameter_count(untrained(base, spec))
 
 
 def test_the_disk_estimate_sees_the_largest_model(base: Experiment) -> None:

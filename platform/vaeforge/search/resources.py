@@ -3,7 +3,7 @@
 import math
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -61,9 +61,21 @@ def largest_checkpoint(space: Space, base: Experiment, spec: DataSpec) -> int:
     sizes = []
     for example in examples(space):
         experiment = experiment_for(space, base, example, seed=0)
-        with torch.device("meta"):
-            sizes.append(parameter_count(untrained(experiment, spec)))
+        sizes.append(_parameters(experiment, spec))
     return max(sizes) * BYTES_PER_PARAMETER
+
+
+def _parameters(experiment: Experiment, spec: DataSpec) -> int:
+    """How many parameters a model would have, without memory for them where the family can be built so.
+
+    A family that looks at the values of its constants cannot: they have none on the meta device.
+    """
+    shapes = replace(spec, constants={name: tensor.to("meta") for name, tensor in spec.constants.items()})
+    try:
+        with torch.device("meta"):
+            return parameter_count(untrained(experiment, shapes))
+    except (RuntimeError, NotImplementedError):
+        return parameter_count(untrained(experiment, spec))
 
 
 def require_disk(folder: Path, checkpoint_bytes: int, search: Search, placement: Placement) -> int:
