@@ -37,19 +37,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
     ray = str(Path(sys.executable).parent / "ray")
     start = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
-    log = (tmp_path_factory.mktemp("ray") / "log").open("w+")
+    output = tmp_path_factory.mktemp("ray") / "log"
     environment = {**os.environ, **access, "PYTHONPATH": path}
-    head = subprocess.Popen(start, env=environment, stdout=log, stderr=log, start_new_session=True)
+    with output.open("w") as log:
+        head = subprocess.Popen(start, env=environment, stdout=log, stderr=log, start_new_session=True)
     deadline = time.monotonic() + 60
-    while "Ray runtime started" not in Path(log.name).read_text():
-        assert head.poll() is None and time.monotonic() < deadline, Path(log.name).read_text()
+    while "Ray runtime started" not in output.read_text():
+        assert head.poll() is None and time.monotonic() < deadline, output.read_text()
         time.sleep(0.2)
     yield {"RAY_ADDRESS": f"127.0.0.1:{port}", **access}
     processes = [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)]
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(processes, timeout=30)
+    psutil.wait_procs(processes[1:], timeout=30)
+    head.wait(30)
 
 
 def manifest(project: SampleProject, search: str, step: str) -> Any:
