@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaeforge.evaluate.memorisation import Memorisation, Nearest, memorisation, nearest
+from vaeforge.evaluate.memorisation import Memorisation, Nearest, memorisation, nearest_of_parts
 from vaeforge.evaluate.passes import WHITE
 from vaeforge.samples import Samples
 from vaeforge_models.vae import VAE
@@ -86,7 +86,7 @@ def check_copies(model: VAE, sets: Mapping[str, Images], held_out: Samples, trai
     }
     seen: dict[str, dict[str, Nearest]] = {}
     for look, values in looks.items():
-        nearby = _nearest({**scaled, HELD_OUT: np.concatenate(list(values(held_out)))}, values(train))
+        nearby = nearest_of_parts({**scaled, HELD_OUT: np.concatenate(list(values(held_out)))}, values(train))
         if look == PIXELS or np.median(nearby[HELD_OUT].distance) > SAME:
             seen[look] = nearby
     return {name: _copying(name, seen, len(train)) for name in sets}
@@ -107,21 +107,3 @@ def _values(model: VAE, samples: Samples) -> Iterator[Values]:
 def _reconstructed(model: VAE, samples: Samples) -> Iterator[Values]:
     for raw, condition in samples.batches(AT_ONCE):
         yield model.reconstruct(raw, condition)[0].numpy()
-
-
-def _nearest(queries: Mapping[str, Values], train: Iterator[Values]) -> dict[str, Nearest]:
-    """The nearest of all training images of each query, some training images at a time."""
-    best: dict[str, Nearest] = {}
-    start = 0
-    for part in train:
-        for name, values in queries.items():
-            found = nearest(values, part)
-            found = Nearest(found.distance, found.neighbour + start)
-            best[name] = _nearer(best[name], found) if name in best else found
-        start += len(part)
-    return best
-
-
-def _nearer(first: Nearest, second: Nearest) -> Nearest:
-    kept = first.distance <= second.distance
-    return Nearest(np.minimum(first.distance, second.distance), np.where(kept, first.neighbour, second.neighbour))

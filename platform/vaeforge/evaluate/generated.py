@@ -29,7 +29,7 @@ from vaeforge.evaluate.findings import Findings
 from vaeforge.evaluate.frechet import DistributionTable, distribution_table
 from vaeforge.evaluate.general import bootstrap_seed, untrained_model
 from vaeforge.evaluate.linear import training_values
-from vaeforge.evaluate.memorisation import Memorisation, Nearest, memorisation, nearest
+from vaeforge.evaluate.memorisation import Memorisation, memorisation, nearest_of_parts
 from vaeforge.evaluate.passes import WHITE
 from vaeforge.evaluate.winner import Winner, patterns_of
 from vaeforge.samples import Samples
@@ -191,28 +191,12 @@ def memorised(winner: Winner, sets: Mapping[str, Values], held_out: Values, spac
     Raises:
         DataError: if more than half of the held-out samples are in the training set.
     """
-    found = _nearest_in_train(winner, {**sets, "": held_out})
-    count = len(winner.prepared.train)
+    model, train = winner.model, winner.prepared.train
+    parts = (
+        model.normalise(centre_crop(raw, model.event_shape)).float().numpy() for raw, _ in train.batches(TRAIN_AT_ONCE)
+    )
+    found, count = nearest_of_parts({**sets, "": held_out}, parts), len(train)
     return {name: memorisation(found[name], found[""], count, space) for name in sets}
-
-
-def _nearest_in_train(winner: Winner, queries: Mapping[str, Values]) -> dict[str, Nearest]:
-    """The nearest of all training samples of each query, a part of the training set at a time."""
-    best: dict[str, Nearest] = {}
-    start = 0
-    for raw, _ in winner.prepared.train.batches(TRAIN_AT_ONCE):
-        part = winner.model.normalise(centre_crop(raw, winner.model.event_shape)).float().numpy()
-        for name, values in queries.items():
-            found = nearest(values, part)
-            found = Nearest(found.distance, found.neighbour + start)
-            best[name] = _nearer(best[name], found) if name in best else found
-        start += len(part)
-    return best
-
-
-def _nearer(first: Nearest, second: Nearest) -> Nearest:
-    kept = first.distance <= second.distance
-    return Nearest(np.minimum(first.distance, second.distance), np.where(kept, first.neighbour, second.neighbour))
 
 
 def _joined(reference: Features, control: Features) -> Features:

@@ -7,6 +7,7 @@ samples lie within t, and copies all do (the idea of Meehan, Chaudhuri and Dasgu
 Shapes: N samples [N, ...], flattened to D values: pixels, or an extractor's features.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -114,6 +115,24 @@ def nearest(samples: Samples, train: Samples) -> Nearest:
     parts = [_nearest(_flat(samples, start, stop), train, mean) for start, stop in _spans(samples)]
     distance, neighbour = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Nearest(distance, neighbour)
+
+
+def nearest_of_parts(queries: Mapping[str, Samples], train: Iterable[Samples]) -> dict[str, Nearest]:
+    """The nearest of all training samples of each query, when these come in parts; numbered over all parts."""
+    best: dict[str, Nearest] = {}
+    start = 0
+    for part in train:
+        for name, values in queries.items():
+            found = nearest(values, part)
+            found = Nearest(found.distance, found.neighbour + start)
+            best[name] = _nearer(best[name], found) if name in best else found
+        start += len(part)
+    return best
+
+
+def _nearer(first: Nearest, second: Nearest) -> Nearest:
+    kept = first.distance <= second.distance
+    return Nearest(np.minimum(first.distance, second.distance), np.where(kept, first.neighbour, second.neighbour))
 
 
 def _nearest(queries: Floats, train: Samples, mean: Floats) -> Nearest:
