@@ -156,6 +156,14 @@ def test_the_exported_graphs_compute_what_torch_computes(
     assert check_parity(model, files, prepared).passed
 
 
+@pytest.mark.long
+def test_the_published_model_exports(family: Family, tmp_path: Path) -> None:
+    experiment = load(tmp_path, family.name, "published").experiment
+    model = untrained(experiment, family.example).eval()
+    files = export(model, tmp_path, condition_dim=family.example.condition_dim)
+    assert check_parity(model, files, random_prepared(family, tmp_path)).passed
+
+
 def test_presets_are_valid_experiments_that_survive_json_and_pickle(family: Family, tmp_path: Path) -> None:
     assert {"sample", "published"} <= set(family.presets)
     for preset in family.presets:
