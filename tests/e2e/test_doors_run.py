@@ -62,7 +62,7 @@ def test_mlflow_run_makes_its_own_run_the_parent(project: SmallProject) -> None:
 
 
 def test_dvc_repro_runs_what_changed_and_nothing_else(project: SmallProject) -> None:
-    assert ran(call(project, "dvc", "repro")) == {"prepare", "tune", "evaluate", "register"}
+    assert ran(call(project, "dvc", "repro")) == {"prepare", "tune", "diffuse", "evaluate", "register"}
     assert ran(call(project, "dvc", "repro")) == set()
     params = project.root / "params.yaml"
     content = yaml.safe_load(params.read_text())
