@@ -259,7 +259,7 @@ FAMILY = Family(
         "training": {"batch_size": 128},
         "beta": {"schedule": "half_cosine", "max": 0.5, "cycles": 3},
         # what coordinates explain needs no unit, and few channels leave little else
-        "gates": {"min_active_units": 2},
+        "gates": {"min_active_units": 1},
     },
     presets={
         # a small net at a larger learning rate, too short a training to overfit; at the published beta of 0.5 it reads
