@@ -2,9 +2,9 @@
 
     python benchmarks/collapse.py [FAMILY ...] [--trials 8] [--output benchmarks/collapse.json]
 
-Each family is trained on its sample (preset `sample`, constant beta, no augmentation) under betas between a sixteenth
-and sixteen times the predicted one; bisection finds where validation shows no active unit any more. The prediction is
-the linear theory of `platform/vaeforge/data/spectrum.py`. One core, in this process.
+Each family is trained on its sample (preset `sample`, constant beta, no augmentation) under several betas, from the
+predicted one on in steps of four and then by bisection, until it is known where validation shows no active unit any
+more. The prediction is the linear theory of `platform/vaeforge/data/spectrum.py`. One core, in this process.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from vaeforge.paths import Project
 from vaeforge.train.loop import Arrays, fit
 from vaeforge_models.families import families
 
-WIDEST = 16.0
+STRIDE = 4.0
 OVERRIDES: dict[str, Any] = {"training.augment": False, "beta.schedule": "constant"}
 
 
@@ -39,26 +40,42 @@ def active_units(family: str, beta: float, project: Project) -> int:
     return int(last.metrics["val/active_units"])
 
 
+def bracket(forecast: float, alive: Callable[[float], bool]) -> tuple[float, float]:
+    """A beta at which units live and one, four times as large, at which none does, searched from the prediction on."""
+    beta = forecast
+    if alive(beta):
+        while alive(beta * STRIDE):
+            beta *= STRIDE
+        return beta, beta * STRIDE
+    while not alive(beta / STRIDE):
+        beta /= STRIDE
+    return beta / STRIDE, beta
+
+
 def examine(family: str, project: Project, trials: int) -> dict[str, Any]:
     """The predicted and the trained beta of collapse, and every training on the way."""
     started = time.monotonic()
     experiment = load(project.root, family, None, OVERRIDES).experiment
     spectrum, likelihood = ensure_prepared(project, experiment).manifest["spectrum"], likelihood_of(experiment)
     forecast = collapses_at(spectrum, likelihood)
-    low, high = math.log(forecast / WIDEST), math.log(forecast * WIDEST)
-    tried = {}
-    for _ in range(trials):
-        middle = (low + high) / 2
-        tried[math.exp(middle)] = count = active_units(family, math.exp(middle), project)
-        print(f"{family}: beta {math.exp(middle):.4g}: {count} active units", flush=True)
-        low, high = (middle, high) if count else (low, middle)
-    found = math.exp((low + high) / 2)
+    tried: dict[float, int] = {}
+
+    def alive(beta: float) -> bool:
+        tried[beta] = active_units(family, beta, project)
+        print(f"{family}: beta {beta:.4g}: {tried[beta]} active units", flush=True)
+        return tried[beta] > 0
+
+    low, high = bracket(forecast, alive)
+    while len(tried) < trials:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if alive(middle) else (low, middle)
+    found = math.sqrt(low * high)
     return {
         "family": family,
         "likelihood": likelihood,
         "predicted": forecast,
         "trained": found,
-        "trained_between": [math.exp(low), math.exp(high)],
+        "trained_between": [low, high],
         "trained_over_predicted": found / forecast,
         "within_20_percent": abs(found / forecast - 1) <= 0.2,
         "active_units_by_beta": dict(sorted(tried.items())),
