@@ -95,3 +95,10 @@ def test_steps_without_what_they_need(tmp_path: Path) -> None:
     for step in ("evaluate", "export", "register"):
         assert "vaeforge tune" in refused(project, step)
     assert "no search of this name" in refused(project, "sync", "--name", "none")
+
+
+def test_balancing_classes_of_data_without_any_is_refused_before_anything_starts(project: SmallProject) -> None:
+    output = project.run("tune", "--name", "balanced", "--set", "training.balance=true", code=2)
+    assert "training.balance: got true, but the data have no classes" in output
+    assert "Warning" not in output
+    assert not project.events("balanced")

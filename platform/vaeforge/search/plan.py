@@ -16,6 +16,7 @@ from vaeforge.search.advice import collapse_warning
 from vaeforge.search.history import History, read_history
 from vaeforge.search.resources import Placement, largest_checkpoint, local_resources, place, require_disk
 from vaeforge.search.space import Space, check
+from vaeforge.train.batches import class_weights
 
 NAME_LIMIT = 100
 
@@ -149,7 +150,9 @@ def _require_name(name: str) -> None:
 
 
 def _require_samples(settled: Settled, prepared: Prepared) -> None:
-    """Every rank needs something to train and validate on."""
+    """Every rank needs something to train and validate on, and balancing needs classes."""
+    if settled.experiment.training.balance:
+        class_weights(prepared.train)
     samples, workers = len(prepared.train), settled.search.workers
     batch = settled.experiment.training.batch_size
     if batch > samples and settled.experiment.training.steps_per_epoch is None:

@@ -39,7 +39,7 @@ def class_weights(samples: Samples) -> Tensor:
     Raises:
         ConfigError: if the conditions are no classes.
     """
-    condition = torch.from_numpy(samples.condition[:])
+    condition = torch.tensor(samples.condition[:])
     if not condition.shape[1] or not bool(((condition == 0) | (condition == 1)).all()):
         raise ConfigError("training.balance: got true, but the data have no classes; leave it false for this family")
     frequency = condition.sum(0)
