@@ -5,9 +5,11 @@ import json
 import math
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +38,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16), "RAY_USAGE_STATS_ENABLED": "0"}
     path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
     ray = str(Path(sys.executable).parent / "ray")
+    # a folder of its own: the address file in Ray's common one would outlive the cluster and mislead others
+    scratch = Path(tempfile.mkdtemp(prefix="ray-"))
     start = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
+    start.append(f"--temp-dir={scratch}")
     output = tmp_path_factory.mktemp("ray") / "log"
     environment = {**os.environ, **access, "PYTHONPATH": path}
     with output.open("w") as log:
@@ -52,6 +57,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
             process.kill()
     psutil.wait_procs(processes[1:], timeout=30)
     head.wait(30)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def manifest(project: SampleProject, search: str, step: str) -> Any:
