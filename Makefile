@@ -31,7 +31,7 @@ check: data  ## lint, types and unit tests
 	pytest $(FAST) -n $(CORES) --dist loadfile -m "not long and not slow"
 
 golden: setup  ## write the kept losses of every family anew
-	PYTHONPATH=platform:models python tests/golden/compute.py
+	PYTHONPATH=platform:models:tests python tests/golden/compute.py
 
 setup: .venv/.installed
 

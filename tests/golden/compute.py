@@ -4,20 +4,17 @@
 """
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 
 import torch
 
+from samples import random_arrays
+from vaeforge.loading import load
+from vaeforge.train.loop import fit
+from vaeforge_models.families import families
+
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parent))
-
-from samples import random_arrays  # noqa: E402
-from vaeforge.loading import load  # noqa: E402
-from vaeforge.train.loop import fit  # noqa: E402
-from vaeforge_models.families import families  # noqa: E402
-
 STEPS = 20
 KEYS = ("train/loss", "train/distortion", "train/rate", "val/nelbo")
 

@@ -25,7 +25,7 @@ BYTES_LIMIT = 64 * 2**30
 MEMBERS_LIMIT = 1_000_000
 DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError),
-    *(NotImplementedError, RuntimeError, KeyError, IndexError, OverflowError),
+    *(RuntimeError, KeyError, IndexError, OverflowError),
 )
 
 

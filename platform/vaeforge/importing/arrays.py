@@ -17,7 +17,7 @@ VALUES_LIMIT = 2**31
 PREFIX = np.lib.format.MAGIC_PREFIX
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, TypeError, SyntaxError, KeyError),
-    *(NotImplementedError, RuntimeError, OverflowError, MemoryError),
+    *(RuntimeError, OverflowError, MemoryError),
 )
 
 

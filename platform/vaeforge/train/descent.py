@@ -56,7 +56,7 @@ class Descent:
             with self._reducing(place == len(batches)):
                 follow, found = self._loss(batch, progress)
                 # DDP averages over ranks what has to be added
-                self.scaler.scale(follow * (self.group.world * weight)).backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward([self.scaler.scale(follow * (self.group.world * weight))])
             terms += found * weight
         norm = self._update()
         if self.state:
@@ -100,16 +100,17 @@ class Descent:
             x, output, mu, logvar = self.ranks(batch.raw, batch.condition, batch.eps)
         output, posterior = output.float(), Posterior(mu.float(), logvar.float())
         own = Terms(self.model.distortion(x, output).sum(), posterior.rate().sum(0) * self.beta_scale)
-        means = self.group.sum(torch.cat([own.distortion.detach()[None], own.kl.detach()])) / batch.total
-        whole = whole_loss(self.schedule, means[0], means[1:], progress, self.state, self.log_mse_dimensions)
-        follow, loss = surrogate(own, whole, batch.total), whole.value
-        penalty = self.model.penalty(output, posterior).sum() / batch.total
-        follow, loss = follow + penalty, loss + self.group.sum(penalty.detach())
+        penalty = self.model.penalty(output, posterior).sum()
+        sums = torch.cat([torch.stack([penalty, own.distortion]), own.kl]).detach()
+        means = self.group.sum(sums) / batch.total
+        added, mean, kl = means[0], means[1], means[2:]
+        whole = whole_loss(self.schedule, mean, kl, progress, self.state, self.log_mse_dimensions)
+        follow, loss = surrogate(own, whole, batch.total) + penalty / batch.total, whole.value + added
         for function, tensors in self._couplings(output, posterior, batch, progress):
             value, part = self._through_whole(function, tensors, batch.total)
             follow, loss = follow + part, loss + value
-        distortion = training_distortion(means[0], self.log_mse_dimensions)
-        return follow, torch.stack([loss, distortion, means[1:].sum() / self.beta_scale]).double()
+        distortion = training_distortion(mean, self.log_mse_dimensions)
+        return follow, torch.stack([loss, distortion, kl.sum() / self.beta_scale]).double()
 
     def _couplings(
         self, output: Tensor, posterior: Posterior, batch: Batch, progress: float

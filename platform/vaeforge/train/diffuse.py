@@ -17,7 +17,9 @@ from torch import Tensor
 from vaeforge.errors import CheckpointError, ConfigError, DataError
 from vaeforge.seeds import derive
 from vaeforge.train.checkpoint import Checkpoint, load, save
+from vaeforge.train.rates import along_cosine
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
+from vaeforge_models.vae import initialise
 
 VALIDATION_DRAWS = 4
 VALIDATION_BATCH = 1024
@@ -184,16 +186,14 @@ class _Run:
 
 def _untrained(settings: DiffusionSettings, latent_dim: int, seed: int) -> LatentDiffusion:
     """The model with weights that depend on `seed` alone, leaving the global generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "diffusion", "weights"))
-        return LatentDiffusion(settings, latent_dim)
+    return initialise(LatentDiffusion, settings, latent_dim, seed=derive(seed, "diffusion", "weights"))
 
 
 def learning_rate(settings: DiffusionSettings, step: int) -> float:
     """The learning rate of the step that follows `step` finished ones."""
     if settings.lr_schedule == "constant":
         return settings.lr
-    return settings.lr * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    return along_cosine(settings.lr, 0.0, step / settings.steps)
 
 
 def _assign(parameters: list[torch.nn.Parameter], values: list[Tensor]) -> None:

@@ -14,14 +14,15 @@ def rate_at(optimizer: Optimizer, t: float) -> float | None:
     first 30 %, then down to lr / 250,000, both along a cosine (Smith and Topin 2019, with PyTorch's defaults).
     """
     if optimizer.schedule == "cosine":
-        return _between(optimizer.lr, 0.0, t)
+        return along_cosine(optimizer.lr, 0.0, t)
     if optimizer.schedule == "onecycle":
         start = optimizer.lr / START_DIVISOR
         if t < WARMUP:
-            return _between(start, optimizer.lr, t / WARMUP)
-        return _between(optimizer.lr, start / END_DIVISOR, (t - WARMUP) / (1 - WARMUP))
+            return along_cosine(start, optimizer.lr, t / WARMUP)
+        return along_cosine(optimizer.lr, start / END_DIVISOR, (t - WARMUP) / (1 - WARMUP))
     return None
 
 
-def _between(first: float, last: float, t: float) -> float:
+def along_cosine(first: float, last: float, t: float) -> float:
+    """From `first` at t = 0 to `last` at t = 1 along half a cosine."""
     return last + (first - last) * 0.5 * (1 + math.cos(math.pi * t))
