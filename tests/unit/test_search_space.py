@@ -1,15 +1,18 @@
 """Spaces: what is refused, what is warned of, and what a configuration becomes."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import yaml
 
 from vaeforge.config import Experiment
 from vaeforge.errors import ConfigError
 from vaeforge.loading import load
+from vaeforge.search.branches import grid_size
 from vaeforge.search.resources import largest_checkpoint
 from vaeforge.search.space import Fidelity, check, experiment_for, parse, read_space, trial_seed
 from vaeforge.train.loop import untrained
@@ -38,6 +41,15 @@ def test_every_shipped_space_is_sound_and_silent(path: Path) -> None:
     assert check(space, load(ROOT, space.family).experiment) == []
 
 
+def test_the_spaces_of_the_documentation_are_sound_and_silent() -> None:
+    text = (ROOT / "tune_spaces/README.md").read_text(encoding="utf-8")
+    examples = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)]
+    spaces = [parse(example, "README.md") for example in examples]
+    assert [len(space.objective.goals) for space in spaces] == [1, 2]
+    assert [check(space, load(ROOT, space.family).experiment) for space in spaces] == [[], []]
+    assert grid_size(spaces[0]) == 90
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -53,7 +65,7 @@ def test_every_shipped_space_is_sound_and_silent(path: Path) -> None:
         ({"space": {"beta.schedule": {"choice": []}}}, "must be a list of options"),
         ({"space": {"beta.schedule": {"choice": ["constnt"]}}}, "did you mean 'constant'"),
         ({"space": {"beta.schedule": {"choice": {"constant": {"beta.warmup": {"float": [0.1, 0.2]}}}}}}, "unknown key"),
-        ({"start": [{"model.latent_dim": 99}]}, "start: model.latent_dim: got 99"),
+        ({"start": [{"model.latent_dim": 99}]}, "start: point 1: model.latent_dim: got 99"),
         ({"start": [{"optimizer.lr": 0.1}]}, "not in the space under this point"),
         ({"objective": {"metric": "train/loss"}}, "objective: metric: got 'train/loss', must be 'val/nelbo'"),
         ({"objective": {"mode": "max"}}, "must be 'min'"),
@@ -64,12 +76,37 @@ def test_every_shipped_space_is_sound_and_silent(path: Path) -> None:
         ({"fidelity": {"max": 9, "min": 0, "reduction": 3}}, "must be an integer >= 1"),
         ({"fidelty": {}}, "did you mean 'fidelity'"),
         ({"rung": "all"}, "'schedule' or 'global'"),
+        ({"rung": ["global"]}, "'schedule' or 'global'"),
         ({"family": "cilia"}, "this search is for 'endoscopy'"),
+        ({"space": {3: {"int": [1, 2]}}}, "3: must be a path"),
+        ({"space": {"beta.knots": {"choice": [[[0, 0], [1, 1]]]}}}, "got the option .*, must be text, a number"),
+        ({"space": {"model.latent_dim": {"choice": [8, 8]}}}, "must name each option once"),
+        ({"fidelity": 9}, "fidelity: got 9, must be a mapping"),
+        ({"fidelity": {"max": True}}, "fidelity: max: got True, must be an integer"),
+        ({"search": "tpee"}, "search: got 'tpee', .* did you mean 'tpe'"),
+        ({"scheduler": {"name": "median", "grace": 9}}, "scheduler.grace must be < 9"),
+        ({"scheduler": "pbt"}, "none of them is searched"),
+        ({"freeze": {"model.latent": 4}}, "freeze: model.latent: not in the space; did you mean 'model.latent_dim'"),
+        ({"freeze": {"model.latent_dim": 9}}, r"freeze: model.latent_dim: got 9, must be an integer in 2 \.\. 8"),
+        ({"freeze": ["model.latent_dim"]}, "freeze: got .*, must be a mapping"),
+        ({"start": [{"model.latent_dim": 4}], "freeze": {"model.latent_dim": 5}}, "point 1: .*got 4, .* frozen at 5"),
+        ({"start": [{"model.latent_dm": 4}]}, "point 1: model.latent_dm: .*did you mean 'model.latent_dim'"),
     ],
 )
 def test_bad_spaces_are_refused(base: Experiment, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check(parse(content(**changes), "space.yaml"), base)
+
+
+def test_a_path_described_twice_for_one_trial_is_refused() -> None:
+    below = {"constant": {"beta.value": {"float": [0.1, 1]}}, "linear": {"beta.value": {"float": [0.1, 2]}}}
+    both = {"beta.value": {"float": [0, 1]}, "beta.schedule": {"choice": below}}
+    with pytest.raises(ConfigError, match=r"beta\.value: is described twice"):
+        parse(content(space=both), "s")
+    nested = {"model.a": {"choice": {"x": {"model.a": {"choice": ["y"]}}}}}
+    with pytest.raises(ConfigError, match=r"model\.a: is described twice"):
+        parse(content(space=nested), "s")
+    parse(content(space={"beta.schedule": {"choice": below}}), "s")
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -98,6 +135,73 @@ def test_a_rung_before_the_first_full_beta_is_warned_of(base: Experiment) -> Non
     warnings = check(parse(content(space=late), "space.yaml"), base)
     assert len(warnings) == 1
     assert "linear" in warnings[0] and "50%" in warnings[0] and "5 epochs" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "said"),
+    [
+        ("asha", "raise fidelity.min to 5 epochs"),
+        ("hyperband", "raise fidelity.min to 5 epochs"),
+        ({"name": "median", "grace": 2}, "median first compares trials at 22%: raise scheduler.grace to 5 epochs"),
+        ({"name": "median", "grace": 5}, None),
+        ({"name": "pbt", "interval": 4}, "pbt first compares trials at 44%: raise scheduler.interval to 5 epochs"),
+        ("none", None),
+    ],
+)
+def test_the_warning_is_about_the_epoch_at_which_the_scheduler_decides(
+    base: Experiment, scheduler: Any, said: str | None
+) -> None:
+    late = {"beta.schedule": {"choice": {"linear": {"beta.warmup": {"float": [0.1, 0.5]}}}}}
+    warnings = [text for text in check(parse(content(space=late, scheduler=scheduler), "s"), base) if "beta" in text]
+    assert len(warnings) == (said is not None)
+    assert said is None or said in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "brackets", "said"),
+    [
+        (
+            {"max": 9, "min": 9, "reduction": 3},
+            3,
+            "room for one bracket, which stops no trial: rungs at no epoch below",
+        ),
+        ({"max": 9, "min": 3, "reduction": 3}, 3, "room for 2 of the 3 brackets: rungs at 3 below fidelity.max = 9"),
+        ({"max": 9, "min": 3, "reduction": 3}, 2, None),
+        ({"max": 9, "min": 1, "reduction": 3}, 3, None),
+    ],
+)
+def test_brackets_for_which_there_is_no_room_are_said(
+    base: Experiment, fidelity: dict[str, int], brackets: int, said: str | None
+) -> None:
+    asked = {"name": "hyperband", "brackets": brackets}
+    warnings = check(parse(content(fidelity=fidelity, scheduler=asked), "s"), base)
+    assert len(warnings) == (said is not None)
+    assert said is None or said in warnings[0]
+
+
+def test_samplers_with_a_model_for_each_branch_are_refused_where_there_are_too_many(base: Experiment) -> None:
+    many = {"model.latent_dim": {"choice": list(range(2, 27))}}
+    for search, refused in (("cmaes", True), ("gp", False), ("qmc", False), ("tpe", False), ("random", False)):
+        space = parse(content(space=many, search=search), "s")
+        if refused:
+            with pytest.raises(ConfigError, match="got 25, must be <= 24"):
+                check(space, base)
+        else:
+            assert check(space, base) == []
+    assert check(parse(content(space=many, search="cmaes", freeze={"model.latent_dim": 2}), "s"), base) == []
+
+
+def test_distortions_of_different_likelihoods_are_not_compared(base: Experiment) -> None:
+    searched = RANGE | {"model.likelihood": {"choice": ["bernoulli", "squared_error"]}}
+    two = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
+    with pytest.raises(ConfigError, match="take val/mse, or freeze"):
+        check(parse(content(space=searched, objective=two), "s"), base)
+    bound = {"metrics": {"val/rate": "min", "val/mse": "min"}}
+    bound |= {"choose": {"constraint": {"val/distortion": 9}, "best": "val/rate"}}  # type: ignore[dict-item]
+    with pytest.raises(ConfigError, match="measured by each trial's own likelihood"):
+        check(parse(content(space=searched, objective=bound), "s"), base)
+    frozen = content(space=searched, objective=two, freeze={"model.likelihood": "bernoulli"})
+    assert check(parse(frozen, "s"), base) == []
 
 
 def test_another_schedule_starts_from_its_own_defaults(base: Experiment) -> None:
@@ -141,10 +245,27 @@ def test_every_shipped_space_suggests_valid_configurations_of_all_its_schedules(
     assert groups == set(schedules)
 
 
+def test_branches_with_different_options_of_one_path_have_a_name_each() -> None:
+    """Optuna refuses one categorical parameter with different options."""
+    options = {
+        "constant": {"beta.shape": {"choice": ["linear", "cosine"]}},
+        "linear": {"beta.shape": {"choice": ["linear", "sigmoid"]}},
+    }
+    space = parse(content(space={"beta.schedule": {"choice": options}}), "s")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found = {(p["beta.schedule"], p["beta.shape"]) for p in (space.suggest(study.ask()) for _ in range(40))}
+    assert len(found) == 4
+    assert set(space.optuna_names({"beta.schedule": "linear", "beta.shape": "sigmoid"})) == {
+        "beta.schedule",
+        "beta.shape@linear",
+    }
+
+
 def test_rungs_of_a_fidelity_and_of_a_shortened_one() -> None:
     assert Fidelity(18, 6, 3).rungs() == [6]
     assert Fidelity(27, 1, 3).rungs() == [1, 3, 9]
     assert Fidelity(5, 5, 3).rungs() == []
+    assert [Fidelity(27, 1, 3).rungs(bracket) for bracket in range(4)] == [[1, 3, 9], [3, 9], [9], []]
     assert parse(content(), "s").with_epochs(3).fidelity == Fidelity(3, 1, 3)
 
 

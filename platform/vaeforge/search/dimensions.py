@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from vaeforge.errors import ConfigError
+from vaeforge.search.reading import is_number, nearest
 
 Params = dict[str, Any]
 
@@ -39,28 +39,53 @@ class Range:
         """Both ends."""
         return [{self.path: self.low}, {self.path: self.high}]
 
-    def admits(self, value: Any) -> bool:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        return number and self.low <= value <= self.high and (not self.whole or value == int(value))
+    def grid(self, points: int) -> list[float]:
+        """At most `points` values, evenly spaced (logarithmically with `log`), both ends among them; 1: the middle.
 
-    def rule(self) -> str:
+        Of a range with fewer integers than `points`, each integer once.
+        """
+        shares = [0.5] if points == 1 else [step / (points - 1) for step in range(points)]
+        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        between = [low + share * (high - low) for share in shares]
+        values = [math.exp(value) if self.log else value for value in between]
+        if points > 1:
+            values[0], values[-1] = self.low, self.high  # exactly: exp(log(x)) may lie just outside
+        return list(dict.fromkeys(round(value) if self.whole else value for value in values))
+
+    def admits(self, value: Any) -> bool:
+        return is_number(value) and self.low <= value <= self.high and (not self.whole or value == int(value))
+
+    def rule(self, value: Any = None) -> str:
+        """What a value must be."""
         kind = "an integer" if self.whole else "a number"
         return f"{kind} in {self.low} .. {self.high}"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some options; an option may open dimensions of its own."""
+    """One of some options; an option may open dimensions of its own.
+
+    Attributes:
+        path: dotted configuration path.
+        options: each option with the dimensions that it opens.
+        label: what Optuna knows it as where that is not the path, because branches give one path different options.
+    """
 
     path: str
     options: Mapping[Any, tuple["Dimension", ...]]
+    label: str = ""
 
     @property
     def name(self) -> str:
-        return self.path
+        return self.label or self.path
+
+    @property
+    def opens(self) -> bool:
+        """Whether any option opens a dimension."""
+        return any(self.options.values())
 
     def suggest(self, trial: Any) -> Params:
-        chosen = trial.suggest_categorical(self.path, list(self.options))
+        chosen = trial.suggest_categorical(self.name, list(self.options))
         params = {self.path: chosen}
         for dimension in self.options[chosen]:
             params |= dimension.suggest(trial)
@@ -76,10 +101,12 @@ class Choice:
         return found
 
     def admits(self, value: Any) -> bool:
-        return value in self.options
+        same = [option for option in self.options if option == value]  # true == 1, and is another option all the same
+        return any(isinstance(option, bool) == isinstance(value, bool) for option in same)
 
-    def rule(self) -> str:
-        return "one of " + ", ".join(map(str, self.options))
+    def rule(self, value: Any = None) -> str:
+        """What a value must be, naming the option that is nearest to `value`."""
+        return f"one of {', '.join(map(str, self.options))}{nearest(value, self.options)}"
 
 
 Dimension: TypeAlias = Range | Choice
@@ -94,89 +121,9 @@ def walk(dimensions: tuple[Dimension, ...]) -> Iterator[Dimension]:
                 yield from walk(opened)
 
 
-def parse_dimensions(content: Any, where: str, problems: list[str], option: str = "") -> tuple[Dimension, ...]:
-    """The dimensions that a mapping of path to description describes; what is wrong is added to `problems`."""
-    if not isinstance(content, Mapping):
-        problems.append(f"{where}: got {content!r}, must be a mapping of paths to ranges or choices")
-        return ()
-    parsed = [_parse(path, description, f"{where}: {path}", problems, option) for path, description in content.items()]
-    return tuple(dimension for dimension in parsed if dimension is not None)
-
-
-def _parse(path: str, description: Any, where: str, problems: list[str], option: str) -> Dimension | None:
-    kinds = [kind for kind in ("int", "float", "choice") if isinstance(description, Mapping) and kind in description]
-    if len(kinds) != 1:
-        problems.append(
-            f"{where}: got {description!r}, must be {{int: [low, high]}}, {{float: [low, high]}} or {{choice: …}}"
-        )
-        return None
-    kind = kinds[0]
-    unknown = set(description) - ({kind} if kind == "choice" else {kind, "log"})
-    if unknown:
-        problems.append(f"{where}: unknown key {sorted(unknown)[0]!r} beside {kind!r}")
-        return None
-    if kind == "choice":
-        return _parse_choice(path, description["choice"], where, problems)
-    return _parse_range(path, description, kind, where, problems, option)
-
-
-def _parse_choice(path: str, options: Any, where: str, problems: list[str]) -> Choice | None:
-    if isinstance(options, list):
-        options = {value: {} for value in options}
-    if not isinstance(options, Mapping) or not options:
-        problems.append(f"{where}: got {options!r}, must be a list of options or a mapping of option to dimensions")
-        return None
-    opened = {
-        name: parse_dimensions(below or {}, f"{where}.{name}", problems, str(name)) for name, below in options.items()
-    }
-    return Choice(path, opened)
-
-
-def _parse_range(
-    path: str, description: Mapping[str, Any], kind: str, where: str, problems: list[str], option: str
-) -> Range | None:
-    bounds, log = description[kind], description.get("log", False)
-    wanted: type | tuple[type, ...] = int if kind == "int" else (int, float)
-    if not (isinstance(bounds, list) and len(bounds) == 2 and all(_number(bound, wanted) for bound in bounds)):
-        problems.append(f"{where}: got {bounds!r}, must be [low, high] with two {kind}s")
-        return None
-    if not isinstance(log, bool):
-        problems.append(f"{where}: log: got {log!r}, must be true or false")
-        return None
-    low, high = bounds
-    if low > high:
-        problems.append(f"{where}: low is {low} and high is {high}, low must be <= high")
-        return None
-    if log and low <= 0:
-        problems.append(f"{where}: low is {low} on a logarithmic scale, must be > 0")
-        return None
-    return Range(path, f"{path}@{option}" if option else path, low, high, kind == "int", log)
-
-
-def _number(value: Any, wanted: type | tuple[type, ...]) -> bool:
-    known = isinstance(value, wanted) and not isinstance(value, bool)
-    return known and math.isfinite(value)
-
-
-def share_names(dimensions: tuple[Dimension, ...]) -> tuple[Dimension, ...]:
-    """Give a range its plain path as name wherever all branches agree on it, so that they learn from one another."""
-    ranges: dict[str, set[tuple[Any, ...]]] = {}
-    for dimension in walk(dimensions):
-        if isinstance(dimension, Range):
-            ranges.setdefault(dimension.path, set()).add(
-                (dimension.low, dimension.high, dimension.whole, dimension.log)
-            )
-
-    def renamed(dimension: Dimension) -> Dimension:
-        if isinstance(dimension, Range):
-            name = dimension.path if len(ranges[dimension.path]) == 1 else dimension.name
-            return Range(dimension.path, name, dimension.low, dimension.high, dimension.whole, dimension.log)
-        return Choice(dimension.path, {o: tuple(map(renamed, below)) for o, below in dimension.options.items()})
-
-    return tuple(map(renamed, dimensions))
-
-
-def require_range(dimension: Dimension, value: Any, where: str) -> None:
-    """Raise a ConfigError unless `dimension` admits `value`."""
-    if not dimension.admits(value):
-        raise ConfigError(f"{where}: {dimension.path}: got {value!r}, must be {dimension.rule()}")
+def open_under(dimensions: tuple[Dimension, ...], params: Params) -> Iterator[Dimension]:
+    """The dimensions that `params` can have a value of: those always open, and those that its options open."""
+    for dimension in dimensions:
+        yield dimension
+        if isinstance(dimension, Choice) and dimension.path in params and dimension.admits(params[dimension.path]):
+            yield from open_under(dimension.options[params[dimension.path]], params)

@@ -6,80 +6,141 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vaeforge import loading
-from vaeforge.config import Experiment, nearest
+from vaeforge.config import Experiment
 from vaeforge.errors import ConfigError
-from vaeforge.search.dimensions import Dimension, Params, parse_dimensions, require_range, share_names, walk
+from vaeforge.search.dimensions import Dimension, Params, open_under, walk
+from vaeforge.search.fidelity import Fidelity, read_fidelity
+from vaeforge.search.freezing import complete, narrow, searched
+from vaeforge.search.needs import early_comparison, few_brackets, unmet
+from vaeforge.search.objective import METRIC, Objective, read_objective
+from vaeforge.search.parsing import parse_dimensions, refuse_twice, share_names
+from vaeforge.search.reading import is_mapping, nearest, refuse_unknown
+from vaeforge.search.strategies import AnySampler, AnyScheduler, read_scheduler, read_search, refuse_misfit
 from vaeforge.seeds import derive
 from vaeforge.yamls import read_yaml
 
-KEYS = ("family", "objective", "fidelity", "rung", "space", "start")
+__all__ = [
+    "Fidelity",
+    "Space",
+    "check",
+    "examples",
+    "experiment_for",
+    "parse",
+    "read_space",
+    "single_point",
+    "trial_seed",
+]
+
+KEYS = ("family", "objective", "search", "scheduler", "fidelity", "rung", "space", "freeze", "start")
 SEARCHABLE = ("model", "beta", "optimizer", "training")
-METRICS = ("val/nelbo",)
-FLOORS = ("val/active_units", "val/rate")
-
-
-@dataclass(frozen=True)
-class Fidelity:
-    """Epochs: what a full training has, the first rung, and how many of each rung's trials go on (1 / reduction)."""
-
-    max: int
-    min: int
-    reduction: int
-
-    def rungs(self) -> list[int]:
-        """The epochs after which trials are compared, the last epoch not among them."""
-        epochs, rung = [], self.min
-        while rung < self.max:
-            epochs.append(rung)
-            rung *= self.reduction
-        return epochs
 
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched, for which family, on which number, and how trials are compared on the way."""
+    """What is searched, for which family, towards what, by which strategies, and what is frozen meanwhile.
+
+    Attributes:
+        metric: what trials are compared by on their way, whatever the goals.
+        dimensions: what is searched; frozen parameters are not among them.
+        fixed: frozen parameters, path to value; under some options one may not be open.
+        narrowed: every dimension that a trial can have, the frozen ones narrowed to their value.
+        start: points that are tried first, with the frozen values; what one leaves out is proposed.
+        content: the mapping that all of this was read from, command line included.
+    """
 
     family: str
     metric: str
+    objective: Objective
+    search: AnySampler
+    scheduler: AnyScheduler
     fidelity: Fidelity
     rung: Literal["schedule", "global"]
     dimensions: tuple[Dimension, ...]
+    fixed: Params
+    narrowed: tuple[Dimension, ...]
     start: tuple[Params, ...]
     source: str
     content: Mapping[str, Any]
 
     def suggest(self, trial: Any) -> Params:
-        """A flat configuration for an Optuna trial."""
+        """A flat configuration for an Optuna trial, frozen values included."""
         params: Params = {}
         for dimension in self.dimensions:
             params |= dimension.suggest(trial)
-        return params
+        return self.complete(params)
+
+    def complete(self, params: Params) -> Params:
+        """`params` with the frozen values that are open under them, and without those that are not."""
+        return complete(self.narrowed, self.fixed, params)
+
+    def fits(self, params: Params) -> bool:
+        """Whether `params` is a configuration of this space: complete, within its ranges, frozen values as they are."""
+        return not self.misfits(params)
+
+    def misfits(self, params: Params, partial: bool = False) -> list[str]:
+        """Why `params` is no configuration, `partial` no part of one, of this space; empty where it is."""
+        found = {dimension.path: dimension for dimension in open_under(self.narrowed, params)}
+        known = {dimension.path for dimension in walk(self.narrowed)}
+        problems = []
+        for path, value in params.items():
+            if path not in found:
+                problems.append(f"{path}: not in the space under this point{nearest(path, known - set(params))}")
+            elif not found[path].admits(value):
+                frozen = "; it is frozen" if path in self.fixed else ""
+                problems.append(f"{path}: got {value!r}, must be {found[path].rule(value)}{frozen}")
+        missing = [] if partial else [dimension for path, dimension in found.items() if path not in params]
+        return problems + [f"{dimension.path}: is missing, must be {dimension.rule()}" for dimension in missing]
 
     def optuna_names(self, params: Params) -> dict[str, tuple[Dimension, Any]]:
-        """Optuna's name to (dimension, value) for the dimensions that are open under `params`."""
-        found: dict[str, tuple[Dimension, Any]] = {}
-        _collect(self.dimensions, params, found)
-        return found
+        """Optuna's name to (dimension, value) for the searched dimensions that are open under `params`."""
+        opened = [dimension for dimension in open_under(self.dimensions, params) if dimension.path in params]
+        return {dimension.name: (dimension, params[dimension.path]) for dimension in opened}
 
     def group(self, params: Params, base: Experiment) -> str:
         """The schedule within which a trial is compared."""
-        return "all" if self.rung == "global" else str(params.get("beta.schedule", base.beta.schedule))
+        schedule = self.complete(params).get("beta.schedule", base.beta.schedule)
+        return "all" if self.rung == "global" else str(schedule)
 
     def with_epochs(self, epochs: int | None) -> "Space":
-        """The space with another largest number of epochs; rungs move along in proportion."""
+        """The space with another largest number of epochs; rungs and intervals move along in proportion."""
         if epochs is None or epochs == self.fidelity.max:
             return self
-        first = max(1, round(self.fidelity.min * epochs / self.fidelity.max))
-        fidelity = {"max": epochs, "min": first, "reduction": self.fidelity.reduction}
-        return parse({**self.content, "fidelity": fidelity}, self.source)
+        changed: dict[str, Any] = {"fidelity": self.fidelity.shortened(epochs)}
+        if "scheduler" in self.content:
+            changed["scheduler"] = self.scheduler.shortened(epochs, self.fidelity.max)
+        return parse({**self.content, **changed}, self.source)
 
+    def with_changes(
+        self,
+        search: str | Mapping[str, Any] | None = None,
+        scheduler: str | Mapping[str, Any] | None = None,
+        freeze: Mapping[str, Any] | None = None,
+    ) -> "Space":
+        """The space with strategies and frozen parameters of the command line, which hold over the file's.
 
-def _collect(dimensions: tuple[Dimension, ...], params: Params, found: dict[str, tuple[Dimension, Any]]) -> None:
-    for dimension in dimensions:
-        if dimension.path in params:
-            value = params[dimension.path]
-            found[dimension.name] = (dimension, value)
-            _collect(getattr(dimension, "options", {}).get(value, ()), params, found)
+        A strategy that is named as in the file keeps the file's options; frozen parameters add to the file's, and
+        start points that say otherwise are left out.
+
+        Raises:
+            ConfigError: with every problem of what was given.
+        """
+        problems: list[str] = []
+        changed: dict[str, Any] = {}
+        if search not in (None, self.search.name):
+            sampler = read_search(search, "--search", self.objective, problems)
+            changed |= {"search": search} if sampler != self.search else {}
+        if scheduler not in (None, self.scheduler.name):
+            decides = read_scheduler(scheduler, "--scheduler", self.objective, problems)
+            refuse_misfit(decides, self.fidelity, "--scheduler", problems)
+            changed |= {"scheduler": scheduler} if decides != self.scheduler else {}
+        frozen = {**self.fixed, **(freeze or {})}
+        if frozen != self.fixed:
+            narrow(parse_dimensions(self.content.get("space", {}), self.source, []), frozen, "--freeze", problems)
+            changed["freeze"] = frozen
+            changed["start"] = [p for p in self.start if all(p.get(k, v) == v for k, v in (freeze or {}).items())]
+        if problems:
+            raise ConfigError(problems)
+        return parse({**self.content, **changed}, self.source) if changed else self
 
 
 def read_space(path: Path) -> Space:
@@ -97,72 +158,63 @@ def single_point(family: str, epochs: int) -> Space:
 
 
 def parse(content: Mapping[str, Any], source: str) -> Space:
-    """A Space from a mapping of the form of a space file."""
-    problems = [f"{source}: unknown key {key!r}{nearest(key, KEYS)}" for key in content if key not in KEYS]
-    _check_objective(content.get("objective", {}), source, problems)
+    """A Space from a mapping of the form of a space file.
+
+    Raises:
+        ConfigError: with every problem of its form.
+    """
+    problems: list[str] = []
+    refuse_unknown(content, KEYS, source, problems)
+    objective = read_objective(content.get("objective", {}), source, problems)
+    search = read_search(content.get("search"), f"{source}: search", objective, problems)
+    scheduler = read_scheduler(content.get("scheduler"), f"{source}: scheduler", objective, problems)
     rung = content.get("rung", "schedule")
     if rung not in ("schedule", "global"):
         problems.append(f"{source}: rung: got {rung!r}, must be 'schedule' or 'global'")
-    fidelity = _fidelity(content.get("fidelity", {}), source, problems)
-    dimensions = share_names(parse_dimensions(content.get("space", {}), f"{source}: space", problems))
-    start = content.get("start", [])
-    if not isinstance(start, list) or not all(isinstance(point, Mapping) for point in start):
-        problems.append(f"{source}: start: must be a list of mappings of path to value")
-        start = []
+    fidelity = read_fidelity(content.get("fidelity", {}), source, problems)
+    refuse_misfit(scheduler, fidelity, f"{source}: scheduler", problems)
+    every = parse_dimensions(content.get("space", {}), f"{source}: space", problems)
+    refuse_twice(every, f"{source}: space", problems)
+    fixed = _mapping(content.get("freeze", {}), f"{source}: freeze", problems)
+    narrowed = narrow(every, fixed, f"{source}: freeze", problems)
+    start = _start(content.get("start", []), narrowed, fixed, f"{source}: start", problems)
     if problems:
         raise ConfigError(problems)
-    points = tuple(dict(point) for point in start)
-    return Space(str(content.get("family")), METRICS[0], fidelity, rung, dimensions, points, source, dict(content))
+    family, left = str(content.get("family")), share_names(searched(narrowed, fixed))
+    parts = (objective, search, scheduler, fidelity, rung, left, fixed, narrowed, start)
+    return Space(family, METRIC, *parts, source, dict(content))
 
 
-def _check_objective(objective: Any, source: str, problems: list[str]) -> None:
-    """The metric is fixed; `require` names floors of validation metrics that a winner should keep."""
-    allowed = {"metric": METRICS[0], "mode": "min"}
-    if not isinstance(objective, Mapping):
-        problems.append(f"{source}: objective: got {objective!r}, must be a mapping such as {allowed}")
-        return
-    for key, value in objective.items():
-        if key in allowed and value != allowed[key]:
-            problems.append(f"{source}: objective: {key}: got {value!r}, must be {allowed[key]!r}")
-        elif key == "require":
-            _check_floors(value, source, problems)
-        elif key not in allowed:
-            problems.append(f"{source}: objective: unknown key {key!r}{nearest(key, (*allowed, 'require'))}")
+def _mapping(content: Any, where: str, problems: list[str]) -> Params:
+    return dict(content) if is_mapping(content, where, "{model.latent_dim: 32}", problems) else {}
 
 
-def _check_floors(floors: Any, source: str, problems: list[str]) -> None:
-    for name, floor in floors.items() if isinstance(floors, Mapping) else [("require", floors)]:
-        if name not in FLOORS or isinstance(floor, bool) or not isinstance(floor, (int, float)):
-            problems.append(
-                f"{source}: objective: require: got {name}: {floor!r}, must be a number for {', '.join(FLOORS)}"
-            )
-
-
-def _fidelity(content: Any, source: str, problems: list[str]) -> Fidelity:
-    values = {"max": 18, "min": 6, "reduction": 3} | (dict(content) if isinstance(content, Mapping) else {})
-    where = f"{source}: fidelity"
-    for key in values:
-        if key not in ("max", "min", "reduction"):
-            problems.append(f"{where}: unknown key {key!r}{nearest(key, ('max', 'min', 'reduction'))}")
-        elif not isinstance(values[key], int) or values[key] < (2 if key == "reduction" else 1):
-            problems.append(
-                f"{where}: {key}: got {values[key]!r}, must be an integer >= {2 if key == 'reduction' else 1}"
-            )
-            return Fidelity(18, 6, 3)
-    if values["min"] > values["max"]:
-        problems.append(f"{where}: min is {values['min']} and max is {values['max']}, min must be <= max")
-    return Fidelity(values["max"], values["min"], values["reduction"])
+def _start(
+    content: Any, narrowed: tuple[Dimension, ...], fixed: Params, where: str, problems: list[str]
+) -> tuple[Params, ...]:
+    """The start points with the frozen values; one that says otherwise is among the problems."""
+    if not isinstance(content, list) or not all(isinstance(point, Mapping) for point in content):
+        problems.append(f"{where}: must be a list of mappings of path to value")
+        return ()
+    for number, given in enumerate(content, start=1):
+        problems += [
+            f"{where}: point {number}: {path}: got {value!r}, but it is frozen at {fixed[path]!r} (freeze); "
+            "leave the point out, or freeze what it says"
+            for path, value in given.items()
+            if path in fixed and fixed[path] != value
+        ]
+    return tuple(complete(narrowed, fixed, dict(point)) for point in content)
 
 
 def experiment_for(space: Space, base: Experiment, params: Params, seed: int) -> Experiment:
-    """The experiment of one trial: `base` with `params`, the space's epochs, and its own seed.
+    """The experiment of one trial: `base` with `params` and what is frozen, the space's epochs, and its own seed.
 
     Raises:
         ConfigError: if a path does not exist or a value is not allowed.
     """
     tree = base.model_dump(mode="json") | {"search": {}}
     sources: dict[str, str] = {}
-    for path, value in sorted(params.items(), key=lambda item: not item[0].endswith(".schedule")):
+    for path, value in sorted(space.complete(params).items(), key=lambda item: not item[0].endswith(".schedule")):
         section = path.partition(".")[0]
         if section not in SEARCHABLE:
             raise ConfigError(f"{space.source}: space: {path}: must begin with one of {', '.join(SEARCHABLE)}")
@@ -176,44 +228,37 @@ def trial_seed(search_seed: int, trial: int) -> int:
     return derive(search_seed, "trial", trial)
 
 
+def examples(space: Space) -> list[Params]:
+    """The default configuration and both ends of each range, those of frozen parameters being their value."""
+    found: list[Params] = [{}] + [example for dimension in space.narrowed for example in dimension.examples()]
+    return [example for place, example in enumerate(found) if example not in found[:place]]
+
+
 def check(space: Space, base: Experiment) -> list[str]:
     """Check `space` against the configuration; returns warnings.
 
     Raises:
-        ConfigError: with every path that does not exist, every end of a range or start point that is not allowed.
+        ConfigError: with every path that does not exist, every end of a range or start point that is not allowed, and
+            what the strategies cannot do in this space.
     """
     if space.family != base.family:
         raise ConfigError(f"{space.source}: family: got {space.family!r}, but this search is for {base.family!r}")
-    problems: dict[str, None] = {}  # ordered and without repetition
-    late: dict[str, None] = {}
+    problems = dict.fromkeys([*_start_problems(space), *unmet(space)])  # ordered, without repetition
+    warnings: dict[str, None] = {}
     for params in [*space.start, *examples(space)]:
         try:
-            _check_start(space, params)
             experiment = experiment_for(space, base, params, seed=0)
         except ConfigError as error:
             problems |= dict.fromkeys(error.problems)
-            continue
-        full, first_rung = experiment.beta.first_full(), space.fidelity.min / space.fidelity.max
-        if space.fidelity.rungs() and full > first_rung + 1e-9:
-            late[
-                f"{space.source}: schedule {experiment.beta.schedule} can reach its full beta only after "
-                f"{full:.0%} of the training, but the first rung compares trials at {first_rung:.0%}: "
-                f"raise fidelity.min to {-(-full * space.fidelity.max // 1):.0f} epochs or narrow the schedule"
-            ] = None
+        else:
+            warnings |= dict.fromkeys(early_comparison(space, experiment))
     if problems:
         raise ConfigError(list(problems))
-    return list(late)
+    return [*warnings, *few_brackets(space)]
 
 
-def examples(space: Space) -> list[Params]:
-    """The default configuration and both ends of each range."""
-    return [{}] + [example for dimension in space.dimensions for example in dimension.examples()]
-
-
-def _check_start(space: Space, params: Params) -> None:
-    open_paths = {dimension.path: dimension for dimension, _ in space.optuna_names(params).values()}
-    for path, value in params.items():
-        if path not in open_paths:
-            known = {dimension.path for dimension in walk(space.dimensions)}
-            raise ConfigError(f"{space.source}: start: {path}: not in the space under this point{nearest(path, known)}")
-        require_range(open_paths[path], value, f"{space.source}: start")
+def _start_problems(space: Space) -> list[str]:
+    points = enumerate(space.start, start=1)
+    return [
+        f"{space.source}: start: point {number}: {wrong}" for number, p in points for wrong in space.misfits(p, True)
+    ]
