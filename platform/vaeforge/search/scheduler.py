@@ -1,4 +1,4 @@
-"""What Ray Tune is given to decide with: ASHA by the rule of `rungs.py`, and the end of the search on request.
+"""What Ray Tune is given to decide with: a rule of `rules/`, and the end of the search on request.
 
 Each decision is written through the broker before Tune acts on it. Tune pickles what it is given, to resume from; a
 search resumes from its ledger instead, so nothing of these needs to survive a pickle.
@@ -6,30 +6,38 @@ search resumes from its ledger instead, so nothing of these needs to survive a p
 
 from collections.abc import Callable
 from threading import Event
-from typing import Any, Literal
+from typing import Any
 
 from ray.tune import Stopper
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from vaeforge.search.rungs import Rungs
+from vaeforge.search.history import REPEATED
+from vaeforge.search.rules import Arrival, Rule, Verdict
 
-Decide = Callable[[int, int, Literal["go", "stop"], float, float | None], None]
+Decide = Callable[[list[Verdict]], None]
 
 
-class GroupedASHA(FIFOScheduler):
-    """Compares trials at rungs on `epoch`, within the group that their configuration names."""
+class RuleScheduler(FIFOScheduler):
+    """Asks `rule` after the epochs at which it compares trials, and tells it of trials that ended in another way."""
 
-    def __init__(self, rungs: Rungs, decide: Decide):
+    def __init__(self, rule: Rule, decide: Decide):
         super().__init__()
-        self._rungs, self._decide = rungs, decide
+        self._rule, self._decide = rule, decide
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if result["epoch"] not in self._rungs.epochs or result["outcome"] != "running":
+        config, epoch = trial.config, result["epoch"]
+        if epoch not in self._rule.epochs or config["group"] == REPEATED:
             return str(TrialScheduler.CONTINUE)
-        number, group = trial.config["trial"], trial.config["group"]
-        action, cutoff = self._rungs.decide(group, number, result["epoch"], result["value"])
-        self._decide(number, result["epoch"], action, result["value"], cutoff)
-        return str(TrialScheduler.CONTINUE if action == "go" else TrialScheduler.STOP)
+        arrival = Arrival(config["trial"], config["group"], config["params"])
+        value = result["newest"] if self._rule.by_newest else result["value"]
+        verdicts = self._rule.arrive(arrival, epoch, value)
+        self._decide(verdicts)
+        own = {verdict.action for verdict in verdicts if verdict.trial == arrival.number}
+        return str(TrialScheduler.STOP if "stop" in own else TrialScheduler.CONTINUE)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        if trial.config["group"] != REPEATED:
+            self._decide(self._rule.leave(trial.config["trial"]))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
