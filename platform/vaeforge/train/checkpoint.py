@@ -4,7 +4,7 @@ A flipped bit in a checkpoint loads without a word, so nothing is loaded whose h
 """
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,31 +13,31 @@ import torch
 
 from vaeforge.config import Experiment
 from vaeforge.errors import CheckpointError
-from vaeforge.paths import sha256_of, write_atomically
+from vaeforge.train.files import Checkpoint, reading
+from vaeforge.train.storage import located
 from vaeforge_models.vae import VAE, DataSpec
+
+__all__ = ["Checkpoint", "Loaded", "load", "load_model", "load_newest", "save"]
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A file that holds a training state after `epoch` epochs."""
+class Loaded:
+    """A state, the checkpoint that it comes from, and what was wrong with newer ones."""
 
-    file: str
-    sha256: str
-    epoch: int
-
-    @property
-    def path(self) -> Path:
-        return Path(self.file)
+    state: dict[str, Any]
+    checkpoint: Checkpoint
+    problems: list[str]
 
 
-def save(path: Path, state: dict[str, Any], epoch: int) -> Checkpoint:
-    """Write `state` to `path` atomically.
+def save(file: Path | str, state: dict[str, Any], epoch: int) -> Checkpoint:
+    """Write `state` to the path or URL `file` atomically.
 
     Raises:
-        OSError: if the disk is full or read-only; `path` then holds what it held before.
+        OSError: if it cannot be written (full or read-only, no answer); `file` then holds what it held before.
     """
-    digest = write_atomically(path, lambda file: torch.save(state, file))
-    return Checkpoint(str(path), digest, epoch)
+    storage, name = located(str(file))
+    digest = storage.write(name, lambda opened: torch.save(state, opened))
+    return Checkpoint(str(file), digest, epoch)
 
 
 def load(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -46,32 +46,40 @@ def load(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> dict[str
     Raises:
         CheckpointError: if the file is missing, truncated or altered.
     """
-    if not checkpoint.path.is_file():
-        raise CheckpointError(f"{checkpoint.file}: not found")
-    found = sha256_of(checkpoint.path)
-    if found != checkpoint.sha256:
-        raise CheckpointError(f"{checkpoint.file}: SHA-256 is {found}, must be {checkpoint.sha256}: altered or cut off")
-    try:
-        state: dict[str, Any] = torch.load(checkpoint.path, map_location=device, weights_only=True)
-    except (EOFError, RuntimeError, OSError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{checkpoint.file}: cannot be read ({error})") from error
+    with reading(checkpoint) as path:
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        except (EOFError, RuntimeError, OSError, pickle.UnpicklingError) as error:
+            raise CheckpointError(f"{checkpoint.file}: cannot be read ({error})") from error
     return state
 
 
 def load_newest(
-    checkpoints: Sequence[Checkpoint], device: torch.device | str = "cpu"
-) -> tuple[dict[str, Any], list[str]]:
-    """The state of the newest sound checkpoint, and what was wrong with newer ones.
+    checkpoints: Sequence[Checkpoint],
+    device: torch.device | str = "cpu",
+    anywhere: Callable[[bool], bool] = bool,
+) -> Loaded:
+    """The newest checkpoint that is sound.
+
+    Args:
+        checkpoints: in any order.
+        device: where the tensors go.
+        anywhere: whether a rank of the group failed, given whether this one did; all go on from the same checkpoint.
 
     Raises:
-        CheckpointError: if none of them can be loaded.
+        CheckpointError: on all ranks, if none of them can be loaded.
     """
     problems: list[str] = []
     for checkpoint in sorted(checkpoints, key=lambda c: -c.epoch):
+        state, problem = None, None
         try:
-            return load(checkpoint, device), problems
+            state = load(checkpoint, device)
         except CheckpointError as error:
-            problems.append(str(error))
+            problem = str(error)
+        failed = anywhere(problem is not None)
+        if state is not None and not failed:
+            return Loaded(state, checkpoint, problems)
+        problems.append(problem or f"{checkpoint.file}: another rank could not load it")
     raise CheckpointError("; ".join(problems) or "there is no checkpoint to resume from")
 
 

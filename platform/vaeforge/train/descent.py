@@ -71,12 +71,28 @@ class Descent:
     def state_dict(self) -> dict[str, Any]:
         """Plain values and tensors for a checkpoint."""
         scaler = self.scaler.state_dict()
-        return {"optimizer": self.optimizer.state_dict(), "schedule": dict(self.state), "scaler": scaler}
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "kind": self.schedule.schedule,
+            "schedule": dict(self.state),
+            "scaler": scaler,
+        }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], inherited: bool = False) -> None:
+        """Go on from `state`; an inherited one gives its moments, and its schedule's state to a schedule of its kind.
+
+        What the experiment says of the optimiser (learning rate, weight decay, ...) stays in force then.
+        """
+        own = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.state = dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
+        if not inherited:
+            self.state = dict(state["schedule"])
+            return
+        for group, options in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(options)
+        same = state["kind"] == self.schedule.schedule
+        self.state = dict(state["schedule"]) if same else self.schedule.initial()
 
     def _set_rate(self, progress: float) -> None:
         rate = rate_at(self.experiment.optimizer, progress)

@@ -20,9 +20,11 @@ from vaeforge.seeds import derive
 from vaeforge.train.batches import epoch_steps, steps_per_epoch
 from vaeforge.train.checkpoint import Checkpoint, load_newest, save
 from vaeforge.train.descent import Descent
+from vaeforge.train.files import CHECKPOINT_NAME, best_beside
 from vaeforge.train.group import Group
 from vaeforge.train.measure import validate
 from vaeforge.train.selection import Selection
+from vaeforge.train.storage import join, name_of, open_storage
 from vaeforge_models.vae import VAE, DataSpec, initialise
 
 Outcome = Literal["running", "completed", "early_stopped", "nan"]
@@ -66,9 +68,10 @@ def fit(
     experiment: Experiment,
     data: Arrays,
     group: Group | None = None,
-    folder: Path | None = None,
+    folder: Path | str | None = None,
     resume: Sequence[Checkpoint] = (),
     pulse: Callable[[], None] = lambda: None,
+    inherited: bool = False,
 ) -> Iterator[Report]:
     """Train `experiment` and report after each epoch.
 
@@ -76,18 +79,22 @@ def fit(
         experiment: what to train.
         data: raw arrays, the same on every rank.
         group: this rank's view of its group; none trains in this process alone.
-        folder: where checkpoints go; none keeps none.
-        resume: checkpoints of an earlier attempt, any order; the newest sound one is continued.
+        folder: where checkpoints go, a path or a URL (see `storage.py`); none keeps none.
+        resume: checkpoints of an earlier attempt in `folder`, any order; the newest sound one is continued.
         pulse: called after each step, for whoever watches over progress.
+        inherited: the newest sound one of `resume` is another training's, as every one is that `files.inherit` put
+            into `folder`. It gives its weights, the optimiser's moments, its epoch and which epoch was best; learning
+            rate, schedules and all else are the experiment's own, and a schedule's state is kept only by a schedule of
+            the same kind.
 
     Raises:
-        CheckpointError: on all ranks, if a checkpoint cannot be written, or none of `resume` is sound.
+        CheckpointError: on all ranks, if a checkpoint cannot be written, or none of `resume` is sound and fits.
     """
     run = _Run(experiment, data, group or Group(), folder)
-    notes = tuple(run.restore(resume)) if resume else ()
+    if resume:
+        run.restore(resume, inherited)
     while run.epoch < experiment.training.epochs and not run.finished:
-        yield run.train_epoch(pulse, notes)
-        notes = ()
+        yield run.train_epoch(pulse)
 
 
 def untrained(experiment: Experiment, spec: DataSpec) -> VAE:
@@ -106,7 +113,7 @@ def untrained(experiment: Experiment, spec: DataSpec) -> VAE:
 class _Run:
     """The moving parts of one training."""
 
-    def __init__(self, experiment: Experiment, data: Arrays, group: Group, folder: Path | None):
+    def __init__(self, experiment: Experiment, data: Arrays, group: Group, folder: Path | str | None):
         self.experiment, self.data, self.group, self.folder = experiment, data, group, folder
         training = experiment.training
         self.model = untrained(experiment, data.spec).to(group.device)
@@ -120,8 +127,9 @@ class _Run:
         self.newest: list[Checkpoint] = []
         self.best: Checkpoint | None = None
         self.former_best: Checkpoint | None = None
+        self.notes: list[str] = []
 
-    def train_epoch(self, pulse: Callable[[], None], notes: tuple[str, ...]) -> Report:
+    def train_epoch(self, pulse: Callable[[], None]) -> Report:
         started = time.monotonic()
         metrics = self._steps(pulse)
         metrics |= validate(self.model, self.data.validation, self.group, self.experiment.training.evaluation_samples)
@@ -134,6 +142,7 @@ class _Run:
         self.finished = outcome != "running"
         checkpoint = self.newest[-1] if self.newest else None
         value = self.selection.value if sound else None
+        notes, self.notes = tuple(self.notes), []
         seconds = time.monotonic() - started
         return Report(self.epoch, metrics, value, outcome, seconds, checkpoint, self.best, notes)
 
@@ -187,7 +196,7 @@ class _Run:
         problem = None
         if self.group.leads:
             try:
-                self.newest.append(save(self.folder / f"epoch-{self.epoch:05d}.pt", self._state(), self.epoch))
+                self.newest.append(save(join(self.folder, f"epoch-{self.epoch:05d}.pt"), self._state(), self.epoch))
             except OSError as error:
                 problem = str(error)
         if self.group.any(problem is not None):
@@ -201,10 +210,11 @@ class _Run:
         if self.folder is None or not self.group.leads:
             return
         self.newest = self.newest[-2:]
-        kept = {c.path.name for c in [*self.newest, self.best, self.former_best] if c is not None}
-        for file in self.folder.glob("epoch-*.pt"):
-            if file.name not in kept:
-                file.unlink(missing_ok=True)
+        kept = [c.file for c in [*self.newest, self.best, self.former_best] if c is not None]
+        try:
+            open_storage(self.folder).keep_only(kept, CHECKPOINT_NAME)
+        except OSError as error:  # the state is written: what is left over costs room, and is said
+            self.notes.append(f"{self.folder}: old checkpoints could not be removed ({error})")
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -213,20 +223,26 @@ class _Run:
             "descent": self.descent.state_dict(),
             "plateau": self.plateau.state_dict(),
             "selection": self.selection.state(),
-            "best": None if self.best is None else [self.best.file, self.best.sha256, self.best.epoch],
+            "best": None if self.best is None else [name_of(self.best.file), self.best.sha256, self.best.epoch],
         }
 
-    def restore(self, checkpoints: Sequence[Checkpoint]) -> list[str]:
-        """Continue after the newest sound one of `checkpoints`; returns what was wrong with newer ones."""
-        state, problems = load_newest(checkpoints, self.group.device)
-        self.model.load_state_dict(state["model"])
-        self.descent.load_state_dict(state["descent"])
-        self.plateau.load_state_dict(state["plateau"])
+    def restore(self, checkpoints: Sequence[Checkpoint], inherited: bool) -> None:
+        """Continue after the newest sound one of `checkpoints`; what was wrong with newer ones is noted."""
+        found = load_newest(checkpoints, self.group.device, self.group.any)
+        state, inherited = found.state, inherited or found.checkpoint.inherited
+        self.notes += found.problems
+        try:
+            self.model.load_state_dict(state["model"])
+        except (KeyError, RuntimeError) as error:
+            problem = f"does not fit the model of this experiment ({error})"
+            raise CheckpointError(f"{found.checkpoint.file}: {problem}") from error
+        self.descent.load_state_dict(state["descent"], inherited)
+        if not inherited:  # else its own starts anew, at its own learning rate
+            self.plateau.load_state_dict(state["plateau"])
         self.selection.restore(state["selection"])
         self.epoch = int(state["epoch"])
         self.newest = sorted((c for c in checkpoints if c.epoch <= self.epoch), key=lambda c: c.epoch)
         if self.selection.best_epoch == self.epoch:
             self.best = self.newest[-1]
         elif state["best"] is not None:
-            self.best = Checkpoint(*state["best"])
-        return problems
+            self.best = best_beside(found.checkpoint, Checkpoint(*state["best"]))

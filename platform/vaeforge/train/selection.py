@@ -32,9 +32,15 @@ class Selection:
         return epoch >= self.first_epoch
 
     def see(self, epoch: int, number: float) -> bool:
-        """Take note of an epoch's number; whether it is the best one that counts, or comes before any that does."""
+        """Take note of an epoch's number; whether it is the best one that counts, or comes before any that does.
+
+        A training that inherited its weights may know a best epoch of its donor's before its own beta is full; only an
+        epoch that counts takes that one's place.
+        """
         self.newest = number
         if not self.counts(epoch):
+            if self.best is not None:
+                return False
             self.best_epoch = epoch
             return True
         if self.best is None or number < self.best:
