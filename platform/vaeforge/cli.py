@@ -1,12 +1,13 @@
 """The command line: parse, call one step, exit with its code. 0 done, 2 refused or failed, 130 and 143 interrupted."""
 
-import shlex
 import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from vaeforge import cli_searches
+from vaeforge.cli_options import Family, Preset, Run, Seed, Set, Text, Workers, console, resume_command
 from vaeforge.errors import VaeforgeError
 
 app = typer.Typer(
@@ -16,20 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Text = str | None
-Family = Annotated[Text, typer.Option(help="kind of model; unset: the one in params.yaml")]
-Preset = Annotated[Text, typer.Option(help="named settings of the family: sample, published, or more that it has")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, several separated by spaces")]
-Run = Annotated[Text, typer.Option(help="tune, train, the name of a search, or the path of a manifest")]
-Workers = Annotated[Text, typer.Option(help="DDP ranks of a trial, one GPU each where there are GPUs")]
-Epochs = Annotated[Text, typer.Option(help="epochs of a full training")]
-Seed = Annotated[Text, typer.Option(help="seed of the search or training")]
-Name = Annotated[Text, typer.Option(help="name of the search; unset: family and hash of everything that matters")]
-Resume = Annotated[Text, typer.Option(help="true: continue the search of this name")]
-Address = Annotated[Text, typer.Option(help="Ray cluster; unset: RAY_ADDRESS, else this machine alone")]
-Device = Annotated[Text, typer.Option(help="auto, cpu or cuda; auto takes GPUs where Ray has some")]
-Offline = Annotated[Text, typer.Option(help="true: track nothing now, `vaeforge sync` does it later")]
+app.add_typer(cli_searches.app)
 
 
 @app.command(name="import")
@@ -45,72 +33,19 @@ def import_(
     channels: Annotated[Text, typer.Option(help="points: columns that are channels, separated by commas")] = None,
 ) -> None:
     """Make a checked, versioned data set under data/<family> out of your own files."""
-    from vaeforge import pipeline
+    from vaeforge import asked, pipeline
 
-    settled = pipeline.settle(family, None, None, {})
-    options = pipeline.import_options(name, replace, track, normal, mask, columns, channels)
+    settled = asked.settle(family, None, None, {})
+    options = asked.import_options(name, replace, track, normal, mask, columns, channels)
     pipeline.import_data(settled, source, options, console())
 
 
 @app.command()
 def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> None:
     """Cut data/<family> into arrays under artifacts/prepared."""
-    from vaeforge import pipeline
+    from vaeforge import asked, pipeline
 
-    pipeline.prepare(pipeline.settle(family, preset, set_, {}), console())
-
-
-@app.command()
-def tune(
-    family: Family = None,
-    preset: Preset = None,
-    space: Annotated[Text, typer.Option(help="space file; unset: tune_spaces/<family>.yaml")] = None,
-    trials: Annotated[Text, typer.Option(help="how many configurations to try")] = None,
-    epochs: Epochs = None,
-    workers: Workers = None,
-    hosts: Annotated[Text, typer.Option(help="trials at a time; unset: as many as there is room for")] = None,
-    device: Device = None,
-    seed: Seed = None,
-    name: Name = None,
-    resume: Resume = None,
-    address: Address = None,
-    register: Annotated[Text, typer.Option(help="false: leave the registry alone")] = None,
-    offline: Offline = None,
-    set_: Set = None,
-) -> None:
-    """Search a space; evaluate, export and register the winner."""
-    from vaeforge import options, pipeline
-
-    overrides = pipeline.search_overrides(trials=trials, workers=workers, hosts=hosts, device=device, seed=seed)
-    settled = pipeline.settle(family, preset, set_, overrides)
-    request = pipeline.request("tune", name, resume, address, offline, resume_command())
-    registers = options.boolean("register", register, default=True)
-    raise typer.Exit(
-        pipeline.tune(settled, options.text(space), options.integer("epochs", epochs), request, registers, console())
-    )
-
-
-@app.command()
-def train(
-    family: Family = None,
-    preset: Preset = None,
-    workers: Workers = None,
-    epochs: Epochs = None,
-    device: Device = None,
-    seed: Seed = None,
-    name: Name = None,
-    resume: Resume = None,
-    address: Address = None,
-    offline: Offline = None,
-    set_: Set = None,
-) -> None:
-    """Train one configuration as DDP over `workers` ranks."""
-    from vaeforge import options, pipeline
-
-    overrides = pipeline.search_overrides(workers=workers, device=device, seed=seed, hosts="1", trials="1")
-    settled = pipeline.settle(family, preset, set_, overrides)
-    request = pipeline.request("train", name, resume, address, offline, resume_command())
-    raise typer.Exit(pipeline.train(settled, options.integer("epochs", epochs), request, console()))
+    pipeline.prepare(asked.settle(family, preset, set_, {}), console())
 
 
 @app.command()
@@ -172,13 +107,13 @@ def pipeline_(
     set_: Set = None,
 ) -> None:
     """All steps: prepare, tune, evaluate, export, register."""
-    from vaeforge import pipeline
+    from vaeforge import asked, pipeline
 
-    overrides = pipeline.search_overrides(trials=trials, workers=workers)
-    settled = pipeline.settle(family, None, set_, overrides)
-    request = pipeline.request("tune", None, None, None, None, resume_command())
+    overrides = asked.search_overrides(trials=trials, workers=workers)
+    settled = asked.settle(family, None, set_, overrides)
+    request = asked.request("tune", None, None, None, None, resume_command(), console())
     pipeline.prepare(settled, console())
-    raise typer.Exit(pipeline.tune(settled, None, None, request, True, console()))
+    raise typer.Exit(pipeline.tune(settled, asked.space_of(settled, None, None, {}), request, True, console()))
 
 
 @app.command()
@@ -187,18 +122,6 @@ def sync(name: Annotated[str, typer.Option(help="name of the search")]) -> None:
     from vaeforge import pipeline
 
     pipeline.sync(name, console())
-
-
-def console() -> Console:
-    """Where people read; wide where no terminal says how wide."""
-    return Console(width=None if sys.stdout.isatty() else 140)
-
-
-def resume_command() -> str:
-    """This call as a command that continues it."""
-    arguments = [argument for argument in sys.argv[1:] if argument]
-    command = shlex.join(["vaeforge", *arguments])
-    return command if "--resume" in arguments else f"{command} --resume true"
 
 
 def main() -> None:

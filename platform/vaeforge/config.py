@@ -56,6 +56,19 @@ class Gates(Settings):
     threshold_quantile: Annotated[float, Field(gt=0, lt=1, description="of the scores of validation normals")] = 0.95
 
 
+Hours = Annotated[float | None, Field(gt=0)]
+
+
+class Budget(Settings):
+    """When a search ends before all its trials have run; whichever comes first."""
+
+    wall_hours: Hours = None
+    core_hours: Annotated[Hours, Field(description="in training, times the cores of its host")] = None
+    gpu_hours: Annotated[Hours, Field(description="in training, times the GPUs of its host")] = None
+    target: Annotated[float | None, Field(description="of the objective: this value or better")] = None
+    stagnation: Annotated[int | None, Field(ge=1, description="trials without an improvement")] = None
+
+
 class Search(Settings):
     """How a search runs; what it searches is in its space."""
 
@@ -67,6 +80,20 @@ class Search(Settings):
     gpus_per_worker: Annotated[float, Field(gt=0, description="a fraction only with one worker")] = 1.0
     keep_checkpoints: Annotated[int, Field(ge=1, description="finished trials whose best checkpoint is kept")] = 3
     attempts: Annotated[int, Field(ge=1, description="starts of a trial before it counts as crashed")] = 3
+    repeats: Annotated[int, Field(ge=1, description="runs of each finalist, with different seeds")] = 1
+    finalists: Annotated[int, Field(ge=1, description="best trials that are repeated")] = 3
+    budget: Budget = Budget()
+    deterministic: Annotated[bool, Field(description="one trial at a time, so that resuming changes nothing")] = False
+    storage: Annotated[str | None, Field(description="folder or URL for checkpoints that all nodes see")] = None
+    host_memory_gb: Annotated[float | None, Field(gt=0, description="of one rank, above which its host restarts")] = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _one_host_if_deterministic(self) -> "Search":
+        if self.deterministic and (self.hosts or 1) > 1:
+            raise ValueError(f"hosts is {self.hosts}, but deterministic searches train one trial at a time: hosts = 1")
+        return self
 
     @model_validator(mode="after")
     def _whole_gpus_for_groups(self) -> "Search":

@@ -54,7 +54,7 @@ def load(
     merge(tree, definition.presets[chosen], f"preset {chosen}", sources)
     merge(tree, {k: v for k, v in params.items() if k in (*SECTIONS, "search")}, "params.yaml", sources)
     merge(tree, params.get(definition.name, {}), "params.yaml", sources)
-    for path, value in {**_assigned(assignments), **(overrides or {})}.items():
+    for path, value in {**assigned(assignments), **(overrides or {})}.items():
         assign(tree, path, value, "command line", sources)
     return build(tree, sources)
 
@@ -70,7 +70,7 @@ def _refuse_unknown_sections(params: Tree) -> None:
         raise ConfigError(problems)
 
 
-def _assigned(assignments: Iterable[str]) -> Tree:
+def assigned(assignments: Iterable[str]) -> Tree:
     """`path=value` texts as a mapping."""
     result: Tree = {}
     for text in assignments:
@@ -147,7 +147,8 @@ def describe(item: Any, prefix: str, sources: Mapping[str, str], kind: type[Sett
     if location[:1] == ["beta"] and len(location) == 3:  # the schedule's name stands between section and key
         location = [location[0], location[2]]
     path = prefix + ".".join(location)
-    where = next((sources[p] for p in (path, f"{path}.schedule") if p in sources), "configuration")
+    known = (path, f"{path}.schedule", path.rpartition(".")[0])
+    where = next((sources[p] for p in known if p in sources), "configuration")
     return f"{where}: {path.rstrip('.')}: {_rule(item, path, kind)}"
 
 

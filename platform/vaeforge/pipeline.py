@@ -1,6 +1,5 @@
 """The steps in the order in which they follow one another, as the command line calls them."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,63 +14,9 @@ from vaeforge.evaluate.winner import lineage
 from vaeforge.importing.request import ImportOptions
 from vaeforge.loading import load
 from vaeforge.paths import Project, read_json, write_json
-from vaeforge.search.space import Space, read_space, single_point
+from vaeforge.search.space import Space, single_point
 from vaeforge.search.step import Request, manifest_of, run_step
-from vaeforge.track.store import default_uri, project_run_id, redact
-
-
-def settle(family: str | None, preset: str | None, assignments: list[str] | None, overrides: dict[str, Any]) -> Settled:
-    """The configuration that the project's files and the command line name."""
-    assigned = [word for text in assignments or [] for word in text.split()]
-    return load(Path(), options.text(family), options.text(preset), overrides, assigned)
-
-
-def search_overrides(**given: str | None) -> dict[str, Any]:
-    """Named options as overrides of the `search` section."""
-    found: dict[str, Any] = {}
-    for name, value in given.items():
-        read = options.text(value) if name == "device" else options.integer(name, value)
-        if read is not None:
-            found[f"search.{name}"] = read
-    return found
-
-
-def request(
-    step: str, name: str | None, resume: str | None, address: str | None, offline: str | None, resume_command: str
-) -> Request:
-    """What was asked of a search beyond its configuration."""
-    untracked = options.boolean("offline", offline, default=False)
-    return Request(
-        step=step,
-        name=options.text(name),
-        resume=options.boolean("resume", resume, default=False),
-        address=options.text(address) or options.text(os.environ.get("RAY_ADDRESS")),
-        tracking_uri=None if untracked else default_uri(Path().resolve()),
-        project_run_id=project_run_id(),
-        resume_command=resume_command,
-    )
-
-
-def import_options(
-    name: str | None,
-    replace: str | None,
-    track: str | None,
-    normal: str | None,
-    mask: str | None,
-    columns: str | None,
-    channels: str | None,
-) -> ImportOptions:
-    """What was asked of an import."""
-    given = options.text(mask)
-    return ImportOptions(
-        name=options.text(name) or "",
-        replace=options.boolean("replace", replace, default=False),
-        track=options.boolean("track", track, default=True),
-        normal=options.words(normal),
-        mask=Path(given) if given else None,
-        columns=options.pairs("columns", columns),
-        channels=options.words(channels),
-    )
+from vaeforge.track.store import default_uri, redact
 
 
 def import_data(settled: Settled, source: str, asked: ImportOptions, console: Console) -> None:
@@ -100,12 +45,9 @@ def prepare(settled: Settled, console: Console) -> None:
     console.print(describe(prepared.manifest["spectrum"], likelihood_of(settled.experiment)), highlight=False)
 
 
-def tune(
-    settled: Settled, space: str | None, epochs: int | None, asked: Request, registers: bool, console: Console
-) -> int:
+def tune(settled: Settled, searched: Space, asked: Request, registers: bool, console: Console) -> int:
     """Search, then take the winner through evaluation, export and registration; the exit code."""
-    project, family = Project(), settled.experiment.family
-    searched = read_space(Path(space or f"tune_spaces/{family}.yaml")).with_epochs(epochs)
+    project = Project()
     if registers and asked.tracking_uri is None:
         raise ConfigError("--offline: true goes with --register false: a registry is part of the tracking server")
     result = run_step(project, settled, searched, asked, console)

@@ -6,18 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from vaeforge.errors import SearchError
 from vaeforge.search import ledger as ledger_module
-from vaeforge.search.board import Board, Lease
-from vaeforge.search.history import History, read_history
+from vaeforge.search.board import Board
+from vaeforge.search.budget import Limits, Spent
+from vaeforge.search.history import read_history
 from vaeforge.search.ledger import Ledger, read_events
-from vaeforge.search.rungs import Rungs
-from vaeforge.search.space import Fidelity
+from vaeforge.search.terms import Lease, Terms
 
+TERMS = Terms(epochs=frozenset({2}))
 PROCESS = {"pid": 1, "started": 0.0, "node": "n"}
 
 
@@ -39,8 +38,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.jsonl"
 
 
-def board_at(path: Path) -> Board:
-    board = Board(Ledger(path), read_history(path), rungs=[2], attempts=3)
+def verdict(trial: int, epoch: int, action: str, value: float, needed: float | None = None) -> dict[str, Any]:
+    why = "" if needed is None else f"rung {epoch}: {value:g}, needed <= {needed:g}"
+    return {"trial": trial, "epoch": epoch, "action": action, "value": value, "needed": needed, "why": why}
+
+
+def board_at(path: Path, terms: Terms = TERMS) -> Board:
+    board = Board(Ledger(path), read_history(path), terms)
     board.readopt(now=0.0)
     return board
 
@@ -79,7 +83,7 @@ def test_a_trial_from_submission_to_its_end(board: Board, path: Path) -> None:
     lease = leased(board)
     assert board.report(lease, report(1)) == "go"
     assert board.report(lease, report(2)) == "hold"  # a rung: Tune has not decided
-    board.decide(0, 2, "go", 1.0, None)
+    board.decide(verdict(0, 2, "go", 1.0, None))
     assert board.reply(lease, 2) == "go"
     assert board.report(lease, report(3, 0.5, "completed")) == "stop"
     trial = read_history(path).trials[0]
@@ -96,7 +100,7 @@ def test_each_message_twice_changes_nothing(board: Board, path: Path) -> None:
     for _ in range(2):
         assert board.report(lease, report(2)) == "hold"
     for _ in range(2):
-        board.decide(0, 2, "stop", 1.0, 0.5)
+        board.decide(verdict(0, 2, "stop", 1.0, 0.5))
     for _ in range(2):
         assert board.reply(lease, 2) == "stop"
     board.stop(0, "again")
@@ -199,7 +203,7 @@ def test_a_trial_waits_while_its_rung_is_undecided_after_a_resume(board: Board, 
     with restarted(board, path) as again:
         again.register(0, [PROCESS], now=0.0)
         assert again.lease(0, 1) is None
-        again.decide(0, 2, "go", 1.0, None)
+        again.decide(verdict(0, 2, "go", 1.0, None))
         assert leased(again).attempt == 2
 
 
@@ -253,55 +257,150 @@ def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyP
     assert len(list(read_events(path))) == 2
 
 
-def test_rungs_decide_as_rays_asha_does() -> None:
-    """The same random trials, one after the other, through Ray's scheduler: the reference."""
-
-    class Stand:
-        def __init__(self, number: int):
-            self.trial_id = str(number)
-
-    for reduction in (2, 3, 4):
-        rng = np.random.default_rng(reduction)
-        reference: Any = AsyncHyperBandScheduler(
-            time_attr="epoch", metric="value", mode="min", max_t=27, grace_period=2, reduction_factor=reduction
-        )
-        rungs = Rungs(Fidelity(27, 2, reduction))
-        for number in range(60):
-            reference.on_trial_add(None, Stand(number))
-            for epoch in sorted(rungs.epochs):
-                value = float(rng.normal())
-                action, _ = rungs.decide("g", number, epoch, value)
-                expected = reference.on_trial_result(None, Stand(number), {"epoch": epoch, "value": value})
-                assert (action == "stop") == (expected == "STOP")
-                if action == "stop":
-                    break
+def test_a_used_up_budget_ends_the_search_after_the_epochs_under_way(path: Path) -> None:
+    """Two hosts of two cores, 10 core-seconds: the epoch that uses them up is the last of its trial."""
+    board = board_at(path, Terms(cores=2.0, limits=Limits(core=10.0)))
+    for number in range(3):
+        board.submit(number, {"x": number}, "g")
+    for host in range(2):
+        board.register(host, [PROCESS], now=0.0)
+    first, second = leased(board, host=0), leased(board, host=1)
+    assert board.report(first, report(1) | {"seconds": 2.0}) == "go"  # 4 of 10
+    assert board.report(first, report(2) | {"seconds": 3.0}) == "stop"  # 10 of 10
+    assert board.history.trials[2].state == "stopped"  # no host had begun it
+    assert board.report(second, report(1)) == "stop"
+    assert {trial.state for trial in board.history.trials.values()} == {"stopped"}
+    assert board.over == board.history.trials[1].cause == "core-hours: 0.002778 h of 0.002778 h"
+    assert not board.submit(3, {"x": 3}, "g")
+    assert 3 not in read_history(path).trials
+    board.ledger.close()
 
 
-def test_rungs_compare_within_groups_and_replay(board: Board, path: Path) -> None:
-    rungs = Rungs(Fidelity(6, 2, 3))
-    assert rungs.decide("a", 0, 2, 1.0) == ("go", None)
-    assert rungs.decide("b", 1, 2, 9.0) == ("go", None)  # worse, but nothing of its group to compare with
-    assert rungs.decide("a", 2, 2, 2.0)[0] == "stop"
-    assert rungs.decide("a", 2, 2, 2.0)[0] == "stop"
+def test_wall_time_counts_over_all_sessions(path: Path) -> None:
+    limits = Limits(wall=100.0)
+    assert limits.exhausted(Spent(wall=99.0)) is None
+    assert str(limits.exhausted(Spent(wall=100.0))).startswith("wall-clock time")
+    lines = [
+        {"event": "search", "time": 10.0},
+        {"event": "interrupted", "time": 40.0},
+        {"event": "resumed", "time": 1000.0},
+        {"event": "reported", "time": 1020.0},  # and killed
+        {"event": "resumed", "time": 2000.0},
+    ]
+    lines[3] |= {"trial": 0, **report(1)}
+    lines.insert(1, {"event": "submitted", "time": 11.0, "trial": 0, "params": {}, "group": "g"})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_history(path).wall_seconds == 30.0 + 20.0
+
+
+def test_the_trial_that_reaches_the_target_is_completed_and_the_others_are_stopped(path: Path) -> None:
+    terms = Terms(limits=Limits(target=0.5), floors=(("val/active_units", 4.0),))
+    board = board_at(path, terms)
+    for number in range(2):
+        board.submit(number, {"x": number}, "g")
+        board.register(number, [PROCESS], now=0.0)
+    first, second = leased(board, host=0), leased(board, host=1)
+    assert board.report(first, report(1, 0.4)) == "go"  # without active units it has not arrived
+    better = report(2, 0.3)
+    assert board.report(first, better | {"metrics": {"val/nelbo": 0.3, "val/active_units": 5.0}}) == "stop"
+    assert board.report(second, report(1)) == "stop"
+    states = {number: (trial.state, trial.cause) for number, trial in board.history.trials.items()}
+    assert states == {0: ("completed", "target: 0.3 <= 0.5"), 1: ("stopped", "target: 0.3 <= 0.5")}
+    board.ledger.close()
+
+
+def test_a_population_gives_hosts_back_while_it_waits_and_goes_on_with_inherited_weights(path: Path) -> None:
+    board = board_at(path, Terms(epochs=frozenset({2}), yields=True))
+    board.register(0, [PROCESS], now=0.0)
+    for number in range(2):
+        board.submit(number, {"x": number}, "g")
+        lease = leased(board)
+        assert lease.trial == number
+        assert board.report(lease, report(1)) == "go"
+        assert board.report(lease, report(2, 1.0 + number)) == "drop"  # its host is free for the other
+    assert board.lease(0, 1) is None
+    checkpoint = {"file": "trials/00001/from-00000-epoch-00002/e2", "sha256": "7", "epoch": 2}
+    given = {"donor": 0, "params": {"x": 0.5}, **verdict(1, 2, "inherit", 2.0)}
+    for _ in range(2):  # the second one changes nothing
+        board.decide(given, checkpoint=checkpoint, best=checkpoint, metrics={"val/nelbo": 1.0})
+        board.decide(verdict(0, 2, "go", 1.0))
+    with restarted(board, path) as again:
+        trial = again.history.trials[1]
+        assert (trial.params, trial.checkpoints(), trial.starts_inherited) == ({"x": 0.5}, [checkpoint], True)
+        again.register(0, [PROCESS], now=0.0)
+        lease = again.lease(0, 2)
+        while lease is not None and lease.trial != 1:
+            again.report(lease, report(3, 0.5, "completed"))
+            lease = again.lease(0, 2)
+        assert lease is not None
+        again.report(lease, report(3, 0.4) | {"best": checkpoint})
+        assert [c["epoch"] for c in trial.checkpoints()] == [3, 2]  # never its own from before
+        assert not trial.starts_inherited
+        assert trial.best_metrics == {"val/nelbo": 1.0}  # the donor's, whose weights its best epoch had
+
+
+def test_repeats_are_not_compared(board: Board) -> None:
+    board.submit(1, {"x": 1}, "repeat", repeat_of=0)
+    leased(board)
+    assert board.register(1, [PROCESS], now=0.0) == 1
+    lease = leased(board, host=1)
+    assert lease.trial == 1
+    assert [board.report(lease, report(epoch)) for epoch in (1, 2)] == ["go", "go"]
+
+
+def test_hosts_that_no_trial_will_need_are_given_back(board: Board) -> None:
+    board.register(1, [PROCESS], now=0.0)
+    leased(board)
+    assert not board.release(1)  # nobody has said yet how many trials may come
+    board.expected = 1
+    assert not board.release(1)
+    board.expected = 0
+    assert not board.release(0)  # it trains
+    assert board.release(1) and board.release(1)
+    assert 1 not in board.hosts
+
+
+def test_a_lost_node_voids_the_leases_of_its_hosts(board: Board) -> None:
+    lease = leased(board)
+    assert board.orphaned(["n", "m"]) == []
+    assert board.orphaned(["m"]) == [0]
+    board.forget(0, "a node is gone")
+    assert board.report(lease, report(1)) == "drop"
+    assert board.history.trials[0].crashes == ["lost"]
+
+
+def test_a_slim_history_keeps_what_is_needed_of_ended_trials(board: Board, path: Path) -> None:
     lease = leased(board)
     board.report(lease, report(1))
-    board.report(lease, report(2, 1.0))
-    board.decide(0, 2, "go", 1.0, None)
-    again = Rungs(Fidelity(6, 2, 3))
-    again.replay(read_history(path))
-    assert list(again.recorded("constant", 2)) == [1.0]
-    assert again.decide("constant", 0, 2, 99.0)[0] == "go"  # decided already, whatever it reports now
-    assert again.decide("constant", 7, 2, 1.5) == ("stop", 1.0)
+    board.report(lease, report(2))
+    board.decide(verdict(0, 2, "go", 1.0))
+    best = {"best": {"file": "e2", "sha256": "0", "epoch": 2}}
+    board.report(lease, report(3) | best)
+    board.report(lease, report(4, 0.5, "completed") | best)
+    whole, slim = read_history(path), read_history(path, slim=True)
+    assert sorted(whole.trials[0].reports) == [1, 2, 3, 4]
+    assert sorted(slim.trials[0].reports) == [2, 4]
+    for name in ("value", "epoch", "seconds", "best_metrics", "state"):
+        assert getattr(whole.trials[0], name) == getattr(slim.trials[0], name), name
+    assert [arrival[1] for arrival in whole.arrivals] == [1, 2, 3, 4]
 
 
-def test_ranking_prefers_trials_trained_to_their_end() -> None:
-    history = History()
-    rows = [(0, 5.0, "completed"), (1, 1.0, "stopped"), (2, 4.0, "early_stopped"), (3, None, "failed")]
-    for number, value, state in rows:
-        history.apply({"event": "submitted", "trial": number, "params": {}, "group": "g"})
-        history.apply({"event": "reported", "trial": number, "attempt": 1, **report(1, value)})
-        history.apply({"event": "finished", "trial": number, "state": state, "cause": None})
-    assert [trial.number for trial in history.ranked()] == [2, 0]
-    history.header = {"space": {"objective": {"require": {"val/nelbo": 4.5}}}}  # any reported number can be a floor
-    assert [trial.number for trial in history.ranked()] == [0, 2]
-    assert history.counts() == {"completed": 1, "stopped": 1, "early_stopped": 1, "failed": 1}
+@pytest.mark.parametrize(
+    ("last", "state", "cause"),
+    [
+        ({"outcome": "completed"}, "completed", None),
+        ({"outcome": "nan", "value": None}, "failed", "nan"),
+        ({}, "stopped", "rung 2: 3, needed <= 1"),
+    ],
+)
+def test_an_end_that_a_crash_left_unsaid_is_said_after_the_restart(
+    board: Board, path: Path, last: dict[str, Any], state: str, cause: str | None
+) -> None:
+    board.report(leased(board), report(1))
+    board.ledger.append("reported", trial=0, attempt=1, **{**report(2), **last})
+    if not last:
+        board.ledger.append("decided", **verdict(0, 2, "stop", 3.0, 1.0))
+    with restarted(board, path) as again:
+        trial = again.history.trials[0]
+        assert (trial.state, trial.cause) == (state, cause)
+        assert 0 not in again.waiting and 0 not in again.leases

@@ -14,7 +14,16 @@ import pytest
 from vaeforge.config import Search
 from vaeforge.errors import ResourceError, SearchError
 from vaeforge.paths import write_json
-from vaeforge.search.resources import Placement, place, require_disk
+from vaeforge.search import resources
+from vaeforge.search.resources import (
+    Placement,
+    Supply,
+    default_memory_limit,
+    free_ranks,
+    place,
+    place_on,
+    require_disk,
+)
 from vaeforge.search.session import Session, find_process
 
 
@@ -34,6 +43,9 @@ def search(**values: Any) -> Search:
         ({"gpus_per_worker": 0.5}, 16, 4, Placement(8, 1, 0.5, 2)),
         ({"device": "cpu"}, 4, 4, Placement(4, 1, 0.0, 1)),
         ({"gpus_per_worker": 0.1}, 64, 1, Placement(10, 1, 0.1, 6)),
+        ({"gpus_per_worker": 0.4}, 16, 4, Placement(8, 1, 0.4, 2)),  # two a GPU: 0.2 of each GPU make no fifth pair
+        ({"gpus_per_worker": 2}, 16, 5, Placement(2, 1, 2.0, 8)),
+        ({"deterministic": True}, 8, 0, Placement(1, 1, 0.0, 8)),
     ],
 )
 def test_placement(values: dict[str, Any], cpus: float, gpus: float, placement: Placement) -> None:
@@ -47,11 +59,62 @@ def test_placement(values: dict[str, Any], cpus: float, gpus: float, placement: 
         ({"hosts": 3}, 2, 0, r"asked for 3 host\(s\)"),
         ({"device": "cuda"}, 2, 0, "there is no GPU"),
         ({"workers": 8}, 64, 4, "there are 64 CPUs and 4 GPUs"),
+        ({"gpus_per_worker": 1.5}, 64, 4, r"search\.gpus_per_worker: got 1\.5, must be a fraction"),
+        ({"gpus_per_worker": 0.4, "hosts": 9}, 64, 4, r"asked for 9 host\(s\) .* 3\.6 GPUs; there are .* 4 GPUs"),
     ],
 )
 def test_the_impossible_is_refused(values: dict[str, Any], cpus: float, gpus: float, message: str) -> None:
     with pytest.raises(ResourceError, match=message):
         place(search(**values), cpus, gpus)
+
+
+def whole(nodes: list[Supply]) -> Supply:
+    return Supply(sum(n.cpus for n in nodes), sum(n.gpus for n in nodes))
+
+
+def test_a_host_spans_nodes_where_one_is_too_small() -> None:
+    nodes = [Supply(2, 0), Supply(2, 0)]
+    assert place_on(search(workers=3), nodes, whole(nodes)) == Placement(1, 3, 0.0, 1)
+    with pytest.raises(ResourceError, match=r"5 CPUs and 0 GPUs; there are 4 CPUs and 0 GPUs on 2 nodes"):
+        place_on(search(workers=5), nodes, whole(nodes))
+
+
+def test_a_worker_needs_its_gpus_and_its_core_on_one_node() -> None:
+    nodes = [Supply(16, 0), Supply(1, 4)]  # cores on one, GPUs on the other
+    assert place_on(search(), nodes, whole(nodes)).hosts == 1
+    with pytest.raises(ResourceError, match="there are 17 CPUs and 4 GPUs on 2 nodes"):
+        place_on(search(workers=2), nodes, whole(nodes))
+
+
+@pytest.mark.parametrize(("free", "hosts"), [(8.0, 8), (5.25, 5), (4.34, 4), (0.71, 1)])
+def test_as_many_hosts_start_as_there_is_room_for_now(free: float, hosts: int) -> None:
+    """Another search holds 0.9 of a core for each of its 0, 3, 4 and 8 workers, and 0.01 for each of its trials."""
+    placement = place_on(search(trials=50), [Supply(4, 0), Supply(4, 0)], Supply(free, 0))
+    assert (placement.hosts, placement.threads) == (hosts, 1)  # threads for all hosts that may still come
+
+
+@pytest.mark.parametrize(("cores", "busy"), [(2, 1), (8, 8), (16, 8), (100, 100)])
+def test_own_hosts_take_a_whole_core_each(cores: int, busy: int) -> None:
+    """Ray sets 0.9 of it aside, and 0.01 for each thin trial, of which there is one more than hosts."""
+    free = cores - 0.9 * busy - 0.01 * (busy + 1)
+    assert free_ranks([Supply(cores, 0)], Supply(free, 0), 0.0, own=busy) == cores - busy
+
+
+def test_others_take_what_they_set_aside() -> None:
+    assert free_ranks([Supply(4, 0)], Supply(1, 0), 0.0) == 1  # three tasks of a whole CPU each
+    assert free_ranks([Supply(4, 2)], Supply(4, 0.5), 0.5) == 1  # half a GPU is left
+
+
+def test_memory_goes_by_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=100_000))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(resources, "CONTAINER_MEMORY", tmp_path / "memory.max")
+    assert default_memory_limit(2) == 20_000  # 80 % of 100,000 for four ranks of two threads
+    assert default_memory_limit(64) == 80_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert default_memory_limit(2) == 20_000
+    (tmp_path / "memory.max").write_text("50000\n")
+    assert default_memory_limit(2) == 10_000
 
 
 def test_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

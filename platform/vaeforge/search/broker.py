@@ -5,17 +5,21 @@ from the ledger, and every call may be repeated. No call waits longer than `PATI
 """
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from vaeforge.search.board import Board, Lease, Reply
+from vaeforge.search.board import Board
 from vaeforge.search.history import FINAL_OUTCOMES, TrialRecord, read_history
+from vaeforge.search.keeping import Keeper, checkpoint_root
 from vaeforge.search.ledger import Event, Ledger
+from vaeforge.search.objective import read_objective
+from vaeforge.search.ranking import finalists
+from vaeforge.search.snapshot import snapshot
+from vaeforge.search.terms import Lease, Reply, Terms
 
 PATIENCE = 8.0
 T = TypeVar("T")
@@ -24,16 +28,21 @@ T = TypeVar("T")
 class Broker:
     """Runs as a Ray actor; see `Board` for what each call means."""
 
-    def __init__(self, folder: str, rungs: list[int], attempts: int, keep: int):
-        self.folder, self.keep = Path(folder), keep
-        ledger = Ledger(self.folder / "ledger.jsonl")
-        self.board = Board(ledger, read_history(ledger.path), rungs, attempts)
+    def __init__(self, folder: str, terms: Terms, keep: int):
+        ledger = Ledger(Path(folder) / "ledger.jsonl")
+        history = read_history(ledger.path, slim=True)
+        assert history.header is not None
+        self.objective = read_objective(history.header["space"].get("objective", {}), "ledger", [])
+        self.board = Board(ledger, history, terms)
         self.board.readopt(time.monotonic())
+        self.keeper = Keeper(history, self.objective, keep, checkpoint_root(history.header, Path(folder)))
+        self.board.spend()
         self.changed = asyncio.Condition()
         self.failure: str | None = None
 
     async def _do(self, change: Callable[[], T]) -> T:
         """Apply `change` and wake whoever waits; a full disk ends the search cleanly instead of losing a line."""
+        ended = self.board.ends
         try:
             return change()
         except OSError as error:
@@ -43,6 +52,8 @@ class Broker:
         finally:
             async with self.changed:
                 self.changed.notify_all()
+            if self.board.ends != ended:
+                await asyncio.to_thread(self.keeper.carry_out, self.keeper.surplus())
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Wait until `ready`, PATIENCE at most."""
@@ -54,8 +65,8 @@ class Broker:
 
     # for trials and the driver
 
-    async def submit(self, number: int, params: dict[str, Any], group: str) -> None:
-        await self._do(lambda: self.board.submit(number, params, group))
+    async def submit(self, number: int, params: dict[str, Any], group: str, repeat_of: int | None = None) -> bool:
+        return await self._do(lambda: self.board.submit(number, params, group, repeat_of))
 
     async def reports(self, number: int, after: int) -> list[dict[str, Any]]:
         """The trial's reports after epoch `after`, as soon as there is one; the last one of an ended trial says so."""
@@ -64,22 +75,26 @@ class Broker:
             await self._do(lambda: self.board.submit(number, trial.params, trial.group))
         await self._until(lambda: trial.epoch > after or trial.state is not None)
         fresh = [_slim(report) for epoch, report in sorted(trial.reports.items()) if epoch > after]
-        if trial.state is not None and not (fresh and fresh[-1]["outcome"] in (*FINAL_OUTCOMES, "nan")):
-            fresh.append({"epoch": trial.epoch, "value": trial.value, "outcome": _outcome(trial)})
+        if trial.state is not None:
+            last: dict[str, Any] = {"epoch": trial.epoch, "value": trial.value, "outcome": _outcome(trial)}
+            last["goals"] = trial.goals(self.objective.goals)
+            fresh = [report for report in fresh if report["epoch"] < trial.epoch] + [last]
         return fresh
 
-    async def decide(
-        self, number: int, epoch: int, action: Literal["go", "stop"], value: float, cutoff: float | None
-    ) -> None:
-        await self._do(lambda: self.board.decide(number, epoch, action, value, cutoff))
-        self._prune()
+    async def decide(self, verdicts: list[dict[str, Any]]) -> None:
+        trials = self.board.history.trials
+        for verdict in verdicts:
+            inherited: dict[str, Any] = {}
+            if verdict["action"] == "inherit" and verdict["epoch"] not in trials[verdict["trial"]].decisions:
+                donor = trials[verdict["donor"]]
+                inherited = await asyncio.to_thread(self.keeper.inherit, donor, verdict["trial"], verdict["epoch"])
+            await self._do(partial(self.board.decide, verdict, **inherited))
 
     async def park(self, number: int) -> Event | None:
         return await self._do(lambda: self.board.park(number))
 
     async def stop(self, number: int, cause: str) -> None:
         await self._do(lambda: self.board.stop(number, cause))
-        self._prune()
 
     async def record(self, event: str, **fields: Any) -> None:
         await self._do(lambda: self.board.record(event, **fields))
@@ -89,30 +104,31 @@ class Broker:
         self.board.closing = True
         await self._do(lambda: None)
 
-    async def overdue(self) -> list[dict[str, Any]]:
-        """Processes of hosts that gave no sign of life in time; their leases are taken back."""
+    async def tick(self, wall: float, expected: int) -> dict[str, Any]:
+        """The driver's look: `wall` seconds of this session, `expected` trials that it may still submit."""
+        board = self.board
+        board.wall, board.expected = board.history.wall_seconds + wall, expected
+        await self._do(board.spend)
+        return snapshot(board, self.failure)
+
+    async def finalists(self, count: int) -> list[int]:
+        return finalists(self.board.history, self.objective, count)
+
+    async def overdue(self, nodes: list[str]) -> list[dict[str, Any]]:
+        """Processes of hosts that gave no sign of life in time; their leases are taken back.
+
+        So are those of hosts with a process on a node that is not one of the living `nodes`.
+        """
         late = self.board.overdue(time.monotonic())
         for number, _ in late:
             await self._do(partial(self.board.forget, number))
+        for number in self.board.orphaned(nodes):
+            await self._do(partial(self.board.forget, number, "a node on which it was trained is gone"))
         return [process for _, host in late for process in host.processes]
 
-    async def snapshot(self) -> dict[str, Any]:
-        """What the live view shows."""
-        history = self.board.history
-        trials = [
-            {
-                "trial": t.number,
-                "params": t.params,
-                "epoch": t.epoch,
-                "value": t.value,
-                "state": t.state or ("running" if t.number in self.board.leases else "waiting"),
-                "host": t.host if t.number in self.board.leases else None,
-                "cause": t.cause,
-            }
-            for t in history.trials.values()
-        ]
-        hosts = {number: host.processes for number, host in self.board.hosts.items()}
-        return {"trials": trials, "hosts": hosts, "counts": history.counts(), "failure": self.failure}
+    async def released(self, host: int) -> bool:
+        """Whether a host that returned is not to come back."""
+        return self.board.closing or host in self.board.released
 
     # for hosts
 
@@ -122,28 +138,26 @@ class Broker:
     async def take(self, host: int, generation: int) -> dict[str, Any]:
         """A lease with what is needed to start it, `idle`, `again` (register first), or `end`."""
         board = self.board
-        if board.closing:
+        if board.closing or host in board.released:
             return {"kind": "end"}
         if not board.heard(host, generation, time.monotonic()):
             return {"kind": "again"}
-        await self._until(lambda: board.closing or bool(board.waiting) or board.held_by(host) is not None)
+        await self._until(lambda: board.closing or board.ready() or board.held_by(host) is not None)
         current = board.hosts.get(host)
-        if board.closing:
+        if board.closing or board.release(host):
             return {"kind": "end"}
         if current is None or current.generation != generation:
             return {"kind": "again"}
         lease = await self._do(lambda: board.lease(host, generation))
         if lease is None:
-            await asyncio.sleep(0.05)  # a trial waits for its rung's decision: do not spin
             return {"kind": "idle"}
         trial = board.history.trials[lease.trial]
-        return {"kind": "lease", "lease": lease, "params": trial.params, "checkpoints": trial.checkpoints()}
+        start = {"params": trial.params, "checkpoints": trial.checkpoints(), "inherited": trial.starts_inherited}
+        return {"kind": "lease", "lease": lease, **start}
 
     async def report(self, lease: Lease, report: dict[str, Any]) -> Reply:
         self.board.heard(lease.host, lease.generation, time.monotonic())
         first = await self._do(lambda: self.board.report(lease, report))
-        if report["outcome"] != "running":
-            self._prune()
         return first if first != "hold" else await self.reply(lease, report["epoch"])
 
     async def reply(self, lease: Lease, epoch: int) -> Reply:
@@ -158,38 +172,17 @@ class Broker:
     async def crash(self, lease: Lease, cause: str, traceback: str) -> None:
         await self._do(lambda: self.board.crash(lease, cause, traceback))
 
-    def _prune(self) -> None:
-        """Remove checkpoints of ended trials that are not among the best."""
-        history = self.board.history
-        kept = {trial.number for trial in history.ranked()[: self.keep]}
-        for trial in history.trials.values():
-            folder = trial_folder(self.folder, trial.number)
-            if trial.state is None or not folder.exists():
-                continue
-            if trial.number not in kept:
-                shutil.rmtree(folder, ignore_errors=True)
-            elif trial.best is not None:
-                _keep_only(folder, Path(trial.best["file"]))
-
-
-def trial_folder(search: Path, number: int) -> Path:
-    """Where the checkpoints of a trial lie."""
-    return search / "trials" / f"{number:05d}"
-
-
-def _keep_only(folder: Path, file: Path) -> None:
-    for other in folder.iterdir():
-        if other.name != file.name:
-            other.unlink(missing_ok=True)
-
 
 def _slim(report: Event) -> dict[str, Any]:
-    return {key: report[key] for key in ("epoch", "value", "outcome")}
+    newest = report["metrics"].get("val/nelbo")
+    return {"epoch": report["epoch"], "value": report["value"], "newest": newest, "outcome": "running"}
 
 
 def _outcome(trial: TrialRecord) -> str:
-    """How an ended trial without a last report of its own ended: `crash`, or `stopped`."""
-    return "crash" if trial.state == "failed" else str(trial.state)
+    """How an ended trial ended, as the sampler is told."""
+    if trial.state == "failed":
+        return "nan" if trial.cause == "nan" else "crash"
+    return str(trial.state) if trial.state in FINAL_OUTCOMES else "stopped"
 
 
 def checkpoint_event(checkpoint: Any) -> dict[str, Any] | None:

@@ -1,10 +1,5 @@
-"""Running a search: Tune decides in one thread, hosts train in their own processes, this one watches over both.
+"""Running a search: Tune decides in one thread, hosts train in their own processes, this one watches over both."""
 
-In the order of the file: what a search returns, the run itself, the cluster, the pieces that Tune is given, the
-watch, and the end.
-"""
-
-import os
 import shutil
 import sys
 import tempfile
@@ -12,20 +7,23 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from vaeforge.config import Search
 from vaeforge.errors import SearchError
+from vaeforge.search.cluster import cluster
 from vaeforge.search.history import History, read_history
 from vaeforge.search.interrupt import Interrupt
-from vaeforge.search.ledger import Ledger
 from vaeforge.search.plan import Plan
-from vaeforge.search.resources import Placement, place
+from vaeforge.search.ranking import rank
+from vaeforge.search.requests import done, pending
+from vaeforge.search.resources import Placement
 from vaeforge.search.session import Session
-from vaeforge.search.view import View
+from vaeforge.search.view import OPEN, Mode, View
 
 TICK_SECONDS = 0.25
 SNAPSHOT_SECONDS = 1.0
@@ -42,8 +40,8 @@ class Outcome:
     timings: dict[str, float]
 
 
-def run_search(plan: Plan, earlier: History, session: Session, console: Console) -> Outcome:
-    """Run or continue `plan` until all its trials have ended or someone interrupts it.
+def run_search(plan: Plan, earlier: History, session: Session, console: Console, mode: Mode = "live") -> Outcome:
+    """Run or continue `plan` until all its trials have ended, its budget is used up, or someone interrupts it.
 
     The caller holds the session's lock and has written the search's header.
 
@@ -52,16 +50,20 @@ def run_search(plan: Plan, earlier: History, session: Session, console: Console)
         SearchError: if hosts cannot be kept running or the ledger cannot be written.
     """
     started = time.monotonic()
-    with Interrupt() as interrupt, _scratch() as scratch, _cluster(plan, interrupt) as placement:
-        run = _Run(plan, earlier, session, placement, scratch, interrupt)
+    with Interrupt() as interrupt, _scratch() as scratch, cluster(plan, interrupt) as placement:
         timings = {"cluster_seconds": time.monotonic() - started}
-        with View(console, plan.name, plan.settled.search.trials, plan.space.fidelity.max) as view:
-            run.watch(view)
-        run.end(time.monotonic() - started)
-        timings |= {"sampler_seconds": run.sampler.ask_seconds}
+        search, objective = plan.settled.search, plan.space.objective
+        shown = Console(file=sys.stdout) if mode == "json" else console
+        ended = [trial.number for trial in earlier.ended_trials]
+        with View(shown, plan.name, search.trials, plan.space.fidelity.max, mode, objective, ended) as view:
+            run = _Run(plan, earlier, session, placement, scratch, interrupt, view)
+            run.watch()
+        run.end()
+        timings |= {"sampler_seconds": run.searcher.ask_seconds, "sampler_wait_seconds": run.searcher.wait_seconds}
     timings["search_seconds"] = time.monotonic() - started
-    exit_code = 128 + interrupt.signal if interrupt.signal else 0
-    return Outcome(read_history(plan.ledger), exit_code, timings)
+    history = read_history(plan.ledger)
+    view.end(history, history.ended["reason"] if history.ended else "interrupted")
+    return Outcome(history, 128 + interrupt.signal if interrupt.signal else 0, timings)
 
 
 @contextmanager
@@ -74,82 +76,88 @@ def _scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _settle_environment() -> None:
-    """Before Ray is imported: no telemetry, tokens on, code on the workers' path, and Ray's own noise off."""
-    roots = [
-        str(Path(module.__file__ or "").parents[1])
-        for module in map(sys.modules.get, ("vaeforge", "vaeforge_models"))
-        if module
-    ]
-    os.environ["PYTHONPATH"] = os.pathsep.join([*roots, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    defaults = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-        "RAY_AIR_NEW_OUTPUT": "0",
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-        "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-        "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
-    }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
-
-
-@contextmanager
-def _cluster(plan: Plan, interrupt: Interrupt) -> Iterator[Placement]:
-    """Ray, on this machine or at the plan's address, with room for the search."""
-    _settle_environment()
-    import ray
-
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if ray.is_initialized():
-        owned = False
-    else:
-        owned = True
-        if plan.address:
-            # workers of a cluster that runs already find the code where this process does: on the shared folder
-            paths = {"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}}
-            ray.init(address=plan.address, runtime_env=paths, **quiet)
-        else:
-            ray.init(address="local", num_cpus=os.cpu_count(), include_dashboard=False, **quiet)
-    interrupt.install()  # Ray takes SIGTERM for itself
-    try:
-        there = ray.cluster_resources()
-        yield place(plan.settled.search, there.get("CPU", 0.0), there.get("GPU", 0.0))
-    finally:
-        if owned:
-            ray.shutdown()
-
-
 class _Run:
     """One session of one search."""
 
     def __init__(
-        self, plan: Plan, earlier: History, session: Session, placement: Placement, scratch: Path, interrupt: Interrupt
+        self,
+        plan: Plan,
+        earlier: History,
+        session: Session,
+        placement: Placement,
+        scratch: Path,
+        interrupt: Interrupt,
+        view: View,
     ):
+        from vaeforge.search.actors import host_config, require_shared, start_broker, terms_of
         from vaeforge.search.hosts import Hosts
-        from vaeforge.search.rungs import Rungs
-        from vaeforge.search.sampler import TruthfulSearch
+        from vaeforge.search.rules import make_rule
 
         self.plan, self.session, self.placement = plan, session, placement
-        self.scratch, self.interrupt = scratch, interrupt
-        search, base = plan.settled.search, plan.settled.experiment
-        self.broker = _start_broker(plan)
-        self.hosts = Hosts(placement, _host_config(plan, self.broker), str(scratch))
+        self.scratch, self.interrupt, self.view = scratch, interrupt, view
+        self.started = time.monotonic()
+        search = plan.settled.search
+        require_shared(plan)
+        self.registered: frozenset[int] = frozenset()
+        self.rule = make_rule(plan.space, search.seed, search.trials)
+        self.rule.replay(earlier)
+        self.broker = start_broker(plan, terms_of(plan, self.rule, placement))
+        config = host_config(plan, self.broker)
+        self.hosts = Hosts(placement, config, str(scratch), self._released, lambda: self.registered)
         self.hosts.start()
-        self.rungs = Rungs(plan.space.fidelity)
-        self.rungs.replay(earlier)
-        journal = plan.folder / "optuna.journal"
-        self.sampler = TruthfulSearch(plan.space, base, earlier, search.seed, search.trials, journal)
+        self.searcher = self._searcher(earlier)
+        self.over: str | None = None
+        self.unfinished: list[int] = []
         self.problem: BaseException | None = None
         self.tune = threading.Thread(target=self._tune, daemon=True)
         self.tune.start()
 
+    def _searcher(self, earlier: History) -> Any:
+        from vaeforge.search.propose import Dashboard, make_proposer
+        from vaeforge.search.searcher import TruthfulSearch, Wanted
+
+        plan, search = self.plan, self.plan.settled.search
+        base = plan.settled.experiment
+        points = [t["params"] for event in earlier.informed if event["use"] == "points" for t in event["trials"]]
+        wanted = Wanted(
+            trials=search.trials,
+            start=(*plan.space.start, *points),
+            repeats=search.repeats,
+            finalists=min(search.finalists, search.trials),
+            ahead=0 if search.deterministic else 1,
+            stagnation=search.budget.stagnation,
+        )
+        return TruthfulSearch(
+            make_proposer(plan.space, base, search.seed),
+            earlier,
+            wanted,
+            lambda params: plan.space.group(params, base),
+            self._at_once,
+            self._finalists,
+            Dashboard(plan.folder / "optuna.journal", plan.name, plan.space, earlier),
+        )
+
+    def _at_once(self) -> int:
+        """Trials that Tune holds: one more than hosts, so that a host that ends a trial finds the next one waiting."""
+        if self.plan.settled.search.deterministic:
+            return 1
+        return self.plan.settled.search.trials if self.rule.yields else self.hosts.wanted + 1
+
+    def _finalists(self, count: int) -> list[int]:
+        import ray
+
+        found: list[int] = ray.get(self.broker.finalists.remote(count))
+        return found
+
+    def _released(self, host: int) -> bool:
+        import ray
+
+        return bool(ray.get(self.broker.released.remote(host)))
+
     def _tune(self) -> None:
         """Tune's own loop, in a thread of its own so that signals stay ours."""
         try:
-            if self.sampler.remaining:
+            if self.searcher.remaining:
                 self._tuner().fit()
         except BaseException as error:  # re-raised by the watch
             self.problem = error
@@ -157,19 +165,17 @@ class _Run:
     def _tuner(self) -> Any:
         from ray import tune
 
-        from vaeforge.search.scheduler import GroupedASHA, OnRequest
+        from vaeforge.search.scheduler import OnRequest, RuleScheduler
         from vaeforge.search.trial import HostedTrial
 
         trainable = tune.with_resources(tune.with_parameters(HostedTrial, broker=self.broker), {"CPU": 0.01})
         return tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                num_samples=self.sampler.remaining,
-                # one more than hosts, so that a host that ends a trial finds the next one waiting
-                max_concurrent_trials=self.placement.hosts + 1,
+                num_samples=self.searcher.remaining,
                 reuse_actors=True,
-                search_alg=self.sampler,
-                scheduler=GroupedASHA(self.rungs, self._decide),
+                search_alg=self.searcher,
+                scheduler=RuleScheduler(self.rule, self._decide),
             ),
             run_config=tune.RunConfig(
                 name="tune",
@@ -180,106 +186,115 @@ class _Run:
             ),
         )
 
-    def _decide(self, number: int, epoch: int, action: str, value: float, cutoff: float | None) -> None:
+    def _decide(self, verdicts: list[Any]) -> None:
         import ray
 
-        ray.get(self.broker.decide.remote(number, epoch, action, value, cutoff))
+        whole = self.plan.space.complete  # a changed schedule may need or lose a frozen parameter
+        plain = [asdict(v) | {"params": v.params and whole(v.params)} for v in verdicts]
+        if plain:
+            ray.get(self.broker.decide.remote(plain))
 
-    def watch(self, view: View) -> None:
-        """Until Tune is done or someone interrupts: show, remember processes, end workers that hang."""
+    def watch(self) -> None:
+        """Until Tune is done or someone interrupts: show, remember processes, do what was asked, end what hangs."""
         shown = cared = 0.0
         while self.tune.is_alive() and not self.interrupt.requested.is_set():
             now = time.monotonic()
             if now - shown >= SNAPSHOT_SECONDS:
                 shown = now
-                self._show(view)
+                self._look()
+                self._obey()
             if now - cared >= CARE_SECONDS:
                 cared = now
-                self._care(view)
+                self._care()
             self.tune.join(TICK_SECONDS)
         if self.problem is not None:
             raise SearchError(f"search {self.plan.name!r}: Ray Tune failed: {self.problem!r}") from self.problem
-        self._show(view)
+        self._look()
+        if self.interrupt.signal is None and self.unfinished:
+            raise SearchError(
+                f"search {self.plan.name!r}: Ray Tune ended before trials {self.unfinished}; continue with --resume"
+            )
 
-    def _show(self, view: View) -> None:
+    def _look(self) -> None:
         import ray
 
-        snapshot = ray.get(self.broker.snapshot.remote())
+        wall = time.monotonic() - self.started
+        snapshot = ray.get(self.broker.tick.remote(wall, self.searcher.remaining))
+        self.registered = frozenset(snapshot["hosts"])
+        self.unfinished = [row["trial"] for row in snapshot["trials"] if row["state"] in OPEN]
         if snapshot["failure"]:
             raise SearchError(f"search {self.plan.name!r}: {snapshot['failure']}; free the disk, then --resume")
-        view.update(snapshot)
+        if snapshot["over"]:
+            self.over = snapshot["over"]
+            self.searcher.end(self.over)
+        waiting = self.hosts.waiting
+        note = f"{waiting} host(s) wait for room in the cluster" if waiting else None
+        self.view.update({**snapshot, "note": note})
 
-    def _care(self, view: View) -> None:
+    def _obey(self) -> None:
+        """What other processes have asked for meanwhile."""
+        import ray
+
+        for request in pending(self.plan.folder):
+            if request.trial is None:
+                self.interrupt.request()
+            else:
+                ray.get(self.broker.stop.remote(request.trial, "stopped on request"))
+            done(self.plan.folder, request)
+
+    def _care(self) -> None:
         import ray
 
         from vaeforge.search.hosts import kill_processes
 
         self.session.remember()
-        kill_processes(ray.get(self.broker.overdue.remote()))
-        if self.hosts.alive == 0 and self.tune.is_alive():
+        nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+        kill_processes(ray.get(self.broker.overdue.remote(nodes)))
+        if self.hosts.alive == 0 and self.tune.is_alive() and self.searcher.remaining:
             raise SearchError(f"search {self.plan.name!r}: no host could be kept running: {self.hosts.errors!r}")
         for error in self.hosts.new_errors():
-            view.console.print(f"[yellow]warning[/]: a host ended, the others go on: {error!r}", highlight=False)
+            self.view.warn(f"a host ended, the others go on: {error!r}")
+        self._grow()
 
-    def end(self, seconds: float) -> None:
+    def _grow(self) -> None:
+        """Start more hosts where the cluster has room that the remaining trials can use."""
+        search = self.plan.settled.search
+        limit = 1 if search.deterministic else search.hosts or search.trials
+        useful = min(limit, self.searcher.open) - self.hosts.wanted
+        if useful > 0 and (room := self.hosts.room()) > 0:
+            self.hosts.grow(min(useful, room))
+
+    def end(self) -> None:
         """Say in the ledger how the session ended, and let hosts return."""
         import ray
 
-        self.sampler.interrupted = self.interrupt.signal is not None
+        self.searcher.interrupted = self.interrupt.signal is not None
+        self.hosts.close()
         ray.get(self.broker.close.remote())
         if self.interrupt.signal is not None:
             self.tune.join(END_SECONDS / 4)
             ray.get(self.broker.record.remote("interrupted", signal=self.interrupt.signal.name))
         else:
-            ray.get(self.broker.record.remote("ended", **_ending(self.plan, seconds)))
+            reason = self.over or self.searcher.ended or "trials"
+            seconds = time.monotonic() - self.started
+            ray.get(self.broker.record.remote("ended", **_ending(self.plan, reason, seconds)))
             self.hosts.join(END_SECONDS)
+        self.searcher.close()
 
 
-def _ending(plan: Plan, seconds: float) -> dict[str, Any]:
+def _ending(plan: Plan, reason: str, seconds: float) -> dict[str, Any]:
     history = read_history(plan.ledger)
-    best = history.ranked()[:1]
+    best = rank(history, plan.space.objective)[:1]
     return {
-        "reason": "trials",
+        "reason": reason,
+        "asked": asked(plan.settled.search),
         "seconds": seconds,
         "trials": len(history.trials),
-        "best": best[0].number if best else None,
+        "best": best[0].trial.number if best else None,
         "value": best[0].value if best else None,
     }
 
 
-def _start_broker(plan: Plan) -> Any:
-    """The broker, on this node, restarted whenever it dies."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    from vaeforge.search.broker import Broker
-
-    search = plan.settled.search
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "max_concurrency": 1000}
-    actor = ray.remote(Broker).options(scheduling_strategy=here, **options)
-    return actor.remote(str(plan.folder), plan.space.fidelity.rungs(), search.attempts, search.keep_checkpoints)
-
-
-def _host_config(plan: Plan, broker: Any) -> dict[str, Any]:
-    return {
-        "broker": broker,
-        "folder": str(plan.folder),
-        "prepared": str(plan.prepared.folder),
-        "space": dict(plan.space.content),
-        "space_source": plan.space.source,
-        "experiment": plan.settled.experiment.model_dump(mode="json"),
-        "seed": plan.settled.search.seed,
-    }
-
-
-def open_search(plan: Plan, earlier: History, project_run_id: str | None) -> None:
-    """Write the ledger's next line: what is searched, or that it goes on."""
-    ledger = Ledger(plan.ledger)
-    try:
-        if earlier.header is None:
-            ledger.append("search", **plan.header, project_run_id=project_run_id)
-        else:
-            ledger.append("resumed", project_run_id=project_run_id, trials=plan.settled.search.trials)
-    finally:
-        ledger.close()
+def asked(search: Search) -> dict[str, Any]:
+    """How long a search was asked to go on: the same again is already complete."""
+    return search.model_dump(mode="json", include={"trials", "repeats", "finalists", "budget"})

@@ -2,30 +2,34 @@
 
 Rank 0 talks to the broker and broadcasts what it hears. An error that all ranks agree on (a full disk, a bad
 checkpoint, anything in a group of one) ends the trial and keeps the host; any other one ends the worker, Ray Train
-restarts the group, and the trial is leased again.
+restarts the group, and the trial is leased again. Where a rank holds more memory than it may after a trial, all ranks
+return and the host is started anew: allocators give back little, and what leaks stays until the process ends.
 """
 
+import ctypes
+import gc
 import os
 import time
 import traceback
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import ray
 import torch
 
 from vaeforge.config import Experiment
-from vaeforge.data.contract import load_training
 from vaeforge.errors import CheckpointError
-from vaeforge.search.board import Lease
-from vaeforge.search.broker import checkpoint_event, trial_folder
+from vaeforge.search.broker import checkpoint_event
+from vaeforge.search.keeping import trial_folder
+from vaeforge.search.resources import default_memory_limit
+from vaeforge.search.shipping import open_shipment
 from vaeforge.search.space import Space, experiment_for, parse, trial_seed
+from vaeforge.search.terms import Lease
 from vaeforge.train.checkpoint import Checkpoint
 from vaeforge.train.distributed import Ranks
-from vaeforge.train.loop import Arrays, Report, fit
+from vaeforge.train.loop import Report, fit
 
 PULSE_SECONDS = 5.0
 
@@ -33,18 +37,36 @@ PULSE_SECONDS = 5.0
 def host(config: dict[str, Any]) -> None:
     """The loop of one rank.
 
-    `config` holds: host (number), broker (handle), folder (of the search), prepared (folder of arrays), space
-    (content), space_source, experiment (the base, as plain values), seed (of the search), threads.
+    `config` holds: host (number), broker (handle), checkpoints (path or URL under which those of the search lie),
+    shipment (of the data), space (content), space_source, experiment (the base, as plain values), seed (of the
+    search), threads (of this rank), gpus (whether to train on one), memory_limit (bytes that a rank may hold between
+    two trials; none for its part of the node's).
     """
-    torch.set_num_threads(config["threads"])
-    ranks = Ranks()
-    worker = _Worker(config, ranks)
+    torch.set_num_threads(min(config["threads"], os.cpu_count() or 1))
+    ranks = Ranks(config["gpus"])
+    serve(_Worker(config, ranks), ranks, config["memory_limit"] or default_memory_limit(config["threads"]))
+    ranks.close()
+
+
+class Worker(Protocol):
+    """What takes orders and trains."""
+
+    def take(self) -> dict[str, Any]: ...
+
+    def train(self, order: dict[str, Any]) -> None: ...
+
+
+def serve(worker: Worker, ranks: Ranks, limit: int) -> None:
+    """All ranks: one order after the other, until the search or this host ends, or a rank holds over `limit` bytes."""
     while True:
         order = ranks.from_leader(worker.take)
         if order["kind"] == "end":
             return
         if order["kind"] == "lease":
             worker.train(order)
+            release_memory()
+            if any(ranks.gather(held_bytes() > limit)):  # every rank sees the same answers
+                return
 
 
 class _Worker:
@@ -55,7 +77,7 @@ class _Worker:
         self.number: int = config["host"]
         self.space: Space = parse(config["space"], config["space_source"])
         self.base = Experiment.model_validate(config["experiment"])
-        self.data = load_arrays(Path(config["prepared"]))
+        self.data = open_shipment(config["shipment"])
         self.processes = ranks.gather(_this_process())
         self.generation = -1
         self.pulsed = 0.0
@@ -82,16 +104,13 @@ class _Worker:
                 raise
             text = traceback.format_exc()
             self.ranks.from_leader(lambda: ray.get(self.broker.crash.remote(lease, cause, text)))
-        finally:
-            if self.ranks.group.device.type == "cuda":
-                torch.cuda.empty_cache()
 
     def _fit(self, order: dict[str, Any]) -> Iterator[Report]:
         number = order["lease"].trial
         experiment = experiment_for(self.space, self.base, order["params"], trial_seed(self.config["seed"], number))
-        folder = trial_folder(Path(self.config["folder"]), number)
+        folder = trial_folder(self.config["checkpoints"], number)
         checkpoints = [Checkpoint(**checkpoint) for checkpoint in order["checkpoints"]]
-        return fit(experiment, self.data, self.ranks.group, folder, checkpoints, self._pulse)
+        return fit(experiment, self.data, self.ranks.group, folder, checkpoints, self._pulse, order["inherited"])
 
     def _timed(self, reports: Iterator[Report]) -> Iterator[dict[str, Any]]:
         """Reports as the ledger holds them; `seconds` is all the time spent inside `fit` for that epoch."""
@@ -126,9 +145,19 @@ class _Worker:
             self.broker.pulse.remote(self.number, self.generation)
 
 
-def load_arrays(prepared: Path) -> Arrays:
-    """The training and validation samples of a prepared folder, memory-mapped; the engine has verified them."""
-    return Arrays(*load_training(prepared))
+def held_bytes() -> int:
+    """Memory of this process that no other one shares: mapped data and Ray's object store are not its own."""
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - memory.shared)
+
+
+def release_memory() -> None:
+    """Give back what the last trial has freed: to the system, and the GPU's to others that share it."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # the GNU C library has it, others do not
+    if trim is not None:
+        trim(0)
+    torch.cuda.empty_cache()
 
 
 def cause_of(error: Exception) -> str:

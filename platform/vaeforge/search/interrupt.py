@@ -37,6 +37,10 @@ class Interrupt:
             self.signal = signal.Signals(number)
             self.requested.set()
 
+    def request(self) -> None:
+        """The same as a SIGTERM, asked for in another way."""
+        self._handle(signal.SIGTERM, None)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

@@ -1,5 +1,6 @@
 """What a search is before it runs: everything checked and named, nothing started."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def make_plan(
         console.print(f"[yellow]warning[/]: {warning}", highlight=False)
     if name is not None:
         _require_name(name)
+    _require_configurations(settled, space)
     placement = None if address else place(settled.search, *local_resources())
     prepared = ensure_prepared(project, settled.experiment)
     _require_samples(settled, prepared)
@@ -89,6 +91,7 @@ def make_plan(
         "git": git_state(project.root),
         "seed": settled.search.seed,
         "trials": settled.search.trials,
+        "checkpoints": settled.search.storage and f"{settled.search.storage.rstrip('/')}/{chosen}",
         "configuration_hash": hash_of(configuration),
         "code_hash": code,
         "command": command_line(),
@@ -123,7 +126,7 @@ def _require_same(history: History, plan: Plan) -> None:
     assert history.header is not None
     before, now = history.header, plan.header
     problems = []
-    if before["space"] != now["space"]:
+    if before["space"] != json.loads(json.dumps(now["space"])):  # keys of mappings are texts in a ledger
         problems.append("the space is another one (fidelity included)")
     if learned(before["settings"])["experiment"] != learned(now["settings"])["experiment"]:
         problems.append("the training settings are others")
@@ -131,6 +134,11 @@ def _require_same(history: History, plan: Plan) -> None:
         problems.append(f"the data is another: {before['data_identity'][:12]}…, now {now['data_identity'][:12]}…")
     if before["seed"] != now["seed"]:
         problems.append(f"the seed was {before['seed']}, now {now['seed']}")
+    if before["checkpoints"] != now["checkpoints"]:
+        problems.append(f"its checkpoints are in {before['checkpoints'] or 'its folder'}: give the same --storage")
+    population = history.ended["asked"]["trials"] if history.ended else before["trials"]
+    if plan.space.scheduler.name == "pbt" and population != now["trials"]:
+        problems.append(f"its population has {population} trials, and a population cannot grow")
     if problems:
         raise SearchError(
             f"search {plan.name!r} cannot be resumed: {'; '.join(problems)}; start a new one under another --name"
@@ -142,10 +150,23 @@ def learned(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "experiment": {k: v for k, v in settings["experiment"].items() if k != "gates"}}
 
 
-def _require_name(name: str) -> None:
-    if not name or len(name) > NAME_LIMIT or name.strip(".") == "" or any(c in '/\\\0\n\r\t"' for c in name):
+def _require_configurations(settled: Settled, space: Space) -> None:
+    """A member of a population needs a place of its own, and is not one configuration that could be trained again."""
+    if space.scheduler.name == "pbt" and space.search.name == "grid":
         raise ConfigError(
-            f"--name: got {name!r}, must be 1 to {NAME_LIMIT} characters without slashes, quotes or line breaks"
+            "search: got 'grid' with the scheduler pbt, whose population may be larger than it; take tpe or random"
+        )
+    if space.scheduler.name == "pbt" and settled.search.repeats > 1:
+        raise ConfigError(
+            f"search.repeats: got {settled.search.repeats} with the scheduler pbt, whose trials change their settings "
+            "on the way and cannot be repeated under another seed; must be 1, or take another --scheduler"
+        )
+
+
+def _require_name(name: str) -> None:
+    if not name or len(name) > NAME_LIMIT or name.strip(".") == "" or any(c in '/\\\0\n\r\t"#' for c in name):
+        raise ConfigError(
+            f"--name: got {name!r}, must be 1 to {NAME_LIMIT} characters without slashes, quotes, # or line breaks"
         )
 
 

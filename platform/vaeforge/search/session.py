@@ -16,6 +16,7 @@ from vaeforge.errors import SearchError
 from vaeforge.paths import write_json
 
 GRACE_SECONDS = 20.0
+LOOK_SECONDS = 1.0  # for which whoever only looks whether a search runs may hold its lock
 
 
 class Session:
@@ -35,18 +36,24 @@ class Session:
         Raises:
             SearchError: naming the process and machine that hold it.
         """
-        try:
-            fcntl.flock(self._lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        deadline = time.monotonic() + LOOK_SECONDS
+        while not self._locked() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not self._locked():
             self._lock.seek(0)
             holder = self._lock.read().strip() or "another process"
             self._lock.close()
-            raise SearchError(
-                f"search {self.folder.name!r} is already running: {holder}; wait for it or end it"
-            ) from None
+            raise SearchError(f"search {self.folder.name!r} is already running: {holder}; wait for it or end it")
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         self._lock.flush()
+
+    def _locked(self) -> bool:
+        try:
+            fcntl.flock(self._lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def remember(self) -> None:
         """Note this process's children, so that they can be found should this process be killed."""

@@ -9,16 +9,20 @@ from typing import Any
 
 from rich.console import Console
 
-from vaeforge.config import Settled
+from vaeforge.config import Search, Settled
 from vaeforge.errors import SearchError
 from vaeforge.paths import Project, write_json
-from vaeforge.search.engine import open_search, run_search
+from vaeforge.search.budget import Limits, Spent
+from vaeforge.search.engine import asked, run_search
 from vaeforge.search.history import History, read_history
+from vaeforge.search.ledger import Ledger
 from vaeforge.search.plan import Plan, earlier_history, make_plan
+from vaeforge.search.ranking import ranked
+from vaeforge.search.requests import clear
 from vaeforge.search.session import Session
 from vaeforge.search.space import Space
 from vaeforge.search.tracker import Tracker
-from vaeforge.search.view import causes, ranking
+from vaeforge.search.view import Mode, causes, ranking
 from vaeforge.search.winner import winner_manifest
 from vaeforge.track.store import open_store
 
@@ -33,6 +37,8 @@ class Request:
         name: none for the default name.
         tracking_uri: where MLflow's store is; none tracks nothing now, `vaeforge sync` does later.
         project_run_id: the run that `mlflow run` made, if it started this.
+        warm_start: the name of a search whose trials inform this one.
+        mode: how it is shown.
     """
 
     step: str
@@ -42,6 +48,8 @@ class Request:
     tracking_uri: str | None = None
     project_run_id: str | None = None
     resume_command: str = "vaeforge tune --resume true"
+    warm_start: str | None = None
+    mode: Mode = "live"
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def run_step(project: Project, settled: Settled, space: Space, request: Request,
     session = Session(plan.folder)
     try:
         history = earlier_history(plan, request.name is not None, request.resume)
-        if is_complete(history, settled.search.trials):
+        if is_complete(history, settled.search):
             console.print(f"search {plan.name!r} is already complete: {plan.folder}", highlight=False)
         else:
             exit_code, history = _search(plan, history, session, request, console)
@@ -79,19 +87,53 @@ def run_step(project: Project, settled: Settled, space: Space, request: Request,
         session.close()
 
 
-def is_complete(history: History, trials: int) -> bool:
-    """Whether nothing is left to do for a search of `trials` trials."""
-    return history.ended is not None and not history.unfinished() and len(history.trials) >= trials
+def is_complete(history: History, search: Search) -> bool:
+    """Whether nothing is left to do: it ended as it was asked to, and no more is asked now."""
+    if history.ended is None or history.unfinished():
+        return False
+    before, now = history.ended["asked"], asked(search)
+    no_more = now["trials"] <= before["trials"] and now["repeats"] <= before["repeats"]
+    return bool(before == now or (history.ended["reason"] == "trials" and no_more))
+
+
+def open_search(plan: Plan, earlier: History, request: Request) -> None:
+    """Write the ledger's next lines: what is searched and what it knows from another search, or that it goes on."""
+    known = None
+    if earlier.header is None and request.warm_start is not None:
+        from vaeforge.search.warm import informing  # brings Optuna, which few starts need that early
+
+        known = informing(plan.project, request.warm_start, plan.space, plan.header, plan.settled.search.seed)
+    ledger = Ledger(plan.ledger)
+    try:
+        if earlier.header is None:
+            ledger.append("search", **plan.header, project_run_id=request.project_run_id)
+        else:
+            ledger.append("resumed", project_run_id=request.project_run_id, trials=plan.settled.search.trials)
+        if known is not None:
+            ledger.append("informed", **known)
+    finally:
+        ledger.close()
+
+
+def _require_budget(plan: Plan, history: History) -> None:
+    """A search whose budget is used up goes on only with a larger one."""
+    spent = Spent(history.wall_seconds, history.core_seconds, history.gpu_seconds)
+    used = Limits.of(plan.settled.search.budget.model_dump()).exhausted(spent)
+    if used:
+        raise SearchError(f"search {plan.name!r}: its budget is used up ({used}); give a larger --budget to go on")
 
 
 def _search(plan: Plan, history: History, session: Session, request: Request, console: Console) -> tuple[int, History]:
     """Run the search with its tracking beside it; the exit code, and the whole history."""
+    _require_budget(plan, history)
     session.end_leftovers()
-    open_search(plan, history, request.project_run_id)
+    clear(plan.folder)
+    open_search(plan, history, request)
     earlier = read_history(plan.ledger)
     tracker = Tracker(plan.ledger, request.tracking_uri, plan.project.root) if request.tracking_uri else None
-    _announce(plan, earlier, console)
-    outcome = run_search(plan, earlier, session, console)
+    if request.mode in ("live", "plain"):
+        _announce(plan, earlier, console)
+    outcome = run_search(plan, earlier, session, console, request.mode)
     write_json(plan.folder / "timings.json", outcome.timings)
     if tracker is not None and not tracker.finish(TRACKING_SECONDS):
         log = plan.folder / "tracking.log"
@@ -100,6 +142,10 @@ def _search(plan: Plan, history: History, session: Session, request: Request, co
 
 
 def _announce(plan: Plan, history: History, console: Console) -> None:
+    for known in history.informed:
+        use = "their values inform the sampler" if known["use"] == "values" else "its best points are tried first"
+        told = f"{len(known['trials'])} trials of {known['source']!r}: {use} ({known['why']})"
+        console.print(f"{told}; {known['left_out']} are of no use here", highlight=False, soft_wrap=True)
     done = len(history.trials) - len(history.unfinished())
     state = f"resumes after {done} trials" if history.trials else "starts"
     console.print(
@@ -111,10 +157,14 @@ def _announce(plan: Plan, history: History, console: Console) -> None:
 
 def _conclude(plan: Plan, history: History, request: Request, console: Console) -> Result:
     """Show the ranking, write the winner's manifest."""
-    if not history.ranked():
+    if not ranked(history, plan.space.objective).standings:
         console.print(causes(history))
         raise SearchError(f"search {plan.name!r}: all {len(history.trials)} trials failed; nothing is registered")
     console.print(ranking(history))
+    from vaeforge.search.front_figure import write_front
+
+    for path in write_front(history, plan.space.objective, plan.folder):
+        console.print(f"the front: {path}", highlight=False, soft_wrap=True)
     runs: dict[str, Any] = {}
     if request.tracking_uri is not None:
         from vaeforge.track.replay import run_ids

@@ -5,14 +5,21 @@ Tune would destroy the process that the next trial is to reuse.
 """
 
 import math
+import time
 from typing import Any
 
 import ray
 from ray import tune
 
+RETRY_SECONDS = 0.5
+REFUSED = {"epoch": 0, "value": math.nan, "outcome": "refused", "done": True}
+
 
 class HostedTrial(tune.Trainable):
-    """See the module's docstring. The configuration is {"trial": number, "params": flat, "group": schedule}."""
+    """See the module's docstring.
+
+    The configuration is {"trial": number, "params": flat, "group": schedule, "repeat_of": number or none}.
+    """
 
     def setup(self, config: dict[str, Any], broker: Any) -> None:
         self.broker = broker
@@ -23,32 +30,41 @@ class HostedTrial(tune.Trainable):
         self.number = int(config["trial"])
         self.after = 0
         self.pending: list[dict[str, Any]] = []
-        ray.get(self.broker.submit.remote(self.number, config["params"], config["group"]))
+        self.taken: bool = self._ask("submit", self.number, config["params"], config["group"], config["repeat_of"])
+
+    def _ask(self, call: str, *arguments: Any) -> Any:
+        """The broker's answer, asked again where it is not to be reached for a moment; every call may be repeated."""
+        while True:
+            try:
+                return ray.get(getattr(self.broker, call).remote(*arguments))
+            except ray.exceptions.ActorUnavailableError:
+                time.sleep(RETRY_SECONDS)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.cleanup()
+        # nothing is stopped here: a trial that a rule stopped has ended in the ledger, and one that Tune restarts,
+        # because a process of its own was lost, goes on
         self._submit(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
+        if not self.taken:  # the search ends: this trial was never begun
+            return dict(REFUSED)
         while not self.pending:
-            self.pending = ray.get(self.broker.reports.remote(self.number, self.after))
+            self.pending = self._ask("reports", self.number, self.after)
         report = self.pending.pop(0)
         self.after = report["epoch"]
         value = math.nan if report["value"] is None else report["value"]
         done = report["outcome"] != "running"
-        return {"epoch": self.after, "value": value, "outcome": report["outcome"], "done": done}
+        return {**report, "value": value, "done": done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Tune pauses the trial: its host is freed, its checkpoint stays where it is."""
-        report = ray.get(self.broker.park.remote(self.number)) or {}
+        if not self.taken:
+            return {"trial": self.number, "epoch": 0, "checkpoint": None}
+        report = self._ask("park", self.number) or {}
         return {"trial": self.number, "epoch": self.after, "checkpoint": report.get("checkpoint")}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Tune goes on with the trial: it was submitted when its process was set up, only reports are skipped."""
         if checkpoint is not None and checkpoint["trial"] == self.number:
             self.after, self.pending = int(checkpoint["epoch"]), []
-
-    def cleanup(self) -> None:
-        """A trial that has ended already stays as it ended."""
-        ray.get(self.broker.stop.remote(self.number, "stopped by Tune"))

@@ -7,7 +7,9 @@ from vaeforge.errors import SearchError
 from vaeforge.paths import hash_of
 from vaeforge.search.history import History
 from vaeforge.search.plan import Plan
+from vaeforge.search.ranking import winner
 from vaeforge.search.space import experiment_for, trial_seed
+from vaeforge.train.files import Checkpoint, bring_home
 
 
 def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any]) -> dict[str, Any]:
@@ -21,13 +23,13 @@ def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any
 
     Raises:
         SearchError: if no trial has a model to hand on.
+        CheckpointError: if it lies elsewhere and cannot be brought here.
     """
-    ranked = history.ranked()
-    if not ranked or ranked[0].best is None:
-        raise SearchError(f"search {plan.name!r}: no trial ended with a model; see the causes above")
-    best, header = ranked[0], history.header or plan.header
+    standing = winner(history, plan.space.objective)
+    best, header = standing.trial, history.header or plan.header
     checkpoint = best.best
-    assert checkpoint is not None
+    if checkpoint is None:
+        raise SearchError(f"search {plan.name!r}: no trial ended with a model; see the causes above")
     base, seed = plan.settled.experiment, trial_seed(plan.settled.search.seed, best.number)
     return {
         "step": step,
@@ -35,8 +37,9 @@ def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any
         "experiment": experiment_for(plan.space, base, best.params, seed).model_dump(mode="json"),
         "event_shape": list(plan.prepared.event_shape),
         "condition_dim": plan.prepared.spec.condition_dim,
-        "checkpoint": {**checkpoint, "path": _relative(checkpoint["file"], plan.project.root)},
-        "metrics": best.reports[checkpoint["epoch"]]["metrics"],
+        "checkpoint": {**checkpoint, "path": _relative(_at_hand(checkpoint, plan), plan.project.root)},
+        "metrics": best.best_metrics,
+        "repeats": {"runs": list(standing.runs), "value": standing.value, "sd": standing.sd},
         "params": best.params,
         "search": plan.name,
         "trial": best.number,
@@ -52,6 +55,13 @@ def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any
             "experiment": header["experiment_name"],
         },
     }
+
+
+def _at_hand(checkpoint: dict[str, Any], plan: Plan) -> str:
+    """The file in the search's folder, brought there where the search kept its checkpoints elsewhere."""
+    if plan.header["checkpoints"] is None:
+        return str(checkpoint["file"])
+    return bring_home(Checkpoint(**checkpoint), plan.folder / "winner").file
 
 
 def _relative(file: str, root: Path) -> str:

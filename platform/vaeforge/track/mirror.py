@@ -201,6 +201,8 @@ def trial_tags(search: Event, fold: Fold, trial: Trial) -> dict[str, str]:
         "vaeforge.attempts": str(len(trial.attempts)),
         "vaeforge.group": trial.group,
         "vaeforge.cause": trial.cause,
+        "vaeforge.repeat_of": trial.repeat_of,
+        "vaeforge.inherited": "; ".join(trial.inherited) or None,
         "vaeforge.value": None if trial.value is None else repr(trial.value),
         "vaeforge.last_crash": trial.crash,
         "vaeforge.traceback": trial.traceback and trial.traceback[-TAG_CHARACTERS:],

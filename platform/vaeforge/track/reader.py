@@ -60,6 +60,8 @@ class Trial:
     cause: str | None = None
     crash: str | None = None
     traceback: str | None = None
+    repeat_of: int | None = None
+    inherited: list[str] = field(default_factory=list)
     value: float | None = None
     attempts: set[int] = field(default_factory=set)
     finished: float | None = None
@@ -132,6 +134,7 @@ class Fold:
             "submitted": self._on_submitted,
             "leased": self._on_leased,
             "reported": self._on_reported,
+            "decided": self._on_decided,
             "crashed": self._on_crashed,
             "finished": self._on_finished,
             "interrupted": self._on_interrupted,
@@ -191,6 +194,7 @@ class Fold:
     def _on_submitted(self, event: Event) -> None:
         trial = self._trial(event)
         trial.params, trial.group = event["params"], event.get("group")
+        trial.repeat_of = event.get("repeat_of")
 
     def _on_leased(self, event: Event) -> None:
         trial = self._trial(event)
@@ -208,6 +212,11 @@ class Fold:
                 trial.points.append(Point(key, float(value), event["time"], epoch))
             elif key == self.objective:
                 trial.points.append(Point(key, math.nan, event["time"], epoch))
+
+    def _on_decided(self, event: Event) -> None:
+        if event.get("action") == "inherit":
+            changed = " ".join(f"{path}={value}" for path, value in event["params"].items())
+            self._trial(event).inherited.append(f"epoch {event['epoch']}: trial {event['donor']}, {changed}")
 
     def _on_crashed(self, event: Event) -> None:
         trial = self._trial(event)

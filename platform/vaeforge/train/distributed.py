@@ -1,19 +1,31 @@
-"""Ray Train, and nothing else of Ray: worker groups that run a function on every rank."""
+"""Ray Train, and nothing else of Ray: worker groups that run a function on every rank.
+
+Ray Train places the workers, restarts a group that loses one, and ends it. The process group of torch.distributed is
+set up by the ranks themselves (`Ranks`) and not by Ray Train's controller, a process beside each group that would
+import torch for it: more than a second of CPU time and 200 MB for each host, and more where torch brings CUDA.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from ray import train
-from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.train import BackendConfig, ControllerError, FailureConfig, RunConfig, ScalingConfig
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from torch._C._distributed_c10d import TCPStore
 
 from vaeforge.train.group import Group
 
 T = TypeVar("T")
-CPU_SHARE = 0.9  # of a core per worker, so that thin trials and the broker find room beside full hosts
+PATIENCE = timedelta(minutes=30)  # of a rank that waits in a collective; idle hosts exchange something every 10 s
+
+
+class NoRoom(Exception):  # noqa: N818  no error: the cluster is full
+    """A worker group found no room in the cluster within RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S."""
 
 
 class Ranks:
@@ -22,12 +34,20 @@ class Ranks:
     Control messages must not go through NCCL, which would keep an idle GPU busy and pickles nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gpus: bool) -> None:
         context = train.get_context()
-        device = get_device()
-        assert isinstance(device, torch.device)
-        self.group = Group(context.get_world_rank(), context.get_world_size(), device)
-        self._control = dist.new_group(backend="gloo", timeout=timedelta(minutes=30)) if self.group.world > 1 else None
+        rank, world = context.get_world_rank(), context.get_world_size()
+        self.group = Group(rank, world, _own_gpu() if gpus else torch.device("cpu"))
+        self._control: dist.ProcessGroup | None = None
+        if world > 1:
+            backend, store = "nccl" if gpus else "gloo", _meeting_point(rank, world)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
+            self._control = dist.new_group(backend="gloo", timeout=PATIENCE)
+
+    def close(self) -> None:
+        """Take the process group apart; every rank calls it, after its last collective."""
+        if self._control is not None:
+            dist.destroy_process_group()
 
     def from_leader(self, ask: Callable[[], T]) -> T:
         """What `ask` returns on rank 0, on every rank; the others wait."""
@@ -47,25 +67,67 @@ class Ranks:
         return box
 
 
+def _own_gpu() -> torch.device:
+    """The GPU that Ray gave this worker, made torch's current device."""
+    from ray.train.torch import get_device  # seconds of imports that ranks on CPUs do without
+
+    device = get_device()
+    assert isinstance(device, torch.device)
+    torch.cuda.set_device(device)
+    return device
+
+
+def _meeting_point(rank: int, world: int) -> TCPStore:
+    """The store at which the ranks of a group find each other: on rank 0, at a port that the system chose."""
+    import ray
+    from ray.train.collective import broadcast_from_rank_zero
+
+    if rank > 0:
+        host, port = broadcast_from_rank_zero(None)
+        return TCPStore(host, port, world, is_master=False, timeout=PATIENCE)
+    host = ray.util.get_node_ip_address()
+    store = TCPStore(host, 0, world, is_master=True, timeout=PATIENCE, wait_for_workers=False)
+    broadcast_from_rank_zero((host, store.port))
+    return store
+
+
 def run_worker_group(
     function: Callable[[dict[str, Any]], None],
     config: dict[str, Any],
     name: str,
     storage: str,
     workers: int,
-    gpus_per_worker: float,
+    resources: dict[str, float],
 ) -> None:
     """Run `function(config)` on each of `workers` ranks until it returns; a group that loses a rank is restarted.
 
-    Blocks. `gpus_per_worker` of 0 trains on CPUs over gloo, anything else on GPUs over NCCL.
+    Blocks. `resources` are those of one worker, {"CPU": …} or {"CPU": …, "GPU": …}. Workers share a node where they
+    fit on one, and span nodes where they do not.
+
+    Raises:
+        NoRoom: if the cluster has no room now, be it at the start or for a restart.
+        ray.train.TrainingFailedError: if the group cannot be kept running.
     """
-    resources = {"CPU": CPU_SHARE} | ({"GPU": gpus_per_worker} if gpus_per_worker else {})
-    TorchTrainer(
-        function,
-        train_loop_config=config,
-        torch_config=TorchConfig(backend="nccl" if gpus_per_worker else "gloo"),
+    trainer = DataParallelTrainer(
+        # bound here: a `train_loop_config` would be unpickled, and its imports made, by the controller too
+        partial(function, config),
+        backend_config=BackendConfig(),
         scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu=bool(gpus_per_worker), resources_per_worker=resources
+            num_workers=workers,
+            use_gpu="GPU" in resources,
+            resources_per_worker=resources,
+            placement_strategy="PACK",
         ),
-        run_config=RunConfig(name=name, storage_path=storage, failure_config=FailureConfig(max_failures=-1)),
-    ).fit()
+        run_config=RunConfig(
+            name=name,
+            storage_path=storage,
+            # who starts hosts waits for room itself: Ray Train would do so for ever, and cannot be told to give up
+            failure_config=FailureConfig(max_failures=-1, controller_failure_limit=0),
+        ),
+    )
+    try:
+        trainer.fit()
+    except ControllerError as error:
+        if isinstance(error.controller_failure, WorkerGroupStartupTimeoutError):
+            raise NoRoom(f"no room for {workers} worker(s) of {resources}") from error
+        raise

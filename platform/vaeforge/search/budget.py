@@ -1,0 +1,55 @@
+"""When a search has had enough: time, cores, GPUs, a value that was aimed at. Light: the broker imports it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds: on the clock over all sessions, and in training times the cores and GPUs that it held."""
+
+    wall: float = 0.0
+    core: float = 0.0
+    gpu: float = 0.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be spent, in seconds, and the value (smaller is better) that ends the search; none is no limit."""
+
+    wall: float | None = None
+    core: float | None = None
+    gpu: float | None = None
+    target: float | None = None
+
+    @classmethod
+    def of(cls, budget: Mapping[str, Any]) -> "Limits":
+        """The limits in the settings `search.budget`."""
+        hours = {kind: budget.get(f"{kind}_hours") for kind in ("wall", "core", "gpu")}
+        return cls(**{kind: h and h * HOUR for kind, h in hours.items()}, target=budget.get("target"))
+
+    def exhausted(self, spent: Spent) -> str | None:
+        """The first limit that `spent` has reached, in words; none while there is something left."""
+        for kind, name in (("wall", "wall-clock time"), ("core", "core-hours"), ("gpu", "GPU-hours")):
+            limit, used = getattr(self, kind), getattr(spent, kind)
+            if limit is not None and used >= limit:
+                return f"{name}: {used / HOUR:.4g} h of {limit / HOUR:.4g} h"
+        return None
+
+    def hit(self, value: float | None) -> str | None:
+        """In words, that `value` is the target or better."""
+        if self.target is None or value is None or value > self.target:
+            return None
+        return f"target: {value:.6g} <= {self.target:.6g}"
+
+    def describe(self, spent: Spent) -> str | None:
+        """How much of each limit is used; none without limits."""
+        parts = [
+            f"{getattr(spent, kind) / limit:.0%} of {limit / HOUR:.4g} {name}"
+            for kind, name in (("wall", "h"), ("core", "core-h"), ("gpu", "GPU-h"))
+            if (limit := getattr(self, kind)) is not None
+        ]
+        return ", ".join(parts) or None

@@ -1,0 +1,96 @@
+"""A search that is stopped, killed and extended: what it does afterwards is what it would have done."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from project import EmptyProject, SmallProject, check_invariants, end
+
+OFFLINE = ("--offline", "true", "--register", "false")
+SLOWER = ("--set", "training.steps_per_epoch=12")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> SmallProject:
+    return SmallProject(tmp_path)
+
+
+def beside(project: SmallProject) -> EmptyProject:
+    """The same project from another terminal: with an output of its own."""
+    other = EmptyProject(project.root / "beside")
+    other.root.mkdir()
+    (other.root / "artifacts").symlink_to(project.root / "artifacts")
+    return other
+
+
+def trials_of(project: SmallProject, name: str) -> dict[int, tuple[Any, Any, Any]]:
+    """Parameters, state and value of each trial."""
+    params = {event["trial"]: event["params"] for event in project.events(name, "submitted")}
+    ends = {event["trial"]: event for event in project.events(name, "finished")}
+    return {number: (params[number], ends[number]["state"], ends[number]["value"]) for number in params}
+
+
+@pytest.mark.timeout(400)
+def test_a_repeatable_search_ends_with_the_same_trials_however_often_it_was_killed(project: SmallProject) -> None:
+    call = ("tune", "--deterministic", "true", "--trials", "5", *OFFLINE, *SLOWER)
+    project.run(*call, "--name", "once")
+    for at_least, resume in ((1, ()), (3, ("--resume", "true"))):
+        process = project.start(*call, "--name", "killed", *resume)
+        try:
+            project.wait_for(
+                lambda at_least=at_least: len(project.events("killed", "finished")) >= at_least,  # type: ignore[misc]
+                process,
+            )
+            process.send_signal(signal.SIGKILL)
+            process.wait(20)
+        finally:
+            end(process)
+    project.run(*call, "--name", "killed", "--resume", "true")
+    check_invariants(project, "killed", 5)
+    assert trials_of(project, "killed") == trials_of(project, "once")
+
+
+@pytest.mark.timeout(400)
+def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on(project: SmallProject) -> None:
+    long = ("--set", "training.steps_per_epoch=60")
+    process = project.start("tune", "--name", "s", "--scheduler", "none", "--json", "true", *OFFLINE, *long)
+    try:
+        project.wait_for(lambda: bool(project.events("s", "reported")), process)
+        number = project.events("s", "reported")[-1]["trial"]
+        other = beside(project)
+        assert "stopped s#" in other.run("stop", f"s#{number}")
+        (ended,) = [event for event in project.events("s", "finished") if event["trial"] == number]
+        assert (ended["state"], ended["cause"]) == ("stopped", "stopped on request")
+        assert "stopped s" in other.run("stop", "s")
+        assert process.wait(60) == 143
+    finally:
+        end(process)
+    assert project.events("s")[-1]["event"] == "interrupted"
+    lines = [json.loads(line) for line in project.output.splitlines() if line.startswith("{")]
+    assert {line["event"] for line in lines} >= {"start", "trial", "end"}
+    assert "not running" in project.run("stop", "s", code=2).replace("is not", "not")
+    project.run("tune", "--name", "s", "--scheduler", "none", "--resume", "true", *OFFLINE, *long)
+    check_invariants(project, "s", 6)
+    again = ("tune", "--name", "s", "--scheduler", "none", "--resume", "true", "--trials", "8", *OFFLINE, *long)
+    project.run(*again)
+    check_invariants(project, "s", 8)
+    assert "already complete" in project.run(*again)
+    detail = project.run("trials", f"s#{number}")
+    assert "stopped on request" in detail
+
+
+def test_a_search_that_nobody_can_start_twice_is_removed_only_when_it_has_ended(project: SmallProject) -> None:
+    process = project.start("tune", "--name", "r", *OFFLINE, *SLOWER)
+    try:
+        project.wait_for(lambda: bool(project.events("r", "submitted")), process)
+        other = beside(project)
+        assert f"process {process.pid}" in other.run("rm", "r", code=2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        end(process)
+    project.run("rm", "r")
+    assert not (project.root / "artifacts/searches/r").exists()
