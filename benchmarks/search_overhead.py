@@ -1,12 +1,13 @@
 """What a search costs besides training: our engine, Ray's documented pattern (Train inside Tune), plain Optuna.
 
     pip install -r benchmarks/requirements.txt     # Ray's dashboard, without which the documented pattern hangs
-    python benchmarks/search_overhead.py [--trials 100] [--documented-trials 4]
+    python benchmarks/search_overhead.py [--trials 1000] [--documented-trials 4]
 
 The work is the same everywhere: `vaeforge.train.loop.fit`, ten epochs of a small MLP VAE on 8 x 8 digits,
 configurations from TPE, ASHA with rungs at 2, 4 and 8 epochs. Each engine runs in a process of its own, one after the
-other. Ours runs with everything on: ledger, a checkpoint an epoch, MLflow. Overhead = (wall from the first lease to the
-last finish x hosts - sum of seconds inside `fit`) / trials.
+other. Ours runs with everything on: ledger, a checkpoint an epoch, MLflow, the dashboard's journal. Overhead = (wall
+from the first lease to the last finish x hosts - sum of seconds inside `fit`) / trials. The sampler's own seconds are
+reported apart, and the memory of each kind of process while the first and the last hundred trials ended.
 """
 
 import argparse
@@ -44,44 +45,48 @@ def write_digits(folder: Path) -> None:
 
     from vaeforge.data.prepare import write_data_set
     from vaeforge.data.source import DataSet
+    from vaeforge.paths import write_json
     from vaeforge.samples import Samples
 
     images = load_digits().images.astype("uint8")[:, None]
     parts = [Samples.unconditional(part) for part in (images[:1600], images[1600:], images[1600:])]
     nothing = np.zeros(len(parts[2]), dtype=np.int64)
     write_data_set(folder, DataSet(*parts, nothing, [""] * len(nothing)))
+    write_json(folder / "manifest.json", {})
 
 
 def reports(folder: Path, params: dict[str, Any], seed: int, checkpoints: Path | None = None) -> Iterator[Any]:
     """The shared work: one trial, a report an epoch."""
     import torch
 
+    from vaeforge.data.contract import load_training
     from vaeforge.loading import load
-    from vaeforge.search.host import load_arrays
     from vaeforge.search.space import experiment_for, parse
-    from vaeforge.train.loop import fit
+    from vaeforge.train.loop import Arrays, fit
 
     torch.set_num_threads(1)
     base = load(folder, "toy").experiment
     experiment = experiment_for(parse(SPACE, "benchmark"), base, params, seed)
-    return fit(experiment, load_arrays(folder), folder=checkpoints)
+    return fit(experiment, Arrays(*load_training(folder)), folder=checkpoints)
 
 
 def ours(folder: Path, trials: int) -> dict[str, float]:
     """Warm hosts, everything on."""
     import numpy as np
+    from process_memory import Memory
     from rich.console import Console
 
     from vaeforge.data.contract import Prepared, load_training
     from vaeforge.loading import load
     from vaeforge.paths import Project
-    from vaeforge.search.engine import open_search, run_search
+    from vaeforge.search.engine import run_search
     from vaeforge.search.history import read_history
     from vaeforge.search.ledger import read_events
     from vaeforge.search.plan import Plan
     from vaeforge.search.resources import local_resources, place
     from vaeforge.search.session import Session
     from vaeforge.search.space import parse
+    from vaeforge.search.step import Request, open_search
     from vaeforge.search.tracker import Tracker
 
     settled = load(folder, "toy", overrides={"search.trials": trials})
@@ -92,17 +97,19 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     identity = {"git": {"commit": None, "dirty": None}, "data_identity": "0" * 64, "data_hash": None}
     header = {"name": "toy", "family": "toy", "experiment_name": "vaeforge-toy", "seed": 0, "trials": trials}
     header |= {"space": SPACE, "settings": settled.model_dump(mode="json"), "data_source": str(folder), **identity}
-    header |= {"configuration_hash": "0", "code_hash": "0", "command": "benchmark"}
+    header |= {"configuration_hash": "0", "code_hash": "0", "command": "benchmark", "checkpoints": None}
     placement = place(settled.search, *local_resources())
     plan = Plan(project, "toy", settled, space, prepared, placement, None, header)
     session = Session(plan.folder)
-    open_search(plan, read_history(plan.ledger), None)
+    open_search(plan, read_history(plan.ledger), Request("tune"))
     started, began = time.monotonic(), time.time()
+    memory = Memory()
     tracker = Tracker(plan.ledger, f"sqlite:///{folder / 'mlflow.db'}", folder)
-    outcome = run_search(plan, read_history(plan.ledger), session, Console(file=sys.stderr))
+    outcome = run_search(plan, lambda: read_history(plan.ledger), session, Console(file=sys.stderr), "quiet")
     search_seconds = time.monotonic() - started
     tracked = tracker.finish(300)
     events = list(read_events(plan.ledger))
+    ends = sorted(event["time"] for event in events if event["event"] == "finished")
     first = min(event["time"] for event in events if event["event"] == "leased")
     last = max(event["time"] for event in events if event["event"] == "finished")
     inside = sum(event["seconds"] for event in events if event["event"] == "reported")
@@ -115,6 +122,8 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
         "inside": inside,
         "overhead": ((last - first) * placement.hosts - inside) / trials,
         "sampler": outcome.timings["sampler_seconds"],
+        "sampler_waited_for": outcome.timings["sampler_wait_seconds"],
+        **memory.growth(ends),
         "tracked": float(tracked),
         "tracking_lag": time.monotonic() - started - search_seconds,
         "best": outcome.history.ranked()[0].value or float("nan"),
@@ -227,7 +236,7 @@ def run(engine: str, trials: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--documented-trials", type=int, default=4, help="it is slow; each takes about half a minute")
     parser.add_argument("--engine", choices=("ours", "documented", "plain"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

@@ -22,9 +22,7 @@ from vaeforge.cli_options import (
 )
 
 app = typer.Typer(add_completion=False)
-Storage = Annotated[
-    Text, typer.Option(help="folder or URL (s3://…) for checkpoints, where nodes share no folder")
-]
+Storage = Annotated[Text, typer.Option(help="folder or URL (s3://…) for checkpoints, where nodes share no folder")]
 Quiet = Annotated[Text, typer.Option(help="true: warnings and the end alone")]
 Json = Annotated[Text, typer.Option("--json", help="true: one JSON object a line instead of tables")]
 Search = Annotated[str, typer.Argument(metavar="NAME[#TRIAL]", help="a search, or one trial of it")]
@@ -41,9 +39,7 @@ def tune(
     scheduler: Annotated[Text, typer.Option(help="asha, hyperband, median, pbt or none; unset: the space's")] = None,
     freeze: Annotated[Text, typer.Option(help="path=value, several separated by commas: not searched")] = None,
     warm_start: Annotated[Text, typer.Option(help="name of a search whose trials inform this one")] = None,
-    repeats: Annotated[
-        Text, typer.Option(help="runs of each finalist, seeds differ; the best mean wins")
-    ] = None,
+    repeats: Annotated[Text, typer.Option(help="runs of each finalist, seeds differ; the best mean wins")] = None,
     budget: Annotated[
         Text, typer.Option(help="ends earlier: wall_hours, core_hours, gpu_hours, target, stagnation (=…, by commas)")
     ] = None,
@@ -83,10 +79,8 @@ def tune(
 def train(
     family: Family = None,
     preset: Preset = None,
-    from_: Annotated[Text, typer.Option("--from", help="NAME[#TRIAL]: the winner, or a trial, of a search")] = None,
-    seeds: Annotated[
-        Text, typer.Option(help="runs with different seeds; the first is handed on")
-    ] = None,
+    from_: Annotated[Text, typer.Option("--from", help="NAME or NAME#TRIAL: a search's winner or trial")] = None,
+    seeds: Annotated[Text, typer.Option(help="runs with different seeds; the first is handed on")] = None,
     workers: Workers = None,
     epochs: Epochs = None,
     device: Device = None,

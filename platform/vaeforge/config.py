@@ -65,7 +65,7 @@ class Budget(Settings):
     wall_hours: Hours = None
     core_hours: Annotated[Hours, Field(description="in training, times the cores of its host")] = None
     gpu_hours: Annotated[Hours, Field(description="in training, times the GPUs of its host")] = None
-    target: Annotated[float | None, Field(description="of the objective: this value or better")] = None
+    target: Annotated[float | None, Field(description="of val/nelbo: this value or less")] = None
     stagnation: Annotated[int | None, Field(ge=1, description="trials without an improvement")] = None
 
 

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,18 +13,18 @@ from typing import Any
 
 from rich.console import Console
 
-from vaeforge.config import Search
 from vaeforge.errors import SearchError
 from vaeforge.search.cluster import cluster
+from vaeforge.search.ending import ending
 from vaeforge.search.history import History, read_history
 from vaeforge.search.interrupt import Interrupt
 from vaeforge.search.plan import Plan
-from vaeforge.search.ranking import rank
 from vaeforge.search.requests import done, pending
 from vaeforge.search.resources import Placement
 from vaeforge.search.session import Session
 from vaeforge.search.view import OPEN, Mode, View
 
+THIN_SHARE = 0.001  # of a core that a thin trial sets aside: it trains nothing, and a population has many
 TICK_SECONDS = 0.25
 SNAPSHOT_SECONDS = 1.0
 CARE_SECONDS = 5.0
@@ -40,10 +40,13 @@ class Outcome:
     timings: dict[str, float]
 
 
-def run_search(plan: Plan, earlier: History, session: Session, console: Console, mode: Mode = "live") -> Outcome:
+def run_search(
+    plan: Plan, begin: Callable[[], History], session: Session, console: Console, mode: Mode = "live"
+) -> Outcome:
     """Run or continue `plan` until all its trials have ended, its budget is used up, or someone interrupts it.
 
-    The caller holds the session's lock and has written the search's header.
+    The caller holds the session's lock. `begin` writes the search's next lines and returns its history: it is called
+    once the cluster is known to hold the search, so that a refused one leaves nothing behind.
 
     Raises:
         ResourceError: if the cluster is too small.
@@ -51,7 +54,10 @@ def run_search(plan: Plan, earlier: History, session: Session, console: Console,
     """
     started = time.monotonic()
     with Interrupt() as interrupt, _scratch() as scratch, cluster(plan, interrupt) as placement:
-        timings = {"cluster_seconds": time.monotonic() - started}
+        from vaeforge.search.actors import require_shared
+
+        require_shared(plan)
+        timings, earlier = {"cluster_seconds": time.monotonic() - started}, begin()
         search, objective = plan.settled.search, plan.space.objective
         shown = Console(file=sys.stdout) if mode == "json" else console
         ended = [trial.number for trial in earlier.ended_trials]
@@ -89,7 +95,7 @@ class _Run:
         interrupt: Interrupt,
         view: View,
     ):
-        from vaeforge.search.actors import host_config, require_shared, start_broker, terms_of
+        from vaeforge.search.actors import host_config, start_broker, terms_of
         from vaeforge.search.hosts import Hosts
         from vaeforge.search.rules import make_rule
 
@@ -97,7 +103,6 @@ class _Run:
         self.scratch, self.interrupt, self.view = scratch, interrupt, view
         self.started = time.monotonic()
         search = plan.settled.search
-        require_shared(plan)
         self.registered: frozenset[int] = frozenset()
         self.rule = make_rule(plan.space, search.seed, search.trials)
         self.rule.replay(earlier)
@@ -138,10 +143,13 @@ class _Run:
         )
 
     def _at_once(self) -> int:
-        """Trials that Tune holds: one more than hosts, so that a host that ends a trial finds the next one waiting."""
+        """Trials that Tune holds: one more than hosts are up, so that one that ends a trial finds the next one waiting.
+
+        While hosts start, a thin trial for each would only take processor time from them.
+        """
         if self.plan.settled.search.deterministic:
             return 1
-        return self.plan.settled.search.trials if self.rule.yields else self.hosts.wanted + 1
+        return self.plan.settled.search.trials if self.rule.yields else len(self.registered) + 1
 
     def _finalists(self, count: int) -> list[int]:
         import ray
@@ -168,7 +176,7 @@ class _Run:
         from vaeforge.search.scheduler import OnRequest, RuleScheduler
         from vaeforge.search.trial import HostedTrial
 
-        trainable = tune.with_resources(tune.with_parameters(HostedTrial, broker=self.broker), {"CPU": 0.01})
+        trainable = tune.with_resources(tune.with_parameters(HostedTrial, broker=self.broker), {"CPU": THIN_SHARE})
         return tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -227,8 +235,7 @@ class _Run:
         if snapshot["over"]:
             self.over = snapshot["over"]
             self.searcher.end(self.over)
-        waiting = self.hosts.waiting
-        note = f"{waiting} host(s) wait for room in the cluster" if waiting else None
+        note = f"{n} host(s) wait for room in the cluster" if (n := self.hosts.waiting) else None
         self.view.update({**snapshot, "note": note})
 
     def _obey(self) -> None:
@@ -239,7 +246,7 @@ class _Run:
             if request.trial is None:
                 self.interrupt.request()
             else:
-                ray.get(self.broker.stop.remote(request.trial, "stopped on request"))
+                ray.get(self.broker.stop.remote(request.trial, f"stopped on request of {request.by}"))
             done(self.plan.folder, request)
 
     def _care(self) -> None:
@@ -277,24 +284,6 @@ class _Run:
         else:
             reason = self.over or self.searcher.ended or "trials"
             seconds = time.monotonic() - self.started
-            ray.get(self.broker.record.remote("ended", **_ending(self.plan, reason, seconds)))
+            ray.get(self.broker.record.remote("ended", **ending(self.plan, reason, seconds)))
             self.hosts.join(END_SECONDS)
         self.searcher.close()
-
-
-def _ending(plan: Plan, reason: str, seconds: float) -> dict[str, Any]:
-    history = read_history(plan.ledger)
-    best = rank(history, plan.space.objective)[:1]
-    return {
-        "reason": reason,
-        "asked": asked(plan.settled.search),
-        "seconds": seconds,
-        "trials": len(history.trials),
-        "best": best[0].trial.number if best else None,
-        "value": best[0].value if best else None,
-    }
-
-
-def asked(search: Search) -> dict[str, Any]:
-    """How long a search was asked to go on: the same again is already complete."""
-    return search.model_dump(mode="json", include={"trials", "repeats", "finalists", "budget"})

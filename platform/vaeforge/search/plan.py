@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vaeforge.config import Settled
+from vaeforge.config import Search, Settled
 from vaeforge.data.contract import Prepared
 from vaeforge.data.prepare import ensure_prepared
 from vaeforge.errors import ConfigError, ResourceError, SearchError
@@ -148,6 +148,11 @@ def _require_same(history: History, plan: Plan) -> None:
 def learned(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings without those that only judge what was learned."""
     return {**settings, "experiment": {k: v for k, v in settings["experiment"].items() if k != "gates"}}
+
+
+def asked(search: Search) -> dict[str, Any]:
+    """How long a search was asked to go on: the same again is already complete."""
+    return search.model_dump(mode="json", include={"trials", "repeats", "finalists", "budget"})
 
 
 def _require_configurations(settled: Settled, space: Space) -> None:

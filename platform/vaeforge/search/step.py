@@ -13,10 +13,10 @@ from vaeforge.config import Search, Settled
 from vaeforge.errors import SearchError
 from vaeforge.paths import Project, write_json
 from vaeforge.search.budget import Limits, Spent
-from vaeforge.search.engine import asked, run_search
+from vaeforge.search.engine import run_search
 from vaeforge.search.history import History, read_history
 from vaeforge.search.ledger import Ledger
-from vaeforge.search.plan import Plan, earlier_history, make_plan
+from vaeforge.search.plan import Plan, asked, earlier_history, make_plan
 from vaeforge.search.ranking import ranked
 from vaeforge.search.requests import clear
 from vaeforge.search.session import Session
@@ -99,6 +99,11 @@ def is_complete(history: History, search: Search) -> bool:
 def open_search(plan: Plan, earlier: History, request: Request) -> None:
     """Write the ledger's next lines: what is searched and what it knows from another search, or that it goes on."""
     known = None
+    if earlier.header is not None and request.warm_start not in (None, *(e["source"] for e in earlier.informed)):
+        raise SearchError(
+            f"--warm-start: got {request.warm_start!r}, but search {plan.name!r} has begun, and another one informs a "
+            "search only at its start; give a new --name"
+        )
     if earlier.header is None and request.warm_start is not None:
         from vaeforge.search.warm import informing  # brings Optuna, which few starts need that early
 
@@ -128,12 +133,18 @@ def _search(plan: Plan, history: History, session: Session, request: Request, co
     _require_budget(plan, history)
     session.end_leftovers()
     clear(plan.folder)
-    open_search(plan, history, request)
-    earlier = read_history(plan.ledger)
-    tracker = Tracker(plan.ledger, request.tracking_uri, plan.project.root) if request.tracking_uri else None
-    if request.mode in ("live", "plain"):
-        _announce(plan, earlier, console)
-    outcome = run_search(plan, earlier, session, console, request.mode)
+    tracker: Tracker | None = None
+
+    def begin() -> History:
+        nonlocal tracker
+        open_search(plan, history, request)
+        tracker = Tracker(plan.ledger, request.tracking_uri, plan.project.root) if request.tracking_uri else None
+        earlier = read_history(plan.ledger)
+        if request.mode in ("live", "plain"):
+            _announce(plan, earlier, console)
+        return earlier
+
+    outcome = run_search(plan, begin, session, console, request.mode)
     write_json(plan.folder / "timings.json", outcome.timings)
     if tracker is not None and not tracker.finish(TRACKING_SECONDS):
         log = plan.folder / "tracking.log"

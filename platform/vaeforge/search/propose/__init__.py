@@ -4,7 +4,6 @@ from vaeforge.config import Experiment
 from vaeforge.search.propose.branched import Branched
 from vaeforge.search.propose.dashboard import Dashboard
 from vaeforge.search.propose.ended import Ended, read_ended
-from vaeforge.search.propose.evolution import Evolution
 from vaeforge.search.propose.gaussian import Gaussian
 from vaeforge.search.propose.genetic import Genetic
 from vaeforge.search.propose.grid import Grid
@@ -32,6 +31,8 @@ def make_proposer(space: Space, base: Experiment, seed: int) -> Proposer:
         case GP():
             return Branched(space, seed, Gaussian, startup=strategy.startup)
         case CMAES():
+            from vaeforge.search.propose.evolution import Evolution  # brings scipy.stats
+
             return Branched(space, seed, Evolution, startup=strategy.startup)
         case QMC():
             return Branched(space, seed, LowDiscrepancy, kind=strategy.kind)
