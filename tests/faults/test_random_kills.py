@@ -3,10 +3,12 @@
 `pytest tests/faults/test_random_kills.py -m long -s` also prints what the kills cost in time.
 """
 
+import contextlib
 import os
 import random
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,7 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     usual = time.monotonic() - began
 
     project = SmallProject(tmp_path / "killed")
+    before = {*started()}
     began, ends, kills, process = time.monotonic(), {}, [], start(project)
     try:
         while len(kills) < KILLS and process.poll() is None:
@@ -88,6 +91,7 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     assert len(kills) == KILLS, "the search was over before all kills; give it more trials"
     check_invariants(project, "k", TRIALS)
     check_repetition(project)
+    check_orphans(before)
     check_tracking(project)
 
 
@@ -101,6 +105,24 @@ def check_repetition(project: SmallProject) -> None:
             attempts[number] = event["attempt"]
             assert epoch >= seen.get(number, 0), f"trial {number} went back from {seen[number]} to {epoch}"
         seen[number] = max(seen.get(number, 0), epoch)
+
+
+def check_orphans(before: set[int]) -> None:
+    """Within two minutes nothing is left of what the sessions started."""
+    deadline = time.monotonic() + 120
+    while left := sorted({*started()} - before):
+        assert time.monotonic() < deadline, [" ".join(_command(psutil.Process(pid)))[:200] for pid in left]
+        time.sleep(1)
+
+
+def started() -> Iterator[int]:
+    """Processes that work for searches: Ray's and our own, by what they were called with."""
+    for process in psutil.process_iter():
+        command = " ".join(_command(process))
+        ours = "ray::" in command or "/ray/" in command or "vaeforge" in command
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                yield process.pid
 
 
 def check_tracking(project: SmallProject) -> None:

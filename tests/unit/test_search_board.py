@@ -350,6 +350,9 @@ def test_repeats_are_not_compared(board: Board) -> None:
 
 def test_hosts_that_no_trial_will_need_are_given_back(board: Board) -> None:
     board.register(1, [PROCESS], now=0.0)
+    board.expected = 0
+    assert not board.release(1)  # a trial waits for a host: this one takes it
+    board.expected = None
     leased(board)
     assert not board.release(1)  # nobody has said yet how many trials may come
     board.expected = 1

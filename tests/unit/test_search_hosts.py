@@ -132,6 +132,26 @@ def test_room_counts_neither_others_nor_hosts_on_their_way(cluster: Cluster) -> 
     assert hosts.join(SECONDS)
 
 
+def test_hosts_that_wait_come_before_new_ones(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    hosts = Hosts(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, set)
+    hosts.start()
+    until(lambda: 0 in cluster.running)
+    assert hosts.room() == 1  # of four cores one is for the host that starts, two are for those whose turn comes
+    hosts.close()
+    cluster.end(0)
+    assert hosts.join(SECONDS)
+    cluster.error, cluster.free = NoRoom("full"), 0.1
+    hosts = Hosts(Placement(1, 1, 0.0, 1), {}, "", lambda number: True)
+    monkeypatch.setattr(module, "ROOM_SECONDS", SECONDS)
+    hosts.start()
+    until(lambda: hosts.waiting == 1)
+    cluster.free = 2.1
+    assert hosts.room() == 1
+    hosts.close()
+    assert hosts.join(SECONDS)
+
+
 def test_hosts_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     up: set[int] = set()

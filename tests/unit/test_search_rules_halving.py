@@ -78,7 +78,7 @@ def test_each_bracket_decides_as_rays_asha_from_its_first_rung_on() -> None:
 def test_asha_by_hand() -> None:
     rule = ASHA([2, 6], 3)
     first = ask(rule, "linear", 0, 2, 4.0)
-    assert first == Verdict(0, 2, "go", 4.0, None, "rung 2: 4, the first trial with schedule linear")
+    assert first == Verdict(0, 2, "go", 4.0, None, "rung 2: 4, the first trial")
     assert ask(rule, "linear", 1, 2, 1.0).action == "go"  # needed <= 4
     # of 1 and 4, the percentile 100/3 is 1 + (4 - 1) / 3 = 2
     worse = ask(rule, "linear", 2, 2, 2.5)
@@ -97,9 +97,14 @@ def test_what_is_needed_is_enough() -> None:
 
 def test_asha_compares_within_groups() -> None:
     rule = ASHA([2], 2)
-    ask(rule, "linear", 0, 2, 1.0)
-    assert ask(rule, "cyclical", 1, 2, 9.0).action == "go"
-    assert ask(rule, "linear", 2, 2, 9.0).action == "stop"
+    for number, value in enumerate((1.0, 2.0)):
+        ask(rule, "linear", number, 2, value)
+    early = ask(rule, "cyclical", 2, 2, 9.0)  # two of its own are needed first; until then all count
+    assert (early.action, early.why) == ("stop", "rung 2: 9, needed <= 1.5 (best half of 2 trials)")
+    ask(rule, "cyclical", 3, 2, 11.0)
+    own = ask(rule, "cyclical", 4, 2, 9.5)  # of 9 and 11 the median is 10; the linear ones no longer matter
+    assert (own.action, own.why) == ("go", "rung 2: 9.5, needed <= 10 (best half of 2 trials with schedule cyclical)")
+    assert ask(rule, "linear", 5, 2, 9.5).action == "stop"
     assert ask(ASHA([2], 2), "all", 0, 2, 1.0).why == "rung 2: 1, the first trial"  # rung: global
 
 
@@ -152,4 +157,4 @@ def test_brackets_do_not_mix() -> None:
     by_bracket = {rule.bracket(number): number for number in range(20)}
     assert ask(rule, "g", by_bracket[0], 6, 1.0).needed is None
     assert ask(rule, "g", by_bracket[1], 2, 9.0).why == "rung 2: 9, bracket 1 compares from epoch 6 on"
-    assert ask(rule, "g", by_bracket[1], 6, 9.0).why == "rung 6 of bracket 1: 9, the first trial with schedule g"
+    assert ask(rule, "g", by_bracket[1], 6, 9.0).why == "rung 6 of bracket 1: 9, the first trial"

@@ -125,7 +125,7 @@ class Board:
     def release(self, host: int) -> bool:
         """Give back a host that will not be needed: there are more of them than trials that run or may still come."""
         left = self.expected is not None and len(self.hosts) > len(self.history.unfinished()) + self.expected
-        if left and host in self.hosts and self.held_by(host) is None:
+        if left and not self.ready() and host in self.hosts and self.held_by(host) is None:
             self.released.add(host)
             del self.hosts[host]
         return host in self.released

@@ -85,9 +85,13 @@ class Hosts:
             own.thread.start()
 
     def room(self) -> int:
-        """How many more hosts find room in what is free of the cluster now, beside those that are starting."""
+        """How many more hosts find room in what is free of the cluster now, beside those that run or are to start.
+
+        A host that waits for its turn, or for room, comes first: one more would only wait behind it.
+        """
         with self._lock:
-            return self._room()
+            before = sum(own.alive and own.launched is None for own in self._hosts)
+            return max(0, self._room() - before)
 
     def _room(self) -> int:
         starting = sum(self._starting(own) for own in self._hosts)

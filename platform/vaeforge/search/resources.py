@@ -81,7 +81,11 @@ def place_on(search: Search, nodes: Sequence[Supply], free: Supply) -> Placement
     """
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     if search.device == "cuda" and not gpus:
-        raise ResourceError("search.device: got 'cuda', but there is no GPU; use --device cpu, or a cluster with GPUs")
+        raise ResourceError(
+            f"search.device: got 'cuda', but there is no GPU: asked for {search.hosts or 1} host(s) of "
+            f"{search.workers} worker(s) with {search.gpus_per_worker:g} GPUs each; there are {_inventory(nodes)}: "
+            "use --device cpu, or a cluster with GPUs"
+        )
     per_worker = search.gpus_per_worker if search.device == "cuda" or (search.device == "auto" and gpus > 0) else 0.0
     if per_worker > 1 and per_worker % 1:
         raise ResourceError(

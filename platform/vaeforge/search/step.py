@@ -96,18 +96,26 @@ def is_complete(history: History, search: Search) -> bool:
     return bool(before == now or (history.ended["reason"] == "trials" and no_more))
 
 
-def open_search(plan: Plan, earlier: History, request: Request) -> None:
-    """Write the ledger's next lines: what is searched and what it knows from another search, or that it goes on."""
-    known = None
+def informed(plan: Plan, earlier: History, request: Request) -> dict[str, Any] | None:
+    """What a new search knows from the one that it is to start from; none where there is no such one.
+
+    Raises:
+        SearchError: if that one is of no use here, or comes too late.
+    """
     if earlier.header is not None and request.warm_start not in (None, *(e["source"] for e in earlier.informed)):
         raise SearchError(
             f"--warm-start: got {request.warm_start!r}, but search {plan.name!r} has begun, and another one informs a "
             "search only at its start; give a new --name"
         )
-    if earlier.header is None and request.warm_start is not None:
-        from vaeforge.search.warm import informing  # brings Optuna, which few starts need that early
+    if earlier.header is not None or request.warm_start is None:
+        return None
+    from vaeforge.search.warm import informing  # brings Optuna, which few starts need that early
 
-        known = informing(plan.project, request.warm_start, plan.space, plan.header, plan.settled.search.seed)
+    return informing(plan.project, request.warm_start, plan.space, plan.header, plan.settled.search.seed)
+
+
+def open_search(plan: Plan, earlier: History, request: Request, known: dict[str, Any] | None = None) -> None:
+    """Write the ledger's next lines: what is searched and is `known` from another search, or that it goes on."""
     ledger = Ledger(plan.ledger)
     try:
         if earlier.header is None:
@@ -131,13 +139,14 @@ def _require_budget(plan: Plan, history: History) -> None:
 def _search(plan: Plan, history: History, session: Session, request: Request, console: Console) -> tuple[int, History]:
     """Run the search with its tracking beside it; the exit code, and the whole history."""
     _require_budget(plan, history)
+    known = informed(plan, history, request)
     session.end_leftovers()
     clear(plan.folder)
     tracker: Tracker | None = None
 
     def begin() -> History:
         nonlocal tracker
-        open_search(plan, history, request)
+        open_search(plan, history, request, known)
         tracker = Tracker(plan.ledger, request.tracking_uri, plan.project.root) if request.tracking_uri else None
         earlier = read_history(plan.ledger)
         if request.mode in ("live", "plain"):

@@ -1,11 +1,13 @@
 """One question of successive halving: is a value among the best 1/reduction of those recorded at a rung before it?
 
-Values are compared within a key: the schedule group, and the bracket where there are several.
+Values are compared within a key: the schedule group, and the bracket where there are several. A group with fewer than
+`reduction` values at a rung has no best part yet: until then a trial is compared with all groups of its bracket. On the
+table of `benchmarks/search_quality.py` waiting for each group to fill cost a fifth to a third of a search's budget.
 """
 
 import numpy as np
 
-from vaeforge.search.rules.base import Arrival, Verdict, compared, counted, within
+from vaeforge.search.rules.base import EVERYBODY, Arrival, Verdict, compared, counted
 
 Key = tuple[int, str, int]  # bracket, group, epoch
 PARTS = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}
@@ -26,19 +28,22 @@ class Rungs:
         """The values at a rung, in the order of their arrival."""
         return list(self._recorded.get(key, {}).values())
 
-    def cutoff(self, key: Key) -> float | None:
-        """The largest value that goes on: the percentile 100/reduction of those recorded; none for the first one."""
-        values = self.recorded(key)
-        return float(np.percentile(values, 100 / self.reduction)) if values else None
+    def compared_with(self, key: Key) -> tuple[list[float], str]:
+        """The values that a trial of `key` is compared with, and whose they are."""
+        bracket, group, epoch = key
+        own = self.recorded(key)
+        if len(own) >= self.reduction:
+            return own, counted(len(own), group)
+        values = [v for (b, _, e), known in self._recorded.items() if (b, e) == (bracket, epoch) for v in known.values()]
+        return values, counted(len(values), EVERYBODY if len(values) > len(own) else group)
 
     def judge(self, trial: Arrival, key: Key, where: str, value: float) -> Verdict:
         """Whether the trial goes on, compared with those recorded under `key`; `where` names the rung."""
-        _, group, epoch = key
-        cutoff = self.cutoff(key)
-        if cutoff is None:
-            why = f"{where}: {value:.6g}, the first trial{within(group)}"
-            return Verdict(trial.number, epoch, "go", value, None, why)
-        others = counted(len(self._recorded[key]), group)
+        _, _, epoch = key
+        values, others = self.compared_with(key)
+        if not values:
+            return Verdict(trial.number, epoch, "go", value, None, f"{where}: {value:.6g}, the first trial")
+        cutoff = float(np.percentile(values, 100 / self.reduction))
         part = PARTS.get(self.reduction, f"1/{self.reduction}")
         why = f"{where}: {compared(value, cutoff)} (best {part} of {others})"
         return Verdict(trial.number, epoch, "stop" if value > cutoff else "go", value, cutoff, why)
