@@ -1,5 +1,6 @@
 """The command line: parse, call one step, exit with its code. 0 done, 2 refused or failed, 130 and 143 interrupted."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -126,6 +127,8 @@ def sync(name: Annotated[str, typer.Option(help="name of the search")]) -> None:
 
 def main() -> None:
     """Run the command line; what vaeforge refuses is said in a few lines, without a traceback."""
+    # torch's threads wait for one another by spinning, which on cores that others use too is hundreds of times slower
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except VaeforgeError as error:

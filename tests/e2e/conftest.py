@@ -32,7 +32,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     start = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
     start.append(f"--temp-dir={scratch}")
     output = tmp_path_factory.mktemp("ray") / "log"
-    environment = {**os.environ, **access, "PYTHONPATH": path}
+    environment = {**os.environ, **access, "PYTHONPATH": path, "RAY_worker_niceness": "0"}
     with output.open("w") as log:
         head = subprocess.Popen(start, env=environment, stdout=log, stderr=log, start_new_session=True)
     deadline = time.monotonic() + 60

@@ -24,6 +24,9 @@ SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     # a host that finds no room lets go of its request soon and waits in the driver, which can give up
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",
+    # Ray runs workers at niceness 15, behind whatever else this machine does, our own tracking included
+    "RAY_worker_niceness": "0",
+    "OMP_WAIT_POLICY": "PASSIVE",  # see cli.main
     # processes and threads for each host that nobody here asks anything
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
