@@ -28,7 +28,7 @@ THIN_SHARE = 0.001  # of a core that a thin trial sets aside: it trains nothing,
 TICK_SECONDS = 0.25
 SNAPSHOT_SECONDS = 1.0
 CARE_SECONDS = 5.0
-END_SECONDS = 20.0
+END_SECONDS = 10.0  # a host asks the broker at least that often
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def run_search(
 ) -> Outcome:
     """Run or continue `plan` until all its trials have ended, its budget is used up, or someone interrupts it.
 
-    The caller holds the session's lock. `begin` writes the search's next lines and returns its history: it is called
-    once the cluster is known to hold the search, so that a refused one leaves nothing behind.
+    The caller holds the session's lock. `begin` writes the search's next lines and returns its history, once the
+    cluster is known to hold the search: a refused one leaves nothing behind.
 
     Raises:
         ResourceError: if the cluster is too small.
@@ -58,10 +58,10 @@ def run_search(
 
         require_shared(plan)
         timings, earlier = {"cluster_seconds": time.monotonic() - started}, begin()
-        search, objective = plan.settled.search, plan.space.objective
         shown = Console(file=sys.stdout) if mode == "json" else console
+        total, space = plan.settled.search.trials, plan.space
         ended = [trial.number for trial in earlier.ended_trials]
-        with View(shown, plan.name, search.trials, plan.space.fidelity.max, mode, objective, ended) as view:
+        with View(shown, plan.name, total, space.fidelity.max, mode, space.objective, ended) as view:
             run = _Run(plan, earlier, session, placement, scratch, interrupt, view)
             run.watch()
         run.end()
@@ -143,13 +143,13 @@ class _Run:
         )
 
     def _at_once(self) -> int:
-        """Trials that Tune holds: one more than hosts are up, so that one that ends a trial finds the next one waiting.
+        """Trials that Tune holds: one more than hosts, so that one that ends a trial finds the next one waiting.
 
-        While hosts start, a thin trial for each would only take processor time from them.
+        All from the start on: Tune does without a process that comes up while short trials end, and starts another.
         """
-        if self.plan.settled.search.deterministic:
+        if self.plan.settled.search.deterministic and not self.rule.yields:
             return 1
-        return self.plan.settled.search.trials if self.rule.yields else len(self.registered) + 1
+        return self.plan.settled.search.trials if self.rule.yields else self.hosts.wanted + 1
 
     def _finalists(self, count: int) -> list[int]:
         import ray
@@ -226,8 +226,7 @@ class _Run:
     def _look(self) -> None:
         import ray
 
-        wall = time.monotonic() - self.started
-        snapshot = ray.get(self.broker.tick.remote(wall, self.searcher.remaining))
+        snapshot = ray.get(self.broker.tick.remote(time.monotonic() - self.started, self.searcher.remaining))
         self.registered = frozenset(snapshot["hosts"])
         self.unfinished = [row["trial"] for row in snapshot["trials"] if row["state"] in OPEN]
         if snapshot["failure"]:
@@ -279,11 +278,23 @@ class _Run:
         self.hosts.close()
         ray.get(self.broker.close.remote())
         if self.interrupt.signal is not None:
-            self.tune.join(END_SECONDS / 4)
+            self.tune.join(END_SECONDS / 2)
             ray.get(self.broker.record.remote("interrupted", signal=self.interrupt.signal.name))
         else:
             reason = self.over or self.searcher.ended or "trials"
             seconds = time.monotonic() - self.started
             ray.get(self.broker.record.remote("ended", **ending(self.plan, reason, seconds)))
-            self.hosts.join(END_SECONDS)
+            self._dismiss()
         self.searcher.close()
+
+    def _dismiss(self) -> None:
+        """Until every host that is up knows that it is over: then its ranks return, and Ray ends with this process.
+
+        Ray Train itself would take twelve seconds more for a clean-up that asks Ray's dashboard.
+        """
+        import ray
+
+        deadline = time.monotonic() + END_SECONDS
+        while ray.get(self.broker.present.remote()) and time.monotonic() < deadline:
+            time.sleep(TICK_SECONDS)
+        time.sleep(TICK_SECONDS)
