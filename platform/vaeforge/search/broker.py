@@ -39,7 +39,6 @@ class Broker:
         self.board.spend()
         self.changed = asyncio.Condition()
         self.failure: str | None = None
-        self.dismissed: set[int] = set()
 
     async def _do(self, change: Callable[[], T]) -> T:
         """Apply `change` and wake whoever waits; a full disk ends the search cleanly instead of losing a line."""
@@ -140,13 +139,13 @@ class Broker:
         """A lease with what is needed to start it, `idle`, `again` (register first), or `end`."""
         board = self.board
         if board.closing or host in board.released:
-            return self._dismiss(host)
+            return {"kind": "end"}
         if not board.heard(host, generation, time.monotonic()):
             return {"kind": "again"}
         await self._until(lambda: board.closing or board.ready() or board.held_by(host) is not None)
         current = board.hosts.get(host)
         if board.closing or board.release(host):
-            return self._dismiss(host)
+            return {"kind": "end"}
         if current is None or current.generation != generation:
             return {"kind": "again"}
         lease = await self._do(lambda: board.lease(host, generation))
@@ -155,14 +154,6 @@ class Broker:
         trial = board.history.trials[lease.trial]
         start = {"params": trial.params, "checkpoints": trial.checkpoints(), "inherited": trial.starts_inherited}
         return {"kind": "lease", "lease": lease, **start}
-
-    def _dismiss(self, host: int) -> dict[str, Any]:
-        self.dismissed.add(host)
-        return {"kind": "end"}
-
-    async def present(self) -> list[int]:
-        """Hosts that are up and have not been told that the search is over."""
-        return [number for number in self.board.hosts if number not in self.dismissed]
 
     async def report(self, lease: Lease, report: dict[str, Any]) -> Reply:
         self.board.heard(lease.host, lease.generation, time.monotonic())

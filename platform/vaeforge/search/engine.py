@@ -28,7 +28,7 @@ THIN_SHARE = 0.001  # of a core that a thin trial sets aside: it trains nothing,
 TICK_SECONDS = 0.25
 SNAPSHOT_SECONDS = 1.0
 CARE_SECONDS = 5.0
-END_SECONDS = 10.0  # a host asks the broker at least that often
+END_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -274,27 +274,19 @@ class _Run:
         """Say in the ledger how the session ended, and let hosts return."""
         import ray
 
+        from vaeforge.search.hosts import end_controllers
+
         self.searcher.interrupted = self.interrupt.signal is not None
         self.hosts.close()
         ray.get(self.broker.close.remote())
         if self.interrupt.signal is not None:
-            self.tune.join(END_SECONDS / 2)
+            self.tune.join(END_SECONDS / 4)
             ray.get(self.broker.record.remote("interrupted", signal=self.interrupt.signal.name))
         else:
             reason = self.over or self.searcher.ended or "trials"
             seconds = time.monotonic() - self.started
             ray.get(self.broker.record.remote("ended", **ending(self.plan, reason, seconds)))
-            self._dismiss()
+            if self.plan.address is None:
+                end_controllers()
+            self.hosts.join(END_SECONDS)  # a thread in Ray when Ray shuts down would take the process with it
         self.searcher.close()
-
-    def _dismiss(self) -> None:
-        """Until every host that is up knows that it is over: then its ranks return, and Ray ends with this process.
-
-        Ray Train itself would take twelve seconds more for a clean-up that asks Ray's dashboard.
-        """
-        import ray
-
-        deadline = time.monotonic() + END_SECONDS
-        while ray.get(self.broker.present.remote()) and time.monotonic() < deadline:
-            time.sleep(TICK_SECONDS)
-        time.sleep(TICK_SECONDS)

@@ -6,6 +6,7 @@ in the cluster would outlive the search. On few cores hosts start one after the 
 busy for seconds, and one host that trains early is worth more than two that train late.
 """
 
+import contextlib
 import os
 import signal
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -27,6 +29,7 @@ from vaeforge.train.distributed import NoRoom, run_worker_group
 CORES_PER_START = 2
 STARTING_SECONDS = 60.0  # after which a host that has not registered is no longer waited for, nor its room reserved
 ROOM_SECONDS = 5.0  # between looks for room
+GOODBYE_SECONDS = 0.5  # for ranks that have heard of the end to return
 TRIES = 3  # of a host whose worker groups fail one after the other
 
 
@@ -194,6 +197,19 @@ class Hosts:
             if own.thread is not None and known:
                 own.thread.join(max(0.0, deadline - time.monotonic()))
         return self.alive == 0
+
+
+def end_controllers() -> None:
+    """End Ray Train's controllers among this process's descendants, once their groups have nothing left to do.
+
+    A controller waits twelve seconds at its end for a clean-up that asks Ray's dashboard; a cluster that ends with this
+    process has none and needs no cleaning.
+    """
+    time.sleep(GOODBYE_SECONDS)
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "".join(process.cmdline()).startswith("ray::TrainController"):
+                process.kill()
 
 
 def kill_processes(processes: list[dict[str, Any]]) -> None:
