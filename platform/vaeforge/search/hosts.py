@@ -188,13 +188,11 @@ class Hosts:
         self._closing.set()
 
     def join(self, seconds: float) -> bool:
-        """Close, and wait for the hosts that are up to return; whether all did, those still starting included."""
+        """Close, and wait for the hosts that run to return; whether all did."""
         self.close()
         deadline = time.monotonic() + seconds
         for own in self._hosts:
-            # one that is starting hears of the end only when it is up; the cluster ends it with this process
-            known = self._registered is None or not self._starting(own)
-            if own.thread is not None and known:
+            if own.thread is not None:
                 own.thread.join(max(0.0, deadline - time.monotonic()))
         return self.alive == 0
 
