@@ -83,6 +83,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     from vaeforge.search.history import read_history
     from vaeforge.search.ledger import read_events
     from vaeforge.search.plan import Plan
+    from vaeforge.search.ranking import winner
     from vaeforge.search.resources import local_resources, place
     from vaeforge.search.session import Session
     from vaeforge.search.space import parse
@@ -126,7 +127,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
         **memory.growth(ends),
         "tracked": float(tracked),
         "tracking_lag": time.monotonic() - started - search_seconds,
-        "best": outcome.history.ranked()[0].value or float("nan"),
+        "best": winner(outcome.history, plan.space.objective).value,
     }
 
 
@@ -157,7 +158,7 @@ def documented(folder: Path, trials: int) -> dict[str, float]:
 
     began = time.monotonic()
     # the dashboard stays on: without it the placement groups of finished trials are not freed, and the search hangs
-    ray.init(num_cpus=os.cpu_count(), include_dashboard=True, log_to_driver=False)
+    ray.init("local", num_cpus=os.cpu_count(), include_dashboard=True, log_to_driver=False)
     started = time.monotonic()
     space = {"latent": tune.lograndint(2, 17), "beta": tune.loguniform(0.1, 10), "folder": str(folder)}
     scheduler = ASHAScheduler("epoch", max_t=EPOCHS, grace_period=FIRST_RUNG, reduction_factor=REDUCTION)
@@ -247,13 +248,13 @@ def main() -> None:
         return
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}", flush=True)
-    counts = {"ours": arguments.trials, "plain": arguments.trials, "documented": arguments.documented_trials}
-    results = {name: run(name, trials) for name, trials in counts.items()}
-    for name, result in results.items():
+    counts = {"ours": arguments.trials, "documented": arguments.documented_trials, "plain": arguments.trials}
+    results: dict[str, dict[str, float]] = {}
+    for name, trials in counts.items():
+        result = results[name] = run(name, trials)
         per_hour = 3600 * result["trials"] / result["wall"]
-        print(
-            f"{name}: {per_hour:.0f} trials/h after start-up", {k: round(v, 3) for k, v in result.items()}, flush=True
-        )
+        shown = {key: round(value, 3) for key, value in result.items()}
+        print(f"{name}: {per_hour:.0f} trials/h after start-up", shown, flush=True)
     rate = {name: result["trials"] / result["wall"] for name, result in results.items()}
     print(f"ours / documented, trials per hour after start-up: {rate['ours'] / rate['documented']:.1f}")
     print(f"ours / plain Optuna, trials per hour after start-up: {rate['ours'] / rate['plain']:.2f}")

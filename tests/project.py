@@ -89,6 +89,10 @@ class EmptyProject:
             assert time.monotonic() < deadline, f"waited {seconds} s:\n{self.output}"
             time.sleep(0.05)
 
+    def wait_for_events(self, name: str, kind: str, process: "subprocess.Popen[str]", count: int = 1) -> None:
+        """Until the search's ledger has `count` events of a kind, while `process` runs."""
+        self.wait_for(lambda: len(self.events(name, kind)) >= count, process)
+
     def worker(self, name: str, host: int = 0) -> int:
         """The newest process of a host."""
         registered = [e for e in self.events(name, "registered") if e["host"] == host]

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from vaeforge.errors import ConfigError
+from vaeforge.errors import ConfigError, nearest
 from vaeforge.preparing import PREPARE, Prepare
 from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families import families
@@ -158,11 +158,3 @@ def family_named(name: str) -> Family:
     if name not in known:
         raise ConfigError(f"family: got {name!r}, must be one of {', '.join(sorted(known))}{nearest(name, known)}")
     return known[name]
-
-
-def nearest(given: str, allowed: Any) -> str:
-    """`; did you mean X?` where something allowed is close to `given`, else an empty string."""
-    import difflib
-
-    close = difflib.get_close_matches(given, [str(name) for name in allowed], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

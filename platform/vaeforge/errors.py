@@ -12,6 +12,10 @@ VaeforgeError
 Each message says where, what was given, what is allowed and what to do. The command line prints it and exits with 2.
 """
 
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
 
 class VaeforgeError(Exception):
     """The root: one clear message for a person, no traceback needed."""
@@ -47,3 +51,9 @@ class TrackingError(VaeforgeError):
 
 class RegistryError(VaeforgeError):
     """See the module's docstring."""
+
+
+def nearest(given: Any, allowed: Iterable[Any]) -> str:
+    """`; did you mean X?` where something allowed is close to `given`, else an empty string."""
+    close = difflib.get_close_matches(str(given), [str(name) for name in allowed], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

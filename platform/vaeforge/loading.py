@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from vaeforge.config import Experiment, Search, Settled, family_named, nearest, section_types
-from vaeforge.errors import ConfigError
+from vaeforge.config import Experiment, Search, Settled, family_named, section_types
+from vaeforge.errors import ConfigError, nearest
 from vaeforge.yamls import parse_scalar, read_yaml
 from vaeforge_models.families import families
 from vaeforge_models.settings import Settings

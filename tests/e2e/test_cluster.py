@@ -76,7 +76,7 @@ def test_ranks_on_two_nodes_learn_what_one_process_learns_also_where_one_of_them
     nodes.resize(3)
     process = project.start(*tune("wide", 2, "--workers", "2"), **nodes.environment)
     try:
-        project.wait_for(lambda: bool(project.events("wide", "registered")), process)
+        project.wait_for_events("wide", "registered", process)
         (before,) = project.events("wide", "registered")
         assert len(before["processes"]) == len(nodes_of([before])) == 2
         lost = next(rank for rank in before["processes"] if nodes.of(rank["pid"]) is not nodes.nodes[0])
@@ -162,9 +162,9 @@ def test_a_node_killed_in_the_middle_costs_an_attempt_and_no_trial(project: Smal
 
 def both_up(project: SmallProject, name: str, process: "subprocess.Popen[str]") -> None:
     """Wait for the second host, while the first one leaves it something to do."""
-    project.wait_for(lambda: bool(project.events(name, "reported")), process)
+    project.wait_for_events(name, "reported", process)
     with crawling(project.worker(name, project.events(name, "registered")[0]["host"])):
-        project.wait_for(lambda: len(project.events(name, "registered")) == 2, process)
+        project.wait_for_events(name, "registered", process, 2)
 
 
 def midway(project: SmallProject, name: str, host: int) -> int | None:
@@ -181,13 +181,13 @@ def test_a_node_that_joins_gets_a_host_which_is_given_back_when_trials_run_out(
     nodes.resize(1)
     process = project.start(*tune("grown", 8, *SLOWER), **nodes.environment)
     try:
-        project.wait_for(lambda: bool(project.events("grown", "reported")), process)
+        project.wait_for_events("grown", "reported", process)
         with crawling(project.worker("grown", host=0)):
             assert len(project.events("grown", "registered")) == 1
             joined = nodes.add()
-            project.wait_for(lambda: len(project.events("grown", "registered")) == 2, process)
+            project.wait_for_events("grown", "registered", process, 2)
             assert nodes.of(project.worker("grown", host=1)) is joined
-        project.wait_for(lambda: len(project.events("grown", "leased")) == 8, process)
+        project.wait_for_events("grown", "leased", process, 8)
         last = project.events("grown", "leased")[-1]
         with crawling(project.worker("grown", last["host"])):
             assert borrowed(nodes) == "borrowed"

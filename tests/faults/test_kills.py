@@ -57,7 +57,7 @@ def test_a_killed_worker_costs_an_attempt_and_no_trial(project: SmallProject) ->
 def test_a_killed_search_is_resumed_without_losing_or_repeating(project: SmallProject) -> None:
     process = project.start("tune", "--name", "s", *SLOWER, *OFFLINE)
     try:
-        project.wait_for(lambda: len(project.events("s", "finished")) >= 2, process)
+        project.wait_for_events("s", "finished", process, 2)
     finally:
         end(process)
     before = {e["trial"]: e for e in project.events("s", "finished")}
@@ -112,7 +112,7 @@ def test_a_killed_broker_or_thin_trial_changes_nothing(project: SmallProject) ->
     try:
         for name in ("ray::Broker", "ray::HostedTrial"):
             count = len(project.events("b", "finished"))
-            project.wait_for(lambda count=count: len(project.events("b", "finished")) > count, process)  # type: ignore[misc]
+            project.wait_for_events("b", "finished", process, count + 1)
             children = psutil.Process(process.pid).children(recursive=True)
             victims = [child for child in children if " ".join(child.cmdline()).startswith(name)]
             assert victims, f"no process is called {name}"
@@ -127,7 +127,7 @@ def test_a_killed_broker_or_thin_trial_changes_nothing(project: SmallProject) ->
 def test_a_stopped_worker_is_noticed_and_ended(project: SmallProject) -> None:
     process = project.start("tune", "--name", "h", *SLOWER, *OFFLINE)
     try:
-        project.wait_for(lambda: reported(project, "h") >= 2, process)
+        project.wait_for_events("h", "reported", process, 2)
         os.kill(project.worker("h"), signal.SIGSTOP)
         assert process.wait(280) == 0, project.output
     finally:

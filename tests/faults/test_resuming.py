@@ -40,10 +40,7 @@ def test_a_repeatable_search_ends_with_the_same_trials_however_often_it_was_kill
     for at_least, resume in ((1, ()), (3, ("--resume", "true"))):
         process = project.start(*call, "--name", "killed", *resume)
         try:
-            project.wait_for(
-                lambda at_least=at_least: len(project.events("killed", "finished")) >= at_least,  # type: ignore[misc]
-                process,
-            )
+            project.wait_for_events("killed", "finished", process, at_least)
             process.send_signal(signal.SIGKILL)
             process.wait(20)
         finally:
@@ -58,7 +55,7 @@ def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on
     long = ("--set", "training.steps_per_epoch=60")
     process = project.start("tune", "--name", "s", "--scheduler", "none", "--json", "true", *OFFLINE, *long)
     try:
-        project.wait_for(lambda: bool(project.events("s", "reported")), process)
+        project.wait_for_events("s", "reported", process)
         number = project.events("s", "reported")[-1]["trial"]
         other = beside(project)
         assert "stopped s#" in other.run("stop", f"s#{number}")
@@ -85,7 +82,7 @@ def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on
 def test_a_search_that_nobody_can_start_twice_is_removed_only_when_it_has_ended(project: SmallProject) -> None:
     process = project.start("tune", "--name", "r", *OFFLINE, *SLOWER)
     try:
-        project.wait_for(lambda: bool(project.events("r", "submitted")), process)
+        project.wait_for_events("r", "submitted", process)
         other = beside(project)
         assert f"process {process.pid}" in other.run("rm", "r", code=2)
         process.send_signal(signal.SIGINT)

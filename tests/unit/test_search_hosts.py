@@ -17,7 +17,7 @@ from vaeforge.search.cluster import SETTINGS
 from vaeforge.search.host import held_bytes, serve
 from vaeforge.search.hosts import TRIES, Hosts
 from vaeforge.search.resources import Placement, Supply
-from vaeforge.train.distributed import NoRoom
+from vaeforge.train.distributed import NoRoomError
 
 SECONDS = 10.0
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def test_a_host_that_fails_again_and_again_is_given_up(cluster: Cluster) -> None
 
 
 def test_a_host_without_room_waits_and_gives_up_at_the_end(cluster: Cluster) -> None:
-    cluster.error, cluster.free = NoRoom("full"), 0.1
+    cluster.error, cluster.free = NoRoomError("full"), 0.1
     hosts = Hosts(Placement(2, 1, 0.0, 1), {}, "", lambda number: True)
     hosts.start()
     until(lambda: hosts.waiting == 2)
@@ -141,7 +141,7 @@ def test_hosts_that_wait_come_before_new_ones(cluster: Cluster, monkeypatch: pyt
     hosts.close()
     cluster.end(0)
     assert hosts.join(SECONDS)
-    cluster.error, cluster.free = NoRoom("full"), 0.1
+    cluster.error, cluster.free = NoRoomError("full"), 0.1
     hosts = Hosts(Placement(1, 1, 0.0, 1), {}, "", lambda number: True)
     monkeypatch.setattr(module, "ROOM_SECONDS", SECONDS)
     hosts.start()
@@ -290,11 +290,11 @@ with Interrupt() as interrupt:
     plan = SimpleNamespace(address=None, settled=SimpleNamespace(search=Search(workers=2, device="cpu")))
     with cluster(plan, interrupt) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
-        from vaeforge.train.distributed import NoRoom, run_worker_group
+        from vaeforge.train.distributed import NoRoomError, run_worker_group
         run_worker_group(rank, {"gpus": False}, "pair", str(folder), 2, placement.resources)
         try:
             run_worker_group(rank, {"gpus": False}, "large", str(folder), 2 * os.cpu_count(), placement.resources)
-        except NoRoom as error:
+        except NoRoomError as error:
             print("refused:", error)
 """
 

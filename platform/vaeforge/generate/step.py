@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaeforge.config import family_named, nearest
-from vaeforge.errors import ConfigError, DataError
+from vaeforge.config import family_named
+from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.evaluate.class_sets import rounded
 from vaeforge.evaluate.copying import Copying, check_copies
 from vaeforge.evaluate.images import decoded

@@ -10,8 +10,7 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
-from vaeforge.config import nearest
-from vaeforge.errors import ConfigError, DataError
+from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.importing.content import Findings, listed
 from vaeforge.importing.request import ImportOptions
 

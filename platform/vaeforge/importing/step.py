@@ -7,8 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from vaeforge.config import nearest
-from vaeforge.errors import ConfigError, DataError
+from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.importing.content import Content, Findings, Row, shown, write_table
 from vaeforge.importing.figures import save_chart
 from vaeforge.importing.layouts import read_classes, read_frames, read_pictures

@@ -20,7 +20,7 @@ from vaeforge.importing.source import walk
 HDF, TEXT = (".h5", ".hdf5"), (".csv", ".tsv")
 SUFFIXES = (".parquet", *TEXT, ".npz", *HDF)
 # what pyarrow raises on damaged files
-DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, NotImplementedError, MemoryError)
+DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, MemoryError)
 
 Columns = dict[str, NDArray[Any]]
 

@@ -5,7 +5,7 @@ what samplers need that cannot model conditional ones.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -108,13 +108,14 @@ def _joined(parts: tuple[tuple[Params, tuple[Dimension, ...]], ...]) -> tuple[Pa
 def grid_size(space: "Space") -> int:
     """How many configurations the grid over `space` has, with the points of its own `search: grid` or the default's."""
     points = space.search.points if isinstance(space.search, Grid) else Grid().points
-    return _grid_size(space.dimensions, points)
+    return size_of(space.dimensions, points)
 
 
-def _grid_size(dimensions: tuple[Dimension, ...], points: int) -> int:
+def size_of(dimensions: Iterable[Dimension], points: int) -> int:
+    """How many points the grid over `dimensions` has, with `points` values of each range."""
     return math.prod(
         len(dimension.grid(points))
         if isinstance(dimension, Range)
-        else sum(_grid_size(below, points) for below in dimension.options.values())
+        else sum(size_of(below, points) for below in dimension.options.values())
         for dimension in dimensions
     )

@@ -77,7 +77,7 @@ class Broker:
         fresh = [_slim(report) for epoch, report in sorted(trial.reports.items()) if epoch > after]
         if trial.state is not None:
             last: dict[str, Any] = {"epoch": trial.epoch, "value": trial.value, "outcome": _outcome(trial)}
-            last["goals"] = trial.goals(self.objective.goals)
+            last["goals"] = trial.reached(self.objective.goals)
             fresh = [report for report in fresh if report["epoch"] < trial.epoch] + [last]
         return fresh
 

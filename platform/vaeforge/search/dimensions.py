@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from vaeforge.search.reading import is_number, nearest
+from vaeforge.errors import nearest
+from vaeforge.search.reading import is_number
 
 Params = dict[str, Any]
 

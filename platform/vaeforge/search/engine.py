@@ -99,7 +99,7 @@ class _Run:
         from vaeforge.search.hosts import Hosts
         from vaeforge.search.rules import make_rule
 
-        self.plan, self.session, self.placement = plan, session, placement
+        self.plan, self.session = plan, session
         self.scratch, self.interrupt, self.view = scratch, interrupt, view
         self.started = time.monotonic()
         search = plan.settled.search
@@ -147,9 +147,9 @@ class _Run:
 
         All from the start on: Tune does without a process that comes up while short trials end, and starts another.
         """
-        if self.plan.settled.search.deterministic and not self.rule.yields:
-            return 1
-        return self.plan.settled.search.trials if self.rule.yields else self.hosts.wanted + 1
+        if self.rule.yields:
+            return self.plan.settled.search.trials
+        return 1 if self.plan.settled.search.deterministic else self.hosts.wanted + 1
 
     def _finalists(self, count: int) -> list[int]:
         import ray

@@ -7,8 +7,8 @@ searched in its place. A frozen parameter that only some options open holds unde
 from collections.abc import Mapping
 from typing import Any
 
+from vaeforge.errors import nearest
 from vaeforge.search.dimensions import Choice, Dimension, Params, Range, walk
-from vaeforge.search.reading import nearest
 
 
 def narrow(

@@ -3,7 +3,7 @@
 The broker, the resuming engine, the sampler, the live view and the winner all read a search through this.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,8 +129,10 @@ class TrialRecord:
             return dict(self.inherited["metrics"])
         return dict(self.reports[best["epoch"]]["metrics"]) if best and best["epoch"] in self.reports else {}
 
-    def goals(self, goals: Iterable[Goal]) -> list[float | None]:
-        """What the trial reached on each goal, at its best epoch."""
+    def reached(self, goals: Sequence[Goal]) -> list[float | None]:
+        """What the trial reached: on one goal its value, on each of several the metric at its best epoch."""
+        if len(goals) == 1:
+            return [self.value]
         metrics = self.best_metrics
         return [metrics.get(goal.metric) for goal in goals]
 
@@ -139,7 +141,6 @@ class History:
     """All trials of a search, and what the search itself recorded.
 
     Attributes:
-        arrivals: (trial, epoch, value) of every report with a finite value, in order; empty where `slim`.
         informed: trials of other searches that inform this one.
         ended_trials: in the order in which they ended.
         core_seconds, gpu_seconds: spent in training, epochs that a crash made necessary again included.
@@ -152,7 +153,6 @@ class History:
         self.trials: dict[int, TrialRecord] = {}
         self.generations: dict[int, int] = {}
         self.ended: Event | None = None
-        self.arrivals: list[tuple[int, int, float]] = []
         self.informed: list[Event] = []
         self.ended_trials: list[TrialRecord] = []
         self._open: dict[int, TrialRecord] = {}
@@ -212,8 +212,6 @@ class History:
         trial.reports = {e: report for e, report in trial.reports.items() if e < epoch} | {epoch: event}
         self.core_seconds += event.get("core_seconds", 0.0)
         self.gpu_seconds += event.get("gpu_seconds", 0.0)
-        if event["value"] is not None and not self.slim:
-            self.arrivals.append((trial.number, epoch, event["value"]))
 
     def _decided(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
@@ -236,22 +234,6 @@ class History:
 
     def unfinished(self) -> list[TrialRecord]:
         return list(self._open.values())
-
-    def ranked(self) -> list[TrialRecord]:
-        """Trials that were trained to their end, best first; if there is none, those stopped on the way.
-
-        Those that keep the floors of the space's `objective.require` come before those that do not.
-        """
-        done = [t for t in self.trials.values() if t.state in FINAL_OUTCOMES and t.value is not None]
-        stopped = [t for t in self.trials.values() if t.state == "stopped" and t.value is not None]
-        return sorted(done or stopped, key=lambda trial: (not self.keeps_floors(trial), trial.value, trial.number))
-
-    def keeps_floors(self, trial: TrialRecord) -> bool:
-        """Whether the metrics of the trial's best epoch reach every floor that the space names."""
-        space = (self.header or {}).get("space", {})
-        floors: dict[str, float] = space.get("objective", {}).get("require", {})
-        metrics = trial.best_metrics
-        return all((metrics.get(name) or 0.0) >= floor for name, floor in floors.items())
 
     def counts(self) -> dict[str, int]:
         """Trials by state; those that have not ended count as running."""

@@ -16,13 +16,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from vaeforge.errors import ConfigError, SearchError
+from vaeforge.errors import ConfigError, SearchError, nearest
 from vaeforge.paths import Project, read_json
 from vaeforge.search.history import History, TrialRecord
 from vaeforge.search.ledger import Event, read_events
 from vaeforge.search.objective import METRIC
 from vaeforge.search.ranking import leading, objective_of, ranked, repeats_of
-from vaeforge.search.reading import nearest
 from vaeforge.search.requests import folder_of, holder, pending
 from vaeforge.search.session import Session
 from vaeforge.search.view import counted, describe, duration, in_bytes, number

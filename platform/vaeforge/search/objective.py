@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from vaeforge.search.reading import is_mapping, is_number, nearest, refuse_unknown
+from vaeforge.errors import nearest
+from vaeforge.search.reading import is_mapping, is_number, refuse_unknown
 
 Mode = Literal["min", "max"]
 METRIC = "val/nelbo"

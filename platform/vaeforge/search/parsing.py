@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vaeforge.errors import nearest
 from vaeforge.search.dimensions import Choice, Dimension, Range, walk
-from vaeforge.search.reading import is_number, nearest
+from vaeforge.search.reading import is_number
 
 FORMS = "{int: [low, high]}, {float: [low, high]} or {choice: …}"
 KINDS = ("int", "float", "choice")

@@ -3,16 +3,11 @@
 Light on purpose: the broker reads objectives, and the typed configuration, which imports torch, is not needed for it.
 """
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-
-def nearest(given: Any, allowed: Iterable[Any]) -> str:
-    """`; did you mean X?` where something allowed is close to `given`, else an empty string."""
-    close = difflib.get_close_matches(str(given), [str(name) for name in allowed], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+from vaeforge.errors import nearest
 
 
 def refuse_unknown(content: Mapping[Any, Any], allowed: Iterable[str], where: str, problems: list[str]) -> None:

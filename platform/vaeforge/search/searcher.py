@@ -82,12 +82,9 @@ class TruthfulSearch(Searcher):
                 self._proposer.tell(read_ended(trial))
         for number, trial in sorted(history.trials.items()):
             if trial.repeat_of is None and trial.state is not None:
-                self._proposer.tell(told(trial, self._goals(trial)))
+                self._proposer.tell(told(trial, trial.reached(self._proposer.goals)))
             elif trial.repeat_of is None:
                 self._proposer.adopt(number, trial.params)
-
-    def _goals(self, trial: TrialRecord) -> list[float | None]:
-        return [trial.value] if len(self._proposer.goals) == 1 else trial.goals(self._proposer.goals)
 
     @property
     def _begun(self) -> int:

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from vaeforge import loading
 from vaeforge.config import Experiment
-from vaeforge.errors import ConfigError
+from vaeforge.errors import ConfigError, nearest
 from vaeforge.search.dimensions import Dimension, Params, open_under, walk
 from vaeforge.search.fidelity import Fidelity, read_fidelity
 from vaeforge.search.freezing import complete, narrow, searched
 from vaeforge.search.needs import early_comparison, few_brackets, unmet
 from vaeforge.search.objective import METRIC, Objective, read_objective
 from vaeforge.search.parsing import parse_dimensions, refuse_twice, share_names
-from vaeforge.search.reading import is_mapping, nearest, refuse_unknown
+from vaeforge.search.reading import is_mapping, refuse_unknown
 from vaeforge.search.strategies import AnySampler, AnyScheduler, read_scheduler, read_search, refuse_misfit
 from vaeforge.seeds import derive
 from vaeforge.yamls import read_yaml

@@ -4,14 +4,16 @@
 What a strategy does is in `propose/` and `rules/`; here is what it is called, what it takes and what it needs.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import Field, ValidationError
 
+from vaeforge.errors import nearest
 from vaeforge.search.fidelity import Fidelity, scaled
 from vaeforge.search.objective import Objective
-from vaeforge.search.reading import nearest, refuse_unknown
+from vaeforge.search.reading import refuse_unknown
 from vaeforge_models.settings import Settings
 
 Startup = Annotated[int, Field(ge=1, description="trials that are drawn before the model proposes")]
@@ -90,19 +92,32 @@ class NSGA2(Sampler):
 
 
 class Scheduler(Strategy):
-    """Decides on trials on their way; all decide by val/nelbo, whatever the goals."""
+    """Decides on trials on their way; all decide by val/nelbo, whatever the goals.
 
+    Attributes:
+        begins: the option that names its first decision; where it is none, or there is no option, fidelity.min does.
+    """
+
+    begins: ClassVar[str | None] = None
+
+    @abstractmethod
     def epochs(self, fidelity: Fidelity) -> list[int]:
         """The epochs after which it decides on some trial, ascending, the last epoch not among them."""
-        raise NotImplementedError
+
+    @property
+    def _own(self) -> int | None:
+        return getattr(self, self.begins) if self.begins else None
 
     def first(self, fidelity: Fidelity) -> tuple[str, int]:
         """The setting that moves its first decision, and that setting's value."""
-        return "fidelity.min", fidelity.min
+        return ("fidelity.min", fidelity.min) if self._own is None else (f"scheduler.{self.begins}", self._own)
 
     def shortened(self, now: int, before: int) -> dict[str, Any]:
         """Its settings for a training of `now` instead of `before` epochs."""
-        return self.model_dump(exclude_defaults=True) | {"name": self.name}
+        settings = self.model_dump(exclude_defaults=True) | {"name": self.name}
+        if self.begins and self._own is not None:
+            settings[self.begins] = min(scaled(self._own, now, before), max(1, now - 1))
+        return settings
 
 
 class Asha(Scheduler):
@@ -127,39 +142,27 @@ class Hyperband(Scheduler):
 class Median(Scheduler):
     """The median stopping rule (Golovin et al. 2017), at each epoch from `grace` on."""
 
+    begins: ClassVar[str | None] = "grace"
     name: Literal["median"] = "median"
     grace: Annotated[int | None, Field(ge=1, description="first epoch that is judged; none: fidelity.min")] = None
 
     def epochs(self, fidelity: Fidelity) -> list[int]:
-        return list(range(self.grace or fidelity.min, fidelity.max))
-
-    def first(self, fidelity: Fidelity) -> tuple[str, int]:
-        return ("fidelity.min", fidelity.min) if self.grace is None else ("scheduler.grace", self.grace)
-
-    def shortened(self, now: int, before: int) -> dict[str, Any]:
-        moved = {} if self.grace is None else {"grace": min(scaled(self.grace, now, before), max(1, now - 1))}
-        return super().shortened(now, before) | moved
+        return list(range(self.first(fidelity)[1], fidelity.max))
 
 
 class PBT(Scheduler):
     """Population based training (Jaderberg et al. 2017), in generations of `interval` epochs."""
 
     several_goals: ClassVar[bool] = False
+    begins: ClassVar[str | None] = "interval"
     name: Literal["pbt"] = "pbt"
     interval: Annotated[int | None, Field(ge=1, description="epochs of a generation; none: fidelity.min")] = None
     quantile: Annotated[float, Field(gt=0, le=0.5, description="share that inherits, and share that bequeaths")] = 0.25
     resample: Annotated[float, Field(ge=0, le=1, description="probability that a parameter is drawn anew")] = 0.25
 
     def epochs(self, fidelity: Fidelity) -> list[int]:
-        interval = self.interval or fidelity.min
+        interval = self.first(fidelity)[1]
         return list(range(interval, fidelity.max, interval))
-
-    def first(self, fidelity: Fidelity) -> tuple[str, int]:
-        return ("fidelity.min", fidelity.min) if self.interval is None else ("scheduler.interval", self.interval)
-
-    def shortened(self, now: int, before: int) -> dict[str, Any]:
-        moved = {} if self.interval is None else {"interval": min(scaled(self.interval, now, before), max(1, now - 1))}
-        return super().shortened(now, before) | moved
 
 
 class NoScheduler(Scheduler):

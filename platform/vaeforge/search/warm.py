@@ -75,7 +75,7 @@ def _plain(trial: TrialRecord, params: Params, space: Space, seed: int) -> dict[
     """
     chance = uniform(np.random.default_rng(derive(seed, "warm", trial.number)))
     whole = walk(space.dimensions, lambda one: params[one.path] if one.path in params else chance(one))
-    values = [trial.value] if space.objective.single else trial.goals(space.objective.goals)
+    values = trial.reached(space.objective.goals)
     finite = None if any(value is None for value in values) else values
     state, epoch = trial.state, trial.epoch
     return {"number": None, "params": space.complete(whole), "state": state, "values": finite, "epoch": epoch}

@@ -24,7 +24,7 @@ T = TypeVar("T")
 PATIENCE = timedelta(minutes=30)  # of a rank that waits in a collective; idle hosts exchange something every 10 s
 
 
-class NoRoom(Exception):  # noqa: N818  no error: the cluster is full
+class NoRoomError(Exception):
     """A worker group found no room in the cluster within RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S."""
 
 
@@ -105,7 +105,7 @@ def run_worker_group(
     fit on one, and span nodes where they do not.
 
     Raises:
-        NoRoom: if the cluster has no room now, be it at the start or for a restart.
+        NoRoomError: if the cluster has no room now, be it at the start or for a restart.
         ray.train.TrainingFailedError: if the group cannot be kept running.
     """
     trainer = DataParallelTrainer(
@@ -129,5 +129,5 @@ def run_worker_group(
         trainer.fit()
     except ControllerError as error:
         if isinstance(error.controller_failure, WorkerGroupStartupTimeoutError):
-            raise NoRoom(f"no room for {workers} worker(s) of {resources}") from error
+            raise NoRoomError(f"no room for {workers} worker(s) of {resources}") from error
         raise

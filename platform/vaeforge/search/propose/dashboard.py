@@ -107,7 +107,7 @@ class Journal:
         if record.state is None:
             self.begin(record.number, record.params)
             return
-        measured = [record.value] if len(self._goals) == 1 else record.goals(self._goals)
+        measured = record.reached(self._goals)
         values = tuple(value for value in measured if value is not None)
         whole = values if len(values) == len(measured) else None
         ended = Ended(record.number, record.params, record.state, whole, record.epoch)

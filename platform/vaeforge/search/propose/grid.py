@@ -6,13 +6,13 @@ grid that was done by when a search ended is spread over all of it. A trial take
 trial has had.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from vaeforge.errors import ConfigError
+from vaeforge.search.branches import size_of
 from vaeforge.search.dimensions import Choice, Dimension, Params
 from vaeforge.search.propose.proposer import Remembering
 from vaeforge.search.space import Space
@@ -60,11 +60,6 @@ def _sizes(dimension: Dimension, points: int) -> list[int]:
     """For each value of a dimension, how many points there are with it."""
     values = values_of(dimension, points)
     return [size_of(dimension.options[v], points) if isinstance(dimension, Choice) else 1 for v in values]
-
-
-def size_of(dimensions: Sequence[Dimension], points: int) -> int:
-    """How many points the grid over `dimensions` has."""
-    return math.prod(sum(_sizes(dimension, points)) for dimension in dimensions)
 
 
 def point_at(dimensions: Sequence[Dimension], points: int, index: int) -> Params:
