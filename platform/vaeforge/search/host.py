@@ -21,6 +21,7 @@ import torch
 
 from vaeforge.config import Experiment
 from vaeforge.errors import CheckpointError
+from vaeforge.provenance import machine
 from vaeforge.search.broker import checkpoint_event
 from vaeforge.search.keeping import trial_folder
 from vaeforge.search.resources import default_memory_limit
@@ -58,6 +59,7 @@ class Worker(Protocol):
 
 def serve(worker: Worker, ranks: Ranks, limit: int) -> None:
     """All ranks: one order after the other, until the search or this host ends, or a rank holds over `limit` bytes."""
+    settled = False
     while True:
         order = ranks.from_leader(worker.take)
         if order["kind"] == "end":
@@ -65,7 +67,8 @@ def serve(worker: Worker, ranks: Ranks, limit: int) -> None:
         if order["kind"] == "lease":
             worker.train(order)
             release_memory()
-            if not gc.get_freeze_count():  # modules, loaded by now: looking through them after each trial took 0.25 s
+            if not settled:  # modules are loaded by now, and looking through them after each trial takes 0.25 s
+                settled = True
                 gc.freeze()
             if any(ranks.gather(held_bytes() > limit)):  # every rank sees the same answers
                 return
@@ -177,4 +180,5 @@ def _this_process() -> dict[str, Any]:
         "pid": os.getpid(),
         "started": psutil.Process().create_time(),
         "node": ray.get_runtime_context().get_node_id(),
+        "machine": machine(),
     }
