@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaeforge.data.read_classes import read, square
+from vaeforge.data.read_classes import read
 from vaeforge.data.source import DataSet
+from vaeforge.data.squares import fit_square as square
 from vaeforge.errors import DataError
 from vaeforge.preparing import Classes
 

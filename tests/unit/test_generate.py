@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from vaeforge.data.prepare import prepare
-from vaeforge.data.read_classes import square
+from vaeforge.data.squares import fit_square as square
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.evaluate.library import Library
 from vaeforge.generate.latents import SOURCES, draw

@@ -13,8 +13,11 @@ from onnx import numpy_helper
 from vaeforge.config import Experiment
 from vaeforge.data.contract import Prepared
 from vaeforge.errors import RegistryError
-from vaeforge.package.export import export, read_graph
-from vaeforge.package.parity import TOLERANCE, check_parity, measure_parity, open_session
+from vaeforge.package import export as exporting
+from vaeforge.package.bundle import open_session
+from vaeforge.package.export import data_file, export, export_graphs, read_graph
+from vaeforge.package.graphs import graphs_of
+from vaeforge.package.parity import TOLERANCE, check_parity, measure_parity
 from vaeforge.samples import Samples
 from vaeforge_models.vae import VAE, DataSpec, initialise
 
@@ -25,6 +28,7 @@ OUTPUTS = {
     "encoder": ["mu", "logvar"],
     "decoder": ["reconstruction"],
     "reconstruct_eps": ["reconstruction", "mu", "logvar"],
+    "error_map": ["score", "error_map"],
 }
 
 
@@ -111,6 +115,9 @@ def test_reconstructions_are_in_raw_units(model: VAE, files: dict[str, Path], pr
     np.testing.assert_allclose(reconstruction, expected.numpy() * 255, atol=1e-2)
     np.testing.assert_allclose(mu, posterior.mu.numpy(), atol=1e-5)
     np.testing.assert_allclose(score, expected_score.numpy(), rtol=1e-4)
+    shown_score, shown = open_session(files["error_map"]).run(None, {"x": raw})
+    np.testing.assert_allclose(shown, ((raw / 255 - expected.numpy()) ** 2).mean(1), atol=1e-5)
+    np.testing.assert_allclose(shown_score, score, rtol=1e-4)
     (decoded,) = open_session(files["decoder"]).run(None, {"z": mu})
     np.testing.assert_allclose(decoded, reconstruction, atol=1e-2)
     noise = np.zeros_like(mu)
@@ -120,13 +127,17 @@ def test_reconstructions_are_in_raw_units(model: VAE, files: dict[str, Path], pr
     assert np.abs(moved - reconstruction).max() > 1e-2
 
 
-def test_parity_holds_at_every_batch_size(model: VAE, files: dict[str, Path], prepared: Prepared) -> None:
+def test_parity_holds_at_every_batch_size_and_at_the_edges(
+    model: VAE, files: dict[str, Path], prepared: Prepared
+) -> None:
     report = check_parity(model, files, prepared)
     assert report.passed
     assert report.samples == 9 + 14
-    found = {(one.graph, one.output, one.batch) for one in report.comparisons}
-    assert found == {(g, o, b) for g, outputs in OUTPUTS.items() for o in outputs for b in (1, 2, 7, 64)}
-    assert 0 < report.worst.worst < TOLERANCE / 10
+    found = {(one.graph, one.output, one.case) for one in report.comparisons}
+    cases = ("batch 1", "batch 2", "batch 7", "batch 64", "edges")
+    assert found == {(g, o, case) for g, outputs in OUTPUTS.items() for o in outputs for case in cases}
+    assert 0 < report.worst.max_rel < TOLERANCE / 10
+    assert all(0.9999 < one.cosine < 1.0001 for one in report.comparisons)
     assert report.as_dict()["passed"] is True
 
 
@@ -137,6 +148,7 @@ def test_parity_holds_at_every_batch_size(model: VAE, files: dict[str, Path], pr
         ("encoder", "to_logvar.bias", "logvar"),
         ("decoder", "decoder.7.bias", "reconstruction"),
         ("reconstruct_eps", "to_logvar.bias", "logvar"),
+        ("error_map", "decoder.7.bias", "score"),
     ],
 )
 def test_an_altered_graph_is_refused(
@@ -147,7 +159,7 @@ def test_an_altered_graph_is_refused(
     weights: str,
     output: str,
 ) -> None:
-    message = rf"{graph}\.onnx: output '{output}' at batch size \d+ differs from torch by .* must be <= 0\.0001"
+    message = rf"{graph}\.onnx: output '{output}' \(.*, CPU\) differs from torch by .* must be <= 0\.0001 for fp32"
     with pytest.raises(RegistryError, match=message):
         check_parity(model, altered(graph, weights, 0.01), prepared)
 
@@ -183,3 +195,18 @@ def test_a_truncated_graph_is_refused(files: dict[str, Path], model: VAE, prepar
         read_graph(tmp_path / "model.onnx")
     with pytest.raises(RegistryError, match="missing"):
         read_graph(tmp_path / "missing.onnx")
+
+
+def test_weights_too_large_for_one_file_lie_beside_it(
+    model: VAE, files: dict[str, Path], prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = {"model": graphs_of(model, 0)["model"]}
+    with monkeypatch.context() as patched:
+        patched.setattr(exporting, "LARGEST", 1000)
+        path = export_graphs(view, tmp_path, {})["model"]
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["model.onnx", "model.onnx.data"]
+    assert path.stat().st_size < files["model"].stat().st_size / 2
+    assert measure_parity(model, {"model": path}, prepared, view).passed
+    export_graphs(view, tmp_path, {})
+    assert not data_file(path).exists()  # it would be taken for the weights of the new one
+    assert measure_parity(model, {"model": path}, prepared, view).passed

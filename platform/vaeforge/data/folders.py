@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from vaeforge.data.labels import ANOMALOUS_ITEM, NORMAL_ITEM
 from vaeforge.data.pictures import SUFFIXES, open_picture
 from vaeforge.data.source import Images, Split, centre
+from vaeforge.data.squares import crop_square
 from vaeforge.errors import DataError
 from vaeforge.preparing import Pictures
 
@@ -76,18 +76,9 @@ def _read(folder: Path, paths: list[Path], side: int, quarantined: dict[str, str
     """The readable pictures of `paths`, squared; the others are entered into `quarantined`."""
     for path in paths:
         try:
-            yield path, _square(path, side)
+            yield path, crop_square(open_picture(path), side)
         except DataError as error:
             quarantined[path.relative_to(folder).as_posix()] = str(error)
-
-
-def _square(path: Path, side: int) -> Images:
-    """A picture's centre square, resized to [3, side, side]."""
-    picture = open_picture(path)
-    edge = min(picture.size)
-    left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
-    square = picture.crop((left, top, left + edge, top + edge)).resize((side, side), Image.Resampling.BICUBIC)
-    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
 def _refuse_twins(folder: Path, paths: list[Path]) -> None:

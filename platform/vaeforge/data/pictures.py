@@ -8,6 +8,7 @@ says what their white is. Of a file with several frames the first is read.
 import struct
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,13 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(open_picture(path)).transpose(2, 0, 1))
 
 
-def open_picture(path: Path) -> Image.Image:
-    """The picture at `path`, loaded whole and converted to RGB; see `read_picture`."""
+def open_picture(path: Path, content: BinaryIO | None = None) -> Image.Image:
+    """The picture at `path`, or in `content`, loaded whole and converted to RGB; see `read_picture`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata do no harm to the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as opened:
+            with Image.open(path if content is None else content, formats=FORMATS) as opened:
                 if opened.width * opened.height > PIXEL_LIMIT:
                     raise DataError(f"{path}: {opened.width} x {opened.height} pixels, at most {PIXEL_LIMIT} are read")
                 opened.load()

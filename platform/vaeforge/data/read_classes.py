@@ -14,16 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vaeforge.data.pictures import SUFFIXES
 from vaeforge.data.read_frames import data_files, open_grey
 from vaeforge.data.source import DataSet, Images
 from vaeforge.data.spatial import PARTS
+from vaeforge.data.squares import fit_square
 from vaeforge.errors import DataError
 from vaeforge.preparing import Classes
 from vaeforge.samples import Samples
@@ -78,22 +78,6 @@ def read(folder: Path, settings: Classes) -> DataSet:
         info=_info(names, chosen),
         quarantined=quarantined,
     )
-
-
-def square(image: Images, side: int, fit: Literal["pad", "squash"]) -> Images:
-    """A grey image [H, W] as [side, side], bicubic, antialiased where it shrinks.
-
-    `pad` scales the longer side to `side` and surrounds the image with the median of its border; `squash` distorts.
-    """
-    height, width = image.shape
-    scale = side / max(height, width)
-    target = (side, side) if fit == "squash" else (max(1, round(width * scale)), max(1, round(height * scale)))
-    resized = np.asarray(Image.fromarray(image).resize(target, Image.Resampling.BICUBIC))
-    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-    padded = np.full((side, side), round(float(np.median(border))), dtype=np.uint8)
-    top, left = (side - target[1]) // 2, (side - target[0]) // 2
-    padded[top : top + target[1], left : left + target[0]] = resized
-    return padded
 
 
 def _items(folder: Path) -> tuple[list[Item], list[str]]:
@@ -234,7 +218,7 @@ def _samples(items: list[Item], names: list[str], settings: Classes) -> Samples:
     x = np.empty((len(items), 1, settings.size, settings.size), dtype=np.uint8)
     condition = np.zeros((len(items), len(names)), dtype=np.float32)
     for row, item in enumerate(items):
-        x[row, 0] = square(item.open(), settings.size, settings.fit)
+        x[row, 0] = fit_square(item.open(), settings.size, settings.fit)
         condition[row, names.index(item.label)] = 1
     return Samples(x, condition)
 

@@ -2,6 +2,8 @@
 
 import copy
 import logging
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +11,6 @@ from pathlib import Path
 
 import onnx
 import torch
-from torch import Tensor
 
 import vaeforge
 from vaeforge.errors import RegistryError
@@ -18,25 +19,33 @@ from vaeforge.paths import write_bytes
 from vaeforge_models.vae import VAE
 
 OPSET = 20
-EXAMPLE_BATCH = 2
+LARGEST = 2**31 - 2**24  # bytes of weights in one protobuf message, which ends at 2 GiB; the rest is for the nodes
+DATA_SUFFIX = ".data"
+INVALID = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError)
 
 
 def export(
     model: VAE, folder: Path, metadata: Mapping[str, str] | None = None, condition_dim: int = 0
 ) -> dict[str, Path]:
-    """Write model.onnx, encoder.onnx, decoder.onnx and reconstruct_eps.onnx; their paths by those names.
+    """Write the graphs of `graphs_of`; see `export_graphs`."""
+    described = {**(metadata or {}), "latent_dim": str(model.latent_dim)}
+    return export_graphs(graphs_of(model, condition_dim), folder, described)
 
-    The same weights give the same bytes. `metadata` goes into each file's metadata_props.
+
+def export_graphs(graphs: Mapping[str, Graph], folder: Path, metadata: Mapping[str, str]) -> dict[str, Path]:
+    """Write each graph to `<name>.onnx`; their paths by those names.
+
+    The same weights give the same bytes. `metadata` goes into each file's metadata_props. Weights of more than about
+    2 GB lie in `<name>.onnx.data` beside the graph.
 
     Raises:
         RegistryError: if ONNX's own checker refuses a graph.
         torch.onnx.OnnxExporterError: if the model uses an operator that has no ONNX counterpart.
     """
-    still = copy.deepcopy(model).cpu().eval()
     files: dict[str, Path] = {}
-    for name, graph in graphs_of(still, condition_dim).items():
+    for name, graph in graphs.items():
         files[name] = folder / f"{name}.onnx"
-        _write(_converted(still, name, graph, metadata or {}, condition_dim), files[name])
+        write_graph(_converted(name, graph, metadata), files[name])
     return files
 
 
@@ -49,16 +58,58 @@ def read_graph(path: Path) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(str(path), full_check=True)
         return onnx.load(str(path))
-    except (OSError, ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (OSError, ValueError, *INVALID) as error:
         raise RegistryError(f"{path}: cannot be read as ONNX ({error}); export the model again") from error
 
 
-def _converted(model: VAE, name: str, graph: Graph, metadata: Mapping[str, str], condition_dim: int) -> onnx.ModelProto:
-    examples = _examples(model, condition_dim)
+def data_file(path: Path) -> Path:
+    """Where the weights of the graph at `path` lie if they are too large for it."""
+    return path.with_name(path.name + DATA_SUFFIX)
+
+
+def write_graph(proto: onnx.ModelProto, path: Path) -> None:
+    """Write `proto` to `path` atomically, its weights beside it where they are too large for one file.
+
+    Raises:
+        RegistryError: if it is not valid ONNX.
+    """
+    try:
+        if weight_bytes(proto) > LARGEST:
+            _write_apart(proto, path)
+            return
+        data_file(path).unlink(missing_ok=True)
+        content = proto.SerializeToString(deterministic=True)
+        onnx.checker.check_model(content, full_check=True)
+    except INVALID as error:
+        raise RegistryError(f"{path}: the exported graph is not valid ONNX ({error})") from error
+    write_bytes(path, content)
+
+
+def weight_bytes(proto: onnx.ModelProto) -> int:
+    """What the weights of a graph in memory take."""
+    return sum(len(one.raw_data) for one in proto.graph.initializer)
+
+
+def _write_apart(proto: onnx.ModelProto, path: Path) -> None:
+    """Weights first, so that a graph is never there without them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".weights-") as folder:
+        staged = Path(folder) / path.name
+        apart = onnx.ModelProto()
+        apart.CopyFrom(proto)  # saving empties the weights of what is saved
+        onnx.save_model(apart, str(staged), save_as_external_data=True, location=data_file(path).name)
+        onnx.checker.check_model(str(staged), full_check=True)
+        path.unlink(missing_ok=True)
+        shutil.move(data_file(staged), data_file(path))
+        shutil.move(staged, path)
+
+
+def _converted(name: str, graph: Graph, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    still = copy.deepcopy(graph.module).cpu().eval()
     with _quiet():
         program = torch.onnx.export(
-            graph.module.eval(),
-            tuple(examples[key] for key in graph.inputs),
+            still,
+            tuple(graph.examples.values()),
             dynamo=True,
             opset_version=OPSET,
             input_names=list(graph.inputs),
@@ -69,22 +120,15 @@ def _converted(model: VAE, name: str, graph: Graph, metadata: Mapping[str, str],
     assert program is not None  # None is for the older exporter
     proto: onnx.ModelProto = program.model_proto
     _strip_traces(proto)
-    proto.graph.name = name
-    proto.producer_name, proto.producer_version = "vaeforge", vaeforge.__version__
-    proto.doc_string = f"{name} graph of a variational autoencoder; inputs and reconstructions are in raw data units"
-    onnx.helper.set_model_props(proto, {**metadata, "torch": torch.__version__, "latent_dim": str(model.latent_dim)})
+    _describe(proto, name, metadata)
     return proto
 
 
-def _examples(model: VAE, condition_dim: int) -> dict[str, Tensor]:
-    """Inputs of the right shapes to trace with; their values do not matter."""
-    latent = torch.zeros(EXAMPLE_BATCH, model.latent_dim)
-    return {
-        "x": torch.zeros(EXAMPLE_BATCH, *model.event_shape),
-        "z": latent,
-        "eps": latent.clone(),
-        "condition": torch.zeros(EXAMPLE_BATCH, condition_dim),
-    }
+def _describe(proto: onnx.ModelProto, name: str, metadata: Mapping[str, str]) -> None:
+    proto.graph.name = name
+    proto.producer_name, proto.producer_version = "vaeforge", vaeforge.__version__
+    proto.doc_string = f"{name} graph of a variational autoencoder; inputs and reconstructions are in raw data units"
+    onnx.helper.set_model_props(proto, {**metadata, "torch": torch.__version__})
 
 
 def _strip_traces(proto: onnx.ModelProto) -> None:
@@ -95,15 +139,6 @@ def _strip_traces(proto: onnx.ModelProto) -> None:
     for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info, *proto.graph.initializer):
         value.ClearField("metadata_props")
     proto.graph.ClearField("metadata_props")
-
-
-def _write(proto: onnx.ModelProto, path: Path) -> None:
-    content = proto.SerializeToString(deterministic=True)
-    try:
-        onnx.checker.check_model(content, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise RegistryError(f"{path}: the exported graph is not valid ONNX ({error})") from error
-    write_bytes(path, content)
 
 
 @contextmanager

@@ -1,10 +1,15 @@
-"""The four views of a model that become graphs. Raw units outside, normalisation inside.
+"""The views of a model that become graphs. Raw units outside, normalisation inside.
 
-Shapes: B samples, raw x and reconstructions [B, *event], conditions [B, C], latents and noise [B, L], scores [B]. No
-graph samples by itself: a graph that did could not be compared with anything, so the noise is an input.
+Shapes: B samples, raw x and reconstructions [B, *event], conditions [B, C], latents and noise [B, L], scores [B], error
+maps [B, H, W]. No graph samples by itself: a graph that did could not be compared with anything, so the noise is an
+input.
+
+Only the batch is of any size. Images have the size that the model was built for: between convolutions and latents every
+family has dense layers (endoscopy, speckle, and cilia, whose pooled places are laid out for one size), or takes vectors
+of one length (fmri, lipid).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +17,9 @@ from torch import Tensor, nn
 from vaeforge_models.vae import VAE
 
 RECONSTRUCTION = "reconstruction"
+ERROR_MAP = "error_map"
+EXAMPLE_BATCH = 2
+IMAGE_AXES = 3
 
 
 class View(nn.Module):
@@ -57,13 +65,34 @@ class WithNoise(View):
         return self.model.denormalise(self.model.mean(output)), mu, logvar
 
 
+class ErrorMap(View):
+    """Images x to the score and to the mean over channels of the squared error, model units: [B, H, W]."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
+        reconstruction, _, score = self.model.reconstruct(x, self.given(x, condition))
+        return score, (self.model.normalise(x) - reconstruction).square().mean(1)
+
+
 @dataclass(frozen=True)
 class Graph:
-    """One view: its module, and the names of what goes in and comes out, in order."""
+    """One view.
+
+    Attributes:
+        module: what computes it.
+        examples: inputs by name, in order, of the right shapes and types; their values do not matter.
+        outputs: the names of what comes out, in order.
+        limits: how many values each integer input has, from 0 on.
+    """
 
     module: nn.Module
-    inputs: tuple[str, ...]
+    examples: dict[str, Tensor]
     outputs: tuple[str, ...]
+    limits: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of what goes in, in order."""
+        return tuple(self.examples)
 
     @torch.no_grad()
     def run(self, feeds: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -72,11 +101,19 @@ class Graph:
 
 
 def graphs_of(model: VAE, condition_dim: int) -> dict[str, Graph]:
-    """The four views of `model` by the name of their file; with a condition it is each one's last input."""
-    last = ("condition",) if condition_dim else ()
-    return {
-        "model": Graph(Full(model), ("x", *last), (RECONSTRUCTION, "mu", "logvar", "score")),
-        "encoder": Graph(Encoder(model), ("x", *last), ("mu", "logvar")),
-        "decoder": Graph(Decoder(model), ("z", *last), (RECONSTRUCTION,)),
-        "reconstruct_eps": Graph(WithNoise(model), ("x", "eps", *last), (RECONSTRUCTION, "mu", "logvar")),
+    """The views that need nothing but `model`, by the name of their file; a condition is each one's last input.
+
+    `error_map` is there where a sample is an image [channels, H, W].
+    """
+    x = torch.zeros(EXAMPLE_BATCH, *model.event_shape)
+    z = torch.zeros(EXAMPLE_BATCH, model.latent_dim)
+    last = {"condition": torch.zeros(EXAMPLE_BATCH, condition_dim)} if condition_dim else {}
+    found = {
+        "model": Graph(Full(model), {"x": x, **last}, (RECONSTRUCTION, "mu", "logvar", "score")),
+        "encoder": Graph(Encoder(model), {"x": x, **last}, ("mu", "logvar")),
+        "decoder": Graph(Decoder(model), {"z": z, **last}, (RECONSTRUCTION,)),
+        "reconstruct_eps": Graph(WithNoise(model), {"x": x, "eps": z, **last}, (RECONSTRUCTION, "mu", "logvar")),
     }
+    if len(model.event_shape) == IMAGE_AXES:
+        found["error_map"] = Graph(ErrorMap(model), {"x": x, **last}, ("score", ERROR_MAP))
+    return found

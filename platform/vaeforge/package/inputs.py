@@ -1,0 +1,170 @@
+"""From what users have to what a packaged model takes: pictures as prepare makes them, arrays and conditions checked.
+
+Shapes: N samples; x float32 [N, *event] in raw units (0 to 255 for pictures); condition float32 [N, C]. Nothing here
+imports torch.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vaeforge.data.pictures import open_picture
+from vaeforge.data.squares import centre_of, crop_square, fit_square
+from vaeforge.errors import DataError, nearest
+from vaeforge.package.bundle import Contract
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
+CLASSES = "classes"  # the layout whose condition is a class; others have coordinates
+
+
+def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = False) -> Pixels:
+    """One RGB picture as the sample uint8 [C, S, S] that `vaeforge prepare` would have made of it.
+
+    pictures: the centre square, resized to `size` + `margin`, and the middle `size` pixels of that, as validation and
+    test pictures of class folders are. classes: grey, squared by `fit`. frames: grey, and already a patch of `size`,
+    since one large image is many patches.
+
+    Args:
+        picture: from `data.pictures.open_picture` or `read_upload`.
+        contract: of the model.
+        prepared: the picture is a sample already, say a patch that was cut out; nothing but its size is checked.
+
+    Raises:
+        DataError: if the model takes no pictures, or one that must have the sample's size has not.
+    """
+    makers: dict[str, Callable[[Image.Image, Contract], Pixels]] = {
+        "pictures": _patch if prepared else _cropped,
+        CLASSES: _patch if prepared else _fitted,
+        "frames": _patch,
+    }
+    if contract.data not in makers:
+        shape = list(contract.event_shape)
+        raise DataError(
+            f"picture: the model takes {contract.data} of shape {shape}, no pictures; send numbers, or score a table"
+        )
+    return makers[contract.data](picture, contract)
+
+
+def read_upload(name: str, content: bytes) -> Image.Image:
+    """The picture in `content` as `open_picture` reads files: same formats, same limit, same policy for modes.
+
+    Raises:
+        DataError: as `open_picture` does, with `name` for the file's.
+    """
+    return open_picture(Path(name), io.BytesIO(content))
+
+
+def samples_of(x: Any, contract: Contract, where: str = "x") -> Values:
+    """`x` as finite float32 [N, *event], a single sample as [1, *event].
+
+    Raises:
+        DataError: if it holds no numbers, has another shape, or holds NaN or infinities (after rounding to float32).
+    """
+    array = _numbers(x, where)
+    event = contract.event_shape
+    if array.shape == event:
+        array = array[None]
+    if array.shape[1:] != event or array.ndim != len(event) + 1 or not len(array):
+        wanted = ", ".join(["N", *map(str, event)])
+        raise DataError(f"{where}: got shape {list(array.shape)}, must be [{wanted}] with N at least 1")
+    return _finite(array, where)
+
+
+def condition_of(given: Any, contract: Contract, count: int, where: str = "condition") -> Values | None:
+    """`given` as float32 [count, C]; none for models without a condition.
+
+    Args:
+        given: for classes a name or one for each sample; for all models numbers [C], or [count, C].
+        contract: of the model.
+        count: how many samples there are; a single condition holds for all of them.
+        where: what messages call it.
+
+    Raises:
+        DataError: if it is missing, superfluous, of another shape, not finite, or an unknown class.
+    """
+    names = contract.condition
+    if not names:
+        if given is not None:
+            raise DataError(f"{where}: got one, but this model has no condition; leave it out")
+        return None
+    if given is None:
+        raise DataError(f"{where}: is missing, must be {_allowed(contract)}, for all samples or for each")
+    rows = [given] if isinstance(given, str) else given
+    if isinstance(rows, Sequence) and rows and all(isinstance(row, str) for row in rows):
+        rows = np.stack([one_hot(row, contract, where) for row in rows])
+    array = _finite(_numbers(rows, where), where)
+    if array.shape in ((len(names),), (1, len(names))):
+        array = np.tile(array.reshape(1, len(names)), (count, 1))
+    if array.shape != (count, len(names)):
+        raise DataError(
+            f"{where}: got shape {list(array.shape)}, must be [{count}, {len(names)}]: {_allowed(contract)}"
+        )
+    return array
+
+
+def one_hot(label: str, contract: Contract, where: str = "condition") -> Values:
+    """The class called `label` as float32 [C].
+
+    Raises:
+        DataError: if the model's condition is no class, or it knows no such class.
+    """
+    names = contract.condition
+    if contract.data != CLASSES or label not in names:
+        close = nearest(label, names) if contract.data == CLASSES else ""
+        raise DataError(f"{where}: got {label!r}, must be {_allowed(contract)}{close}")
+    row = np.zeros(len(names), dtype=np.float32)
+    row[names.index(label)] = 1
+    return row
+
+
+def _allowed(contract: Contract) -> str:
+    names = ", ".join(contract.condition)
+    return f"one of the classes {names}" if contract.data == CLASSES else f"the numbers {names}"
+
+
+def _cropped(picture: Image.Image, contract: Contract) -> Pixels:
+    side = contract.event_shape[-1]
+    return centre_of(crop_square(picture, side + int(contract.prepare["margin"])), side)
+
+
+def _fitted(picture: Image.Image, contract: Contract) -> Pixels:
+    return fit_square(np.asarray(picture.convert("L")), contract.event_shape[-1], contract.prepare["fit"])[None]
+
+
+def _patch(picture: Image.Image, contract: Contract) -> Pixels:
+    channels, height, width = contract.event_shape
+    if picture.size != (width, height):
+        raise DataError(
+            f"picture: got {picture.width} x {picture.height} pixels, must be {width} x {height}, a single sample; "
+            "cut it into patches of that size"
+        )
+    pixels = np.asarray(picture if channels == 3 else picture.convert("L"))
+    return np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1))
+
+
+def _numbers(values: Any, where: str) -> NDArray[Any]:
+    """`values` as an array of numbers; lists as float64, since letting NumPy choose would let one long text choose."""
+    try:
+        array = values if isinstance(values, np.ndarray) else np.asarray(values, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(
+            f"{where}: is no array of numbers ({error}), must be one, all rows of the same length"
+        ) from None
+    if array.dtype.kind not in "iuf":
+        raise DataError(f"{where}: got values of type {array.dtype}, must be numbers")
+    return array
+
+
+def _finite(array: NDArray[Any], where: str) -> Values:
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is found here
+        values = np.ascontiguousarray(array, dtype=np.float32)
+    wrong = int(values.size - np.isfinite(values).sum())
+    if wrong:
+        raise DataError(f"{where}: {wrong} of {values.size} values are NaN or infinite, must be finite numbers")
+    return values

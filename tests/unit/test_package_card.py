@@ -1,0 +1,219 @@
+"""The model card: what it gathers, and the page that it becomes."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vaeforge.data.contract import Prepared
+from vaeforge.package.bundle import Contract, GraphFile
+from vaeforge.package.card import build_card, card_markdown, interval
+from vaeforge.package.sources import sources_of
+from vaeforge.paths import Project
+
+WINNER: dict[str, Any] = {
+    "family": "endoscopy",
+    "experiment": {"model": {"latent_dim": 8, "width": 4}, "beta": {"schedule": "constant", "value": 0.5}},
+    "checkpoint": {"sha256": "c" * 64, "epoch": 7},
+    "metrics": {"val/nelbo": -100.25, "val/active_units": 5.0, "train/loss": 3.0},
+    "data_identity": "d" * 64,
+    "data_hash": "a.dir",
+    "search": "skin-1",
+    "trial": 4,
+    "trials": {"completed": 11, "stopped": 5},
+    "params": {"beta.value": 0.5, "model.latent_dim": 8},
+    "repeats": {"runs": [4, 16, 17], "value": -99.5, "sd": 0.75},
+    "git": {"commit": "e" * 40, "dirty": True},
+    "command": "vaeforge tune",
+    "code_hash": "1" * 64,
+    "configuration_hash": "2" * 64,
+    "space_hash": "3" * 64,
+    "mlflow": {"run_id": "f" * 32},
+}
+EXPORT: dict[str, Any] = {
+    "opset": 20,
+    "parity": {"passed": True, "worst": 2e-7, "tolerance": 1e-4},
+    "size_bytes": 1_250_000,
+    "latency_ms": {"single_p50": 0.5, "single_p95": 0.6, "batch32_p50": 9.0, "batch32_p95": 9.5},
+    "precisions": {
+        "int8": {
+            "worst": 0.03,
+            "tolerance": 0.2,
+            "size_bytes": 400_000,
+            "latency_ms": {"single_p50": 0.25, "batch32_p50": 4.0},
+            "quality": {"change": {"score": 0.01, "mse": -0.002, "nelbo": 1.5}},
+        }
+    },
+    "data": {
+        "source": "data/endoscopy",
+        "counts": {"train": 24, "validation": 11},
+        "licence": "MIT License",
+        "attribution": "# Where from\n\nFrom a | shelf.",
+        "shipped_sample": True,
+    },
+}
+
+
+def row(name: str, value: float, beats: bool, low: float | None = 0.5) -> dict[str, Any]:
+    ends = {"low": low, "high": None if low is None else value + 0.1, "difference": 0.0}
+    return {"metric": "AUROC", "better": "higher", "name": name, "value": value, "model_beats": beats, **ends}
+
+
+EVALUATION = {"comparison": [row("PCA 5", 0.6, True), row("untrained VAE", 0.7, False), row("model", 0.75, False)]}
+
+
+def contract(**changes: Any) -> Contract:
+    graph = GraphFile("model.onnx", {"x": (None, 3, 32, 32)}, {"score": (None,)}, "fp32", "0" * 64)
+    known: dict[str, Any] = {
+        "family": "endoscopy",
+        "task": "anomaly",
+        "data": "pictures",
+        "prepare": {"size": 32, "seed": 0},
+        "event_shape": (3, 32, 32),
+        "condition": (),
+        "channels": (),
+        "latent_dim": 8,
+        "threshold": 0.0125,
+        "quantile": 0.95,
+        "graphs": {"model": graph, "model_int8": graph},
+    }
+    return Contract(**(known | changes))
+
+
+GOLDEN = """\
+# vaeforge-endoscopy
+
+## What it is
+
+A variational autoencoder of the family endoscopy with 8 latent dimensions.
+
+|  |  |
+| --- | --- |
+| one sample | 3 x 32 x 32 |
+| condition | none |
+| channels | not named |
+| settings | latent_dim 8, width 4 |
+| called strange above | 0.0125 |
+| share of validation samples below that | 0.95 |
+
+## Intended use
+"""
+QUALITY = """\
+## Quality on the test set
+
+| metric | value | 95 % interval | better |
+| --- | --- | --- | --- |
+| AUROC | 0.75 | [0.5, 0.85] | higher |
+
+| metric | shown to beat | not shown to beat |
+| --- | --- | --- |
+| AUROC | PCA 5 | untrained VAE |
+
+On the validation set, by which it was chosen:
+
+| metric | value |
+| --- | --- |
+| val/active_units | 5 |
+| val/nelbo | -100.25 |
+
+## Data
+
+|  |  |
+| --- | --- |
+| source | data/endoscopy |
+| shipped sample | yes |
+| layout | pictures |
+| samples | train 24, validation 11 |
+| licence | MIT License |
+"""
+SEARCH = """\
+| search | skin-1 |
+| trial | 4 |
+| trials | completed 11, stopped 5 |
+| chosen parameters | beta.value 0.5, model.latent_dim 8 |
+| beta | schedule constant, value 0.5 |
+| epoch of the checkpoint | 7 |
+| runs under different seeds | 3, mean val/nelbo -99.5 nats per sample, standard deviation 0.75 |
+"""
+SECTIONS = [
+    "What it is",
+    "Intended use",
+    "Limits",
+    "Quality on the test set",
+    "Data",
+    "Search",
+    "Exported graphs",
+    "Gates",
+    "Lineage",
+]
+
+
+def titles(page: str) -> list[str]:
+    return [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
+
+
+def test_the_page_says_all_that_is_known() -> None:
+    verdict = {"promote": False, "reasons": ["too few active units"]}
+    card = build_card(WINNER, EVALUATION, EXPORT, contract(), verdict)
+    assert json.loads(json.dumps(card)) == card
+    page = card_markdown(card)
+    assert page.startswith(GOLDEN)
+    assert QUALITY in page and SEARCH in page
+    assert titles(page) == SECTIONS
+    assert "| fp32 | 2e-07 (allowed 0.0001) | 1.25 MB | 0.5 ms, 9 ms | none |" in page
+    assert "| int8 | 0.03 (allowed 0.2) | 0.40 MB | 0.25 ms, 4 ms | +1 %, -0.2 % |" in page
+    assert "Not promoted:\n\n- too few active units" in page
+    assert f"| code | {'e' * 40} with uncommitted changes |" in page
+    assert "> # Where from\n>\n> From a | shelf." in page  # quoted, so that its headings are none of the page's
+
+
+def test_a_card_warns_of_what_the_model_is_not_for() -> None:
+    sample = build_card(WINNER, EVALUATION, EXPORT, contract())["limits"]
+    assert sample[0].startswith("It was trained on a small sample")
+    assert sample[1].startswith("It is not a medical device")
+    assert sample[-1].startswith("The int8 graph is for inputs within")
+    own = copy.deepcopy(EXPORT)
+    own["data"]["shipped_sample"] = False
+    graphs = {"model": contract().graphs["model"]}
+    other = build_card(WINNER, EVALUATION, own, contract(graphs=graphs))["limits"]
+    assert other[0].startswith("It is not a medical device")
+    assert not any("int8" in line or "small sample" in line for line in other)
+
+
+@pytest.mark.parametrize("task", ["anomaly", "texture", "classes", "series", "maps", "a task of somebody's own"])
+def test_every_task_has_a_use_and_limits(task: str) -> None:
+    card = build_card(WINNER, EVALUATION, EXPORT, contract(task=task))
+    assert card["intended_use"]
+    assert any("not a medical device" in line for line in card["limits"])
+
+
+def test_what_is_unknown_is_said_to_be_unknown() -> None:
+    page = card_markdown(build_card({}, {"comparison": []}, {}, contract()))
+    assert titles(page) == SECTIONS
+    assert page.count("Unknown: nothing was recorded.") == 3  # metrics, what was beaten, validation
+    assert "| licence | unknown |" in page and "| checkpoint | unknown |" in page
+    assert "Not judged yet." in page
+    assert "None" not in page and "\n\n\n" not in page
+    parts = page.split("\n## ")[1:]
+    assert all(part.partition("\n")[2].strip() for part in parts)
+
+
+def test_an_interval_that_is_not_known_says_why() -> None:
+    assert interval(None, None) == "unknown: too few groups"
+    assert interval(0.25, 0.5) == "[0.25, 0.5]"
+
+
+def test_sources_are_read_off_the_data_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "endoscopy" / "skin"
+    folder.mkdir(parents=True)
+    manifest = {"data_source": "data/endoscopy", "counts": {"train": 3}}
+    empty: Any = None
+    prepared = Prepared(tmp_path, manifest, empty, empty, empty, empty, empty, {})
+    found = sources_of(Project(tmp_path), prepared, "endoscopy")
+    assert (found["licence"], found["attribution"], found["shipped_sample"]) == (None, None, False)
+    (folder / "LICENSE").write_text("\n  MIT License\n\nCopyright somebody\n")
+    (folder / "ATTRIBUTION.md").write_text("Made by `python -m vaeforge.data.samples.skin`.")
+    found = sources_of(Project(tmp_path), prepared, "endoscopy")
+    assert (found["licence"], found["shipped_sample"], found["counts"]) == ("MIT License", True, {"train": 3})

@@ -1,0 +1,211 @@
+"""The export step of every family: what lies in the folder afterwards, and that it says what is true."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from samples import random_prepared, small_experiment
+from vaeforge.data.prepare import write_data_set
+from vaeforge.data.source import DataSet
+from vaeforge.diffuse.step import diffuse_run
+from vaeforge.errors import ConfigError, RegistryError
+from vaeforge.evaluate.detection import threshold_of
+from vaeforge.evaluate.library import library_of
+from vaeforge.evaluate.passes import scores
+from vaeforge.evaluate.winner import load_winner
+from vaeforge.package import step
+from vaeforge.package.bundle import Bundle
+from vaeforge.package.precision import TOLERANCES
+from vaeforge.package.step import export_run
+from vaeforge.paths import Project, read_json, sha256_of, write_json
+from vaeforge.train.checkpoint import save
+from vaeforge.train.loop import untrained
+from vaeforge_models.families import families
+from vaeforge_models.family import Family
+
+SHARED = {"model", "encoder", "decoder", "reconstruct_eps"}
+GRAPHS = {
+    "cilia": SHARED | {"error_map", "generate"},
+    "endoscopy": SHARED | {"error_map"},
+    "fmri": SHARED | {"denoiser"},
+    "lipid": SHARED,
+    "speckle": SHARED | {"error_map", "denoiser"},
+}
+DIFFUSION = {"diffusion__steps": 4, "diffusion__timesteps": 100, "diffusion__sampling_steps": 10}
+SMALL = {"diffusion__width": 0.125, "diffusion__validation_interval": 2}
+
+
+def finished(family: Family, root: Path, **overrides: Any) -> tuple[Project, dict[str, Any]]:
+    """A project with random data and an untrained model of them, and the manifest that `tune` would have written."""
+    project = Project(root)
+    prepared = random_prepared(family, project.prepared(family.name), train=24)
+    groups = [f"{group:02d}" for group in prepared.test_groups]
+    parts = (prepared.train, prepared.validation, prepared.test)
+    data = DataSet(*parts, prepared.test_labels, groups, constants=prepared.constants)
+    names = {"classes": {"classes": ["a", "b", "c"]}, "points": {"channels": [f"c{n}" for n in range(6)]}}
+    manifest = {"data_identity": "d" * 64, "counts": {"train": 24}, "info": names.get(family.data, {})}
+    arrays = write_data_set(prepared.folder, data)
+    write_json(prepared.folder / "manifest.json", {**manifest, "family": family.name, "arrays": arrays})
+    experiment = small_experiment(family, root, **overrides)
+    model = untrained(experiment, family.example)
+    checkpoint = save(project.step("tune") / "best.pt", {"model": model.state_dict()}, epoch=1)
+    return project, {
+        "step": "tune",
+        "family": family.name,
+        "experiment": experiment.model_dump(mode="json"),
+        "checkpoint": {"path": "artifacts/tune/best.pt", "sha256": checkpoint.sha256, "epoch": 1},
+        "data_identity": "d" * 64,
+        "data_hash": None,
+    }
+
+
+@pytest.fixture(params=sorted(families()))
+def family(request: pytest.FixtureRequest) -> Family:
+    return families()[request.param]
+
+
+@pytest.mark.slow
+def test_every_family_exports_all_its_graphs_in_all_precisions(family: Family, tmp_path: Path) -> None:
+    project, winner = finished(family, tmp_path, **(DIFFUSION | SMALL if family.diffusion else {}))
+    diffused = project.step("diffuse") if family.diffusion else None
+    if diffused is not None:
+        diffuse_run(project, winner, diffused)
+    folder = project.step("export")
+    manifest = export_run(project, winner, folder, ("fp16", "int8"), diffused)
+    assert read_json(folder / "manifest.json", "") == manifest
+    assert all(sha256_of(folder / name) == digest for name, digest in manifest["files"].items())
+    bundle, loaded = Bundle(folder), load_winner(project, winner, diffused)
+    contract = bundle.contract
+    assert set(contract.graphs) == GRAPHS[family.name] | {"model_fp16", "model_int8"}
+    assert (contract.family, contract.task, contract.data) == (family.name, family.task, family.data)
+    assert contract.event_shape == family.example.event_shape
+    quantile = loaded.experiment.gates.threshold_quantile
+    assert contract.threshold == threshold_of(scores(loaded.model, loaded.prepared.validation), quantile)
+    expected = {"cilia": ("a", "b", "c"), "lipid": ("x", "y", "z")}
+    assert contract.condition == expected.get(family.name, ())
+    assert contract.channels == (tuple(f"c{n}" for n in range(6)) if family.name == "lipid" else ())
+    _require_shapes_as_run(bundle)
+    assert bundle.reference["score"].shape == (11,)
+    assert bundle.reference["mu"].shape == (11, contract.latent_dim)
+    np.testing.assert_allclose(bundle.reference["score"], scores(loaded.model, loaded.prepared.validation), rtol=1e-4)
+    _require_precisions(manifest, folder)
+
+
+def _require_shapes_as_run(bundle: Bundle) -> None:
+    """What the contract says of inputs and outputs is what each graph takes and gives, for three samples."""
+    kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+    for name, graph in bundle.contract.graphs.items():
+        session = bundle.session(name)
+        feeds = {
+            value.name: np.zeros([size or 3 for size in graph.inputs[value.name]], dtype=kinds[value.type])
+            for value in session.get_inputs()
+        }
+        for value, answer in zip(session.get_outputs(), session.run(None, feeds), strict=True):
+            assert answer.shape == tuple(size or 3 for size in graph.outputs[value.name]), (name, value.name)
+
+
+def _require_precisions(manifest: dict[str, Any], folder: Path) -> None:
+    parity = read_json(folder / "parity.json", "")
+    assert parity["passed"] and parity["precision"] == "fp32"
+    assert manifest["size_bytes"] == (folder / "model.onnx").stat().st_size
+    assert set(manifest["latency_ms"]) == {"single_p50", "single_p95", "batch32_p50", "batch32_p95"}
+    shares = {
+        "fp16": 0.6,
+        "int8": 0.9,
+    }  # speckle's small net has half of its weights in convolutions, which int8 leaves
+    for precision, share in shares.items():
+        told = manifest["precisions"][precision]
+        assert told["passed"] and told["tolerance"] == TOLERANCES[precision]
+        assert told["size_bytes"] < share * manifest["size_bytes"]
+        assert parity["precisions"][precision]["quality"] == told["quality"]
+        assert told["quality"]["this"]["mse"] == pytest.approx(told["quality"]["fp32"]["mse"], rel=0.05)
+        assert told["quality"]["this"] != told["quality"]["fp32"]
+
+
+@pytest.mark.slow
+def test_the_generating_graph_draws_what_the_aggregate_posterior_is(tmp_path: Path) -> None:
+    family = families()["cilia"]
+    project, winner = finished(family, tmp_path)
+    folder = project.step("export")
+    export_run(project, winner, folder)
+    loaded = load_winner(project, winner)
+    labels = np.array([0, 2, 2, 1])
+    library = library_of(loaded.model, loaded.prepared.train)
+    noise = torch.Generator().manual_seed(5)
+    z = library.aggregate(labels, noise)
+    eps = torch.randn(4, loaded.model.latent_dim, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    bundle = Bundle(folder)
+    feeds = {"label": labels, "eps": eps.float().numpy()}
+    (image,) = bundle.session("generate").run(None, feeds)
+    condition = np.eye(3, dtype=np.float32)[labels]
+    (expected,) = bundle.session("decoder").run(None, {"z": z.numpy(), "condition": condition})
+    np.testing.assert_allclose(image, expected, atol=1e-3)
+    assert np.abs(image[1] - image[2]).max() > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "noise", "clip"), [("fmri", "linear", True), ("speckle", "cosine", False)])
+def test_numpy_alone_samples_from_the_denoiser_as_torch_does(name: str, noise: str, clip: bool, tmp_path: Path) -> None:
+    family = families()[name]
+    chosen = DIFFUSION | SMALL | {"diffusion__noise": noise, "diffusion__clip": clip}
+    project, winner = finished(family, tmp_path, **chosen)
+    diffuse_run(project, winner, project.step("diffuse"))
+    folder = project.step("export")
+    export_run(project, winner, folder, diffused=project.step("diffuse"))
+    diffusion = load_winner(project, winner, project.step("diffuse")).diffusion
+    assert diffusion is not None
+    expected = diffusion.sample(3, torch.Generator().manual_seed(1), "ddim")
+    seeds = torch.randint(2**63 - 1, (3,), generator=torch.Generator().manual_seed(1)).tolist()
+    u = torch.cat([torch.randn(1, diffusion.latent_dim, generator=torch.Generator().manual_seed(s)) for s in seeds])
+    schedule = json.loads((folder / "diffusion.json").read_text())
+    found = ddim(Bundle(folder).session("denoiser"), schedule, u.numpy())
+    np.testing.assert_allclose(found, expected.numpy(), rtol=2e-3, atol=2e-3)
+
+
+def ddim(session: onnxruntime.InferenceSession, schedule: dict[str, Any], u: np.ndarray) -> np.ndarray:
+    """DDIM without noise, as the denoising graph's documentation says it."""
+    stride, bound = schedule["timesteps"] // schedule["sampling_steps"], schedule["bound"]
+    for t in range(schedule["timesteps"] - stride, -1, -stride):
+        (eps,) = session.run(None, {"latent": u.astype(np.float32), "t": np.full(len(u), t)})
+        abar = schedule["alphas_cumprod"][t]
+        following = schedule["alphas_cumprod"][t - stride] if t >= stride else 1.0
+        clean = (u - np.sqrt(1 - abar) * eps) / np.sqrt(abar)
+        if bound is not None:
+            clean = np.clip(clean, -bound, bound)
+            eps = (u - np.sqrt(abar) * clean) / np.sqrt(1 - abar)
+        u = np.sqrt(following) * clean + np.sqrt(1 - following) * eps
+    return np.array(schedule["mean"]) + np.array(schedule["std"]) * u
+
+
+def test_an_unknown_precision_is_refused_before_anything_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"earlier")
+    with pytest.raises(ConfigError, match=r"--precision: got 'fp8', must be one or more of fp32, fp16, int8"):
+        export_run(Project(tmp_path), {}, tmp_path, ("fp8",))
+    assert (tmp_path / "model.onnx").read_bytes() == b"earlier"
+
+
+@pytest.mark.slow
+def test_a_precision_that_fails_is_named_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, winner = finished(families()["fmri"], tmp_path)
+    folder = project.step("export")
+    export_run(project, winner, folder, ("int8",))
+    monkeypatch.setitem(step.TOLERANCES, "fp16", 1e-9)
+    with pytest.raises(RegistryError, match=r"model\.fp16\.onnx: output '\w+' \(.*CPU\) differs .* 1e-09 for fp16"):
+        export_run(project, winner, folder, ("fp16",))
+    assert not (folder / "model.fp16.onnx").exists()
+    assert not (folder / "model.int8.onnx").exists()  # of the earlier export
+    assert not (folder / "manifest.json").exists()
+    assert read_json(folder / "parity.json", "")["precisions"]["fp16"]["passed"] is False
+
+
+@pytest.mark.slow
+def test_exporting_twice_gives_the_same_files(tmp_path: Path) -> None:
+    project, winner = finished(families()["cilia"], tmp_path)
+    folder = project.step("export")
+    first, second = (export_run(project, winner, folder, ("fp16", "int8"))["files"] for _ in range(2))
+    assert {name for name in first if first[name] != second[name]} == set()
