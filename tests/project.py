@@ -23,7 +23,7 @@ endoscopy:
   model: {width: 4, latent_dim: 8}
   training: {batch_size: 16, steps_per_epoch: 4, evaluation_samples: 2}
   diffusion: {}
-  gates: {min_active_units: 0}
+  gates: {min_active_units: 0, calibration: 1.0}
 """
 SPACE = """
 family: endoscopy

@@ -19,7 +19,11 @@ from vaeforge.errors import CheckpointError, DataError, RegistryError
 from vaeforge.evaluate.step import evaluate_run
 from vaeforge.package.step import export_run
 from vaeforge.paths import Project, read_json, sha256_of, write_json
+from vaeforge.registry.fetch import fetch
+from vaeforge.registry.judging import promote_judged
+from vaeforge.registry.listing import difference
 from vaeforge.registry.log import tracking_at
+from vaeforge.registry.promote import ConflictError, rollback
 from vaeforge.registry.register import Registration, register_run
 from vaeforge.samples import Samples
 from vaeforge.track.store import ensure_experiment, open_store
@@ -35,6 +39,7 @@ pytestmark = [
 SHAPE = (3, 32, 32)
 MODEL = "vaeforge-endoscopy"
 IDENTITY = "d" * 64
+LENIENT = {"min_active_units": 0, "min_groups": 5, "calibration": 1.0}  # an untrained model of 20 samples
 
 
 def write_prepared(folder: Path) -> None:
@@ -51,7 +56,12 @@ def write_prepared(folder: Path) -> None:
 
 def train_nothing(project: Project) -> dict[str, Any]:
     """The manifest of a training, as `tune` writes it, for an untrained model."""
-    settings = {"family": "endoscopy", "model": {"latent_dim": 5, "width": 4}, "training": {"evaluation_samples": 2}}
+    settings: dict[str, Any] = {
+        "family": "endoscopy",
+        "model": {"latent_dim": 5, "width": 4},
+        "training": {"evaluation_samples": 2},
+    }
+    settings |= {"gates": LENIENT}
     experiment = Experiment.model_validate(settings)
     build: Any = experiment.definition.build
     model = initialise(build, experiment.model, DataSpec(SHAPE), seed=0)
@@ -85,6 +95,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_prepared(project.prepared("endoscopy"))
     winner = train_nothing(project)
     write_json(root / "winner.json", winner)
+    (root / "params.yaml").write_text("endoscopy:\n  gates: {min_active_units: 0, min_groups: 5, calibration: 1.0}\n")
     evaluate_run(project, winner, project.step("evaluate"))
     export_run(project, winner, project.step("export"))
     return root
@@ -103,15 +114,30 @@ class Workshop:
         content: dict[str, Any] = read_json(self.project.step(step) / "manifest.json", "")
         return content
 
-    def register(self, winner: dict[str, Any] | None = None) -> Registration:
+    def register(self, winner: dict[str, Any] | None = None, worse: float = 0.0) -> Registration:
+        """Register the winner, or another one that is `worse` by so many nats per value on every test sample."""
         winner = winner or self.winner
-        manifests = [self.manifest(step) | {"checkpoint": winner["checkpoint"]} for step in ("export", "evaluate")]
-        return register_run(self.project, winner, *manifests, self.uri)
+        export, evaluation = self.manifest("export"), self.manifest("evaluate")
+        if worse:
+            evaluation = self._worse(evaluation, worse * 3 * 32 * 32)
+        identity = {"checkpoint": winner["checkpoint"], "data_identity": winner["data_identity"]}
+        done = register_run(self.project, winner, export | identity, evaluation | identity, self.uri)
+        shutil.rmtree(self.project.step("evaluate"))
+        shutil.copytree(self.project.root / "evaluated", self.project.step("evaluate"))
+        return done
 
-    def another(self, **metrics: float) -> dict[str, Any]:
-        """The winner of another search, its metrics changed."""
+    def _worse(self, evaluation: dict[str, Any], nats: float) -> dict[str, Any]:
+        path = self.project.step("evaluate") / "arrays/evidence.npz"
+        with np.load(path) as archive:
+            arrays = dict(archive)
+        np.savez_compressed(path, **(arrays | {"nll": arrays["nll"] + nats}))
+        metrics = evaluation["metrics"] | {"test/nelbo": evaluation["metrics"]["test/nelbo"] + nats}
+        files = evaluation["files"] | {"arrays/evidence.npz": sha256_of(path)}
+        return evaluation | {"metrics": metrics, "files": files}
+
+    def another(self) -> dict[str, Any]:
+        """The winner of another search."""
         other = copy.deepcopy(self.winner)
-        other["metrics"] |= {key.replace("_", "/", 1): value for key, value in metrics.items()}
         other["checkpoint"]["sha256"] = f"{len(self.versions()):064d}"
         return other
 
@@ -125,6 +151,7 @@ class Workshop:
 @pytest.fixture
 def workshop(finished: Path, tmp_path: Path) -> Workshop:
     shutil.copytree(finished, tmp_path / "project")
+    shutil.copytree(finished / "artifacts/evaluate", tmp_path / "project/evaluated")
     project, uri = Project(tmp_path / "project"), f"sqlite:///{tmp_path}/mlflow.db"
     client = open_store(uri)
     experiment = ensure_experiment(client, MODEL, tmp_path / "mlruns")
@@ -153,7 +180,11 @@ def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: W
     assert workshop.alias("champion") == workshop.alias("challenger") == "1"
     (version,) = workshop.versions()
     assert version.run_id == workshop.winner["mlflow"]["run_id"]
-    assert version.tags == {
+    with np.load(workshop.project.step("evaluate") / "arrays/evidence.npz") as archive:
+        evidence = dict(archive)
+    own = {key: value for key, value in version.tags.items() if not key.startswith("vaeforge.audit.")}
+    assert own.pop("vaeforge.verdict").startswith("champion: parity: ")
+    assert own == {
         "vaeforge.run": workshop.winner["mlflow"]["run_id"],
         "vaeforge.search": "endoscopy-12345678",
         "vaeforge.trial": "7",
@@ -167,7 +198,8 @@ def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: W
         "vaeforge.active_units": "5.0",
         "vaeforge.checkpoint_sha256": workshop.winner["checkpoint"]["sha256"],
         "vaeforge.model_sha256": workshop.manifest("export")["files"]["model.onnx"],
-        "vaeforge.verdict": "champion: val/nelbo -100.25; there was no champion",
+        "vaeforge.test_looks": "1",
+        "vaeforge.test_nll": repr(float(evidence["nll"][evidence["labels"] == 0].mean())),
     }
     assert "trial 7 of the search endoscopy-12345678, epoch 3" in version.description
     assert "5 of 5 latent dimensions active" in version.description
@@ -175,6 +207,11 @@ def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: W
     logged = workshop.client.get_run(version.run_id).data.metrics
     assert logged["test/auroc"] == workshop.manifest("evaluate")["metrics"]["test/auroc"]
     assert "val/nelbo" not in logged  # that curve is the training's
+    assert "Model number 1 measured on this test set." in version.description
+    run = workshop.client.get_run(version.run_id)
+    assert [one.dataset.digest for one in run.inputs.dataset_inputs] == ["a" * 32 + ".dir"]
+    figures = {Path(one.path).name for one in workshop.client.list_artifacts(version.run_id, "figures")}
+    assert {"roc.png", "latents.png"} <= figures
 
 
 def test_the_champion_answers_as_torch_does(workshop: Workshop) -> None:
@@ -208,6 +245,9 @@ def test_downloading_a_version_brings_everything(workshop: Workshop, tmp_path: P
         names = {Path(name).name for name in workshop.manifest(step)["files"]} - {"model.onnx"}
         assert names <= brought
     assert read_json(folder / "extra_files" / "winner.json", "") == workshop.winner
+    card = read_json(folder / "extra_files" / "card.json", "")
+    assert card["verdict"]["promote"] is True
+    assert (folder / "extra_files" / "MODEL_CARD.md").read_text().startswith("#")
 
 
 def test_registering_twice_makes_one_version(workshop: Workshop) -> None:
@@ -228,48 +268,122 @@ def test_a_winner_without_a_run_gets_one_and_keeps_it(workshop: Workshop) -> Non
     assert run.info.status == "FINISHED"
 
 
-def test_a_better_version_takes_over_and_a_worse_one_does_not(workshop: Workshop) -> None:
+def test_a_version_within_the_margin_takes_over_and_a_worse_one_does_not(workshop: Workshop) -> None:
     workshop.register()
-    better = workshop.register(workshop.another(val_nelbo=-200.0))
+    better = workshop.register(workshop.another(), worse=-0.1)
     assert (better.version, better.champion) == ("2", True)
     assert workshop.alias("champion") == "2"
-    worse = workshop.register(workshop.another(val_nelbo=-150.0))
+    worse = workshop.register(workshop.another(), worse=-0.05)
     assert (worse.version, worse.champion) == ("3", False)
-    assert worse.reasons == ("val/nelbo is -150, must be below the champion's -200",)
+    (reason,) = worse.reasons
+    assert reason.startswith("likelihood: ") and reason.endswith("a gain of at least -0.01 over version 2")
     assert (workshop.alias("champion"), workshop.alias("challenger")) == ("2", "3")
     assert workshop.versions()[2].tags["vaeforge.verdict"].startswith("challenger: ")
+    assert [one.tags["vaeforge.test_looks"] for one in workshop.versions()] == ["1", "2", "3"]
+    within = workshop.register(workshop.another(), worse=-0.095)
+    assert (within.version, within.champion) == ("4", True)
+
+
+def test_the_best_version_ever_counts_and_not_the_champion(workshop: Workshop) -> None:
+    workshop.register(worse=-0.1)
+    assert workshop.register(workshop.another(), worse=-0.095).champion
+    assert not workshop.register(workshop.another(), worse=-0.089).champion  # within the margin of the champion only
 
 
 def test_other_data_and_dead_units_stay_challenger(workshop: Workshop) -> None:
     workshop.register()
-    other = workshop.another(val_nelbo=-300.0, val_active_units=1.0) | {"data_identity": "e" * 64}
+    other = workshop.another() | {"data_identity": "e" * 64}
+    other["experiment"]["gates"]["min_active_units"] = 1000
     done = workshop.register(other)
     assert not done.champion
-    assert len(done.reasons) == 2
+    assert [reason.partition(":")[0] for reason in done.reasons] == ["val/active_units", "data"]
     assert workshop.alias("champion") == "1"
+
+
+def test_failed_parity_is_not_registered(workshop: Workshop) -> None:
+    export = workshop.manifest("export")
+    export["parity"]["passed"] = False
+    with pytest.raises(RegistryError, match="parity was not shown"):
+        register_run(workshop.project, workshop.winner, export, workshop.manifest("evaluate"), workshop.uri)
+    assert not workshop.client.search_registered_models()
+
+
+def test_a_version_without_evidence_stays_challenger(workshop: Workshop) -> None:
+    evaluation = workshop.manifest("evaluate")
+    del evaluation["files"]["arrays/evidence.npz"]
+    done = register_run(workshop.project, workshop.winner, workshop.manifest("export"), evaluation, workshop.uri)
+    assert not done.champion
+    assert done.reasons[0].startswith("test/nelbo: cannot be evaluated: manifest: lists no evidence.npz")
+    after = workshop.register(workshop.another())
+    assert not after.champion
+    assert "version 1: has no finite tag vaeforge.test_nll" in after.reasons[0]
 
 
 def test_a_version_that_was_rolled_back_is_not_made_champion_again(workshop: Workshop) -> None:
     workshop.register()
-    better = workshop.another(val_nelbo=-200.0)
-    workshop.register(better)
-    workshop.client.set_registered_model_alias(MODEL, "champion", "1")
-    assert not workshop.register(better).champion
+    better = workshop.another()
+    workshop.register(better, worse=-0.1)
+    assert rollback(workshop.client, MODEL, "anna@lab", "too slow") == "1"
+    assert not workshop.register(better, worse=-0.1).champion
     assert workshop.alias("champion") == "1"
 
 
 def test_a_challenger_is_judged_anew_by_softer_gates(workshop: Workshop) -> None:
     strict = copy.deepcopy(workshop.winner)
-    strict["experiment"]["gates"]["min_active_units"] = 6
+    strict["experiment"]["gates"]["min_active_units"] = 1000
     assert not workshop.register(strict).champion
     assert workshop.register().champion
     assert len(workshop.versions()) == 1
     assert workshop.versions()[0].tags["vaeforge.verdict"].startswith("champion: ")
 
 
+def test_a_registered_version_is_judged_by_the_projects_present_gates(workshop: Workshop) -> None:
+    strict = copy.deepcopy(workshop.winner)
+    strict["experiment"]["gates"]["min_active_units"] = 1000
+    assert not workshop.register(strict).champion
+    client, project = workshop.client, workshop.project
+    with pytest.raises(ConflictError, match="champion is no version, but this was decided against version 7"):
+        promote_judged(client, project, MODEL, "1", "gates were softened", "7")
+    assert promote_judged(client, project, MODEL, "1", "gates were softened", None).promote
+    assert workshop.alias("champion") == "1"
+    assert fetch(f"models:/{MODEL}@champion", project, workshop.uri).bundle.contract.family == "endoscopy"
+    with pytest.raises(RegistryError, match="is champion already"):
+        promote_judged(client, project, MODEL, "1", "again", None)
+
+
+def test_a_worse_version_is_refused_with_all_reasons(workshop: Workshop) -> None:
+    workshop.register()
+    other = workshop.another() | {"data_identity": "e" * 64}
+    workshop.register(other)
+    workshop.register(workshop.another(), worse=0.1)
+    refused = {}
+    for version in ("2", "3"):
+        with pytest.raises(RegistryError, match="refused by the gates") as error:
+            promote_judged(workshop.client, workshop.project, MODEL, version, "please", None)
+        refused[version] = [line.partition(":")[0].strip() for line in str(error.value).splitlines()[1:]]
+    assert refused == {"2": ["data"], "3": ["likelihood"]}
+    assert workshop.alias("champion") == "1"
+    differing = {(row["part"], row["name"]) for row in difference(workshop.client, MODEL, "1", "3")}
+    assert differing == {("metrics", "test/nelbo")}
+    assert ("data", "data_identity") in {(r["part"], r["name"]) for r in difference(workshop.client, MODEL, "1", "2")}
+
+
+def test_who_loses_the_race_stays_challenger(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop.register()
+    monkeypatch.setattr("vaeforge.registry.register.champion_of", lambda *_: None)  # as it was before the other came
+    done = workshop.register(workshop.another(), worse=-0.1)
+    assert not done.champion
+    assert "champion is version 1, but this was decided against no version" in done.reasons[0]
+    assert workshop.alias("champion") == "1"
+
+
 def test_a_registration_that_was_cut_off_is_finished(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut(*_: Any) -> None:
-        raise KeyboardInterrupt
+    write = MlflowClient.set_model_version_tag
+
+    def cut(client: MlflowClient, name: str, version: str, key: str, value: str) -> None:
+        if key == "vaeforge.verdict":
+            raise KeyboardInterrupt
+        write(client, name, version, key, value)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(MlflowClient, "set_model_version_tag", cut)
@@ -298,7 +412,9 @@ def test_runs_and_stores_chosen_elsewhere_are_left_alone(
 
 def test_a_run_that_the_store_does_not_have_is_named(workshop: Workshop) -> None:
     workshop.winner["mlflow"]["run_id"] = "0" * 32
-    with pytest.raises(RegistryError, match=f"{'0' * 32} not found.*`vaeforge sync` puts it there"):
+    with pytest.raises(
+        RegistryError, match=f"{'0' * 32} not found.*`vaeforge sync` and `vaeforge register` put it there"
+    ):
         workshop.register()
     assert not workshop.client.search_registered_models()
 

@@ -13,6 +13,7 @@ from vaeforge.config import Experiment
 from vaeforge.data.contract import Prepared
 from vaeforge.evaluate.comparison import MODEL, Row, compare_means
 from vaeforge.evaluate.drawing import canvas, one_axes
+from vaeforge.evaluate.evidence import EVIDENCE, evidence_of
 from vaeforge.evaluate.findings import Findings
 from vaeforge.evaluate.linear import fit_plane
 from vaeforge.evaluate.passes import posteriors
@@ -46,7 +47,9 @@ def general_findings(winner: Winner) -> Findings:
     per_dimension = np.sort(_rates(mu, sigma).mean(0))[::-1]
     curves = {"kl_per_dimension": (np.arange(1, len(per_dimension) + 1, dtype=np.float64), per_dimension)}
     figures = {"latents": draw_latents(mu, prepared.test_labels), "kl_per_dimension": _draw_rates(per_dimension)}
-    return Findings(metrics, reconstruction_rows(winner, int(metrics["val/active_units"])), curves, figures=figures)
+    arrays = {EVIDENCE: evidence_of(model, prepared, samples, metrics["val/mse"])}
+    rows = reconstruction_rows(winner, int(metrics["val/active_units"]))
+    return Findings(metrics, rows, curves, figures=figures, arrays=arrays)
 
 
 def nelbo_metrics(model: VAE, test: Samples, samples: int, variance: float, suffix: str = "") -> dict[str, float]:

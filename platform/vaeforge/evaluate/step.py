@@ -12,6 +12,7 @@ from vaeforge.evaluate.comparison import comparison_csv
 from vaeforge.evaluate.drawing import save
 from vaeforge.evaluate.findings import Findings
 from vaeforge.evaluate.general import general_findings
+from vaeforge.evaluate.looks import record_look
 from vaeforge.evaluate.tasks import task_named
 from vaeforge.evaluate.winner import lineage, load_winner
 from vaeforge.paths import Project, sha256_of, write_atomically, write_bytes, write_json
@@ -34,6 +35,7 @@ def evaluate_run(
     loaded = load_winner(project, winner, diffused)
     task = task_named(loaded.experiment.definition.task)
     (folder / MANIFEST).unlink(missing_ok=True)
+    record_look(project, winner)  # before anything is measured: a look that is cut off was a look
     findings = general_findings(loaded).joined(task.evaluate(loaded))
     write_findings(findings, folder)
     rows = [row.plain() for row in findings.rows]

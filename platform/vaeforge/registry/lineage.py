@@ -3,19 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vaeforge.registry.gate import ACTIVE, OBJECTIVE
-
+OBJECTIVE = "val/nelbo"
+ACTIVE = "val/active_units"
 RUN = "vaeforge.run"
 CHECKPOINT = "vaeforge.checkpoint_sha256"
 GRAPH = "vaeforge.model_sha256"
 DATA_IDENTITY = "vaeforge.data_identity"
 VERDICT = "vaeforge.verdict"
 VAL_NELBO = "vaeforge.val_nelbo"
+TEST_NLL = "vaeforge.test_nll"
+TEST_LOOKS = "vaeforge.test_looks"
 ACTIVE_UNITS = "vaeforge.active_units"
 
 
 def version_tags(winner: Mapping[str, Any], run_id: str, graph_sha256: str) -> dict[str, str]:
-    """The tags of a version; what is not known, such as the search of a single training, has no tag."""
+    """The tags of a version; what is not known, such as the search of a single training, has no tag.
+
+    Registering adds those of its measurement, `TEST_NLL` and `TEST_LOOKS`, and `VERDICT` last.
+    """
     git, metrics = winner["git"], winner["metrics"]
     known = {
         RUN: run_id,
@@ -35,23 +40,15 @@ def version_tags(winner: Mapping[str, Any], run_id: str, graph_sha256: str) -> d
     return {key: _text(value) for key, value in known.items() if value is not None}
 
 
-def metrics_of(tags: Mapping[str, str]) -> dict[str, float]:
-    """The metrics that the gate compares, read back from a version's tags; a tag that is no number is left out."""
-    result: dict[str, float] = {}
-    for metric, tag in ((OBJECTIVE, VAL_NELBO), (ACTIVE, ACTIVE_UNITS)):
-        try:
-            result[metric] = float(tags[tag])
-        except (KeyError, ValueError):
-            continue
-    return result
-
-
-def describe(winner: Mapping[str, Any], export_manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
-    """A version in a few sentences for a person."""
+def describe(
+    winner: Mapping[str, Any], export_manifest: Mapping[str, Any], evaluation: Mapping[str, Any], look: int
+) -> str:
+    """A version in a few sentences for a person; it is model number `look` measured on its test set."""
+    looked = f" Model number {look} measured on this test set."
     return "\n\n".join(
         [
             f"{winner['family']} VAE, {_origin(winner)}, epoch {winner['checkpoint']['epoch']}.",
-            _quality(winner["metrics"], export_manifest["latent_dim"]) + _measured(evaluation["comparison"]),
+            _quality(winner["metrics"], export_manifest["latent_dim"]) + _measured(evaluation["comparison"]) + looked,
             _sources(winner),
         ]
     )

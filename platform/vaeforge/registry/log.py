@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vaeforge.errors import RegistryError
-from vaeforge.package.export import read_graph
-from vaeforge.package.graphs import RECONSTRUCTION
-from vaeforge.paths import write_json
+from vaeforge.paths import write_bytes
+from vaeforge.track.mirror import dataset_input
 from vaeforge.track.store import ensure_experiment, redact
 
 if TYPE_CHECKING:
@@ -54,22 +53,54 @@ def log_metrics(client: "MlflowClient", run_id: str, metrics: Mapping[str, float
     client.log_batch(run_id, metrics=[Metric(key, float(value), now, epoch) for key, value in metrics.items()])
 
 
+def log_data(client: "MlflowClient", run_id: str, winner: Mapping[str, Any], source: Path) -> None:
+    """Name the data in `source` as the run's input, where the run does not name them yet."""
+    described = {"data_source": str(source), "data_hash": winner["data_hash"]}
+    wanted = dataset_input({**described, "data_identity": winner["data_identity"]})
+    run = client.get_run(run_id)
+    known = run.inputs.dataset_inputs if run.inputs else []
+    if wanted.dataset.digest not in {one.dataset.digest for one in known}:
+        client.log_inputs(run_id, datasets=[wanted])
+
+
+def log_figures(client: "MlflowClient", run_id: str, paths: Sequence[Path]) -> None:
+    """Show the figures among `paths` with the run."""
+    for path in paths:
+        if path.suffix == ".png":
+            client.log_artifact(run_id, str(path), "figures")
+
+
 def log_graph(
-    client: "MlflowClient", run_id: str, winner: Mapping[str, Any], graph: Path, extra: Sequence[Path]
+    client: "MlflowClient",
+    run_id: str,
+    winner: Mapping[str, Any],
+    graph: Path,
+    extra: Sequence[Path],
+    texts: Mapping[str, str],
 ) -> str:
-    """Log `graph` as the run's model with the files `extra` and the winner's manifest beside it; the model's id.
+    """Log `graph` as the run's model with the files `extra` and `texts` (by file name) beside it; the model's id.
 
     Downloading the model brings them: they lie in its folder `extra_files`.
+
+    Raises:
+        RegistryError: if two of them have the same name, for that folder is flat.
     """
+    names = [*(path.name for path in extra), *texts]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RegistryError(f"files of a version: {', '.join(twice)} would lie twice in one folder; rename one of them")
     import mlflow.onnx
+
+    from vaeforge.package.export import read_graph
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one bar a file is no progress
     experiment = client.get_run(run_id).info.experiment_id
     model_id = str(client.create_logged_model(experiment, name=NAME, source_run_id=run_id).model_id)
     shape, condition_dim = tuple(winner["event_shape"]), int(winner["condition_dim"])
     with tempfile.TemporaryDirectory() as folder, tracking_at(client.tracking_uri):
-        manifest = Path(folder) / "winner.json"
-        write_json(manifest, dict(winner))
+        for name, text in texts.items():
+            write_bytes(Path(folder) / name, text.encode())
+        written = [Path(folder) / name for name in texts]
         mlflow.onnx.log_model(
             read_graph(graph),
             name=NAME,
@@ -81,7 +112,7 @@ def log_graph(
             pip_requirements=requirements(),
             onnx_execution_providers=["CPUExecutionProvider"],  # the one that parity was shown on
             save_as_external_data=False,
-            extra_files=[str(path) for path in (*extra, manifest)],
+            extra_files=[str(path) for path in (*extra, *written)],
         )
     return model_id
 
@@ -90,6 +121,8 @@ def signature(event_shape: tuple[int, ...], latent_dim: int, condition_dim: int 
     """Raw x [batch, *event] and a condition, if any, in; reconstruction, mu, logvar and score out; all float32."""
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
+
+    from vaeforge.package.graphs import RECONSTRUCTION
 
     def tensor(name: str, *shape: int) -> TensorSpec:
         return TensorSpec(np.dtype(np.float32), (-1, *shape), name)
@@ -117,7 +150,7 @@ def requirements() -> list[str]:
 
 
 @contextmanager
-def store_errors(uri: str) -> Iterator[None]:
+def store_errors(uri: str, problem: str = "registration failed") -> Iterator[None]:
     """What the store at `uri` refuses, as an error for a person.
 
     Raises:
@@ -129,8 +162,8 @@ def store_errors(uri: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         raise RegistryError(
-            f"{redact(uri)}: registration failed ({redact(str(error))}); if the run is not in this store yet, "
-            "`vaeforge sync` puts it there; registering again goes on where this left off"
+            f"{redact(uri)}: {problem} ({redact(str(error))}); if a run or version is not in this store yet, "
+            "`vaeforge sync` and `vaeforge register` put it there, and both go on where they left off"
         ) from error
 
 

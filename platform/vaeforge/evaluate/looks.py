@@ -1,0 +1,54 @@
+"""How often a test set has been looked at: each model measured on it makes its numbers a little less of a surprise."""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vaeforge.errors import DataError
+from vaeforge.paths import Project
+
+FILE = "test_looks.jsonl"
+
+
+def record_look(project: Project, winner: Mapping[str, Any]) -> None:
+    """Note that the checkpoint of `winner` has been measured on the test set of its data identity.
+
+    A checkpoint counts once, however often it is evaluated. The line is appended and synced in one write.
+    """
+    identity, checkpoint = winner["data_identity"], winner["checkpoint"]["sha256"]
+    if checkpoint in looks(project, identity):
+        return
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    line = {"data_identity": identity, "checkpoint": checkpoint, "family": winner["family"], "when": when}
+    path = _path(project)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as file:
+        file.write((json.dumps(line, sort_keys=True) + "\n").encode())
+        os.fsync(file.fileno())
+
+
+def looks(project: Project, data_identity: str) -> list[str]:
+    """The checkpoints (SHA-256) measured on the test set of a data identity, each once, in order.
+
+    Raises:
+        DataError: if a line is not one of ours.
+    """
+    path = _path(project)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    entries = [_entry(path, number, line) for number, line in enumerate(lines, 1)]
+    return list(dict.fromkeys(checkpoint for identity, checkpoint in entries if identity == data_identity))
+
+
+def _entry(path: Path, number: int, line: str) -> tuple[str, str]:
+    try:
+        content = json.loads(line)
+        return str(content["data_identity"]), str(content["checkpoint"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}, line {number}: is no look at a test set ({error!r}); remove that line") from error
+
+
+def _path(project: Project) -> Path:
+    return project.artifacts / FILE

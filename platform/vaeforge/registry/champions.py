@@ -1,0 +1,50 @@
+"""Who was champion when, read off the audit trail: what a rollback goes back to."""
+
+from collections.abc import Sequence
+
+from vaeforge.registry.audit import DONE, INTENT, UNDONE, Entry
+
+CHANGES = ("promote", "rollback")
+
+
+def reigns(trail: Sequence[Entry], champion: str | None) -> list[str]:
+    """The champions that lead to the present one, oldest first: a stack of which each rollback takes from the top.
+
+    A champion that was set past this trail, by hand say, counts from the change that found it.
+    """
+    stack: list[str] = []
+    for entry in trail:
+        if entry.action in CHANGES and entry.state == DONE:
+            _follow(stack, entry)
+    _found(stack, champion)
+    return stack
+
+
+def previous(trail: Sequence[Entry], champion: str | None, usable: set[str]) -> str | None:
+    """The last champion before the present one that is `usable`; none if there is none."""
+    earlier = reigns(trail, champion)[:-1] if champion is not None else reigns(trail, None)
+    return next((version for version in reversed(earlier) if version in usable and version != champion), None)
+
+
+def open_intent(trail: Sequence[Entry]) -> Entry | None:
+    """The last entry, if it is an intent whose end was never written."""
+    return trail[-1] if trail and trail[-1].state == INTENT else None
+
+
+def end_of(intent: Entry, happened: bool) -> str:
+    """How an intent that was cut off ended."""
+    return DONE if happened else UNDONE
+
+
+def _follow(stack: list[str], entry: Entry) -> None:
+    _found(stack, entry.before)
+    if entry.action == "rollback" and entry.after in stack:
+        while stack[-1] != entry.after:
+            stack.pop()
+    else:
+        _found(stack, entry.after)
+
+
+def _found(stack: list[str], version: str | None) -> None:
+    if version is not None and (not stack or stack[-1] != version):
+        stack.append(version)

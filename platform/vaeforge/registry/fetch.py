@@ -1,0 +1,143 @@
+"""From what a user calls a model to a bundle on this machine: a registry's version, or a folder.
+
+What comes from a registry is not trusted until it has been looked at: only ONNX models, only files of known kinds, the
+main graph as its version's tag says, and nothing that was archived.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaeforge.errors import ConfigError, RegistryError
+from vaeforge.package.bundle import MAIN, Bundle
+from vaeforge.paths import Project, sha256_of
+from vaeforge.registry.lineage import GRAPH
+from vaeforge.registry.log import store_errors, tracking_at
+from vaeforge.track.store import open_store
+from vaeforge.yamls import read_yaml
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+ARCHIVED = "vaeforge.archived"
+FLAVOURS = {"onnx", "python_function"}
+SUFFIXES = {".onnx", ".json", ".npz", ".csv", ".png", ".md", ".txt", ".yaml", ".yml", ".patch", ""}
+BARE = ("MLmodel", "registered_model_meta")  # MLflow's own
+_REFERENCE = re.compile(r"models:/(?P<model>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model that is at hand.
+
+    Attributes:
+        bundle: its files.
+        model, version: in the registry; none for a folder.
+    """
+
+    bundle: Bundle
+    model: str | None = None
+    version: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"{self.model} version {self.version}" if self.model else str(self.bundle.folder)
+
+
+def fetch(reference: str, project: Project, tracking_uri: str) -> Fetched:
+    """The model called `reference`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or a folder that `export` wrote.
+
+    Versions are kept in `artifacts/models` and verified each time.
+
+    Raises:
+        ConfigError: if it is neither.
+        RegistryError: if there is no such version, it is archived, or its files are not what they must be.
+        TrackingError: if the store cannot be used.
+    """
+    if not reference.startswith("models:"):
+        return Fetched(Bundle(_folder(reference)))
+    client = open_store(tracking_uri)
+    version = resolve(client, reference)
+    return Fetched(bundle_of(client, version, project), str(version.name), str(version.version))
+
+
+def resolve(client: "MlflowClient", reference: str) -> "ModelVersion":
+    """The version that `reference` names.
+
+    Raises:
+        ConfigError: if it is no reference.
+        RegistryError: if there is no such version.
+    """
+    found = _REFERENCE.fullmatch(reference)
+    if found is None:
+        raise ConfigError(f"model: got {reference!r}, must be models:/NAME@ALIAS, models:/NAME/VERSION or a folder")
+    with store_errors(client.tracking_uri, f"{reference}: cannot be found"):
+        if found["alias"]:
+            return client.get_model_version_by_alias(found["model"], found["alias"])
+        return client.get_model_version(found["model"], found["version"])
+
+
+def bundle_of(client: "MlflowClient", version: "ModelVersion", project: Project) -> Bundle:
+    """The files of `version`, downloaded where they are not at hand yet, and verified.
+
+    Raises:
+        RegistryError: if it is archived, is no ONNX model, brings files of other kinds, or was altered.
+    """
+    if version.tags.get(ARCHIVED) == "true":
+        raise RegistryError(f"{version.name} version {version.version}: is archived, and archived models are not used")
+    folder = project.artifacts / "models" / str(version.name) / str(version.version)
+    if not folder.is_dir():
+        _download(client, version, folder)
+    _require_graph(folder, version)
+    return Bundle(folder)
+
+
+def _folder(reference: str) -> Path:
+    folder = Path(reference)
+    if not folder.is_dir():
+        raise ConfigError(f"model: {reference!r} is no folder; must be models:/NAME@ALIAS, models:/NAME/VERSION or one")
+    return folder
+
+
+def _download(client: "MlflowClient", version: "ModelVersion", folder: Path) -> None:
+    import mlflow
+
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one bar a file is no progress
+    staging = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    uri = f"models:/{version.name}/{version.version}"
+    with tracking_at(client.tracking_uri), store_errors(client.tracking_uri, f"{uri}: cannot be downloaded"):
+        mlflow.artifacts.download_artifacts(uri, dst_path=str(staging))
+    _require_known(staging, uri)
+    staging.rename(folder)
+
+
+def _require_known(folder: Path, uri: str) -> None:
+    """Only the flavour and the kinds of files that registering writes."""
+    description = read_yaml(folder / "MLmodel")
+    flavours = set(description.get("flavors", {}))
+    if not flavours or not flavours <= FLAVOURS:
+        raise RegistryError(f"{uri}: has the flavours {', '.join(sorted(flavours)) or 'none'}, must be onnx; not used")
+    strange = [path for path in folder.rglob("*") if path.is_symlink() or (path.is_file() and not _known(path))]
+    if strange:
+        raise RegistryError(f"{uri}: holds {strange[0].name!r}, which no model of ours has; not used")
+
+
+def _known(path: Path) -> bool:
+    return path.suffix in SUFFIXES and (path.suffix != "" or path.name in BARE)
+
+
+def _require_graph(folder: Path, version: "ModelVersion") -> None:
+    expected = version.tags.get(GRAPH)
+    found = sha256_of(folder / f"{MAIN}.onnx")
+    if found != expected:
+        raise RegistryError(
+            f"{folder}: SHA-256 of its graph is {found}, but the version's tag {GRAPH} says {expected}; "
+            "remove the folder to download it again, and if it stays, do not use the model"
+        )

@@ -1,0 +1,118 @@
+"""What there is: models, their versions, one in detail, two side by side. Rows are plain data, the form of `--json`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from vaeforge.registry.audit import PREFIX, trail_of
+from vaeforge.registry.fetch import ARCHIVED
+from vaeforge.registry.lineage import ACTIVE_UNITS, DATA_IDENTITY, TEST_LOOKS, TEST_NLL, VAL_NELBO, VERDICT
+from vaeforge.registry.stored import Stored, stored
+from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, models, version_named, versions_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+Row = dict[str, Any]
+CODE = ("git", "code_hash", "configuration_hash", "space_hash")
+DATA = ("data_identity", "data_hash")
+
+
+def model_rows(client: "MlflowClient") -> list[Row]:
+    """All models: name, number of versions, champion, challenger."""
+    return [_model_row(client, name) for name in models(client)]
+
+
+def version_rows(client: "MlflowClient", model: str) -> list[Row]:
+    """All versions of a model, the oldest first."""
+    aliases = aliases_of(client, model)
+    return [_version_row(version, aliases) for version in versions_of(client, model)]
+
+
+def version_detail(client: "MlflowClient", model: str, version: str) -> Row:
+    """A version with its tags, its description, and its lines of the audit trail.
+
+    Raises:
+        RegistryError: if there is no such version.
+    """
+    found = version_named(client, model, version)
+    tags = {key: value for key, value in sorted(found.tags.items()) if not key.startswith(PREFIX)}
+    trail = [asdict(entry) for entry in trail_of([found])]
+    row = _version_row(found, aliases_of(client, model))
+    return {**row, "run": found.run_id, "description": found.description, "tags": tags, "audit": trail}
+
+
+def difference(client: "MlflowClient", model: str, first: str, second: str) -> list[Row]:
+    """Where two versions differ: `part` (params, metrics, data, code), `name`, and the value of each.
+
+    Raises:
+        RegistryError: if one does not exist, or carries no manifests.
+    """
+    sides = [_parts(stored(client, version_named(client, model, version))) for version in (first, second)]
+    rows = []
+    for part in sides[0]:
+        one, other = (side[part] for side in sides)
+        names = [*one, *(name for name in other if name not in one)]
+        rows += [
+            _pair(part, name, one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)
+        ]
+    return rows
+
+
+def _pair(part: str, name: str, first: Any, second: Any) -> Row:
+    return {"part": part, "name": name, "first": first, "second": second}
+
+
+def _parts(held: Stored) -> dict[str, Row]:
+    winner = held.winner
+    return {
+        "params": _flat(winner["experiment"]),
+        "metrics": {**winner["metrics"], **held.evaluation["metrics"]},
+        "data": _flat({key: winner.get(key) for key in DATA}),
+        "code": _flat({key: winner.get(key) for key in CODE}),
+    }
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> Row:
+    """Nested mappings by dotted names; lists as JSON."""
+    result: Row = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            result |= _flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = json.dumps(value) if isinstance(value, list) else value
+    return result
+
+
+def _model_row(client: "MlflowClient", name: str) -> Row:
+    aliases = aliases_of(client, name)
+    count = len(versions_of(client, name))
+    return {"model": name, "versions": count, "champion": aliases.get(CHAMPION), "challenger": aliases.get(CHALLENGER)}
+
+
+def _version_row(version: "ModelVersion", aliases: Mapping[str, str]) -> Row:
+    tags, number = version.tags, str(version.version)
+    created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    return {
+        "model": version.name,
+        "version": number,
+        "aliases": sorted(alias for alias, named in aliases.items() if named == number),
+        "archived": tags.get(ARCHIVED) == "true",
+        "created": created.isoformat(timespec="seconds"),
+        "val_nelbo": _number(tags.get(VAL_NELBO)),
+        "test_nll": _number(tags.get(TEST_NLL)),
+        "active_units": _number(tags.get(ACTIVE_UNITS)),
+        "test_look": _number(tags.get(TEST_LOOKS)),
+        "data_identity": tags.get(DATA_IDENTITY),
+        "verdict": tags.get(VERDICT),
+    }
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

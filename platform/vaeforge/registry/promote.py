@@ -1,0 +1,144 @@
+"""Changes of a model's champion and of what may be used: each under the model's lock, with an entry in its trail.
+
+The alias `champion` is moved by one request, so that a process killed at any moment leaves the old or the new one.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vaeforge.errors import RegistryError
+from vaeforge.registry.audit import DONE, INTENT, Entry, trail_of, write
+from vaeforge.registry.champions import CHANGES, end_of, open_intent, previous
+from vaeforge.registry.fetch import ARCHIVED
+from vaeforge.registry.lock import Held, lock
+from vaeforge.registry.log import store_errors
+from vaeforge.registry.verdict import Verdict
+from vaeforge.registry.versions import CHAMPION, champion_of, version_named, versions_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class ConflictError(RegistryError):
+    """Somebody else changed the champion since a version was judged against it."""
+
+
+def promote(
+    client: "MlflowClient",
+    model: str,
+    version: str,
+    expected_champion: str | None,
+    who: str,
+    why: str,
+    verdict: Verdict,
+) -> None:
+    """Make `version` champion if `expected_champion` (none: nobody) still is.
+
+    Raises:
+        ConflictError: if somebody else changed the champion meanwhile.
+        RegistryError: if the verdict is against it, the version is archived or not there, or the registry refuses.
+    """
+    if not verdict.promote:
+        raise RegistryError(f"{model} version {version}: {'; '.join(verdict.reasons)}; not promoted")
+    with store_errors(client.tracking_uri, f"{model}: cannot be changed"), lock(client, model) as held:
+        champion = _reconciled(client, model)
+        if champion != expected_champion:
+            raise ConflictError(
+                f"{model}: champion is {_named(champion)}, but this was decided against {_named(expected_champion)}; "
+                f"somebody else changed it meanwhile; judge version {version} again"
+            )
+        _require_usable(client, model, version)
+        entry = Entry(0, version, "promote", INTENT, who, why, champion, version, str(verdict))
+        _move(client, model, held, entry)
+
+
+def rollback(client: "MlflowClient", model: str, who: str, why: str) -> str:
+    """Make the champion before the present one champion again and return its version; archived ones are skipped.
+
+    Called again it goes back further.
+
+    Raises:
+        RegistryError: if there is none, or the registry refuses.
+    """
+    with store_errors(client.tracking_uri, f"{model}: cannot be changed"), lock(client, model) as held:
+        champion = _reconciled(client, model)
+        versions = versions_of(client, model)
+        usable = {str(one.version) for one in versions if one.tags.get(ARCHIVED) != "true"}
+        target = previous(trail_of(versions), champion, usable)
+        if target is None:
+            raise RegistryError(
+                f"{model}: has no champion before {_named(champion)} that may be used; "
+                f"`vaeforge models promote {model} VERSION` makes another one champion"
+            )
+        _move(client, model, held, Entry(0, target, "rollback", INTENT, who, why, champion, target))
+        return target
+
+
+def archive(client: "MlflowClient", model: str, version: str, who: str, why: str) -> None:
+    """Take `version` out of use: it can be neither served nor promoted.
+
+    Raises:
+        RegistryError: if it is champion, not there, or archived already.
+    """
+    _set_archived(client, model, version, who, why, archived=True)
+
+
+def unarchive(client: "MlflowClient", model: str, version: str, who: str, why: str) -> None:
+    """Let `version` be used again.
+
+    Raises:
+        RegistryError: if it is not archived, or not there.
+    """
+    _set_archived(client, model, version, who, why, archived=False)
+
+
+def _set_archived(client: "MlflowClient", model: str, version: str, who: str, why: str, archived: bool) -> None:
+    with store_errors(client.tracking_uri, f"{model}: cannot be changed"), lock(client, model) as held:
+        champion = _reconciled(client, model)
+        if archived and champion == version:
+            raise RegistryError(
+                f"{model} version {version}: is champion; promote another or roll back before archiving"
+            )
+        found = version_named(client, model, version)
+        if (found.tags.get(ARCHIVED) == "true") == archived:
+            raise RegistryError(f"{model} version {version}: is {'' if archived else 'not '}archived; nothing to do")
+        action = "archive" if archived else "unarchive"
+        entry = write(client, model, Entry(0, version, action, INTENT, who, why, champion, champion))
+        held.require()
+        if archived:
+            client.set_model_version_tag(model, version, ARCHIVED, "true")
+        else:
+            client.delete_model_version_tag(model, version, ARCHIVED)
+        write(client, model, replace(entry, state=DONE))
+
+
+def _move(client: "MlflowClient", model: str, held: Held, intent: Entry) -> None:
+    """Say what will be done, do it, say that it was done."""
+    entry = write(client, model, intent)
+    held.require()
+    client.set_registered_model_alias(model, CHAMPION, entry.version)
+    write(client, model, replace(entry, state=DONE))
+
+
+def _reconciled(client: "MlflowClient", model: str) -> str | None:
+    """The champion, after the end of a change that was cut off has been written into the trail."""
+    champion = champion_of(client, model)
+    versions = versions_of(client, model)
+    intent = open_intent(trail_of(versions))
+    if intent is not None:
+        tags = {str(one.version): one.tags for one in versions}
+        is_archived = tags[intent.version].get(ARCHIVED) == "true"
+        wanted = champion == intent.after if intent.action in CHANGES else is_archived == (intent.action == "archive")
+        write(client, model, replace(intent, state=end_of(intent, wanted)))
+    return champion
+
+
+def _require_usable(client: "MlflowClient", model: str, version: str) -> None:
+    if version_named(client, model, version).tags.get(ARCHIVED) == "true":
+        raise RegistryError(
+            f"{model} version {version}: is archived; `vaeforge models unarchive {model} {version}` comes first"
+        )
+
+
+def _named(version: str | None) -> str:
+    return "no version" if version is None else f"version {version}"

@@ -1,0 +1,119 @@
+"""Evidence of an evaluation: its mean is the metric; its file is read with care. Looks at a test set are counted."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from samples import random_prepared
+from vaeforge.errors import DataError, RegistryError
+from vaeforge.evaluate.evidence import evidence_of
+from vaeforge.evaluate.general import nelbo_metrics
+from vaeforge.evaluate.looks import looks, record_look
+from vaeforge.evaluate.passes import scores
+from vaeforge.paths import Project
+from vaeforge.registry.evidence import Evidence, read_evidence
+from vaeforge.registry.looks import look_number
+from vaeforge_models.families import families
+from vaeforge_models.vae import initialise
+
+SAMPLES = 3
+IDENTITY = "d" * 64
+
+
+@pytest.mark.parametrize("name", sorted(families()))
+def test_the_mean_of_the_evidence_is_the_metric(name: str, tmp_path: Path) -> None:
+    family = families()[name]
+    prepared = random_prepared(family, tmp_path, test=70)  # more than one chunk
+    build: Any = family.build
+    model = initialise(build, family.settings(), family.example, seed=0).eval()
+    found = evidence_of(model, prepared, SAMPLES, variance=0.3)
+    expected = nelbo_metrics(model, prepared.test, SAMPLES, 0.3)["test/nelbo"]
+    assert found["nll"].mean() == pytest.approx(expected, rel=1e-9)
+    assert {key: (values.dtype, values.shape) for key, values in found.items()} == {
+        "nll": (np.float64, (70,)),
+        "score": (np.float64, (70,)),
+        "labels": (np.int64, (70,)),
+        "groups": (np.int64, (70,)),
+    }
+    np.testing.assert_array_equal(found["score"], scores(model, prepared.test))
+    with torch.no_grad():
+        one = nelbo_metrics(model, prepared.test, SAMPLES, 0.6)["test/nelbo"]
+    assert evidence_of(model, prepared, SAMPLES, variance=0.6)["nll"].mean() == pytest.approx(one, rel=1e-9)
+
+
+def test_without_a_variance_there_is_no_likelihood(tmp_path: Path) -> None:
+    family = families()["lipid"]
+    prepared = random_prepared(family, tmp_path)
+    build: Any = family.build
+    model = initialise(build, family.settings(), family.example, seed=0).eval()
+    assert np.isnan(evidence_of(model, prepared, 1, variance=0.0)["nll"]).all()
+
+
+def arrays(count: int = 4) -> dict[str, Any]:
+    numbers = np.arange(count)
+    return {"nll": numbers * 1.0, "score": numbers * 2.0, "labels": numbers % 2, "groups": numbers // 2}
+
+
+def test_evidence_is_read_back(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "evidence.npz", **arrays())
+    found = read_evidence(tmp_path / "evidence.npz")
+    assert found.finite
+    assert found.mean_nll("maps") == 1.5
+    assert found.mean_nll("anomaly") == 1.0  # samples 0 and 2 are normal
+    assert found.same_test(found)
+    assert not found.same_test(Evidence(found.nll, found.score, found.labels, found.groups + 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"nll": np.zeros(3)},
+        {"labels": np.zeros(4)},
+        {"score": np.zeros((4, 1))},
+        {"nll": None},
+        {"groups": np.array([None] * 4, dtype=object)},
+    ],
+)
+def test_strange_evidence_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    content = {key: value for key, value in (arrays() | change).items() if value is not None}
+    np.savez_compressed(tmp_path / "evidence.npz", **content)
+    with pytest.raises(RegistryError, match="run `vaeforge evaluate` again"):
+        read_evidence(tmp_path / "evidence.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_damaged_and_missing_evidence_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "evidence.npz").write_bytes(content)
+    with pytest.raises(RegistryError, match="run `vaeforge evaluate` again"):
+        read_evidence(tmp_path / "evidence.npz")
+
+
+def winner(checkpoint: str, identity: str = IDENTITY) -> dict[str, Any]:
+    return {"family": "lipid", "data_identity": identity, "checkpoint": {"sha256": checkpoint}}
+
+
+def test_each_checkpoint_is_one_look_at_its_test_set(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    for checkpoint in ("a", "b", "a", "c"):
+        record_look(project, winner(checkpoint))
+    record_look(project, winner("x", "e" * 64))
+    assert looks(project, IDENTITY) == ["a", "b", "c"]
+    assert looks(project, "e" * 64) == ["x"]
+    assert [look_number(project, winner(one), []) for one in ("a", "b", "c", "new")] == [1, 2, 3, 4]
+    tags = {"vaeforge.checkpoint_sha256": "elsewhere", "vaeforge.data_identity": IDENTITY}
+    registered: Any = SimpleNamespace(tags=tags)
+    assert look_number(project, winner("b"), [registered]) == 3
+
+
+def test_a_look_that_is_none_is_named(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    record_look(project, winner("a"))
+    path = tmp_path / "artifacts/test_looks.jsonl"
+    path.write_text(path.read_text() + "nonsense\n")
+    with pytest.raises(DataError, match=r"test_looks\.jsonl, line 2"):
+        looks(project, IDENTITY)
