@@ -1,5 +1,6 @@
 """Where a result comes from: recorded whatever the state of git, never a crash."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,16 @@ import pytest
 
 import vaeforge
 from vaeforge import provenance
-from vaeforge.provenance import code_hash, command_line, git_state
+from vaeforge.provenance import (
+    PATCH_BYTES,
+    checkout_code_hash,
+    code_hash,
+    command_line,
+    commit_code_hash,
+    git_state,
+    machine,
+    origin,
+)
 
 UNKNOWN = {"commit": None, "dirty": None}
 
@@ -78,6 +88,77 @@ def test_gits_own_variables_do_not_lead_elsewhere(
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
     assert git_state(repository)["commit"] == git(repository, "rev-parse", "HEAD")
+
+
+def test_a_clean_tree_has_no_patch(repository: Path) -> None:
+    made_by = origin(repository)
+    assert made_by.patch is None
+    assert (made_by.record["git"]["diff_sha256"], made_by.record["git"]["patch"]) == (None, None)
+    assert made_by.record["lock_sha256"] is None
+
+
+@pytest.mark.parametrize("setting", ["diff.noprefix=true", "diff.mnemonicPrefix=true", "color.ui=always"])
+def test_the_patch_gives_the_changed_tree_again(repository: Path, tmp_path: Path, setting: str) -> None:
+    """Binary and text, changed, added to the index and removed, whatever the user has set."""
+    (repository / "gone.txt").write_text("gone")
+    git(repository, "add", "gone.txt")
+    git(repository, "commit", "--quiet", "--message", "second")
+    git(repository, "config", *setting.split("="))
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(repository), str(clone))
+    (repository / "a.txt").write_text("b")
+    (repository / "gone.txt").unlink()
+    (repository / "new.bin").write_bytes(bytes(range(256)))
+    git(repository, "add", "new.bin")
+    made_by = origin(repository)
+    assert made_by.patch is not None
+    assert made_by.record["git"]["diff_sha256"] == hashlib.sha256(made_by.patch).hexdigest()
+    (tmp_path / "code.patch").write_bytes(made_by.patch)
+    git(clone, "apply", str(tmp_path / "code.patch"))
+    assert (clone / "a.txt").read_text() == "b"
+    assert (clone / "new.bin").read_bytes() == bytes(range(256))
+    assert not (clone / "gone.txt").exists()
+
+
+def test_a_patch_that_is_too_large_is_named_and_not_kept(repository: Path) -> None:
+    (repository / "a.txt").write_bytes(os.urandom(PATCH_BYTES))
+    made_by = origin(repository)
+    assert made_by.patch is None
+    assert (len(made_by.record["git"]["diff_sha256"]), made_by.record["git"]["patch"]) == (64, None)
+
+
+def test_the_origin_of_a_folder_without_git_is_unknown_and_no_crash(tmp_path: Path) -> None:
+    (tmp_path / "requirements.lock").write_bytes(b"numpy==1\n")
+    made_by = origin(tmp_path)
+    assert made_by.record["git"] == {**UNKNOWN, "diff_sha256": None, "patch": None}
+    assert made_by.record["lock_sha256"] == hashlib.sha256(b"numpy==1\n").hexdigest()
+
+
+def test_the_machine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(
+        "processor : 0\nmodel name : A Processor: 2 GHz\nmodel name : A Processor: 2 GHz\n"
+    )
+    monkeypatch.setattr(provenance, "PROCESSORS", tmp_path / "cpuinfo")
+    found = machine()
+    assert found["cpu"] == "A Processor: 2 GHz"
+    assert found["cores"] == os.cpu_count()
+    monkeypatch.setattr(provenance, "PROCESSORS", tmp_path / "nothing")
+    assert machine()["cpu"]
+
+
+def test_a_checkout_of_the_code_has_the_codes_hash(repository: Path) -> None:
+    assert checkout_code_hash(repository) is None
+    commit = git(repository, "rev-parse", "HEAD")
+    assert commit_code_hash(repository, commit) is None
+    for name, place in provenance.CHECKOUT.items():
+        source = Path(str(sys.modules[name].__file__)).parent
+        shutil.copytree(source, repository / place, ignore=shutil.ignore_patterns("__pycache__"))
+    assert checkout_code_hash(repository) == code_hash()
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "code")
+    (repository / "platform/vaeforge/seeds.py").write_text("")
+    assert commit_code_hash(repository, git(repository, "rev-parse", "HEAD")) == code_hash()
+    assert checkout_code_hash(repository) != code_hash()
 
 
 def test_the_code_hash_is_of_content_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

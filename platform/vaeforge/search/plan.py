@@ -8,11 +8,12 @@ from typing import Any
 from rich.console import Console
 
 from vaeforge.config import Search, Settled
+from vaeforge.data.attributions import describe_source
 from vaeforge.data.contract import Prepared
 from vaeforge.data.prepare import ensure_prepared
 from vaeforge.errors import ConfigError, ResourceError, SearchError
-from vaeforge.paths import Project, hash_of
-from vaeforge.provenance import code_hash, command_line, git_state
+from vaeforge.paths import Project, hash_of, write_bytes
+from vaeforge.provenance import PATCH, code_hash, command_line, origin
 from vaeforge.search.advice import collapse_warning
 from vaeforge.search.history import History, read_history
 from vaeforge.search.resources import Placement, largest_checkpoint, local_resources, place, require_disk
@@ -29,6 +30,7 @@ class Plan:
     Attributes:
         placement: of this machine; none when a cluster will say what it has.
         header: the ledger's first line, without the tracking parts.
+        patch: what differed from the commit, where something did; see `provenance.py`.
     """
 
     project: Project
@@ -39,6 +41,7 @@ class Plan:
     placement: Placement | None
     address: str | None
     header: dict[str, Any]
+    patch: bytes | None = None
 
     @property
     def folder(self) -> Path:
@@ -47,6 +50,11 @@ class Plan:
     @property
     def ledger(self) -> Path:
         return self.folder / "ledger.jsonl"
+
+    def keep_patch(self) -> None:
+        """Write what differed from the commit beside the ledger, so that the code can be had again."""
+        if self.patch is not None:
+            write_bytes(self.folder / PATCH, self.patch)
 
 
 def make_plan(
@@ -73,7 +81,7 @@ def make_plan(
     collapse = collapse_warning(space, settled.experiment, prepared)
     if collapse is not None:
         console.print(f"[yellow]warning[/]: {collapse}", highlight=False)
-    code = code_hash()
+    code, made_by = code_hash(), origin(project.root)
     identity = prepared.manifest["data_identity"]
     settings = settled.model_dump(mode="json")
     configuration = {"settings": learned(settings), "space": dict(space.content)}
@@ -88,7 +96,8 @@ def make_plan(
         "data_identity": identity,
         "data_hash": prepared.manifest["data_hash"],
         "data_source": prepared.manifest["data_source"],
-        "git": git_state(project.root),
+        "source": describe_source(project, space.family),
+        **made_by.record,
         "seed": settled.search.seed,
         "trials": settled.search.trials,
         "checkpoints": settled.search.storage and f"{settled.search.storage.rstrip('/')}/{chosen}",
@@ -96,7 +105,7 @@ def make_plan(
         "code_hash": code,
         "command": command_line(),
     }
-    plan = Plan(project, chosen, settled, space, prepared, placement, address, header)
+    plan = Plan(project, chosen, settled, space, prepared, placement, address, header, made_by.patch)
     needed = largest_checkpoint(space, settled.experiment, prepared.spec)
     require_disk(plan.folder, needed, settled.search, placement or Placement(1, settled.search.workers, 0, 1))
     return plan

@@ -119,6 +119,7 @@ def open_search(plan: Plan, earlier: History, request: Request, known: dict[str,
     ledger = Ledger(plan.ledger)
     try:
         if earlier.header is None:
+            plan.keep_patch()
             ledger.append("search", **plan.header, project_run_id=request.project_run_id)
         else:
             ledger.append("resumed", project_run_id=request.project_run_id, trials=plan.settled.search.trials)

@@ -5,11 +5,24 @@ from typing import Any
 
 from vaeforge.errors import SearchError
 from vaeforge.paths import hash_of
-from vaeforge.search.history import History
+from vaeforge.search.history import History, TrialRecord
+from vaeforge.search.ledger import read_events
 from vaeforge.search.plan import Plan
 from vaeforge.search.ranking import winner
 from vaeforge.search.space import experiment_for, trial_seed
 from vaeforge.train.files import Checkpoint, bring_home
+
+HANDED_ON = (
+    "space",
+    "data_identity",
+    "data_hash",
+    "source",
+    "git",
+    "lock_sha256",
+    "configuration_hash",
+    "code_hash",
+    "command",
+)
 
 
 def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any]) -> dict[str, Any]:
@@ -45,15 +58,33 @@ def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any
         "trial": best.number,
         "trials": history.counts(),
         "space_hash": hash_of(header["space"]),
-        **{
-            key: header[key]
-            for key in ("data_identity", "data_hash", "git", "configuration_hash", "code_hash", "command")
-        },
+        **{key: header.get(key) for key in HANDED_ON},
+        "training": _training(plan, header, best),
         "mlflow": {
             "run_id": runs.get("trials", {}).get(best.number),
             "parent_run_id": runs.get("parent"),
             "experiment": header["experiment_name"],
         },
+    }
+
+
+def _training(plan: Plan, header: dict[str, Any], best: TrialRecord) -> dict[str, Any]:
+    """What, beside the experiment, decides the last bits of a trained model, and whether one training can give it.
+
+    `workers`; `threads` of each, none where sessions differed; `device`; `inherited_from`, the trial whose weights it
+    went on with, if any; `machine`, none where hosts ran on machines of several kinds, or nobody said which.
+    """
+    groups = [event["processes"] for event in read_events(plan.ledger) if event["event"] == "registered"]
+    workers = max(map(len, groups), default=int(header["settings"]["search"]["workers"]))
+    machines = {hash_of(m): m for group in groups for m in (process.get("machine") for process in group)}
+    reports = [report for report in best.reports.values() if report["seconds"] and report.get("core_seconds")]
+    threads = {round(report["core_seconds"] / report["seconds"] / workers) for report in reports}
+    return {
+        "workers": workers,
+        "threads": threads.pop() if len(threads) == 1 else None,
+        "device": "cuda" if any(report.get("gpu_seconds") for report in reports) else "cpu",
+        "inherited_from": best.inherited["donor"] if best.inherited else None,
+        "machine": next(iter(machines.values())) if len(machines) == 1 else None,
     }
 
 

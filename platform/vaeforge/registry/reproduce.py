@@ -1,0 +1,179 @@
+"""Whether a model can be had again: its commit, its data and its seed, trained anew in a folder that goes away."""
+
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+from rich.console import Console
+
+from vaeforge.errors import RegistryError
+from vaeforge.paths import Project, read_json, write_json
+from vaeforge.registry.checkout import bring_data, check_out, code_environment
+from vaeforge.registry.retrain import Conditions, conditions_of
+from vaeforge.registry.subject import Subject, patch_of
+
+ELSEWHERE = 1e-3  # relative: other processors and libraries round otherwise, and training carries that on
+RANKS = 2e-3  # relative: gradients of several ranks are summed in another order than those of one
+COMPUTES = ("cpu", "architecture", "capability", "torch", "numpy")  # of a machine, what decides the last bits
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a metric may be from the recorded one, relative to it, and why."""
+
+    relative: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric as it was recorded and as it came out again; `difference` and `allowed` in the metric's own unit."""
+
+    metric: str
+    recorded: float | None
+    found: float | None
+    difference: float | None
+    allowed: float
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came out; `same_checkpoint` says whether the training's state is equal to the last byte."""
+
+    rows: tuple[Row, ...]
+    tolerance: Tolerance
+    same_checkpoint: bool
+    code: str
+    data: str
+    kept: Path | None
+
+    @property
+    def reproduced(self) -> bool:
+        return all(row.holds for row in self.rows)
+
+
+def reproduce(subject: Subject, project: Project, keep: bool, console: Console) -> Reproduction:
+    """Check out, prepare and train `subject` again in a temporary folder, and compare its metrics.
+
+    Args:
+        keep: leave that folder, and say where it is.
+
+    Raises:
+        RegistryError: if the code or the seed's training cannot be had, before anything is trained.
+        DataError: if the data cannot.
+    """
+    winner = subject.winner
+    conditions, patch = conditions_of(winner), _required_patch(subject, project)
+    commit = winner["git"]["commit"]
+    with _workspace(keep) as folder:
+        checkout = folder / "checkout"
+        check_out(project.root, checkout, commit, patch)
+        environment, code = code_environment(checkout, winner["code_hash"])
+        changed = " with the recorded changes" if patch else ""
+        console.print(f"code: commit {commit}{changed}; {code}", highlight=False, soft_wrap=True)
+        data = bring_data(project, checkout, winner)
+        console.print(data, highlight=False, soft_wrap=True)
+        found = _retrained(winner, checkout, folder, environment, console)
+    tolerance = tolerance_for(conditions, found)
+    return Reproduction(
+        tuple(compare(winner, found, tolerance.relative)),
+        tolerance,
+        found["checkpoint_sha256"] == winner["checkpoint"]["sha256"],
+        code,
+        data,
+        folder if keep else None,
+    )
+
+
+def tolerance_for(conditions: Conditions, found: Mapping[str, Any]) -> Tolerance:
+    """How exactly a training under `conditions` must come out again where it was done as `found` says."""
+    if conditions.workers > 1:
+        return Tolerance(RANKS, f"{conditions.workers} ranks trained it, and one process did now")
+    if conditions.device != "cpu":
+        return Tolerance(ELSEWHERE, "a GPU trained it, which sums in no fixed order")
+    if conditions.threads is None:
+        return Tolerance(ELSEWHERE, "the number of threads changed while it was trained")
+    if conditions.threads != found["threads"]:
+        return Tolerance(ELSEWHERE, f"{conditions.threads} threads trained it, and {found['threads']} did now")
+    if conditions.machine is None:
+        return Tolerance(ELSEWHERE, "on what machine it was trained is not recorded, or machines of several kinds were")
+    other = [key for key in COMPUTES if conditions.machine.get(key) != found["machine"].get(key)]
+    if other:
+        shown = "; ".join(f"{key} was {conditions.machine.get(key)}, is {found['machine'].get(key)}" for key in other)
+        return Tolerance(ELSEWHERE, f"another kind of machine: {shown}")
+    return Tolerance(0.0, "the same kind of machine, libraries and number of threads")
+
+
+def compare(winner: Mapping[str, Any], found: Mapping[str, Any], relative: float) -> Iterator[Row]:
+    """Each metric of the winner's epoch beside what came out, and the epoch itself."""
+    recorded, again = {"epoch": winner["checkpoint"]["epoch"], **winner["metrics"]}, found["metrics"]
+    again = {"epoch": found["epoch"], **again}
+    for name in sorted({*recorded, *again}):
+        before, now = _number(recorded.get(name)), _number(again.get(name))
+        if before is None or now is None:
+            yield Row(name, before, now, None, 0.0, holds=before is now and name in recorded and name in again)
+        else:
+            allowed = relative * abs(before)
+            yield Row(name, before, now, abs(now - before), allowed, holds=abs(now - before) <= allowed)
+
+
+def _number(value: Any) -> float | None:
+    """A ledger has null where a number was not finite."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _required_patch(subject: Subject, project: Project) -> bytes | None:
+    """What is to be applied to the commit; refused where the code is not known."""
+    state = subject.winner["git"]
+    if state["commit"] is None:
+        raise RegistryError("model: the project was in no git repository, so that its code is not known; see `trace`")
+    patch = patch_of(subject, project) if state["dirty"] else None
+    if state["dirty"] is not False and patch is None:
+        raise RegistryError(
+            "model: files differed from the commit when it was made, and the patch that says how is not here "
+            "(code.patch beside the search's ledger, or in the version's files); bring that back"
+        )
+    return patch
+
+
+def _retrained(
+    winner: Mapping[str, Any], checkout: Path, folder: Path, environment: Mapping[str, str], console: Console
+) -> dict[str, Any]:
+    """What the recorded code makes of the winner's experiment, in a process of its own."""
+    given, output = folder / "winner.json", folder / "retrained.json"
+    write_json(given, dict(winner))
+    command = [sys.executable, "-m", "vaeforge", "retrain", str(given), "--output", str(output)]
+    lines: list[str] = []
+    with subprocess.Popen(
+        command, cwd=checkout, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                lines.append(line.rstrip())
+                console.print(f"  {lines[-1]}", highlight=False, markup=False, soft_wrap=True)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode or not output.is_file():
+        reason = " ".join(lines[-5:]) or "it said nothing"
+        raise RegistryError(f"retraining ended with {process.returncode}: {reason}")
+    result: dict[str, Any] = read_json(output, "retrain again")
+    return result
+
+
+@contextmanager
+def _workspace(keep: bool) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="vaeforge-reproduce-"))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            rmtree(folder, ignore_errors=True)

@@ -1,0 +1,101 @@
+"""A search in a git repository with data under DVC, told to its ledger by one training in this process, without Ray."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from project import ROOT, SmallProject
+from vaeforge.data.contract import load_training
+from vaeforge.loading import load
+from vaeforge.paths import Project, write_json
+from vaeforge.provenance import machine
+from vaeforge.search.broker import checkpoint_event
+from vaeforge.search.history import read_history
+from vaeforge.search.keeping import trial_folder
+from vaeforge.search.ledger import Ledger
+from vaeforge.search.plan import Plan, asked, make_plan
+from vaeforge.search.space import experiment_for, read_space, trial_seed
+from vaeforge.search.winner import winner_manifest
+from vaeforge.train.loop import Arrays, fit
+
+POINT = {"model.latent_dim": 6, "beta.schedule": "constant", "beta.value": 0.1}
+
+
+def call(root: Path, *command: str) -> str:
+    """What a command prints in `root`; it must succeed. Hooks' variables and users' names play no part."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "MLFLOW_"))}
+    names = {f"GIT_{who}_{what}": "n@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        command, cwd=root, env=environment | names | {"DVC_NO_ANALYTICS": "1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def dvc(root: Path, *arguments: str) -> str:
+    return call(root, sys.executable, "-m", "dvc", *arguments)
+
+
+def commit(root: Path, message: str) -> str:
+    """Commit everything that git does not ignore; the commit's id."""
+    call(root, "git", "add", "--all")
+    call(root, "git", "commit", "--quiet", "--message", message)
+    return call(root, "git", "rev-parse", "HEAD")
+
+
+def repository(root: Path, with_dvc: bool = False, with_code: bool = False) -> Path:
+    """A small project under git: its data ignored or under DVC, vaeforge's own code in it or not."""
+    root.mkdir()
+    SmallProject(root)
+    call(root, "git", "init", "--quiet", "--initial-branch=main")
+    (root / ".gitignore").write_text("/artifacts/\n/data\n/mlflow.db*\n/mlruns/\n/output.log\n__pycache__/\n")
+    (root / "requirements.lock").write_text("numpy==1\n")
+    if with_code:
+        copy_code(root)
+    if with_dvc:
+        dvc(root, "init", "--quiet")
+        dvc(root, "add", "--quiet", "data")
+    commit(root, "first")
+    return root
+
+
+def copy_code(root: Path) -> None:
+    """vaeforge's own code, as a checkout of its repository holds it."""
+    for name in ("platform", "models"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def searched(root: Path, name: str = "hand", epochs: int = 3) -> dict[str, Any]:
+    """The winner's manifest of a search of one trial, as hosts, broker and `tune` would leave it."""
+    project, settled = Project(root), load(root, None, None, {"search.trials": 1}, [])
+    space = read_space(root / "tune_spaces/endoscopy.yaml").with_epochs(epochs)
+    plan = make_plan(project, settled, space, name, None, Console(quiet=True))
+    plan.keep_patch()
+    ledger = Ledger(plan.ledger)
+    ledger.append("search", **plan.header, project_run_id=None)
+    ledger.append("registered", host=0, generation=0, processes=[{"pid": 1, "machine": machine()}])
+    ledger.append("submitted", trial=0, params=POINT, group="constant")
+    ledger.append("leased", trial=0, attempt=1, host=0, generation=0)
+    _train(plan, ledger)
+    ledger.append("ended", reason="trials", asked=asked(settled.search))
+    ledger.close()
+    manifest = winner_manifest("tune", plan, read_history(plan.ledger), {})
+    write_json(plan.folder / "manifest.json", manifest)
+    return manifest
+
+
+def _train(plan: Plan, ledger: Ledger) -> None:
+    experiment = experiment_for(plan.space, plan.settled.experiment, POINT, trial_seed(plan.settled.search.seed, 0))
+    data, folder = Arrays(*load_training(plan.prepared.folder)), trial_folder(str(plan.folder / "checkpoints"), 0)
+    for report in fit(experiment, data, folder=folder):
+        said = {"epoch": report.epoch, "metrics": report.metrics, "value": report.value, "outcome": report.outcome}
+        said |= {"checkpoint": checkpoint_event(report.checkpoint), "best": checkpoint_event(report.best)}
+        said |= {"seconds": report.seconds, "core_seconds": report.seconds, "gpu_seconds": 0.0, "notes": []}
+        ledger.append("reported", trial=0, attempt=1, **said)
+    ended = {"state": "completed", "cause": None, "value": report.value, "epoch": report.epoch, "seconds": 1.0}
+    ledger.append("finished", trial=0, **ended)
