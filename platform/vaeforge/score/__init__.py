@@ -1,0 +1,1 @@
+"""Scoring many items with a packaged model: onnxruntime and numpy, no torch."""

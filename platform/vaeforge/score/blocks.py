@@ -1,0 +1,106 @@
+"""What readers hand on: blocks of items in a stable order, the unusable ones among them with the reason.
+
+Shapes: n items of a block; x float32 [n, *event] in raw units; condition float32 [n, C]. Integers and floats of any
+size are taken, rounded to float32; what that makes infinite counts as unusable, like NaN.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.errors import RegistryError
+from vaeforge.package.bundle import Contract
+
+Values = NDArray[np.float32]
+Place = tuple[int, int]  # a file's number, and a row in it: all before it is done
+
+
+@dataclass(frozen=True)
+class Block:
+    """Items that go through the model together.
+
+    Attributes:
+        names: of the items.
+        x, condition: their values; zeros for items in `rejected`.
+        rejected: positions of unusable items, with the reason.
+        end: where a later session could go on after this block; none in the middle of a picture.
+        inputs: pictures or rows that this block completes, for showing progress.
+    """
+
+    names: tuple[str, ...]
+    x: Values
+    condition: Values
+    rejected: dict[int, str]
+    end: Place | None
+    inputs: int
+
+
+@dataclass
+class Rows:
+    """Some rows as they were read: names, raw values [n, *event], conditions [n, C], reasons by position."""
+
+    names: list[str]
+    x: NDArray[Any]
+    condition: NDArray[Any]
+    rejected: dict[int, str] = field(default_factory=dict)
+
+
+class Reader(Protocol):
+    """An input's items in order."""
+
+    def count(self) -> int | None:
+        """How many pictures or rows there are; none if only reading everything would tell."""
+
+    def blocks(self, start: Place) -> Iterator[Block]:
+        """Blocks from `start` on, the same ones whichever session reads them."""
+
+
+def block_of(rows: Rows, end: Place | None, inputs: int) -> Block:
+    """`rows` as float32, those with values that are not finite rejected too."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and is found here
+        x, condition = (np.array(values, dtype=np.float32) for values in (rows.x, rows.condition))
+    rejected = dict(rows.rejected)
+    for values, what in ((x, "values"), (condition, "values of the condition")):
+        flat = values.reshape(len(values), -1)
+        bad = (~np.isfinite(flat)).sum(axis=1)
+        for position in np.flatnonzero(bad).tolist():
+            rejected.setdefault(position, f"{bad[position]} of {flat.shape[1]} {what} are NaN or infinite")
+    for position in rejected:
+        x[position], condition[position] = 0, 0
+    return Block(tuple(rows.names), x, condition, rejected, end, inputs)
+
+
+def rejected_rows(contract: Contract, names: Sequence[str], reason: str) -> Rows:
+    """Items that could not be read."""
+    x = np.zeros((len(names), *contract.event_shape), dtype=np.float32)
+    condition = np.zeros((len(names), len(contract.condition)), dtype=np.float32)
+    return Rows(list(names), x, condition, dict.fromkeys(range(len(names)), reason))
+
+
+def regrouped(pieces: Iterable[NDArray[Any]], size: int) -> Iterator[NDArray[Any]]:
+    """The rows of `pieces`, `size` at a time, the last time what is left."""
+    held: list[NDArray[Any]] = []
+    count = 0
+    for piece in pieces:
+        held, count = [*held, piece], count + len(piece)
+        if count >= size:
+            whole = np.concatenate(held)
+            full = count - count % size
+            yield from (whole[first : first + size] for first in range(0, full, size))
+            held, count = [whole[full:]], count - full
+    if count:
+        yield np.concatenate(held)
+
+
+def prepare_setting(contract: Contract, name: str) -> Any:
+    """The setting `prepare.<name>` of the data that the model learned from.
+
+    Raises:
+        RegistryError: if the contract does not tell it.
+    """
+    if name not in contract.prepare:
+        raise RegistryError(f"contract: tells no prepare.{name}, which {contract.data} need; export the model again")
+    return contract.prepare[name]

@@ -1,0 +1,147 @@
+"""Which files an input is, in which order, and who reads them.
+
+An input is a file, or a folder whose files of one kind are taken, in the order of their paths: pictures, arrays
+(`.npy`, `.npz`) or tables (`.parquet`, `.csv`). Hidden files are passed over, other files are left out and counted, and
+so is `labels.png` beside `image.png`, which says what is where in it. Items of a folder are called by their file's path
+in it; those of a single file by their row alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaeforge.data.pictures import SUFFIXES as PICTURES
+from vaeforge.errors import ConfigError, DataError
+from vaeforge.package.bundle import Contract
+from vaeforge.score.arrays import ArrayFile
+from vaeforge.score.blocks import Block, Place, Reader, block_of, prepare_setting, rejected_rows
+from vaeforge.score.conditions import Conditions
+from vaeforge.score.maps import MapFile
+from vaeforge.score.pictures import ALLOWED, PictureReader, how_of
+from vaeforge.score.tables import TableFile
+
+KINDS = {"pictures": PICTURES, "arrays": (".npy", ".npz"), "tables": (".parquet", ".csv")}
+POINTS = "points"
+
+RowFile = ArrayFile | TableFile | MapFile
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of an input.
+
+    Attributes:
+        root: a file or folder.
+        kind: pictures, arrays or tables.
+        paths: the files in order.
+        left_out: how many files beside them are of no kind that is read.
+    """
+
+    root: Path
+    kind: str
+    paths: list[Path]
+    left_out: int
+
+    @property
+    def folder(self) -> Path:
+        """What the files' names are relative to."""
+        return self.root if self.root.is_dir() else self.root.parent
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an input is read: a class for all of it, what pictures are (see `pictures`), items at a time, threads."""
+
+    label: str | None
+    pictures: str | None
+    batch: int
+    threads: int
+
+
+def find(root: Path) -> Source:
+    """The files of the input `root`.
+
+    Raises:
+        DataError: if there is nothing, nothing that can be read, or files of several kinds.
+    """
+    if not root.exists():
+        raise DataError(f"input: {root} is not there; give a folder or a file")
+    paths = [root] if root.is_file() else [path for path in sorted(root.rglob("*")) if _is_plain(path, root)]
+    kinds = {
+        kind: [path for path in paths if path.suffix.lower() in suffixes and not _is_truth(path)]
+        for kind, suffixes in KINDS.items()
+    }
+    found = {kind: some for kind, some in kinds.items() if some}
+    allowed = ", ".join(suffix for suffixes in KINDS.values() for suffix in suffixes)
+    if not found:
+        raise DataError(f"input: {root} holds none of {allowed}; give a folder or a file with some")
+    if len(found) > 1:
+        counts = ", ".join(f"{len(some)} {kind} ({some[0].name})" for kind, some in found.items())
+        raise DataError(f"input: {root} holds {counts}, must hold one kind; give one of them alone")
+    ((kind, chosen),) = found.items()
+    return Source(root, kind, chosen, len(paths) - len(chosen))
+
+
+def reader_of(source: Source, contract: Contract, reading: Reading) -> Reader:
+    """Who reads `source` for the model of `contract`.
+
+    Raises:
+        ConfigError: if an option does not go with the model or the files.
+        DataError: if the model takes other kinds of files.
+    """
+    images = contract.data in ALLOWED
+    if source.kind == ("tables" if images else "pictures"):
+        takes = "pictures or arrays" if images else "tables or arrays"
+        raise DataError(f"input: {source.root} holds {source.kind}, but the model of {contract.data} takes {takes}")
+    if reading.pictures is not None and source.kind != "pictures":
+        raise ConfigError(f"--pictures: got {reading.pictures!r}, but {source.root} holds {source.kind}; leave it out")
+    conditions = Conditions(contract, reading.label)
+    if source.kind == "pictures":
+        how = how_of(contract, reading.pictures)
+        return PictureReader(source.folder, source.paths, contract, conditions, how, reading.batch, reading.threads)
+    return RowReader(source, contract, conditions, reading.batch)
+
+
+class RowReader:
+    """Rows of arrays or tables, file after file; a file that cannot be opened is one unusable item."""
+
+    def __init__(self, source: Source, contract: Contract, conditions: Conditions, batch: int):
+        self.source, self.contract, self.conditions, self.batch = source, contract, conditions, batch
+
+    def count(self) -> int | None:
+        counts = []
+        for path in self.source.paths:
+            try:
+                counts.append(self._opened(path).count())
+            except DataError:
+                counts.append(1)
+        return None if None in counts else sum(count for count in counts if count)
+
+    def blocks(self, start: Place) -> Iterator[Block]:
+        """At most `batch` rows at a time, of one file."""
+        for number, path in enumerate(self.source.paths[start[0] :], start[0]):
+            first = start[1] if number == start[0] else 0
+            name = path.relative_to(self.source.folder).as_posix()
+            prefix = f"{name}/" if self.source.root.is_dir() else ""
+            try:
+                for rows in self._opened(path).rows(first, self.batch):
+                    first += len(rows.names)
+                    rows.names = [f"{prefix}{item}" for item in rows.names]
+                    yield block_of(rows, (number, first), len(rows.names))
+            except DataError as error:
+                yield block_of(rejected_rows(self.contract, [name], str(error)), (number + 1, 0), 1)
+
+    def _opened(self, path: Path) -> RowFile:
+        if self.source.kind == "arrays":
+            return ArrayFile(path, self.contract, self.conditions)
+        if self.contract.data == POINTS and prepare_setting(self.contract, "reading") == "maps":
+            return MapFile(path, self.contract)
+        return TableFile(path, self.contract)
+
+
+def _is_plain(path: Path, root: Path) -> bool:
+    return path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _is_truth(path: Path) -> bool:
+    return path.name == "labels.png" and path.with_name("image.png").is_file()

@@ -1,0 +1,163 @@
+"""Pictures as blocks: decoded by a few threads, a few ahead of the model, in the order of their names.
+
+`whole`: a picture is a sample, as `vaeforge prepare` makes one of a picture in a class folder. `sample`: it is one
+already, say a patch that was cut out, and must have its size. `patches`: it is cut into grey or RGB squares of a
+sample's size at the distance `prepare.stride`, called `<file>/<row>/<column>` by their upper left corner in pixels.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from vaeforge.data.pictures import open_picture
+from vaeforge.errors import ConfigError, DataError
+from vaeforge.package.bundle import Contract
+from vaeforge.package.inputs import Pixels, picture_to_event
+from vaeforge.score.blocks import Block, Place, Rows, Values, block_of, prepare_setting, rejected_rows
+from vaeforge.score.conditions import Conditions
+
+How = Literal["whole", "sample", "patches"]
+ALLOWED: dict[str, tuple[How, ...]] = {  # the first one is the default
+    "pictures": ("whole", "sample", "patches"),
+    "classes": ("whole", "sample"),
+    "frames": ("patches", "sample"),
+}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What one file gave: a view of its samples [R, K, C, S, S], or the reason why it gave none.
+
+    Of a picture that was cut, R x K are the rows and columns of patches; else both are 1.
+    """
+
+    name: str
+    condition: Values | None = None
+    windows: Pixels | None = None
+    stride: int | None = None
+    reason: str = ""
+
+    def rows(self, contract: Contract, first: int, end: int) -> Rows:
+        """Samples first..end - 1, copied."""
+        if self.windows is None or self.condition is None:
+            return rejected_rows(contract, [self.name], self.reason)
+        places = np.divmod(np.arange(first, end), self.windows.shape[1])
+        condition = np.tile(self.condition, (end - first, 1))
+        return Rows([self._called(*place) for place in np.stack(places, 1).tolist()], self.windows[places], condition)
+
+    def _called(self, row: int, column: int) -> str:
+        if self.stride is None:
+            return self.name
+        return f"{self.name}/{row * self.stride}/{column * self.stride}"
+
+    def __len__(self) -> int:
+        return 1 if self.windows is None else self.windows.shape[0] * self.windows.shape[1]
+
+
+def how_of(contract: Contract, given: str | None) -> How:
+    """What pictures are to the model: as `given`, else as its layout has it.
+
+    Raises:
+        ConfigError: if that is not possible for the layout.
+    """
+    allowed = ALLOWED[contract.data]
+    for how in allowed:
+        if given in (None, how):
+            return how
+    raise ConfigError(f"--pictures: got {given!r}, must be one of {', '.join(allowed)} for {contract.data}")
+
+
+class PictureReader:
+    """The pictures `paths`, called by their path below `root`."""
+
+    def __init__(
+        self,
+        root: Path,
+        paths: list[Path],
+        contract: Contract,
+        conditions: Conditions,
+        how: How,
+        batch: int,
+        ahead: int,
+    ):
+        self.root, self.paths, self.contract, self.conditions = root, paths, contract, conditions
+        self.how, self.batch, self.ahead = how, batch, ahead
+
+    def count(self) -> int | None:
+        return len(self.paths)
+
+    def blocks(self, start: Place) -> Iterator[Block]:
+        """At most `batch` samples at a time.
+
+        Blocks end with a file where the batch is full, and where one that gave several samples leaves it half full.
+        """
+        held: list[Rows] = []
+        count = finished = 0
+        for number, decoded in enumerate(self._decoded(start[0]), start[0]):
+            first = 0
+            for end in _ends(len(decoded), self.batch - count, self.batch):
+                held.append(decoded.rows(self.contract, first, end))
+                count, first = count + end - first, end
+                done = end == len(decoded)
+                finished += done
+                enough = done and (number == len(self.paths) - 1 or (len(decoded) > 1 and 2 * count >= self.batch))
+                if count == self.batch or enough:
+                    yield block_of(_joined(held), (number + 1, 0) if done else None, finished)
+                    held, count, finished = [], 0, 0
+
+    def _decoded(self, first: int) -> Iterator[Decoded]:
+        """The files from `first` on, decoded in threads, never more than `ahead` waiting."""
+        with ThreadPoolExecutor(self.ahead, thread_name_prefix="decode") as pool:
+            waiting: deque[Future[Decoded]] = deque()
+            for path in self.paths[first:]:
+                waiting.append(pool.submit(self._decode, path))
+                if len(waiting) > self.ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _decode(self, path: Path) -> Decoded:
+        name = path.relative_to(self.root).as_posix()
+        try:
+            return Decoded(name, self.conditions.of(path), *self._windows(path))
+        except DataError as error:
+            return Decoded(name, reason=str(error).removeprefix(f"{path}: "))
+
+    def _windows(self, path: Path) -> tuple[Pixels, int | None]:
+        """A picture's samples [R, K, C, S, S], and their distance where it is cut."""
+        picture = open_picture(path)
+        if self.how != "patches":
+            return picture_to_event(picture, self.contract, prepared=self.how == "sample")[None, None], None
+        channels, side = self.contract.event_shape[0], self.contract.event_shape[-1]
+        pixels = np.asarray(picture if channels == 3 else picture.convert("L")).reshape(*picture.size[::-1], channels)
+        stride = int(prepare_setting(self.contract, "stride"))
+        return _patches(pixels, side, stride), stride
+
+
+def _ends(count: int, room: int, batch: int) -> list[int]:
+    """Where to cut `count` samples so that the first piece fills `room` and each other one is `batch` at most."""
+    return [*range(room, count, batch), count]
+
+
+def _joined(rows: list[Rows]) -> Rows:
+    rejected: dict[int, str] = {}
+    first = 0
+    for some in rows:
+        rejected |= {first + position: reason for position, reason in some.rejected.items()}
+        first += len(some.names)
+    x, condition = (np.concatenate([getattr(some, name) for some in rows]) for name in ("x", "condition"))
+    return Rows([name for some in rows for name in some.names], x, condition, rejected)
+
+
+def _patches(pixels: Pixels, side: int, stride: int) -> Pixels:
+    """A view [R, K, C, side, side] of the squares of pixels [H, W, C]."""
+    height, width = pixels.shape[:2]
+    if min(height, width) < side:
+        raise DataError(f"got {width} x {height} pixels, must be at least {side} x {side}, a patch; leave it out")
+    return sliding_window_view(pixels, (side, side), axis=(0, 1))[::stride, ::stride]

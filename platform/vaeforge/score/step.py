@@ -1,0 +1,214 @@
+"""Scoring an input with a packaged model into a folder, in a way that a crash interrupts but does not undo.
+
+`scores.parquet` (or `.csv`) has a row for each usable item, in the input's order: `item`, `score` and `rate` (nats) as
+float32, `strange` (score above the model's threshold), with latents also `mu_0` and so on. `quarantine.csv` has the
+others with the reason. `manifest.json` is written last; its presence means that everything was scored.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+from rich.console import Console
+
+from vaeforge.errors import DataError
+from vaeforge.paths import read_json, write_json
+from vaeforge.registry.fetch import Fetched
+from vaeforge.score import error_maps
+from vaeforge.score.blocks import Block, Reader
+from vaeforge.score.files import Reading, Source, reader_of
+from vaeforge.score.model import Scorer
+from vaeforge.score.parts import ITEM, REASON, Parts, Tally, write_quarantine, write_scores
+from vaeforge.score.progress import Shown
+from vaeforge.score.state import claimed, settle
+
+MANIFEST = "manifest.json"
+PART_ROWS = 1024
+PART_SECONDS = 5.0
+MAPS = "error_maps"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is wanted of a scoring.
+
+    Attributes:
+        reading: how the input is read.
+        graph: which graph of the model scores.
+        latents: keep mu.
+        error_maps: write a picture of each item's error.
+        format: of the scores.
+    """
+
+    reading: Reading
+    graph: str
+    latents: bool
+    error_maps: bool
+    format: Literal["parquet", "csv"]
+
+    def that_matter(self) -> dict[str, Any]:
+        """All but the number of threads: what a later session must have alike."""
+        content = asdict(self)
+        del content["reading"]["threads"]
+        return content
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a scoring: its manifest, and whether that was there already."""
+
+    manifest: dict[str, Any]
+    already: bool
+
+
+def score_run(
+    fetched: Fetched, source: Source, folder: Path, options: Options, console: Console, quiet: bool = False
+) -> Outcome:
+    """Score `source` with the model `fetched` into `folder`, or go on where an earlier session ended.
+
+    Raises:
+        ConfigError: if an option does not go with the model or the input.
+        DataError: if the model takes other files, `folder` holds something else, or no item is usable.
+        RegistryError: if the model's files are not what they must be.
+    """
+    contract = fetched.bundle.contract
+    reader = reader_of(source, contract, options.reading)
+    scorer = Scorer(fetched.bundle, options.graph, options.reading.threads, options.error_maps)
+    model = {"family": contract.family, "sha256": scorer.graph.sha256, "threshold": contract.threshold}
+    with claimed(folder):
+        settle(folder, source, model, options.that_matter())
+        if (folder / MANIFEST).is_file():
+            return Outcome(read_json(folder / MANIFEST, "remove this folder and score again"), already=True)
+        parts = Parts(folder / "parts")
+        tally = _score(reader, scorer, parts, folder / MAPS, options, console, quiet)
+        _write_results(parts, folder, source, options, tally)
+        manifest = _manifest(fetched, scorer, source, options, tally)
+        write_json(folder / MANIFEST, manifest)
+        shutil.rmtree(parts.folder)
+    return Outcome(manifest, already=False)
+
+
+def _score(
+    reader: Reader, scorer: Scorer, parts: Parts, maps: Path, options: Options, console: Console, quiet: bool
+) -> Tally:
+    """Score what the parts do not hold yet; a part is written after so many rows or seconds, where one can go on."""
+    tally = parts.tally()
+    if tally.inputs and not quiet:
+        console.print(f"going on after {tally.inputs:,} pictures or rows", highlight=False)
+    tables: list[Any] = []
+    began = time.monotonic()
+    with Shown(console, quiet, reader.count(), tally.inputs) as shown:
+        for block in _closed(reader.blocks(tally.end)):
+            table, tally = _scored(block, scorer, options, maps, tally)
+            tables.append(table)
+            shown.advance(block.inputs, len(block.names))
+            seconds = time.monotonic() - began
+            full = sum(map(len, tables)) >= PART_ROWS or seconds >= PART_SECONDS
+            if block.end is not None and full:
+                tally, began = replace(tally, seconds=tally.seconds + seconds), time.monotonic()
+                parts.add(pyarrow.concat_tables(tables), tally)
+                tables = []
+    if tables:
+        tally = replace(tally, seconds=tally.seconds + time.monotonic() - began)
+        parts.add(pyarrow.concat_tables(tables), tally)
+    return tally
+
+
+def _closed(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The blocks; whatever happens to who takes them, the reader's threads and files are given back at once."""
+    try:
+        yield from blocks
+    finally:
+        close = getattr(blocks, "close", None)
+        if close is not None:
+            close()
+
+
+def _scored(block: Block, scorer: Scorer, options: Options, maps: Path, tally: Tally) -> tuple[Any, Tally]:
+    """A block's rows, usable or not, and the tally after it."""
+    usable = np.array([position not in block.rejected for position in range(len(block.names))])
+    columns, reasons = _columns(block, usable, scorer, options.latents)
+    clipped = _write_maps(block, usable, scorer, maps) if options.error_maps and usable.any() else 0
+    table = pyarrow.table({ITEM: list(block.names), REASON: pyarrow.array(reasons, pyarrow.string()), **columns})
+    good = np.array([reason is None for reason in reasons])
+    counted = replace(
+        tally,
+        end=block.end or tally.end,
+        inputs=tally.inputs + block.inputs,
+        scored=tally.scored + int(good.sum()),
+        strange=tally.strange + int(columns["strange"][good].sum()),
+        quarantined=tally.quarantined + int((~good).sum()),
+        clipped=tally.clipped + clipped,
+    )
+    return table, counted
+
+
+def _columns(
+    block: Block, usable: NDArray[np.bool_], scorer: Scorer, latents: bool
+) -> tuple[dict[str, NDArray[Any]], list[str | None]]:
+    """Values by column, zeros for unusable items, and the reasons why they are."""
+    count, size = len(block.names), scorer.contract.latent_dim
+    score, rate = np.zeros((2, count), dtype=np.float32)
+    mu = np.zeros((count, size), dtype=np.float32)
+    reasons = [block.rejected.get(position) for position in range(count)]
+    if usable.any():
+        answer = scorer.run(block.x[usable], block.condition[usable])
+        score[usable], rate[usable], mu[usable] = answer.score, answer.rate, answer.mu
+    finite = np.isfinite(score) & np.isfinite(rate) & np.isfinite(mu).all(axis=1)
+    for position in np.flatnonzero(~finite).tolist():
+        reasons[position] = (
+            "the model's answer is not finite: its values are far outside of what the model learned from"
+        )
+    columns = {"score": score, "strange": score > scorer.contract.threshold, "rate": rate}
+    return columns | ({f"mu_{place}": mu[:, place] for place in range(size)} if latents else {}), reasons
+
+
+def _write_maps(block: Block, usable: NDArray[np.bool_], scorer: Scorer, folder: Path) -> int:
+    """Write the error maps of a block's usable items; how many pixels were clipped."""
+    maps = scorer.error_maps(block.x[usable], block.condition[usable])
+    names = [block.names[position] for position in np.flatnonzero(usable).tolist()]
+    return sum(
+        error_maps.write_map(error_maps.path_of(folder, name), error_map)
+        for name, error_map in zip(names, maps, strict=True)
+    )
+
+
+def _write_results(parts: Parts, folder: Path, source: Source, options: Options, tally: Tally) -> None:
+    if not parts.paths():
+        raise DataError(f"input: {source.root} holds no items; give a folder or a file with some")
+    first = write_quarantine(parts, folder / "quarantine.csv")
+    if not tally.scored:
+        raise DataError(
+            f"input: none of {tally.quarantined} item(s) of {source.root} is usable ({'; '.join(first)}); all reasons "
+            f"are in {folder / 'quarantine.csv'}"
+        )
+    write_scores(parts, folder / f"scores.{options.format}")
+
+
+def _manifest(fetched: Fetched, scorer: Scorer, source: Source, options: Options, tally: Tally) -> dict[str, Any]:
+    contract = scorer.contract
+    counts = {name: getattr(tally, name) for name in ("inputs", "scored", "strange", "quarantined")}
+    manifest = {
+        "step": "score",
+        "model": {"name": fetched.name, "registered": fetched.model, "version": fetched.version},
+        "family": contract.family,
+        "graph": {"name": options.graph, "sha256": scorer.graph.sha256, "precision": scorer.graph.precision},
+        "threshold": contract.threshold,
+        "quantile": contract.quantile,
+        "input": {"path": str(source.root), "kind": source.kind, "files": len(source.paths)},
+        "options": options.that_matter(),
+        "scores": f"scores.{options.format}",
+        "counts": counts | {"left_out_files": source.left_out},
+        "seconds": round(tally.seconds, 3),
+        "items_per_second": round((tally.scored + tally.quarantined) / max(tally.seconds, 1e-9), 1),
+    }
+    if options.error_maps:
+        unit = f"squared error in model units times {error_maps.SCALE}, 16-bit grey"
+        manifest["error_maps"] = {"folder": MAPS, "unit": unit, "clipped_pixels": tally.clipped}
+    return manifest

@@ -1,0 +1,209 @@
+"""Rows of tables, `.parquet` or `.csv`, for models of points and of series.
+
+- points: a row is a point. Columns are found by their names, the channels' and the coordinates' (these in whatever
+  case); others are not looked at. Where the model's data were prepared with `log1p`, log(1 + value) is taken here, too.
+- series: a row is a time point. Columns are found by the channels' names where the model knows any; else all columns
+  are voxels, in order, and there must be exactly as many as the model takes.
+
+Items are called by their row, from 0, or by a column `item` where there is one. Cells that are empty or no numbers make
+a row unusable, and so does, in a CSV, a number of cells other than the header's.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from vaeforge.errors import DataError
+from vaeforge.importing.delimited import delimiter_of
+from vaeforge.package.bundle import Contract
+from vaeforge.score.blocks import Rows, prepare_setting
+
+DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, UnicodeDecodeError, csv.Error)
+ITEM = "item"
+PIECE = 1024  # rows of a parquet that are decoded at once
+LISTED = 8
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where in a table values, conditions and names are: places of columns, -1 for no names."""
+
+    values: list[int]
+    condition: list[int]
+    item: int
+
+
+def columns_of(header: list[str], contract: Contract) -> Columns:
+    """Sort a table's columns out.
+
+    Raises:
+        DataError: naming the columns that are missing, or the number of columns that there must be.
+    """
+    wanted = len(contract.event_shape) == 1 and contract.event_shape[0]
+    if not wanted:
+        raise DataError(f"is a table, but the model takes {contract.data} of shape {list(contract.event_shape)}")
+    item = header.index(ITEM) if ITEM in header and ITEM not in contract.channels else -1
+    condition = [_place(header, name) for name in contract.condition]
+    rest = [place for place in range(len(header)) if place not in (item, *condition)]
+    values = [_place(header, name) for name in contract.channels] or rest
+    missing = [
+        name
+        for name, place in zip((*contract.condition, *contract.channels), (*condition, *values), strict=False)
+        if place < 0
+    ]
+    if missing:
+        raise DataError(f"has the columns {_some(header)}, and lacks {_some(missing)}; rename its columns")
+    if len(values) != wanted:
+        raise DataError(
+            f"has {len(values)} columns of values ({_some(header)}), must have {wanted}, as the model takes"
+        )
+    return Columns(values, condition, item)
+
+
+def _place(header: list[str], name: str) -> int:
+    """A column's place: by its name, else by its name in another case where only one has it; -1 for none."""
+    if name in header:
+        return header.index(name)
+    alike = [place for place, other in enumerate(header) if other.strip().lower() == name.lower()]
+    return alike[0] if len(alike) == 1 else -1
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+
+
+class TableFile:
+    """The rows of one table.
+
+    Raises:
+        DataError: if it cannot be read, or does not have the columns that the model takes.
+    """
+
+    def __init__(self, path: Path, contract: Contract):
+        self.path, self.contract = path, contract
+        self.parquet = path.suffix.lower() == ".parquet"
+        self.length: int | None = None
+        try:
+            self.header, self.length = _parquet_header(path) if self.parquet else (_csv_header(path), None)
+        except DAMAGE as error:
+            raise DataError(f"cannot be read as {path.suffix} ({error})") from None
+        self.columns = columns_of(self.header, contract)
+        self.logarithm = contract.data == "points" and bool(prepare_setting(contract, "log1p"))
+
+    def count(self) -> int | None:
+        return self.length
+
+    def rows(self, start: int, size: int) -> Iterator[Rows]:
+        """Rows from `start` on, at most `size` at a time.
+
+        Raises:
+            DataError: if the file is damaged further on; what comes after that cannot be told apart into rows.
+        """
+        try:
+            yield from self._parquet_rows(start, size) if self.parquet else self._csv_rows(start, size)
+        except DAMAGE as error:
+            raise DataError(f"cannot be read further ({error})") from None
+
+    def _parquet_rows(self, start: int, size: int) -> Iterator[Rows]:
+        with pyarrow.parquet.ParquetFile(self.path, memory_map=True, pre_buffer=False) as file:
+            groups, skip = _groups_from(file, start)
+            chosen = [self.header[place] for place in (*self.columns.values, *self.columns.condition)]
+            names = [self.header[self.columns.item]] if self.columns.item >= 0 else []
+            first, held = start, pyarrow.table({})
+            for batch in file.iter_batches(max(PIECE, size), row_groups=groups, columns=[*chosen, *names]):
+                piece = pyarrow.Table.from_batches([batch]).slice(skip)
+                skip = max(0, skip - batch.num_rows)
+                held = pyarrow.concat_tables([held, piece]) if held.num_columns else piece
+                while held.num_rows >= size:
+                    yield self._of_table(held.slice(0, size), chosen, names, first)
+                    first, held = first + size, held.slice(size)
+            if held.num_rows:
+                yield self._of_table(held, chosen, names, first)
+
+    def _of_table(self, table: Any, chosen: list[str], names: list[str], first: int) -> Rows:
+        matrix = np.stack([_numbers(table.column(name)) for name in chosen], axis=1)
+        given = table.column(names[0]).to_pylist() if names else [None] * len(matrix)
+        return self._made(matrix, given, first, {})
+
+    def _csv_rows(self, start: int, size: int) -> Iterator[Rows]:
+        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter_of(self.path))
+            next(reader)
+            for _ in range(start):
+                next(reader)
+            first, held = start, []
+            for cells in reader:
+                held.append(cells)
+                if len(held) == size:
+                    yield self._of_cells(held, first)
+                    first, held = first + size, []
+            if held:
+                yield self._of_cells(held, first)
+
+    def _of_cells(self, rows: list[list[str]], first: int) -> Rows:
+        chosen = (*self.columns.values, *self.columns.condition)
+        matrix = np.full((len(rows), len(chosen)), np.nan)
+        names: list[str | None] = [None] * len(rows)
+        rejected = {}
+        for position, cells in enumerate(rows):
+            if len(cells) != len(self.header):
+                rejected[position] = f"has {len(cells)} cells, must have {len(self.header)}"
+                continue
+            names[position] = cells[self.columns.item] if self.columns.item >= 0 else None
+            matrix[position] = [_number(cells[place]) for place in chosen]
+        return self._made(matrix, names, first, rejected)
+
+    def _made(self, matrix: NDArray[Any], given: list[Any], first: int, rejected: dict[int, str]) -> Rows:
+        """Rows of a matrix [n, values and conditions]; `given` are their names, none for the row's number."""
+        names = [str(first + place) if name is None else str(name) for place, name in enumerate(given)]
+        values, condition = np.split(matrix, [len(self.columns.values)], axis=1)
+        if self.logarithm:
+            for position in np.flatnonzero((values <= -1).any(axis=1)).tolist():
+                rejected.setdefault(position, "has a value <= -1, but `prepare.log1p` needs larger ones")
+            with np.errstate(divide="ignore", invalid="ignore"):  # those rows are rejected
+                values = np.log1p(values)
+        return Rows(names, values, condition, rejected)
+
+
+def _parquet_header(path: Path) -> tuple[list[str], int]:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        return list(file.schema_arrow.names), int(file.metadata.num_rows)
+
+
+def _csv_header(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [name.strip() for name in next(csv.reader(file, delimiter=delimiter_of(path)))]
+
+
+def _groups_from(file: Any, start: int) -> tuple[list[int], int]:
+    """The groups of rows from the one on that holds row `start`, and how many of its rows come before that."""
+    first = 0
+    for group in range(file.metadata.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        if start < first + count:
+            return list(range(group, file.metadata.num_row_groups)), start - first
+        first += count
+    return [], 0
+
+
+def _numbers(column: Any) -> NDArray[Any]:
+    """A column as float64; empty cells, and texts that are no numbers, are NaN."""
+    kind = column.type
+    if pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_null(kind):
+        numbers: NDArray[Any] = column.cast(pyarrow.float64(), safe=False).to_numpy()
+        return numbers
+    return np.array([_number(str(cell)) for cell in column.to_pylist()])
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,92 @@
+"""Untrained models of every family as exported folders, and scorings of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
+import torch
+from rich.console import Console
+
+from vaeforge.config import family_named
+from vaeforge.package.bundle import Bundle
+from vaeforge.package.contract import Exported, graph_entry
+from vaeforge.package.export import export_graphs
+from vaeforge.package.graphs import graphs_of
+from vaeforge.paths import write_json
+from vaeforge.registry.fetch import Fetched
+from vaeforge.score.files import Reading, find
+from vaeforge.score.step import Options, Outcome, score_run
+from vaeforge_models.vae import VAE, DataSpec, initialise
+
+CLASSES = ("round", "flat", "long")
+SMALL: dict[str, dict[str, Any]] = {
+    "endoscopy": {"latent_dim": 5, "width": 4},
+    "cilia": {"latent_dim": 4, "width": 0.125, "hidden": [16, 8], "dropout": 0.0},
+    "speckle": {"latent_dim": 4, "width": 0.125},
+    "fmri": {"latent_dim": 3, "hidden": [16]},
+    "lipid": {"latent_dim": 3},
+}
+CONDITIONS = {"cilia": CLASSES, "lipid": ("x", "y", "z")}
+CHANNELS = {"lipid": tuple(f"lipid {number}" for number in range(6))}
+PREPARE: dict[str, dict[str, Any]] = {
+    "endoscopy": {"size": 32, "margin": 16, "stride": 8},
+    "cilia": {"size": 32, "fit": "pad"},
+    "speckle": {"size": 32, "stride": 16},
+    "fmri": {},
+    "lipid": {"reading": "points", "log1p": False, "scaling": "standard"},
+}
+
+
+def untrained(family: str, spec: DataSpec | None = None) -> VAE:
+    """A small model with random weights."""
+    definition = family_named(family)
+    settings = definition.settings.model_validate({**definition.presets["sample"].get("model", {}), **SMALL[family]})
+    return initialise(definition.build, settings, spec or definition.example, seed=1).eval()
+
+
+def write_bundle(folder: Path, family: str, model: VAE, threshold: float = 0.1, **changes: Any) -> Bundle:
+    """An exported folder with the graphs that score, and a contract in which `changes` replace entries."""
+    condition = changes.pop("condition", CONDITIONS.get(family, ()))
+    graphs = {name: graph for name, graph in graphs_of(model, len(condition)).items() if name in ("model", "error_map")}
+    files = export_graphs(graphs, folder, {"family": family})
+    contract = {
+        "family": family,
+        "task": family_named(family).task,
+        "data": family_named(family).data,
+        "prepare": PREPARE[family],
+        "event_shape": list(model.event_shape),
+        "condition": list(condition),
+        "channels": list(CHANNELS.get(family, ())),
+        "latent_dim": model.latent_dim,
+        "threshold": threshold,
+        "quantile": 0.95,
+        "graphs": {name: graph_entry(Exported(path)) for name, path in files.items()},
+    }
+    write_json(folder / "contract.json", contract | changes)
+    return Bundle(folder)
+
+
+def score(bundle: Bundle, source: Path, folder: Path, **wanted: Any) -> Outcome:
+    """Score with the options given, quietly."""
+    reading = {name: wanted.pop(name) for name in ("label", "pictures", "batch", "threads") if name in wanted}
+    read = Reading(**{"label": None, "pictures": None, "batch": 4, "threads": 1, **reading})
+    defaults: dict[str, Any] = {"graph": "model", "latents": True, "error_maps": False, "format": "parquet"}
+    options = Options(read, **{**defaults, **wanted})
+    return score_run(Fetched(bundle), find(source), folder, options, Console(quiet=True), quiet=True)
+
+
+def scores_of(folder: Path) -> dict[str, Any]:
+    """The columns of what was scored."""
+    path = folder / "scores.parquet"
+    table = pyarrow.parquet.read_table(path) if path.exists() else pyarrow.csv.read_csv(folder / "scores.csv")
+    return {name: np.array(table[name].to_pylist()) for name in table.column_names}
+
+
+@torch.no_grad()
+def torch_scores(model: VAE, x: Any, condition: Any = None) -> Any:
+    """What torch says of the same samples, one score each."""
+    given = np.zeros((len(x), 0), dtype=np.float32) if condition is None else condition
+    raw = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+    return model.reconstruct(raw, torch.from_numpy(np.array(given, dtype=np.float32)))[2].numpy()
