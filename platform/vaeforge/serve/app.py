@@ -1,0 +1,218 @@
+"""The HTTP interface: routes, what each answers, and how all refusals look, `{"error": "where: got, must be"}`."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import numpy as np
+import pydantic_core
+from fastapi import Depends, FastAPI, Query
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+import vaeforge
+from vaeforge import options
+from vaeforge.errors import VaeforgeError
+from vaeforge.serve import schema
+from vaeforge.serve.asking import Question, TooMuchError, outputs_of, read_numbers, read_pictures
+from vaeforge.serve.drift import Drift
+from vaeforge.serve.guard import FORM, Guard
+from vaeforge.serve.metrics import Measured, Metrics
+from vaeforge.serve.model import Arrays, Model
+from vaeforge.serve.reload import Shelf
+from vaeforge.serve.settings import Limits
+
+JSON = "application/json"
+PICTURES = ("image/png", "image/jpeg", "image/tiff", "application/octet-stream", FORM)
+UNKNOWN = {
+    404: "path: got {path}, which is none of this server's; /docs lists them",
+    405: "method: got {method} for {path}, which takes another; /docs lists them",
+}
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+Background = Callable[[], Coroutine[Any, Any, None]]
+logger = logging.getLogger(__name__)
+
+
+class Desk:
+    """What the routes work with.
+
+    Args:
+        shelf: the version that answers.
+        limits: see `Limits`.
+        token: asked for, if there is one.
+    """
+
+    def __init__(self, shelf: Shelf, limits: Limits, token: str | None = None):
+        self.shelf, self.limits = shelf, limits
+        self.metrics = Metrics()
+        self.guard = Guard(limits, token, self.metrics)
+        # one reader: of what a request unfolds to, a picture's pixels or a list's numbers, there is one at a time
+        self.reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
+        # one runner: a run has the threads that it was given, and several at a time would fight for the cores
+        self.runner = ThreadPoolExecutor(1, thread_name_prefix="runner")
+        self._drift: tuple[Model, int, Drift] | None = None
+
+    async def answer(self, ask: Callable[[], Question], model: Model) -> Response:
+        """Read the question, run the model, and write its answer as JSON."""
+        loop = asyncio.get_running_loop()
+        question = await loop.run_in_executor(self.reader, ask)
+        outputs = await loop.run_in_executor(self.runner, model.run, question.x, question.condition)
+        self.metrics.samples.observe(len(question.x))
+        model.window.add(outputs["score"], outputs["mu"])
+        return Response(await asyncio.to_thread(_written, model, question, outputs), media_type=JSON)
+
+    async def drift(self) -> Drift:
+        """Of the inputs that the version on the shelf has seen; computed once for the same inputs."""
+        model = self.shelf.model
+        total = model.window.total
+        if self._drift is None or self._drift[:2] != (model, total):
+            found = await asyncio.to_thread(model.drift, model.window.held())
+            self._drift = (model, total, found)
+        return self._drift[2]
+
+
+def build_app(desk: Desk, background: Background | None = None) -> FastAPI:
+    """The server's application; `background` runs as long as it does."""
+    app = FastAPI(title="vaeforge", version=vaeforge.__version__, lifespan=_lifespan(desk, background), redoc_url=None)
+    app.add_middleware(Measured, metrics=desk.metrics)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(VaeforgeError, _not_understood)
+    app.add_exception_handler(Exception, _broken)
+    _add_health(app, desk)
+    _add_knowledge(app, desk)
+    _add_predictions(app, desk)
+    return app
+
+
+def _lifespan(desk: Desk, background: Background | None) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(background()) if background else None
+        try:
+            yield
+        finally:
+            if task:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            for pool in (desk.reader, desk.runner):
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    return lifespan
+
+
+def _add_health(app: FastAPI, desk: Desk) -> None:
+    @app.get("/health", tags=["state"])
+    async def health() -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "alive"}
+
+    @app.get("/ready", tags=["state"])
+    async def ready() -> dict[str, Any]:
+        """Which version answers, and how following its alias goes; a failed reload leaves the old one answering."""
+        shelf = desk.shelf
+        told = {"checked": shelf.checked, "loaded": shelf.loaded, "failed": shelf.failed, "error": shelf.error}
+        described = shelf.model.described
+        return {"status": "ready", "model": described["model"], "version": described["version"], "reload": told}
+
+
+def _add_knowledge(app: FastAPI, desk: Desk) -> None:
+    protected = [Depends(desk.guard.require_token)]
+
+    @app.get("/model", tags=["model"], dependencies=protected)
+    async def model() -> Response:
+        """Name, version, threshold, contract and card of the version that answers."""
+        return _json(desk.shelf.model.described)
+
+    @app.get("/drift", tags=["model"], dependencies=protected)
+    async def drift() -> Response:
+        """Whether the last 2,000 inputs resemble the validation samples; see `vaeforge drift`."""
+        return _json(asdict(await desk.drift()))
+
+    @app.get("/metrics", tags=["state"], dependencies=protected)
+    async def metrics() -> Response:
+        """The server's numbers for Prometheus."""
+        return Response(desk.metrics.text(desk.shelf, await desk.drift()), media_type=PROMETHEUS)
+
+
+def _add_predictions(app: FastAPI, desk: Desk) -> None:
+    protected = [Depends(desk.guard.require_token)]
+
+    @app.post("/predict", tags=["predict"], dependencies=protected, openapi_extra=schema.NUMBERS)
+    async def predict(request: Request) -> Response:
+        """Score samples that are given as numbers."""
+        async with desk.guard.admitted():
+            _require_type(request, (JSON,))
+            content, model = await desk.guard.body(request), desk.shelf.model
+            return await desk.answer(lambda: read_numbers(content, model.contract, desk.limits.samples), model)
+
+    @app.post("/predict/image", tags=["predict"], dependencies=protected, openapi_extra=schema.PICTURES)
+    async def predict_image(
+        request: Request,
+        label: Annotated[str | None, Query(description="class of the pictures, for models with classes")] = None,
+        prepared: Annotated[str | None, Query(description="true: each picture is a sample already")] = None,
+        outputs: Annotated[str | None, Query(description="names, separated by commas")] = None,
+    ) -> Response:
+        """Score pictures, made into samples as the model's data were."""
+        async with desk.guard.admitted():
+            _require_type(request, PICTURES)
+            ready, wanted = options.boolean("prepared", prepared, default=False), list(options.words(outputs)) or None
+            names = outputs_of(wanted)
+            files, model = await desk.guard.files(request), desk.shelf.model
+            return await desk.answer(lambda: read_pictures(files, model.contract, label, ready, names), model)
+
+
+def _require_type(request: Request, allowed: tuple[str, ...]) -> None:
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in allowed:
+        raise HTTPException(415, f"Content-Type: got {given or 'none'}, must be one of {', '.join(allowed)}")
+
+
+def _written(model: Model, question: Question, outputs: Arrays) -> bytes:
+    """The answer as JSON.
+
+    Raises:
+        HTTPException: 422 where an output is not finite, which JSON cannot say: values far from any data do that.
+    """
+    outputs = {**outputs, "strange": outputs["score"] > model.contract.threshold}
+    wanted = {name: outputs[name] for name in question.outputs}
+    for name, array in wanted.items():
+        wrong = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+        if len(wrong):
+            text = f"inputs.x: of sample {wrong[0]} the model's {name} is not finite; its values are out of range"
+            raise HTTPException(422, text)
+    described = model.described
+    content = {name: described[name] for name in ("model", "version", "threshold")}
+    if question.names:
+        content["names"] = list(question.names)
+    return pydantic_core.to_json(content | {name: array.tolist() for name, array in wanted.items()})
+
+
+def _json(content: Any) -> Response:
+    return Response(pydantic_core.to_json(content, inf_nan_mode="null"), media_type=JSON)
+
+
+def _error(status: int, message: str, headers: Any = None) -> Response:
+    return Response(pydantic_core.to_json({"error": message}), status, headers, JSON)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    text = UNKNOWN.get(error.status_code, "{detail}")
+    asked = {"path": request.url.path, "method": request.method, "detail": error.detail}
+    return _error(error.status_code, text.format(**asked), error.headers)
+
+
+async def _not_understood(_: Request, error: Exception) -> Response:
+    return _error(413 if isinstance(error, TooMuchError) else 422, str(error))
+
+
+async def _broken(_: Request, error: Exception) -> Response:
+    logger.error("a request failed", exc_info=error)
+    return _error(500, "server: failed to answer, which is no fault of the request; its log says why")

@@ -1,0 +1,163 @@
+"""What a request asks: samples as JSON numbers, base64 or pictures, checked against the contract before the model runs.
+
+Shapes: N samples; x float32 [N, *event], condition float32 [N, C].
+"""
+
+import base64
+import binascii
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pydantic_core
+from numpy.typing import NDArray
+
+from vaeforge.errors import DataError, nearest
+from vaeforge.package.bundle import Contract
+from vaeforge.package.inputs import condition_of, picture_to_event, read_upload, samples_of
+
+OUTPUTS = ("score", "strange", "mu", "logvar", "reconstruction")
+STANDARD = ("score", "strange", "mu", "logvar")
+TYPES = ("uint8", "float32", "float64")
+SAMPLES = "inputs.x"
+
+
+class TooMuchError(DataError):
+    """More samples than a request may have."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Samples, their condition (none for models without), which outputs are wanted, and names of pictures."""
+
+    x: NDArray[np.float32]
+    condition: NDArray[np.float32] | None
+    outputs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+
+def read_numbers(content: bytes, contract: Contract, most: int) -> Question:
+    """The question in a JSON document `{"inputs": {"x": …}, "condition": …, "outputs": […]}`.
+
+    `x` is a nested list, or `{"base64": …, "shape": […], "dtype": …}` with little-endian values in C order. The
+    condition may lie beside `x`, where MLflow's servers have it.
+
+    Raises:
+        DataError: if it is not JSON, or not such a document for this model.
+        TooMuchError: if there are more than `most` samples.
+    """
+    document = _object("body", _parsed(content), ("inputs", "condition", "outputs"))
+    inputs = _object("inputs", document.get("inputs"), ("x", "condition"))
+    if "x" not in inputs:
+        raise DataError(f"{SAMPLES}: is missing, must be samples of shape [N, {_listed(contract.event_shape)}]")
+    if "condition" in document and "condition" in inputs:
+        raise DataError("condition: is there twice, must be beside `inputs` or in it")
+    outputs = outputs_of(document.get("outputs"))
+    x = samples_of(_values(inputs["x"], contract, most), contract, SAMPLES)
+    require_at_most(len(x), most)
+    given = document.get("condition", inputs.get("condition"))
+    return Question(x, condition_of(given, contract, len(x)), outputs)
+
+
+def read_pictures(
+    files: Sequence[tuple[str, bytes]], contract: Contract, label: str | None, prepared: bool, outputs: tuple[str, ...]
+) -> Question:
+    """The question in encoded pictures by name, all of the class `label` where the model has classes.
+
+    Raises:
+        DataError: naming the picture that cannot be read, or whatever the model does not take.
+    """
+    if not files:
+        raise DataError("body: holds no picture; send one as the body, or several as multipart/form-data")
+    condition = condition_of(label, contract, len(files), "label")
+    events = []
+    for name, content in files:
+        try:
+            events.append(picture_to_event(read_upload(name, content), contract, prepared))
+        except DataError as error:
+            text = str(error)
+            raise DataError(text if text.startswith(name) else f"{name}: {text}") from None
+    x = samples_of(np.stack(events), contract)
+    return Question(x, condition, outputs, tuple(name for name, _ in files))
+
+
+def outputs_of(given: Any) -> tuple[str, ...]:
+    """The wanted outputs: a list of their names, or none for all but the reconstruction.
+
+    Raises:
+        DataError: if it is no list, or one is unknown.
+    """
+    if given is None:
+        return STANDARD
+    if not isinstance(given, list) or not given or not all(isinstance(name, str) for name in given):
+        raise DataError(f"outputs: got {_short(given)}, must be a list of some of {', '.join(OUTPUTS)}")
+    for name in given:
+        if name not in OUTPUTS:
+            raise DataError(f"outputs: got {name!r}, must be some of {', '.join(OUTPUTS)}{nearest(name, OUTPUTS)}")
+    return tuple(dict.fromkeys(given))
+
+
+def require_at_most(count: int, most: int) -> None:
+    """Refuse more samples than a request may have.
+
+    Raises:
+        TooMuchError: saying how many there are.
+    """
+    if count > most:
+        raise TooMuchError(f"{SAMPLES}: got {count} samples, must be at most {most} a request; send several requests")
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return pydantic_core.from_json(content)
+    except ValueError as error:
+        raise DataError(f"body: is not JSON ({error}); send a JSON object") from None
+
+
+def _object(where: str, value: Any, allowed: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: got {_short(value)}, must be an object with {', '.join(allowed)}")
+    for key in value:
+        if key not in allowed:
+            raise DataError(f"{where}: unknown key {key!r}, must be one of {', '.join(allowed)}{nearest(key, allowed)}")
+    return value
+
+
+def _values(given: Any, contract: Contract, most: int) -> Any:
+    """Nested lists as they are; an object's bytes as an array."""
+    if not isinstance(given, dict):
+        return given
+    packed = _object(SAMPLES, given, ("base64", "shape", "dtype"))
+    shape, dtype = packed.get("shape"), packed.get("dtype")
+    if dtype not in TYPES:
+        raise DataError(f"{SAMPLES}.dtype: got {_short(dtype)}, must be one of {', '.join(TYPES)}")
+    if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
+        wanted = f"[N, {_listed(contract.event_shape)}]"
+        raise DataError(f"{SAMPLES}.shape: got {_short(shape)}, must be {wanted}, all at least 1")
+    if len(shape) == len(contract.event_shape) + 1:
+        require_at_most(shape[0], most)
+    return _unpacked(packed.get("base64"), np.dtype(dtype).newbyteorder("<"), shape)
+
+
+def _unpacked(text: Any, dtype: "np.dtype[Any]", shape: list[int]) -> NDArray[Any]:
+    if not isinstance(text, str):
+        raise DataError(f"{SAMPLES}.base64: got {_short(text)}, must be text")
+    try:
+        content = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise DataError(f"{SAMPLES}.base64: is not base64 ({error})") from None
+    wanted = math.prod(shape) * dtype.itemsize
+    if len(content) != wanted:
+        raise DataError(f"{SAMPLES}.base64: holds {len(content)} bytes, must be {wanted} for {shape} of {dtype.name}")
+    return np.frombuffer(content, dtype=dtype).reshape(shape)
+
+
+def _listed(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,97 @@
+"""Following an alias: the version that it points to is loaded beside the old one, warmed up, and takes its place.
+
+Requests in flight end on the version that they began with. Whatever goes wrong, the old version goes on answering.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vaeforge.errors import VaeforgeError
+from vaeforge.paths import Project
+from vaeforge.registry.fetch import Fetched, bundle_of, resolve
+from vaeforge.serve.model import Model, load
+from vaeforge.track.store import open_store
+
+_ALIAS = re.compile(r"models:/[^/@]+@[^/@]+")
+
+
+def follows(reference: str) -> bool:
+    """Whether `reference` is an alias, which may come to point elsewhere; a version and a folder stay what they are."""
+    return _ALIAS.fullmatch(reference) is not None
+
+
+@dataclass
+class Shelf:
+    """The version that answers, and how following its alias goes.
+
+    Attributes:
+        model: the version that new requests are answered by.
+        checked: unix seconds of the last successful look at the alias; none where nothing is followed.
+        error: why the last look or load failed; none after one that did not.
+        loaded, failed: versions that were taken in use after the first, and looks or loads that failed.
+    """
+
+    model: Model
+    checked: float | None = None
+    error: str | None = None
+    loaded: int = 0
+    failed: int = 0
+
+
+class Follower:
+    """Keeps a shelf at what an alias points to.
+
+    Args:
+        shelf: what is kept up to date.
+        reference: the alias, `models:/NAME@ALIAS`.
+        project: where versions are downloaded to.
+        tracking_uri: of the registry.
+        threads: of one run of a graph.
+        changed: called after a version was taken in use.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        reference: str,
+        project: Project,
+        tracking_uri: str,
+        threads: int,
+        changed: Callable[[], None] = lambda: None,
+    ):
+        self.shelf, self.reference, self.project = shelf, reference, project
+        self.tracking_uri, self.threads, self.changed = tracking_uri, threads, changed
+
+    async def run(self, poll: float) -> None:
+        """Look every `poll` seconds until cancelled."""
+        while True:
+            await asyncio.sleep(poll)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once; load and swap where the alias points to another version."""
+        shelf = self.shelf
+        try:
+            found = await asyncio.to_thread(self._newer, shelf.model.version)
+        except VaeforgeError as error:
+            shelf.error, shelf.failed = str(error), shelf.failed + 1
+            return
+        except Exception as error:  # a damaged download or a store that breaks must not end the server
+            shelf.error, shelf.failed = f"{self.reference}: {error!r}; look at the registry", shelf.failed + 1
+            return
+        shelf.checked, shelf.error = time.time(), None
+        if found is not None:
+            shelf.model, shelf.loaded = found, shelf.loaded + 1
+            self.changed()
+
+    def _newer(self, current: str | None) -> Model | None:
+        """The alias's version, loaded and warm; none if it is the `current` one."""
+        client = open_store(self.tracking_uri)
+        version = resolve(client, self.reference)
+        if str(version.version) == current:
+            return None
+        bundle = bundle_of(client, version, self.project)
+        return load(Fetched(bundle, str(version.name), str(version.version)), self.threads)

@@ -1,0 +1,87 @@
+"""What OpenAPI is told of bodies, which are read by hand: validating millions of numbers one by one is slow."""
+
+from typing import Any
+
+_NESTED: dict[str, Any] = {"type": "array", "items": {}, "description": "one sample, or [N, *event]; raw units"}
+_PACKED: dict[str, Any] = {
+    "type": "object",
+    "required": ["base64", "shape", "dtype"],
+    "properties": {
+        "base64": {"type": "string", "description": "values, little-endian, C order"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+        "dtype": {"enum": ["uint8", "float32", "float64"]},
+    },
+}
+_CONDITION: dict[str, Any] = {
+    "description": "for models with one: a class, a class a sample, numbers [C], or numbers [N, C]",
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {}}],
+}
+_OUTPUTS: dict[str, Any] = {
+    "type": "array",
+    "items": {"enum": ["score", "strange", "mu", "logvar", "reconstruction"]},
+    "description": "unset: all but the reconstruction",
+}
+_DOCUMENT: dict[str, Any] = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "inputs": {"type": "object", "required": ["x"], "properties": {"x": {"anyOf": [_NESTED, _PACKED]}}},
+        "condition": _CONDITION,
+        "outputs": _OUTPUTS,
+    },
+    "additionalProperties": False,
+}
+_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_FORM: dict[str, Any] = {
+    "schema": {
+        "type": "object",
+        "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+    }
+}
+_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "required": ["model", "version", "threshold"],
+    "properties": {
+        "model": {"type": "string"},
+        "version": {"type": ["string", "null"]},
+        "threshold": {"type": "number", "description": "score above which a sample is strange"},
+        "names": {"type": "array", "items": {"type": "string"}, "description": "of pictures, in order"},
+        "score": {"type": "array", "items": {"type": "number"}},
+        "strange": {"type": "array", "items": {"type": "boolean"}},
+        "mu": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+        "logvar": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+        "reconstruction": {"type": "array", "items": {}},
+    },
+}
+_ERROR: dict[str, Any] = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+_REFUSALS = {
+    "401": "no token, or the wrong one",
+    "413": "too many bytes or samples",
+    "415": "another Content-Type",
+    "422": "not for this model",
+    "429": "too busy",
+    "503": "out of time",
+}
+_RESPONSES: dict[str, Any] = {
+    "200": {"description": "in the order of the samples", "content": {"application/json": {"schema": _ANSWER}}},
+    **{
+        status: {"description": text, "content": {"application/json": {"schema": _ERROR}}}
+        for status, text in _REFUSALS.items()
+    },
+}
+
+NUMBERS: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _DOCUMENT}}},
+    "responses": _RESPONSES,
+}
+PICTURES: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            **{f"image/{kind}": _BYTES for kind in ("png", "jpeg", "tiff")},
+            "application/octet-stream": _BYTES,
+            "multipart/form-data": _FORM,
+        },
+    },
+    "responses": _RESPONSES,
+}

@@ -1,0 +1,55 @@
+"""Scores that `vaeforge score --latents true` wrote, read back: one row an item, columns score, mu_0, mu_1, …."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from vaeforge.errors import DataError
+
+WANTED = "a scores.parquet or scores.csv that `vaeforge score --latents true` wrote"
+Values = NDArray[np.float64]
+
+
+def read_scores(path: Path, latent_dim: int) -> tuple[Values, Values | None]:
+    """Scores [M] and mu [M, L]; mu is none where the table has no column of it.
+
+    Raises:
+        DataError: if the file cannot be read, a column is missing, mu has another size, or a value is no number.
+    """
+    table = _table(path)
+    names = [f"mu_{index}" for index in range(latent_dim)]
+    found = [name for name in table.column_names if name.startswith("mu_")]
+    if "score" not in table.column_names:
+        raise DataError(f"{path}: has no column 'score', must be {WANTED}")
+    if found and sorted(found) != sorted(names):
+        raise DataError(
+            f"{path}: has {len(found)} columns of mu, but the model has {latent_dim} latent dimensions (mu_0 to "
+            f"{names[-1]}); score the items with this model"
+        )
+    score = _column(path, table, "score")
+    return score, np.stack([_column(path, table, name) for name in names], axis=1) if found else None
+
+
+def _table(path: Path) -> Any:
+    if not path.is_file():
+        raise DataError(f"{path}: is no file, must be {WANTED}")
+    try:
+        return pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else pyarrow.csv.read_csv(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read ({error}), must be {WANTED}") from None
+
+
+def _column(path: Path, table: Any, name: str) -> Values:
+    try:
+        values = table.column(name).cast(pyarrow.float64()).to_numpy()
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path}: column {name!r} holds no numbers ({error}); score the items again") from None
+    wrong = int((~np.isfinite(values)).sum())
+    if wrong:
+        raise DataError(f"{path}: column {name!r} has {wrong} values that are missing or not finite; score again")
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,160 @@
+"""Where a server listens, what it takes at most, and the token it asks for; all checked before it starts."""
+
+import ipaddress
+import os
+import socket
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vaeforge.errors import ConfigError
+
+TOKEN = "VAEFORGE_TOKEN"
+SHORTEST = 16  # characters of a token
+MB = 2**20
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one server takes.
+
+    Attributes:
+        body: bytes of a request.
+        samples: of a request.
+        requests: that are read, waiting or answered at a time; more are told to come again.
+        seconds: that a request may take, reading it included.
+    """
+
+    body: int = 32 * MB
+    samples: int = 256
+    requests: int = 32
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A server's settings.
+
+    Attributes:
+        host, port: where it listens; port 0 is any free one.
+        threads: of one run of the graph; one core is left for reading requests.
+        poll: seconds between two looks at where an alias points.
+        limits: see `Limits`.
+        token: asked for in every request but those for its health; none asks for nothing.
+    """
+
+    host: str
+    port: int
+    threads: int
+    poll: float
+    limits: Limits
+    token: str | None = field(repr=False)
+
+
+def settle(given: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
+    """Settings out of command-line texts by the option's name, with underscores; unset ones have their defaults.
+
+    Raises:
+        ConfigError: with every problem: a number out of its range, a token file that others can read, a host that
+            others can reach without a token.
+    """
+    problems: list[str] = []
+    standard = Limits()
+    read = _Reader(given, problems)
+    limits = Limits(
+        body=int(read.number("max_body_mb", standard.body / MB, 0.001, 4096) * MB),
+        samples=read.whole("max_samples", standard.samples, 1, 65536),
+        requests=read.whole("max_requests", standard.requests, 1, 4096),
+        seconds=read.number("timeout", standard.seconds, 0.1, 3600),
+    )
+    port, cores = read.whole("port", 8080, 0, 65535), len(os.sched_getaffinity(0))
+    threads, poll = read.whole("threads", max(1, cores - 1), 1, 1024), read.number("poll", 5.0, 0.1, 86400)
+    host = given.get("host") or "127.0.0.1"
+    token = _collected(problems, lambda: token_of(given.get("token_file"), environment))
+    if not problems:
+        _collected(problems, lambda: require_token(host, token))
+    if problems:
+        raise ConfigError(problems)
+    return Settings(host, port, threads, poll, limits, token)
+
+
+def token_of(path: str | None, environment: Mapping[str, str]) -> str | None:
+    """The token in the file at `path`, else in VAEFORGE_TOKEN, else none.
+
+    Raises:
+        ConfigError: if the file is missing or open to others, or the token is short or no plain text.
+    """
+    where, token = (path, _secret(Path(path))) if path else (TOKEN, environment.get(TOKEN, "").strip())
+    if not token and not path:
+        return None
+    if len(token) < SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"{where}: must hold a token of at least {SHORTEST} printable ASCII characters without spaces, "
+            "say from `openssl rand -hex 32`"
+        )
+    return token
+
+
+def require_token(host: str, token: str | None) -> None:
+    """Refuse to listen where other machines can reach, unless a token is asked for.
+
+    Raises:
+        ConfigError: see above, or if the host is unknown.
+    """
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise ConfigError(f"--host: got {host!r}, which is no address of this machine ({error})") from None
+    if token is None and not all(ipaddress.ip_address(address.split("%")[0]).is_loopback for address in found):
+        raise ConfigError(
+            f"--host: got {host!r}, which other machines may reach; set {TOKEN} or --token-file, or listen on 127.0.0.1"
+        )
+
+
+def _secret(path: Path) -> str:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise ConfigError(f"--token-file: {path} has mode {mode:04o}, must be 0600; run `chmod 600 {path}`")
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--token-file: {path} cannot be read ({error})") from None
+
+
+def _collected(problems: list[str], check: Callable[[], Any]) -> Any:
+    try:
+        return check()
+    except ConfigError as error:
+        problems += error.problems
+        return None
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Numbers out of texts; what is wrong with them goes into `problems`."""
+
+    given: Mapping[str, str | None]
+    problems: list[str]
+
+    def whole(self, name: str, default: int, low: int, high: int) -> int:
+        return self._read(name, default, low, high, int, "a whole number")
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        return self._read(name, default, low, high, float, "a number")
+
+    def _read(self, name: str, default: N, low: N, high: N, kind: Callable[[str], N], what: str) -> N:
+        text = self.given.get(name)
+        if text is None:
+            return default
+        try:
+            value = kind(text)
+            if low <= value <= high:
+                return value
+        except ValueError:
+            pass
+        option = name.replace("_", "-")
+        self.problems.append(f"--{option}: got {text!r}, must be {what} from {low:g} to {high:g}")
+        return default

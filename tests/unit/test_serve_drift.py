@@ -1,0 +1,172 @@
+"""Drift: its numbers against SciPy and against arithmetic on paper, its verdicts against their rules."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from serving import write_bundle
+from vaeforge.cli_serve import app
+from vaeforge.errors import DataError, RegistryError
+from vaeforge.package.bundle import Bundle
+from vaeforge.serve.drift import LEAST, Reference, compare, reference_of, stability_index, strange_share
+from vaeforge.serve.scores import read_scores
+
+
+def reference(latents: int = 4, count: int = 1000, threshold: float = 1.645) -> Reference:
+    rng = np.random.default_rng(0)
+    return Reference(rng.normal(size=count), rng.normal(size=(count, latents)), threshold, 0.95)
+
+
+def normal(count: int, latents: int = 4, shift: float = 0.0, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(shift, 1, count), rng.normal(size=(count, latents))
+
+
+def test_the_stability_index_is_what_paper_says() -> None:
+    """Ten references, one a decile; ten inputs, all in the last one."""
+    known, inputs = np.arange(10.0), np.full(10, 9.5)
+    # p: (1 + 0.5) / (10 + 5) = 0.1 in each bin; q: 0.5 / 15 in nine, 10.5 / 15 in the last
+    expected = 9 * (0.5 / 15 - 0.1) * math.log(0.5 / 15 / 0.1) + (10.5 / 15 - 0.1) * math.log(10.5 / 15 / 0.1)
+    assert stability_index(known, inputs) == pytest.approx(expected, rel=1e-12)
+    assert stability_index(known, known) == 0
+
+
+def test_tied_references_make_fewer_bins() -> None:
+    """A constant reference has one edge: at or below it, and above."""
+    # p: 100.5 / 101 and 0.5 / 101; q: 50.5 / 101 each
+    p, q = np.array([100.5, 0.5]) / 101, np.array([50.5, 50.5]) / 101
+    inputs = np.repeat([1.0, 2.0], 50)
+    assert stability_index(np.ones(100), inputs) == pytest.approx(float(((q - p) * np.log(q / p)).sum()))
+
+
+def test_distances_and_probabilities_are_scipys() -> None:
+    known, (score, mu) = reference(), normal(300, shift=0.3)
+    found = compare(known, score, mu)
+    assert found.score is not None
+    expected = stats.ks_2samp(known.score, score, method="asymp")
+    assert (found.score.statistic, found.score.p) == pytest.approx((expected.statistic, expected.pvalue))
+    raw = [stats.ks_2samp(known.mu[:, index], mu[:, index], method="asymp").pvalue for index in range(4)]
+    adjusted = [min(1.0, min(p * 4 / (rank + 1) for rank, p in enumerate(sorted(raw)) if p >= own)) for own in raw]
+    assert [shift.p for shift in found.latents] == pytest.approx(adjusted)
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(0.0, "stable"), (0.4, "moderate"), (1.0, "drifted")])
+def test_a_verdict_follows_the_shift(shift: float, verdict: str) -> None:
+    found = compare(reference(), *normal(1000, shift=shift))
+    assert found.verdict == verdict
+    assert (found.reasons == ()) == (verdict == "stable")
+
+
+def test_few_inputs_of_the_same_kind_are_stable() -> None:
+    """With 50 inputs chance alone brings the index near 0.2; the p-value keeps that from being called drift."""
+    known = reference()
+    found = [compare(known, *normal(LEAST, seed=seed)) for seed in range(40)]
+    assert all(one.verdict == "stable" for one in found)
+    assert sum(one.score.index >= 0.1 for one in found if one.score) > 10
+
+
+def test_a_latent_dimension_alone_is_found_and_named() -> None:
+    score, mu = normal(1000)
+    mu[:, 2] += 2
+    found = compare(reference(), score, mu)
+    assert found.verdict == "drifted"
+    assert [reason.split(":")[0] for reason in found.reasons] == ["mu_2"]
+    assert compare(reference(), score, None).verdict == "stable"
+
+
+def test_too_few_inputs_say_nothing() -> None:
+    found = compare(reference(), *normal(LEAST - 1))
+    assert (found.verdict, found.score) == ("unknown", None)
+    assert found.reasons == (
+        "cannot be evaluated: 49 inputs and 1000 reference samples, at least 50 of each are needed",
+    )
+    assert compare(reference(count=20), *normal(LEAST)).verdict == "unknown"
+
+
+def test_the_share_of_strange_inputs_has_an_exact_interval() -> None:
+    share = strange_share(np.repeat([0.0, 2.0], [90, 10]), reference())
+    assert (share.value, share.expected) == (0.1, pytest.approx(0.05))
+    # Clopper-Pearson: quantiles of beta distributions
+    assert share.low == pytest.approx(stats.beta.ppf(0.005, 10, 91))
+    assert share.high == pytest.approx(stats.beta.ppf(0.995, 11, 90))
+
+
+def test_many_strange_inputs_are_moderate_at_least() -> None:
+    """Every tenth input far out leaves the deciles nearly as they are."""
+    score, mu = normal(1000)
+    score[::9] = 50.0
+    found = compare(reference(), score, mu)
+    assert found.verdict in ("moderate", "drifted")
+    assert any(reason.startswith("strange: 0.1") for reason in found.reasons)
+
+
+def test_a_reference_of_another_size_is_refused(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "model")
+    np.savez(folder / "reference.npz", score=np.zeros(5), mu=np.zeros((5, 2)))
+    with pytest.raises(RegistryError, match=r"score \[5\] and mu \[5, 2\], must be \[N\] and \[N, 3\]"):
+        reference_of(Bundle(folder))
+
+
+def write_scores(path: Path, latents: int = 3, mean: float = 128.0, count: int = 400) -> Path:
+    """A table as `vaeforge score --latents true` writes it."""
+    rng = np.random.default_rng(3)
+    mu = rng.normal(mean, 10, (count, latents))
+    columns = {"item": [f"{number}.png" for number in range(count)], "score": mu.mean(axis=1)}
+    columns |= {"strange": columns["score"] > 150.0} | {f"mu_{index}": mu[:, index] for index in range(latents)}
+    table = pyarrow.table(columns)
+    write = pyarrow.parquet.write_table if path.suffix == ".parquet" else pyarrow.csv.write_csv
+    write(table, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_scores_are_read_from_both_kinds_of_tables(tmp_path: Path, suffix: str) -> None:
+    score, mu = read_scores(write_scores(tmp_path / f"scores.{suffix}"), 3)
+    assert mu is not None and mu.shape == (400, 3)
+    np.testing.assert_allclose(score, mu.mean(axis=1))
+
+
+def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    with pytest.raises(DataError, match="is no file, must be a scores"):
+        read_scores(path, 3)
+    with pytest.raises(DataError, match="has 2 columns of mu, but the model has 3"):
+        read_scores(write_scores(path, latents=2), 3)
+    path.write_text("item,score\na,1\nb,\n")
+    with pytest.raises(DataError, match="column 'score' has 1 values that are missing"):
+        read_scores(path, 3)
+    path.write_text("item,score\na,high\n")
+    with pytest.raises(DataError, match="column 'score' holds no numbers"):
+        read_scores(path, 3)
+    path.write_text("item\na\n")
+    with pytest.raises(DataError, match="has no column 'score'"):
+        read_scores(path, 3)
+    (tmp_path / "scores.parquet").write_bytes(b"no table")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_scores(tmp_path / "scores.parquet", 3)
+
+
+@pytest.mark.parametrize(
+    ("mean", "count", "code", "verdict"),
+    [
+        (128.0, 400, 0, "stable"),
+        (180.0, 400, 3, "drifted"),
+        (128.0, 20, 2, "unknown"),
+    ],
+)
+def test_the_command_exits_by_its_verdict(tmp_path: Path, mean: float, count: int, code: int, verdict: str) -> None:
+    folder, scores = write_bundle(tmp_path / "model"), write_scores(tmp_path / "s.csv", mean=mean, count=count)
+    told = CliRunner().invoke(app, ["drift", str(folder), str(scores)])
+    assert told.exit_code == code, told.output
+    assert verdict in told.output
+    machine = CliRunner().invoke(app, ["drift", str(folder), str(scores), "--json", "true"])
+    assert machine.exit_code == code
+    assert json.loads(machine.stdout)["verdict"] == verdict
