@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vaeforge import cli_searches
+from vaeforge import cli_models, cli_score, cli_searches, cli_serve, cli_trace
 from vaeforge.cli_options import Family, Preset, Run, Seed, Set, Text, Workers, console, resume_command
 from vaeforge.errors import VaeforgeError
 
@@ -19,6 +19,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_searches.app)
+app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_models.doors)
+app.add_typer(cli_trace.app)
+app.add_typer(cli_score.app)
+app.add_typer(cli_serve.app)
 
 
 @app.command(name="import")
@@ -66,11 +71,15 @@ def evaluate(family: Family = None, run: Run = None) -> None:
 
 
 @app.command()
-def export(family: Family = None, run: Run = None) -> None:
+def export(
+    family: Family = None,
+    run: Run = None,
+    precision: Annotated[Text, typer.Option(help="fp32, and beside it fp16 or int8, separated by commas")] = None,
+) -> None:
     """Export a trained model to ONNX and compare it with torch."""
     from vaeforge import pipeline
 
-    pipeline.export(family, run, console())
+    pipeline.export(family, run, precision, console())
 
 
 @app.command()

@@ -67,10 +67,9 @@ def train(settled: Settled, epochs: int | None, asked: Request, console: Console
 
 def _take_through(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
     """Evaluate, export and register `winner`, with the steps' results under `folder`."""
-    if _diffuses(winner):
-        _diffuse(project, winner, folder / "diffuse", console)
-    _evaluate(project, winner, folder / "evaluate", folder / "diffuse", console)
-    _export(project, winner, folder / "export", console)
+    diffused = _diffused(project, winner, folder / "diffuse", console)
+    _evaluate(project, winner, folder / "evaluate", diffused, console)
+    _export(project, winner, folder / "export", diffused, None, console)
     _register(project, winner, folder / "evaluate", folder / "export", console)
 
 
@@ -84,9 +83,7 @@ def evaluate(family: str | None, run: str | None, console: Console) -> None:
     """Measure the model of `run` on its test data."""
     project = Project()
     winner = winner_of(project, family, run)
-    diffused = project.step("diffuse")
-    if _diffuses(winner) and not _belongs(diffused / "manifest.json", winner):
-        _diffuse(project, winner, diffused, console)
+    diffused = _diffused(project, winner, project.step("diffuse"), console)
     _evaluate(project, winner, project.step("evaluate"), diffused, console)
 
 
@@ -115,10 +112,15 @@ def generate(
     console.print(f"generated: {folder}", highlight=False, soft_wrap=True)
 
 
-def export(family: str | None, run: str | None, console: Console) -> None:
-    """Export the model of `run` to ONNX."""
+def export(family: str | None, run: str | None, precision: str | None, console: Console) -> None:
+    """Export the model of `run` to ONNX, in smaller precisions too where `precision` names some."""
+    from vaeforge.package.precision import parse_precisions
+
+    parse_precisions(precision)  # a wrong one is refused before anything is trained
     project = Project()
-    _export(project, winner_of(project, family, run), project.step("export"), console)
+    winner = winner_of(project, family, run)
+    diffused = _diffused(project, winner, project.step("diffuse"), console)
+    _export(project, winner, project.step("export"), diffused, precision, console)
 
 
 def register(family: str | None, run: str | None, console: Console) -> None:
@@ -126,7 +128,7 @@ def register(family: str | None, run: str | None, console: Console) -> None:
     project = Project()
     winner = winner_of(project, family, run)
     if not _belongs(project.step("export") / "manifest.json", winner):
-        _export(project, winner, project.step("export"), console)
+        export(family, run, None, console)
     if not _belongs(project.step("evaluate") / "manifest.json", winner):
         evaluate(family, run, console)
     done = _register(project, winner, project.step("evaluate"), project.step("export"), console)
@@ -174,6 +176,15 @@ def _diffuses(winner: dict[str, Any]) -> bool:
     return family_named(winner["family"]).diffusion
 
 
+def _diffused(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> Path | None:
+    """The folder of the winner's latent diffusion model, trained now where it is not; none for a family without one."""
+    if not _diffuses(winner):
+        return None
+    if not _belongs(folder / "manifest.json", winner):
+        _diffuse(project, winner, folder, console)
+    return folder
+
+
 def _diffuse(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
     from vaeforge.diffuse.step import diffuse_run
 
@@ -182,20 +193,28 @@ def _diffuse(project: Project, winner: dict[str, Any], folder: Path, console: Co
     console.print(f"{what}: {folder}", highlight=False, soft_wrap=True)
 
 
-def _evaluate(project: Project, winner: dict[str, Any], folder: Path, diffused: Path, console: Console) -> None:
+def _evaluate(project: Project, winner: dict[str, Any], folder: Path, diffused: Path | None, console: Console) -> None:
     from vaeforge.evaluate.comparison import comparison_tables, from_plain
     from vaeforge.evaluate.step import evaluate_run
 
-    manifest = evaluate_run(project, winner, folder, diffused if _diffuses(winner) else None)
+    manifest = evaluate_run(project, winner, folder, diffused)
     for table in comparison_tables([from_plain(row) for row in manifest["comparison"]]):
         console.print(table)
     console.print(f"evaluated: {folder}", highlight=False, soft_wrap=True)
 
 
-def _export(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
+def _export(
+    project: Project,
+    winner: dict[str, Any],
+    folder: Path,
+    diffused: Path | None,
+    precision: str | None,
+    console: Console,
+) -> None:
+    from vaeforge.package.precision import parse_precisions
     from vaeforge.package.step import export_run
 
-    export_run(project, winner, folder)
+    export_run(project, winner, folder, parse_precisions(precision), diffused)
     console.print(f"exported and compared with torch: {folder}", highlight=False, soft_wrap=True)
 
 

@@ -14,7 +14,8 @@ from vaeforge.cli import app
 from vaeforge_models.families import families
 
 ROOT = Path(__file__).parents[2]
-STEPS = {"prepare", "train", "tune", "diffuse", "generate", "evaluate", "export", "register"}
+STEPS = {"prepare", "train", "tune", "diffuse", "generate", "evaluate", "export", "register", "promote", "rollback"}
+STEPS |= {"score", "serve", "drift", "trace"}
 READ_FIRST = re.compile(r"^\d+\. `([^`]+)`", re.MULTILINE)
 
 
@@ -39,8 +40,11 @@ def parse_call(command: str) -> tuple[str, dict[str, str]]:
     assert words[0] == "PYTHONPATH=platform:models"
     words = [word for word in words[1:] if word != "exec"]
     assert words[:3] == ["python", "-m", "vaeforge"]
-    step, arguments = words[3], words[4:]
-    return step, {name.removeprefix("--"): value for name, value in zip(arguments[::2], arguments[1::2], strict=True)}
+    step, rest = words[3], words[4:]
+    first = next((place for place, word in enumerate(rest) if word.startswith("--")), len(rest))
+    arguments = {word.strip("{}"): word for word in rest[:first]}
+    options = zip(rest[first::2], rest[first + 1 :: 2], strict=True)
+    return step, arguments | {name.removeprefix("--"): value for name, value in options}
 
 
 def test_every_step_is_behind_every_door() -> None:
@@ -56,7 +60,7 @@ def test_mlproject_passes_exactly_the_options_of_the_command(point: str) -> None
     assert given == {name: f"{{{name}}}" for name in entry["parameters"]}
     assert set(given) == set(options()[step])
     for parameter in entry["parameters"].values():
-        assert parameter["type"] == "string" and isinstance(parameter["default"], str)
+        assert parameter["type"] == "string" and isinstance(parameter.get("default", ""), str)
 
 
 def test_dvc_stages_call_the_command_line_and_nothing_else() -> None:

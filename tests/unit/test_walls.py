@@ -22,9 +22,10 @@ ONLY_IN = {
 LAYERS = [  # a room imports from rooms of later lines and from its own
     {"__main__"},
     {"cli"},
-    {"cli_searches"},
+    {"cli_models", "cli_score", "cli_searches", "cli_serve", "cli_trace"},
     {"cli_options"},
     {"pipeline", "housekeeping", "asked"},
+    {"score", "serve"},
     {"search", "registry"},
     {"package", "diffuse", "generate", "importing"},
     {"evaluate", "track"},
