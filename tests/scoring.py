@@ -62,6 +62,7 @@ def write_bundle(folder: Path, family: str, model: VAE, threshold: float = 0.1, 
         "latent_dim": model.latent_dim,
         "threshold": threshold,
         "quantile": 0.95,
+        "cut": family_named(family).data == "frames",
         "graphs": {name: graph_entry(Exported(path)) for name, path in files.items()},
     }
     write_json(folder / "contract.json", contract | changes)

@@ -87,6 +87,7 @@ def write_bundle(
         "latent_dim": shape[0],
         "threshold": THRESHOLD,
         "quantile": 0.95,
+        "cut": False,
         "graphs": {"model": entry | {"sha256": sha256_of(folder / "model.onnx")}},
     }
     (folder / "contract.json").write_text(json.dumps(contract))

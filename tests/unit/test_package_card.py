@@ -71,6 +71,7 @@ def contract(**changes: Any) -> Contract:
         "task": "anomaly",
         "data": "pictures",
         "prepare": {"size": 32, "seed": 0},
+        "cut": False,
         "event_shape": (3, 32, 32),
         "condition": (),
         "channels": (),

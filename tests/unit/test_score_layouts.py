@@ -1,6 +1,7 @@
 """Every layout of input: what is read is what prepare would have made, and scores are those of torch."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import torch
 from PIL import Image
 
 from scoring import CHANNELS, CLASSES, score, scores_of, torch_scores, untrained, write_bundle
-from vaeforge.data import folders, read_classes
-from vaeforge.data.source import centre
+from vaeforge.data.pictures import open_picture
+from vaeforge.data.squares import centre_of, crop_square, fit_square
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Bundle
+from vaeforge.score.pictures import how_of
 from vaeforge_models.vae import VAE, DataSpec
 
 pytestmark = pytest.mark.slow  # five models are exported
@@ -66,7 +68,7 @@ def test_pictures_are_squared_as_class_folders_are(endoscopy: Made, tmp_path: Pa
     found = scores_of(tmp_path / "out")
     assert found["item"].tolist() == sorted(names)
     by_name = dict(zip(names, paths, strict=True))
-    x = np.stack([centre(folders._square(by_name[name], 48), 32) for name in sorted(names)])
+    x = np.stack([centre_of(crop_square(open_picture(by_name[name]), 48), 32) for name in sorted(names)])
     np.testing.assert_allclose(found["score"], torch_scores(endoscopy[0], x), rtol=1e-4)
 
 
@@ -99,6 +101,12 @@ def test_frames_are_cut_at_the_stride(speckle: Made, tmp_path: Path, batch: int)
     assert outcome.manifest["counts"]["quarantined"] == 1 and outcome.manifest["counts"]["inputs"] == 3
 
 
+def test_models_of_patches_cut_pictures_unless_told_otherwise(endoscopy: Made) -> None:
+    known = endoscopy[1].contract
+    assert [how_of(replace(known, cut=cut), None) for cut in (False, True)] == ["whole", "patches"]
+    assert how_of(replace(known, cut=True), "sample") == "sample"
+
+
 @pytest.mark.parametrize("label", [None, "flat"])
 def test_classes_come_from_folders_or_the_option(cilia: Made, tmp_path: Path, label: str | None) -> None:
     places = ["round/1.png", "long/1.png", "flat/2.png", "odd/3.png", "odd/round_12.png"]
@@ -107,7 +115,7 @@ def test_classes_come_from_folders_or_the_option(cilia: Made, tmp_path: Path, la
     kept = sorted(places if label else [place for place in places if place != "odd/3.png"])
     classes = [label or place.split("/")[-1 if "round_" in place else 0].split("_")[0] for place in kept]
     condition = np.eye(3, dtype=np.float32)[[CLASSES.index(name) for name in classes]]
-    x = np.stack([read_classes.square(np.asarray(Image.open(paths[place])), 32, "pad")[None] for place in kept])
+    x = np.stack([fit_square(np.asarray(Image.open(paths[place])), 32, "pad")[None] for place in kept])
     found = scores_of(tmp_path / "out")
     assert found["item"].tolist() == kept
     np.testing.assert_allclose(found["score"], torch_scores(cilia[0], x, condition), rtol=1e-4)
@@ -121,7 +129,7 @@ def test_archives_of_images_with_classes(cilia: Made, tmp_path: Path) -> None:
     outcome = score(cilia[1], tmp_path / "images.npz", tmp_path / "out")
     kept = [0, 1, 3, 4, 5]
     condition = np.eye(3, dtype=np.float32)[[CLASSES.index(names[labels[n]]) for n in kept]]
-    x = np.stack([read_classes.square(images[n], 32, "pad")[None] for n in kept])
+    x = np.stack([fit_square(images[n], 32, "pad")[None] for n in kept])
     found = scores_of(tmp_path / "out")
     assert found["item"].tolist() == [str(n) for n in kept]
     np.testing.assert_allclose(found["score"], torch_scores(cilia[0], x, condition), rtol=1e-4)

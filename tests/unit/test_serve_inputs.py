@@ -1,6 +1,7 @@
 """From pictures and numbers to what a packaged model takes, compared with what prepare makes of the same files."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,14 @@ def test_pictures_of_classes_become_what_prepare_makes_of_them(tmp_path: Path, f
     assert {sample.tobytes() for sample in samples} == events
 
 
-def test_a_picture_that_is_a_sample_is_taken_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_picture_that_is_a_sample_is_taken_as_it_is(tmp_path: Path, cut: bool) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    event = picture_to_event(Image.fromarray(pixels), contract(tmp_path), prepared=True)
+    known = replace(contract(tmp_path), cut=cut)  # a model of patches needs not be told
+    event = picture_to_event(Image.fromarray(pixels), known, prepared=not cut)
     np.testing.assert_array_equal(event, pixels.transpose(2, 0, 1))
     with pytest.raises(DataError, match="got 20 x 16 pixels, must be 16 x 16"):
-        picture_to_event(Image.new("RGB", (20, 16)), contract(tmp_path), prepared=True)
+        picture_to_event(Image.new("RGB", (20, 16)), known, prepared=not cut)
 
 
 def test_frames_are_patches_and_vectors_are_no_pictures(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from vaeforge.data.labels import ANOMALOUS, ANOMALOUS_ITEM, NORMAL, NORMAL_ITEM
 from vaeforge.data.pictures import read_labels, read_picture
-from vaeforge.data.source import Images, Split, centre
+from vaeforge.data.source import Images, Split
+from vaeforge.data.squares import centre_of
 from vaeforge.errors import DataError
 from vaeforge.preparing import Pictures
 
@@ -43,7 +44,7 @@ def read_annotated(folder: Path, settings: Pictures) -> Split:
         raise DataError(f"{folder}: image.png is {image.shape[1:]} pixels, labels.png {labels.shape}; they must agree")
     strips = _strips(image.shape[2], settings)
     large = settings.size + settings.margin
-    split = Split()
+    split = Split(cut=True)
     split.train = [p.pixels for p in _patches(image, labels, strips[0], large, settings.stride) if p.normal >= PURE]
     wide = _patches(image, labels, strips[1], settings.size, settings.stride)
     split.validation = [patch.pixels for patch in wide if patch.normal >= PURE]
@@ -80,6 +81,6 @@ def _add_test(split: Split, patches: list[Patch], name: str, settings: Pictures)
                 (patch.row + settings.size // 2) // settings.size,
                 (patch.column + settings.size // 2) // settings.size,
             )
-            split.test.append(centre(patch.pixels, settings.size))
+            split.test.append(centre_of(patch.pixels, settings.size))
             split.labels.append(label)
             split.groups.append(f"{name}/{label}/{block[0]}/{block[1]}")

@@ -13,8 +13,8 @@ import numpy as np
 
 from vaeforge.data.labels import ANOMALOUS_ITEM, NORMAL_ITEM
 from vaeforge.data.pictures import SUFFIXES, open_picture
-from vaeforge.data.source import Images, Split, centre
-from vaeforge.data.squares import crop_square
+from vaeforge.data.source import Images, Split
+from vaeforge.data.squares import centre_of, crop_square
 from vaeforge.errors import DataError
 from vaeforge.preparing import Pictures
 
@@ -115,11 +115,11 @@ def _assign(
             f"(shares {settings.validation} and {settings.test}); add more, in a folder called `normal`"
         )
     shuffled = [normal[index] for index in order]
-    split.validation = [centre(image, settings.size) for _, image in shuffled[test : test + validation]]
+    split.validation = [centre_of(image, settings.size) for _, image in shuffled[test : test + validation]]
     split.train = [image for _, image in shuffled[test + validation :]]
     chosen = np.random.default_rng(settings.seed + 1).permutation(len(anomalous))[:test]
     for label, items in ((NORMAL_ITEM, shuffled[:test]), (ANOMALOUS_ITEM, [anomalous[i] for i in sorted(chosen)])):
         for path, image in items:
-            split.test.append(centre(image, settings.size))
+            split.test.append(centre_of(image, settings.size))
             split.labels.append(label)
             split.groups.append(str(path.relative_to(folder)))

@@ -49,6 +49,7 @@ class Split:
         labels: [T], 0 normal, 1 anomalous.
         groups: [T], names of the independent blocks that test items belong to.
         quarantined: files that could not be used, with the reason.
+        cut: whether items are patches of larger pictures.
     """
 
     train: list[Images] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Split:
     labels: list[int] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
 
     def extend(self, other: "Split") -> None:
         """Add another source's items."""
@@ -66,6 +68,7 @@ class Split:
         self.labels += other.labels
         self.groups += other.groups
         self.quarantined |= other.quarantined
+        self.cut |= other.cut
 
     def counts(self) -> dict[str, int]:
         """How many items there are of each kind, and how many independent groups."""
@@ -88,10 +91,5 @@ class Split:
             Samples.unconditional(np.stack(items)) for items in (self.train, self.validation, self.test)
         )
         labels = np.array(self.labels, dtype=np.int64)
-        return DataSet(train, validation, test, labels, self.groups, counts=self.counts(), quarantined=self.quarantined)
-
-
-def centre(image: Images, side: int) -> Images:
-    """The middle `side` x `side` pixels of an image [3, H, W]."""
-    top, left = (image.shape[1] - side) // 2, (image.shape[2] - side) // 2
-    return image[:, top : top + side, left : left + side]
+        told = {"counts": self.counts(), "info": {"cut": self.cut}, "quarantined": self.quarantined}
+        return DataSet(train, validation, test, labels, self.groups, **told)

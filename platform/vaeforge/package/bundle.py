@@ -48,6 +48,7 @@ class Contract:
         family, task: the kind of model, and what it is evaluated by.
         data: the layout of files that it was trained on: pictures, classes, frames, series or points.
         prepare: the settings by which those files became arrays.
+        cut: whether samples are patches of larger pictures.
         event_shape: of one sample, raw units.
         condition: what each value of a sample's condition means: class names, or coordinates; empty for none.
         channels: names of a sample's values, where they have names.
@@ -61,6 +62,7 @@ class Contract:
     task: str
     data: str
     prepare: dict[str, Any]
+    cut: bool
     event_shape: tuple[int, ...]
     condition: tuple[str, ...]
     channels: tuple[str, ...]
@@ -134,7 +136,9 @@ def read_contract(path: Path) -> Contract:
     content = read_json(path, REMEDY)
     try:
         graphs = {name: _graph(entry) for name, entry in content["graphs"].items()}
-        known: dict[str, Any] = {name: content[name] for name in ("family", "task", "data", "prepare", "latent_dim")}
+        known: dict[str, Any] = {
+            name: content[name] for name in ("family", "task", "data", "prepare", "cut", "latent_dim")
+        }
         known |= {name: tuple(content[name]) for name in ("event_shape", "condition", "channels")}
         known |= {name: float(content[name]) for name in ("threshold", "quantile")}
         return Contract(**known, graphs=graphs)

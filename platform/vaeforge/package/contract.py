@@ -36,6 +36,7 @@ def contract_of(loaded: Winner, graphs: Mapping[str, Exported], threshold: float
         "task": experiment.definition.task,
         "data": experiment.definition.data,
         "prepare": experiment.prepare.model_dump(mode="json"),
+        "cut": experiment.definition.data == "frames" or bool(prepared.manifest.get("info", {}).get("cut")),
         "event_shape": list(loaded.model.event_shape),
         "condition": list(condition_names(experiment, prepared)),
         "channels": list(channel_names(prepared)),

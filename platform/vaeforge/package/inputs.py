@@ -27,8 +27,8 @@ def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = 
     """One RGB picture as the sample uint8 [C, S, S] that `vaeforge prepare` would have made of it.
 
     pictures: the centre square, resized to `size` + `margin`, and the middle `size` pixels of that, as validation and
-    test pictures of class folders are. classes: grey, squared by `fit`. frames: grey, and already a patch of `size`,
-    since one large image is many patches.
+    test pictures of class folders are; where samples are cut from larger pictures, already one of them. classes: grey,
+    squared by `fit`. frames: grey, and already a patch of `size`, since one large image is many patches.
 
     Args:
         picture: from `data.pictures.open_picture` or `read_upload`.
@@ -39,7 +39,7 @@ def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = 
         DataError: if the model takes no pictures, or one that must have the sample's size has not.
     """
     makers: dict[str, Callable[[Image.Image, Contract], Pixels]] = {
-        "pictures": _patch if prepared else _cropped,
+        "pictures": _patch if prepared or contract.cut else _cropped,
         CLASSES: _patch if prepared else _fitted,
         "frames": _patch,
     }

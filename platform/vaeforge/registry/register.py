@@ -154,8 +154,8 @@ def _require_exported(finished: _Finished) -> None:
     apart = [name for name in finished.export["files"] if name.endswith(DATA_SUFFIX)]
     if apart:
         raise RegistryError(
-            f"export manifest: {apart[0]} holds weights beside their graph, as graphs above 2 GB need; versions hold one "
-            "file a graph: register a smaller model; nothing was registered"
+            f"export manifest: {apart[0]} holds weights beside their graph, as graphs above 2 GB need; versions hold "
+            "one file a graph: register a smaller model; nothing was registered"
         )
     if not finished.export.get("parity", {}).get("passed"):
         raise RegistryError(

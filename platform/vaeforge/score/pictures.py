@@ -23,7 +23,7 @@ from vaeforge.score.blocks import Block, Place, Rows, Values, block_of, prepare_
 from vaeforge.score.conditions import Conditions
 
 How = Literal["whole", "sample", "patches"]
-ALLOWED: dict[str, tuple[How, ...]] = {  # the first one is the default
+ALLOWED: dict[str, tuple[How, ...]] = {  # the first one is the default for pictures that are not cut
     "pictures": ("whole", "sample", "patches"),
     "classes": ("whole", "sample"),
     "frames": ("patches", "sample"),
@@ -67,8 +67,10 @@ def how_of(contract: Contract, given: str | None) -> How:
         ConfigError: if that is not possible for the layout.
     """
     allowed = ALLOWED[contract.data]
+    if given is None:
+        return "patches" if contract.cut else allowed[0]
     for how in allowed:
-        if given in (None, how):
+        if given == how:
             return how
     raise ConfigError(f"--pictures: got {given!r}, must be one of {', '.join(allowed)} for {contract.data}")
 
