@@ -91,5 +91,5 @@ class Split:
             Samples.unconditional(np.stack(items)) for items in (self.train, self.validation, self.test)
         )
         labels = np.array(self.labels, dtype=np.int64)
-        told = {"counts": self.counts(), "info": {"cut": self.cut}, "quarantined": self.quarantined}
+        told: dict[str, Any] = {"counts": self.counts(), "info": {"cut": self.cut}, "quarantined": self.quarantined}
         return DataSet(train, validation, test, labels, self.groups, **told)
