@@ -63,7 +63,7 @@ def _trace(subject: Any, project: Project, uri: str, machine: bool, out: Console
     if machine:
         _print({"model": subject.name, "differs": problems, "chain": chain.plain()})
     else:
-        out.print(trace_tree(chain), soft_wrap=True)
+        out.print(trace_tree(chain))
     return DIFFERS if problems else 0
 
 
