@@ -210,6 +210,7 @@ def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: W
     assert "Model number 1 measured on this test set." in version.description
     run = workshop.client.get_run(version.run_id)
     assert [one.dataset.digest for one in run.inputs.dataset_inputs] == ["a" * 32 + ".dir"]
+    assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["data/endoscopy"]
     figures = {Path(one.path).name for one in workshop.client.list_artifacts(version.run_id, "figures")}
     assert {"roc.png", "latents.png"} <= figures
 

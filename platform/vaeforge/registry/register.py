@@ -192,7 +192,7 @@ def _add_version(
     """Log everything to the winner's run, then make the version of it."""
     winner, run_id = finished.winner, tags[RUN]
     log_metrics(client, run_id, _measured(finished.evaluation), winner["checkpoint"]["epoch"])
-    log_data(client, run_id, winner, project.data(winner["family"]))
+    log_data(client, run_id, winner, project.data(winner["family"]).relative_to(project.root))
     log_figures(client, run_id, finished.evaluated)
     extra = [path for path in (*finished.exported, *finished.evaluated) if path != finished.graph]
     patch = project.search(str(winner["search"])) / PATCH

@@ -1,0 +1,107 @@
+"""Finished projects without a search, a real MLflow server on loopback, and their registration there."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from samples import random_prepared, small_experiment
+from vaeforge.data.prepare import write_data_set
+from vaeforge.data.source import DataSet
+from vaeforge.evaluate.step import evaluate_run
+from vaeforge.package.step import export_run
+from vaeforge.paths import Project, write_json
+from vaeforge.registry.register import Registration, register_run
+from vaeforge.track.store import open_store
+from vaeforge.train.checkpoint import save
+from vaeforge.train.loop import untrained
+from vaeforge_models.families import families
+from vaeforge_models.family import Family
+
+IDENTITY = "d" * 64
+LENIENT = {"gates__min_active_units": 0, "gates__calibration": 1.0}  # no gate is what is tested with untrained models
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """A real MLflow server that hands artifacts on itself; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    store, kept = f"sqlite:///{folder}/server.db", str(folder / "kept")
+    open_store(store)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", address.rpartition(":")[2]]
+    command += ["--workers", "1", "--backend-store-uri", store, "--serve-artifacts", "--artifacts-destination", kept]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    try:
+        while not _answers(address):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=2):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def untrained_winner(name: str, root: Path) -> tuple[Project, dict[str, Any]]:
+    """A project with random data of the family `name`, and what `tune` would have written of an untrained model."""
+    family, project = families()[name], Project(root)
+    data_hash = _write_prepared(family, project.prepared(name))
+    experiment = small_experiment(family, root, **LENIENT)
+    checkpoint = save(
+        project.step("tune") / "best.pt", {"model": untrained(experiment, family.example).state_dict()}, epoch=1
+    )
+    return project, {
+        "step": "tune",
+        "family": name,
+        "experiment": experiment.model_dump(mode="json"),
+        "event_shape": list(family.example.event_shape),
+        "condition_dim": family.example.condition_dim,
+        "checkpoint": {"path": "artifacts/tune/best.pt", "sha256": checkpoint.sha256, "epoch": 1},
+        "metrics": {"val/nelbo": 1.0, "val/active_units": 4.0},
+        "data_identity": IDENTITY,
+        "data_hash": data_hash,
+        "git": {"commit": None, "dirty": False},
+        "configuration_hash": "1" * 64,
+        "code_hash": "2" * 64,
+        "search": f"{name}-12345678",
+        "trial": 0,
+        "space_hash": "3" * 64,
+        "command": "vaeforge tune",
+        "mlflow": {"run_id": None, "parent_run_id": None, "experiment": f"vaeforge-{name}"},
+    }
+
+
+def _write_prepared(family: Family, folder: Path) -> str:
+    """Random arrays as the prepare step leaves them; their DVC hash."""
+    prepared, data_hash = random_prepared(family, folder, train=24), "a" * 32 + ".dir"
+    parts = (prepared.train, prepared.validation, prepared.test)
+    groups = [f"{group:02d}" for group in prepared.test_groups]
+    arrays = write_data_set(folder, DataSet(*parts, prepared.test_labels, groups, constants=prepared.constants))
+    manifest = {"step": "prepare", "family": family.name, "data_identity": IDENTITY, "data_hash": data_hash}
+    write_json(folder / "manifest.json", {**manifest, "arrays": arrays, "counts": {}, "info": {}})
+    return data_hash
+
+
+def register(project: Project, winner: dict[str, Any], uri: str) -> Registration:
+    """Evaluate, export and register a winner in the store at `uri`."""
+    evaluation = evaluate_run(project, winner, project.step("evaluate"))
+    export = export_run(project, winner, project.step("export"))
+    return register_run(project, winner, export, evaluation, uri)
