@@ -4,13 +4,9 @@ import json
 import multiprocessing
 import os
 import random
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -21,6 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 from contenders import PRELOADED, contend, promote_soon, verdict
+from registered import server
 from vaeforge.errors import RegistryError
 from vaeforge.registry.audit import trail
 from vaeforge.registry.lock import SUFFIX, lock
@@ -38,35 +35,6 @@ MODEL = "vaeforge-lipid"
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(PRELOADED)
 Registry = Callable[[int], tuple[str, MlflowClient]]
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """A real MLflow server on loopback; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    open_store(f"sqlite:///{folder}/server.db")
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "kept")]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 120
-    try:
-        while not answers(address):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.2)
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=2):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 @pytest.fixture(scope="module")
