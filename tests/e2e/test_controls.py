@@ -99,6 +99,7 @@ def check(project: SampleProject, name: str, trials: int) -> History:
     return history_of(project, name)
 
 
+@pytest.mark.long
 def test_a_budget_of_core_hours_is_kept_to_an_epoch_and_a_larger_one_goes_on(
     project: SampleProject, cluster: dict[str, str]
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_budget_of_core_hours_is_kept_to_an_epoch_and_a_larger_one_goes_on(
     assert extended.ended is not None and extended.ended["reason"] == "trials"
 
 
+@pytest.mark.long
 def test_what_another_search_found_informs_the_first_proposals(project: SampleProject, cluster: dict[str, str]) -> None:
     tune(project, cluster, "first", "--trials", "12", "--search", "random", "--epochs", "1")
     tune(project, cluster, "second", "--trials", "3", "--warm-start", "first", "--epochs", "1", "--hosts", "1")
@@ -208,6 +210,7 @@ def test_mlflow_and_the_dashboards_journal_agree_with_the_ledger(
         assert (shown.value if shown.value is not None else shown.intermediate_values[trial.epoch]) == trial.value
 
 
+@pytest.mark.long
 def test_a_trial_is_trained_again_longer_and_with_other_seeds(project: SampleProject, cluster: dict[str, str]) -> None:
     tune(project, cluster, "t", "--trials", "2", "--epochs", "2")
     winner = manifest_of(project, "t")

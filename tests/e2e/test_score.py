@@ -55,7 +55,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(folder: Path, *arguments: Any) -> subprocess.Popen[str]:
     """`vaeforge score` in `folder`, watched for torch."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment = {**kept, "PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}"}
     command = [sys.executable, "-c", WATCHED, "score", *map(str, arguments)]
     return subprocess.Popen(
         command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

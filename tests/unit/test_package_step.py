@@ -148,6 +148,7 @@ def test_the_generating_graph_draws_what_the_aggregate_posterior_is(tmp_path: Pa
     assert np.abs(image[1] - image[2]).max() > 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "noise", "clip"), [("fmri", "linear", True), ("speckle", "cosine", False)])
 def test_numpy_alone_samples_from_the_denoiser_as_torch_does(name: str, noise: str, clip: bool, tmp_path: Path) -> None:
@@ -203,6 +204,7 @@ def test_a_precision_that_fails_is_named_and_leaves_no_file(tmp_path: Path, monk
     assert read_json(folder / "parity.json", "")["precisions"]["fp16"]["passed"] is False
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_exporting_twice_gives_the_same_files(tmp_path: Path) -> None:
     project, winner = finished(families()["cilia"], tmp_path)

@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from ray import train
 from ray.train import BackendConfig, ControllerError, FailureConfig, RunConfig, ScalingConfig
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from torch._C._distributed_c10d import TCPStore
@@ -21,6 +22,7 @@ from torch._C._distributed_c10d import TCPStore
 from vaeforge.train.group import Group
 
 T = TypeVar("T")
+CLEAN_UP_SECONDS = 1.0
 PATIENCE = timedelta(minutes=30)  # of a rank that waits in a collective; idle hosts exchange something every 10 s
 
 
@@ -91,6 +93,19 @@ def _meeting_point(rank: int, world: int) -> TCPStore:
     return store
 
 
+class _Trainer(DataParallelTrainer):
+    """Ray Train's own, which does not wait for a dashboard that is not there.
+
+    Beside each group a process asks the dashboard, for up to 10 s at a time, whether the group's controller lives, and
+    the end of a run waits for the answer. An answer takes milliseconds; one that is late is asked for again.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        prompt = PlacementGroupCleanerCallback(get_actor_timeout_s=CLEAN_UP_SECONDS)
+        found = super()._create_default_callbacks()
+        return [prompt if isinstance(one, PlacementGroupCleanerCallback) else one for one in found]
+
+
 def run_worker_group(
     function: Callable[[dict[str, Any]], None],
     config: dict[str, Any],
@@ -108,7 +123,7 @@ def run_worker_group(
         NoRoomError: if the cluster has no room now, be it at the start or for a restart.
         ray.train.TrainingFailedError: if the group cannot be kept running.
     """
-    trainer = DataParallelTrainer(
+    trainer = _Trainer(
         # bound here: a `train_loop_config` would be unpickled, and its imports made, by the controller too
         partial(function, config),
         backend_config=BackendConfig(),
