@@ -105,7 +105,12 @@ def write_model(folder: Path, seed: int) -> Path:
     mu, score = open_session(path).run(["mu", "score"], {"x": x})
     np.savez(folder / "reference.npz", score=score, mu=mu)
     contract = {"family": "endoscopy", "task": "anomaly", "data": "pictures", "condition": [], "channels": []}
-    contract |= {"prepare": experiment.prepare.model_dump(mode="json"), "event_shape": SHAPE, "quantile": 0.95}
+    contract |= {
+        "prepare": experiment.prepare.model_dump(mode="json"),
+        "event_shape": SHAPE,
+        "quantile": 0.95,
+        "cut": False,
+    }
     contract |= {"latent_dim": model.latent_dim, "threshold": float(np.quantile(score, 0.95))}
     write_json(folder / "contract.json", contract | {"graphs": {"model": graph_entry(Exported(path))}})
     torch.set_num_threads(1)
