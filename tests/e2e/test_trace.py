@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from project import EmptyProject, SampleProject
+from project import ROOT, EmptyProject, SampleProject
 from traced import call, commit, copy_code, dvc, repository, searched
 from vaeforge.data.versions import Kept, where_kept
 from vaeforge.paths import Project
@@ -94,6 +94,7 @@ def test_data_come_from_the_remote_where_the_cache_has_not_all(tmp_path: Path) -
 def test_a_registered_model_of_every_family_is_made_again(family: str, cluster: dict[str, str], tmp_path: Path) -> None:
     project = SampleProject(tmp_path, family)
     copy_code(tmp_path)
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
     ignored = "/artifacts/\n/data\n/mlflow.db*\n/mlruns/\n/output.log\n__pycache__/\n"
     (tmp_path / ".gitignore").write_text(ignored)
     call(tmp_path, "git", "init", "--quiet", "--initial-branch=main")
