@@ -50,3 +50,8 @@ class Samples:
             np.concatenate([np.asarray(self.x), np.asarray(other.x)]),
             np.concatenate([np.asarray(self.condition), np.asarray(other.condition)]),
         )
+
+
+def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:
+    """The numbers below `count`, or `most` of them at even distances, both ends among them."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)

@@ -33,7 +33,7 @@ def _rank(rank: int, world: int, store: str, experiment: Any, arrays: Any, job: 
 def on_ranks(world: int, experiment: Any, arrays: Any, job: Any, folder: Path) -> list[Any]:
     """What `job` returns on each of `world` gloo ranks."""
     arguments = (world, str(folder / f"store{world}"), experiment, arrays, job, str(folder / "out"))
-    mp.spawn(_rank, arguments, nprocs=world)  # type: ignore[no-untyped-call]
+    mp.spawn(_rank, arguments, nprocs=world)
     return [torch.load(f"{folder / 'out'}.{rank}", weights_only=True) for rank in range(world)]
 
 

@@ -142,7 +142,7 @@ def test_the_exact_predictor_of_a_gaussian_samples_that_gaussian(noise: str, sam
     diffusion = model(20, noise=noise)
     diffusion.denoiser = ExactNoise(noise, m=0.5, s=0.6)
     diffusion.bound.fill_(8.0)
-    z = diffusion.sample(150, seeded(), sampler, steps)  # type: ignore[arg-type]
+    z = diffusion.sample(150, seeded(), sampler, steps)
     # 3000 values: standard errors 0.011 of the mean and 0.008 of the deviation, and a few steps are less exact
     assert z.mean().item() == pytest.approx(0.5, abs=0.05)
     assert z.std().item() == pytest.approx(0.6, abs=0.05)
@@ -167,7 +167,7 @@ def test_ddim_sampling_is_a_loop_of_the_formula(bound: float | None) -> None:
 @pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 50), ("ddim", 1000)])
 def test_samples_depend_on_the_generator_alone(sampler: str, steps: int) -> None:
     diffusion = model(2)
-    one, again, other = (diffusion.sample(3, seeded(seed), sampler, steps) for seed in (0, 0, 1))  # type: ignore[arg-type]
+    one, again, other = (diffusion.sample(3, seeded(seed), sampler, steps) for seed in (0, 0, 1))
     assert torch.equal(one, again)
     assert not torch.allclose(one, other)
 
@@ -175,9 +175,9 @@ def test_samples_depend_on_the_generator_alone(sampler: str, steps: int) -> None
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
 def test_a_sample_does_not_depend_on_those_beside_it(sampler: str) -> None:
     diffusion = model(20)
-    whole = diffusion.sample(7, seeded(), sampler, 20)  # type: ignore[arg-type]
-    cut = diffusion.sample(7, seeded(), sampler, 20, batch_size=3)  # type: ignore[arg-type]
-    fewer = diffusion.sample(4, seeded(), sampler, 20)  # type: ignore[arg-type]
+    whole = diffusion.sample(7, seeded(), sampler, 20)
+    cut = diffusion.sample(7, seeded(), sampler, 20, batch_size=3)
+    fewer = diffusion.sample(4, seeded(), sampler, 20)
     assert torch.allclose(whole, cut, atol=1e-3)
     assert torch.allclose(whole[:4], fewer, atol=1e-3)
 

@@ -102,7 +102,7 @@ def test_means_are_drawn_by_whole_groups() -> None:
 def test_lower_or_higher_is_better(better: str, beats: bool) -> None:
     rng = np.random.default_rng(1)
     values = {"worse": 2 + rng.random(40), "model": rng.random(40)}
-    rows = by_name(compare_means("MSE", better, values, GROUPS, seed=0))  # type: ignore[arg-type]
+    rows = by_name(compare_means("MSE", better, values, GROUPS, seed=0))
     assert rows["worse"].model_beats is beats
     assert rows["worse"].difference == pytest.approx(values["model"].mean() - values["worse"].mean())
     assert rows["worse"].low <= rows["worse"].value <= rows["worse"].high

@@ -158,7 +158,7 @@ def test_hosts_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeypa
     hosts = Hosts(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, lambda: up)
     hosts.start()
     for count in (1, 2, 3):
-        until(lambda count=count: len(cluster.running) == count)  # type: ignore[misc]
+        until(lambda count=count: len(cluster.running) == count)
         time.sleep(0.25)
         assert len(cluster.started) == count
         up.add(cluster.started[-1])
@@ -216,7 +216,7 @@ class Trainer:
 @pytest.mark.parametrize(("leak", "trained"), [(0, 10), (30_000_000, 4)])
 def test_a_host_returns_when_its_ranks_hold_too_much(leak: int, trained: int) -> None:
     limit, worker = held_bytes() + 105_000_000, Trainer(20, leak)
-    serve(worker, TwoRanks(0, threading.Barrier(1), [None]), limit)  # type: ignore[arg-type]
+    serve(worker, TwoRanks(0, threading.Barrier(1), [None]), limit)
     assert worker.trained == trained
 
 

@@ -41,7 +41,7 @@ def spoken() -> Iterator[list[str]]:
     """Whatever Optuna warns of; a test fails where it says that it draws independently what it cannot model."""
     messages: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())
     logger = logging.getLogger("optuna")
     logger.addHandler(handler)
     yield messages

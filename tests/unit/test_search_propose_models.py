@@ -41,7 +41,7 @@ def spoken() -> Iterator[None]:
     """A test fails where Optuna says that it draws independently what it cannot model, or anything else."""
     messages: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())
     logger = logging.getLogger("optuna")
     logger.addHandler(handler)
     yield

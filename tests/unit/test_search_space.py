@@ -119,7 +119,7 @@ def test_all_problems_are_told_at_once() -> None:
 def test_duplicate_keys_and_exponents_in_yaml(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("family: endoscopy\nspace:\n  optimizer.lr: {float: [1e-4, 1E-2], log: true}\n")
-    assert read_space(path).dimensions[0].low == 1e-4  # type: ignore[union-attr]
+    assert read_space(path).dimensions[0].low == 1e-4
     path.write_text("family: endoscopy\nspace: {}\nspace: {}\n")
     with pytest.raises(ConfigError, match="'space' is there twice"):
         read_space(path)
@@ -197,7 +197,7 @@ def test_distortions_of_different_likelihoods_are_not_compared(base: Experiment)
     with pytest.raises(ConfigError, match="take val/mse, or freeze"):
         check(parse(content(space=searched, objective=two), "s"), base)
     bound = {"metrics": {"val/rate": "min", "val/mse": "min"}}
-    bound |= {"choose": {"constraint": {"val/distortion": 9}, "best": "val/rate"}}  # type: ignore[dict-item]
+    bound |= {"choose": {"constraint": {"val/distortion": 9}, "best": "val/rate"}}
     with pytest.raises(ConfigError, match="measured by each trial's own likelihood"):
         check(parse(content(space=searched, objective=bound), "s"), base)
     frozen = content(space=searched, objective=two, freeze={"model.likelihood": "bernoulli"})

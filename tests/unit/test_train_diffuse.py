@@ -44,7 +44,7 @@ def fit_short(seed: int = 0, **values: Any) -> Fitted:
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
 def test_a_mixture_of_two_gaussians_is_learnt(sampler: str, learnt: Fitted) -> None:
-    z = learnt.model.sample(600, seeded(), sampler, 50)  # type: ignore[arg-type]
+    z = learnt.model.sample(600, seeded(), sampler, 50)
     truth = mixture(600, seed=50)
     assert z.mean(0).tolist() == pytest.approx([0.0, 1.0], abs=0.6)
     assert z.var(0).tolist() == pytest.approx([16.25, 4.25], rel=0.2)

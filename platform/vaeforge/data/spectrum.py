@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vaeforge.config import Experiment
 from vaeforge.data.contract import spec_of
 from vaeforge.data.source import DataSet
+from vaeforge.samples import evenly_spaced
 from vaeforge.train.batches import centre_crop
 from vaeforge.train.loop import untrained
 from vaeforge_models.diagnostics import predicted_active_units
@@ -33,7 +34,7 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> dict[str, Any]:
     the data lie in [0, 1]; a family compares `beta` with one of them, see `vaeforge_models.diagnostics`.
     """
     model = untrained(experiment, spec_of(data.validation, data.constants))
-    chosen = np.unique(np.linspace(0, len(data.train) - 1, min(len(data.train), SAMPLES)).round().astype(np.int64))
+    chosen = evenly_spaced(len(data.train), SAMPLES)
     parts = data.train[chosen]
     batches = [model.normalise(centre_crop(raw, model.event_shape)).flatten(1).numpy() for raw, _ in parts.batches()]
     values = np.concatenate(batches)

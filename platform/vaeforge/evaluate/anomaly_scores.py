@@ -28,7 +28,7 @@ from torch import Tensor
 from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluate.linear import FIT_SAMPLES
 from vaeforge.evaluate.passes import WHITE
-from vaeforge.samples import CHUNK, Samples
+from vaeforge.samples import CHUNK, Samples, evenly_spaced
 from vaeforge.train.batches import centre_crop
 from vaeforge_models.likelihoods import gaussian_nll
 from vaeforge_models.vae import VAE, Posterior
@@ -78,7 +78,7 @@ def fit_reference(model: VAE, train: Samples, validation: Samples, draws: int, s
     """
     if len(train) < 2:
         raise DataError(f"training set: {len(train)} samples, must be at least 2 for a covariance; prepare more data")
-    chosen = np.unique(np.linspace(0, len(train) - 1, min(len(train), FIT_SAMPLES)).round().astype(np.int64))
+    chosen = evenly_spaced(len(train), FIT_SAMPLES)
     cropped = ((centre_crop(raw, model.event_shape), condition) for raw, condition in train[chosen].batches())
     means = [model.encode(model.normalise(raw), condition).mu.double().numpy() for raw, condition in cropped]
     fitted = LedoitWolf().fit(np.concatenate(means))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vaeforge.evaluate.passes import WHITE
 from vaeforge.paths import write_atomically
+from vaeforge.samples import evenly_spaced
 
 COLUMNS = 8
 INCHES = 1.3
@@ -57,4 +58,4 @@ def save(figure: Figure, path: Path) -> Path:
 
 def spread_over(places: NDArray[np.int64], count: int = COLUMNS) -> NDArray[np.int64]:
     """At most `count` of `places`, evenly spaced: neighbours in the arrays are neighbours in the image."""
-    return places[np.linspace(0, len(places) - 1, min(len(places), count)).round().astype(np.int64)]
+    return places[evenly_spaced(len(places), count)]

@@ -18,7 +18,7 @@ from vaeforge.evaluate.findings import Findings
 from vaeforge.evaluate.linear import fit_plane
 from vaeforge.evaluate.passes import posteriors
 from vaeforge.evaluate.winner import Winner
-from vaeforge.samples import Samples
+from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
 from vaeforge.train.group import Group
 from vaeforge.train.loop import untrained
@@ -121,7 +121,7 @@ def _draw_rates(per_dimension: Floats) -> Figure:
 
 def draw_latents(mu: Floats, labels: NDArray[np.int64]) -> Figure:
     """Posterior means of at most 1000 samples in two dimensions, by PCA and by t-SNE, coloured by label."""
-    chosen = np.unique(np.linspace(0, len(mu) - 1, min(len(mu), DRAWN_LATENTS)).round().astype(np.int64))
+    chosen = evenly_spaced(len(mu), DRAWN_LATENTS)
     points, shown = mu[chosen], labels[chosen]
     figure = canvas(9, 4)
     for axes, (name, flat) in zip(figure.subplots(1, 2), _projections(points).items(), strict=True):

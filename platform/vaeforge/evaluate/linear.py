@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from vaeforge.errors import DataError
-from vaeforge.samples import Samples
+from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.train.batches import centre_crop
 from vaeforge_models.vae import VAE
 
@@ -51,10 +51,10 @@ class Plane:
 
 def training_values(model: VAE, train: Samples, limit: int = FIT_SAMPLES) -> NDArray[np.float32]:
     """At most `limit` training samples, evenly spaced, their centres in model units: [N, D]."""
-    chosen = np.linspace(0, len(train) - 1, min(len(train), limit)).round().astype(np.int64)
+    chosen = evenly_spaced(len(train), limit)
     parts = [
         model.normalise(centre_crop(raw, model.event_shape)).flatten(1).float().numpy()
-        for raw, _ in train[np.unique(chosen)].batches()
+        for raw, _ in train[chosen].batches()
     ]
     return np.concatenate(parts)
 

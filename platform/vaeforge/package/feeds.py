@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vaeforge.evaluate.winner import PATTERN_SCALE, patterns_of
 from vaeforge.package.graphs import IMAGE_AXES
-from vaeforge.samples import Samples
+from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
 from vaeforge_models.vae import VAE
 
@@ -78,6 +79,11 @@ class Feeder:
         return named
 
 
+def main_feeds(raw: Tensor, condition: Tensor) -> dict[str, NDArray[np.float32]]:
+    """Samples and conditions [B, C] as onnxruntime takes them for the main graph, which has no input for C = 0."""
+    return {"x": raw.float().numpy()} | ({"condition": condition.numpy()} if condition.shape[1] else {})
+
+
 def extremes(samples: Samples) -> tuple[float, float]:
     """Black and white for images, the smallest and largest value for anything else."""
     if samples.x.dtype == np.uint8:
@@ -89,4 +95,4 @@ def evenly(samples: Samples, most: int = MOST_SAMPLES) -> Samples:
     """All samples, or `most` of them at even distances."""
     if len(samples) <= most:
         return samples
-    return samples[np.linspace(0, len(samples) - 1, most).round().astype(np.int64)]
+    return samples[evenly_spaced(len(samples), most)]

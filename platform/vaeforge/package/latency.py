@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vaeforge.package.bundle import open_session
+from vaeforge.package.feeds import main_feeds
 from vaeforge.samples import Samples
 
 WARM_UPS, RUNS = 5, 50
@@ -25,7 +26,7 @@ def latency_of(path: Path, samples: Samples) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, size in SIZES.items():
         raw, condition = samples.tensors(np.arange(size) % len(samples))
-        feeds = {"x": raw.float().numpy()} | ({"condition": condition.numpy()} if condition.shape[1] else {})
+        feeds = main_feeds(raw, condition)
         seconds: list[float] = []
         started = time.perf_counter()
         while len(seconds) < WARM_UPS + RUNS and (not seconds or time.perf_counter() - started < LONGEST):

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaeforge.package.bundle import open_session
+from vaeforge.package.bundle import OUTPUTS, open_session
+from vaeforge.package.feeds import main_feeds
 from vaeforge.paths import write_atomically
 from vaeforge.samples import Samples
 from vaeforge_models.likelihoods import gaussian_nll
@@ -53,8 +54,7 @@ def answers_of(model: VAE, path: Path, samples: Samples) -> Answers:
     session = open_session(path)
     parts: list[tuple[NDArray[Any], ...]] = []
     for raw, condition in samples.batches():
-        feeds = {"x": raw.float().numpy()} | ({"condition": condition.numpy()} if condition.shape[1] else {})
-        answer, mu, logvar, score = session.run(["reconstruction", "mu", "logvar", "score"], feeds)
+        answer, mu, logvar, score = session.run(list(OUTPUTS), main_feeds(raw, condition))
         error = (model.normalise(raw) - model.normalise(torch.from_numpy(answer))).square().flatten(1).mean(1)
         rate = Posterior(torch.from_numpy(mu), torch.from_numpy(logvar)).rate().sum(1)
         parts.append((score, mu, error.numpy(), rate.numpy()))

@@ -2,21 +2,37 @@
 
 from typing import TYPE_CHECKING
 
+from vaeforge.config import Gates
 from vaeforge.errors import RegistryError
 from vaeforge.loading import load
 from vaeforge.paths import Project
 from vaeforge.registry.audit import user
-from vaeforge.registry.fetch import ARCHIVED
-from vaeforge.registry.gate import decide
+from vaeforge.registry.gate import Candidate, decide
 from vaeforge.registry.lineage import DATA_IDENTITY, GRAPH, VERDICT
 from vaeforge.registry.log import store_errors
-from vaeforge.registry.promote import promote
+from vaeforge.registry.promote import promote, require_usable
 from vaeforge.registry.stored import best_rival, candidate_of, evidence_of, stored
 from vaeforge.registry.verdict import Verdict
 from vaeforge.registry.versions import CHAMPION, champion_of, version_named, versions_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+def judge(
+    client: "MlflowClient",
+    candidate: Candidate,
+    versions: "list[ModelVersion]",
+    judged: str | None,
+    champion: str | None,
+    gates: Gates,
+) -> Verdict:
+    """The gates' decision on `candidate` beside all `versions`; `judged` is its own version, none before it has one."""
+    best = best_rival(client, versions, candidate.data_identity, candidate.task, judged)
+    identities = {str(one.version): one.tags.get(DATA_IDENTITY, "unknown") for one in versions}
+    against = None if champion in (None, judged) else identities.get(str(champion), "unknown")
+    return decide(candidate, best, against, gates)
 
 
 def judge_again(client: "MlflowClient", project: Project, model: str, version: str) -> Verdict:
@@ -29,11 +45,8 @@ def judge_again(client: "MlflowClient", project: Project, model: str, version: s
     held = stored(client, found)
     candidate = candidate_of(held.winner, held.export, held.evaluation, evidence_of(client, found, held.evaluation))
     versions, champion = versions_of(client, model), champion_of(client, model)
-    best = best_rival(client, versions, candidate.data_identity, candidate.task, version)
-    identities = {str(one.version): one.tags.get(DATA_IDENTITY, "unknown") for one in versions}
-    against = None if champion in (None, version) else identities.get(str(champion), "unknown")
     settings = load(project.root, held.experiment.family, held.experiment.preset)
-    return decide(candidate, best, against, settings.experiment.gates)
+    return judge(client, candidate, versions, version, champion, settings.experiment.gates)
 
 
 def promote_judged(
@@ -49,10 +62,7 @@ def promote_judged(
         found, champion = version_named(client, model, version), champion_of(client, model)
         if champion == version:
             raise RegistryError(f"{model} version {version}: is champion already; nothing to do")
-        if found.tags.get(ARCHIVED) == "true":
-            raise RegistryError(
-                f"{model} version {version}: is archived; `vaeforge models unarchive {model} {version}` comes first"
-            )
+        require_usable(found)
         if GRAPH not in found.tags:
             raise RegistryError(f"{model} version {version}: was not registered by vaeforge (no tag {GRAPH})")
         verdict = judge_again(client, project, model, version)

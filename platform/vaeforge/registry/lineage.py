@@ -40,6 +40,14 @@ def version_tags(winner: Mapping[str, Any], run_id: str, graph_sha256: str) -> d
     return {key: _text(value) for key, value in known.items() if value is not None}
 
 
+def number_in(tags: Mapping[str, str], name: str) -> float | None:
+    """The number in a tag; none where there is no such tag, or it is no number."""
+    try:
+        return float(tags[name])
+    except (KeyError, ValueError):
+        return None
+
+
 def describe(
     winner: Mapping[str, Any], export_manifest: Mapping[str, Any], evaluation: Mapping[str, Any], look: int
 ) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaeforge.registry.audit import PREFIX, trail_of
 from vaeforge.registry.fetch import ARCHIVED
-from vaeforge.registry.lineage import ACTIVE_UNITS, DATA_IDENTITY, TEST_LOOKS, TEST_NLL, VAL_NELBO, VERDICT
+from vaeforge.registry.lineage import ACTIVE_UNITS, DATA_IDENTITY, TEST_LOOKS, TEST_NLL, VAL_NELBO, VERDICT, number_in
 from vaeforge.registry.stored import Stored, stored
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, models, version_named, versions_of
 
@@ -102,17 +102,10 @@ def _version_row(version: "ModelVersion", aliases: Mapping[str, str]) -> Row:
         "aliases": sorted(alias for alias, named in aliases.items() if named == number),
         "archived": tags.get(ARCHIVED) == "true",
         "created": created.isoformat(timespec="seconds"),
-        "val_nelbo": _number(tags.get(VAL_NELBO)),
-        "test_nll": _number(tags.get(TEST_NLL)),
-        "active_units": _number(tags.get(ACTIVE_UNITS)),
-        "test_look": _number(tags.get(TEST_LOOKS)),
+        "val_nelbo": number_in(tags, VAL_NELBO),
+        "test_nll": number_in(tags, TEST_NLL),
+        "active_units": number_in(tags, ACTIVE_UNITS),
+        "test_look": number_in(tags, TEST_LOOKS),
         "data_identity": tags.get(DATA_IDENTITY),
         "verdict": tags.get(VERDICT),
     }
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None

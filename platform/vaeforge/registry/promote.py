@@ -17,6 +17,7 @@ from vaeforge.registry.versions import CHAMPION, champion_of, version_named, ver
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 
 class ConflictError(RegistryError):
@@ -47,7 +48,7 @@ def promote(
                 f"{model}: champion is {_named(champion)}, but this was decided against {_named(expected_champion)}; "
                 f"somebody else changed it meanwhile; judge version {version} again"
             )
-        _require_usable(client, model, version)
+        require_usable(version_named(client, model, version))
         entry = Entry(0, version, "promote", INTENT, who, why, champion, version, str(verdict))
         _move(client, model, held, entry)
 
@@ -133,10 +134,16 @@ def _reconciled(client: "MlflowClient", model: str) -> str | None:
     return champion
 
 
-def _require_usable(client: "MlflowClient", model: str, version: str) -> None:
-    if version_named(client, model, version).tags.get(ARCHIVED) == "true":
+def require_usable(version: "ModelVersion") -> None:
+    """Refuse an archived version.
+
+    Raises:
+        RegistryError: saying how it comes back into use.
+    """
+    name, number = version.name, version.version
+    if version.tags.get(ARCHIVED) == "true":
         raise RegistryError(
-            f"{model} version {version}: is archived; `vaeforge models unarchive {model} {version}` comes first"
+            f"{name} version {number}: is archived; `vaeforge models unarchive {name} {number}` comes first"
         )
 
 

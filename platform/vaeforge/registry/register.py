@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from vaeforge.config import Experiment
 from vaeforge.errors import RegistryError
-from vaeforge.package.bundle import CONTRACT, read_contract
+from vaeforge.package.bundle import CARD, CONTRACT, WINNER, read_contract
 from vaeforge.package.card import build_card, card_markdown
 from vaeforge.package.export import DATA_SUFFIX
 from vaeforge.paths import Project, sha256_of
 from vaeforge.provenance import PATCH
 from vaeforge.registry.audit import user
 from vaeforge.registry.evidence import EVIDENCE_FILE, Evidence, read_evidence
-from vaeforge.registry.gate import Candidate, decide
+from vaeforge.registry.gate import Candidate
+from vaeforge.registry.judging import judge
 from vaeforge.registry.lineage import (
     CHECKPOINT,
-    DATA_IDENTITY,
     GRAPH,
     RUN,
     TEST_LOOKS,
@@ -34,7 +34,7 @@ from vaeforge.registry.lineage import (
 from vaeforge.registry.log import log_data, log_figures, log_graph, log_metrics, run_of, store_errors, tracking_at
 from vaeforge.registry.looks import look_number
 from vaeforge.registry.promote import ConflictError, promote
-from vaeforge.registry.stored import CARD, CARD_TEXT, EVALUATION, EXPORT, WINNER, best_rival, candidate_of
+from vaeforge.registry.stored import CARD_TEXT, EVALUATION, EXPORT, candidate_of
 from vaeforge.registry.verdict import Verdict
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, champion_of, versions_of
 from vaeforge.track.store import locked, open_store
@@ -125,7 +125,9 @@ def _register(client: "MlflowClient", project: Project, model: str, finished: _F
     settled = _settled_before(version, champion)
     if settled is not None:
         return settled
-    verdict = _judge(client, finished, versions, None if version is None else str(version.version), champion)
+    gates = Experiment.model_validate(winner["experiment"]).gates
+    number = None if version is None else str(version.version)
+    verdict = judge(client, finished.candidate(), versions, number, champion, gates)
     if version is None:
         look = look_number(project, winner, versions)
         evidence, task = finished.evidence(), Experiment.model_validate(winner["experiment"]).definition.task
@@ -257,19 +259,3 @@ def _promoted(
     except ConflictError as error:
         return False, (str(error),)
     return True, verdict.reasons
-
-
-def _judge(
-    client: "MlflowClient",
-    finished: _Finished,
-    versions: "list[ModelVersion]",
-    judged: str | None,
-    champion: str | None,
-) -> Verdict:
-    """The gates' decision from this winner's files and what the registry holds."""
-    candidate = finished.candidate()
-    identity = {str(one.version): one.tags.get(DATA_IDENTITY, "unknown") for one in versions}
-    best = best_rival(client, versions, candidate.data_identity, candidate.task, judged)
-    against = None if champion in (None, judged) else identity.get(str(champion), "unknown")
-    gates = Experiment.model_validate(finished.winner["experiment"]).gates
-    return decide(candidate, best, against, gates)

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from vaeforge.errors import RegistryError
+from vaeforge.package.bundle import WINNER
 from vaeforge.paths import Project, read_json, write_json
 from vaeforge.registry.checkout import bring_data, check_out, code_environment
 from vaeforge.registry.retrain import Conditions, conditions_of
@@ -148,7 +149,7 @@ def _retrained(
     winner: Mapping[str, Any], checkout: Path, folder: Path, environment: Mapping[str, str], console: Console
 ) -> dict[str, Any]:
     """What the recorded code makes of the winner's experiment, in a process of its own."""
-    given, output = folder / "winner.json", folder / "retrained.json"
+    given, output = folder / WINNER, folder / "retrained.json"
     write_json(given, dict(winner))
     command = [sys.executable, "-m", "vaeforge", "retrain", str(given), "--output", str(output)]
     lines: list[str] = []

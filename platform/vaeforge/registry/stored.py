@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from vaeforge.config import Experiment
 from vaeforge.errors import RegistryError, VaeforgeError
+from vaeforge.package.bundle import EXTRA, WINNER
 from vaeforge.paths import read_json, sha256_of
 from vaeforge.registry.comparing import Rival
 from vaeforge.registry.evidence import EVIDENCE_FILE, Evidence, read_evidence
 from vaeforge.registry.gate import Candidate
-from vaeforge.registry.lineage import DATA_IDENTITY, TEST_NLL
+from vaeforge.registry.lineage import DATA_IDENTITY, TEST_NLL, number_in
 from vaeforge.registry.log import store_errors, tracking_at
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-FOLDER = "extra_files"
-WINNER, EXPORT, EVALUATION = "winner.json", "export_manifest.json", "evaluate_manifest.json"
-CARD, CARD_TEXT = "card.json", "MODEL_CARD.md"
+EXPORT, EVALUATION, CARD_TEXT = "export_manifest.json", "evaluate_manifest.json", "MODEL_CARD.md"
 AGREEMENT = 1e-9
 
 
@@ -92,8 +91,9 @@ def best_rival(
     makes the best one unknown, and that is what is returned.
     """
     same = [one for one in versions if one.tags.get(DATA_IDENTITY) == data_identity and str(one.version) != judged]
-    known = {one.version: _number(one.tags.get(TEST_NLL)) for one in same}
-    unknown = [str(version) for version, value in known.items() if not math.isfinite(value)]
+    told = {one.version: number_in(one.tags, TEST_NLL) for one in same}
+    known = {version: value for version, value in told.items() if value is not None and math.isfinite(value)}
+    unknown = [str(version) for version in told if version not in known]
     if unknown:
         problem = f"has no finite tag {TEST_NLL}, so which version is best is not known; delete it if it is no good"
         return Rival(f"version {unknown[0]}", None, problem)
@@ -117,13 +117,6 @@ def _rival(client: "MlflowClient", version: "ModelVersion", task: str, expected:
     return Rival(name, found)
 
 
-def _number(text: str | None) -> float:
-    try:
-        return float(text) if text is not None else math.nan
-    except ValueError:
-        return math.nan
-
-
 @contextmanager
 def _brought(client: "MlflowClient", version: "ModelVersion", *names: str) -> Iterator[list[Path]]:
     """Some of the files beside a version's graph, in a folder that is gone afterwards."""
@@ -135,7 +128,7 @@ def _brought(client: "MlflowClient", version: "ModelVersion", *names: str) -> It
         with tracking_at(client.tracking_uri), store_errors(client.tracking_uri, f"{uri}: cannot be read"):
             for name in names:
                 try:
-                    found = mlflow.artifacts.download_artifacts(f"{uri}/{FOLDER}/{name}", dst_path=folder)
+                    found = mlflow.artifacts.download_artifacts(f"{uri}/{EXTRA}/{name}", dst_path=folder)
                 except OSError as error:
                     raise RegistryError(f"{uri}: holds no {name} ({error}); register the model again") from error
                 paths.append(Path(found))

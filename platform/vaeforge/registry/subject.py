@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaeforge.errors import RegistryError
-from vaeforge.package.bundle import EXTRA
+from vaeforge.package.bundle import EXTRA, WINNER
 from vaeforge.paths import Project, read_json
 from vaeforge.provenance import PATCH
 from vaeforge.registry.fetch import bundle_of, resolve
@@ -16,7 +16,7 @@ from vaeforge.track.store import open_store
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-WINNER, MANIFEST = "winner.json", "manifest.json"
+MANIFEST = "manifest.json"
 MADE_BY = ("tune", "train")
 NEEDED = ("family", "experiment", "checkpoint", "metrics", "git", "data_identity", "data_hash", "code_hash", "search")
 

@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.errors import RegistryError
-from vaeforge.package.bundle import MAIN, Contract
+from vaeforge.package.bundle import CARD, MAIN, OUTPUTS, Contract
 from vaeforge.paths import read_json
 from vaeforge.registry.fetch import Fetched
 from vaeforge.serve.drift import Drift, Reference, compare, reference_of
 
 WINDOW = 2000  # inputs that drift is judged by
-OUTPUTS = ("reconstruction", "mu", "logvar", "score")
-CARD = "card.json"
 
 Arrays = dict[str, NDArray[Any]]
 

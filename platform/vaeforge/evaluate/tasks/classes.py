@@ -39,7 +39,7 @@ from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions
 from vaeforge.evaluate.library import Library, class_names, file_names, labels_of, library_of
 from vaeforge.evaluate.passes import WHITE, measure
 from vaeforge.evaluate.winner import Winner
-from vaeforge.samples import Samples
+from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
 
 CLASS_MEANS = "class means"
@@ -172,7 +172,7 @@ def _consistency(real: Classifier, sets: ClassSets, names: tuple[str, ...], seed
 
 def _to_learn_from(train: Samples) -> Integers:
     """At most 2000 training images, evenly spaced."""
-    return np.unique(np.linspace(0, len(train) - 1, min(len(train), CLASSIFIED)).round().astype(np.int64))
+    return evenly_spaced(len(train), CLASSIFIED)
 
 
 def _learned(images: NDArray[np.uint8], labels: Integers, test: Samples) -> Floats:
