@@ -4,7 +4,7 @@
 
 Each family is trained on its sample (preset `sample`, constant beta, no augmentation) under several betas, from the
 predicted one on in steps of four and then by bisection, until it is known where validation shows no active unit any
-more. The prediction is the linear theory of `platform/vaeforge/data/spectrum.py`. One core, in this process.
+more. The prediction is the linear theory of `platform/vaeforge/data/pca_spectrum.py`. One core, in this process.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 
+from vaeforge.config.loader import load
+from vaeforge.data.pca_spectrum import collapses_at, likelihood_of
 from vaeforge.data.prepare import ensure_prepared
-from vaeforge.data.spectrum import collapses_at, likelihood_of
-from vaeforge.loading import load
 from vaeforge.paths import Project
 from vaeforge.train.loop import Arrays, fit
 from vaeforge_models.families import families

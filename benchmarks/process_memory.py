@@ -49,5 +49,5 @@ def _kind(process: psutil.Process) -> str | None:
     except psutil.Error:
         return None
     kinds = {"ray::Broker": "broker", "ray::RayTrainWorker": "host", "ray::HostedTrial": "thin trial"}
-    kinds |= {"vaeforge.track.follow": "tracker"}
+    kinds |= {"vaeforge.track.tracking_process": "tracker"}
     return next((kind for mark, kind in kinds.items() if mark in command), None)

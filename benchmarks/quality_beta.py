@@ -10,9 +10,9 @@ from typing import Any
 
 from quality_train import Figures, rounded, settle, train
 
-from vaeforge.config import Experiment
-from vaeforge.data.contract import spec_of
-from vaeforge.data.reading import read_source
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.prepared import spec_of
+from vaeforge.data.readers import read_source
 from vaeforge.train.loop import Arrays
 from vaeforge_models.families import families
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from quality_data import Images, mono_cells
 from quality_train import Figures, Floats, Trained, arrays, auroc, grey, plane_through, rounded, settle, train
 
-from vaeforge.config import Experiment
+from vaeforge.config.experiment import Experiment
 from vaeforge.evaluate.anomaly_scores import anomaly_scores, fit_reference
 from vaeforge.evaluate.comparison import MODEL, compare_auroc
-from vaeforge.evaluate.linear import Plane
-from vaeforge.evaluate.passes import scores
+from vaeforge.evaluate.inference import scores
+from vaeforge.evaluate.pca_baseline import Plane
 from vaeforge.seeds import derive
 from vaeforge.train.loop import untrained
 from vaeforge_models.vae import VAE

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.config import Experiment
-from vaeforge.evaluate.linear import Plane
-from vaeforge.loading import load
+from vaeforge.config.experiment import Experiment
+from vaeforge.config.loader import load
+from vaeforge.evaluate.pca_baseline import Plane
 from vaeforge.samples import Samples
 from vaeforge.train.checkpoint import load_model
 from vaeforge.train.loop import Arrays, fit

@@ -36,7 +36,7 @@ def make_images(project: Path, family: str, side: int, count: int, folder: Path)
     """Write `count` images as `folder`/png and `folder`/x.npz."""
     from PIL import Image
 
-    from vaeforge.data.contract import load_training
+    from vaeforge.data.prepared import load_training
     from vaeforge.paths import Project
 
     train = load_training(Project(project).prepared(family))[0].x
@@ -94,9 +94,9 @@ def eager(asked: argparse.Namespace) -> None:
     """Score `asked.eager` by torch and print items per second; what the process of `torchs` runs."""
     import torch
 
-    from vaeforge.data.pictures import open_picture
-    from vaeforge.evaluate.winner import load_winner
+    from vaeforge.data.images import open_picture
     from vaeforge.paths import Project
+    from vaeforge.trained import load_winner
 
     torch.set_num_threads(asked.threads)
     winner = json.loads(asked.winner.read_text())
@@ -146,7 +146,7 @@ def killed(asked: argparse.Namespace, source: Path, output: Path) -> dict[str, A
 
 def _done(parts: Path) -> int:
     """How many inputs the finished parts hold."""
-    from vaeforge.score.parts import Parts
+    from vaeforge.score.partial_results import Parts
 
     return Parts(parts).tally().inputs if parts.is_dir() and Parts(parts).paths() else 0
 

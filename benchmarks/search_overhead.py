@@ -43,8 +43,8 @@ def write_digits(folder: Path) -> None:
     import numpy as np
     from sklearn.datasets import load_digits
 
+    from vaeforge.data.dataset import DataSet
     from vaeforge.data.prepare import write_data_set
-    from vaeforge.data.source import DataSet
     from vaeforge.paths import write_json
     from vaeforge.samples import Samples
 
@@ -59,9 +59,9 @@ def reports(folder: Path, params: dict[str, Any], seed: int, checkpoints: Path |
     """The shared work: one trial, a report an epoch."""
     import torch
 
-    from vaeforge.data.contract import load_training
-    from vaeforge.loading import load
-    from vaeforge.search.space import experiment_for, parse
+    from vaeforge.config.loader import load
+    from vaeforge.data.prepared import load_training
+    from vaeforge.search.space.space import experiment_for, parse
     from vaeforge.train.loop import Arrays, fit
 
     torch.set_num_threads(1)
@@ -76,17 +76,17 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     from process_memory import Memory
     from rich.console import Console
 
-    from vaeforge.data.contract import Prepared, load_training
-    from vaeforge.loading import load
+    from vaeforge.config.loader import load
+    from vaeforge.data.prepared import Prepared, load_training
+    from vaeforge.ledger.file import read_events
+    from vaeforge.ledger.history import read_history
     from vaeforge.paths import Project
+    from vaeforge.search.dispatch.resources import local_resources, place
     from vaeforge.search.engine import run_search
-    from vaeforge.search.history import read_history
-    from vaeforge.search.ledger import read_events
     from vaeforge.search.plan import Plan
-    from vaeforge.search.ranking import winner
-    from vaeforge.search.resources import local_resources, place
-    from vaeforge.search.session import Session
-    from vaeforge.search.space import parse
+    from vaeforge.search.results.ranking import winner
+    from vaeforge.search.search_lock import Session
+    from vaeforge.search.space.space import parse
     from vaeforge.search.step import Request, open_search
     from vaeforge.search.tracker import Tracker
 

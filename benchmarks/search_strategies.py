@@ -19,10 +19,10 @@ from ray.tune.search.optuna import OptunaSearch
 from search_replay import Deciding, Lookup, Params, space_content
 from search_table import BENCHMARKS, EPOCHS, FAMILY
 
-from vaeforge.loading import load
-from vaeforge.search.propose import Ended, make_proposer
-from vaeforge.search.rules import Arrival, make_rule
-from vaeforge.search.space import Space, parse
+from vaeforge.config.loader import load
+from vaeforge.search.samplers import Ended, make_proposer
+from vaeforge.search.schedulers import Arrival, make_rule
+from vaeforge.search.space.space import Space, parse
 
 TRIALS = 1000  # more than any replay reaches; of the rules only PBT asks for it
 

@@ -35,11 +35,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from vaeforge.data.contract import spec_of
-from vaeforge.data.identity import data_identity, list_files
-from vaeforge.data.reading import read_source
+from vaeforge.config.loader import load
+from vaeforge.data.data_hash import data_identity, list_files
+from vaeforge.data.prepared import spec_of
+from vaeforge.data.readers import read_source
 from vaeforge.errors import DataError
-from vaeforge.loading import load
 from vaeforge.paths import write_atomically
 from vaeforge.seeds import derive
 from vaeforge.train.loop import Arrays, fit

@@ -91,9 +91,9 @@ def write_model(folder: Path, seed: int) -> Path:
     """An untrained model as `vaeforge export` leaves it, but for parity."""
     import torch
 
-    from vaeforge.config import Experiment
+    from vaeforge.config.experiment import Experiment
     from vaeforge.package.bundle import open_session
-    from vaeforge.package.contract import Exported, graph_entry
+    from vaeforge.package.contract_writer import Exported, graph_entry
     from vaeforge.package.export import export
     from vaeforge.paths import write_json
     from vaeforge_models.vae import DataSpec, initialise

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaeforge.config import Experiment
+from vaeforge.config.experiment import Experiment
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays
 from vaeforge_models.vae import DataSpec

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from samples import random_prepared, small_experiment
+from vaeforge.data.dataset import DataSet
 from vaeforge.data.prepare import write_data_set
-from vaeforge.data.source import DataSet
 from vaeforge.evaluate.step import evaluate_run
 from vaeforge.package.step import export_run
 from vaeforge.paths import Project, write_json

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from vaeforge.config import Experiment
-from vaeforge.data.contract import Prepared
-from vaeforge.loading import load
+from vaeforge.config.experiment import Experiment
+from vaeforge.config.loader import load
+from vaeforge.data.prepared import Prepared
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays
 from vaeforge_models.family import Family

@@ -9,9 +9,9 @@ import pyarrow.parquet
 import torch
 from rich.console import Console
 
-from vaeforge.config import family_named
+from vaeforge.config.experiment import family_named
 from vaeforge.package.bundle import Bundle
-from vaeforge.package.contract import Exported, graph_entry
+from vaeforge.package.contract_writer import Exported, graph_entry
 from vaeforge.package.export import export_graphs
 from vaeforge.package.graphs import graphs_of
 from vaeforge.paths import write_json

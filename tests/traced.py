@@ -10,17 +10,17 @@ from typing import Any
 from rich.console import Console
 
 from project import ROOT, SmallProject
-from vaeforge.data.contract import load_training
-from vaeforge.loading import load
+from vaeforge.config.loader import load
+from vaeforge.data.prepared import load_training
+from vaeforge.ledger.file import Ledger
+from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project, write_json
 from vaeforge.provenance import machine
-from vaeforge.search.broker import checkpoint_event
-from vaeforge.search.history import read_history
-from vaeforge.search.keeping import trial_folder
-from vaeforge.search.ledger import Ledger
+from vaeforge.search.dispatch.checkpoint_retention import trial_folder
+from vaeforge.search.dispatch.dispatcher_actor import checkpoint_event
 from vaeforge.search.plan import Plan, asked, make_plan
-from vaeforge.search.space import experiment_for, read_space, trial_seed
-from vaeforge.search.winner import winner_manifest
+from vaeforge.search.results.winner_manifest import winner_manifest
+from vaeforge.search.space.space import experiment_for, read_space, trial_seed
 from vaeforge.train.loop import Arrays, fit
 
 POINT = {"model.latent_dim": 6, "beta.schedule": "constant", "beta.value": 0.1}

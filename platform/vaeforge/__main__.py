@@ -1,5 +1,5 @@
 """`python -m vaeforge` is the command line."""
 
-from vaeforge.cli import main
+from vaeforge.cli.app import main
 
 main()

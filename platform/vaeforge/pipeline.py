@@ -7,16 +7,16 @@ from typing import Any
 from rich.console import Console
 
 from vaeforge import options
-from vaeforge.config import Experiment, Settled, family_named
+from vaeforge.config.experiment import Experiment, Settled, family_named
+from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare as prepare_data
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.evaluate.winner import lineage
-from vaeforge.importing.request import ImportOptions
-from vaeforge.loading import load
+from vaeforge.importing.import_options import ImportOptions
 from vaeforge.paths import Project, read_json, write_json
-from vaeforge.search.space import Space, single_point
+from vaeforge.search.space.space import Space, single_point
 from vaeforge.search.step import Request, manifest_of, run_step
 from vaeforge.track.store import default_uri, redact
+from vaeforge.trained import lineage
 
 
 def import_data(settled: Settled, source: str, asked: ImportOptions, console: Console) -> None:
@@ -34,8 +34,8 @@ def import_data(settled: Settled, source: str, asked: ImportOptions, console: Co
 
 def prepare(settled: Settled, console: Console) -> None:
     """Cut the family's data into arrays and say what came out."""
+    from vaeforge.data.pca_spectrum import describe, likelihood_of
     from vaeforge.data.prepare import pull
-    from vaeforge.data.spectrum import describe, likelihood_of
 
     project = Project()
     pull(project, settled.experiment.family)

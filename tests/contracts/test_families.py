@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from samples import random_arrays, random_prepared, random_samples, small_experiment
-from vaeforge.config import Experiment
+from vaeforge.config.experiment import Experiment
+from vaeforge.config.loader import load
+from vaeforge.config.prepare import PREPARE
 from vaeforge.evaluate.tasks import task_named
-from vaeforge.loading import load
 from vaeforge.package.export import export
 from vaeforge.package.parity import check_parity
-from vaeforge.preparing import PREPARE
 from vaeforge.train.loop import fit, untrained
 from vaeforge_models.families import families
 from vaeforge_models.family import Family

@@ -7,15 +7,15 @@ import pytest
 
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.diffuse.step import latents_of
+from vaeforge.evaluate.common_metrics import general_findings
 from vaeforge.evaluate.comparison import MODEL
-from vaeforge.evaluate.findings import Findings
-from vaeforge.evaluate.general import general_findings
+from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.step import write_findings
 from vaeforge.evaluate.tasks import task_named, task_names
-from vaeforge.evaluate.winner import Winner
 from vaeforge.train.checkpoint import load
 from vaeforge.train.diffuse import fit_diffusion
 from vaeforge.train.loop import fit
+from vaeforge.trained import Winner
 from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families import families
 from vaeforge_models.family import Family

@@ -11,12 +11,12 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from samples import random_arrays, without_dropout
-from vaeforge.config import Experiment
-from vaeforge.loading import load
+from vaeforge.config.experiment import Experiment
+from vaeforge.config.loader import load
 from vaeforge.train.batches import Batch, centre_crop
-from vaeforge.train.descent import Descent
-from vaeforge.train.group import Group
 from vaeforge.train.loop import Arrays, fit, untrained
+from vaeforge.train.process_group import Group
+from vaeforge.train.train_step import Descent
 from vaeforge_models.families import families
 
 CPU = torch.device("cpu")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from project import ROOT
 from registered import register, server, untrained_winner
-from vaeforge.evaluate.winner import load_winner
 from vaeforge.paths import Project
+from vaeforge.trained import load_winner
 
 pytestmark = [
     pytest.mark.long,

@@ -11,12 +11,12 @@ import pytest
 
 from nodes import Nodes, borrowed, crawling
 from project import SmallProject, check_invariants, end
-from vaeforge.config import Experiment
-from vaeforge.data.contract import load_training
-from vaeforge.search.history import read_history
-from vaeforge.search.space import experiment_for, parse, trial_seed
-from vaeforge.train.group import Group
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.prepared import load_training
+from vaeforge.ledger.history import read_history
+from vaeforge.search.space.space import experiment_for, parse, trial_seed
 from vaeforge.train.loop import Arrays, fit
+from vaeforge.train.process_group import Group
 
 pytestmark = pytest.mark.long
 COMMON = ("--offline", "true", "--register", "false", "--scheduler", "none")

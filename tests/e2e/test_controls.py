@@ -8,11 +8,11 @@ import pytest
 from mlflow import MlflowClient
 
 from project import SampleProject, check_invariants
-from vaeforge.loading import load
+from vaeforge.config.loader import load
+from vaeforge.ledger.history import History, TrialRecord, read_history
 from vaeforge.paths import sha256_of
-from vaeforge.search.history import History, TrialRecord, read_history
-from vaeforge.search.propose import make_proposer, read_ended
-from vaeforge.search.space import Space, parse
+from vaeforge.search.samplers import make_proposer, read_ended
+from vaeforge.search.space.space import Space, parse
 
 SMALL = "training.steps_per_epoch=4 training.batch_size=16 training.evaluation_samples=1"
 COMMON = ("--register", "false", "--offline", "true", "--set", SMALL)

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from project import ROOT
-from vaeforge import preparing
-from vaeforge.data.folders import find_pictures
-from vaeforge.data.reading import READERS
-from vaeforge.importing.request import ImportOptions
+from vaeforge.config import prepare
+from vaeforge.config.strict_yaml import read_yaml
+from vaeforge.data.class_folders import find_pictures
+from vaeforge.data.readers import READERS
+from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project, read_json
-from vaeforge.yamls import read_yaml
 from vaeforge_models.family import DataKind
 
 
@@ -81,7 +81,7 @@ def test_dvc_tracks_the_data_set_beside_others_even_unpulled(project: Project, t
 IMPORT = """
 import sys
 from pathlib import Path
-from vaeforge.importing.request import ImportOptions
+from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project
 run_import(Path(sys.argv[1]), "endoscopy", "pictures", Project(sys.argv[2]), ImportOptions(replace=True, track=False))
@@ -144,11 +144,11 @@ def cloud(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("kind", "make", "settings", "items"),
     [
-        ("pictures", pictures, preparing.Pictures(size=16, margin=0), None),
-        ("classes", labelled, preparing.Classes(size=16), 10),
-        ("frames", lambda folder: grey(folder, 3, 128, "{}.png"), preparing.Frames(size=16, stride=16), None),
-        ("series", matrix, preparing.Series(), None),
-        ("points", cloud, preparing.Points(), 400),
+        ("pictures", pictures, prepare.Pictures(size=16, margin=0), None),
+        ("classes", labelled, prepare.Classes(size=16), 10),
+        ("frames", lambda folder: grey(folder, 3, 128, "{}.png"), prepare.Frames(size=16, stride=16), None),
+        ("series", matrix, prepare.Series(), None),
+        ("points", cloud, prepare.Points(), 400),
     ],
 )
 def test_what_is_imported_is_read_by_the_kinds_own_reader(

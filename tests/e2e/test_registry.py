@@ -12,19 +12,19 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from vaeforge.config import Experiment
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.dataset import DataSet
 from vaeforge.data.prepare import write_data_set
-from vaeforge.data.source import DataSet
 from vaeforge.errors import CheckpointError, DataError, RegistryError
 from vaeforge.evaluate.step import evaluate_run
 from vaeforge.package.step import export_run
 from vaeforge.paths import Project, read_json, sha256_of, write_json
 from vaeforge.registry.fetch import fetch
-from vaeforge.registry.judging import promote_judged
 from vaeforge.registry.listing import difference
 from vaeforge.registry.log import tracking_at
 from vaeforge.registry.promote import ConflictError, rollback
 from vaeforge.registry.register import Registration, register_run
+from vaeforge.registry.rejudge import promote_judged
 from vaeforge.samples import Samples
 from vaeforge.track.store import ensure_experiment, open_store
 from vaeforge.train.checkpoint import load_model, save

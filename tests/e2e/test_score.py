@@ -21,7 +21,7 @@ from vaeforge_models.vae import VAE
 ROOT = Path(__file__).parents[2]
 WATCHED = """
 import sys
-from vaeforge.cli import main
+from vaeforge.cli.app import main
 sys.argv = ["vaeforge", *sys.argv[1:]]
 code = 0
 try:

@@ -8,7 +8,7 @@ import pytest
 
 from project import ROOT, EmptyProject, SampleProject
 from traced import call, commit, copy_code, dvc, repository, searched
-from vaeforge.data.versions import Kept, where_kept
+from vaeforge.data.dvc_location import Kept, where_kept
 from vaeforge.paths import Project
 from vaeforge.registry.checkout import bring_data, check_out
 from vaeforge_models.families import families

@@ -21,9 +21,9 @@ from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Run
 
 from vaeforge.errors import DataError, TrackingError
-from vaeforge.track.follow import follow, start
 from vaeforge.track.replay import Replay, exclusive, run_ids, sync
 from vaeforge.track.store import ensure_experiment, open_store
+from vaeforge.track.tracking_process import follow, start
 
 # MLflow's own use of SQLAlchemy, said once while it is imported
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -453,7 +453,7 @@ def test_what_sync_and_run_ids_refuse(ledger: Path, uri: str) -> None:
 
 
 def follower(ledger: Path, uri: str, parent: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "vaeforge.track.follow", "--ledger", str(ledger), "--uri", uri]
+    command = [sys.executable, "-m", "vaeforge.track.tracking_process", "--ledger", str(ledger), "--uri", uri]
     command += ["--root", str(ledger.parents[3]), "--parent", str(parent)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(command, env=environment, start_new_session=True)

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from project import SmallProject, check_invariants, end
-from vaeforge.config import Experiment
+from vaeforge.config.experiment import Experiment
 from vaeforge.train.checkpoint import load_model
 from vaeforge_models.vae import DataSpec
 

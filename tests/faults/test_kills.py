@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from project import SmallProject, check_invariants, end
-from vaeforge.search.session import find_process
+from vaeforge.search.search_lock import find_process
 
 OFFLINE = ("--offline", "true", "--register", "false")
 SLOWER = ("--set", "training.steps_per_epoch=20")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from samples import random_arrays
-from vaeforge.loading import load
+from vaeforge.config.loader import load
 from vaeforge.train.loop import fit
 from vaeforge_models.families import families
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vaeforge.data.source import DataSet
-from vaeforge.data.spectrum import collapses_at, describe, predicted, spectrum_of
-from vaeforge.loading import load
+from vaeforge.config.loader import load
+from vaeforge.data.dataset import DataSet
+from vaeforge.data.pca_spectrum import collapses_at, describe, predicted, spectrum_of
 from vaeforge.samples import Samples
 from vaeforge.train.batches import Batch
-from vaeforge.train.descent import Descent
-from vaeforge.train.group import Group
-from vaeforge.train.measure import validate
+from vaeforge.train.process_group import Group
+from vaeforge.train.train_step import Descent
+from vaeforge.train.validation import validate
 from vaeforge_models.diagnostics import predicted_active_units
 from vaeforge_models.likelihoods import squared_error_distortion
 from vaeforge_models.vae import VAE, Posterior

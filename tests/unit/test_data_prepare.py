@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaeforge.config import Experiment
-from vaeforge.data.contract import load_prepared
+from vaeforge.config.experiment import Experiment
+from vaeforge.config.loader import load
 from vaeforge.data.prepare import ensure_prepared, prepare, pull
+from vaeforge.data.prepared import load_prepared
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.loading import load
 from vaeforge.paths import Project, sha256_of
 
 ROOT = Path(__file__).parents[2]

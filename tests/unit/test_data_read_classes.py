@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vaeforge.config.prepare import Classes
+from vaeforge.data.dataset import DataSet
 from vaeforge.data.read_classes import read
-from vaeforge.data.source import DataSet
-from vaeforge.data.squares import fit_square as square
+from vaeforge.data.resize import fit_square as square
 from vaeforge.errors import DataError
-from vaeforge.preparing import Classes
 
 SETTINGS = Classes(size=16, validation=0.2, test=0.3)
 

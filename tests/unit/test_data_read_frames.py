@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from vaeforge.config.prepare import Frames
 from vaeforge.data.read_frames import open_grey, read
 from vaeforge.errors import DataError
-from vaeforge.preparing import Frames
 from vaeforge.samples import Samples
 
 SETTINGS = Frames(size=16, stride=8, gap=0, validation=0.25, test=0.4)

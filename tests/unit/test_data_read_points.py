@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from vaeforge.config.prepare import Points
+from vaeforge.data.block_split import TEST, divide, grid_blocks
+from vaeforge.data.dataset import DataSet
 from vaeforge.data.read_points import read
-from vaeforge.data.source import DataSet
-from vaeforge.data.spatial import TEST, divide, grid_blocks
 from vaeforge.errors import DataError
-from vaeforge.preparing import Points
 
 COUNT = 3000
 SETTINGS = Points()

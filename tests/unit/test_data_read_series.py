@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from vaeforge.config.prepare import Series
+from vaeforge.data.dataset import DataSet
 from vaeforge.data.read_series import read
-from vaeforge.data.source import DataSet
 from vaeforge.errors import DataError
-from vaeforge.preparing import Series
 
 VOXELS = 4
 SETTINGS = Series(block=20, gap=5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaeforge.data.labels import ANOMALOUS, NORMAL, UNLABELLED
+from vaeforge.data.label_values import ANOMALOUS, NORMAL, UNLABELLED
 from vaeforge.data.samples import skin
 from vaeforge.errors import DataError
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 import yaml
 
-from vaeforge.cli import app
+from vaeforge.cli.app import app
 from vaeforge_models.families import families
 
 ROOT = Path(__file__).parents[2]

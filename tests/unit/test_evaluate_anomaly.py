@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from vaeforge.config import Experiment
-from vaeforge.data.contract import Prepared
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.prepared import Prepared
 from vaeforge.errors import CheckpointError, DataError
-from vaeforge.evaluate.findings import Findings
-from vaeforge.evaluate.general import general_findings, untrained_model
+from vaeforge.evaluate.common_metrics import general_findings, untrained_model
+from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.tasks.anomaly import baseline_scores, detection_findings, evaluate, generated_findings
-from vaeforge.evaluate.winner import Winner
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays
+from vaeforge.trained import Winner
 from vaeforge_models.vae import VAE, DataSpec, initialise
 
 T = 70  # more than one batch

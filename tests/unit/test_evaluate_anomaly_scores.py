@@ -15,6 +15,7 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 from sklearn.covariance import LedoitWolf
 
+from vaeforge.config.prepare import Pictures
 from vaeforge.data.read_pictures import read
 from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluate.anomaly_scores import Reference, anomaly_scores, chosen_score, error_maps, fit_reference
@@ -27,7 +28,6 @@ from vaeforge.evaluate.detection_intervals import (
     score_table,
     weighted_auprc,
 )
-from vaeforge.preparing import Pictures
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays
 from vaeforge_models.families.endoscopy import EndoscopySettings, EndoscopyVAE

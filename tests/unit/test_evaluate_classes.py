@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from samples import random_prepared, small_experiment
-from vaeforge.config import Experiment
-from vaeforge.data.contract import Prepared
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.prepared import Prepared
 from vaeforge.errors import DataError
-from vaeforge.evaluate.class_sets import (
+from vaeforge.evaluate.class_samples import (
     AGGREGATE,
     PRIOR,
     UNTRAINED,
@@ -25,13 +25,13 @@ from vaeforge.evaluate.class_sets import (
 from vaeforge.evaluate.classes_figures import confusion
 from vaeforge.evaluate.classifier import fit_classifier, small
 from vaeforge.evaluate.copying import PIXELS, RECONSTRUCTIONS, check_copies
-from vaeforge.evaluate.findings import Findings
 from vaeforge.evaluate.images import decoded
-from vaeforge.evaluate.library import Library, class_names, conditions_of, file_names, labels_of, library_of
+from vaeforge.evaluate.latent_posteriors import Library, class_names, conditions_of, file_names, labels_of, library_of
+from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.tasks.classes import class_means, evaluate, means_measured
-from vaeforge.evaluate.winner import Winner
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays, fit, untrained
+from vaeforge.trained import Winner
 from vaeforge_models.families.cilia import FAMILY
 from vaeforge_models.vae import VAE, DataSpec
 

@@ -20,7 +20,7 @@ from vaeforge.evaluate.comparison import (
     comparison_tables,
     from_plain,
 )
-from vaeforge.evaluate.linear import FIT_SAMPLES, fit_plane
+from vaeforge.evaluate.pca_baseline import FIT_SAMPLES, fit_plane
 from vaeforge.samples import Samples
 from vaeforge_models.families.endoscopy import EndoscopySettings, EndoscopyVAE
 from vaeforge_models.vae import VAE, DataSpec

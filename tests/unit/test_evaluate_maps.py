@@ -10,11 +10,11 @@ from scipy.stats import pearsonr
 from torch import Tensor
 
 from samples import random_arrays, random_prepared, small_experiment
-from vaeforge.data.contract import Prepared
+from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate import imputation
 from vaeforge.evaluate.bootstrap import bootstrap_means
 from vaeforge.evaluate.imputation import at_prior_mean, fill_in, noise_of, posterior_spread, prior_spread
-from vaeforge.evaluate.map_findings import in_raw_units, spread_in_raw_units
+from vaeforge.evaluate.map_tables import in_raw_units, spread_in_raw_units
 from vaeforge.evaluate.maps_figures import CHANNELS
 from vaeforge.evaluate.spatial import (
     Spread,
@@ -31,9 +31,9 @@ from vaeforge.evaluate.spatial import (
 )
 from vaeforge.evaluate.tasks.maps import evaluate
 from vaeforge.evaluate.whole_maps import hidden_points
-from vaeforge.evaluate.winner import Winner
 from vaeforge.samples import Samples
 from vaeforge.train.loop import fit, untrained
+from vaeforge.trained import Winner
 from vaeforge_models.families import families
 from vaeforge_models.vae import VAE, DataSpec, Posterior
 

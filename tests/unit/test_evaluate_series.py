@@ -14,8 +14,8 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from samples import random_prepared, small_experiment
-from vaeforge.data.contract import Prepared
-from vaeforge.evaluate.findings import Findings
+from vaeforge.data.prepared import Prepared
+from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.series_metrics import (
     compare_folds,
     correlation_matrix,
@@ -34,10 +34,10 @@ from vaeforge.evaluate.series_metrics import (
     voxel_fit,
 )
 from vaeforge.evaluate.tasks.series import evaluate
-from vaeforge.evaluate.winner import Winner
 from vaeforge.samples import Samples
 from vaeforge.train.diffuse import Latents, fit_diffusion
 from vaeforge.train.loop import untrained
+from vaeforge.trained import Winner
 from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families.fmri import FAMILY
 

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from vaeforge.data.contract import Prepared
+from vaeforge.config.loader import load
+from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.comparison import MODEL
-from vaeforge.evaluate.findings import Findings
-from vaeforge.evaluate.generated import DIFFUSION, MEAN, PRIOR, UNTRAINED, pca_space
+from vaeforge.evaluate.generation_metrics import DIFFUSION, MEAN, PRIOR, UNTRAINED, pca_space
+from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.tasks import task_named, texture
 from vaeforge.evaluate.tasks.texture import (
     DATA,
@@ -27,9 +28,8 @@ from vaeforge.evaluate.tasks.texture import (
     spectral_distance,
 )
 from vaeforge.evaluate.texture_figures import draw_grain, draw_spectra
-from vaeforge.evaluate.winner import Winner
-from vaeforge.loading import load
 from vaeforge.samples import Samples
+from vaeforge.trained import Winner
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
 from vaeforge_models.vae import initialise
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from samples import random_prepared, random_samples
-from vaeforge.loading import load
+from vaeforge.config.loader import load
 from vaeforge.package.export import export
 from vaeforge.package.parity import check_parity
-from vaeforge.search.space import check, read_space
+from vaeforge.search.space.space import check, read_space
 from vaeforge_models.families.cilia import FAMILY, CiliaSettings, CiliaVAE
 from vaeforge_models.likelihoods import squared_error_distortion
 from vaeforge_models.schedules import SCHEDULES

@@ -12,11 +12,11 @@ import torch
 from pydantic import ValidationError
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from vaeforge.config import Experiment
+from vaeforge.config.experiment import Experiment
 from vaeforge.package.export import export
 from vaeforge.train.batches import centre_crop, epoch_steps
-from vaeforge.train.group import Group
 from vaeforge.train.loop import Arrays, fit
+from vaeforge.train.process_group import Group
 from vaeforge_models.families.endoscopy import FAMILY, EndoscopySettings, EndoscopyVAE
 from vaeforge_models.vae import DataSpec, Posterior
 

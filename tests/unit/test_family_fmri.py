@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from scipy.stats import kstest
 
 from samples import small_experiment
-from vaeforge.loading import load
+from vaeforge.config.loader import load
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays, fit
 from vaeforge_models.families.fmri import FAMILY, NOISE, FmriSettings, FmriVAE, add_noise

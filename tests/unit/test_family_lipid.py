@@ -10,7 +10,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
-from vaeforge.data.contract import Prepared
+from vaeforge.data.prepared import Prepared
 from vaeforge.package.export import export
 from vaeforge.package.parity import check_parity
 from vaeforge.samples import Samples

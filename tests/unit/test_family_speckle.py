@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from vaeforge.loading import load
+from vaeforge.config.loader import load
 from vaeforge.samples import Samples
-from vaeforge.search.space import check, read_space
+from vaeforge.search.space.space import check, read_space
 from vaeforge.train.loop import Arrays, fit
 from vaeforge_models.families.speckle import FAMILY, Residual, SpeckleSettings, SpeckleVAE, group_norm
 from vaeforge_models.vae import DataSpec, initialise, parameter_count

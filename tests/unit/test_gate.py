@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
-from vaeforge.config import Gates
-from vaeforge.registry.comparing import SEED, Rival, auroc_gain, gain_per_value
+from vaeforge.config.experiment import Gates
 from vaeforge.registry.evidence import Evidence
 from vaeforge.registry.gate import Candidate, decide
+from vaeforge.registry.noninferiority import SEED, Rival, auroc_gain, gain_per_value
 from vaeforge.registry.verdict import Verdict
 
 GATES = Gates(min_active_units=4)

@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
+from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare
-from vaeforge.data.squares import fit_square as square
+from vaeforge.data.resize import fit_square as square
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.evaluate.library import Library
+from vaeforge.evaluate.latent_posteriors import Library
 from vaeforge.generate.latents import SOURCES, draw
 from vaeforge.generate.step import generate_run, reshaped
-from vaeforge.loading import load
 from vaeforge.paths import Project, sha256_of
 from vaeforge.provenance import git_state
 from vaeforge.train.checkpoint import save

@@ -14,7 +14,7 @@ from PIL import Image
 
 from vaeforge.errors import DataError
 from vaeforge.importing import archives, step
-from vaeforge.importing.request import ImportOptions, ImportResult, stem
+from vaeforge.importing.import_options import ImportOptions, ImportResult, stem
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project
 

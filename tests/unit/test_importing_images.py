@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaeforge.data.folders import find_pictures
+from vaeforge.data.class_folders import find_pictures
 from vaeforge.errors import DataError
 from vaeforge.importing import step
-from vaeforge.importing.request import ImportOptions, ImportResult
+from vaeforge.importing.import_options import ImportOptions, ImportResult
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project, read_json, sha256_of
 

@@ -12,7 +12,7 @@ import pytest
 
 from vaeforge.errors import ConfigError, DataError, VaeforgeError
 from vaeforge.importing import step
-from vaeforge.importing.request import ImportOptions, ImportResult
+from vaeforge.importing.import_options import ImportOptions, ImportResult
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project
 

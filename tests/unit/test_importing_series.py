@@ -13,7 +13,7 @@ import pytest
 
 from vaeforge.errors import DataError
 from vaeforge.importing import step
-from vaeforge.importing.request import ImportOptions, ImportResult
+from vaeforge.importing.import_options import ImportOptions, ImportResult
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project, read_json
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.importing import images, step
-from vaeforge.importing.request import ImportOptions, ImportResult
+from vaeforge.importing.import_options import ImportOptions, ImportResult
 from vaeforge.importing.staging import only_import
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project

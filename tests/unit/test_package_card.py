@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vaeforge.data.contract import Prepared
+from vaeforge.data.prepared import Prepared
 from vaeforge.package.bundle import Contract, GraphFile
 from vaeforge.package.card import build_card, card_markdown, interval
 from vaeforge.package.sources import sources_of

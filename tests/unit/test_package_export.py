@@ -10,8 +10,8 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from vaeforge.config import Experiment
-from vaeforge.data.contract import Prepared
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.prepared import Prepared
 from vaeforge.errors import RegistryError
 from vaeforge.package import export as exporting
 from vaeforge.package.bundle import open_session

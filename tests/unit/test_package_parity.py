@@ -9,10 +9,10 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from vaeforge.data.contract import Prepared
-from vaeforge.package.feeds import BATCHES, FAR, Feeder, evenly
+from vaeforge.data.prepared import Prepared
 from vaeforge.package.graphs import Graph
 from vaeforge.package.parity import Comparison, ParityReport, measure_parity, relative
+from vaeforge.package.parity_inputs import BATCHES, FAR, Feeder, evenly
 from vaeforge.samples import Samples
 from vaeforge_models.vae import VAE, DataSpec, initialise
 

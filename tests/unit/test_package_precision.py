@@ -12,8 +12,8 @@ from vaeforge.errors import ConfigError, RegistryError
 from vaeforge.package import precision as module
 from vaeforge.package.bundle import open_session
 from vaeforge.package.export import export_graphs
+from vaeforge.package.fp16 import between_products, halved
 from vaeforge.package.graphs import graphs_of
-from vaeforge.package.halving import between_products, halved
 from vaeforge.package.precision import Calibration, convert, parse_precisions
 from vaeforge.samples import Samples
 from vaeforge.train.loop import untrained

@@ -10,14 +10,13 @@ import pytest
 import torch
 
 from samples import random_prepared, small_experiment
+from vaeforge.data.dataset import DataSet
 from vaeforge.data.prepare import write_data_set
-from vaeforge.data.source import DataSet
 from vaeforge.diffuse.step import diffuse_run
 from vaeforge.errors import ConfigError, RegistryError
 from vaeforge.evaluate.detection import threshold_of
-from vaeforge.evaluate.library import library_of
-from vaeforge.evaluate.passes import scores
-from vaeforge.evaluate.winner import load_winner
+from vaeforge.evaluate.inference import scores
+from vaeforge.evaluate.latent_posteriors import library_of
 from vaeforge.package import step
 from vaeforge.package.bundle import Bundle
 from vaeforge.package.precision import TOLERANCES
@@ -25,6 +24,7 @@ from vaeforge.package.step import export_run
 from vaeforge.paths import Project, read_json, sha256_of, write_json
 from vaeforge.train.checkpoint import save
 from vaeforge.train.loop import untrained
+from vaeforge.trained import load_winner
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
 

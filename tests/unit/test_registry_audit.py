@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from vaeforge.registry.audit import LONGEST, Entry, text_of, user
-from vaeforge.registry.champions import open_intent, previous, reigns
+from vaeforge.registry.champion_history import open_intent, previous, reigns
 from vaeforge.registry.lock import HOST, PID, STARTED, TIME, TOKEN, is_lock, is_stale
 
 Step = tuple[str, str | None, str]

@@ -10,10 +10,10 @@ import torch
 
 from samples import random_prepared
 from vaeforge.errors import DataError, RegistryError
-from vaeforge.evaluate.evidence import evidence_of
-from vaeforge.evaluate.general import nelbo_metrics
-from vaeforge.evaluate.looks import looks, record_look
-from vaeforge.evaluate.passes import scores
+from vaeforge.evaluate.common_metrics import nelbo_metrics
+from vaeforge.evaluate.inference import scores
+from vaeforge.evaluate.per_sample_scores import evidence_of
+from vaeforge.evaluate.test_set_usage import looks, record_look
 from vaeforge.paths import Project
 from vaeforge.registry.evidence import Evidence, read_evidence
 from vaeforge.registry.looks import look_number

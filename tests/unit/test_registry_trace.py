@@ -18,8 +18,8 @@ from vaeforge.provenance import code_hash, machine
 from vaeforge.registry.checkout import bring_data, check_out, code_environment
 from vaeforge.registry.lineage import version_tags
 from vaeforge.registry.reproduce import ELSEWHERE, RANKS, compare, reproduce, tolerance_for
+from vaeforge.registry.resolve_model import Subject, find_subject, patch_of
 from vaeforge.registry.retrain import Conditions, conditions_of, retrain
-from vaeforge.registry.subject import Subject, find_subject, patch_of
 from vaeforge.registry.trace import Link, trace
 from vaeforge.registry.trace_view import reproduction_table, trace_tree
 

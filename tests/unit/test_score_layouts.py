@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from scoring import CHANNELS, CLASSES, score, scores_of, torch_scores, untrained, write_bundle
-from vaeforge.data.pictures import open_picture
-from vaeforge.data.squares import centre_of, crop_square, fit_square
+from vaeforge.data.images import open_picture
+from vaeforge.data.resize import centre_of, crop_square, fit_square
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Bundle
 from vaeforge.score.pictures import how_of

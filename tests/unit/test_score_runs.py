@@ -17,10 +17,10 @@ from scoring import score, scores_of, torch_scores, untrained, write_bundle
 from vaeforge.errors import DataError
 from vaeforge.package.bundle import Bundle
 from vaeforge.score import step
-from vaeforge.score.blocks import Values
+from vaeforge.score.batches import Values
 from vaeforge.score.error_maps import path_of
 from vaeforge.score.model import Scored, Scorer
-from vaeforge.score.state import claimed
+from vaeforge.score.resume_state import claimed
 from vaeforge_models.vae import VAE
 
 ROOT = Path(__file__).parents[2]

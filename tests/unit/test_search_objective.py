@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vaeforge.search.objective import METRICS, SINGLE, Constraint, Goal, Knee, Objective, Weight, read_objective
+from vaeforge.search.space.objective import METRICS, SINGLE, Constraint, Goal, Knee, Objective, Weight, read_objective
 
 TWO = {"val/distortion": "min", "val/rate": "min"}
 ROOT = Path(__file__).parents[2]
@@ -126,8 +126,9 @@ def test_all_problems_are_told_at_once() -> None:
 def test_reading_one_imports_nothing_heavy() -> None:
     """The broker reads objectives; an import of torch costs it seconds and memory."""
     code = (
-        "import sys; import vaeforge.search.objective; "
-        "print([name for name in ('torch', 'ray', 'optuna', 'pydantic', 'vaeforge.config') if name in sys.modules])"
+        "import sys; import vaeforge.search.space.objective; "
+        "heavy = ('torch', 'ray', 'optuna', 'pydantic', 'vaeforge.config.experiment'); "
+        "print([name for name in heavy if name in sys.modules])"
     )
     environment = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)

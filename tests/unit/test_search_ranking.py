@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from vaeforge.errors import SearchError
-from vaeforge.search.history import History, fold
-from vaeforge.search.objective import SINGLE, Objective, read_objective
-from vaeforge.search.ranking import finalists, kept, leading, objective_of, rank, ranked, winner
+from vaeforge.ledger.history import History, fold
+from vaeforge.search.results.ranking import finalists, kept, leading, objective_of, rank, ranked, winner
+from vaeforge.search.space.objective import SINGLE, Objective, read_objective
 
 FLOOR = {"require": {"val/active_units": 4}}
 TWO = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
@@ -233,7 +233,7 @@ def _numbers(standings: Sequence[Any]) -> list[int]:
 def test_the_broker_can_import_it_without_heavy_libraries() -> None:
     root = Path(__file__).parents[2]
     program = (
-        "import sys, vaeforge.search.ranking, vaeforge.search.front; "
+        "import sys, vaeforge.search.results.ranking, vaeforge.search.results.pareto; "
         "assert not {'torch', 'ray', 'optuna', 'matplotlib', 'mlflow', 'numpy'} & set(sys.modules)"
     )
     environment = {"PYTHONPATH": f"{root / 'platform'}:{root / 'models'}", "PATH": "/usr/bin:/bin"}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from vaeforge.errors import SearchError
+from vaeforge.ledger.file import Ledger
 from vaeforge.paths import Project
-from vaeforge.search.ledger import Ledger
 from vaeforge.search.requests import (
     Request,
     Target,
@@ -20,7 +20,7 @@ from vaeforge.search.requests import (
     parse_target,
     pending,
 )
-from vaeforge.search.session import Session
+from vaeforge.search.search_lock import Session
 
 
 def search(root: Path, name: str = "s") -> Path:

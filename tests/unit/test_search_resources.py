@@ -11,11 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
-from vaeforge.config import Search
+from vaeforge.config.experiment import Search
 from vaeforge.errors import ResourceError, SearchError
 from vaeforge.paths import write_json
-from vaeforge.search import resources
-from vaeforge.search.resources import (
+from vaeforge.search.dispatch import resources
+from vaeforge.search.dispatch.resources import (
     Placement,
     Supply,
     default_memory_limit,
@@ -24,7 +24,7 @@ from vaeforge.search.resources import (
     place_on,
     require_disk,
 )
-from vaeforge.search.session import Session, find_process
+from vaeforge.search.search_lock import Session, find_process
 
 
 def search(**values: Any) -> Search:

@@ -9,12 +9,12 @@ import optuna
 import pytest
 import yaml
 
-from vaeforge.config import Experiment
+from vaeforge.config.experiment import Experiment
+from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
-from vaeforge.loading import load
-from vaeforge.search.branches import grid_size
-from vaeforge.search.resources import largest_checkpoint
-from vaeforge.search.space import Fidelity, check, experiment_for, parse, read_space, trial_seed
+from vaeforge.search.dispatch.resources import largest_checkpoint
+from vaeforge.search.space.space import Fidelity, check, experiment_for, parse, read_space, trial_seed
+from vaeforge.search.space.subspaces import grid_size
 from vaeforge.train.loop import untrained
 from vaeforge_models.families import families
 from vaeforge_models.schedules import Cyclical
@@ -35,7 +35,7 @@ def base(make_experiment: Callable[..., Experiment]) -> Experiment:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tune_spaces").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_space_is_sound_and_silent(path: Path) -> None:
-    from vaeforge.loading import load
+    from vaeforge.config.loader import load
 
     space = read_space(path)
     assert check(space, load(ROOT, space.family).experiment) == []

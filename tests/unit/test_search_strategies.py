@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from vaeforge.search.fidelity import Fidelity
-from vaeforge.search.objective import SINGLE, Objective, read_objective
-from vaeforge.search.strategies import (
+from vaeforge.search.space.fidelity import Fidelity
+from vaeforge.search.space.objective import SINGLE, Objective, read_objective
+from vaeforge.search.space.strategies import (
     CMAES,
     GP,
     NSGA2,

@@ -13,7 +13,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from serving import write_bundle
-from vaeforge.cli_serve import app
+from vaeforge.cli.serve import app
 from vaeforge.errors import DataError, RegistryError
 from vaeforge.package.bundle import Bundle
 from vaeforge.serve.drift import LEAST, Reference, compare, reference_of, stability_index, strange_share

@@ -11,13 +11,13 @@ from PIL import Image
 
 from project import write_images
 from serving import PREPARE, write_bundle
-from vaeforge.data.pictures import open_picture
+from vaeforge.config.prepare import Classes, Pictures
+from vaeforge.data.images import open_picture
 from vaeforge.data.read_classes import read as read_classes
 from vaeforge.data.read_pictures import read as read_pictures
 from vaeforge.errors import DataError
 from vaeforge.package.bundle import Bundle, Contract
 from vaeforge.package.inputs import condition_of, one_hot, picture_to_event, read_upload, samples_of
-from vaeforge.preparing import Classes, Pictures
 
 CLASSES = ("cat", "dog")
 

@@ -83,7 +83,7 @@ def environment() -> dict[str, str]:
 
 
 def test_importing_the_store_does_not_import_mlflow() -> None:
-    script = "import sys, vaeforge.track.replay, vaeforge.track.follow; sys.exit('mlflow' in sys.modules)"
+    script = "import sys, vaeforge.track.replay, vaeforge.track.tracking_process; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], env=environment()).returncode == 0
 
 

@@ -12,7 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from vaeforge.errors import CheckpointError
 from vaeforge.train.checkpoint import Checkpoint, load, load_model, load_newest, save
-from vaeforge.train.files import best_beside, bring_home
+from vaeforge.train.checkpoint_files import best_beside, bring_home
 from vaeforge.train.loop import Report, fit
 from vaeforge.train.storage import name_of, open_storage
 

@@ -9,10 +9,10 @@ import torch
 
 from vaeforge.errors import CheckpointError
 from vaeforge.train.checkpoint import load
-from vaeforge.train.files import inherit
+from vaeforge.train.checkpoint_files import inherit
+from vaeforge.train.early_stopping import Selection
 from vaeforge.train.loop import Report, fit
-from vaeforge.train.rates import rate_at
-from vaeforge.train.selection import Selection
+from vaeforge.train.lr_schedule import rate_at
 from vaeforge.train.storage import open_storage
 
 Make = Callable[..., Any]

@@ -12,8 +12,8 @@ import torch
 
 from vaeforge.errors import CheckpointError
 from vaeforge.train.checkpoint import Checkpoint, load, load_model, load_newest, save
+from vaeforge.train.early_stopping import Selection, first_counting_epoch
 from vaeforge.train.loop import Report, fit
-from vaeforge.train.selection import Selection, first_counting_epoch
 
 Make = Callable[..., Any]
 
@@ -176,12 +176,12 @@ def test_selection_counts_from_the_first_full_beta() -> None:
 
 
 def test_validation_noise_is_the_same_for_any_split(make_experiment: Make, make_arrays: Make) -> None:
-    from vaeforge.train.measure import validate
+    from vaeforge.train.validation import validate
     from vaeforge_models.vae import initialise
 
     experiment, arrays = make_experiment(), make_arrays()
     model = initialise(experiment.definition.build, experiment.model, arrays.spec, seed=3)
-    from vaeforge.train.group import Group
+    from vaeforge.train.process_group import Group
 
     first = validate(model, arrays.validation, Group(), 3)
     assert first == validate(model, arrays.validation[np.arange(len(arrays.validation))], Group(), 3)

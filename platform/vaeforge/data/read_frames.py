@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from vaeforge.data.pictures import SUFFIXES, open_picture
-from vaeforge.data.source import DataSet, Images
-from vaeforge.data.spatial import PARTS
+from vaeforge.config.prepare import Frames
+from vaeforge.data.block_split import PARTS
+from vaeforge.data.dataset import DataSet, Images
+from vaeforge.data.images import SUFFIXES, open_picture
 from vaeforge.errors import DataError
-from vaeforge.preparing import Frames
 from vaeforge.samples import Samples
 
 STEP = 1000  # shares in messages are multiples of 1 / STEP

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from vaeforge.data.annotated import read_annotated
-from vaeforge.data.folders import read_folders
-from vaeforge.data.source import DataSet, Split
+from vaeforge.config.prepare import Pictures
+from vaeforge.data.annotated_images import read_annotated
+from vaeforge.data.class_folders import read_folders
+from vaeforge.data.dataset import DataSet, Split
 from vaeforge.errors import DataError
-from vaeforge.preparing import Pictures
 
 
 def read(folder: Path, settings: Pictures) -> DataSet:

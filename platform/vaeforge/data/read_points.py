@@ -23,11 +23,11 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from vaeforge.config.prepare import Points
+from vaeforge.data.block_split import PARTS, TEST, TRAIN, Index, divide, grid_blocks
+from vaeforge.data.dataset import DataSet
 from vaeforge.data.read_frames import data_files
-from vaeforge.data.source import DataSet
-from vaeforge.data.spatial import PARTS, TEST, TRAIN, Index, divide, grid_blocks
 from vaeforge.errors import DataError
-from vaeforge.preparing import Points
 from vaeforge.samples import Samples
 
 AXES = ("x", "y", "z")

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.config.prepare import Series
+from vaeforge.data.block_split import PARTS, TEST, Index, divide
+from vaeforge.data.dataset import DataSet
 from vaeforge.data.read_frames import data_files, require_one_data_set
-from vaeforge.data.source import DataSet
-from vaeforge.data.spatial import PARTS, TEST, Index, divide
 from vaeforge.errors import DataError
-from vaeforge.preparing import Series
 from vaeforge.samples import Samples
 
 SUBJECTS = 5  # from so many on, `auto` divides by subject

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from vaeforge.evaluate.step import MANIFEST, hashes_of, relative_to
-from vaeforge.evaluate.winner import DIFFUSION_FILE, Winner, lineage, load_winner, patterns_of
 from vaeforge.paths import Project, write_bytes, write_json
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.train.batches import centre_crop
 from vaeforge.train.diffuse import Latents, fit_diffusion, save_diffusion
+from vaeforge.trained import DIFFUSION_FILE, Winner, lineage, load_winner, patterns_of
 
 
 def diffuse_run(project: Project, winner: Mapping[str, Any], folder: Path) -> dict[str, Any]:

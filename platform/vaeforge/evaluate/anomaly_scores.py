@@ -26,8 +26,8 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
 from vaeforge.errors import CheckpointError, DataError
-from vaeforge.evaluate.linear import FIT_SAMPLES
-from vaeforge.evaluate.passes import WHITE
+from vaeforge.evaluate.inference import WHITE
+from vaeforge.evaluate.pca_baseline import FIT_SAMPLES
 from vaeforge.samples import CHUNK, Samples, evenly_spaced
 from vaeforge.train.batches import centre_crop
 from vaeforge_models.likelihoods import gaussian_nll

@@ -19,7 +19,7 @@ from sklearn.svm import SVC
 from torch.nn import functional
 
 from vaeforge.errors import DataError
-from vaeforge.evaluate.passes import WHITE
+from vaeforge.evaluate.inference import WHITE
 
 SIDE = 32
 COMPONENTS = 64

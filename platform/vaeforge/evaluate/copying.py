@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaeforge.evaluate.memorisation import Memorisation, Nearest, memorisation, nearest_of_parts
-from vaeforge.evaluate.passes import WHITE
+from vaeforge.evaluate.inference import WHITE
+from vaeforge.evaluate.memorization import Memorisation, Nearest, memorisation, nearest_of_parts
 from vaeforge.samples import Samples
 from vaeforge_models.vae import VAE
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from vaeforge.errors import CheckpointError, DataError
-from vaeforge.evaluate.passes import WHITE
+from vaeforge.evaluate.inference import WHITE
 from vaeforge.paths import sha256_of
 
 Floats = NDArray[np.float64]

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from vaeforge.evaluate.common_metrics import general_findings
 from vaeforge.evaluate.comparison import comparison_csv
 from vaeforge.evaluate.drawing import save
-from vaeforge.evaluate.findings import Findings
-from vaeforge.evaluate.general import general_findings
-from vaeforge.evaluate.looks import record_look
+from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.tasks import task_named
-from vaeforge.evaluate.winner import lineage, load_winner
+from vaeforge.evaluate.test_set_usage import record_look
 from vaeforge.paths import Project, sha256_of, write_atomically, write_bytes, write_json
+from vaeforge.trained import lineage, load_winner
 
 MANIFEST = "manifest.json"
 

@@ -6,14 +6,14 @@ Shapes: T held-out maps over P points; the constant coordinates [P, 3].
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.spatial import TEST, divide, grid_blocks
+from vaeforge.data.block_split import TEST, divide, grid_blocks
+from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, compare_means
-from vaeforge.evaluate.findings import Findings
-from vaeforge.evaluate.general import bootstrap_seed, untrained_model
 from vaeforge.evaluate.imputation import fill_in, noise_of, normalised, posterior_spread
-from vaeforge.evaluate.map_findings import compact, mean_with_interval, model_metrics
+from vaeforge.evaluate.inference import reconstructions
+from vaeforge.evaluate.map_tables import compact, mean_with_interval, model_metrics
 from vaeforge.evaluate.maps_figures import draw_coverage, draw_maps
-from vaeforge.evaluate.passes import reconstructions
+from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.spatial import (
     coverage_curve,
     interpolate,
@@ -23,8 +23,8 @@ from vaeforge.evaluate.spatial import (
     pearson,
     relative_error,
 )
-from vaeforge.evaluate.winner import Winner
 from vaeforge.seeds import derive
+from vaeforge.trained import Winner
 
 HIDDEN = 0.2
 BLOCKS = 6

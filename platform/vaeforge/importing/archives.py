@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from vaeforge.errors import DataError
-from vaeforge.importing.content import listed
+from vaeforge.importing.parsed_source import listed
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 BYTES_LIMIT = 64 * 2**30

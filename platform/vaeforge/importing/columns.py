@@ -11,8 +11,8 @@ import pandas
 from numpy.typing import NDArray
 
 from vaeforge.errors import ConfigError, DataError, nearest
-from vaeforge.importing.content import Findings, listed
-from vaeforge.importing.request import ImportOptions
+from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.parsed_source import Findings, listed
 
 AXES = ("x", "y", "z")
 LABELS = ("section", "hemisphere")

@@ -1,6 +1,6 @@
 """Pictures of the kinds `pictures`, `classes` and `frames`: each one decoded, measured and compared with the others.
 
-Modes follow `vaeforge.data.pictures`: 16-bit greys are divided by 257, palettes, CMYK and greys converted. Colour
+Modes follow `vaeforge.data.images`: 16-bit greys are divided by 257, palettes, CMYK and greys converted. Colour
 pictures are copied byte by byte; greys (`classes`, `frames`) are written as 8-bit grey PNG.
 
 Shapes: H x W pixels; colour [H, W, 3], grey [H, W], uint8.
@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaeforge.data.pictures import DAMAGE, FORMATS, open_picture
+from vaeforge.data.images import DAMAGE, FORMATS, open_picture
 from vaeforge.errors import DataError
-from vaeforge.importing.content import Content, Findings, Row, refuse_twins, summarise
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram, histogram
+from vaeforge.importing.parsed_source import Content, Findings, Row, refuse_twins, summarise
 
 Pixels = NDArray[np.uint8]
 MEASURES = ("width", "height", "aspect_ratio", "mean")
@@ -51,7 +51,7 @@ def decode(path: Path, grey: bool) -> Pixels:
     """The pixels of the picture at `path`.
 
     Raises:
-        DataError: see `vaeforge.data.pictures.open_picture`.
+        DataError: see `vaeforge.data.images.open_picture`.
     """
     picture = open_picture(path)
     return np.asarray(picture.convert("L") if grey else picture)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError, as_float32, require_finite
-from vaeforge.importing.content import Findings, listed, shown
+from vaeforge.importing.parsed_source import Findings, listed, shown
 from vaeforge.paths import write_atomically
 
 Voxels = NDArray[np.bool_]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import as_float32
 from vaeforge.importing.columns import AXES, Columns, choose_columns, numbers
-from vaeforge.importing.content import Content, Findings, Row, listed
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram
-from vaeforge.importing.request import ImportOptions
+from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.parsed_source import Content, Findings, Row, listed
 from vaeforge.importing.tables import find_table, read_table
 from vaeforge.paths import write_atomically
 

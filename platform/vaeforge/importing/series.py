@@ -25,12 +25,12 @@ from vaeforge.importing.arrays import (
     real,
     require_finite,
 )
-from vaeforge.importing.content import Content, Findings, Row, listed, refuse_twins, shown, summarise
 from vaeforge.importing.delimited import read_matrix
 from vaeforge.importing.figures import Bars, Chart, Histogram
+from vaeforge.importing.import_options import ImportOptions, stem, usable_name
 from vaeforge.importing.nifti import read_volumes
-from vaeforge.importing.request import ImportOptions, stem, usable_name
-from vaeforge.importing.source import walk
+from vaeforge.importing.parsed_source import Content, Findings, Row, listed, refuse_twins, shown, summarise
+from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
 
 FILE = "timeseries.npz"

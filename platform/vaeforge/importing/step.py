@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from vaeforge.errors import ConfigError, DataError, nearest
-from vaeforge.importing.content import Content, Findings, Row, shown, write_table
+from vaeforge.importing.dvc_add import track
 from vaeforge.importing.figures import save_chart
-from vaeforge.importing.layouts import read_classes, read_frames, read_pictures
+from vaeforge.importing.image_layouts import read_classes, read_frames, read_pictures
+from vaeforge.importing.import_options import ImportOptions, ImportResult, data_set_name, usable_name
+from vaeforge.importing.npz_images import find_stack, read_stack
+from vaeforge.importing.parsed_source import Content, Findings, Row, shown, write_table
 from vaeforge.importing.points import read_points
-from vaeforge.importing.request import ImportOptions, ImportResult, data_set_name, usable_name
 from vaeforge.importing.series import read_series
-from vaeforge.importing.source import opened
-from vaeforge.importing.stacks import find_stack, read_stack
 from vaeforge.importing.staging import UNPACKED, hidden, only_import, staged, tidy
-from vaeforge.importing.tracking import track
+from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project, sha256_of, write_json
 
 KINDS = ("pictures", "classes", "frames", "series", "points")

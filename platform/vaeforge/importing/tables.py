@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, array_names, read_array, texts
 from vaeforge.importing.columns import AXES
-from vaeforge.importing.content import Findings, listed, shown
 from vaeforge.importing.delimited import delimiter_of, first_line, read_frame
 from vaeforge.importing.hdf import read_datasets
-from vaeforge.importing.source import walk
+from vaeforge.importing.parsed_source import Findings, listed, shown
+from vaeforge.importing.walk_source import walk
 
 HDF, TEXT = (".h5", ".hdf5"), (".csv", ".tsv")
 SUFFIXES = (".parquet", *TEXT, ".npz", *HDF)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaeforge.data.pictures import open_picture
-from vaeforge.data.squares import centre_of, crop_square, fit_square
+from vaeforge.data.images import open_picture
+from vaeforge.data.resize import centre_of, crop_square, fit_square
 from vaeforge.errors import DataError, nearest
 from vaeforge.package.bundle import Contract
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vaeforge.package.bundle import open_session
-from vaeforge.package.feeds import main_feeds
+from vaeforge.package.parity_inputs import main_feeds
 from vaeforge.samples import Samples
 
 WARM_UPS, RUNS = 5, 50

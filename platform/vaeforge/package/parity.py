@@ -16,11 +16,11 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from vaeforge.data.contract import Prepared
+from vaeforge.data.prepared import Prepared
 from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import CPU, open_session
-from vaeforge.package.feeds import BATCHES, EDGES, Feeder, Named, evenly
 from vaeforge.package.graphs import ERROR_MAP, RECONSTRUCTION, Graph, graphs_of
+from vaeforge.package.parity_inputs import BATCHES, EDGES, Feeder, Named, evenly
 from vaeforge_models.vae import VAE
 
 TOLERANCE = 1e-4

@@ -23,8 +23,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_stati
 from vaeforge import options
 from vaeforge.errors import ConfigError, RegistryError, nearest
 from vaeforge.package.export import LARGEST, read_graph, weight_bytes, write_graph
-from vaeforge.package.feeds import evenly
-from vaeforge.package.halving import halved
+from vaeforge.package.fp16 import halved
+from vaeforge.package.parity_inputs import evenly
 from vaeforge.samples import Samples
 from vaeforge.train.batches import centre_crop
 

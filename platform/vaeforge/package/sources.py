@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from vaeforge.data.contract import Prepared
+from vaeforge.data.prepared import Prepared
 from vaeforge.paths import Project
 
 SAMPLES = "vaeforge.data.samples"  # what made the data sets that the project carries; each one's attribution names it

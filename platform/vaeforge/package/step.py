@@ -5,23 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from vaeforge.evaluate.detection import threshold_of
-from vaeforge.evaluate.library import library_of
-from vaeforge.evaluate.passes import scores
+from vaeforge.evaluate.inference import scores
+from vaeforge.evaluate.latent_posteriors import library_of
 from vaeforge.evaluate.step import MANIFEST, hashes_of, relative_to
-from vaeforge.evaluate.winner import PATTERN_SCALE, Winner, lineage, load_winner
 from vaeforge.package.bundle import CONTRACT, MAIN, REFERENCE
-from vaeforge.package.contract import Exported, contract_of
-from vaeforge.package.denoising import denoising_graph, schedule_of
+from vaeforge.package.contract_writer import Exported, contract_of
+from vaeforge.package.denoiser_graph import denoising_graph, schedule_of
 from vaeforge.package.export import DATA_SUFFIX, OPSET, data_file, export_graphs
-from vaeforge.package.feeds import evenly
-from vaeforge.package.generating import generating_graph
+from vaeforge.package.generator_graph import generating_graph
 from vaeforge.package.graphs import IMAGE_AXES, Graph, graphs_of
 from vaeforge.package.latency import latency_of
 from vaeforge.package.parity import ParityReport, measure_parity, require_parity
+from vaeforge.package.parity_inputs import evenly
 from vaeforge.package.precision import FULL, TOLERANCES, convert, parse_precisions
-from vaeforge.package.reference import Answers, answers_of, quality_loss, write_reference
 from vaeforge.package.sources import sources_of
+from vaeforge.package.validation_reference import Answers, answers_of, quality_loss, write_reference
 from vaeforge.paths import Project, write_json
+from vaeforge.trained import PATTERN_SCALE, Winner, lineage, load_winner
 from vaeforge_models.diffusion import LatentDiffusion
 from vaeforge_models.vae import VAE
 

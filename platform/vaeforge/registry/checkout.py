@@ -10,8 +10,8 @@ from typing import Any
 
 import vaeforge
 import vaeforge_models
-from vaeforge.config import Experiment
-from vaeforge.data.identity import data_identity, list_files
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.data_hash import data_identity, list_files
 from vaeforge.errors import DataError, RegistryError, VaeforgeError
 from vaeforge.paths import Project
 from vaeforge.provenance import CHECKOUT, checkout_code_hash, code_hash, git_environment

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaeforge.config.strict_yaml import read_yaml
 from vaeforge.errors import ConfigError, RegistryError
 from vaeforge.package.bundle import MAIN, Bundle
 from vaeforge.paths import Project, sha256_of
 from vaeforge.registry.lineage import GRAPH
 from vaeforge.registry.log import store_errors, tracking_at
 from vaeforge.track.store import open_store
-from vaeforge.yamls import read_yaml
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaeforge.config import Bounds, Gates
+from vaeforge.config.experiment import Bounds, Gates
 from vaeforge.evaluate.bootstrap import bootstrap_means, middle
-from vaeforge.registry.comparing import SEED, Rival, compare, groups_in, too_few
 from vaeforge.registry.evidence import Evidence
 from vaeforge.registry.lineage import ACTIVE
+from vaeforge.registry.noninferiority import SEED, Rival, compare, groups_in, too_few
 from vaeforge.registry.verdict import Finding, Verdict, verdict_of
 
 TEST = "test/nelbo"

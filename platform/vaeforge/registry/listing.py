@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vaeforge.registry.audit import PREFIX, trail_of
 from vaeforge.registry.fetch import ARCHIVED
 from vaeforge.registry.lineage import ACTIVE_UNITS, DATA_IDENTITY, TEST_LOOKS, TEST_NLL, VAL_NELBO, VERDICT, number_in
-from vaeforge.registry.stored import Stored, stored
+from vaeforge.registry.version_files import Stored, stored
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, models, version_named, versions_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vaeforge.errors import RegistryError
 from vaeforge.paths import write_bytes
-from vaeforge.track.mirror import dataset_input
+from vaeforge.track.mlflow_writer import dataset_input
 from vaeforge.track.store import ensure_experiment, redact
 
 if TYPE_CHECKING:

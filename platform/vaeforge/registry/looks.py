@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vaeforge.evaluate.looks import looks
+from vaeforge.evaluate.test_set_usage import looks
 from vaeforge.paths import Project
 from vaeforge.registry.lineage import CHECKPOINT, DATA_IDENTITY
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vaeforge.errors import RegistryError
 from vaeforge.registry.audit import DONE, INTENT, Entry, trail_of, write
-from vaeforge.registry.champions import CHANGES, end_of, open_intent, previous
+from vaeforge.registry.champion_history import CHANGES, end_of, open_intent, previous
 from vaeforge.registry.fetch import ARCHIVED
 from vaeforge.registry.lock import Held, lock
 from vaeforge.registry.log import store_errors

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaeforge.config import Experiment
+from vaeforge.config.experiment import Experiment
 from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import CARD, CONTRACT, WINNER, read_contract
 from vaeforge.package.card import build_card, card_markdown
@@ -20,7 +20,6 @@ from vaeforge.provenance import PATCH
 from vaeforge.registry.audit import user
 from vaeforge.registry.evidence import EVIDENCE_FILE, Evidence, read_evidence
 from vaeforge.registry.gate import Candidate
-from vaeforge.registry.judging import judge
 from vaeforge.registry.lineage import (
     CHECKPOINT,
     GRAPH,
@@ -34,8 +33,9 @@ from vaeforge.registry.lineage import (
 from vaeforge.registry.log import log_data, log_figures, log_graph, log_metrics, run_of, store_errors, tracking_at
 from vaeforge.registry.looks import look_number
 from vaeforge.registry.promote import ConflictError, promote
-from vaeforge.registry.stored import CARD_TEXT, EVALUATION, EXPORT, candidate_of
+from vaeforge.registry.rejudge import judge
 from vaeforge.registry.verdict import Verdict
+from vaeforge.registry.version_files import CARD_TEXT, EVALUATION, EXPORT, candidate_of
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, champion_of, versions_of
 from vaeforge.track.store import locked, open_store
 

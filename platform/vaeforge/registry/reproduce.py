@@ -17,8 +17,8 @@ from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import WINNER
 from vaeforge.paths import Project, read_json, write_json
 from vaeforge.registry.checkout import bring_data, check_out, code_environment
+from vaeforge.registry.resolve_model import Subject, patch_of
 from vaeforge.registry.retrain import Conditions, conditions_of
-from vaeforge.registry.subject import Subject, patch_of
 
 ELSEWHERE = 1e-3  # relative: other processors and libraries round otherwise, and training carries that on
 RANKS = 2e-3  # relative: gradients of several ranks are summed in another order than those of one

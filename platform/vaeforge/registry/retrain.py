@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from vaeforge.config import Experiment
-from vaeforge.data.contract import load_training
+from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepare import ensure_prepared
+from vaeforge.data.prepared import load_training
 from vaeforge.errors import DataError, RegistryError, ResourceError
 from vaeforge.paths import Project
 from vaeforge.provenance import machine
-from vaeforge.train.group import Group
 from vaeforge.train.loop import Arrays, Report, fit
+from vaeforge.train.process_group import Group
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from vaeforge.config import Experiment
-from vaeforge.data.attributions import describe_source
-from vaeforge.data.identity import data_identity, list_files
-from vaeforge.data.versions import where_kept
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.data_hash import data_identity, list_files
+from vaeforge.data.data_source import describe_source
+from vaeforge.data.dvc_location import where_kept
 from vaeforge.errors import VaeforgeError
 from vaeforge.paths import Project, hash_of, sha256_of
 from vaeforge.provenance import LOCK, code_hash, commit_code_hash, git, lock_hash
 from vaeforge.registry.lineage import version_tags
-from vaeforge.registry.subject import Subject, patch_of
+from vaeforge.registry.resolve_model import Subject, patch_of
 from vaeforge.registry.trace_run import run_link
-from vaeforge.track.reader import read_lines
+from vaeforge.track.ledger_reader import read_lines
 
 State = Literal["verified", "at hand", "missing", "unknown", "differs"]
 

@@ -23,12 +23,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.squares import fit_square
+from vaeforge.data.resize import fit_square
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import DAMAGE
 from vaeforge.package.bundle import Contract
 from vaeforge.package.inputs import CLASSES
-from vaeforge.score.blocks import Rows, prepare_setting, rejected_rows
+from vaeforge.score.batches import Rows, prepare_setting, rejected_rows
 from vaeforge.score.conditions import Conditions
 
 PIECE = 2**22  # bytes that are copied at once

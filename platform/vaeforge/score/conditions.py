@@ -12,7 +12,7 @@ import numpy as np
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Contract
 from vaeforge.package.inputs import CLASSES, one_hot
-from vaeforge.score.blocks import Values
+from vaeforge.score.batches import Values
 
 NUMBERED = re.compile(r"(?P<name>.+)_\d+")
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from vaeforge.score.blocks import Values
+from vaeforge.score.batches import Values
 
 SCALE = 65535
 KEPT = " ()[]{}+,=@#"  # characters that file systems take, beside those that are always kept

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaeforge.data.pictures import SUFFIXES as PICTURES
+from vaeforge.data.images import SUFFIXES as PICTURES
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Contract
 from vaeforge.score.arrays import ArrayFile
-from vaeforge.score.blocks import Block, Place, Reader, block_of, prepare_setting, rejected_rows
+from vaeforge.score.batches import Block, Place, Reader, block_of, prepare_setting, rejected_rows
 from vaeforge.score.conditions import Conditions
-from vaeforge.score.maps import MapFile
+from vaeforge.score.map_table import MapFile
 from vaeforge.score.pictures import ALLOWED, PictureReader, how_of
 from vaeforge.score.tables import TableFile
 

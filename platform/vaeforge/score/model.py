@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vaeforge.errors import ConfigError, RegistryError
 from vaeforge.package.bundle import Bundle
-from vaeforge.score.blocks import Values
+from vaeforge.score.batches import Values
 
 ERROR_MAP = "error_map"
 OUTPUTS = ("mu", "logvar", "score")

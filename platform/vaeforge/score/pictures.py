@@ -15,11 +15,11 @@ from typing import Literal
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from vaeforge.data.pictures import open_picture
+from vaeforge.data.images import open_picture
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Contract
 from vaeforge.package.inputs import Pixels, picture_to_event
-from vaeforge.score.blocks import Block, Place, Rows, Values, block_of, prepare_setting, rejected_rows
+from vaeforge.score.batches import Block, Place, Rows, Values, block_of, prepare_setting, rejected_rows
 from vaeforge.score.conditions import Conditions
 
 How = Literal["whole", "sample", "patches"]

@@ -21,12 +21,12 @@ from vaeforge.errors import DataError
 from vaeforge.paths import read_json, write_json
 from vaeforge.registry.fetch import Fetched
 from vaeforge.score import error_maps
-from vaeforge.score.blocks import Block, Reader
+from vaeforge.score.batches import Block, Reader
 from vaeforge.score.files import Reading, Source, reader_of
 from vaeforge.score.model import Scorer
-from vaeforge.score.parts import ITEM, REASON, Parts, Tally, write_quarantine, write_scores
+from vaeforge.score.partial_results import ITEM, REASON, Parts, Tally, write_quarantine, write_scores
 from vaeforge.score.progress import Shown
-from vaeforge.score.state import claimed, settle
+from vaeforge.score.resume_state import claimed, settle
 
 MANIFEST = "manifest.json"
 PART_ROWS = 1024

@@ -2,10 +2,10 @@
 
 import math
 
-from vaeforge.config import Experiment
-from vaeforge.data.contract import Prepared
-from vaeforge.data.spectrum import collapses_at, likelihood_of
-from vaeforge.search.space import Space, examples, experiment_for
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.pca_spectrum import collapses_at, likelihood_of
+from vaeforge.data.prepared import Prepared
+from vaeforge.search.space.space import Space, examples, experiment_for
 from vaeforge_models.objective import effective_beta
 
 GRID = 64

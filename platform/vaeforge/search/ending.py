@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from vaeforge.search.history import read_history
+from vaeforge.ledger.history import read_history
 from vaeforge.search.plan import Plan, asked
-from vaeforge.search.ranking import rank
+from vaeforge.search.results.ranking import rank
 
 
 def ending(plan: Plan, reason: str, seconds: float) -> dict[str, Any]:

@@ -14,15 +14,15 @@ from typing import Any
 from rich.console import Console
 
 from vaeforge.errors import SearchError
-from vaeforge.search.cluster import cluster
+from vaeforge.ledger.history import History, read_history
+from vaeforge.search.dispatch.cluster import cluster
+from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.ending import ending
-from vaeforge.search.history import History, read_history
-from vaeforge.search.interrupt import Interrupt
 from vaeforge.search.plan import Plan
+from vaeforge.search.progress_view import OPEN, Mode, View
 from vaeforge.search.requests import done, pending
-from vaeforge.search.resources import Placement
-from vaeforge.search.session import Session
-from vaeforge.search.view import OPEN, Mode, View
+from vaeforge.search.search_lock import Session
+from vaeforge.search.signals import Interrupt
 
 THIN_SHARE = 0.001  # of a core that a thin trial sets aside: it trains nothing, and a population has many
 TICK_SECONDS = 0.25
@@ -54,7 +54,7 @@ def run_search(
     """
     started = time.monotonic()
     with Interrupt() as interrupt, _scratch() as scratch, cluster(plan, interrupt) as placement:
-        from vaeforge.search.actors import require_shared
+        from vaeforge.search.dispatch.ray_actors import require_shared
 
         require_shared(plan)
         timings, earlier = {"cluster_seconds": time.monotonic() - started}, begin()
@@ -95,9 +95,9 @@ class _Run:
         interrupt: Interrupt,
         view: View,
     ):
-        from vaeforge.search.actors import host_config, start_broker, terms_of
-        from vaeforge.search.hosts import Hosts
-        from vaeforge.search.rules import make_rule
+        from vaeforge.search.dispatch.ray_actors import host_config, start_broker, terms_of
+        from vaeforge.search.dispatch.worker_groups import Hosts
+        from vaeforge.search.schedulers import make_rule
 
         self.plan, self.session = plan, session
         self.scratch, self.interrupt, self.view = scratch, interrupt, view
@@ -118,8 +118,8 @@ class _Run:
         self.tune.start()
 
     def _searcher(self, earlier: History) -> Any:
-        from vaeforge.search.propose import Dashboard, make_proposer
-        from vaeforge.search.searcher import TruthfulSearch, Wanted
+        from vaeforge.search.ray_searcher import TruthfulSearch, Wanted
+        from vaeforge.search.samplers import Dashboard, make_proposer
 
         plan, search = self.plan, self.plan.settled.search
         base = plan.settled.experiment
@@ -173,8 +173,8 @@ class _Run:
     def _tuner(self) -> Any:
         from ray import tune
 
-        from vaeforge.search.scheduler import OnRequest, RuleScheduler
-        from vaeforge.search.trial import HostedTrial
+        from vaeforge.search.dispatch.trial import HostedTrial
+        from vaeforge.search.ray_scheduler import OnRequest, RuleScheduler
 
         trainable = tune.with_resources(tune.with_parameters(HostedTrial, broker=self.broker), {"CPU": THIN_SHARE})
         return tune.Tuner(
@@ -251,7 +251,7 @@ class _Run:
     def _care(self) -> None:
         import ray
 
-        from vaeforge.search.hosts import kill_processes
+        from vaeforge.search.dispatch.worker_groups import kill_processes
 
         self.session.remember()
         nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
@@ -274,7 +274,7 @@ class _Run:
         """Say in the ledger how the session ended, and let hosts return."""
         import ray
 
-        from vaeforge.search.hosts import end_controllers
+        from vaeforge.search.dispatch.worker_groups import end_controllers
 
         self.searcher.interrupted = self.interrupt.signal is not None
         self.hosts.close()

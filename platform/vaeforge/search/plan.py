@@ -7,17 +7,17 @@ from typing import Any
 
 from rich.console import Console
 
-from vaeforge.config import Search, Settled
-from vaeforge.data.attributions import describe_source
-from vaeforge.data.contract import Prepared
+from vaeforge.config.experiment import Search, Settled
+from vaeforge.data.data_source import describe_source
 from vaeforge.data.prepare import ensure_prepared
+from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError, ResourceError, SearchError
+from vaeforge.ledger.history import History, read_history
 from vaeforge.paths import Project, hash_of, write_bytes
 from vaeforge.provenance import PATCH, code_hash, command_line, origin
 from vaeforge.search.advice import collapse_warning
-from vaeforge.search.history import History, read_history
-from vaeforge.search.resources import Placement, largest_checkpoint, local_resources, place, require_disk
-from vaeforge.search.space import Space, check
+from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
+from vaeforge.search.space.space import Space, check
 from vaeforge.train.batches import class_weights
 
 NAME_LIMIT = 100

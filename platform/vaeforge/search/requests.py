@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaeforge.errors import SearchError
+from vaeforge.ledger.history import History, read_history
 from vaeforge.paths import Project, write_json
-from vaeforge.search.history import History, read_history
 
 STOP = re.compile(r"stop(-[0-9]{5,})?")
 

@@ -9,21 +9,21 @@ from typing import Any
 
 from rich.console import Console
 
-from vaeforge.config import Search, Settled
+from vaeforge.config.experiment import Search, Settled
 from vaeforge.errors import SearchError
+from vaeforge.ledger.file import Ledger
+from vaeforge.ledger.history import History, read_history
 from vaeforge.paths import Project, write_json
 from vaeforge.search.budget import Limits, Spent
 from vaeforge.search.engine import run_search
-from vaeforge.search.history import History, read_history
-from vaeforge.search.ledger import Ledger
 from vaeforge.search.plan import Plan, asked, earlier_history, make_plan
-from vaeforge.search.ranking import ranked
+from vaeforge.search.progress_view import Mode, causes, ranking
 from vaeforge.search.requests import clear
-from vaeforge.search.session import Session
-from vaeforge.search.space import Space
+from vaeforge.search.results.ranking import ranked
+from vaeforge.search.results.winner_manifest import winner_manifest
+from vaeforge.search.search_lock import Session
+from vaeforge.search.space.space import Space
 from vaeforge.search.tracker import Tracker
-from vaeforge.search.view import Mode, causes, ranking
-from vaeforge.search.winner import winner_manifest
 from vaeforge.track.store import open_store
 
 TRACKING_SECONDS = 120.0
@@ -109,7 +109,7 @@ def informed(plan: Plan, earlier: History, request: Request) -> dict[str, Any] |
         )
     if earlier.header is not None or request.warm_start is None:
         return None
-    from vaeforge.search.warm import informing  # brings Optuna, which few starts need that early
+    from vaeforge.search.warm_start import informing  # brings Optuna, which few starts need that early
 
     return informing(plan.project, request.warm_start, plan.space, plan.header, plan.settled.search.seed)
 
@@ -182,7 +182,7 @@ def _conclude(plan: Plan, history: History, request: Request, console: Console) 
         console.print(causes(history))
         raise SearchError(f"search {plan.name!r}: all {len(history.trials)} trials failed; nothing is registered")
     console.print(ranking(history))
-    from vaeforge.search.front_figure import write_front
+    from vaeforge.search.results.pareto_plot import write_front
 
     for path in write_front(history, plan.space.objective, plan.folder):
         console.print(f"the front: {path}", highlight=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from vaeforge.track.follow import start
+from vaeforge.track.tracking_process import start
 
 
 class Tracker:

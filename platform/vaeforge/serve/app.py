@@ -19,12 +19,12 @@ import vaeforge
 from vaeforge import options
 from vaeforge.errors import VaeforgeError
 from vaeforge.serve import schema
-from vaeforge.serve.asking import Question, TooMuchError, outputs_of, read_numbers, read_pictures
+from vaeforge.serve.admission import FORM, Guard
 from vaeforge.serve.drift import Drift
-from vaeforge.serve.guard import FORM, Guard
 from vaeforge.serve.metrics import Measured, Metrics
 from vaeforge.serve.model import Arrays, Model
 from vaeforge.serve.reload import Shelf
+from vaeforge.serve.request_parsing import Question, TooMuchError, outputs_of, read_numbers, read_pictures
 from vaeforge.serve.settings import Limits
 
 JSON = "application/json"

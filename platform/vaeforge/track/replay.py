@@ -15,8 +15,8 @@ from typing import Any, TypedDict
 
 from vaeforge.errors import TrackingError
 from vaeforge.paths import read_json, write_json
-from vaeforge.track.mirror import Mirror, ledger_id
-from vaeforge.track.reader import Event, Fold, read_lines
+from vaeforge.track.ledger_reader import Event, Fold, read_lines
+from vaeforge.track.mlflow_writer import Mirror, ledger_id
 from vaeforge.track.store import absolute_uri, open_store, redact
 
 _CURSOR, _LOCK = "tracking.json", "tracking.lock"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaeforge.config import Experiment, Training
+from vaeforge.config.experiment import Experiment, Training
 from vaeforge.errors import ConfigError
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
-from vaeforge.train.group import Group
+from vaeforge.train.process_group import Group
 from vaeforge_models.vae import DataSpec
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from vaeforge.config import Experiment
+from vaeforge.config.experiment import Experiment
 from vaeforge.errors import CheckpointError
-from vaeforge.train.files import Checkpoint, reading
+from vaeforge.train.checkpoint_files import Checkpoint, reading
 from vaeforge.train.storage import located
 from vaeforge_models.vae import VAE, DataSpec
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from vaeforge.errors import CheckpointError, ConfigError, DataError
 from vaeforge.seeds import derive
 from vaeforge.train.checkpoint import Checkpoint, load, save
-from vaeforge.train.rates import along_cosine
+from vaeforge.train.lr_schedule import along_cosine
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
 from vaeforge_models.vae import initialise
 

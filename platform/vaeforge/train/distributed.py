@@ -19,7 +19,7 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from torch._C._distributed_c10d import TCPStore
 
-from vaeforge.train.group import Group
+from vaeforge.train.process_group import Group
 
 T = TypeVar("T")
 CLEAN_UP_SECONDS = 1.0

@@ -13,18 +13,18 @@ from typing import Any, Literal
 
 import torch
 
-from vaeforge.config import Experiment
+from vaeforge.config.experiment import Experiment
 from vaeforge.errors import CheckpointError, ConfigError
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.train.batches import epoch_steps, steps_per_epoch
 from vaeforge.train.checkpoint import Checkpoint, load_newest, save
-from vaeforge.train.descent import Descent
-from vaeforge.train.files import CHECKPOINT_NAME, best_beside
-from vaeforge.train.group import Group
-from vaeforge.train.measure import validate
-from vaeforge.train.selection import Selection
+from vaeforge.train.checkpoint_files import CHECKPOINT_NAME, best_beside
+from vaeforge.train.early_stopping import Selection
+from vaeforge.train.process_group import Group
 from vaeforge.train.storage import join, name_of, open_storage
+from vaeforge.train.train_step import Descent
+from vaeforge.train.validation import validate
 from vaeforge_models.vae import VAE, DataSpec, initialise
 
 Outcome = Literal["running", "completed", "early_stopped", "nan"]

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaeforge.data.labels import ANOMALOUS, NORMAL, UNLABELLED
+from vaeforge.data.label_values import ANOMALOUS, NORMAL, UNLABELLED
 from vaeforge.data.samples.wheels import Wheel, member, opened, run, write_sample
 
 WHEEL_SHA256 = "6dd5386e5790cba253d9f4ab646ac939fd5a389d04c47b73c06bd2535b18d5f3"

@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 
 from vaeforge.errors import ConfigError
-from vaeforge.evaluate.findings import Task
+from vaeforge.evaluate.results import Task
 
 
 def task_names() -> list[str]:

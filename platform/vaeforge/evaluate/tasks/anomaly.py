@@ -13,25 +13,25 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaeforge.data.contract import Prepared
+from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.anomaly_scores import anomaly_scores, chosen_score, error_maps, fit_reference
 from vaeforge.evaluate.bootstrap import blocks_per_label, bootstrap_means, middle
+from vaeforge.evaluate.common_metrics import bootstrap_seed, nelbo_metrics, untrained_model
 from vaeforge.evaluate.comparison import MODEL, Row, compare_auroc
 from vaeforge.evaluate.detection import detection_metrics, pr_curve, require_both, roc_curve, threshold_of
 from vaeforge.evaluate.detection_figures import draw_areas, draw_error_maps, draw_pr, draw_roc, draw_scores
 from vaeforge.evaluate.detection_intervals import CALLED, called_intervals, score_table
 from vaeforge.evaluate.drawing import spread_over
 from vaeforge.evaluate.extractor import load_extractor
-from vaeforge.evaluate.findings import Findings, Task
 from vaeforge.evaluate.frechet import inception_style_score
-from vaeforge.evaluate.general import bootstrap_seed, nelbo_metrics, untrained_model
-from vaeforge.evaluate.generated import PRIOR, compare_generated, image_space
+from vaeforge.evaluate.generation_metrics import PRIOR, compare_generated, image_space
 from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions, draw_samples
-from vaeforge.evaluate.linear import fit_plane
-from vaeforge.evaluate.passes import WHITE, Measured, measure, scores
-from vaeforge.evaluate.winner import Winner
+from vaeforge.evaluate.inference import WHITE, Measured, measure, scores
+from vaeforge.evaluate.pca_baseline import fit_plane
+from vaeforge.evaluate.results import Findings, Task
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
+from vaeforge.trained import Winner
 from vaeforge_models.vae import VAE
 
 PLANES = (1, 4, 16)
@@ -97,8 +97,8 @@ def _images(model: VAE, prepared: Prepared) -> dict[str, Figure]:
 
 def _nelbo_of_kinds(winner: Winner) -> dict[str, float]:
     """`nelbo`, `rate` and `mse` of the normal and of the anomalous test samples."""
-    from vaeforge.train.group import Group
-    from vaeforge.train.measure import validate
+    from vaeforge.train.process_group import Group
+    from vaeforge.train.validation import validate
 
     prepared, samples = winner.prepared, winner.experiment.training.evaluation_samples
     variance = validate(winner.model, prepared.validation, Group(), samples)["val/mse"]

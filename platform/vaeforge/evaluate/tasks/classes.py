@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from vaeforge.evaluate.bootstrap import bootstrap_means, middle
-from vaeforge.evaluate.class_sets import (
+from vaeforge.evaluate.class_samples import (
     AGGREGATE,
     KEYS,
     PRIOR,
@@ -30,17 +30,17 @@ from vaeforge.evaluate.class_sets import (
 )
 from vaeforge.evaluate.classes_figures import confusion, draw_classes, draw_confusions
 from vaeforge.evaluate.classifier import Classifier, fit_classifier
+from vaeforge.evaluate.common_metrics import bootstrap_seed, squared_errors, untrained_model
 from vaeforge.evaluate.comparison import MODEL, compare_means
 from vaeforge.evaluate.copying import check_copies
 from vaeforge.evaluate.drawing import spread_over
-from vaeforge.evaluate.findings import Findings, Task
-from vaeforge.evaluate.general import bootstrap_seed, squared_errors, untrained_model
 from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions
-from vaeforge.evaluate.library import Library, class_names, file_names, labels_of, library_of
-from vaeforge.evaluate.passes import WHITE, measure
-from vaeforge.evaluate.winner import Winner
+from vaeforge.evaluate.inference import WHITE, measure
+from vaeforge.evaluate.latent_posteriors import Library, class_names, file_names, labels_of, library_of
+from vaeforge.evaluate.results import Findings, Task
 from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
+from vaeforge.trained import Winner
 
 CLASS_MEANS = "class means"
 CLASSIFIED = 2000  # images that a classifier learns from

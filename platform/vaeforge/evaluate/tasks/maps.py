@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, compare_means
 from vaeforge.evaluate.extractor import pca_features
-from vaeforge.evaluate.findings import Findings, Task
 from vaeforge.evaluate.frechet import distribution_table
-from vaeforge.evaluate.general import bootstrap_seed, untrained_model
 from vaeforge.evaluate.images import prior_samples
 from vaeforge.evaluate.imputation import at_prior_mean, noise_of, normalised, posterior_spread, prior_spread
-from vaeforge.evaluate.map_findings import (
+from vaeforge.evaluate.inference import reconstructions
+from vaeforge.evaluate.map_tables import (
     compact,
     generated_lines,
     in_raw_units,
@@ -30,7 +30,7 @@ from vaeforge.evaluate.map_findings import (
     spread_in_raw_units,
 )
 from vaeforge.evaluate.maps_figures import draw_coverage, draw_maps
-from vaeforge.evaluate.passes import reconstructions
+from vaeforge.evaluate.results import Findings, Task
 from vaeforge.evaluate.spatial import (
     Spread,
     compare_pearson,
@@ -46,9 +46,9 @@ from vaeforge.evaluate.spatial import (
     relative_error_interval,
 )
 from vaeforge.evaluate.whole_maps import evaluate_whole_maps
-from vaeforge.evaluate.winner import Winner
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
+from vaeforge.trained import Winner
 from vaeforge_models.vae import VAE
 
 LEVEL = 0.95

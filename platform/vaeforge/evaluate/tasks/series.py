@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from vaeforge.evaluate.bootstrap import bootstrap_means, middle
+from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, Row
-from vaeforge.evaluate.findings import Findings, Task
-from vaeforge.evaluate.general import bootstrap_seed, untrained_model
-from vaeforge.evaluate.generated import KEYS, Generated, compare_generated, memorised, pca_space
-from vaeforge.evaluate.linear import fit_plane
-from vaeforge.evaluate.passes import posteriors, reconstructions
+from vaeforge.evaluate.generation_metrics import KEYS, Generated, compare_generated, memorised, pca_space
+from vaeforge.evaluate.inference import posteriors, reconstructions
+from vaeforge.evaluate.pca_baseline import fit_plane
+from vaeforge.evaluate.results import Findings, Task
 from vaeforge.evaluate.series_figures import (
     draw_carpets,
     draw_correlations,
@@ -43,7 +43,7 @@ from vaeforge.evaluate.series_metrics import (
     varying,
     voxel_fit,
 )
-from vaeforge.evaluate.winner import Winner
+from vaeforge.trained import Winner
 from vaeforge_models.diagnostics import ACTIVE_THRESHOLD
 from vaeforge_models.vae import VAE
 

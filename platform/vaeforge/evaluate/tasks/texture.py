@@ -18,19 +18,19 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from vaeforge.errors import DataError
 from vaeforge.evaluate.bootstrap import DRAWS, Interval, bootstrap_means, middle
+from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, Row, compare_means
 from vaeforge.evaluate.drawing import spread_over
-from vaeforge.evaluate.findings import Findings, Task
-from vaeforge.evaluate.general import bootstrap_seed, untrained_model
-from vaeforge.evaluate.generated import DIFFUSION, KEYS, MEAN, PRIOR, UNTRAINED, compare_generated, image_space
+from vaeforge.evaluate.generation_metrics import DIFFUSION, KEYS, MEAN, PRIOR, UNTRAINED, compare_generated, image_space
 from vaeforge.evaluate.images import draw_grid, draw_interpolation, draw_reconstructions, draw_samples
-from vaeforge.evaluate.linear import fit_plane
-from vaeforge.evaluate.passes import WHITE, posteriors
+from vaeforge.evaluate.inference import WHITE, posteriors
+from vaeforge.evaluate.pca_baseline import fit_plane
+from vaeforge.evaluate.results import Findings, Task
 from vaeforge.evaluate.texture import autocorrelation_width, contrast, radial_spectrum
 from vaeforge.evaluate.texture_figures import draw_grain, draw_spectra
-from vaeforge.evaluate.winner import Winner
 from vaeforge.samples import CHUNK
 from vaeforge.seeds import derive
+from vaeforge.trained import Winner
 from vaeforge_models.diagnostics import active_units
 
 DATA, RECONSTRUCTIONS = "data", "reconstructions"

@@ -1,0 +1,190 @@
+"""The commands around registered models: what there is, and who is champion."""
+
+import json as json_
+import sys
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+
+from vaeforge import options
+from vaeforge.cli.options import Text, console
+from vaeforge.errors import ConfigError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, compare, promote and archive models.")
+doors = typer.Typer(add_completion=False)
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="a registered model, or the family's name")]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="a version's number")]
+Why = Annotated[Text, typer.Option(help="reason, kept in the audit trail")]
+Json = Annotated[Text, typer.Option("--json", help="true: one JSON object a line instead of tables")]
+Expect = Annotated[Text, typer.Option(help="version that must be champion now; unset: whichever is")]
+ModelOption = Annotated[Text, typer.Option("--model", help="a registered model, or the family's name")]
+VersionOption = Annotated[Text, typer.Option("--version", help="a version's number")]
+
+
+@app.command(name="list")
+def list_(
+    model: Annotated[Text, typer.Argument(metavar="[MODEL]", help="its versions")] = None, json: Json = None
+) -> None:
+    """List the registered models, or the versions of one."""
+    from vaeforge.registry import listing, tables
+
+    client, wanted = _client(), options.text(model)
+    with _reading(client):
+        name = _name(client, wanted) if wanted else None
+        rows = listing.version_rows(client, name) if name else listing.model_rows(client)
+    if options.boolean("json", json, default=False):
+        _lines(rows)
+    else:
+        console().print(tables.versions_table(rows, name) if name else tables.models_table(rows))
+
+
+@app.command()
+def show(model: Model, version: Version, json: Json = None) -> None:
+    """Say everything about one version, with what was done with it by whom."""
+    from vaeforge.registry import listing, tables
+
+    client = _client()
+    with _reading(client):
+        row = listing.version_detail(client, _name(client, model), version)
+    if options.boolean("json", json, default=False):
+        _lines([row])
+    else:
+        console().print(tables.version_view(row), highlight=False)
+
+
+@app.command()
+def diff(
+    model: Model,
+    first: Annotated[str, typer.Argument(metavar="A", help="a version's number")],
+    second: Annotated[str, typer.Argument(metavar="B", help="another version's number")],
+    json: Json = None,
+) -> None:
+    """Show where two versions differ: parameters, metrics, data, code."""
+    from vaeforge.registry import listing, tables
+
+    client = _client()
+    with _reading(client):
+        rows = listing.difference(client, _name(client, model), first, second)
+    if options.boolean("json", json, default=False):
+        _lines(rows)
+    else:
+        console().print(tables.difference_table(rows, first, second))
+
+
+@app.command()
+def promote(model: Model, version: Version, why: Why = None, expect: Expect = None, json: Json = None) -> None:
+    """Judge a version by the present gates and make it champion; refused with all reasons otherwise."""
+    _promote(model, version, why, expect, json)
+
+
+@app.command()
+def rollback(model: Model, why: Why = None, json: Json = None) -> None:
+    """Make the champion before the present one champion again; called again, the one before that."""
+    _rollback(model, why, json)
+
+
+@app.command()
+def archive(model: Model, version: Version, why: Why = None, json: Json = None) -> None:
+    """Take a version out of use: it is neither served nor promoted. The champion cannot be archived."""
+    _archive(model, version, why, json, archived=True)
+
+
+@app.command()
+def unarchive(model: Model, version: Version, why: Why = None, json: Json = None) -> None:
+    """Let an archived version be used again."""
+    _archive(model, version, why, json, archived=False)
+
+
+@doors.command(name="promote")
+def promote_door(
+    model: ModelOption = None, version: VersionOption = None, why: Why = None, expect: Expect = None, json: Json = None
+) -> None:
+    """Judge a registered version by the present gates and make it champion."""
+    _promote(_required("model", model), _required("version", version), why, expect, json)
+
+
+@doors.command(name="rollback")
+def rollback_door(model: ModelOption = None, why: Why = None, json: Json = None) -> None:
+    """Make the champion before the present one champion again."""
+    _rollback(_required("model", model), why, json)
+
+
+def _promote(model: str, version: str, why: str | None, expect: str | None, json: str | None) -> None:
+    from vaeforge.paths import Project
+    from vaeforge.registry import tables
+    from vaeforge.registry.rejudge import promote_judged
+
+    machine, client = options.boolean("json", json, default=False), _client()
+    name = _name(client, model)
+    verdict = promote_judged(client, Project(), name, version, _reason(why), options.text(expect))
+    if machine:
+        _lines([{"model": name, "champion": version, "verdict": verdict.plain()}])
+        return
+    console().print(tables.verdict_table(verdict))
+    console().print(f"champion of {name}: version {version}", highlight=False)
+
+
+def _rollback(model: str, why: str | None, json: str | None) -> None:
+    from vaeforge.registry import promote as changes
+    from vaeforge.registry.audit import user
+
+    machine, client = options.boolean("json", json, default=False), _client()
+    name = _name(client, model)
+    version = changes.rollback(client, name, user(), _reason(why))
+    _say(machine, {"model": name, "champion": version}, f"champion of {name}: version {version}")
+
+
+def _archive(model: str, version: str, why: str | None, json: str | None, archived: bool) -> None:
+    from vaeforge.registry import promote as changes
+    from vaeforge.registry.audit import user
+
+    machine, client = options.boolean("json", json, default=False), _client()
+    name, change = _name(client, model), changes.archive if archived else changes.unarchive
+    change(client, name, version, user(), _reason(why))
+    said = f"{name} version {version}: {'archived' if archived else 'in use again'}"
+    _say(machine, {"model": name, "version": version, "archived": archived}, said)
+
+
+def _client() -> Any:
+    """A client of the project's registry; what MLflow is, only `track/` and `registry/` know."""
+    from vaeforge.paths import Project
+    from vaeforge.track.store import default_uri, open_store
+
+    return open_store(default_uri(Project().root))
+
+
+def _reading(client: Any) -> Any:
+    from vaeforge.registry.log import store_errors
+
+    return store_errors(client.tracking_uri, "cannot be read")
+
+
+def _name(client: Any, given: str) -> str:
+    from vaeforge.registry.versions import model_named
+
+    with _reading(client):
+        return model_named(client, given)
+
+
+def _reason(why: str | None) -> str:
+    return options.text(why) or "no reason given"
+
+
+def _required(name: str, value: str | None) -> str:
+    given = options.text(value)
+    if given is None:
+        raise ConfigError(f"--{name}: not given; `vaeforge models list` shows what there is")
+    return given
+
+
+def _say(machine: bool, row: dict[str, Any], text: str) -> None:
+    if machine:
+        _lines([row])
+    else:
+        console().print(text, highlight=False)
+
+
+def _lines(rows: Iterable[dict[str, Any]]) -> None:
+    for row in rows:
+        print(json_.dumps(row, ensure_ascii=False), file=sys.stdout)

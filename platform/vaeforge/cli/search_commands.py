@@ -1,0 +1,75 @@
+"""What to do with searches that run or have run, as the command line calls it."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from vaeforge import options
+from vaeforge.errors import SearchError
+from vaeforge.ledger.history import read_history
+from vaeforge.paths import Project
+from vaeforge.search import requests
+from vaeforge.search.results import reports
+
+STOP_SECONDS = 60.0
+
+
+def searches(as_json: str | None, console: Console) -> None:
+    """List the project's searches."""
+    rows = reports.searches(Project())
+    if options.boolean("json", as_json, default=False):
+        _lines(asdict(row) for row in rows)
+    else:
+        console.print(reports.searches_table(rows))
+
+
+def trials(name: str, state: str | None, trial: str | None, as_json: str | None, console: Console) -> None:
+    """Say of each trial of a search, or of one in detail, how and why it ended.
+
+    Raises:
+        SearchError: if there is no such search or trial, or the state is none.
+    """
+    target = requests.parse_target(name)
+    history = read_history(requests.folder_of(Project(), target.name) / "ledger.jsonl")
+    number = options.integer("trial", trial) if target.trial is None else target.trial
+    machine = options.boolean("json", as_json, default=False)
+    if number is not None:
+        detail = reports.trial(history, number)
+        _lines([detail]) if machine else console.print(reports.trial_view(detail))
+        return
+    rows = reports.trials(history, options.text(state))
+    _lines(rows) if machine else console.print(reports.trials_table(rows, target.name))
+
+
+def stop(name: str, console: Console) -> None:
+    """Ask a running search, or one trial of it, to stop, and wait until it has.
+
+    Raises:
+        SearchError: if it does not run, the trial has ended, or nothing happens for a minute.
+    """
+    target = requests.parse_target(name)
+    folder = requests.folder_of(Project(), target.name)
+    request = requests.ask(folder, target.trial)
+    deadline = time.monotonic() + STOP_SECONDS
+    while request in requests.pending(folder) or (target.trial is None and requests.holder(folder) is not None):
+        if time.monotonic() > deadline:
+            raise SearchError(f"{name}: was asked to stop and has not within {STOP_SECONDS:.0f} s; look at its output")
+        time.sleep(0.2)
+    console.print(f"stopped {name}", highlight=False, markup=False)
+
+
+def remove(name: str, console: Console) -> None:
+    """Remove a search and say what stays elsewhere."""
+    for line in reports.remove(Project(), name):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"removed {name}", highlight=False, markup=False)
+
+
+def _lines(rows: Iterable[dict[str, Any]]) -> None:
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=False), file=sys.stdout)

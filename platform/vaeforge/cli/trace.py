@@ -1,0 +1,90 @@
+"""The commands that follow a model back to what made it, and make it again."""
+
+import json as json_format
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from vaeforge import options
+from vaeforge.cli.options import Text, console
+from vaeforge.errors import ConfigError
+from vaeforge.paths import Project, read_json, write_json
+
+app = typer.Typer(add_completion=False)
+DIFFERS = 2
+
+
+@app.command()
+def trace(
+    model: Annotated[
+        str, typer.Argument(help="models:/NAME@ALIAS, models:/NAME/VERSION, an export's folder, or a manifest")
+    ],
+    reproduce: Annotated[Text, typer.Option(help="true: train it again from its commit and data, and compare")] = None,
+    keep: Annotated[Text, typer.Option(help="with --reproduce true; true: leave the temporary folder")] = None,
+    json: Annotated[Text, typer.Option("--json", help="true: JSON on standard output")] = None,
+) -> None:
+    """Follow a model back to its run, trial, search, code and data; each link is verified. 2 if something differs."""
+    from vaeforge.registry.resolve_model import find_subject
+    from vaeforge.track.store import default_uri
+
+    again, out = options.boolean("reproduce", reproduce, default=False), console(json)
+    kept, machine = options.boolean("keep", keep, default=False), options.boolean("json", json, default=False)
+    if kept and not again:
+        raise ConfigError("--keep: got true without --reproduce true, which makes the folder that could be kept")
+    project = Project()
+    uri = default_uri(project.root)
+    subject = find_subject(model, project, uri)
+    code = _reproduce(subject, project, kept, machine, out) if again else _trace(subject, project, uri, machine, out)
+    raise typer.Exit(code)
+
+
+@app.command(hidden=True)
+def retrain(
+    winner: Annotated[str, typer.Argument(metavar="WINNER_JSON", help="the manifest of a search's winner")],
+    output: Annotated[str, typer.Option(help="where the outcome goes, as JSON")],
+) -> None:
+    """Train a winner again in the project here, as a host of its search did."""
+    from vaeforge.registry.retrain import retrain as train_again
+
+    content = read_json(Path(winner), "name the manifest of a search's winner")
+    write_json(Path(output), train_again(Project(), content, console()))
+
+
+def _trace(subject: Any, project: Project, uri: str, machine: bool, out: Console) -> int:
+    from vaeforge.registry.trace import trace as follow
+    from vaeforge.registry.trace_view import trace_tree
+
+    chain = follow(subject, project, uri)
+    problems = [link.kind for link in chain.all() if link.state == "differs"]
+    if machine:
+        _print({"model": subject.name, "differs": problems, "chain": chain.plain()})
+    else:
+        out.print(trace_tree(chain))
+    return DIFFERS if problems else 0
+
+
+def _reproduce(subject: Any, project: Project, keep: bool, machine: bool, out: Console) -> int:
+    from vaeforge.registry.reproduce import reproduce as make_again
+    from vaeforge.registry.trace_view import reproduction_table
+
+    done = make_again(subject, project, keep, out)
+    out.print(reproduction_table(done))
+    allowed = f"up to {done.tolerance.relative:g} of a metric" if done.tolerance.relative else "no difference"
+    out.print(f"allowed: {allowed}: {done.tolerance.why}", highlight=False, soft_wrap=True)
+    same = "equal to the last byte" if done.same_checkpoint else "not equal to the byte"
+    verdict = "[bold green]reproduced[/]" if done.reproduced else "[bold red]not reproduced[/]"
+    out.print(f"{verdict}; the training's state is {same}", highlight=False, soft_wrap=True)
+    if done.kept is not None:
+        out.print(f"kept: {done.kept}", highlight=False, soft_wrap=True)
+    if machine:
+        kept = None if done.kept is None else str(done.kept)
+        _print({"model": subject.name, "reproduced": done.reproduced, **asdict(done), "kept": kept})
+    return 0 if done.reproduced else DIFFERS
+
+
+def _print(content: dict[str, Any]) -> None:
+    print(json_format.dumps(content, ensure_ascii=False, indent=2), file=sys.stdout)

@@ -1,0 +1,1 @@
+"""The typed configuration: its tree, its files, and how they are read."""

@@ -1,0 +1,195 @@
+"""The typed configuration tree. Reading it from files and overrides is `config/loader.py`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from vaeforge.config.prepare import PREPARE, Prepare
+from vaeforge.errors import ConfigError, nearest
+from vaeforge_models.diffusion import DiffusionSettings
+from vaeforge_models.families import families
+from vaeforge_models.family import Family
+from vaeforge_models.schedules import Constant, Schedule
+from vaeforge_models.settings import Settings
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Optimizer(Settings):
+    """The optimiser and its clipping."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0, description="largest norm of the gradient")] = 1.0
+    schedule: Annotated[
+        Literal["constant", "plateau", "cosine", "onecycle"],
+        Field(description="of the learning rate; plateau: see training.plateau_…, cosine and onecycle end near 0"),
+    ] = "plateau"
+
+
+class Training(Settings):
+    """One training run."""
+
+    epochs: Count = 18
+    batch_size: Annotated[int, Field(ge=1, description="samples a step, over all workers together")] = 64
+    steps_per_epoch: Annotated[int | None, Field(ge=1, description="none: one pass over the data")] = None
+    patience: Annotated[int, Field(ge=1, description="epochs without improvement before stopping early")] = 30
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    plateau_patience: Annotated[int, Field(ge=0)] = 10
+    evaluation_samples: Annotated[int, Field(ge=1, description="posterior samples K in val/nelbo")] = 8
+    accumulate: Annotated[int, Field(ge=1, description="batches a step; the effective batch is their product")] = 1
+    amp: Annotated[Literal["off", "bf16", "fp16"], Field(description="automatic mixed precision")] = "off"
+    balance: Annotated[bool, Field(description="draw classes equally often, by weighted sampling")] = False
+    normalised_beta: Annotated[bool, Field(description="beta settings mean beta * L / D (Higgins et al. 2017)")] = False
+    total_correlation: Annotated[
+        float, Field(ge=0, description="weight of the total correlation within the rate, 6 for beta-TC; 1 is plain")
+    ] = 1.0
+    augment: bool = True
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class Bounds(Settings):
+    """What a metric must lie between; at least one of the two."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _something_is_bounded(self) -> "Bounds":
+        if self.min is None and self.max is None:
+            raise ValueError("needs min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min is {self.min}, must be <= max, which is {self.max}")
+        return self
+
+
+Metric = Annotated[str, Field(pattern="^(test|val)/")]
+
+
+class Gates(Settings):
+    """What a version must show before it may become champion."""
+
+    min_active_units: Annotated[int, Field(ge=0)] = 4
+    threshold_quantile: Annotated[float, Field(gt=0, lt=1, description="of the scores of validation normals")] = 0.95
+    require: dict[Metric, Bounds] = Field(
+        default_factory=dict, description="floors and ceilings of test/… and val/… metrics of the evaluation"
+    )
+    margin: Annotated[
+        float, Field(ge=0, description="nats per value by which a version may be worse than the best one ever")
+    ] = 0.01
+    auroc_margin: Annotated[float, Field(ge=0, le=1, description="the same of the AUROC, task anomaly only")] = 0.02
+    min_groups: Annotated[int, Field(ge=2, description="independent groups without which nothing is compared")] = 10
+    draws: Annotated[int, Field(ge=2000, description="of the bootstrap over groups")] = 2000
+    calibration: Annotated[
+        float,
+        Field(ge=0, le=1, description="by how much more test normals than planned may lie above the threshold"),
+    ] = 0.1
+    max_megabytes: Annotated[float | None, Field(gt=0, description="size of model.onnx, 10^6 bytes")] = None
+    max_latency_ms: Annotated[
+        float | None, Field(gt=0, description="95th percentile of a single sample, one CPU thread")
+    ] = None
+
+
+Hours = Annotated[float | None, Field(gt=0)]
+
+
+class Budget(Settings):
+    """When a search ends before all its trials have run; whichever comes first."""
+
+    wall_hours: Hours = None
+    core_hours: Annotated[Hours, Field(description="in training, times the cores of its host")] = None
+    gpu_hours: Annotated[Hours, Field(description="in training, times the GPUs of its host")] = None
+    target: Annotated[float | None, Field(description="of val/nelbo: this value or less")] = None
+    stagnation: Annotated[int | None, Field(ge=1, description="trials without an improvement")] = None
+
+
+class Search(Settings):
+    """How a search runs; what it searches is in its space."""
+
+    trials: Count = 16
+    workers: Annotated[int, Field(ge=1, description="DDP ranks a trial trains on")] = 1
+    hosts: Annotated[int | None, Field(ge=1, description="none: as many as the cluster has room for")] = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpus_per_worker: Annotated[float, Field(gt=0, description="a fraction only with one worker")] = 1.0
+    keep_checkpoints: Annotated[int, Field(ge=1, description="finished trials whose best checkpoint is kept")] = 3
+    attempts: Annotated[int, Field(ge=1, description="starts of a trial before it counts as crashed")] = 3
+    repeats: Annotated[int, Field(ge=1, description="runs of each finalist, with different seeds")] = 1
+    finalists: Annotated[int, Field(ge=1, description="best trials that are repeated")] = 3
+    budget: Budget = Budget()
+    deterministic: Annotated[bool, Field(description="one trial at a time, so that resuming changes nothing")] = False
+    storage: Annotated[str | None, Field(description="folder or URL for checkpoints that all nodes see")] = None
+    host_memory_gb: Annotated[float | None, Field(gt=0, description="of one rank, above which its host restarts")] = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _one_host_if_deterministic(self) -> "Search":
+        if self.deterministic and (self.hosts or 1) > 1:
+            raise ValueError(f"hosts is {self.hosts}, but deterministic searches train one trial at a time: hosts = 1")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_gpus_for_groups(self) -> "Search":
+        if self.workers > 1 and self.gpus_per_worker % 1:
+            raise ValueError(
+                f"gpus_per_worker is {self.gpus_per_worker} with {self.workers} workers: "
+                "NCCL allows one rank per GPU, so a fraction needs workers = 1"
+            )
+        return self
+
+
+class Experiment(Settings):
+    """One training run, complete: the same experiment on the same data gives the same model."""
+
+    family: str
+    preset: str = "sample"
+    model: SerializeAsAny[Settings]
+    beta: Schedule = Constant()
+    optimizer: Optimizer = Optimizer()
+    training: Training = Training()
+    prepare: SerializeAsAny[Prepare]
+    diffusion: DiffusionSettings = DiffusionSettings()
+    gates: Gates = Gates()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed_sections(cls, values: Any) -> Any:
+        """Validate the sections whose type depends on the family: `model` and `prepare`."""
+        if not isinstance(values, dict):
+            return values
+        typed = dict(values)
+        for section, kind in section_types(family_named(values["family"])).items():
+            if not isinstance(typed.get(section), Settings):
+                typed[section] = kind.model_validate(typed.get(section, {}))
+        return typed
+
+    @property
+    def definition(self) -> Family:
+        """The family's definition."""
+        return family_named(self.family)
+
+
+class Settled(Settings):
+    """Everything a step needs: the experiment and how to search around it."""
+
+    experiment: Experiment
+    search: Search = Search()
+
+
+def section_types(family: Family) -> dict[str, type[Settings]]:
+    """The settings types of the sections in which families differ."""
+    return {"model": family.settings, "prepare": PREPARE[family.data]}
+
+
+def family_named(name: str) -> Family:
+    """The family called `name`.
+
+    Raises:
+        ConfigError: if there is none, naming the nearest.
+    """
+    known = families()
+    if name not in known:
+        raise ConfigError(f"family: got {name!r}, must be one of {', '.join(sorted(known))}{nearest(name, known)}")
+    return known[name]

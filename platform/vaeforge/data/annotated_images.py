@@ -1,0 +1,86 @@
+"""Annotated images: a folder with image.png and labels.png of the same size, cut into patches.
+
+The image's columns are divided into three strips, train | validation | test. A patch lies wholly within its strip, so
+no pixel is seen in two splits; a training patch, which has room for random crops, does so with that room.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.config.prepare import Pictures
+from vaeforge.data.dataset import Images, Split
+from vaeforge.data.images import read_labels, read_picture
+from vaeforge.data.label_values import ANOMALOUS, ANOMALOUS_ITEM, NORMAL, NORMAL_ITEM
+from vaeforge.data.resize import centre_of
+from vaeforge.errors import DataError
+
+PURE = 0.99  # of a normal patch's pixels are normal
+MOSTLY = 0.75  # of an anomalous patch's pixels are anomalous
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A square of an image, its upper left corner at (row, column)."""
+
+    row: int
+    column: int
+    pixels: Images
+    normal: float
+    anomalous: float
+
+
+def read_annotated(folder: Path, settings: Pictures) -> Split:
+    """Patches of the annotated image in `folder`.
+
+    Raises:
+        DataError: if image and labels differ in size, or a label has a value that means nothing.
+    """
+    image, labels = read_picture(folder / "image.png"), read_labels(folder / "labels.png")
+    if image.shape[1:] != labels.shape:
+        raise DataError(f"{folder}: image.png is {image.shape[1:]} pixels, labels.png {labels.shape}; they must agree")
+    strips = _strips(image.shape[2], settings)
+    large = settings.size + settings.margin
+    split = Split(cut=True)
+    split.train = [p.pixels for p in _patches(image, labels, strips[0], large, settings.stride) if p.normal >= PURE]
+    wide = _patches(image, labels, strips[1], settings.size, settings.stride)
+    split.validation = [patch.pixels for patch in wide if patch.normal >= PURE]
+    _add_test(split, list(_patches(image, labels, strips[2], settings.size, settings.stride)), folder.name, settings)
+    return split
+
+
+def _strips(width: int, settings: Pictures) -> list[tuple[int, int]]:
+    """The first and last column of each split's strip."""
+    train = round(width * (1 - settings.validation - settings.test))
+    validation = round(width * (1 - settings.test))
+    return [(0, train), (train, validation), (validation, width)]
+
+
+def _patches(
+    image: Images, labels: NDArray[np.uint8], strip: tuple[int, int], side: int, stride: int
+) -> Iterator[Patch]:
+    for row in range(0, image.shape[1] - side + 1, stride):
+        for column in range(strip[0], strip[1] - side + 1, stride):
+            window = labels[row : row + side, column : column + side]
+            pixels = image[:, row : row + side, column : column + side]
+            yield Patch(row, column, pixels, float((window == NORMAL).mean()), float((window == ANOMALOUS).mean()))
+
+
+def _add_test(split: Split, patches: list[Patch], name: str, settings: Pictures) -> None:
+    """As many normal as anomalous patches, the more frequent kind thinned out evenly."""
+    normal = [patch for patch in patches if patch.normal >= PURE]
+    anomalous = [patch for patch in patches if patch.anomalous >= MOSTLY]
+    count = min(len(normal), len(anomalous))
+    for label, kind in ((NORMAL_ITEM, normal), (ANOMALOUS_ITEM, anomalous)):
+        for index in np.linspace(0, len(kind) - 1, count).round().astype(int) if count else []:
+            patch = kind[index]
+            block = (
+                (patch.row + settings.size // 2) // settings.size,
+                (patch.column + settings.size // 2) // settings.size,
+            )
+            split.test.append(centre_of(patch.pixels, settings.size))
+            split.labels.append(label)
+            split.groups.append(f"{name}/{label}/{block[0]}/{block[1]}")

@@ -1,0 +1,140 @@
+"""What is measured of every winner, whatever its family: likelihood, latents, reconstruction beside simpler means."""
+
+import math
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.prepared import Prepared
+from vaeforge.evaluate.comparison import MODEL, Row, compare_means
+from vaeforge.evaluate.drawing import canvas, one_axes
+from vaeforge.evaluate.inference import posteriors
+from vaeforge.evaluate.pca_baseline import fit_plane
+from vaeforge.evaluate.per_sample_scores import EVIDENCE, evidence_of
+from vaeforge.evaluate.results import Findings
+from vaeforge.samples import Samples, evenly_spaced
+from vaeforge.seeds import derive
+from vaeforge.train.loop import untrained
+from vaeforge.train.process_group import Group
+from vaeforge.train.validation import validate
+from vaeforge.trained import Winner
+from vaeforge_models.diagnostics import mutual_information
+from vaeforge_models.likelihoods import gaussian_nll
+from vaeforge_models.vae import VAE, Posterior
+
+DRAWN_LATENTS = 1000
+PERPLEXITY = 30.0
+Floats = NDArray[np.float64]
+
+
+def general_findings(winner: Winner) -> Findings:
+    """Metrics, comparison, latent figures and curves that every family has.
+
+    `test/nelbo` (nats per sample) takes its variance from the validation samples: D/2 log(2 pi val/mse) +
+    SSE / (2 val/mse) + rate, z sampled under a fixed seed.
+    """
+    model, prepared, experiment = winner.model, winner.prepared, winner.experiment
+    samples = experiment.training.evaluation_samples
+    metrics = validate(model, prepared.validation, Group(), samples)
+    metrics |= nelbo_metrics(model, prepared.test, samples, metrics["val/mse"])
+    mu, sigma = posteriors(model, prepared.test)
+    metrics |= _latent_metrics(mu, sigma)
+    per_dimension = np.sort(_rates(mu, sigma).mean(0))[::-1]
+    curves = {"kl_per_dimension": (np.arange(1, len(per_dimension) + 1, dtype=np.float64), per_dimension)}
+    figures = {"latents": draw_latents(mu, prepared.test_labels), "kl_per_dimension": _draw_rates(per_dimension)}
+    arrays = {EVIDENCE: evidence_of(model, prepared, samples, metrics["val/mse"])}
+    rows = reconstruction_rows(winner, int(metrics["val/active_units"]))
+    return Findings(metrics, rows, curves, figures=figures, arrays=arrays)
+
+
+def nelbo_metrics(model: VAE, test: Samples, samples: int, variance: float, suffix: str = "") -> dict[str, float]:
+    """`test/nelbo`, `test/rate`, `test/distortion` and `test/mse` of `test`, the Gaussian's variance given."""
+    dimensions = math.prod(model.event_shape)
+    measured = validate(model, test, Group(), samples)
+    mse, rate = measured["val/mse"], measured["val/rate"]
+    return {
+        f"test/nelbo{suffix}": float(gaussian_nll(mse * dimensions, dimensions, variance)) + rate,
+        f"test/rate{suffix}": rate,
+        f"test/distortion{suffix}": measured["val/distortion"],
+        f"test/mse{suffix}": mse,
+        f"test/active_units{suffix}": measured["val/active_units"],
+    }
+
+
+def bootstrap_seed(experiment: Experiment) -> int:
+    """The seed of the draws behind every interval of one evaluation."""
+    return derive(experiment.training.seed, "evaluation bootstrap")
+
+
+def reconstruction_rows(winner: Winner, active: int) -> list[Row]:
+    """Mean squared error per value at z = mu, model units: training mean, PCA, the untrained model and the model."""
+    model, prepared = winner.model, winner.prepared
+    plane = fit_plane(model, prepared.train, model.latent_dim)
+    errors = plane.errors(model, prepared.test)
+    values = {"training mean": errors[:, 0]}
+    for components in sorted({active, errors.shape[1] - 1} - {0}):
+        if components < min(errors.shape[1], math.prod(model.event_shape)):  # all of them would be the identity
+            values[f"PCA {components}"] = errors[:, components]
+    values["untrained VAE"] = squared_errors(untrained_model(winner.experiment, prepared), prepared.test)
+    values[MODEL] = squared_errors(model, prepared.test)
+    return compare_means("MSE", "lower", values, prepared.test_groups, bootstrap_seed(winner.experiment))
+
+
+def untrained_model(experiment: Experiment, prepared: Prepared) -> VAE:
+    """The very weights that training started from."""
+    return untrained(experiment, prepared.spec).eval()
+
+
+@torch.no_grad()
+def squared_errors(model: VAE, samples: Samples) -> Floats:
+    """Mean squared error per value of the reconstruction at z = mu, model units: [N]."""
+    parts = []
+    for raw, condition in samples.batches():
+        reconstruction = model.reconstruct(raw, condition)[0]
+        parts.append((model.normalise(raw) - reconstruction).square().flatten(1).mean(1).double().numpy())
+    return np.concatenate(parts)
+
+
+def _rates(mu: Floats, sigma: Floats) -> Floats:
+    rates: Floats = 0.5 * (mu**2 + sigma**2 - 1 - 2 * np.log(sigma))
+    return rates
+
+
+def _latent_metrics(mu: Floats, sigma: Floats) -> dict[str, float]:
+    """How far the test samples' latents tell them apart, at most log of their number, nats."""
+    posterior = Posterior(torch.from_numpy(mu), torch.from_numpy(2 * np.log(sigma)))
+    generator = torch.Generator().manual_seed(derive(0, "mutual information"))
+    eps = torch.randn(mu.shape, dtype=torch.float64, generator=generator)
+    return {"test/mutual_information": mutual_information(posterior, eps)}
+
+
+def _draw_rates(per_dimension: Floats) -> Figure:
+    figure, axes = one_axes("latent dimension, by rate", "rate, nats")
+    axes.bar(np.arange(1, len(per_dimension) + 1), per_dimension)
+    return figure
+
+
+def draw_latents(mu: Floats, labels: NDArray[np.int64]) -> Figure:
+    """Posterior means of at most 1000 samples in two dimensions, by PCA and by t-SNE, coloured by label."""
+    chosen = evenly_spaced(len(mu), DRAWN_LATENTS)
+    points, shown = mu[chosen], labels[chosen]
+    figure = canvas(9, 4)
+    for axes, (name, flat) in zip(figure.subplots(1, 2), _projections(points).items(), strict=True):
+        axes.scatter(flat[:, 0], flat[:, 1], c=shown, s=8, cmap="tab10")
+        axes.set_title(name, fontsize=9)
+    return figure
+
+
+def _projections(points: Floats) -> dict[str, Floats]:
+    """Two-dimensional views; fewer than two columns or four samples are drawn as they are."""
+    if points.shape[1] < 2 or len(points) < 4:
+        flat = np.column_stack([points[:, 0], np.zeros(len(points))])
+        return {"latent 1": flat, "latent 1 (too few samples for t-SNE)": flat}
+    perplexity = min(PERPLEXITY, (len(points) - 1) / 3)
+    embedded = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(points)
+    return {"PCA": PCA(2, random_state=0).fit_transform(points), "t-SNE": embedded}

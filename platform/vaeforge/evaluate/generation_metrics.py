@@ -1,0 +1,258 @@
+"""How near samples that a model makes up come to real ones: as distributions, and as copies of training samples.
+
+Shapes: n samples of each set, values [n, *event] in model units, condition [n, C].
+
+Test samples are divided by group into a reference and a control half. Every set is compared with the reference half,
+the control half too: that is what a perfect generator would show. Conditions and pattern images come from the control
+half, so that no set is told about the very samples it is compared with.
+
+The families decide only what the sets are looked at through: images through a network, other data through the
+principal components of the training samples.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vaeforge.data.prepared import Prepared
+from vaeforge.evaluate.bootstrap import Interval
+from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
+from vaeforge.evaluate.comparison import MODEL
+from vaeforge.evaluate.comparison import Row as Compared
+from vaeforge.evaluate.extractor import Features, load_extractor, pca_features
+from vaeforge.evaluate.frechet import DistributionTable, distribution_table
+from vaeforge.evaluate.inference import WHITE
+from vaeforge.evaluate.kid import kid_difference
+from vaeforge.evaluate.memorization import Memorisation, memorisation, nearest_of_parts
+from vaeforge.evaluate.pca_baseline import training_values
+from vaeforge.evaluate.results import Findings
+from vaeforge.samples import Samples
+from vaeforge.seeds import derive
+from vaeforge.train.batches import centre_crop
+from vaeforge.trained import Winner, patterns_of
+from vaeforge_models.vae import VAE
+
+PRIOR, DIFFUSION = "prior samples", "latent diffusion"
+MEAN, UNTRAINED = "training mean", "untrained VAE"
+KEYS = {PRIOR: "prior", DIFFUSION: "diffusion", MEAN: "training_mean", UNTRAINED: "untrained"}
+COUNT = 200
+COMPONENTS = 64
+DECODED_AT_ONCE = 64
+TRAIN_AT_ONCE = 1024
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Space:
+    """What sets of samples are looked at through.
+
+    Attributes:
+        extract: values [n, *event] in model units and groups [n] to features.
+        neighbours: the name of the space that nearest training samples are looked for in; always model units.
+    """
+
+    extract: Callable[[Values, Integers], Features]
+    neighbours: str = "values, model units"
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What was found, and the samples themselves.
+
+    Attributes:
+        findings: `test/kid_...`, `test/frechet_...`, `test/memorisation_...`, their tables, and the comparison.
+        sets: prior samples, and diffusion samples where there is a diffusion model: model units, [n, *event].
+        control: the test samples that conditions and patterns were taken from.
+    """
+
+    findings: Findings
+    sets: dict[str, Values]
+    control: Samples
+
+
+def image_space(model: VAE) -> Space:
+    """EfficientNet-Lite0 on images [n, 1 or 3, H, W], rounded to 8 bits as files are.
+
+    Raises:
+        CheckpointError: if the network is not installed.
+    """
+    extractor = load_extractor()
+
+    def extract(values: Values, groups: Integers) -> Features:
+        raw = model.denormalise(torch.from_numpy(values)).numpy()
+        return extractor(np.rint(raw.clip(0, WHITE)).astype(np.uint8), groups).features
+
+    return Space(extract, "pixels, model units")
+
+
+def pca_space(winner: Winner, components: int = COMPONENTS) -> Space:
+    """The principal components of the training samples, at most `components`; for samples that are no images."""
+    train = training_values(winner.model, winner.prepared.train)
+    features = pca_features(train, min(components, len(train) - 1, train.shape[1]))
+    return Space(lambda values, groups: features(values.reshape(len(values), -1), groups))
+
+
+def compare_generated(winner: Winner, space: Space, count: int = COUNT) -> Generated:
+    """Samples of the winner, and of its diffusion model if it has one, against real ones; at most `count` of each.
+
+    Where the test samples are of one group only, validation samples are the control.
+    """
+    prepared, seed = winner.prepared, bootstrap_seed(winner.experiment)
+    reference, control, groups = _halves(prepared, count, seed)
+    made = generate(winner, control, seed)
+    real = {name: _values(winner.model, part) for name, part in (("reference", reference), ("control", control))}
+    conditional = bool(control.condition.shape[1])
+    patterned = winner.diffusion is not None and winner.diffusion.settings.conditional
+    own = np.arange(len(control))
+    seen = {}
+    for name, values in made.items():
+        follows = (conditional and name != MEAN) or (patterned and name == DIFFUSION)
+        seen[name] = _extracted(space, name, values, groups[1] if follows else own)
+    real_features = [space.extract(real[name], of) for name, of in zip(real, groups, strict=True)]
+    table = distribution_table(real_features[0], real_features[1], seen, seed)
+    wanted = {name: made[name] for name in (PRIOR, DIFFUSION) if name in made}
+    checks = memorised(winner, wanted, np.concatenate(list(real.values())), space.neighbours)
+    whole = None if conditional or patterned else _joined(*real_features)
+    compared = _compared(table, real_features[0], whole, seen | {table.rows[0].name: real_features[1]}, seed)
+    metrics = _metrics(table, checks) | _gain(compared)
+    tables = {"generated": _lines(table), "memorisation": [{"set": name, **asdict(c)} for name, c in checks.items()]}
+    return Generated(Findings(metrics, compared, tables=tables), wanted, control)
+
+
+def generate(winner: Winner, control: Samples, seed: int) -> dict[str, Values]:
+    """One sample for each control sample from every source: its condition, and its pattern where diffusion sees one."""
+    model, count = winner.model, len(control)
+    condition = torch.from_numpy(np.array(control.condition))
+    z = torch.randn(count, model.latent_dim, generator=torch.Generator().manual_seed(derive(seed, "prior")))
+    mean = training_values(model, winner.prepared.train).mean(0).reshape(1, *model.event_shape)
+    made = {
+        MEAN: np.repeat(mean, count, axis=0),
+        UNTRAINED: decoded(untrained_model(winner.experiment, winner.prepared), z, condition),
+        PRIOR: decoded(model, z, condition),
+    }
+    if winner.diffusion is not None:
+        patterns = None
+        if winner.diffusion.settings.conditional:
+            patterns = patterns_of(torch.from_numpy(_values(model, control)))
+        generator = torch.Generator().manual_seed(derive(seed, "diffusion"))
+        drawn = winner.diffusion.sample(count, generator, condition=patterns)
+        made[DIFFUSION] = decoded(model, drawn, condition)
+    return made
+
+
+@torch.no_grad()
+def decoded(model: VAE, z: Tensor, condition: Tensor) -> Values:
+    """What the decoder makes of latents z [n, L], model units: [n, *event]."""
+    parts = zip(torch.split(z, DECODED_AT_ONCE), torch.split(condition, DECODED_AT_ONCE), strict=True)
+    return torch.cat([model.mean(model.decode(part, given)) for part, given in parts]).numpy()
+
+
+def _values(model: VAE, samples: Samples) -> Values:
+    """Samples in model units, their centres where they have room for crops: [n, *event]."""
+    parts = [model.normalise(centre_crop(raw, model.event_shape)).float() for raw, _ in samples.batches()]
+    return torch.cat(parts).numpy()
+
+
+def _halves(prepared: Prepared, count: int, seed: int) -> tuple[Samples, Samples, tuple[Integers, Integers]]:
+    """Reference and control, equally many and without a common group, and the groups of both."""
+    generator = np.random.default_rng(derive(seed, "halves"))
+    groups = prepared.test_groups
+    names = generator.permutation(np.unique(groups))
+    test = generator.permutation(len(prepared.test))
+    if len(names) < 2:
+        spare = generator.permutation(len(prepared.validation))
+        n = min(len(test), len(spare), count)
+        test, spare = np.sort(test[:n]), np.sort(spare[:n])
+        return prepared.test[test], prepared.validation[spare], (groups[test], np.arange(n))
+    chosen = np.isin(groups[test], names[: len(names) // 2])
+    n = min(int(chosen.sum()), int((~chosen).sum()), count)
+    first, second = np.sort(test[chosen][:n]), np.sort(test[~chosen][:n])
+    return prepared.test[first], prepared.test[second], (groups[first], groups[second])
+
+
+def _extracted(space: Space, name: str, values: Values, groups: Integers) -> Features:
+    """Features of one set; the training mean goes through the network once."""
+    if name != MEAN:
+        return space.extract(values, groups)
+    short = space.extract(values[:2], groups[:2])
+    return replace(short, values=np.repeat(short.values[:1], len(values), axis=0), groups=groups)
+
+
+def memorised(winner: Winner, sets: Mapping[str, Values], held_out: Values, space: str) -> dict[str, Memorisation]:
+    """Whether samples of each set copy training samples, beside held-out real ones; all in model units.
+
+    Raises:
+        DataError: if more than half of the held-out samples are in the training set.
+    """
+    model, train = winner.model, winner.prepared.train
+    parts = (
+        model.normalise(centre_crop(raw, model.event_shape)).float().numpy() for raw, _ in train.batches(TRAIN_AT_ONCE)
+    )
+    found, count = nearest_of_parts({**sets, "": held_out}, parts), len(train)
+    return {name: memorisation(found[name], found[""], count, space) for name in sets}
+
+
+def _joined(reference: Features, control: Features) -> Features:
+    """All real samples, as the reference of sets that saw neither half."""
+    return replace(
+        reference,
+        values=np.concatenate([reference.values, control.values]),
+        groups=np.concatenate([reference.groups, control.groups]),
+    )
+
+
+def _compared(
+    table: DistributionTable, real: Features, whole: Features | None, sets: Mapping[str, Features], seed: int
+) -> list[Compared]:
+    """The best that the winner has, diffusion or else prior samples, beside every other set, by KID.
+
+    Differences between made-up sets are taken against `whole`, all real samples, where there is one: twice the groups.
+    """
+    model = DIFFUSION if DIFFUSION in sets else PRIOR
+    metric = f"KID ({table.extractor}) of {model}"
+    values = {row.name: row.kid for row in table.rows}
+    rows = []
+    for row in sorted(table.rows, key=lambda one: one.name == model):
+        ends = (-np.inf, np.inf) if row.kid_low is None or row.kid_high is None else (row.kid_low, row.kid_high)
+        spread, difference = Interval(0.0, 0.0), values[model] - row.kid
+        if row.name != model:
+            wide = whole is not None and row.name in KEYS
+            against = whole if whole is not None and wide else real
+            point, found = kid_difference(against, sets[model], sets[row.name], derive(seed, "kid difference"))
+            difference, spread = point if wide else difference, found or Interval(-np.inf, np.inf)
+        name = MODEL if row.name == model else row.name
+        rows.append(Compared(metric, "lower", name, row.kid, *ends, difference, *spread, spread.high < 0))
+    return rows
+
+
+def _gain(rows: list[Compared]) -> dict[str, float]:
+    """How much better diffusion samples are than prior samples, below 0 for better; nothing without diffusion."""
+    against = [row for row in rows if row.name == PRIOR]
+    name = "test/kid_diffusion_less_prior"
+    ends = [(row.difference, row.difference_low, row.difference_high) for row in against]
+    found = {f"{name}{end}": value for three in ends for end, value in zip(("", "_low", "_high"), three, strict=True)}
+    return {key: value for key, value in found.items() if np.isfinite(value)}  # too few groups: no interval
+
+
+def _metrics(table: DistributionTable, checks: Mapping[str, Memorisation]) -> dict[str, float]:
+    metrics = {"test/generated_count": float(table.n)}
+    for row in table.rows:
+        key = KEYS.get(row.name, "real")
+        metrics |= {f"test/kid_{key}": row.kid, f"test/frechet_{key}": row.frechet}
+    for name, check in checks.items():
+        for what in ("share_closer", "share_copies", "ratio_of_medians"):
+            metrics[f"test/memorisation_{what}_{KEYS[name]}"] = check.metrics()[what]
+    return metrics
+
+
+def _lines(table: DistributionTable) -> list[dict[str, Any]]:
+    """The rows of the table, each with what it takes to read it alone."""
+    common = {name: value for name, value in asdict(table).items() if name != "rows"}
+    return [asdict(row) | common for row in table.rows]

@@ -1,0 +1,115 @@
+"""Labelled pictures in one `.npz`: `images` [N, H, W], `labels` int [N], `classes` text [K].
+
+They become the same folder per class as pictures in files do, `<class>/<index in the stack>.png`.
+"""
+
+import unicodedata
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.errors import DataError
+from vaeforge.importing.arrays import array_names, read_array, require, texts
+from vaeforge.importing.image_layouts import LEAST_OF_CLASS, require_classes
+from vaeforge.importing.images import (
+    MEASURES,
+    Pixels,
+    charts,
+    pixels_sha256,
+    refuse_unusable,
+    shape_row,
+    write_grey,
+)
+from vaeforge.importing.import_options import usable_name
+from vaeforge.importing.parsed_source import Content, Findings, Row, refuse_twins, shown, summarise
+from vaeforge.importing.walk_source import walk
+
+KEYS = ("images", "labels", "classes")
+
+
+def find_stack(source: Path, findings: Findings) -> Path | None:
+    """The `.npz` file that `source` is, or the `images.npz` in it, if there is one; what lies beside it is left out."""
+    if source.is_file() and source.suffix.lower() == ".npz":
+        return source
+    inside = source / "images.npz"
+    if not inside.is_file():
+        return None
+    for path in walk(source, findings)[0]:
+        if path != inside:
+            findings.leave_out(shown(path, source), "lies beside images.npz, which is read alone")
+    return inside
+
+
+def read_stack(path: Path, findings: Findings) -> Content:
+    """The labelled pictures in the file at `path`.
+
+    Raises:
+        DataError: if an array is missing or of the wrong type or shape, a label has no class, a class has fewer than
+            two pictures, or the same picture is there twice.
+    """
+    require(path, array_names(path), KEYS)
+    images, labels, classes = _check(path, *(read_array(path, key) for key in KEYS))
+    digits = len(str(len(images) - 1))
+    rows: list[Row] = []
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        rows.append({"file": f"{index:0{digits}d}.png", "class": classes[label], **shape_row(image)})
+    refuse_unusable(path, rows, [row["class"] for row in rows], classes, LEAST_OF_CLASS, findings)
+    require_classes(path, len(classes))
+    refuse_twins(
+        path,
+        "pictures are there twice and could be in train and test at once",
+        ((pixels_sha256(image), f"images[{index}]") for index, image in enumerate(images)),
+        "remove one of each",
+    )
+
+    def write(folder: Path) -> None:
+        for name in classes:
+            (folder / name).mkdir(parents=True)
+        for row, image in zip(rows, images, strict=True):
+            write_grey(image, folder / row["class"] / row["file"])
+
+    counts = {"images": len(rows), "classes": len(classes)}
+    return Content(rows, summarise(rows, "class", MEASURES), counts, charts(rows, _histogram(images)), write)
+
+
+def _check(
+    path: Path, images: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any]
+) -> tuple[Pixels, NDArray[np.int64], list[str]]:
+    """The arrays in the types that are needed; 16-bit greys are divided by 257 as those in files are."""
+    if images.dtype.name not in ("uint8", "uint16") or images.ndim != 3 or 0 in images.shape:
+        raise DataError(f"{path}: images is {images.dtype} {images.shape}, must be uint8 or uint16 [N, H, W]")
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise DataError(f"{path}: labels is {labels.dtype} {labels.shape}, must be integers [{len(images)}]")
+    names = texts(classes)
+    if not names:
+        raise DataError(f"{path}: classes is {classes.dtype} {classes.shape}, must be text [K] (not pickled objects)")
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
+    if len(wrong):
+        raise DataError(
+            f"{path}: {len(wrong)} label(s) have no class, must be 0..{len(names) - 1}: "
+            f"the first is labels[{wrong[0]}] = {labels[wrong[0]]}"
+        )
+    _check_names(path, names)
+    if images.dtype == np.uint16:
+        images = np.round(images / 257)
+    composed = [unicodedata.normalize("NFC", name) for name in names]
+    return images.astype(np.uint8), labels.astype(np.int64), composed
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    """The names become folders: none may lead elsewhere or be there twice."""
+    bad = [f"{name[:120]!r} {problem}" for name in names if (problem := usable_name(name))]
+    folded = Counter(unicodedata.normalize("NFC", name).casefold() for name in names)
+    bad += [f"{name!r} is there {count} times" for name, count in folded.items() if count > 1]
+    if bad:
+        raise DataError(f"{path}: {len(bad)} class name(s) cannot name a folder: {'; '.join(bad[:10])}; rename them")
+
+
+def _histogram(images: Pixels) -> NDArray[np.int64]:
+    counts = np.zeros(256, dtype=np.int64)
+    for image in images:
+        counts += np.bincount(image.reshape(-1), minlength=256)
+    return counts

@@ -1,0 +1,96 @@
+"""Which files a source holds: a folder, a file or an archive, walked without ever leaving it."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from vaeforge.errors import DataError
+from vaeforge.importing.archives import is_archive, unpack
+from vaeforge.importing.parsed_source import Findings, listed, shown
+
+SKIPPED = ("__MACOSX",)  # what macOS adds to its archives
+
+
+@contextlib.contextmanager
+def opened(source: Path, unpacked: Path) -> Iterator[Path]:
+    """The file or folder to read: `source` itself or, for an archive, `unpacked`, which exists as long as this lasts.
+
+    Raises:
+        DataError: if there is no such file, or the archive cannot be unpacked safely.
+    """
+    if not source.exists():
+        raise DataError(f"{source}: not found; give a folder, a file or an archive (zip, tar)")
+    if not is_archive(source):
+        yield source
+        return
+    with unpack(source, unpacked) as folder:
+        try:
+            yield _without_wrapper(folder)
+        except DataError as error:  # people know the archive, not where it was unpacked
+            raise DataError(str(error).replace(str(folder), str(source))) from None
+
+
+def _without_wrapper(folder: Path) -> Path:
+    """The one folder that an archive consists of, if that is all it holds."""
+    inner = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in SKIPPED]
+    return inner[0] if len(inner) == 1 and inner[0].is_dir() else folder
+
+
+def walk(source: Path, findings: Findings) -> tuple[list[Path], list[Path]]:
+    """The plain files in the folder `source` and its folders that hold nothing, both sorted.
+
+    Hidden names are passed over. What is no plain file, and names that are no UTF-8, go into the quarantine.
+
+    Raises:
+        DataError: if a link leads out of `source`.
+    """
+    root = source.resolve()
+    files: list[Path] = []
+    empty: list[Path] = []
+    outside: list[str] = []
+
+    def unreadable(error: OSError) -> None:
+        findings.leave_out(shown(Path(str(error.filename)), source), f"cannot be read ({error.strerror})")
+
+    for where, folders, names in os.walk(source, onerror=unreadable):
+        here = Path(where)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in SKIPPED)
+        entries = sorted(name for name in [*names, *folders] if not name.startswith("."))
+        if not entries:
+            empty.append(here)
+        for path in (here / name for name in entries):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+                outside.append(shown(path, source))
+            elif _usable(path, source, findings):
+                files.append(path)
+    if outside:
+        raise DataError(
+            f"{source}: {len(outside)} link(s) lead out of it, must be none; "
+            f"give the folder that they lead to, or copies: {listed(outside)}"
+        )
+    return files, empty
+
+
+def _usable(path: Path, source: Path, findings: Findings) -> bool:
+    """Whether `path` is a file to read; folders are not, and what cannot be read is entered into the quarantine."""
+    if path.is_dir():
+        if path.is_symlink():
+            findings.leave_out(shown(path, source), "a link to a folder is not followed")
+        return False
+    problem = _problem(path)
+    if problem:
+        findings.leave_out(shown(path, source), problem)
+    return problem is None
+
+
+def _problem(path: Path) -> str | None:
+    try:
+        path.name.encode()
+        kind = path.stat().st_mode
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    except OSError as error:
+        return f"cannot be reached ({error.strerror})"
+    return None if stat.S_ISREG(kind) else "is no plain file"

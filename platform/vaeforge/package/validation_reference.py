@@ -1,0 +1,77 @@
+"""What a packaged model answers to validation samples: what new inputs are compared with, and what a precision costs.
+
+Shapes: N samples, L latent dimensions, D values of a sample.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vaeforge.package.bundle import OUTPUTS, open_session
+from vaeforge.package.parity_inputs import main_feeds
+from vaeforge.paths import write_atomically
+from vaeforge.samples import Samples
+from vaeforge_models.likelihoods import gaussian_nll
+from vaeforge_models.vae import VAE, Posterior
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The main graph's answers.
+
+    Attributes:
+        score: [N].
+        mu: [N, L].
+        squared_error: of the reconstruction at z = mu, mean per value, model units: [N].
+        rate: nats: [N].
+    """
+
+    score: Floats
+    mu: Floats
+    squared_error: Floats
+    rate: Floats
+
+    def quality(self, dimensions: int, variance: float) -> dict[str, float]:
+        """`score`, `mse` and `nelbo` (nats per sample, at z = mu, of a Gaussian of `variance`), means over samples."""
+        mse, rate = float(self.squared_error.mean()), float(self.rate.mean())
+        nelbo = float(gaussian_nll(mse * dimensions, dimensions, variance)) + rate
+        return {"score": float(self.score.mean()), "mse": mse, "nelbo": nelbo}
+
+
+def answers_of(model: VAE, path: Path, samples: Samples) -> Answers:
+    """What the main graph at `path` answers; `model` only turns values into model units.
+
+    Raises:
+        RegistryError: if onnxruntime cannot open it.
+    """
+    session = open_session(path)
+    parts: list[tuple[NDArray[Any], ...]] = []
+    for raw, condition in samples.batches():
+        answer, mu, logvar, score = session.run(list(OUTPUTS), main_feeds(raw, condition))
+        error = (model.normalise(raw) - model.normalise(torch.from_numpy(answer))).square().flatten(1).mean(1)
+        rate = Posterior(torch.from_numpy(mu), torch.from_numpy(logvar)).rate().sum(1)
+        parts.append((score, mu, error.numpy(), rate.numpy()))
+    return Answers(*(np.concatenate([part[place] for part in parts]).astype(np.float32) for place in range(4)))
+
+
+def quality_loss(model: VAE, full: Answers, other: Answers) -> dict[str, dict[str, float]]:
+    """Score, MSE and NELBO of fp32 and of another precision, and the change: relative, of the NELBO in nats.
+
+    Both NELBOs take fp32's mean squared error for the variance.
+    """
+    dimensions, variance = math.prod(model.event_shape), float(full.squared_error.mean())
+    before, after = full.quality(dimensions, variance), other.quality(dimensions, variance)
+    change = {name: (after[name] - before[name]) / abs(before[name]) for name in ("score", "mse")}
+    return {"fp32": before, "this": after, "change": change | {"nelbo": after["nelbo"] - before["nelbo"]}}
+
+
+def write_reference(path: Path, answers: Answers) -> None:
+    """Write `score` and `mu` to `path`."""
+    write_atomically(path, lambda file: np.savez(file, score=answers.score, mu=answers.mu))

@@ -1,0 +1,77 @@
+"""Judging a registered version anew, from what it carries, by the gates that the project has now."""
+
+from typing import TYPE_CHECKING
+
+from vaeforge.config.experiment import Gates
+from vaeforge.config.loader import load
+from vaeforge.errors import RegistryError
+from vaeforge.paths import Project
+from vaeforge.registry.audit import user
+from vaeforge.registry.gate import Candidate, decide
+from vaeforge.registry.lineage import DATA_IDENTITY, GRAPH, VERDICT
+from vaeforge.registry.log import store_errors
+from vaeforge.registry.promote import promote, require_usable
+from vaeforge.registry.verdict import Verdict
+from vaeforge.registry.version_files import best_rival, candidate_of, evidence_of, stored
+from vaeforge.registry.versions import CHAMPION, champion_of, version_named, versions_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+def judge(
+    client: "MlflowClient",
+    candidate: Candidate,
+    versions: "list[ModelVersion]",
+    judged: str | None,
+    champion: str | None,
+    gates: Gates,
+) -> Verdict:
+    """The gates' decision on `candidate` beside all `versions`; `judged` is its own version, none before it has one."""
+    best = best_rival(client, versions, candidate.data_identity, candidate.task, judged)
+    identities = {str(one.version): one.tags.get(DATA_IDENTITY, "unknown") for one in versions}
+    against = None if champion in (None, judged) else identities.get(str(champion), "unknown")
+    return decide(candidate, best, against, gates)
+
+
+def judge_again(client: "MlflowClient", project: Project, model: str, version: str) -> Verdict:
+    """The verdict on `version` beside the present champion and the best version of its data.
+
+    Raises:
+        RegistryError: if it does not exist, or carries no manifests.
+    """
+    found = version_named(client, model, version)
+    held = stored(client, found)
+    candidate = candidate_of(held.winner, held.export, held.evaluation, evidence_of(client, found, held.evaluation))
+    versions, champion = versions_of(client, model), champion_of(client, model)
+    settings = load(project.root, held.experiment.family, held.experiment.preset)
+    return judge(client, candidate, versions, version, champion, settings.experiment.gates)
+
+
+def promote_judged(
+    client: "MlflowClient", project: Project, model: str, version: str, why: str, expected: str | None
+) -> Verdict:
+    """Judge `version` anew and make it champion; `expected` is the version that must be champion now, any if none.
+
+    Raises:
+        ConflictError: if another one is.
+        RegistryError: with all reasons, if the gates refuse it; if it is champion or archived, or there is no such one.
+    """
+    with store_errors(client.tracking_uri, f"{model} version {version}: cannot be judged"):
+        found, champion = version_named(client, model, version), champion_of(client, model)
+        if champion == version:
+            raise RegistryError(f"{model} version {version}: is champion already; nothing to do")
+        require_usable(found)
+        if GRAPH not in found.tags:
+            raise RegistryError(f"{model} version {version}: was not registered by vaeforge (no tag {GRAPH})")
+        verdict = judge_again(client, project, model, version)
+    if not verdict.promote:
+        listed = "\n".join(f"  {reason}" for reason in verdict.reasons)
+        raise RegistryError(f"{model} version {version}: refused by the gates:\n{listed}")
+    promote(client, model, version, expected or champion, user(), why, verdict)
+    with store_errors(
+        client.tracking_uri, f"{model} version {version}: is champion, but its verdict stays the old one"
+    ):
+        client.set_model_version_tag(model, version, VERDICT, f"{CHAMPION}: promoted by {user()}")
+    return verdict

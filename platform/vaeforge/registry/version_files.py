@@ -1,0 +1,135 @@
+"""What a version carries besides its graphs, and what gates need of it: read back from the registry, and checked."""
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vaeforge.config.experiment import Experiment
+from vaeforge.errors import RegistryError, VaeforgeError
+from vaeforge.package.bundle import EXTRA, WINNER
+from vaeforge.paths import read_json, sha256_of
+from vaeforge.registry.evidence import EVIDENCE_FILE, Evidence, read_evidence
+from vaeforge.registry.gate import Candidate
+from vaeforge.registry.lineage import DATA_IDENTITY, TEST_NLL, number_in
+from vaeforge.registry.log import store_errors, tracking_at
+from vaeforge.registry.noninferiority import Rival
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+EXPORT, EVALUATION, CARD_TEXT = "export_manifest.json", "evaluate_manifest.json", "MODEL_CARD.md"
+AGREEMENT = 1e-9
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The manifests that a version was registered with."""
+
+    winner: dict[str, Any]
+    export: dict[str, Any]
+    evaluation: dict[str, Any]
+
+    @property
+    def experiment(self) -> Experiment:
+        """The settings that it was trained with."""
+        return Experiment.model_validate(self.winner["experiment"])
+
+
+def candidate_of(
+    winner: Mapping[str, Any], export: Mapping[str, Any], evaluation: Mapping[str, Any], evidence: "Evidence | str"
+) -> Candidate:
+    """What the gates look at, of manifests and evidence, or of the reason why there is no evidence."""
+    experiment = Experiment.model_validate(winner["experiment"])
+    size, latency = export.get("size_bytes"), export.get("latency_ms", {}).get("single_p95")
+    return Candidate(
+        task=experiment.definition.task,
+        dimensions=math.prod(winner["event_shape"]),
+        data_identity=winner["data_identity"],
+        metrics={**winner["metrics"], **evaluation["metrics"]},
+        parity=bool(export["parity"]["passed"]),
+        evidence=evidence if isinstance(evidence, Evidence) else None,
+        problem=evidence if isinstance(evidence, str) else "",
+        size_bytes=size,
+        latency_ms=latency,
+    )
+
+
+def stored(client: "MlflowClient", version: "ModelVersion") -> Stored:
+    """The manifests of `version`.
+
+    Raises:
+        RegistryError: if it carries none, as versions do that were registered by other means.
+    """
+    with _brought(client, version, WINNER, EXPORT, EVALUATION) as paths:
+        return Stored(*(read_json(path, "register the model again") for path in paths))
+
+
+def evidence_of(client: "MlflowClient", version: "ModelVersion", evaluation: Mapping[str, Any]) -> "Evidence | str":
+    """The evidence of `version`, unchanged since its evaluation, or why there is none."""
+    expected = evaluation["files"].get(f"arrays/{EVIDENCE_FILE}")
+    if expected is None:
+        return "was evaluated without evidence"
+    try:
+        with _brought(client, version, EVIDENCE_FILE) as (path,):
+            found = sha256_of(path)
+            return read_evidence(path) if found == expected else f"SHA-256 of its evidence is {found}, not {expected}"
+    except VaeforgeError as error:
+        return str(error)
+
+
+def best_rival(
+    client: "MlflowClient", versions: list["ModelVersion"], data_identity: str, task: str, judged: str | None
+) -> Rival | None:
+    """The version with the lowest mean likelihood ever registered on these data, archived or not; none if none is.
+
+    `judged` is the version that is compared, which is no rival of itself. A version whose likelihood is not known
+    makes the best one unknown, and that is what is returned.
+    """
+    same = [one for one in versions if one.tags.get(DATA_IDENTITY) == data_identity and str(one.version) != judged]
+    told = {one.version: number_in(one.tags, TEST_NLL) for one in same}
+    known = {version: value for version, value in told.items() if value is not None and math.isfinite(value)}
+    unknown = [str(version) for version in told if version not in known]
+    if unknown:
+        problem = f"has no finite tag {TEST_NLL}, so which version is best is not known; delete it if it is no good"
+        return Rival(f"version {unknown[0]}", None, problem)
+    if not same:
+        return None
+    best = min(same, key=lambda one: known[one.version])
+    return _rival(client, best, task, known[best.version])
+
+
+def _rival(client: "MlflowClient", version: "ModelVersion", task: str, expected: float) -> Rival:
+    name = f"version {version.version}"
+    try:
+        found = evidence_of(client, version, stored(client, version).evaluation)
+    except VaeforgeError as error:
+        return Rival(name, None, str(error))
+    if isinstance(found, str):
+        return Rival(name, None, found)
+    mean = found.mean_nll(task)
+    if not math.isclose(mean, expected, rel_tol=AGREEMENT):
+        return Rival(name, None, f"its tag {TEST_NLL} says {expected:.9g}, its evidence {mean:.9g}")
+    return Rival(name, found)
+
+
+@contextmanager
+def _brought(client: "MlflowClient", version: "ModelVersion", *names: str) -> Iterator[list[Path]]:
+    """Some of the files beside a version's graph, in a folder that is gone afterwards."""
+    import mlflow
+
+    uri = f"models:/{version.name}/{version.version}"
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        with tracking_at(client.tracking_uri), store_errors(client.tracking_uri, f"{uri}: cannot be read"):
+            for name in names:
+                try:
+                    found = mlflow.artifacts.download_artifacts(f"{uri}/{EXTRA}/{name}", dst_path=folder)
+                except OSError as error:
+                    raise RegistryError(f"{uri}: holds no {name} ({error}); register the model again") from error
+                paths.append(Path(found))
+        yield paths

@@ -1,0 +1,92 @@
+"""Columns of tables as samples, for models that read one channel at all points.
+
+A table has a row for each of the points that the model learned from, in the same order; their number is checked, their
+places are not known here. Each column of numbers but x, y, z, section and hemisphere is a sample called by its name,
+scaled by its own values as `vaeforge prepare` does it (`prepare.scaling`, after log(1 + value) with `prepare.log1p`).
+A column is read whole, of a `.parquet` one after another; a `.csv` is read whole.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from vaeforge.errors import DataError
+from vaeforge.package.bundle import Contract
+from vaeforge.score.batches import Rows, prepare_setting
+
+BESIDE = ("x", "y", "z", "section", "hemisphere", "")  # columns that are no channels
+INDICES = ("__index_level_", "unnamed:")
+DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError)
+
+
+class MapFile:
+    """The maps of one table.
+
+    Raises:
+        DataError: if it cannot be read, holds no channel, or has another number of points than the model takes.
+    """
+
+    def __init__(self, path: Path, contract: Contract):
+        self.path, self.contract = path, contract
+        self.logarithm = bool(prepare_setting(contract, "log1p"))
+        self.minmax = prepare_setting(contract, "scaling") == "minmax"
+        try:
+            parquet = path.suffix.lower() == ".parquet"
+            self.source = pyarrow.parquet.ParquetFile(path) if parquet else pyarrow.csv.read_csv(path)
+            schema = self.source.schema_arrow if parquet else self.source.schema
+        except DAMAGE as error:
+            raise DataError(f"cannot be read as {path.suffix} ({error})") from None
+        self.channels = [name for name in schema.names if _is_channel(name, schema.field(name).type)]
+        points = self.source.metadata.num_rows if parquet else self.source.num_rows
+        if points != contract.event_shape[0] or not self.channels:
+            raise DataError(
+                f"has {points} points and {len(self.channels)} channels, must have {contract.event_shape[0]} points, "
+                "those that the model learned from, and a channel at least"
+            )
+
+    def count(self) -> int:
+        return len(self.channels)
+
+    def rows(self, start: int, size: int) -> Iterator[Rows]:
+        """Maps from `start` on, at most `size` at a time."""
+        for first in range(start, len(self.channels), size):
+            names = self.channels[first : first + size]
+            rejected: dict[int, str] = {}
+            x = np.stack([self._scaled(self._column(name), place, rejected) for place, name in enumerate(names)])
+            yield Rows(names, x, np.zeros((len(names), 0), dtype=np.float32), rejected)
+
+    def _column(self, name: str) -> NDArray[Any]:
+        try:
+            parquet = isinstance(self.source, pyarrow.parquet.ParquetFile)
+            table = self.source.read(columns=[name]) if parquet else self.source
+            column: NDArray[Any] = table.column(name).cast(pyarrow.float32(), safe=False).to_numpy()
+            return column
+        except DAMAGE:
+            return np.full(self.contract.event_shape[0], np.nan, dtype=np.float32)
+
+    def _scaled(self, values: NDArray[Any], place: int, rejected: dict[int, str]) -> NDArray[Any]:
+        """A map scaled by its own values; NaN where it cannot be, which makes it unusable."""
+        if self.logarithm and values.min() <= -1:
+            rejected[place] = f"goes down to {values.min():g}, but `prepare.log1p` needs values > -1"
+        with np.errstate(all="ignore"):  # values that are not finite are found when the block is made
+            values = np.log1p(values) if self.logarithm else values
+            low, high = values.min(), values.max()
+            if low == high:
+                rejected.setdefault(place, "has the same value everywhere, so that it has no scale")
+            middle, spread = (low, high - low) if self.minmax else _moments(values)
+            return (values - middle) / spread
+
+
+def _moments(values: NDArray[Any]) -> tuple[np.float32, np.float32]:
+    return np.float32(values.mean(dtype=np.float64)), np.float32(values.std(dtype=np.float64))
+
+
+def _is_channel(name: str, kind: Any) -> bool:
+    numeric = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
+    return numeric and name.strip().lower() not in BESIDE and not name.lower().startswith(INDICES)

@@ -1,0 +1,126 @@
+"""Finished pieces of a scoring on disk, each written at once with where the next one begins, and their union.
+
+A part holds a row for each item, also for unusable ones, whose `reason` says why; the union has them apart, as
+`scores.parquet` or `scores.csv` and `quarantine.csv`.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.parquet
+
+from vaeforge.errors import DataError
+from vaeforge.paths import write_atomically
+from vaeforge.score.batches import Place
+
+META = b"vaeforge"
+REASON = "reason"
+ITEM = "item"
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What is done: where to go on, and counts; `seconds` were spent on it, over all sessions.
+
+    `clipped` pixels of error maps were above the scale's end.
+    """
+
+    end: Place = (0, 0)
+    inputs: int = 0
+    scored: int = 0
+    strange: int = 0
+    quarantined: int = 0
+    clipped: int = 0
+    seconds: float = 0.0
+
+
+class Parts:
+    """The parts in `folder`, in order; numbers are never left out."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def paths(self) -> list[Path]:
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def tally(self) -> Tally:
+        """What the parts that are there tell together; also removes what a crash left half written.
+
+        Raises:
+            DataError: if one is missing or damaged.
+        """
+        for leftover in self.folder.glob(".*.tmp"):
+            leftover.unlink()
+        paths = self.paths()
+        if [path.name for path in paths] != [_name(number) for number in range(len(paths))]:
+            raise DataError(f"{self.folder}: a part is missing; remove the output folder and score again")
+        return _tally_of(paths[-1]) if paths else Tally()
+
+    def add(self, table: Any, tally: Tally) -> None:
+        """Write the next part: its rows, and what is done when it is."""
+        described = table.replace_schema_metadata({META: json.dumps(asdict(tally)).encode()})
+        path = self.folder / _name(len(self.paths()))
+        write_atomically(path, lambda file: pyarrow.parquet.write_table(described, file))
+
+    def tables(self) -> Iterator[Any]:
+        """The rows of each part, in order."""
+        for path in self.paths():
+            yield pyarrow.parquet.read_table(path).replace_schema_metadata(None)
+
+
+def _name(number: int) -> str:
+    return f"part-{number:06d}.parquet"
+
+
+def _tally_of(path: Path) -> Tally:
+    try:
+        content = json.loads(pyarrow.parquet.read_schema(path).metadata[META])
+        return Tally(**{**content, "end": tuple(content["end"])})
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); remove the output folder and score again") from None
+
+
+def write_scores(parts: Parts, path: Path) -> None:
+    """Write all usable rows of `parts` to `path`, a part at a time, as its suffix says."""
+    writers: dict[str, Callable[[BinaryIO, Any], Any]] = {
+        ".parquet": pyarrow.parquet.ParquetWriter,
+        ".csv": pyarrow.csv.CSVWriter,
+    }
+
+    def write(file: BinaryIO) -> None:
+        writer = None
+        for table in parts.tables():
+            usable = table.filter(pyarrow.compute.is_null(table.column(REASON))).drop_columns([REASON])
+            writer = writer or writers[path.suffix](file, usable.schema)
+            writer.write_table(usable)
+        if writer is not None:
+            writer.close()
+
+    write_atomically(path, write)
+
+
+def write_quarantine(parts: Parts, path: Path) -> list[str]:
+    """Write the unusable items of `parts` with their reasons to `path`; the first few, for a message."""
+    first: list[str] = []
+
+    def write(file: BinaryIO) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow((ITEM, REASON))
+        for table in parts.tables():
+            bad = table.filter(pyarrow.compute.is_valid(table.column(REASON)))
+            for item, reason in zip(bad.column(ITEM).to_pylist(), bad.column(REASON).to_pylist(), strict=True):
+                writer.writerow((item, reason))
+                first.extend([f"{item}: {reason}"] if len(first) < 3 else [])
+        text.detach()
+
+    write_atomically(path, write)
+    return first

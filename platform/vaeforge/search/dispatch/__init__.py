@@ -1,0 +1,1 @@
+"""Dispatch: which trial is trained by which worker group."""

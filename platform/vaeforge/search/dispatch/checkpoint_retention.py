@@ -1,0 +1,77 @@
+"""Which checkpoints of a search stay, and how one trial's come to be another's. Light: the broker uses it."""
+
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.search.results.ranking import kept
+from vaeforge.search.space.objective import Objective
+from vaeforge.train.checkpoint_files import Checkpoint, inherit
+from vaeforge.train.storage import join, open_storage
+
+
+def checkpoint_root(header: dict[str, Any], search: Path) -> str:
+    """Where the checkpoints of a search lie: beside its ledger, or at the storage that it was given."""
+    return str(header.get("checkpoints") or search)
+
+
+def trial_folder(root: Path | str, number: int) -> str:
+    """Where the checkpoints of a trial lie."""
+    return join(str(root), "trials", f"{number:05d}")
+
+
+@dataclass(frozen=True)
+class Surplus:
+    """What may go: all of some trials' checkpoints, and of others all but one file."""
+
+    trials: tuple[int, ...]
+    but: tuple[tuple[int, str], ...]
+
+
+class Keeper:
+    """Removes the checkpoints of ended trials that are not among the best, as trials end."""
+
+    def __init__(self, history: History, objective: Objective, count: int, root: str):
+        self._history, self._objective, self._count, self._root = history, objective, count, root
+        self._there: set[int] = set()
+        self._seen = 0
+        self.carry_out(self.surplus())
+
+    def surplus(self) -> Surplus:
+        """What the trials that have ended since the last call leave behind; quick, touches no file."""
+        fresh = self._history.ended_trials[self._seen :]
+        self._seen += len(fresh)
+        self._there |= {trial.number for trial in fresh}
+        names = kept(self._history, self._objective, self._count)
+        gone = tuple(number for number in self._there if number not in names)
+        self._there -= set(gone)
+        but = tuple((trial.number, trial.best["file"]) for trial in fresh if trial.number in names and trial.best)
+        return Surplus(gone, but)
+
+    def carry_out(self, surplus: Surplus) -> None:
+        """Remove it; what cannot be removed now is tried again when the next trial has ended."""
+        for number in surplus.trials:
+            try:
+                open_storage(trial_folder(self._root, number)).clear()
+            except OSError:
+                self._there.add(number)
+        for number, file in surplus.but:
+            with suppress(OSError):  # a few files too many
+                open_storage(trial_folder(self._root, number)).keep_only([file])
+
+    def inherit(self, donor: TrialRecord, number: int, epoch: int) -> dict[str, Any]:
+        """Put the state of `donor` after `epoch` where its own tidying does not reach; what the ledger says of it.
+
+        Raises:
+            CheckpointError: if it is gone or cannot be copied.
+        """
+        report = donor.reports[epoch]
+        best = Checkpoint(**report["best"]) if report["best"] else None
+        taken, taken_best = inherit(Checkpoint(**report["checkpoint"]), best, trial_folder(self._root, number))
+        return {
+            "checkpoint": asdict(taken),
+            "best": None if taken_best is None else asdict(taken_best),
+            "metrics": donor.best_metrics,
+        }

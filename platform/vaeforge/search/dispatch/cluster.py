@@ -1,0 +1,120 @@
+"""The Ray cluster that a search runs on: this machine, or one at an address."""
+
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vaeforge.search.dispatch.resources import Placement, Supply, place_on
+from vaeforge.search.plan import Plan
+from vaeforge.search.signals import Interrupt
+
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # a host that finds no room lets go of its request soon and waits in the driver, which can give up
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",
+    # Ray runs workers at niceness 15, behind whatever else this machine does, our own tracking included
+    "RAY_worker_niceness": "0",
+    "OMP_WAIT_POLICY": "PASSIVE",  # see cli.main
+    # processes and threads for each host that nobody here asks anything
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    # ranks of one node see each other's GPUs, as NCCL wants it; Ray Train does so by itself for its own torch backend
+    "TRAIN_ENABLE_SHARE_CUDA_VISIBLE_DEVICES": "1",
+}
+LATER = (
+    "vaeforge.search.dispatch.worker_groups",
+    "ray.tune",
+    "vaeforge.search.ray_searcher",
+    "vaeforge.search.samplers",
+)
+
+
+@contextmanager
+def cluster(plan: Plan, interrupt: Interrupt) -> Iterator[Placement]:
+    """Ray, on this machine or at the plan's address, and what of the search there is room for now.
+
+    Raises:
+        ResourceError: if the cluster could never hold one host.
+    """
+    settle_environment()
+    import ray
+
+    owned = not ray.is_initialized()
+    if owned:
+        # a second or more of imports, made while Ray's processes start and this one waits for them
+        imports = threading.Thread(target=_import_ahead, daemon=True)
+        imports.start()
+        _start(plan.address)
+        imports.join()
+    interrupt.install()  # Ray takes SIGTERM for itself
+    try:
+        nodes, free = supplies()
+        # what has just been started reports what is free a moment later
+        yield place_on(plan.settled.search, nodes, _whole(nodes) if owned and not plan.address else free)
+    finally:
+        if owned:
+            ray.shutdown()
+
+
+def settle_environment() -> None:
+    """Before Ray is imported: no telemetry, tokens on, code on the workers' path, and what nobody here uses off."""
+    roots = [
+        str(Path(module.__file__ or "").parents[1])
+        for module in map(sys.modules.get, ("vaeforge", "vaeforge_models"))
+        if module
+    ]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*roots, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
+def _start(address: str | None) -> None:
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        ray.init(address="local", num_cpus=os.cpu_count(), include_dashboard=False, **quiet)
+        return
+    from vaeforge.search.dispatch.data_transfer import code_packages
+
+    # processes of a cluster that runs already have neither this one's environment nor its code
+    settings = {name: os.environ[name] for name in SETTINGS if name not in ("RAY_AUTH_MODE",)}
+    ray.init(address=address, runtime_env={"py_modules": code_packages(), "env_vars": settings}, **quiet)
+
+
+def _import_ahead() -> None:
+    """What the search needs next; an import that fails here fails again where it is needed, and is told there."""
+    for name in LATER:
+        try:
+            importlib.import_module(name)
+        except Exception:
+            return
+
+
+def supplies() -> tuple[list[Supply], Supply]:
+    """What each living node of the cluster has, and what of all that is unused now."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    free = ray.available_resources()
+    return [_supply(node) for node in nodes], _supply(free)
+
+
+def _supply(resources: dict[str, float]) -> Supply:
+    return Supply(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+
+
+def _whole(nodes: list[Supply]) -> Supply:
+    return Supply(sum(node.cpus for node in nodes), sum(node.gpus for node in nodes))

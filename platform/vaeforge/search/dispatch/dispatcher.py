@@ -1,0 +1,275 @@
+"""Who trains what: trials that wait, leases that hosts hold, and what follows from each message.
+
+Pure bookkeeping over the ledger, without Ray, clocks passed in: the broker is this plus waiting. Every change is
+appended to the ledger before it is applied, so that a board rebuilt from the ledger stands where the last one stood.
+No call pops: a lease is taken back when its host comes again with a higher generation, or is not heard of in time.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from vaeforge.ledger.file import Event, Ledger
+from vaeforge.ledger.history import FINAL_OUTCOMES, History, TrialRecord
+from vaeforge.search.budget import Spent
+from vaeforge.search.dispatch.types import Host, Lease, Reply, Terms
+
+MAX_STARTS = {"oom": 2, "disk": 1, "checkpoint": 1}
+
+
+class Board:
+    """See the module's docstring."""
+
+    def __init__(self, ledger: Ledger, history: History, terms: Terms):
+        self.ledger, self.history, self.terms = ledger, history, terms
+        self.hosts: dict[int, Host] = {}
+        self.leases: dict[int, Lease] = {}
+        self.parked: set[int] = set()
+        self.waiting: deque[int] = deque()
+        self.released: set[int] = set()
+        self.expected: int | None = None
+        self.closing = False
+        self.over: str | None = None
+        self.wall = history.wall_seconds
+        self.epoch_seconds: deque[float] = deque(maxlen=101)
+
+    def readopt(self, now: float) -> None:
+        """After a restart of the board within one search: leases that hosts may still hold are still theirs."""
+        for host, generation in self.history.generations.items():
+            self.hosts[host] = Host(generation, [], now)
+        for trial in self.history.unfinished():
+            self._conclude(trial)
+        for trial in self.history.unfinished():
+            if trial.leases and trial.host in self.hosts and trial.generation == self.hosts[trial.host].generation:
+                self.leases[trial.number] = Lease(trial.number, trial.leases, trial.host, trial.generation)
+            else:
+                self.waiting.append(trial.number)
+
+    def _conclude(self, trial: TrialRecord) -> None:
+        """Write the end that a trial's last report or decision means, also where a crash fell between the two lines."""
+        outcome, decision = (trial.last or {}).get("outcome"), trial.decisions.get(trial.epoch)
+        if outcome in FINAL_OUTCOMES:
+            self._finish(trial, str(outcome), None)
+        elif outcome == "nan":
+            self._finish(trial, "failed", "nan")
+        elif decision is not None and decision.action == "stop":
+            self._finish(trial, "stopped", decision.why)
+
+    def record(self, event: str, **fields: Any) -> Event:
+        """Append to the ledger, then apply."""
+        written = self.ledger.append(event, **fields)
+        self.history.apply(written)
+        return written
+
+    # trials come from Tune
+
+    def submit(self, number: int, params: dict[str, Any], group: str, repeat_of: int | None = None) -> bool:
+        """A trial wants to be trained; submitting it again changes nothing.
+
+        Whether it was taken: a new one is not once the budget is used up.
+        """
+        trial = self.history.trials.get(number)
+        if trial is None and (self.over or self.closing):
+            return False
+        if trial is None:
+            self.record("submitted", trial=number, params=params, group=group, repeat_of=repeat_of)
+        self.parked.discard(number)
+        if self.over and not self._ended(number) and number not in self.leases:
+            self._finish(self.history.trials[number], "stopped", self.over)
+        elif not self._ended(number) and number not in self.leases and number not in self.waiting:
+            self.waiting.append(number)
+        return True
+
+    def park(self, number: int) -> Event | None:
+        """Free the trial's host; returns its newest report."""
+        self.parked.add(number)
+        if number in self.waiting:
+            self.waiting.remove(number)
+        self.leases.pop(number, None)
+        return self.history.trials[number].last
+
+    def decide(self, verdict: dict[str, Any], **inherited: Any) -> None:
+        """A rule's verdict on a trial; the second one after the same epoch changes nothing.
+
+        `inherited` is what a trial that goes on with another one's weights goes on from: checkpoint, best, metrics.
+        """
+        trial = self.history.trials[verdict["trial"]]
+        if trial.state is not None or verdict["epoch"] in trial.decisions:
+            return
+        self.record("decided", **verdict, **inherited)
+        if verdict["action"] == "stop":
+            self._finish(trial, "stopped", verdict["why"])
+        elif self.terms.yields and not {trial.number} & {*self.leases, *self.waiting, *self.parked}:
+            self.waiting.append(trial.number)
+
+    def stop(self, number: int, cause: str) -> None:
+        """End a trial for a reason other than a rung; one that Tune has only paused goes on later."""
+        trial = self.history.trials.get(number)
+        if trial is not None and trial.state is None and number not in self.parked and not self.closing:
+            self._finish(trial, "stopped", cause)
+
+    # hosts
+
+    def register(self, host: int, processes: list[dict[str, Any]], now: float) -> int:
+        """A worker group starts or restarts; what its earlier generation held waits again."""
+        self.released.discard(host)
+        generation = self.history.generations.get(host, 0) + 1
+        if self.closing:  # a host that comes up when the search has ended: nothing of it belongs into the ledger
+            return generation
+        self.record("registered", host=host, generation=generation, processes=processes)
+        self.hosts[host] = Host(generation, processes, now)
+        for lease in [held for held in self.leases.values() if held.host == host]:
+            self.crash(lease, "lost", "the worker group that trained it was restarted")
+        return generation
+
+    def release(self, host: int) -> bool:
+        """Give back a host that will not be needed: there are more of them than trials that run or may still come."""
+        left = self.expected is not None and len(self.hosts) > len(self.history.unfinished()) + self.expected
+        if left and not self.ready() and host in self.hosts and self.held_by(host) is None:
+            self.released.add(host)
+            del self.hosts[host]
+        return host in self.released
+
+    def heard(self, host: int, generation: int, now: float) -> bool:
+        """Note a sign of life; whether it is of the host's present generation."""
+        known = self.hosts.get(host)
+        if known is None or known.generation != generation:
+            return False
+        known.heard = now
+        return True
+
+    def held_by(self, host: int) -> Lease | None:
+        return next((lease for lease in self.leases.values() if lease.host == host), None)
+
+    def lease(self, host: int, generation: int) -> Lease | None:
+        """A lease for the host: the one it holds already (its answer was lost), or the next ready trial's."""
+        held = self.held_by(host)
+        if held is not None:
+            return held
+        number = next((n for n in self.waiting if not self._undecided(self.history.trials[n])), None)
+        if number is None:
+            return None
+        self.waiting.remove(number)
+        attempt = self.history.trials[number].leases + 1
+        self.record("leased", trial=number, attempt=attempt, host=host, generation=generation)
+        self.leases[number] = Lease(number, attempt, host, generation)
+        return self.leases[number]
+
+    def report(self, lease: Lease, report: dict[str, Any]) -> Reply:
+        """An epoch's report; repeating it changes nothing."""
+        trial = self.history.trials[lease.trial]
+        known = trial.reports.get(report["epoch"])
+        if known is not None and known["attempt"] == lease.attempt:
+            return self.reply(lease, report["epoch"])
+        if self.leases.get(lease.trial) != lease:
+            return "stop" if trial.state is not None else "drop"
+        cost = {
+            "core_seconds": report["seconds"] * self.terms.cores,
+            "gpu_seconds": report["seconds"] * self.terms.gpus,
+        }
+        self.record("reported", trial=lease.trial, attempt=lease.attempt, **report, **cost)
+        self.epoch_seconds.append(report["seconds"])
+        aimed = self._aimed(trial)
+        self._conclude(trial)
+        if aimed and trial.state is None:
+            self._finish(trial, "completed", aimed)
+        self.spend(aimed)
+        if self.over and trial.state is None:
+            self._finish(trial, "stopped", self.over)
+        return self.reply(lease, report["epoch"])
+
+    def spend(self, reason: str | None = None) -> None:
+        """End the search where a budget is used up, or for `reason`: trials that no host holds end now, others soon."""
+        if self.over is not None:
+            return
+        self.over = reason or self.terms.limits.exhausted(self.spent)
+        if self.over is not None:
+            for trial in self.history.unfinished():
+                if trial.number not in self.leases and trial.number not in self.parked:
+                    self._finish(trial, "stopped", self.over)
+
+    @property
+    def spent(self) -> Spent:
+        return Spent(self.wall, self.history.core_seconds, self.history.gpu_seconds)
+
+    def _aimed(self, trial: TrialRecord) -> str | None:
+        """That the trial has reached the target, with the floors kept; trials that repeat others do not count."""
+        metrics = trial.best_metrics
+        kept = all((metrics.get(name) or 0.0) >= floor for name, floor in self.terms.floors)
+        return self.terms.limits.hit(trial.value) if kept and trial.repeat_of is None else None
+
+    def reply(self, lease: Lease, epoch: int) -> Reply:
+        """What the host does after `epoch`."""
+        trial = self.history.trials[lease.trial]
+        if trial.state is not None:
+            return "stop"
+        if self.closing or lease.trial in self.parked or self.leases.get(lease.trial) != lease:
+            if self.leases.get(lease.trial) == lease:
+                del self.leases[lease.trial]
+            return "drop"
+        if not self._undecided(trial) or trial.epoch != epoch:
+            return "go"
+        if self.terms.yields:
+            del self.leases[lease.trial]
+            return "drop"
+        return "hold"
+
+    def crash(self, lease: Lease, cause: str, traceback: str) -> None:
+        """An attempt failed: the trial waits again, or has failed for good."""
+        if self.leases.get(lease.trial) != lease:
+            return
+        del self.leases[lease.trial]
+        self.record("crashed", trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback)
+        trial = self.history.trials[lease.trial]
+        if len(trial.crashes) >= min(self.terms.attempts, MAX_STARTS.get(cause, self.terms.attempts)):
+            self._finish(trial, "failed", "crash" if cause == "lost" else cause)
+        elif lease.trial not in self.parked:
+            self.waiting.appendleft(lease.trial)
+
+    def overdue(self, now: float) -> list[tuple[int, Host]]:
+        """Hosts not heard of for max(60 s, 5 times the median epoch)."""
+        ordered = sorted(self.epoch_seconds)
+        deadline = max(60.0, 5 * ordered[len(ordered) // 2] if ordered else 0.0)
+        return [(number, host) for number, host in self.hosts.items() if now - host.heard > deadline]
+
+    def forget(self, host: int, why: str = "its host gave no sign of life in time and was ended") -> None:
+        """Void what a lost host holds; it registers anew when it comes back."""
+        known = self.hosts.pop(host, None)
+        held = self.held_by(host)
+        if known is not None and held is not None:
+            self.crash(held, "lost", why)
+
+    def orphaned(self, nodes: Iterable[str]) -> list[int]:
+        """Hosts of which a process ran on a node that is not among the living `nodes`."""
+        alive = set(nodes)
+        return [n for n, host in self.hosts.items() if not {p["node"] for p in host.processes} <= alive]
+
+    def ready(self) -> bool:
+        """Whether a trial waits for a host."""
+        return any(not self._undecided(self.history.trials[number]) for number in self.waiting)
+
+    @property
+    def ends(self) -> int:
+        """How many trials have ended."""
+        return len(self.history.ended_trials)
+
+    def _undecided(self, trial: TrialRecord) -> bool:
+        compared = trial.epoch in self.terms.epochs and trial.repeat_of is None
+        return compared and trial.epoch not in trial.decisions
+
+    def _ended(self, number: int) -> bool:
+        return self.history.trials[number].state is not None
+
+    def _finish(self, trial: TrialRecord, state: str, cause: str | None) -> None:
+        self.leases.pop(trial.number, None)
+        if trial.number in self.waiting:
+            self.waiting.remove(trial.number)
+        self.record(
+            "finished",
+            trial=trial.number,
+            state=state,
+            cause=cause,
+            value=trial.value,
+            epoch=trial.epoch,
+            seconds=trial.seconds,
+        )

@@ -1,0 +1,98 @@
+"""What a search says with `--json`: one object a line on standard output, nothing else there.
+
+Each has `event` and `time` (unix seconds). Values are nats per sample; null stands for a number that is not there.
+
+| event | keys |
+|---|---|
+| `start` | `search`, `trials` (how many at most), `epochs` (of a full training), `goals` (`metric`, `mode` of each) |
+| `trial` | `trial` (that has ended), `state` (completed, early_stopped, stopped, failed), `value`, `epoch`, `cause` |
+| | `params` (path to value), `repeat_of` (a number, or null) |
+| `best` | another trial leads: `trial`, `value` (`val/nelbo` of its selected epoch) |
+| `warning` | `text` |
+| `end` | `search`, `reason`, `seconds`, `trials` (state to how many), `best` (a standing, or null) |
+| | `front` (several goals: standings, the chosen one first), `problem` (why no trial won, or null) |
+
+A standing, in `best` and `front`: `trial`, `value` (mean over `runs`), `sd` (null with one run), `runs` (numbers),
+`failed` (repeats that did not end well), `metrics`, `chosen`, `params`. Keys are added, never renamed or removed.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.search.results.ranking import Standing, ranked
+from vaeforge.search.space.objective import Objective
+
+TRIAL_KEYS = ("trial", "state", "value", "epoch", "cause", "params", "repeat_of")
+Line = dict[str, Any]
+
+
+def line(event: str, **fields: Any) -> str:
+    """One event as text, without its line break."""
+    return json.dumps({"event": event, "time": time.time(), **fields}, allow_nan=False, ensure_ascii=False)
+
+
+def start(search: str, trials: int, epochs: int, objective: Objective) -> str:
+    """A search starts or goes on."""
+    goals = [{"metric": goal.metric, "mode": goal.mode} for goal in objective.goals]
+    return line("start", search=search, trials=trials, epochs=epochs, goals=goals)
+
+
+def trial(row: Mapping[str, Any]) -> str:
+    """A trial has ended; `row` is the one of a snapshot, or `row_of`."""
+    return line("trial", **{key: row.get(key) for key in TRIAL_KEYS})
+
+
+def row_of(record: TrialRecord) -> Line:
+    """A trial of a ledger with the keys that a snapshot's has."""
+    return {
+        "trial": record.number,
+        "state": record.state or "running",
+        "value": record.value,
+        "epoch": record.epoch,
+        "cause": record.cause,
+        "params": record.params,
+        "repeat_of": record.repeat_of,
+    }
+
+
+def best(found: Mapping[str, Any]) -> str:
+    """Another trial leads, or the leading one has a better value; `found` is the snapshot's `best`."""
+    return line("best", trial=found["trial"], value=found["value"])
+
+
+def warning(text: str) -> str:
+    """What a person should know."""
+    return line("warning", text=text)
+
+
+def end(history: History, objective: Objective, reason: str, seconds: float) -> str:
+    """The session is over; `seconds` it took."""
+    found = ranked(history, objective)
+    on_front = [standing_line(standing) for standing in found.standings if standing.on_front]
+    return line(
+        "end",
+        search=(history.header or {}).get("name"),
+        reason=reason,
+        seconds=seconds,
+        trials=history.counts(),
+        best=next((standing_line(standing) for standing in found.standings if standing.chosen), None),
+        front=on_front,
+        problem=found.problem,
+    )
+
+
+def standing_line(standing: Standing) -> Line:
+    """A trial among the others, for `end` and for listings."""
+    return {
+        "trial": standing.trial.number,
+        "value": standing.value,
+        "sd": standing.sd,
+        "runs": list(standing.runs),
+        "failed": list(standing.failed),
+        "metrics": dict(standing.metrics),
+        "chosen": standing.chosen,
+        "params": standing.trial.params,
+    }

@@ -1,0 +1,289 @@
+"""What a person sees of a search: a live table in a terminal, plain lines elsewhere, a ranking at the end.
+
+Modes: `live` redraws a table; `plain` prints a line when something has changed, every 10 s at most, and once a minute
+otherwise; `quiet` prints warnings and the end; `json` prints the events of `json_output.py`, one a line. In mode `json`
+the console is the standard output, so that whatever else is printed belongs on another one.
+"""
+
+import math
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from vaeforge.ledger.history import History
+from vaeforge.search import json_output
+from vaeforge.search.results.pareto import bounds
+from vaeforge.search.results.ranking import Ranked, Standing, objective_of, ranked
+from vaeforge.search.space.objective import METRIC, SINGLE, Objective
+
+Mode = Literal["live", "plain", "quiet", "json"]
+OPEN = ("running", "waiting")
+SHOWN = 12
+LINE_SECONDS = 10.0
+SILENT_SECONDS = 60.0
+HOUR = 3600.0
+
+
+def mode_for(console: Console, quiet: bool = False, json: bool = False) -> Mode:
+    """The mode that the command line's options and the console ask for; `json` goes before `quiet`."""
+    if json or quiet:
+        return "json" if json else "quiet"
+    return "live" if console.is_terminal else "plain"
+
+
+class View:
+    """Shows snapshots of the broker; `total` trials of `epochs` epochs each.
+
+    Args:
+        mode: `live`, and none, is `plain` where the console is no terminal.
+        earlier: numbers of trials that had ended before this session: no event tells of them again.
+        clock: seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        name: str,
+        total: int,
+        epochs: int,
+        mode: Mode | None = None,
+        objective: Objective = SINGLE,
+        earlier: Collection[int] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.console, self.name, self.total, self.epochs = console, name, total, epochs
+        self.mode: Mode = mode if mode in ("plain", "quiet", "json") else mode_for(console)
+        self.objective = objective
+        self._told, self._clock, self._opened = set(earlier), clock, clock()
+        self._pace: tuple[float, int] | None = None
+        self._printed, self._last = -math.inf, ""
+        self._best: Mapping[str, Any] | None = None
+        self._live = Live(console=console, refresh_per_second=2) if self.mode == "live" else None
+
+    def __enter__(self) -> "View":
+        if self._live:
+            self._live.start()
+        if self.mode == "json":
+            self._say(json_output.start(self.name, self.total, self.epochs, self.objective))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, snapshot: Mapping[str, Any]) -> None:
+        """Show how things stand. Its keys are those of `snapshot.py`; `total` and `note` may be there or not."""
+        self.total = snapshot.get("total", self.total)
+        if self._pace is None and any(row["state"] == "running" for row in snapshot["trials"]):
+            self._pace = self._clock(), snapshot["ended"]
+        if self._live:
+            self._live.update(self._table(snapshot))
+        elif self.mode == "json":
+            self._tell(snapshot)
+        elif self.mode == "plain":
+            self._line(snapshot)
+
+    def warn(self, text: str) -> None:
+        """What a person should know in any mode."""
+        if self.mode == "json":
+            self._say(json_output.warning(text))
+        else:
+            self.console.print(f"[yellow]warning[/]: {escape(text)}", highlight=False, soft_wrap=True)
+
+    def end(self, history: History, reason: str) -> None:
+        """How the session ended, in any mode; events that no snapshot showed come before."""
+        seconds = self._clock() - self._opened
+        if self.mode == "json":
+            for record in history.trials.values():
+                self._tell_ended(json_output.row_of(record))
+            self._say(json_output.end(history, self.objective, reason, seconds))
+            return
+        first = next((standing for standing in ranked(history, self.objective).standings if standing.chosen), None)
+        best = f"; best {METRIC} {spread(first.value, first.sd)} (trial {first.trial.number})" if first else ""
+        counts = counted(history.counts())
+        text = f"{self.name} ended after {duration(seconds)}: {reason}; {counts}{best}"
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    # standard output in mode json
+
+    def _say(self, line: str) -> None:
+        print(line, file=self.console.file, flush=True)
+
+    def _tell(self, snapshot: Mapping[str, Any]) -> None:
+        for row in snapshot["trials"]:
+            self._tell_ended(row)
+        if snapshot["best"] is not None and snapshot["best"] != self._best:
+            self._best = snapshot["best"]
+            self._say(json_output.best(snapshot["best"]))
+
+    def _tell_ended(self, row: Mapping[str, Any]) -> None:
+        if row["state"] not in OPEN and row["trial"] not in self._told:
+            self._told.add(row["trial"])
+            self._say(json_output.trial(row))
+
+    # for people
+
+    def _line(self, snapshot: Mapping[str, Any]) -> None:
+        """Print a line where something has changed, not too often."""
+        state = f"{snapshot['ended']} {snapshot['counts']} {snapshot['best']} {snapshot.get('note')}"
+        patience = LINE_SECONDS if state != self._last else SILENT_SECONDS
+        if self._clock() - self._printed >= patience:
+            self._printed, self._last = self._clock(), state
+            self.console.print(", ".join(self._summary(snapshot)), highlight=False, markup=False, soft_wrap=True)
+
+    def _summary(self, snapshot: Mapping[str, Any]) -> list[str]:
+        """Progress; best so far; pace; hosts; budget."""
+        elapsed = duration(self._clock() - self._opened)
+        parts = [f"{self.name}: {snapshot['ended']}/{self.total} trials ended ({counted(snapshot['counts'])})"]
+        best = snapshot["best"]
+        if best is not None:
+            rule = "" if self.objective.single else f", {self.objective.choose.describe()}"
+            parts.append(f"best {METRIC} {number(best['value'])} (trial {best['trial']}{rule})")
+        parts += [elapsed, *self._rate(snapshot)]
+        parts.append(f"{len(snapshot['hosts'])} host(s)" if snapshot["hosts"] else "hosts are starting")
+        parts += [f"budget: {snapshot['budget']}"] if snapshot.get("budget") else []
+        return parts + ([snapshot["note"]] if snapshot.get("note") else [])
+
+    def _rate(self, snapshot: Mapping[str, Any]) -> list[str]:
+        """Trials an hour since the first one of this session was started, and what is left at this pace."""
+        if self._pace is None:
+            return []
+        since, before = self._pace
+        ended, seconds = snapshot["ended"] - before, self._clock() - since
+        if ended <= 0 or seconds <= 0:
+            return []
+        left = max(0, self.total - snapshot["ended"]) * seconds / ended
+        return [f"{ended / seconds * HOUR:.3g} trials/h", f"about {duration(left)} left"]
+
+    def _table(self, snapshot: Mapping[str, Any]) -> Table:
+        first, *others = self._summary(snapshot)
+        table = Table(title=Text(f"{first}\n{', '.join(others)}"), title_justify="left")
+        for column in ("trial", "state", "epoch", METRIC, "host", "parameters"):
+            table.add_column(column, overflow="fold")
+        newest = sorted(snapshot["trials"], key=lambda row: (row["state"] not in OPEN, -row["trial"]))
+        for row in newest[:SHOWN]:
+            table.add_row(*self._cells(row))
+        return table
+
+    def _cells(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """One trial: the epoch it has reached, and the rung that it has passed where the snapshot says so."""
+        again = "" if row.get("repeat_of") is None else f" (repeats {row['repeat_of']})"
+        rung = f", rung {row['rung']}" if row.get("rung") else ""
+        host = "" if row["host"] is None else str(row["host"])
+        progress = f"{row['epoch']}/{self.epochs}{rung}"
+        return (
+            f"{row['trial']}{again}",
+            row["state"],
+            progress,
+            number(row["value"]),
+            host,
+            escape(describe(row["params"])),
+        )
+
+
+def ranking(history: History, limit: int = 10) -> Table:
+    """The best trials, best first, by the objective in the ledger's header; with several goals the whole front."""
+    objective = objective_of(history)
+    found = ranked(history, objective)
+    columns = [METRIC] if objective.single else [goal.metric for goal in objective.goals]
+    others = [name for name in ("val/rate", "val/active_units") if name not in columns]
+    table = Table(title=_title(objective), caption=_caption(found, history, objective), title_justify="left")
+    table.caption_justify = "left"
+    heads = ["rank", "trial", *columns, *(name.removeprefix("val/") for name in others), "runs", "epochs", "state"]
+    for head in [*heads, "parameters"]:
+        table.add_column(head, overflow="fold")
+    shown = max(limit, sum(standing.on_front for standing in found.standings))
+    for place, standing in enumerate(found.standings[:shown], start=1):
+        mark = "chosen" if standing.chosen and not objective.single else "front" if standing.on_front else str(place)
+        measured = [spread(standing.value, standing.sd)] if objective.single else _measured(standing, columns)
+        trial, failed = standing.trial, f" + {len(standing.failed)} failed" if standing.failed else ""
+        row = [mark, str(trial.number), *measured, *_measured(standing, others), f"{len(standing.runs)}{failed}"]
+        table.add_row(*row, str(trial.epoch), trial.state or "running", escape(describe(trial.params)))
+    return table
+
+
+def _measured(standing: Standing, names: list[str]) -> list[str]:
+    return [_metric(name, standing.metrics.get(name), standing.spread.get(name)) for name in names]
+
+
+def _metric(name: str, value: float | None, sd: float | None) -> str:
+    """A count is shown as one."""
+    return f"{value:.0f}" if name == "val/active_units" and value is not None and sd is None else spread(value, sd)
+
+
+def _title(objective: Objective) -> str:
+    if not objective.single:
+        goals = ", ".join(f"{goal.metric} ({goal.mode})" for goal in objective.goals)
+        return f"Front of {goals}; chosen: {objective.choose.describe()}"
+    first = f"; those with {bounds(objective.floors, 'max')} first" if objective.floors else ""
+    return f"Best trials by {METRIC} (nats per sample, lower is better{first})"
+
+
+def _caption(found: Ranked, history: History, objective: Objective) -> str | None:
+    """What the order does not show."""
+    notes = [note for note in (found.problem, found.note) if note]
+    if any(standing.repeated for standing in found.standings):
+        notes.append("repeated trials come first, by their mean ± standard deviation over all runs")
+    notes += [
+        f"trial {standing.trial.number}: repeats {', '.join(map(str, standing.failed))} did not end well"
+        for standing in found.standings
+        if standing.failed
+    ]
+    stopped = history.counts().get("stopped", 0)
+    if stopped and not objective.single:
+        notes.append(f"{stopped} trials were stopped on the way; they are in the ledger and not on the front")
+    return "\n".join(notes) or None
+
+
+def causes(history: History) -> Table:
+    """Why trials failed."""
+    table = Table(title="Failed trials", title_justify="left")
+    for column in ("trial", "cause", "attempts", "parameters"):
+        table.add_column(column, overflow="fold")
+    for trial in history.trials.values():
+        if trial.state == "failed":
+            table.add_row(
+                str(trial.number), escape(trial.cause or ""), str(trial.attempts), escape(describe(trial.params))
+            )
+    return table
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none yet"
+
+
+def number(value: float | None) -> str:
+    """Two decimals; four digits for what is smaller than 1."""
+    return "" if value is None else f"{value:.2f}" if abs(value) >= 1 else f"{value:.4g}"
+
+
+def spread(value: float | None, sd: float | None) -> str:
+    """Mean ± sample standard deviation; the value alone where it was measured once."""
+    return number(value) if sd is None else f"{number(value)} ± {number(sd)}"
+
+
+def duration(seconds: float) -> str:
+    """In seconds up to two minutes, then in minutes up to two hours, in hours up to two days, in days."""
+    for unit, size in (("d", 24 * HOUR), ("h", HOUR), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def in_bytes(size: int) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}"
+    return f"{size} B"
+
+
+def describe(params: Mapping[str, Any]) -> str:
+    """Flat parameters in one line."""
+    shown = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in params.values())
+    return " ".join(f"{path.split('.', 1)[-1]}={value}" for path, value in zip(params, shown, strict=True))

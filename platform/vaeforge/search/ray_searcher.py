@@ -1,0 +1,223 @@
+"""What proposes trials to Ray Tune: unfinished ones first, then start points, then a proposer's, then repeats.
+
+Tune asks in its own loop, which must not wait for a sampler: proposals are made ahead in a thread of their own. There
+the proposer also hears how trials ended. A repeatable search asks only when everything has been told.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from vaeforge.ledger.history import REPEATED, History, TrialRecord
+from vaeforge.search.samplers import Dashboard, Ended, Proposer, read_ended
+from vaeforge.search.space.dimensions import Params
+from vaeforge.search.space.objective import objective_values
+
+STATES = {"running": "stopped", "stopped": "stopped", "nan": "failed", "crash": "failed"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a search is to run.
+
+    Attributes:
+        trials: how many, repeats not counted.
+        start: points that are tried first.
+        repeats: runs of each finalist, its own included.
+        finalists: how many trials are repeated.
+        ahead: proposals made before they are asked for.
+        stagnation: trials without improvement after which no more are proposed; none for no such end.
+    """
+
+    trials: int
+    start: tuple[Params, ...] = ()
+    repeats: int = 1
+    finalists: int = 0
+    ahead: int = 1
+    stagnation: int | None = None
+
+
+class TruthfulSearch(Searcher):
+    """See the module's docstring.
+
+    Attributes:
+        ask_seconds: time that the sampler took, `wait_seconds` the part of it for which Tune had to wait.
+        ended: why no more trials are proposed, where that is not their number.
+    """
+
+    def __init__(
+        self,
+        proposer: Proposer,
+        history: History,
+        wanted: Wanted,
+        group: Callable[[Params], str],
+        at_once: Callable[[], int],
+        finalists: Callable[[int], list[int]],
+        dashboard: Dashboard,
+    ):
+        super().__init__(metric="value", mode="min")
+        self._proposer, self._wanted, self._group = proposer, wanted, group
+        self._at_once, self._finalists, self._dashboard = at_once, finalists, dashboard
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="proposer")
+        self._ahead: deque[tuple[int, Future[Params | None]]] = deque()
+        self._adopted = deque(sorted(history.unfinished(), key=lambda trial: trial.number))
+        self._live: dict[str, dict[str, Any]] = {}
+        self._params = {number: trial.params for number, trial in history.trials.items()}
+        self._repeated = {n: t.repeat_of for n, t in history.trials.items() if t.repeat_of is not None}
+        self._repeats: deque[int] | None = None
+        self.ask_seconds = self.wait_seconds = 0.0
+        self.interrupted = False
+        self.ended: str | None = None
+        self._tell_earlier(history)
+
+    def _tell_earlier(self, history: History) -> None:
+        """What other searches and earlier sessions of this one have found out."""
+        for event in history.informed:
+            for trial in event["trials"] if event["use"] == "values" else ():
+                self._proposer.tell(read_ended(trial))
+        for number, trial in sorted(history.trials.items()):
+            if trial.repeat_of is None and trial.state is not None:
+                self._proposer.tell(told(trial, objective_values(trial, self._proposer.goals)))
+            elif trial.repeat_of is None:
+                self._proposer.adopt(number, trial.params)
+
+    @property
+    def _begun(self) -> int:
+        """How many trials that repeat no other have been handed out, in this session and earlier ones."""
+        return len(self._params) - len(self._repeated)
+
+    @property
+    def remaining(self) -> int:
+        """Trials that may still be handed out, at most."""
+        new = 0 if self.ended else max(0, self._wanted.trials - self._begun)
+        repeats = self._wanted.finalists * (self._wanted.repeats - 1)
+        return len(self._adopted) + new + (repeats if self._repeats is None else len(self._repeats))
+
+    @property
+    def open(self) -> int:
+        """Trials that run or may still be handed out."""
+        return len(self._live) + self.remaining
+
+    def close(self) -> None:
+        """Let the proposer's thread and the dashboard finish what they have begun."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._dashboard.close()
+
+    def end(self, reason: str) -> None:
+        """Hand out no more trials."""
+        self.ended = self.ended or reason
+        self._repeats = deque()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """A configuration for Tune: the trial's number, its flat parameters, its group, what it repeats; or not now."""
+        if len(self._live) >= self._at_once():
+            return None
+        started = time.monotonic()
+        config = self._config()
+        self.wait_seconds += time.monotonic() - started
+        if config is not None:
+            self._live[trial_id] = config
+            self._params[config["trial"]] = config["params"]
+            return config
+        return None if self._live and self.remaining else str(Searcher.FINISHED)
+
+    def _config(self) -> dict[str, Any] | None:
+        if self._adopted:
+            trial = self._adopted.popleft()
+            return _configuration(trial.number, trial.params, trial.group, trial.repeat_of)
+        if self.ended is None and self._begun < self._wanted.trials:
+            number = max(self._params, default=-1) + 1
+            params = self._proposal(number)
+            if params is not None:
+                self._dashboard.submitted(number, params)
+                return _configuration(number, params, self._group(params), None)
+            self.ended = "every point of the grid has been tried"
+        return self._repeat()
+
+    def _proposal(self, number: int) -> Params | None:
+        if self._begun < len(self._wanted.start):
+            point = self._wanted.start[self._begun]
+            return self._thread.submit(self._ask, number, point).result()
+        found = next((future for known, future in self._ahead if known == number), None)
+        params = (found or self._thread.submit(self._ask, number, None)).result()
+        self._ahead = deque((known, future) for known, future in self._ahead if known > number)
+        following = range(number + 1 + len(self._ahead), number + 1 + self._wanted.ahead)
+        for ahead in following if params is not None else ():
+            if ahead - number + self._begun < self._wanted.trials:
+                self._ahead.append((ahead, self._thread.submit(self._ask, ahead, None)))
+        return params
+
+    def _ask(self, number: int, given: Params | None) -> Params | None:
+        started = time.monotonic()
+        try:
+            return self._proposer.ask(number, given)
+        finally:
+            self.ask_seconds += time.monotonic() - started
+
+    def _repeat(self) -> dict[str, Any] | None:
+        """The next run of a finalist under another seed, once all other trials have ended."""
+        if self._wanted.repeats < 2 or any(config["repeat_of"] is None for config in self._live.values()):
+            return None
+        if self._repeats is None:
+            found = self._finalists(self._wanted.finalists)
+            done = [list(self._repeated.values()).count(number) for number in found]
+            missing = [[n] * (self._wanted.repeats - 1 - k) for n, k in zip(found, done, strict=True)]
+            self._repeats = deque(number for numbers in missing for number in numbers)
+        if not self._repeats:
+            return None
+        origin, number = self._repeats.popleft(), max(self._params) + 1
+        self._repeated[number] = origin
+        self._dashboard.submitted(number, self._params[origin])
+        return _configuration(number, self._params[origin], REPEATED, origin)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: the one number that a sampler needs from the way is told when the trial ends."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        config = self._live.pop(trial_id, None)
+        outcome = "crash" if error or not result else str(result["outcome"])
+        if config is None or outcome == "refused" or self.interrupted:
+            return
+        found = result or {"epoch": 0, "value": math.nan}
+        values = [found["value"]] if len(self._proposer.goals) == 1 else found.get("goals", [None])
+        ended = Ended(config["trial"], config["params"], STATES.get(outcome, outcome), sound(values), found["epoch"])
+        self._dashboard.ended(ended, attributes={"group": config["group"], "repeat_of": config["repeat_of"]})
+        if config["repeat_of"] is None:
+            self._thread.submit(self._tell, ended)
+
+    def _tell(self, ended: Ended) -> None:
+        self._proposer.tell(ended)
+        patience = self._wanted.stagnation
+        if patience is not None and self._proposer.stagnates(patience):
+            self.ended = self.ended or f"no improvement in {patience} trials"
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: Tune's copy of the searcher is not what a search resumes from."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, for the same reason."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def _configuration(number: int, params: Params, group: str, repeat_of: int | None) -> dict[str, Any]:
+    return {"trial": number, "params": params, "group": group, "repeat_of": repeat_of}
+
+
+def sound(values: list[float | None]) -> tuple[float, ...] | None:
+    """`values`, if all of them are finite numbers."""
+    finite = tuple(value for value in values if value is not None and math.isfinite(value))
+    return finite if len(finite) == len(values) else None
+
+
+def told(trial: TrialRecord, goals: list[float | None]) -> Ended:
+    """An ended trial as a proposer is told."""
+    assert trial.state is not None
+    return Ended(trial.number, trial.params, trial.state, sound(goals), trial.epoch)

@@ -1,0 +1,1 @@
+"""Results of a search: ranking, Pareto front, reports, and the manifest of the winner."""

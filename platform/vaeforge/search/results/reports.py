@@ -1,0 +1,297 @@
+"""What there is: the searches of a project, the trials of one, why each ended; and the removal of a search.
+
+Everything is read from the ledgers, so that a search can be looked at while it runs, and on a machine without Ray.
+Rows are plain data, the JSON form of `--json`; tables are made of rows.
+"""
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from vaeforge.errors import ConfigError, SearchError, nearest
+from vaeforge.ledger.file import Event, read_events
+from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.paths import Project, read_json
+from vaeforge.search.progress_view import counted, describe, duration, in_bytes, number
+from vaeforge.search.requests import folder_of, holder, pending
+from vaeforge.search.results.ranking import leading, objective_of, ranked, repeats_of
+from vaeforge.search.search_lock import Session
+from vaeforge.search.space.objective import METRIC
+
+STATES = ("running", "completed", "early_stopped", "stopped", "failed")
+ENDS = {"completed": "trained to its end", "early_stopped": "no improvement within the patience of early stopping"}
+FAILURES = {
+    "nan": "the loss or a metric was not finite",
+    "oom": "out of memory",
+    "disk": "a checkpoint could not be written",
+    "checkpoint": "a checkpoint could not be read",
+    "crash": "its starts ended in crashes",
+}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SearchRow:
+    """One search as the list shows it.
+
+    Attributes:
+        state: running, ended, interrupted, empty (no trial was ever written down) or unreadable.
+        about: who runs it, why it ended, by what it was interrupted, or what cannot be read.
+        trials: state to how many.
+        best: `trial`, `value` (nats per sample) and `sd`; none before there is one.
+        started, newest: unix seconds of the first and the newest line of the ledger.
+        size: bytes of all files, hard links counted once.
+    """
+
+    name: str
+    family: str | None
+    state: str
+    about: str
+    trials: dict[str, int]
+    best: Row | None
+    started: float | None
+    newest: float | None
+    size: int
+
+
+def searches(project: Project) -> list[SearchRow]:
+    """All searches of the project, the newest first."""
+    place = project.artifacts / "searches"
+    folders = [folder for folder in place.iterdir() if folder.is_dir()] if place.is_dir() else []
+    return sorted(map(_search_row, folders), key=lambda row: (-(row.started or 0.0), row.name))
+
+
+def _search_row(folder: Path) -> SearchRow:
+    try:
+        events = list(read_events(folder / "ledger.jsonl"))
+        history = History()
+        for event in events:
+            history.apply(event)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:  # one damaged ledger hides no other
+        problem = f"{type(error).__name__}: {error}"
+        return SearchRow(folder.name, None, "unreadable", problem, {}, None, None, None, size_of(folder))
+    state, about = _standing_of(folder, history, events)
+    return SearchRow(
+        name=folder.name,
+        family=(history.header or {}).get("family"),
+        state=state,
+        about=about,
+        trials=history.counts(),
+        best=_best(history),
+        started=events[0]["time"] if events else None,
+        newest=events[-1]["time"] if events else None,
+        size=size_of(folder),
+    )
+
+
+def _standing_of(folder: Path, history: History, events: list[Event]) -> tuple[str, str]:
+    """State of a search, and what is to be said about it."""
+    runner = holder(folder)
+    if runner is not None:
+        stopping = any(request.trial is None for request in pending(folder))
+        return "running", f"{runner}, asked to stop" if stopping else runner
+    if history.header is None:
+        return "empty", "nothing was started"
+    if history.ended is not None:
+        return "ended", str(history.ended["reason"])
+    opened = max(place for place, event in enumerate(events) if event["event"] in ("search", "resumed"))
+    signals = [event["signal"] for event in events[opened:] if event["event"] == "interrupted"]
+    return "interrupted", signals[-1] if signals else "its process ended without a word"
+
+
+def _best(history: History) -> Row | None:
+    objective = objective_of(history)
+    first = next((standing for standing in ranked(history, objective).standings if standing.chosen), None)
+    if first is not None:
+        return {"trial": first.trial.number, "value": first.value, "sd": first.sd}
+    record = leading(history, objective)
+    return None if record is None else {"trial": record.number, "value": record.value, "sd": None}
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below `folder`, hard links counted once; files that go away meanwhile do not count."""
+    sizes: dict[tuple[int, int], int] = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                found = (Path(place) / name).lstat()
+            except FileNotFoundError:
+                continue
+            sizes[found.st_dev, found.st_ino] = found.st_size
+    return sum(sizes.values())
+
+
+def searches_table(rows: list[SearchRow], now: float | None = None) -> Table:
+    """The list for people."""
+    table = Table(title=f"{len(rows)} searches", title_justify="left")
+    for column in ("name", "family", "state", "trials", f"best {METRIC}", "started", "size"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        best = f"{number(row.best['value'])} (trial {row.best['trial']})" if row.best else ""
+        age = "" if row.started is None else f"{duration(max(0.0, (now or time.time()) - row.started))} ago"
+        state = escape(f"{row.state}: {row.about}")
+        table.add_row(escape(row.name), row.family or "", state, counted(row.trials), best, age, in_bytes(row.size))
+    return table
+
+
+def trials(history: History, state: str | None = None) -> list[Row]:
+    """One row a trial, by number: how and why it ended.
+
+    Raises:
+        ConfigError: if `state` is none of `STATES`.
+    """
+    if state is not None and state not in STATES:
+        raise ConfigError(f"--state: got {state!r}, must be one of {', '.join(STATES)}{nearest(state, STATES)}")
+    repeats = repeats_of(history)
+    records = sorted(history.trials.values(), key=lambda record: record.number)
+    return [_trial_row(one, repeats.get(one.number, [])) for one in records if state in (None, one.state or "running")]
+
+
+def _trial_row(record: TrialRecord, repeats: list[TrialRecord]) -> Row:
+    return {
+        "trial": record.number,
+        "state": record.state or "running",
+        "why": why(record),
+        "value": record.value,
+        "epoch": record.epoch,
+        "seconds": record.seconds,
+        "attempts": record.attempts,
+        "inherited": [
+            {"epoch": epoch, "donor": decision.donor}
+            for epoch, decision in sorted(record.decisions.items())
+            if decision.action == "inherit"
+        ],
+        "repeat_of": record.repeat_of,
+        "repeats": [run.number for run in repeats],
+        "group": record.group,
+        "params": record.params,
+    }
+
+
+def why(record: TrialRecord) -> str:
+    """Why a trial ended, in words."""
+    if record.state is None:
+        return f"has not ended: epoch {record.epoch}" if record.reports else "has not ended: waits for its first epoch"
+    stops = [(epoch, decision) for epoch, decision in record.decisions.items() if decision.action == "stop"]
+    if record.state == "stopped" and stops:
+        epoch, decision = max(stops, key=lambda stop: stop[0])
+        needed = "" if decision.needed is None else f", needed <= {decision.needed:.6g}"
+        return f"stopped at {record.cause or f'rung {epoch}: {decision.value:.6g}{needed}'}"
+    if record.state == "failed":
+        return f"{record.cause}: {FAILURES.get(record.cause or '', 'see its crashes')}, epoch {record.epoch}"
+    return record.cause or ENDS.get(record.state, record.state)
+
+
+def trials_table(rows: list[Row], name: str) -> Table:
+    """The rows of `trials` for people."""
+    table = Table(title=Text(f"{len(rows)} trials of {name}"), title_justify="left")
+    for column in ("trial", "state", "why", METRIC, "epochs", "time", "starts", "parameters"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        notes = [f"repeats {row['repeat_of']}"] if row["repeat_of"] is not None else []
+        notes += [f"weights of {one['donor']} after epoch {one['epoch']}" for one in row["inherited"]]
+        because = "; ".join([row["why"], *notes])
+        cells = (number(row["value"]), str(row["epoch"]), duration(row["seconds"]), str(row["attempts"]))
+        table.add_row(str(row["trial"]), row["state"], escape(because), *cells, escape(describe(row["params"])))
+    return table
+
+
+def trial(history: History, wanted: int) -> Row:
+    """Everything the ledger holds of one trial: its row, and decisions, crashes with traceback, epochs.
+
+    Raises:
+        SearchError: if there is no such trial.
+    """
+    record = history.trials.get(wanted)
+    if record is None:
+        there = f"0 to {max(history.trials)}" if history.trials else "none yet"
+        raise SearchError(f"trial: got {wanted}, must be one of the search's trials ({there})")
+    decisions = sorted(record.decisions.items())
+    keys = ("action", "value", "needed", "why", "donor", "params")
+    reports = [record.reports[epoch] for epoch in sorted(record.reports)]
+    return {
+        **_trial_row(record, repeats_of(history).get(wanted, [])),
+        "decisions": [{"epoch": epoch, **{key: getattr(one, key) for key in keys}} for epoch, one in decisions],
+        "crashes": [{key: crash.get(key) for key in ("attempt", "cause", "traceback")} for crash in record.crash_log],
+        "epochs": [{key: one.get(key) for key in ("epoch", "value", "seconds", "metrics")} for one in reports],
+        "best_epoch": record.best["epoch"] if record.best else None,
+        "best_metrics": record.best_metrics,
+        "checkpoint": _checkpoint(record),
+    }
+
+
+def _checkpoint(record: TrialRecord) -> str | None:
+    """Where the trial's best checkpoint lies; none where it went because others were better."""
+    file = str(record.best["file"]) if record.best else None
+    return file if file and ("://" in file or Path(file).exists()) else None
+
+
+def trial_view(detail: Row) -> Group:
+    """The detail of `trial` for people: what it is, what was decided, its epochs, its crashes."""
+    facts = Table(title=f"Trial {detail['trial']}: {detail['state']}", title_justify="left", show_header=False)
+    facts.add_row("time", duration(detail["seconds"]))
+    for name in ("why", "group", "attempts", "repeat_of", "repeats", "best_epoch", "checkpoint"):
+        if detail[name] not in (None, []):
+            facts.add_row(name.replace("_", " "), escape(str(detail[name])))
+    for path, value in detail["params"].items():
+        facts.add_row(escape(path), escape(f"{value:.6g}" if isinstance(value, float) else str(value)))
+    epochs = Table(title="Epochs", title_justify="left")
+    names = sorted({name for one in detail["epochs"] for name in one["metrics"] or {} if name.startswith("val/")})
+    for column in ("epoch", "value", "seconds", *names, "decision"):
+        epochs.add_column(column)
+    decided = {
+        one["epoch"]: f"{one['action']}: {one['why']}" if one["why"] else one["action"] for one in detail["decisions"]
+    }
+    for one in detail["epochs"]:
+        measured = [number((one["metrics"] or {}).get(name)) for name in names]
+        cells = (number(one["value"]), f"{one['seconds']:.1f}", *measured, escape(decided.get(one["epoch"], "")))
+        epochs.add_row(str(one["epoch"]), *cells)
+    crashes = [Text(f"\nstart {one['attempt']}: {one['cause']}\n{one['traceback']}") for one in detail["crashes"]]
+    return Group(facts, epochs, *crashes)
+
+
+def remove(project: Project, name: str) -> list[str]:
+    """Remove a search's folder; returns what stays elsewhere, in words.
+
+    Processes that an interrupted session left behind are ended first. Should this be interrupted, doing it again ends
+    it: the ledger goes first, so that half a search is none.
+
+    Raises:
+        SearchError: if there is no such search, someone runs it, the name leads elsewhere, or it is another user's.
+    """
+    folder = folder_of(project, name)
+    if folder.is_symlink():
+        raise SearchError(f"{folder}: is a link to {folder.resolve()}; remove the link, and its target, yourself")
+    left = _left(project, folder)
+    session = Session(folder)
+    try:
+        session.end_leftovers()
+        (folder / "ledger.jsonl").unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise SearchError(f"{folder}: could not be removed: {error}; set its permissions right and try again") from None
+    finally:
+        session.close()
+    return left
+
+
+def _left(project: Project, folder: Path) -> list[str]:
+    """What the removal of a search does not touch."""
+    header = next((event for event in read_events(folder / "ledger.jsonl") if event["event"] == "search"), None)
+    experiment = (header or {}).get("experiment_name")
+    found = [f"MLflow keeps its runs (experiment {experiment}), and the registry its versions"] if experiment else []
+    storage = (header or {}).get("checkpoints")
+    found += [f"{storage} keeps its checkpoints"] if storage else []
+    for step in ("tune", "train"):
+        manifest = project.step(step) / "manifest.json"
+        if manifest.exists() and read_json(manifest, "remove it").get("search") == folder.name:
+            found.append(f"{manifest} still names its winner, whose checkpoint is gone: the next {step} replaces it")
+    return found

@@ -1,0 +1,65 @@
+"""A low-discrepancy sequence over one branch: scrambled Sobol' (Sobol' 1967; Owen 1995) or Halton (1960; Owen 2017).
+
+Point k of a branch is the same in every session: the sequence is fixed by the search's seed and the branch's name,
+and a trial takes the first point that no trial of the branch has had. So nothing has to be counted or kept, a point
+is not lost to a start point, and ranges of few integers are not proposed twice before they are exhausted.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from scipy.stats import qmc
+
+from vaeforge.search.samplers.ended import Ended
+from vaeforge.search.samplers.per_subspace import Model, Place
+from vaeforge.search.samplers.trials import Running
+from vaeforge.search.samplers.unit_scaling import from_unit
+from vaeforge.search.space.dimensions import Dimension, Params
+
+Kind = Literal["sobol", "halton"]
+ENGINES = {"sobol": qmc.Sobol, "halton": qmc.Halton}
+REPEATS = 100  # points in a row that had been taken before repetition is accepted: the branch is exhausted
+
+
+class Points:
+    """The points of a sequence, made as far as they are asked for."""
+
+    def __init__(self, dimensions: Sequence[Dimension], seed: int, kind: Kind):
+        self._dimensions = dimensions
+        rng = np.random.default_rng(seed)
+        self._engine: Any = ENGINES[kind](len(dimensions), scramble=True, rng=rng) if dimensions else None
+        self._points: list[Params] = []
+
+    def __getitem__(self, k: int) -> Params:
+        """Point `k` >= 0."""
+        while len(self._points) <= k:
+            u = self._engine.random(1)[0] if self._engine is not None else ()
+            self._points.append({d.path: from_unit(d, x) for d, x in zip(self._dimensions, u, strict=True)})
+        return self._points[k]
+
+    def first_new(self, taken: Sequence[Params]) -> Params:
+        """The first point that is none of `taken`; where too many in a row are, the one after as many as were taken."""
+        paths = [dimension.path for dimension in self._dimensions]
+        had = {tuple(params[path] for path in paths) for params in taken}
+        for k in range(len(had) + REPEATS):
+            if tuple(self[k][path] for path in paths) not in had:
+                return self[k]
+        return self[len(taken)]
+
+
+class LowDiscrepancy(Model):
+    """The next point of the branch's sequence."""
+
+    def __init__(self, dimensions: Sequence[Dimension], place: Place, kind: Kind):
+        super().__init__(dimensions, place)
+        self._points = Points(self.dimensions, place.seed, kind)
+
+    def propose(self, ended: Sequence[Ended], running: Sequence[Running], seed: int) -> Params:
+        """See `Model`."""
+        return self._points.first_new(taken(ended, running))
+
+
+def taken(ended: Sequence[Ended], running: Sequence[Running]) -> list[Params]:
+    """The parameters of this search's trials."""
+    return [*(t.params for t in ended if t.number is not None), *(t.params for t in running)]

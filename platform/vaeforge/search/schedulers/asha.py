@@ -1,0 +1,27 @@
+"""Asynchronous successive halving (ASHA): Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
+
+After the epochs min, min*reduction, min*reduction^2, ... < max (the rungs), a trial goes on if its value is at most
+the percentile 100/reduction of what its group has recorded at that rung before it, or of what all groups have while its
+own has fewer than `reduction` values (`rungs.py`). Nothing waits for a rung to fill; a rung's first trial goes on. This
+is the stopping variant of the paper's rule, the one of Ray Tune's `AsyncHyperBandScheduler`: a trial is never paused to
+be promoted later.
+"""
+
+from collections.abc import Sequence
+
+from vaeforge.search.schedulers.base import Arrival, Comparison, Verdict
+from vaeforge.search.schedulers.halving import Rungs
+
+
+class ASHA(Comparison):
+    """One bracket: every trial meets every rung."""
+
+    def __init__(self, rungs: Sequence[int], reduction: int):
+        super().__init__(rungs)
+        self._rungs = Rungs(reduction)
+
+    def _judge(self, trial: Arrival, epoch: int, value: float) -> Verdict:
+        return self._rungs.judge(trial, (0, trial.group, epoch), f"rung {epoch}", value)
+
+    def _record(self, number: int, group: str, epoch: int, value: float) -> None:
+        self._rungs.record((0, group, epoch), number, value)

@@ -1,0 +1,57 @@
+"""Median stopping: Golovin et al. 2017, "Google Vizier: A Service for Black-Box Optimization", section 3.2.2.
+
+A trial stops after an epoch if its best value so far is strictly worse than the median of the other trials' running
+averages, each over that trial's values up to the same epoch. Here:
+- the first epoch that counts, for averages too, is `grace`: earlier ones mostly say how far a schedule has come;
+- the others are those of the group that have a value at this epoch, ended or not; the paper takes completed ones, of
+  which there are none while a search's first trials run. Fewer than three are no median worth stopping for;
+- a value is the best so far already, once its beta has been full (`train/early_stopping.py`), so a running average lies
+  below the one of the raw values that the paper takes, and the rule is a little stricter.
+It decides after every epoch, as the paper does. A decision is one message and one line of the ledger; deciding less
+often would spare those and train what is to be stopped for longer.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaeforge.search.schedulers.base import Arrival, Comparison, Verdict, compared, counted
+
+FEWEST = 3  # others, as in Ray Tune and Optuna's tutorials
+
+
+@dataclass
+class Course:
+    """A trial's values from `grace` on, as far as the rule needs them."""
+
+    best: float = math.inf
+    total: float = 0.0
+    count: int = 0
+
+
+class Median(Comparison):
+    """Compares within the schedule group after every one of `epochs`."""
+
+    def __init__(self, epochs: Iterable[int]):
+        super().__init__(epochs)
+        self._courses: dict[int, Course] = {}
+        self._averages: dict[tuple[str, int], dict[int, float]] = {}
+
+    def _judge(self, trial: Arrival, epoch: int, value: float) -> Verdict:
+        others = list(self._averages.get((trial.group, epoch), {}).values())
+        best = min(value, self._courses.get(trial.number, Course()).best)
+        if len(others) < FEWEST:
+            found = counted(len(others), trial.group, "other trial")
+            why = f"epoch {epoch}: {value:.6g}, {found}, must be {FEWEST} to compare with"
+            return Verdict(trial.number, epoch, "go", value, None, why)
+        median = float(np.median(others))
+        averages = counted(len(others), trial.group, "other trial")
+        why = f"epoch {epoch}: best {compared(best, median)} (median of the running averages of {averages})"
+        return Verdict(trial.number, epoch, "stop" if best > median else "go", value, median, why)
+
+    def _record(self, number: int, group: str, epoch: int, value: float) -> None:
+        course = self._courses.setdefault(number, Course())
+        course.best, course.total, course.count = min(course.best, value), course.total + value, course.count + 1
+        self._averages.setdefault((group, epoch), {})[number] = course.total / course.count

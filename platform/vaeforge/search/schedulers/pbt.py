@@ -1,0 +1,138 @@
+"""Population based training (PBT) in synchronous generations: Jaderberg et al. 2017, "Population Based Training of
+Neural Networks", with truncation selection.
+
+All trials of the search are one population. After every generation each waits until the last live one has arrived.
+Then the worst `quantile` of them goes on with weights and parameters of a member of the best `quantile`, drawn
+uniformly, its parameters changed as `mutation.py` says; the others go on as they are. Fewer than four have no
+quartiles: one inherits from one; one alone goes on. Schedule groups play no role: all of a generation have trained
+equally long, and an inheritor may take another schedule.
+
+Synchronous, because a decision then depends on nothing but the values and the seed, not on which host was faster.
+The price is waiting: members give their hosts back meanwhile, so that a population may be larger than the cluster.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.search.schedulers.base import Arrival, Rule, Verdict, compared, require_finite, verdict_of
+from vaeforge.search.schedulers.mutation import Mutation
+from vaeforge.search.space.dimensions import Params
+from vaeforge.seeds import derive
+
+
+@dataclass
+class Member:
+    """A trial of the population.
+
+    Attributes:
+        params: its present parameters; none before it was first heard of.
+        reached: the last generation's epoch that it has arrived at.
+        gone: it has ended, and nobody waits for it.
+    """
+
+    params: Params | None = None
+    reached: int = 0
+    gone: bool = False
+
+
+class PBT(Rule):
+    """Trials 0 .. population - 1, and those of an earlier session that had more."""
+
+    by_newest = True
+    yields = True
+
+    def __init__(self, epochs: Iterable[int], population: int, quantile: float, mutation: Mutation, seed: int):
+        self.epochs = frozenset(epochs)
+        self._generations = {epoch: number for number, epoch in enumerate(sorted(self.epochs), start=1)}
+        self._quantile, self._mutation, self._seed = quantile, mutation, seed
+        self._members = {number: Member() for number in range(population)}
+        self._waiting: dict[int, dict[int, float]] = {epoch: {} for epoch in self.epochs}
+        self._reopened: dict[int, dict[int, float]] = {}
+        self._given: dict[tuple[int, int], Verdict] = {}
+        self._answers: dict[tuple[int, int], list[Verdict]] = {}
+
+    def arrive(self, trial: Arrival, epoch: int, value: float) -> list[Verdict]:
+        key, member = (trial.number, epoch), self._members.setdefault(trial.number, Member())
+        if key in self._given:
+            return list(self._answers.get(key, [self._given[key]]))
+        if epoch not in self.epochs or member.gone:
+            return []
+        require_finite(trial.number, epoch, value)
+        if member.params is None:
+            member.params = trial.params
+        member.reached = max(member.reached, epoch)
+        self._waiting[epoch].setdefault(trial.number, value)
+        verdicts = self._settle(epoch)
+        if verdicts:
+            self._answers[key] = verdicts
+        return list(verdicts)
+
+    def leave(self, number: int) -> list[Verdict]:
+        member = self._members.setdefault(number, Member())
+        if member.gone:
+            return []
+        member.gone = True
+        for waiting in self._waiting.values():
+            waiting.pop(number, None)
+        return [verdict for epoch in sorted(self.epochs) for verdict in self._settle(epoch)]
+
+    def replay(self, history: History) -> None:
+        trials = history.trials.values()
+        for trial in trials:
+            self._take_in(trial)
+        for epoch in self.epochs:
+            if any(t.state is None and t.epoch == epoch and epoch not in t.decisions for t in trials):
+                # the last session ended between two verdicts of one generation: the rest is decided as it would have
+                # been, among all of them; those who have moved on since then belong to a generation that was complete
+                self._reopened[epoch] = {
+                    t.number: t.decisions[epoch].value for t in trials if t.epoch == epoch and epoch in t.decisions
+                }
+
+    def _take_in(self, trial: TrialRecord) -> None:
+        member = self._members.setdefault(trial.number, Member())
+        member.params, member.gone = trial.params, trial.state is not None or trial.repeat_of is not None
+        for epoch, decision in sorted(trial.decisions.items()):
+            if epoch in self.epochs:
+                self._given[trial.number, epoch] = verdict_of(trial.number, epoch, decision)
+                member.reached = epoch
+
+    def _settle(self, epoch: int) -> list[Verdict]:
+        """The verdicts on all who wait at `epoch`, if nobody who could still join them is missing."""
+        waiting = self._waiting[epoch]
+        if not waiting or any(m.reached < epoch and not m.gone for m in self._members.values()):
+            return []
+        values = self._reopened.pop(epoch, {}) | waiting
+        verdicts = [verdict for verdict in self._select(epoch, values) if verdict.trial in waiting]
+        self._waiting[epoch] = {}
+        for verdict in verdicts:
+            self._given[verdict.trial, epoch] = verdict
+            if verdict.params is not None:
+                self._members[verdict.trial].params = verdict.params
+        return verdicts
+
+    def _select(self, epoch: int, values: dict[int, float]) -> list[Verdict]:
+        """Truncation selection among `values`; inheritors first, so that donors stand where they are inherited from."""
+        order = sorted(values, key=lambda number: (values[number], number))
+        # 0.29 * 100 is 28.999999999999996
+        count = min(max(1, int(len(order) * self._quantile + 1e-9)), len(order) // 2)
+        staying, worst = order[: len(order) - count], order[len(order) - count :]
+        needed = values[staying[-1]] if count else None
+        generation = f"generation {self._generations[epoch]}"
+        rest = f"{generation}: " + (f"best {len(staying)} of {len(order)}" if count else "nobody to compare with")
+        inherited = [
+            self._inherit(Verdict(number, epoch, "inherit", values[number], needed), generation, order, count)
+            for number in sorted(worst)
+        ]
+        return inherited + [Verdict(number, epoch, "go", values[number], needed, rest) for number in sorted(staying)]
+
+    def _inherit(self, verdict: Verdict, generation: str, order: list[int], count: int) -> Verdict:
+        """`verdict` with a donor from the best `count` of `order`, and the donor's parameters changed."""
+        generator = np.random.default_rng(derive(self._seed, "inherit", verdict.trial, verdict.epoch))
+        donor = order[int(generator.integers(count))]
+        params = self._mutation.of(self._members[donor].params or {}, generator)
+        numbers = "" if verdict.needed is None else f" ({compared(verdict.value, verdict.needed)})"
+        why = f"{generation}: worst {count} of {len(order)}{numbers}; weights of trial {donor}"
+        return replace(verdict, why=why, donor=donor, params=params)

@@ -1,0 +1,95 @@
+"""Frozen parameters: a space in which some dimensions are narrowed to one value.
+
+A frozen range is no longer searched. A frozen choice is not either, and the dimensions that its option opens are
+searched in its place. A frozen parameter that only some options open holds under these options alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vaeforge.errors import nearest
+from vaeforge.search.space.dimensions import Choice, Dimension, Params, Range, walk
+
+
+def narrow(
+    dimensions: tuple[Dimension, ...], frozen: Mapping[str, Any], where: str, problems: list[str]
+) -> tuple[Dimension, ...]:
+    """`dimensions` with each one that is `frozen` narrowed to its value; what does not fit is added to `problems`."""
+    wrong: dict[str, None] = {}  # a path may stand in several branches
+    narrowed = _narrow(dimensions, frozen, where, wrong)
+    known, open_paths = _paths(dimensions), _paths(narrowed)
+    for path in frozen:
+        if path not in known:
+            wrong[f"{where}: {path}: not in the space{nearest(path, known)}"] = None
+        elif path not in open_paths:
+            wrong[f"{where}: {path}: no trial has it under the other frozen values; leave it out"] = None
+    problems += wrong
+    return narrowed
+
+
+def _narrow(
+    dimensions: tuple[Dimension, ...], frozen: Mapping[str, Any], where: str, wrong: dict[str, None]
+) -> tuple[Dimension, ...]:
+    narrowed = []
+    for dimension in dimensions:
+        if dimension.path in frozen:
+            dimension = _fixed(dimension, frozen[dimension.path], where, wrong)
+        if isinstance(dimension, Choice):
+            opened = {option: _narrow(below, frozen, where, wrong) for option, below in dimension.options.items()}
+            dimension = _with(dimension, opened)
+        narrowed.append(dimension)
+    return tuple(narrowed)
+
+
+def _fixed(dimension: Dimension, value: Any, where: str, wrong: dict[str, None]) -> Dimension:
+    """`dimension` with nothing but `value`; unchanged where it does not admit it."""
+    if not dimension.admits(value):
+        wrong[f"{where}: {dimension.path}: got {value!r}, must be {dimension.rule(value)}"] = None
+        return dimension
+    if isinstance(dimension, Choice):
+        return _with(dimension, {option: below for option, below in dimension.options.items() if option == value})
+    value = int(value) if dimension.whole else value
+    return Range(dimension.path, dimension.name, value, value, dimension.whole, dimension.log)
+
+
+def searched(narrowed: tuple[Dimension, ...], frozen: Mapping[str, Any]) -> tuple[Dimension, ...]:
+    """What is left to search of `narrowed` dimensions."""
+    left: list[Dimension] = []
+    for dimension in narrowed:
+        if isinstance(dimension, Range):
+            left += [] if dimension.path in frozen else [dimension]
+            continue
+        opened = {option: searched(below, frozen) for option, below in dimension.options.items()}
+        left += opened[only(dimension)] if dimension.path in frozen else [_with(dimension, opened)]
+    return tuple(left)
+
+
+def complete(narrowed: tuple[Dimension, ...], frozen: Mapping[str, Any], params: Params) -> Params:
+    """`params` with the frozen values that are open under them and without those that are not, in the space's order."""
+    full = _open(narrowed, frozen, params)
+    return full | {path: value for path, value in params.items() if path not in full and path not in frozen}
+
+
+def _open(dimensions: tuple[Dimension, ...], frozen: Mapping[str, Any], params: Params) -> Params:
+    found: Params = {}
+    for dimension in dimensions:
+        if dimension.path not in frozen and dimension.path not in params:
+            continue
+        value = only(dimension) if dimension.path in frozen else params[dimension.path]
+        found[dimension.path] = value
+        if isinstance(dimension, Choice) and dimension.admits(value):
+            found |= _open(dimension.options[value], frozen, params)
+    return found
+
+
+def only(narrowed: Dimension) -> Any:
+    """The one value of a dimension that is frozen."""
+    return narrowed.low if isinstance(narrowed, Range) else next(iter(narrowed.options))
+
+
+def _with(choice: Choice, options: Mapping[Any, tuple[Dimension, ...]]) -> Choice:
+    return Choice(choice.path, options, choice.label)
+
+
+def _paths(dimensions: tuple[Dimension, ...]) -> set[str]:
+    return {dimension.path for dimension in walk(dimensions)}

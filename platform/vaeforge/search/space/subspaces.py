@@ -1,0 +1,121 @@
+"""How a conditional space falls into flat ones, and how many configurations a grid over it has.
+
+A branch is one combination of the options that open dimensions: under it every trial has the same parameters, which is
+what samplers need that cannot model conditional ones.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+from vaeforge.errors import ConfigError
+from vaeforge.search.space.dimensions import Choice, Dimension, Params, Range
+from vaeforge.search.space.strategies import Grid
+
+if TYPE_CHECKING:  # a space counts its own branches when it is checked
+    from vaeforge.search.space.space import Space
+
+MOST_BRANCHES = 24
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A flat part of a space.
+
+    Attributes:
+        name: its options, `linear` or `linear, resize`; `all` where nothing splits the space.
+        fixed: these options and the frozen values that hold under them; with a value for each range and choice this
+            is a full configuration.
+        ranges: its ranges.
+        choices: its choices; none of them opens anything.
+    """
+
+    name: str
+    fixed: Params
+    ranges: tuple[Range, ...]
+    choices: tuple[Choice, ...]
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        return (*self.ranges, *self.choices)
+
+    def holds(self, params: Mapping[str, object]) -> bool:
+        """Whether `params` have the branch's options and frozen values."""
+        return all(path in params and params[path] == value for path, value in self.fixed.items())
+
+
+def branches(space: "Space", categorical: bool) -> tuple[Branch, ...]:
+    """Every combination of the options that open dimensions; with `categorical` of the options of all choices.
+
+    Raises:
+        ConfigError: if there are more than `MOST_BRANCHES`.
+    """
+    count = _count(space.dimensions, categorical)
+    if count > MOST_BRANCHES:
+        which = "the options of all choices" if categorical else "the options that open dimensions"
+        raise ConfigError(
+            f"{space.source}: search: {space.search.name} needs a model for each combination of {which}: got {count}, "
+            f"must be <= {MOST_BRANCHES}; freeze a choice, or take tpe, which holds them in one"
+        )
+    return tuple(_branch(space, *parts) for parts in _split(space.dimensions, categorical))
+
+
+def _branch(space: "Space", chosen: Params, flat: tuple[Dimension, ...]) -> Branch:
+    ranges = tuple(dimension for dimension in flat if isinstance(dimension, Range))
+    choices = tuple(dimension for dimension in flat if isinstance(dimension, Choice))
+    return Branch(", ".join(map(str, chosen.values())) or "all", space.complete(chosen), ranges, choices)
+
+
+def _splits(dimension: Dimension, categorical: bool) -> bool:
+    return isinstance(dimension, Choice) and (categorical or dimension.opens)
+
+
+def _count(dimensions: tuple[Dimension, ...], categorical: bool) -> int:
+    """How many combinations there are, without making them."""
+    return math.prod(
+        sum(_count(below, categorical) for below in dimension.options.values())
+        for dimension in dimensions
+        if isinstance(dimension, Choice) and _splits(dimension, categorical)
+    )
+
+
+def _split(dimensions: tuple[Dimension, ...], categorical: bool) -> list[tuple[Params, tuple[Dimension, ...]]]:
+    """Each combination's chosen options, and the dimensions that are open under them."""
+    alternatives: list[list[tuple[Params, tuple[Dimension, ...]]]] = []
+    for dimension in dimensions:
+        if not isinstance(dimension, Choice) or not _splits(dimension, categorical):
+            alternatives.append([({}, (dimension,))])
+            continue
+        alternatives.append(
+            [
+                ({dimension.path: option} | chosen, opened)
+                for option, below in dimension.options.items()
+                for chosen, opened in _split(below, categorical)
+            ]
+        )
+    return [_joined(parts) for parts in product(*alternatives)]
+
+
+def _joined(parts: tuple[tuple[Params, tuple[Dimension, ...]], ...]) -> tuple[Params, tuple[Dimension, ...]]:
+    chosen: Params = {}
+    for options, _ in parts:
+        chosen |= options
+    return chosen, tuple(dimension for _, opened in parts for dimension in opened)
+
+
+def grid_size(space: "Space") -> int:
+    """How many configurations the grid over `space` has, with the points of its own `search: grid` or the default's."""
+    points = space.search.points if isinstance(space.search, Grid) else Grid().points
+    return size_of(space.dimensions, points)
+
+
+def size_of(dimensions: Iterable[Dimension], points: int) -> int:
+    """How many points the grid over `dimensions` has, with `points` values of each range."""
+    return math.prod(
+        len(dimension.grid(points))
+        if isinstance(dimension, Range)
+        else sum(size_of(below, points) for below in dimension.options.values())
+        for dimension in dimensions
+    )

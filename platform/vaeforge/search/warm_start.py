@@ -1,0 +1,90 @@
+"""What one search knows that another can use: its trials, on the parameters that both have.
+
+Where data, epochs and goals are the same, values mean the same, and the sampler is told them. Where they are not, a
+value says nothing about this search; then only the other's best points are tried early.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from vaeforge.errors import SearchError
+from vaeforge.ledger.history import History, TrialRecord, read_history
+from vaeforge.paths import Project
+from vaeforge.search.results.ranking import rank
+from vaeforge.search.samplers.unit_scaling import uniform, walk
+from vaeforge.search.space.dimensions import Params
+from vaeforge.search.space.objective import objective_values, read_objective
+from vaeforge.search.space.space import Space
+from vaeforge.seeds import derive
+
+POINTS = 3
+COMPARED = ("data_identity", "family")
+
+
+def informing(project: Project, source: str, space: Space, header: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The ledger's line `informed`: source, use (`values` or `points`), why, the trials, and how many were left out.
+
+    Raises:
+        SearchError: if there is no such search, or none of its ended trials says something about `space`.
+    """
+    history = read_history(project.search(source) / "ledger.jsonl")
+    if history.header is None:
+        raise SearchError(f"--warm-start: there is no search {source!r} in {project.search(source).parent}")
+    ended = [t for t in history.ended_trials if t.repeat_of is None]
+    shared = [(trial, params) for trial in ended if (params := _shared(space, trial.params))]
+    if not shared:
+        raise SearchError(
+            f"--warm-start: search {source!r} has {len(ended)} ended trials, none with a parameter of {space.source} "
+            "and all such values within its ranges; name a search whose space overlaps"
+        )
+    left = len(ended) - len(shared)
+    differences = _differences(history, space, header)
+    if differences:
+        why, points = "; ".join(differences), _best(history, space)
+        return {"source": source, "use": "points", "why": why, "trials": points, "left_out": left}
+    plain = [_plain(trial, params, space, seed) for trial, params in shared]
+    why = "same data, epochs and goals"
+    return {"source": source, "use": "values", "why": why, "trials": plain, "left_out": left}
+
+
+def _shared(space: Space, params: Params) -> Params:
+    """The parameters that `space` has too, under the options chosen; empty where one lies outside of its range."""
+    found = {dimension.path: (dimension, value) for dimension, value in space.optuna_names(params).values()}
+    outside = any(not dimension.admits(value) for dimension, value in found.values())
+    return {} if outside else {path: value for path, (_, value) in found.items()}
+
+
+def _differences(history: History, space: Space, header: dict[str, Any]) -> list[str]:
+    """Why values of the two searches do not mean the same."""
+    assert history.header is not None
+    before, found = history.header, []
+    if any(before[key] != header[key] for key in COMPARED):
+        found.append("the data or the family is another")
+    if before["space"].get("fidelity", {}).get("max") != space.content.get("fidelity", {}).get("max"):
+        found.append("a full training has another number of epochs")
+    if read_objective(before["space"].get("objective", {}), "", []).goals != space.objective.goals:
+        found.append("the goals are others")
+    return found
+
+
+def _plain(trial: TrialRecord, params: Params, space: Space, seed: int) -> dict[str, Any]:
+    """A trial as a proposer is told; what this space searches beyond the shared parameters is drawn.
+
+    The trial says nothing about these, and a value drawn anew for each of them says nothing either.
+    """
+    chance = uniform(np.random.default_rng(derive(seed, "warm", trial.number)))
+    whole = walk(space.dimensions, lambda one: params[one.path] if one.path in params else chance(one))
+    values = objective_values(trial, space.objective.goals)
+    finite = None if any(value is None for value in values) else values
+    state, epoch = trial.state, trial.epoch
+    return {"number": None, "params": space.complete(whole), "state": state, "values": finite, "epoch": epoch}
+
+
+def _best(history: History, space: Space) -> list[dict[str, Any]]:
+    """The best points of the other search, in full where this space has all their parameters."""
+    assert history.header is not None
+    objective = read_objective(history.header["space"].get("objective", {}), "", [])
+    ranked = [standing.trial for standing in rank(history, objective)]
+    points = [_shared(space, trial.params) for trial in ranked]
+    return [{"params": point} for point in points if point][:POINTS]

@@ -1,0 +1,71 @@
+"""What is measured on validation data after each epoch, as sums over ranks divided once."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from vaeforge.samples import CHUNK, Samples
+from vaeforge.seeds import derive
+from vaeforge.train.process_group import Group
+from vaeforge_models.diagnostics import active_units
+from vaeforge_models.likelihoods import calibrated_nelbo
+from vaeforge_models.vae import VAE
+
+NOISE_SEED = derive(0, "validation noise")
+
+
+@torch.no_grad()
+def validate(model: VAE, validation: Samples, group: Group, samples: int) -> dict[str, float]:
+    """The `val/` metrics of `model`.
+
+    `val/nelbo` is the calibrated Gaussian negative log-likelihood plus the rate, with z sampled `samples` times from
+    q(z|x) under a fixed seed; beta is nowhere in it. Nats per sample, except `val/mse`, which is per value, and
+    `val/active_units`, a count.
+    """
+    was_training = model.training
+    model.eval()
+    mine = group.share(len(validation))
+    sums = _sums(model, validation[mine], _noise(len(validation), samples, model.latent_dim)[:, mine], group.device)
+    model.train(was_training)
+    return _metrics(group.sum(sums), len(validation), samples, model)
+
+
+def _noise(count: int, samples: int, latent_dim: int) -> Tensor:
+    """The same standard normal numbers [K, N, L] at every call, whatever the sharding."""
+    return torch.randn(samples, count, latent_dim, generator=torch.Generator().manual_seed(NOISE_SEED))
+
+
+def _sums(model: VAE, share: Samples, noise: Tensor, device: torch.device) -> Tensor:
+    """float64 [3 + 2 L]: squared error, rate, training distortion, then sums of mu and of mu squared."""
+    totals = torch.zeros(3, dtype=torch.float64, device=device)
+    mu_sums = torch.zeros(2, model.latent_dim, dtype=torch.float64, device=device)
+    for number, (raw, condition) in enumerate(share.batches(CHUNK, device)):
+        x = model.normalise(raw)
+        posterior = model.encode(x, condition)
+        totals[1] += posterior.rate().sum(dtype=torch.float64)
+        mu = posterior.mu.to(torch.float64)
+        mu_sums += torch.stack([mu.sum(0), mu.square().sum(0)])
+        for eps in noise[:, number * CHUNK : (number + 1) * CHUNK].to(device):
+            output = model.decode(posterior.sample(eps), condition)
+            totals[0] += (x - model.mean(output)).square().sum(dtype=torch.float64)
+            totals[2] += model.distortion(x, output).sum(dtype=torch.float64)
+    return torch.cat([totals, mu_sums.flatten()])
+
+
+def _metrics(sums: Tensor, count: int, samples: int, model: VAE) -> dict[str, float]:
+    dimensions = math.prod(model.event_shape)
+    squared_error, rate, distortion = sums[:3].tolist()
+    mu, mu_squared = sums[3:].view(2, model.latent_dim)
+    mse = squared_error / (samples * count * dimensions)
+    if model.calibrated:
+        log_mse = 0.5 * dimensions * math.log(mse) if mse > 0 else -math.inf
+        distortion = (log_mse if math.isfinite(mse) else math.nan) * samples * count
+    return {
+        "val/nelbo": calibrated_nelbo(mse, rate / count, dimensions),
+        "val/nelbo_train_likelihood": (distortion / samples + rate) / count,
+        "val/rate": rate / count,
+        "val/distortion": distortion / (samples * count),
+        "val/mse": mse,
+        "val/active_units": float(active_units(mu, mu_squared, count)),
+    }

@@ -1,0 +1,159 @@
+"""A folder per class: whole pictures are divided, nothing is used twice, and what is unusable is named."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaeforge.config.prepare import Pictures
+from vaeforge.data.class_folders import find_pictures, is_normal, read_folders
+from vaeforge.data.dataset import Split
+from vaeforge.errors import DataError
+
+SETTINGS = Pictures(size=16, margin=16, validation=0.2, test=0.3)
+
+
+def add(folder: Path, count: int, first: int = 0, size: tuple[int, int] = (40, 30)) -> None:
+    """Pictures of one colour each; picture number n is (n, 2n, 3n) all over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(first, first + count):
+        Image.new("RGB", size, (number, 2 * number, 3 * number)).save(folder / f"{number}.png")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    add(tmp_path / "normal", 20)
+    add(tmp_path / "polyps", 8, first=50)
+    return tmp_path
+
+
+def read(folder: Path, **settings: Any) -> Split:
+    return read_folders(folder, SETTINGS.model_copy(update=settings), skip=set())
+
+
+def numbers(items: list[Any]) -> list[int]:
+    return [int(item[0, 0, 0]) for item in items]
+
+
+def test_every_normal_picture_is_in_exactly_one_split(folder: Path) -> None:
+    split = read(folder)
+    normal = [p for p, label in zip(split.test, split.labels, strict=True) if label == 0]
+    assert sorted(numbers([*split.train, *split.validation, *normal])) == list(range(20))
+    assert [len(items) for items in (split.train, split.validation, normal)] == [10, 4, 6]
+
+
+def test_the_test_is_balanced_and_each_picture_a_group(folder: Path) -> None:
+    split = read(folder)
+    assert split.labels == [0] * 6 + [1] * 6
+    assert len(set(split.groups)) == 12
+    assert all(number >= 50 for number in numbers(split.test[6:]))
+    assert split.groups[6] == f"polyps/{numbers(split.test[6:7])[0]}.png"
+
+
+def test_normal_pictures_that_the_test_has_no_match_for_train(folder: Path) -> None:
+    shutil.rmtree(folder / "polyps")
+    add(folder / "polyps", 2, first=50)
+    split = read(folder)
+    assert (split.labels, len(split.validation), len(split.train)) == ([0, 0, 1, 1], 4, 14)
+
+
+def test_the_seed_decides_and_repeats(folder: Path) -> None:
+    first, again, other = read(folder), read(folder), read(folder, seed=1)
+    assert first.groups == again.groups and numbers(first.train) == numbers(again.train)
+    assert sorted(numbers(first.train)) != sorted(numbers(other.train))
+
+
+def test_training_and_evaluation_frame_alike(tmp_path: Path) -> None:
+    """A wide picture: its sides are cut off; black outside the inner half of the square that remains."""
+    for name, level in (("normal", 200), ("polyps", 100)):
+        add(tmp_path / name, 0)
+        for number in range(10):
+            pixels = np.zeros((32, 64, 3), dtype=np.uint8)
+            pixels[:, :16] = pixels[:, 48:] = 255
+            pixels[8:24, 24:40] = level + number
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    split = read(tmp_path)
+    assert {item.shape for item in split.train} == {(3, 32, 32)}
+    assert {item.shape for item in [*split.validation, *split.test]} == {(3, 16, 16)}
+    assert min(item.min() for item in split.validation) >= 200
+    assert max(item[:, 8, 0].max() for item in split.train) == 0
+    assert min(item[:, 16, 16].min() for item in split.train) >= 200
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("normal", True), ("Normal", True), ("normal-cecum", True), ("abnormal", False), ("normals", False)],
+)
+def test_which_names_are_normal(name: str, expected: bool) -> None:
+    assert is_normal(name) is expected
+
+
+def test_classes_may_lie_one_folder_deeper(folder: Path, tmp_path: Path) -> None:
+    add(tmp_path / "kvasir/normal-pylorus", 3, first=30)
+    found = find_pictures(folder, skip=set())
+    assert {name: len(paths) for name, paths in found.items()} == {"normal": 20, "polyps": 8, "normal-pylorus": 3}
+
+
+def test_unreadable_pictures_are_left_out_and_listed(folder: Path) -> None:
+    (folder / "normal/cut.png").write_bytes((folder / "normal/3.png").read_bytes()[:40])
+    (folder / "polyps/text.jpg").write_text("no picture")
+    split = read(folder)
+    assert set(split.quarantined) == {"normal/cut.png", "polyps/text.jpg"}
+    assert "cannot be read" in split.quarantined["normal/cut.png"]
+    assert len(split.train) == 10
+
+
+def test_hidden_files_and_folders_are_passed_over(folder: Path) -> None:
+    (folder / "normal/._1.png").write_bytes(b"resource fork")
+    (folder / ".checkpoints").mkdir()
+    assert read(folder).quarantined == {}
+
+
+def test_the_same_picture_twice_is_refused(folder: Path) -> None:
+    shutil.copy(folder / "normal/3.png", folder / "polyps/copy.png")
+    with pytest.raises(DataError, match=r"1 picture\(s\) are there twice.*normal/3\.png = polyps/copy\.png"):
+        read(folder)
+
+
+def test_a_folder_without_pictures_is_refused(folder: Path) -> None:
+    (folder / "ulcer").mkdir()
+    with pytest.raises(DataError, match="ulcer: holds no pictures"):
+        read(folder)
+
+
+@pytest.mark.parametrize(("readable", "damaged"), [(1, 0), (0, 2), (1, 1)])
+def test_a_class_needs_two_readable_pictures(folder: Path, readable: int, damaged: int) -> None:
+    add(folder / "ulcer", readable, first=80)
+    for number in range(damaged):
+        (folder / f"ulcer/damaged{number}.png").write_bytes(b"")
+    wanted = rf"class 'ulcer' has {readable} readable picture\(s\) of {readable + damaged}"
+    with pytest.raises(DataError, match=wanted):
+        read(folder)
+
+
+def test_a_picture_outside_of_class_folders_is_refused(folder: Path) -> None:
+    shutil.move(folder / "normal/0.png", folder / "0.png")
+    with pytest.raises(DataError, match=r"0\.png: lies in no class folder"):
+        read(folder)
+
+
+def test_normal_pictures_alone_are_refused(folder: Path) -> None:
+    shutil.rmtree(folder / "polyps")
+    with pytest.raises(DataError, match="no anomalous pictures"):
+        read(folder)
+
+
+def test_too_few_normal_pictures_are_refused(folder: Path) -> None:
+    shutil.rmtree(folder / "normal")
+    add(folder / "normal", 2)
+    with pytest.raises(DataError, match=r"2 normal picture\(s\) cannot be divided"):
+        read(folder)
+
+
+def test_a_folder_that_is_skipped_is_no_class(folder: Path) -> None:
+    add(folder / "tissue", 1, first=90)
+    split = read_folders(folder, SETTINGS, skip={folder / "tissue"})
+    assert 90 not in numbers([*split.train, *split.validation, *split.test])

@@ -1,0 +1,211 @@
+"""Generated sets beside real ones: what they are made of, what they are compared with, and the intervals."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vaeforge.config.experiment import Experiment
+from vaeforge.config.loader import load
+from vaeforge.data.prepared import Prepared
+from vaeforge.evaluate.comparison import MODEL
+from vaeforge.evaluate.extractor import Features, ungrouped
+from vaeforge.evaluate.frechet import REAL, kid
+from vaeforge.evaluate.generation_metrics import (
+    DIFFUSION,
+    MEAN,
+    PRIOR,
+    UNTRAINED,
+    Space,
+    compare_generated,
+    generate,
+    image_space,
+    kid_difference,
+    memorised,
+    pca_space,
+)
+from vaeforge.samples import Samples
+from vaeforge.trained import Winner, patterns_of
+from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
+from vaeforge_models.vae import initialise
+
+GROUPS = 20
+
+
+def images(count: int, seed: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Smooth random images: sums of a few waves, [count, 1, 16, 16]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:16, :16] / 16
+    waves = np.stack([np.sin(2 * np.pi * (a * x + b * y) + a) for a in range(3) for b in range(3)])
+    mixed = np.tensordot(rng.normal(size=(count, 9)), waves, 1)[:, None]
+    return np.asarray((128 + 25 * mixed).clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    overrides = {"model.latent_dim": 4, "model.width": 0.0625, "prepare.size": 16}
+    return load(tmp_path, "speckle", "sample", overrides).experiment
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepared:
+    train, validation, test = (Samples.unconditional(images(n, seed)) for seed, n in enumerate((60, 30, 80)))
+    groups = np.repeat(np.arange(GROUPS), 4)
+    return Prepared(tmp_path, {}, train, validation, test, np.zeros(80, np.int64), groups, {})
+
+
+@pytest.fixture
+def winner(experiment: Experiment, prepared: Prepared) -> Winner:
+    model = initialise(experiment.definition.build, experiment.model, prepared.spec, seed=3).eval()
+    return Winner(model, prepared, experiment)
+
+
+def diffusion(conditional: bool) -> LatentDiffusion:
+    settings = DiffusionSettings(kind="conv", width=0.125, timesteps=50, sampling_steps=5, conditional=conditional)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LatentDiffusion(settings, 4).eval()
+
+
+@pytest.fixture(params=[False, True], ids=["free", "conditional"])
+def diffused(request: pytest.FixtureRequest, winner: Winner) -> Iterator[Winner]:
+    yield replace(winner, diffusion=diffusion(request.param))
+
+
+def test_a_family_without_diffusion_is_compared_by_its_prior_samples(winner: Winner) -> None:
+    found = compare_generated(winner, pca_space(winner))
+    names = {row.name for row in found.findings.rows}
+    assert names == {REAL, MEAN, UNTRAINED, MODEL}
+    assert set(found.sets) == {PRIOR}
+    assert found.sets[PRIOR].shape == (40, 1, 16, 16)  # half of 80 test samples
+    assert all(row.metric.startswith("KID (PCA-59 of train) of prior") for row in found.findings.rows)
+    assert not any("diffusion" in key for key in found.findings.metrics)
+
+
+def test_diffusion_is_compared_with_the_prior(diffused: Winner) -> None:
+    found = compare_generated(diffused, pca_space(diffused), count=24)
+    rows, metrics = {row.name: row for row in found.findings.rows}, found.findings.metrics
+    assert set(rows) == {REAL, MEAN, UNTRAINED, PRIOR, MODEL}
+    gain = metrics["test/kid_diffusion_less_prior"]
+    assert gain == rows[PRIOR].difference
+    assert diffused.diffusion is not None
+    if diffused.diffusion.settings.conditional:  # otherwise all real samples are the reference, not only half of them
+        assert gain == rows[MODEL].value - rows[PRIOR].value
+    assert metrics["test/kid_diffusion_less_prior_low"] < gain < metrics["test/kid_diffusion_less_prior_high"]
+    assert set(found.sets) == {PRIOR, DIFFUSION}
+    assert [line["set"] for line in found.findings.tables["memorisation"]] == [PRIOR, DIFFUSION]
+    assert {line["n"] for line in found.findings.tables["generated"]} == {24}
+
+
+def test_it_comes_again(diffused: Winner) -> None:
+    first, second = (compare_generated(diffused, pca_space(diffused), count=16).findings for _ in range(2))
+    assert first.metrics == second.metrics
+    assert first.rows == second.rows
+
+
+def test_a_conditional_model_sees_the_patterns_of_the_control_samples(winner: Winner) -> None:
+    seen: list[torch.Tensor] = []
+
+    class Recording(LatentDiffusion):
+        def sample(self, *arguments: Any, condition: torch.Tensor | None = None, **options: Any) -> torch.Tensor:
+            assert condition is not None
+            seen.append(condition)
+            return torch.zeros(len(condition), 4)
+
+    settings = DiffusionSettings(kind="conv", width=0.125, timesteps=50, sampling_steps=5, conditional=True)
+    found = compare_generated(replace(winner, diffusion=Recording(settings, 4)), pca_space(winner), count=10)
+    raw = found.control.tensors(slice(None))[0]
+    torch.testing.assert_close(seen[0], patterns_of(raw.float() / 255))
+    assert seen[0].shape == (10, 1, 4, 4)
+
+
+def test_no_set_is_told_about_the_samples_it_is_compared_with(winner: Winner) -> None:
+    seen: list[np.ndarray[Any, Any]] = []
+
+    def extract(values: np.ndarray[Any, Any], groups: np.ndarray[Any, Any]) -> Features:
+        seen.append(groups)
+        return Features(values.reshape(len(values), -1), groups, "values", "none")
+
+    compare_generated(winner, Space(extract))
+    reference, control = seen[-2:]
+    assert len(reference) == len(control) == 40
+    assert not set(reference) & set(control)
+
+
+def test_with_one_test_group_validation_is_the_control(winner: Winner, prepared: Prepared) -> None:
+    alone = replace(prepared, test_groups=np.zeros(80, np.int64))
+    found = compare_generated(replace(winner, prepared=alone), pca_space(winner), count=12)
+    validation = {image.tobytes() for image in prepared.validation.x}
+    assert {image.tobytes() for image in found.control.x} <= validation
+    assert all(row.low == -np.inf and not row.model_beats for row in found.findings.rows if row.name == REAL)
+
+
+def test_the_difference_is_that_of_two_kids() -> None:
+    rng = np.random.default_rng(0)
+    real, near, far = (ungrouped(rng.normal(shift, 1, (40, 6)), "x", "y") for shift in (0.0, 0.2, 1.0))
+    value, interval = kid_difference(real, near, far, seed=1)
+    assert value == pytest.approx(kid(real.values, near.values) - kid(real.values, far.values))
+    assert interval is not None and interval.high < 0
+
+
+def test_the_interval_of_the_difference_covers_zero_for_equal_sources() -> None:
+    covered = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        real, first, second = (ungrouped(rng.normal(size=(30, 4)) + shift, "x", "y") for shift in (0.0, 0.5, 0.5))
+        _, interval = kid_difference(real, first, second, seed)
+        assert interval is not None
+        covered += interval.low <= 0 <= interval.high
+    assert covered >= 34  # 38 expected; P(< 34) = 2 % at a true 95 %, and the draws are fixed
+
+
+def test_whole_groups_are_drawn() -> None:
+    """Ten copies of each of twelve samples say no more than the twelve do."""
+    rng = np.random.default_rng(0)
+    real, first, second = (rng.normal(shift, 1, (12, 4)) for shift in (0.0, 0.3, 0.8))
+    plain = [ungrouped(values, "x", "y") for values in (real, first, second)]
+    copies = [Features(np.repeat(v, 10, axis=0), np.repeat(np.arange(12), 10), "x", "y") for v in (real, first, second)]
+    value, interval = kid_difference(plain[0], plain[1], plain[2], seed=5)
+    value_copies, interval_copies = kid_difference(copies[0], copies[1], copies[2], seed=5)
+    assert value_copies == pytest.approx(value)
+    assert interval is not None and interval_copies == pytest.approx(interval)
+
+
+def test_too_few_groups_give_no_interval() -> None:
+    rng = np.random.default_rng(0)
+    few = Features(rng.normal(size=(30, 4)), np.arange(30) % 7, "x", "y")
+    many = ungrouped(rng.normal(size=(30, 4)), "x", "y")
+    assert kid_difference(few, many, many, seed=0)[1] is None
+
+
+def test_copies_of_training_samples_are_found_wherever_they_lie(winner: Winner, monkeypatch: Any) -> None:
+    monkeypatch.setattr("vaeforge.evaluate.generation_metrics.TRAIN_AT_ONCE", 7)  # 60 training samples in nine parts
+    train, test = (part.x.astype(np.float32) / 255 for part in (winner.prepared.train, winner.prepared.test))
+    fresh = images(50, 9).astype(np.float32) / 255
+    found = memorised(winner, {"copied": train[[0, 13, 59]], "fresh": fresh}, test, "pixels")
+    assert found["copied"].share_copies == 1.0
+    assert found["fresh"].share_copies == 0.0
+    assert found["fresh"].train == 60
+    assert 0.8 < found["fresh"].ratio_of_medians < 1.25
+
+
+def test_all_sets_come_from_the_same_conditions_and_prior_draws(winner: Winner) -> None:
+    made = generate(winner, winner.prepared.test[:9], seed=4)
+    assert set(made) == {MEAN, UNTRAINED, PRIOR}
+    assert all(values.shape == (9, 1, 16, 16) and values.dtype == np.float32 for values in made.values())
+    expected = winner.prepared.train.x.astype(np.float64).mean(0) / 255
+    np.testing.assert_allclose(made[MEAN], np.broadcast_to(expected, (9, 1, 16, 16)), atol=1e-6)
+    assert not np.allclose(made[UNTRAINED], made[PRIOR])
+
+
+def test_images_are_seen_in_eight_bits(winner: Winner) -> None:
+    space = image_space(winner.model)
+    values = winner.prepared.test.x[:3].astype(np.float32) / 255
+    exact, moved = (space.extract(values + shift, np.arange(3)).values for shift in (0.0, 0.4 / 255))
+    np.testing.assert_array_equal(exact, moved)
+    assert exact.shape == (3, 1280)
+    assert space.extract(values, np.arange(3)).extractor == "EfficientNet-Lite0"

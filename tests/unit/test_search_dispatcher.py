@@ -1,0 +1,408 @@
+"""Leases, rungs and the ledger, without Ray: what follows from each message, and from each message twice."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vaeforge.errors import SearchError
+from vaeforge.ledger import file as ledger_module
+from vaeforge.ledger.file import Ledger, read_events
+from vaeforge.ledger.history import read_history
+from vaeforge.search.budget import Limits, Spent
+from vaeforge.search.dispatch.dispatcher import Board
+from vaeforge.search.dispatch.types import Lease, Terms
+
+TERMS = Terms(epochs=frozenset({2}))
+PROCESS = {"pid": 1, "started": 0.0, "node": "n"}
+
+
+def report(epoch: int, value: float | None = 1.0, outcome: str = "running") -> dict[str, Any]:
+    checkpoint = {"file": f"e{epoch}", "sha256": "0", "epoch": epoch}
+    return {
+        "epoch": epoch,
+        "metrics": {"val/nelbo": value},
+        "value": value,
+        "outcome": outcome,
+        "seconds": 1.0,
+        "checkpoint": checkpoint,
+        "best": checkpoint,
+    }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.jsonl"
+
+
+def verdict(trial: int, epoch: int, action: str, value: float, needed: float | None = None) -> dict[str, Any]:
+    why = "" if needed is None else f"rung {epoch}: {value:g}, needed <= {needed:g}"
+    return {"trial": trial, "epoch": epoch, "action": action, "value": value, "needed": needed, "why": why}
+
+
+def board_at(path: Path, terms: Terms = TERMS) -> Board:
+    board = Board(Ledger(path), read_history(path), terms)
+    board.readopt(now=0.0)
+    return board
+
+
+@pytest.fixture
+def board(path: Path) -> Iterator[Board]:
+    board = board_at(path)
+    board.submit(0, {"x": 1}, "constant")
+    assert board.register(0, [PROCESS], now=0.0) == 1
+    yield board
+    board.ledger.close()
+
+
+@contextmanager
+def restarted(board: Board, path: Path) -> Iterator[Board]:
+    """The board after its process was killed and started again."""
+    board.ledger.close()
+    again = board_at(path)
+    try:
+        yield again
+    finally:
+        again.ledger.close()
+
+
+def leased(board: Board, host: int = 0, generation: int = 1) -> Lease:
+    lease = board.lease(host, generation)
+    assert lease is not None
+    return lease
+
+
+def events(path: Path, kind: str) -> list[dict[str, Any]]:
+    return [event for event in read_events(path) if event["event"] == kind]
+
+
+def test_a_trial_from_submission_to_its_end(board: Board, path: Path) -> None:
+    lease = leased(board)
+    assert board.report(lease, report(1)) == "go"
+    assert board.report(lease, report(2)) == "hold"  # a rung: Tune has not decided
+    board.decide(verdict(0, 2, "go", 1.0, None))
+    assert board.reply(lease, 2) == "go"
+    assert board.report(lease, report(3, 0.5, "completed")) == "stop"
+    trial = read_history(path).trials[0]
+    assert (trial.state, trial.value, trial.epoch, trial.seconds) == ("completed", 0.5, 3, 3.0)
+    assert board.lease(0, 1) is None
+
+
+def test_each_message_twice_changes_nothing(board: Board, path: Path) -> None:
+    board.submit(0, {"x": 1}, "constant")
+    lease = leased(board)
+    assert leased(board) == lease  # the answer to the first take was lost
+    for _ in range(2):
+        assert board.report(lease, report(1)) == "go"
+    for _ in range(2):
+        assert board.report(lease, report(2)) == "hold"
+    for _ in range(2):
+        board.decide(verdict(0, 2, "stop", 1.0, 0.5))
+    for _ in range(2):
+        assert board.reply(lease, 2) == "stop"
+    board.stop(0, "again")
+    kinds = [event["event"] for event in read_events(path)]
+    assert kinds == ["submitted", "registered", "leased", "reported", "reported", "decided", "finished"]
+    assert events(path, "finished")[0]["cause"] == "rung 2: 1, needed <= 0.5"
+
+
+def test_a_restarted_host_gives_its_lease_back_and_the_old_one_is_dropped(board: Board, path: Path) -> None:
+    old = leased(board)
+    board.report(old, report(1))
+    assert board.register(0, [PROCESS], now=1.0) == 2
+    assert not board.heard(0, 1, now=1.0)
+    assert board.report(old, report(2)) == "drop"
+    new = leased(board, generation=2)
+    assert (new.attempt, board.history.trials[0].checkpoints()[0]["epoch"]) == (2, 1)
+    assert [event["cause"] for event in events(path, "crashed")] == ["lost"]
+    assert board.report(old, report(3)) == "drop"
+    assert board.report(new, report(2)) == "hold"
+
+
+def test_a_trial_that_crashes_its_host_three_times_has_failed(board: Board, path: Path) -> None:
+    board.submit(1, {"x": 2}, "constant")
+    for _ in range(3):
+        lease = leased(board)
+        assert lease.trial == 0  # a crashed trial is tried again first
+        board.crash(lease, "crash", "Traceback …")
+    assert board.history.trials[0].state == "failed"
+    assert leased(board).trial == 1
+    assert [event["trial"] for event in events(path, "finished")] == [0]
+
+
+@pytest.mark.parametrize(("cause", "starts"), [("oom", 2), ("disk", 1), ("checkpoint", 1)])
+def test_causes_that_a_retry_seldom_mends_have_fewer(board: Board, cause: str, starts: int) -> None:
+    for _ in range(starts):
+        assert board.history.trials[0].state is None
+        board.crash(leased(board), cause, "")
+    assert (board.history.trials[0].state, board.history.trials[0].cause) == ("failed", cause)
+
+
+def test_nan_fails_the_trial(board: Board) -> None:
+    assert board.report(leased(board), report(1, None, "nan")) == "stop"
+    assert (board.history.trials[0].state, board.history.trials[0].cause) == ("failed", "nan")
+
+
+def test_an_overdue_host_loses_its_lease(board: Board) -> None:
+    lease = leased(board)
+    assert board.overdue(now=59.0) == []
+    ((number, host),) = board.overdue(now=61.0)
+    assert (number, host.processes) == (0, [PROCESS])
+    board.forget(0)
+    assert board.report(lease, report(1)) == "drop"
+    assert board.register(0, [PROCESS], now=62.0) == 2
+    assert leased(board, generation=2).attempt == 2
+
+
+def test_slow_epochs_raise_the_deadline(board: Board) -> None:
+    lease = leased(board)
+    board.report(lease, report(1) | {"seconds": 40.0})
+    assert board.overdue(now=199.0) == []
+    assert len(board.overdue(now=201.0)) == 1
+
+
+def test_a_parked_trial_frees_its_host_and_goes_on_later(board: Board) -> None:
+    lease = leased(board)
+    board.report(lease, report(1))
+    newest = board.park(0)
+    assert newest is not None and newest["checkpoint"]["epoch"] == 1
+    assert board.reply(lease, 1) == "drop"
+    assert board.lease(0, 1) is None
+    board.stop(0, "the process is reused")  # pausing is not stopping
+    board.submit(0, {"x": 1}, "constant")
+    assert leased(board).attempt == 2
+
+
+def test_a_restarted_broker_stands_where_the_last_one_stood(board: Board, path: Path) -> None:
+    board.submit(1, {"x": 2}, "linear")
+    lease = leased(board)
+    board.report(lease, report(1))
+    with restarted(board, path) as again:
+        assert again.report(lease, report(2)) == "hold"  # the host goes on as if nothing had been
+        assert again.register(1, [PROCESS], now=0.0) == 1
+        assert leased(again, host=1).trial == 1
+
+
+def test_a_resumed_search_takes_no_lease_over_from_the_last_session(board: Board, path: Path) -> None:
+    board.report(leased(board), report(1))
+    board.record("resumed", project_run_id=None)
+    with restarted(board, path) as again:
+        assert again.leases == {}
+        again.register(0, [PROCESS], now=0.0)
+        assert leased(again).attempt == 2
+
+
+def test_a_trial_waits_while_its_rung_is_undecided_after_a_resume(board: Board, path: Path) -> None:
+    lease = leased(board)
+    board.report(lease, report(1))
+    board.report(lease, report(2))
+    board.record("resumed", project_run_id=None)
+    with restarted(board, path) as again:
+        again.register(0, [PROCESS], now=0.0)
+        assert again.lease(0, 1) is None
+        again.decide(verdict(0, 2, "go", 1.0, None))
+        assert leased(again).attempt == 2
+
+
+def test_closing_drops_trials_without_ending_them(board: Board) -> None:
+    lease = leased(board)
+    board.closing = True
+    assert board.report(lease, report(1)) == "drop"
+    board.stop(0, "Tune ends")
+    assert board.history.trials[0].state is None
+
+
+def test_a_host_that_comes_up_after_the_end_writes_nothing(board: Board, path: Path) -> None:
+    board.closing = True
+    before = path.read_bytes()
+    board.register(1, [PROCESS], now=1.0)
+    assert path.read_bytes() == before
+
+
+def test_the_ledger_survives_a_torn_line_and_has_one_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(path)
+    ledger.append("submitted", trial=0, params={}, group="g", value=float("nan"))
+    assert json.loads(path.read_text())["value"] is None
+    monkeypatch.setattr(ledger_module, "WRITER_PATIENCE", 0.2)
+    with pytest.raises(SearchError, match="another process"):
+        Ledger(path)
+    ledger.close()
+    with path.open("ab") as file:
+        file.write(b'{"event":"fini')
+    assert len(list(read_events(path))) == 1
+    repaired = Ledger(path)
+    assert repaired.repaired_bytes == 14
+    repaired.append("ended", reason="trials")
+    repaired.close()
+    assert [event["event"] for event in read_events(path)] == ["submitted", "ended"]
+
+
+def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(path)
+    ledger.append("ended", reason="trials")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_module.os, "fdatasync", full)
+        with pytest.raises(OSError, match="No space left"):
+            ledger.append("resumed", project_run_id=None)
+    assert [event["event"] for event in read_events(path)] == ["ended"]
+    ledger.append("resumed", project_run_id=None)
+    ledger.close()
+    assert len(list(read_events(path))) == 2
+
+
+def test_a_used_up_budget_ends_the_search_after_the_epochs_under_way(path: Path) -> None:
+    """Two hosts of two cores, 10 core-seconds: the epoch that uses them up is the last of its trial."""
+    board = board_at(path, Terms(cores=2.0, limits=Limits(core=10.0)))
+    for number in range(3):
+        board.submit(number, {"x": number}, "g")
+    for host in range(2):
+        board.register(host, [PROCESS], now=0.0)
+    first, second = leased(board, host=0), leased(board, host=1)
+    assert board.report(first, report(1) | {"seconds": 2.0}) == "go"  # 4 of 10
+    assert board.report(first, report(2) | {"seconds": 3.0}) == "stop"  # 10 of 10
+    assert board.history.trials[2].state == "stopped"  # no host had begun it
+    assert board.report(second, report(1)) == "stop"
+    assert {trial.state for trial in board.history.trials.values()} == {"stopped"}
+    assert board.over == board.history.trials[1].cause == "core-hours: 0.002778 h of 0.002778 h"
+    assert not board.submit(3, {"x": 3}, "g")
+    assert 3 not in read_history(path).trials
+    board.ledger.close()
+
+
+def test_wall_time_counts_over_all_sessions(path: Path) -> None:
+    limits = Limits(wall=100.0)
+    assert limits.exhausted(Spent(wall=99.0)) is None
+    assert str(limits.exhausted(Spent(wall=100.0))).startswith("wall-clock time")
+    lines = [
+        {"event": "search", "time": 10.0},
+        {"event": "interrupted", "time": 40.0},
+        {"event": "resumed", "time": 1000.0},
+        {"event": "reported", "time": 1020.0},  # and killed
+        {"event": "resumed", "time": 2000.0},
+    ]
+    lines[3] |= {"trial": 0, **report(1)}
+    lines.insert(1, {"event": "submitted", "time": 11.0, "trial": 0, "params": {}, "group": "g"})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_history(path).wall_seconds == 30.0 + 20.0
+
+
+def test_the_trial_that_reaches_the_target_is_completed_and_the_others_are_stopped(path: Path) -> None:
+    terms = Terms(limits=Limits(target=0.5), floors=(("val/active_units", 4.0),))
+    board = board_at(path, terms)
+    for number in range(2):
+        board.submit(number, {"x": number}, "g")
+        board.register(number, [PROCESS], now=0.0)
+    first, second = leased(board, host=0), leased(board, host=1)
+    assert board.report(first, report(1, 0.4)) == "go"  # without active units it has not arrived
+    better = report(2, 0.3)
+    assert board.report(first, better | {"metrics": {"val/nelbo": 0.3, "val/active_units": 5.0}}) == "stop"
+    assert board.report(second, report(1)) == "stop"
+    states = {number: (trial.state, trial.cause) for number, trial in board.history.trials.items()}
+    assert states == {0: ("completed", "target: 0.3 <= 0.5"), 1: ("stopped", "target: 0.3 <= 0.5")}
+    board.ledger.close()
+
+
+def test_a_population_gives_hosts_back_while_it_waits_and_goes_on_with_inherited_weights(path: Path) -> None:
+    board = board_at(path, Terms(epochs=frozenset({2}), yields=True))
+    board.register(0, [PROCESS], now=0.0)
+    for number in range(2):
+        board.submit(number, {"x": number}, "g")
+        lease = leased(board)
+        assert lease.trial == number
+        assert board.report(lease, report(1)) == "go"
+        assert board.report(lease, report(2, 1.0 + number)) == "drop"  # its host is free for the other
+    assert board.lease(0, 1) is None
+    checkpoint = {"file": "trials/00001/from-00000-epoch-00002/e2", "sha256": "7", "epoch": 2}
+    given = {"donor": 0, "params": {"x": 0.5}, **verdict(1, 2, "inherit", 2.0)}
+    for _ in range(2):  # the second one changes nothing
+        board.decide(given, checkpoint=checkpoint, best=checkpoint, metrics={"val/nelbo": 1.0})
+        board.decide(verdict(0, 2, "go", 1.0))
+    with restarted(board, path) as again:
+        trial = again.history.trials[1]
+        assert (trial.params, trial.checkpoints(), trial.starts_inherited) == ({"x": 0.5}, [checkpoint], True)
+        again.register(0, [PROCESS], now=0.0)
+        lease = again.lease(0, 2)
+        while lease is not None and lease.trial != 1:
+            again.report(lease, report(3, 0.5, "completed"))
+            lease = again.lease(0, 2)
+        assert lease is not None
+        again.report(lease, report(3, 0.4) | {"best": checkpoint})
+        assert [c["epoch"] for c in trial.checkpoints()] == [3, 2]  # never its own from before
+        assert not trial.starts_inherited
+        assert trial.best_metrics == {"val/nelbo": 1.0}  # the donor's, whose weights its best epoch had
+
+
+def test_repeats_are_not_compared(board: Board) -> None:
+    board.submit(1, {"x": 1}, "repeat", repeat_of=0)
+    leased(board)
+    assert board.register(1, [PROCESS], now=0.0) == 1
+    lease = leased(board, host=1)
+    assert lease.trial == 1
+    assert [board.report(lease, report(epoch)) for epoch in (1, 2)] == ["go", "go"]
+
+
+def test_hosts_that_no_trial_will_need_are_given_back(board: Board) -> None:
+    board.register(1, [PROCESS], now=0.0)
+    board.expected = 0
+    assert not board.release(1)  # a trial waits for a host: this one takes it
+    board.expected = None
+    leased(board)
+    assert not board.release(1)  # nobody has said yet how many trials may come
+    board.expected = 1
+    assert not board.release(1)
+    board.expected = 0
+    assert not board.release(0)  # it trains
+    assert board.release(1) and board.release(1)
+    assert 1 not in board.hosts
+
+
+def test_a_lost_node_voids_the_leases_of_its_hosts(board: Board) -> None:
+    lease = leased(board)
+    assert board.orphaned(["n", "m"]) == []
+    assert board.orphaned(["m"]) == [0]
+    board.forget(0, "a node is gone")
+    assert board.report(lease, report(1)) == "drop"
+    assert board.history.trials[0].crashes == ["lost"]
+
+
+def test_a_slim_history_keeps_what_is_needed_of_ended_trials(board: Board, path: Path) -> None:
+    lease = leased(board)
+    board.report(lease, report(1))
+    board.report(lease, report(2))
+    board.decide(verdict(0, 2, "go", 1.0))
+    best = {"best": {"file": "e2", "sha256": "0", "epoch": 2}}
+    board.report(lease, report(3) | best)
+    board.report(lease, report(4, 0.5, "completed") | best)
+    whole, slim = read_history(path), read_history(path, slim=True)
+    assert sorted(whole.trials[0].reports) == [1, 2, 3, 4]
+    assert sorted(slim.trials[0].reports) == [2, 4]
+    for name in ("value", "epoch", "seconds", "best_metrics", "state"):
+        assert getattr(whole.trials[0], name) == getattr(slim.trials[0], name), name
+
+
+@pytest.mark.parametrize(
+    ("last", "state", "cause"),
+    [
+        ({"outcome": "completed"}, "completed", None),
+        ({"outcome": "nan", "value": None}, "failed", "nan"),
+        ({}, "stopped", "rung 2: 3, needed <= 1"),
+    ],
+)
+def test_an_end_that_a_crash_left_unsaid_is_said_after_the_restart(
+    board: Board, path: Path, last: dict[str, Any], state: str, cause: str | None
+) -> None:
+    board.report(leased(board), report(1))
+    board.ledger.append("reported", trial=0, attempt=1, **{**report(2), **last})
+    if not last:
+        board.ledger.append("decided", **verdict(0, 2, "stop", 3.0, 1.0))
+    with restarted(board, path) as again:
+        trial = again.history.trials[0]
+        assert (trial.state, trial.cause) == (state, cause)
+        assert 0 not in again.waiting and 0 not in again.leases

@@ -1,0 +1,211 @@
+"""What a person, and a program, sees of a search: in a terminal, without one, quietly, and as JSON lines."""
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from vaeforge.ledger.history import History, fold
+from vaeforge.search.progress_view import Mode, View, causes, duration, in_bytes, mode_for, number, ranking
+from vaeforge.search.space.objective import SINGLE, read_objective
+
+PARAMS = {"model.latent_dim": 12, "beta.schedule": "linear", "beta.value": 0.123456}
+DONE = {"trial": 0, "params": PARAMS, "epoch": 6, "value": 12.345, "state": "completed", "host": None, "cause": None}
+RUNS = {"trial": 1, "params": PARAMS, "epoch": 2, "value": 20.0, "state": "running", "host": 1, "cause": None}
+SNAPSHOT: dict[str, Any] = {
+    "trials": [DONE, RUNS],
+    "hosts": {0: [], 1: []},
+    "counts": {"completed": 1, "running": 1},
+    "best": {"trial": 0, "value": 12.345},
+    "ended": 1,
+    "budget": "25% of 2 h",
+    "failure": None,
+}
+TWO = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def viewed(mode: Mode, snapshots: Iterator[tuple[float, dict[str, Any]]], terminal: bool = False, **more: Any) -> str:
+    """What a view prints of snapshots at seconds after its start."""
+    text, clock = io.StringIO(), Clock()
+    console = Console(file=text, force_terminal=terminal, width=150)
+    with View(console, "s[1]", 4, 6, mode, clock=clock, **more) as view:
+        for seconds, snapshot in snapshots:
+            clock.now = 100.0 + seconds
+            view.update(snapshot)
+    return text.getvalue()
+
+
+def at(*seconds: float, **changes: Any) -> Iterator[tuple[float, dict[str, Any]]]:
+    return iter([(second, SNAPSHOT | changes) for second in seconds])
+
+
+def test_a_terminal_gets_a_table_and_a_file_gets_lines() -> None:
+    live, plain = viewed("live", at(1), terminal=True), viewed("plain", at(1))
+    for text in (live, plain):
+        assert "s[1]: 1/4 trials ended (1 completed, 1 running)" in text
+        assert "2 host(s)" in text and "best val/nelbo 12.35 (trial 0)" in text and "budget: 25% of 2 h" in text
+    assert "latent_dim=12 schedule=linear value=0.1235" in live and "6/6" in live
+    assert len(plain.splitlines()) == 1
+    assert viewed("live", at(1), terminal=False) == plain
+
+
+def test_rungs_repeats_and_what_holds_hosts_back_are_shown_where_they_are_known() -> None:
+    rows = [{**RUNS, "rung": 2, "repeat_of": 0}]
+    text = viewed("live", at(1, trials=rows, note="1 host waits for room"), terminal=True)
+    assert "2/6, rung 2" in text and "1 (repeats 0)" in text and "1 host waits for room" in text
+    assert "hosts are starting" in viewed("plain", at(1, hosts={}, best=None))
+
+
+def test_pace_counts_from_the_first_start_of_this_session() -> None:
+    """3 trials had ended before; the first starts after 75 s; 2 more end within the 1,800 s that follow: 4 an hour."""
+    waiting = {**RUNS, "state": "waiting", "host": None}
+    states = [
+        (10.0, SNAPSHOT | {"trials": [DONE, waiting], "ended": 3, "total": 9}),
+        (75.0, SNAPSHOT | {"ended": 3, "total": 9}),
+        (1875.0, SNAPSHOT | {"ended": 5, "total": 9}),
+    ]
+    first, second, third = viewed("plain", iter(states)).splitlines()
+    assert "trials/h" not in first and "trials/h" not in second
+    assert "4 trials/h, about 60 min left" in third  # 4 of 9 are left
+
+
+def test_lines_come_when_something_changed_and_once_a_minute() -> None:
+    assert len(viewed("plain", at(0, 1, 9, 20, 40, 59)).splitlines()) == 1
+    assert len(viewed("plain", at(0, 61)).splitlines()) == 2
+    changed = iter([(0.0, SNAPSHOT), (5.0, SNAPSHOT | {"ended": 2}), (11.0, SNAPSHOT | {"ended": 2})])
+    assert len(viewed("plain", changed).splitlines()) == 2
+
+
+def test_several_goals_name_the_rule() -> None:
+    text = viewed("plain", at(1), objective=read_objective(TWO, "test", []))
+    assert "(trial 0, knee of the front)" in text
+
+
+def finished(number: int, value: float | None, state: str, repeats: int | None = None, **metrics: float) -> list[Any]:
+    """The events of a trial that has ended after 3 epochs."""
+    one = {"trial": number, "time": 0.0}
+    best = {"file": "f", "sha256": "0", "epoch": 3}
+    measured = {"val/nelbo": value} | {f"val/{name}": metric for name, metric in metrics.items()}
+    report = {"attempt": 1, "epoch": 3, "seconds": 1.0, "checkpoint": best, "best": best, "metrics": measured}
+    return [
+        {"event": "submitted", **one, "params": PARAMS, "group": "linear", "repeat_of": repeats},
+        {"event": "reported", **one, **report, "value": value, "outcome": "running"},
+        {"event": "finished", **one, "state": state, "cause": "oom" if state == "failed" else None, "value": value}
+        | {"seconds": 1.0},
+    ]
+
+
+def history(*trials: list[Any], goals: Any = None) -> History:
+    header = {"event": "search", "time": 0.0, "name": "s", "space": {"objective": goals or {}}}
+    return fold([header, *(event for events in trials for event in events)])
+
+
+def test_json_lines_tell_the_start_each_end_each_new_best_and_the_end() -> None:
+    text, clock = io.StringIO(), Clock()
+    with View(Console(file=text, width=20), "s", 4, 6, "json", SINGLE, earlier={7}, clock=clock) as view:
+        view.update(SNAPSHOT | {"trials": [DONE | {"trial": 7}, RUNS], "best": None})
+        view.update(SNAPSHOT)
+        view.update(SNAPSHOT)
+        view.warn("a host [0] ended")
+        view.end(history(finished(0, 12.345, "completed"), finished(2, 10.0, "completed", rate=2.0)), "trials")
+    events = [json.loads(line) for line in text.getvalue().splitlines()]
+    assert [event["event"] for event in events] == ["start", "trial", "best", "warning", "trial", "end"]
+    start, first, best, warning, missed, end = events
+    assert start["search"] == "s" and start["trials"] == 4 and start["epochs"] == 6
+    assert start["goals"] == [{"metric": "val/nelbo", "mode": "min"}]
+    assert first["trial"] == 0 and first["state"] == "completed" and first["value"] == 12.345
+    assert first["params"] == PARAMS and first["cause"] is None and first["repeat_of"] is None
+    assert best["trial"] == 0 and best["value"] == 12.345
+    assert warning["text"] == "a host [0] ended"
+    assert missed["trial"] == 2  # it ended after the last snapshot
+    assert end["reason"] == "trials" and end["trials"] == {"completed": 2} and end["problem"] is None
+    assert end["best"]["trial"] == 2 and end["best"]["metrics"]["val/rate"] == 2.0 and end["best"]["sd"] is None
+    assert end["front"] == []
+
+
+def test_quiet_says_warnings_and_the_end_alone() -> None:
+    text = io.StringIO()
+    with View(Console(file=text, width=150), "s", 4, 6, "quiet", clock=Clock()) as view:
+        view.update(SNAPSHOT)
+        assert text.getvalue() == ""
+        view.warn("a host [0] ended")
+        view.end(history(finished(0, 12.345, "completed"), finished(1, None, "failed")), "trials")
+    warning, end = text.getvalue().splitlines()
+    assert warning == "warning: a host [0] ended"
+    assert end == "s ended after 0 s: trials; 1 completed, 1 failed; best val/nelbo 12.35 (trial 0)"
+
+
+def test_modes_follow_the_options_then_the_console() -> None:
+    terminal, file = Console(file=io.StringIO(), force_terminal=True), Console(file=io.StringIO())
+    assert (mode_for(terminal), mode_for(file)) == ("live", "plain")
+    assert mode_for(terminal, quiet=True) == "quiet"
+    assert mode_for(terminal, quiet=True, json=True) == "json"
+
+
+def printed(table: Any) -> str:
+    text = io.StringIO()
+    Console(file=text, width=170).print(table)
+    return text.getvalue()
+
+
+def test_ranking_and_causes() -> None:
+    found = history(finished(0, 7.5, "completed", rate=2.25, active_units=5.0), finished(1, None, "failed"))
+    text = printed(ranking(found))
+    assert all(part in text for part in ("7.50", "2.25", "completed", "lower is better)")) and "front" not in text
+    assert "oom" in printed(causes(found))
+    floors = history(finished(0, 7.5, "completed"), goals={"require": {"val/active_units": 4}})
+    assert "those with val/active_units >= 4 first" in printed(ranking(floors))
+
+
+def test_ranking_shows_mean_and_spread_of_repeats_and_says_which_failed() -> None:
+    """1.0 and 2.0: mean 1.5, sample standard deviation 0.7071."""
+    again = [finished(2, 2.0, "completed", 0), finished(3, None, "failed", 1)]
+    text = printed(ranking(history(finished(0, 1.0, "completed"), finished(1, 1.2, "completed"), *again)))
+    assert "1.50 ± 0.7071" in text and "1 + 1 failed" in text
+    assert "trial 1: repeats 3 did not end well" in text and "by their mean ± standard deviation" in text
+
+
+def test_the_front_is_shown_whole_with_the_chosen_point_and_its_rule() -> None:
+    rows = [(10.0, 200.0), (12.0, 130.0), (20.0, 100.0), (30.0, 300.0)]
+    trials = [finished(n, 1.0, "completed", rate=rate, distortion=d) for n, (rate, d) in enumerate(rows)]
+    text = printed(ranking(history(*trials, finished(4, 0.1, "stopped", rate=0.0, distortion=0.0), goals=TWO), limit=1))
+    assert "Front of val/rate (min), val/distortion (min); chosen: knee of the front" in text
+    lines = [line for line in text.splitlines() if "completed" in line]
+    assert [line.split("│")[1].strip() for line in lines] == ["chosen", "front", "front"]
+    assert lines[0].split("│")[2].strip() == "1"
+    assert "1 trials were stopped on the way; they are in the ledger and not on the front" in text
+    rule = {**TWO, "choose": {"constraint": {"val/rate": 1.0}, "best": "val/distortion"}}
+    unmet = printed(ranking(history(*trials, goals=rule)))
+    assert "no point of the front keeps val/rate <= 1" in " ".join(unmet.split()) and "│ chosen" not in unmet
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (9000, "2.5 h"), (172800, "2 d")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_numbers() -> None:
+    assert [number(value) for value in (None, -19720.123, 1.0, 0.0123456, 0.0)] == [
+        "",
+        "-19720.12",
+        "1.00",
+        "0.01235",
+        "0",
+    ]
+    assert [in_bytes(size) for size in (12, 1500, 38_600_000, 2_000_000_000)] == ["12 B", "1.5 kB", "38.6 MB", "2 GB"]

@@ -1,0 +1,57 @@
+"""A space that collapses every model is warned of before anything is trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.prepared import Prepared
+from vaeforge.samples import Samples
+from vaeforge.search.advice import collapse_warning
+from vaeforge.search.space.space import Space, parse
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepared:
+    """Data whose largest eigenvalue is 5: a cross-entropy keeps nothing from beta = 5 on."""
+    spectrum = {"dimensions": 3072, "total": 9.0, "squared_error": [4.0, 1.0], "bernoulli": [5.0, 1.0]}
+    images = Samples.unconditional(np.zeros((4, 3, 32, 32), np.uint8))
+    zeros = np.zeros(4, np.int64)
+    return Prepared(tmp_path, {"spectrum": spectrum}, images, images, images, zeros, zeros, {})
+
+
+def space(**dimensions: Any) -> Space:
+    return parse({"family": "endoscopy", "fidelity": {"max": 9, "min": 3, "reduction": 3}, "space": dimensions}, "s")
+
+
+@pytest.mark.parametrize(("low", "high", "warned"), [(6.0, 60.0, True), (4.0, 60.0, False), (0.1, 1.0, False)])
+def test_a_range_of_beta_that_lies_above_the_predicted_collapse(
+    prepared: Prepared, make_experiment: Callable[..., Experiment], low: float, high: float, warned: bool
+) -> None:
+    found = collapse_warning(space(**{"beta.value": {"float": [low, high], "log": True}}), make_experiment(), prepared)
+    assert (found is not None) is warned
+    if found is not None:
+        assert "the smallest beta, 6, is above 5" in found and "lower the range" in found
+
+
+def test_one_schedule_that_keeps_something_is_enough(
+    prepared: Prepared, make_experiment: Callable[..., Experiment]
+) -> None:
+    choice = {"constant": {"beta.value": {"float": [50, 60]}}, "linear": {"beta.value": {"float": [1, 60]}}}
+    searched = space(**{"beta.schedule": {"choice": choice}})
+    assert collapse_warning(searched, make_experiment(), prepared) is None
+
+
+def test_controllers_find_their_own_weight(prepared: Prepared, make_experiment: Callable[..., Experiment]) -> None:
+    choice = {"capacity": {"beta.c_max": {"float": [5, 50]}}, "geco": {"beta.tolerance": {"float": [5, 50]}}}
+    searched = space(**{"beta.schedule": {"choice": choice}})
+    assert collapse_warning(searched, make_experiment(), prepared) is None
+
+
+def test_the_likelihood_decides_what_beta_means(prepared: Prepared, make_experiment: Callable[..., Experiment]) -> None:
+    searched = space(**{"beta.value": {"float": [6, 60]}})
+    squared = make_experiment(model={"likelihood": "squared_error"})  # 2 x 4 = 8
+    assert collapse_warning(searched, squared, prepared) is None

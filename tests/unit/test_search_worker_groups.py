@@ -1,0 +1,312 @@
+"""When hosts start, start again, wait for room, and are given back; when they return to shed memory."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vaeforge.search.dispatch import worker_groups as module
+from vaeforge.search.dispatch.cluster import SETTINGS
+from vaeforge.search.dispatch.resources import Placement, Supply
+from vaeforge.search.dispatch.worker import held_bytes, serve
+from vaeforge.search.dispatch.worker_groups import TRIES, Hosts
+from vaeforge.train.distributed import NoRoomError
+
+SECONDS = 10.0
+ROOT = Path(__file__).parents[2]
+
+
+def until(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+class Cluster:
+    """In place of Ray Train: worker groups that run until the test ends them, on as many cores as it says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cores: int = 4):
+        self.cores = self.free = float(cores)
+        self.running: dict[int, threading.Event] = {}
+        self.started: list[int] = []
+        self.names: set[str] = set()
+        self.told: dict[str, Any] = {}
+        self.error: BaseException | None = None
+        monkeypatch.setattr(module, "run_worker_group", self.run)
+        monkeypatch.setattr(module, "supplies", lambda: ([Supply(self.cores, 0)], Supply(self.free, 0)))
+        monkeypatch.setattr(module.ray, "is_initialized", lambda: True)
+        monkeypatch.setattr(module, "ROOM_SECONDS", 0.01)
+
+    def run(
+        self, function: Any, config: dict[str, Any], name: str, storage: str, workers: int, resources: dict[str, float]
+    ) -> None:
+        self.started.append(config["host"])
+        self.names.add(name)
+        self.told = {**config, "workers": workers, "resources": resources}
+        if self.error is not None:
+            raise self.error
+        self.running[config["host"]] = threading.Event()
+        assert self.running[config["host"]].wait(SECONDS)
+
+    def end(self, number: int) -> None:
+        self.running.pop(number).set()
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    return Cluster(monkeypatch)
+
+
+def test_a_host_starts_again_unless_it_was_given_back(cluster: Cluster) -> None:
+    given_back: set[int] = set()
+    hosts = Hosts(Placement(2, 1, 0.0, 3), {"seed": 5}, "", given_back.__contains__)
+    hosts.start()
+    until(lambda: len(cluster.running) == 2)
+    assert (hosts.alive, hosts.wanted) == (2, 2)
+    cluster.end(1)
+    until(lambda: len(cluster.started) == 3)
+    assert cluster.started[2] == 1 and len(cluster.names) == 3
+    until(lambda: len(cluster.running) == 2)
+    given_back.add(0)
+    cluster.end(0)
+    until(lambda: hosts.alive == 1)
+    hosts.grow(1)
+    until(lambda: sorted(cluster.running) == [1, 2])  # a new number: the one of 0 was given back
+    assert cluster.told == {
+        "seed": 5, "host": 2, "threads": 3, "gpus": False, "workers": 1, "resources": {"CPU": 0.9},
+    }  # fmt: skip
+    assert not hosts.join(0.05)
+    cluster.end(1)
+    cluster.end(2)
+    assert hosts.join(SECONDS)
+    assert len(cluster.started) == 4 and hosts.errors == []
+
+
+def test_a_host_that_fails_again_and_again_is_given_up(cluster: Cluster) -> None:
+    cluster.error = RuntimeError("no torch there")
+    hosts = Hosts(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
+    hosts.start()
+    until(lambda: hosts.alive == 0)
+    assert cluster.started == [0] * TRIES
+    assert [str(error) for error in hosts.new_errors()] == ["no torch there"] * TRIES
+    assert hosts.new_errors() == []
+
+
+def test_a_host_without_room_waits_and_gives_up_at_the_end(cluster: Cluster) -> None:
+    cluster.error, cluster.free = NoRoomError("full"), 0.1
+    hosts = Hosts(Placement(2, 1, 0.0, 1), {}, "", lambda number: True)
+    hosts.start()
+    until(lambda: hosts.waiting == 2)
+    time.sleep(0.1)
+    assert sorted(cluster.started) == [0, 1]  # nothing more is asked of a full cluster
+    cluster.error, cluster.free = None, 1.1
+    until(lambda: len(cluster.running) == 1)  # room for one: the other one goes on waiting
+    time.sleep(0.1)
+    assert (len(cluster.started), hosts.waiting, hosts.alive, hosts.errors) == (3, 1, 2, [])
+    hosts.close()
+    until(lambda: hosts.alive == 1)
+    cluster.end(cluster.started[-1])
+    assert hosts.join(SECONDS)
+
+
+def test_room_counts_neither_others_nor_hosts_on_their_way(cluster: Cluster) -> None:
+    up: set[int] = set()
+    cluster.cores, cluster.free = 9, 5.2  # others hold four times 0.9 and 0.2 of a core: there is room for five ranks
+    hosts = Hosts(Placement(1, 2, 0.0, 1), {}, "", lambda number: True, lambda: up)
+    assert hosts.room() == 2
+    hosts.start()
+    until(lambda: 0 in cluster.running)
+    assert hosts.room() == 1  # Ray may not have set its cores aside yet
+    cluster.free -= 2 * 0.9
+    up.add(0)
+    assert hosts.room() == 1
+    cluster.end(0)
+    assert hosts.join(SECONDS)
+
+
+def test_hosts_that_wait_come_before_new_ones(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    hosts = Hosts(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, set)
+    hosts.start()
+    until(lambda: 0 in cluster.running)
+    assert hosts.room() == 1  # of four cores one is for the host that starts, two are for those whose turn comes
+    hosts.close()
+    cluster.end(0)
+    assert hosts.join(SECONDS)
+    cluster.error, cluster.free = NoRoomError("full"), 0.1
+    hosts = Hosts(Placement(1, 1, 0.0, 1), {}, "", lambda number: True)
+    monkeypatch.setattr(module, "ROOM_SECONDS", SECONDS)
+    hosts.start()
+    until(lambda: hosts.waiting == 1)
+    cluster.free = 2.1
+    assert hosts.room() == 1
+    hosts.close()
+    assert hosts.join(SECONDS)
+
+
+def test_hosts_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    up: set[int] = set()
+    hosts = Hosts(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, lambda: up)
+    hosts.start()
+    for count in (1, 2, 3):
+        until(lambda count=count: len(cluster.running) == count)
+        time.sleep(0.25)
+        assert len(cluster.started) == count
+        up.add(cluster.started[-1])
+    for number in list(cluster.running):
+        cluster.end(number)
+    assert hosts.join(SECONDS)
+
+
+def test_no_host_starts_another_cluster_when_ray_has_gone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = Hosts(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
+    hosts.start()
+    until(lambda: 0 in cluster.running)
+    monkeypatch.setattr(module.ray, "is_initialized", lambda: False)
+    cluster.end(0)
+    until(lambda: hosts.alive == 0)
+    assert cluster.started == [0]
+
+
+class TwoRanks:
+    """The ranks of one group as threads: what each says is exchanged at a barrier."""
+
+    def __init__(self, rank: int, meeting: threading.Barrier, said: list[Any]):
+        self.rank, self.meeting, self.said = rank, meeting, said
+
+    def gather(self, value: Any) -> list[Any]:
+        self.said[self.rank] = value
+        self.meeting.wait(SECONDS)
+        found = list(self.said)
+        self.meeting.wait(SECONDS)
+        return found
+
+    def from_leader(self, ask: Callable[[], Any]) -> Any:
+        return self.gather(ask() if self.rank == 0 else None)[0]
+
+
+class Trainer:
+    """Gets `orders` leases; every one leaves `leak` bytes behind."""
+
+    def __init__(self, orders: int, leak: int):
+        self.orders, self.leak = orders, leak
+        self.left: list[bytearray] = []
+        self.trained = 0
+
+    def take(self) -> dict[str, Any]:
+        self.orders -= 1
+        return {"kind": "idle" if self.orders % 2 else "lease"} if self.orders >= 0 else {"kind": "end"}
+
+    def train(self, order: dict[str, Any]) -> None:
+        self.trained += 1
+        freed = bytearray(b"x") * 50_000_000  # what a trial uses and gives back does not count
+        self.left.append(bytearray(b"x") * self.leak)
+        del freed
+
+
+@pytest.mark.parametrize(("leak", "trained"), [(0, 10), (30_000_000, 4)])
+def test_a_host_returns_when_its_ranks_hold_too_much(leak: int, trained: int) -> None:
+    limit, worker = held_bytes() + 105_000_000, Trainer(20, leak)
+    serve(worker, TwoRanks(0, threading.Barrier(1), [None]), limit)
+    assert worker.trained == trained
+
+
+def test_all_ranks_return_when_one_of_them_holds_too_much() -> None:
+    """Rank 1 may hold nothing, rank 0 anything: both end after the first trial."""
+    meeting, said = threading.Barrier(2), [None, None]
+    workers, limits = [Trainer(20, 0), Trainer(20, 0)], [2**60, 0]
+    threads = [
+        threading.Thread(target=serve, args=(workers[rank], TwoRanks(rank, meeting, said), limits[rank]))
+        for rank in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+    assert [worker.trained for worker in workers] == [1, 1]
+
+
+def test_settings_go_by_names_that_ray_knows() -> None:
+    """A renamed one would be ignored in silence: hosts would start slower, wait for ever, or not see their peers."""
+    from ray.train import constants
+    from ray.train.v2._internal import constants as own
+
+    names = {
+        own.ENABLE_PREEMPTION_WATCHER_ENV_VAR,
+        own.METRICS_ENABLED_ENV_VAR,
+        own.HEALTH_CHECK_INTERVAL_S_ENV_VAR,
+        own.WORKER_GROUP_START_TIMEOUT_S_ENV_VAR,
+        constants.ENABLE_SHARE_CUDA_VISIBLE_DEVICES_ENV,
+        constants.RAY_CHDIR_TO_TRIAL_DIR,
+    }
+    assert names <= set(SETTINGS)
+
+
+def test_controllers_need_no_torch() -> None:
+    """One runs beside each host, and unpickles what `run_worker_group` hands to Ray Train."""
+    code = """
+        import sys
+        import ray.train.v2._internal.execution.controller
+        from ray.train import BackendConfig, FailureConfig, RunConfig, ScalingConfig
+        assert "torch" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
+
+
+PROGRAM = """
+import os, sys
+from pathlib import Path
+from types import SimpleNamespace
+from vaeforge.config.experiment import Search
+from vaeforge.search.dispatch.cluster import cluster
+from vaeforge.search.signals import Interrupt
+folder = Path(sys.argv[1])
+
+
+def rank(config):
+    import torch
+    from vaeforge.train.distributed import Ranks
+    ranks = Ranks(config["gpus"])
+    total = ranks.group.sum(torch.tensor([1.0 + ranks.group.rank]))
+    pids = ranks.gather(os.getpid())
+    if not (folder / "lost").exists() and ranks.group.rank == 1:
+        (folder / "lost").touch()
+        os.kill(os.getpid(), 9)  # the first time: the whole group starts again
+    said = ranks.from_leader(lambda: "word" if ranks.group.leads else "nonsense")
+    (folder / f"rank-{ranks.group.rank}").write_text(f"{float(total)} {len(set(pids))} {said}")
+    ranks.close()
+
+
+with Interrupt() as interrupt:
+    plan = SimpleNamespace(address=None, settled=SimpleNamespace(search=Search(workers=2, device="cpu")))
+    with cluster(plan, interrupt) as placement:
+        assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
+        from vaeforge.train.distributed import NoRoomError, run_worker_group
+        run_worker_group(rank, {"gpus": False}, "pair", str(folder), 2, placement.resources)
+        try:
+            run_worker_group(rank, {"gpus": False}, "large", str(folder), 2 * os.cpu_count(), placement.resources)
+        except NoRoomError as error:
+            print("refused:", error)
+"""
+
+
+@pytest.mark.slow
+def test_two_ranks_meet_again_after_one_was_lost_and_a_full_cluster_says_so(tmp_path: Path) -> None:
+    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
+    environment = {**os.environ, "PYTHONPATH": path, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "2"}
+    (tmp_path / "program.py").write_text(PROGRAM)
+    call = [sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
+    done = subprocess.run(call, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert "refused: no room for" in done.stdout
+    for rank in range(2):
+        assert (tmp_path / f"rank-{rank}").read_text() == "3.0 2 word"
