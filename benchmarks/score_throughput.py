@@ -96,14 +96,14 @@ def eager(asked: argparse.Namespace) -> None:
 
     from vaeforge.data.images import open_picture
     from vaeforge.paths import Project
-    from vaeforge.trained import load_winner
+    from vaeforge.trained import load_trained_model
 
     torch.set_num_threads(asked.threads)
     winner = json.loads(asked.winner.read_text())
     exported = json.loads((asked.model / "manifest.json").read_text())["checkpoint"]["sha256"]
     if winner["checkpoint"]["sha256"] != exported:
         raise SystemExit(f"{asked.winner}: is of another checkpoint than {asked.model}; give --winner")
-    model = load_winner(Project(asked.project), winner).model
+    model = load_trained_model(Project(asked.project), winner).model
     channels = model.event_shape[0]
     with torch.inference_mode():
         model.reconstruct(torch.zeros(asked.batch, *model.event_shape), torch.zeros(asked.batch, 0))

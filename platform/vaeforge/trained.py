@@ -35,7 +35,7 @@ LINEAGE = (
 
 
 @dataclass(frozen=True)
-class Winner:
+class TrainedModel:
     """A trained model in evaluation mode on the CPU, its settings, and the prepared data of the same identity.
 
     `diffusion` is the latent diffusion model that was trained on top of it, if there is one.
@@ -47,7 +47,7 @@ class Winner:
     diffusion: LatentDiffusion | None = None
 
 
-def load_winner(project: Project, winner: Mapping[str, Any], diffused: Path | None = None) -> Winner:
+def load_trained_model(project: Project, winner: Mapping[str, Any], diffused: Path | None = None) -> TrainedModel:
     """The model that the manifest `winner` names, with its data, and with the diffusion model in `diffused`.
 
     Raises:
@@ -65,7 +65,7 @@ def load_winner(project: Project, winner: Mapping[str, Any], diffused: Path | No
     checkpoint = winner["checkpoint"]
     model = load_model(project.root / checkpoint["path"], checkpoint["sha256"], experiment, prepared.spec)
     diffusion = None if diffused is None else _diffusion_in(diffused, checkpoint["sha256"])
-    return Winner(model, prepared, experiment, diffusion)
+    return TrainedModel(model, prepared, experiment, diffusion)
 
 
 def _diffusion_in(folder: Path, checkpoint: str) -> LatentDiffusion | None:

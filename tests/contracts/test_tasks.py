@@ -15,7 +15,7 @@ from vaeforge.evaluate.tasks import task_named, task_names
 from vaeforge.train.checkpoint import load
 from vaeforge.train.diffuse import fit_diffusion
 from vaeforge.train.loop import fit
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
@@ -28,25 +28,25 @@ def family(request: pytest.FixtureRequest) -> Family:
 
 
 @pytest.fixture(scope="module")
-def winner(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Winner:
+def trained(family: Family, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     folder = tmp_path_factory.mktemp(family.name)
     experiment = small_experiment(family, folder)
     (*_, last) = fit(experiment, random_arrays(family, 40, 16), folder=folder)
     assert last.checkpoint is not None
     model = initialise(family.build, experiment.model, family.example, seed=0)
     model.load_state_dict(load(last.checkpoint)["model"])
-    found = Winner(model.eval(), random_prepared(family, folder, 40, 16, 24), experiment)
+    found = TrainedModel(model.eval(), random_prepared(family, folder, 40, 16, 24), experiment)
     if not family.diffusion:
         return found
     quick = {"steps": 5, "validation_interval": 5, "timesteps": 50, "sampling_steps": 5, "width": 0.125}
     settings = DiffusionSettings.model_validate(experiment.diffusion.model_dump() | quick)
     latents = [latents_of(found, part) for part in (found.prepared.train, found.prepared.validation)]
-    return Winner(found.model, found.prepared, experiment, fit_diffusion(*latents, settings, seed=0).model)
+    return TrainedModel(found.model, found.prepared, experiment, fit_diffusion(*latents, settings, seed=0).model)
 
 
 @pytest.fixture(scope="module")
-def findings(winner: Winner) -> Findings:
-    return general_findings(winner).joined(task_named(winner.experiment.definition.task).evaluate(winner))
+def findings(trained: TrainedModel) -> Findings:
+    return general_findings(trained).joined(task_named(trained.experiment.definition.task).evaluate(trained))
 
 
 def test_file_and_task_have_the_same_name() -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from project import ROOT
 from registered import register, server, untrained_winner
 from vaeforge.paths import Project
-from vaeforge.trained import load_winner
+from vaeforge.trained import load_trained_model
 
 pytestmark = [
     pytest.mark.long,
@@ -64,7 +64,7 @@ def documented() -> str:
 
 def by_torch(project: Project, winner: dict[str, Any]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """Raw test samples with their conditions, and what torch makes of them."""
-    loaded = load_winner(project, winner)
+    loaded = load_trained_model(project, winner)
     raw, condition = loaded.prepared.test.tensors(np.arange(len(loaded.prepared.test)))
     with torch.no_grad():
         reconstruction, posterior, score = loaded.model.reconstruct(raw.float(), condition)

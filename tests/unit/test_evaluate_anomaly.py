@@ -18,7 +18,7 @@ from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.tasks.anomaly import baseline_scores, detection_findings, evaluate, generated_findings
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.vae import VAE, DataSpec, initialise
 
 T = 70  # more than one batch
@@ -54,12 +54,12 @@ def model(experiment: Experiment) -> VAE:
 
 
 @pytest.fixture
-def winner(model: VAE, prepared: Prepared, experiment: Experiment) -> Winner:
-    return Winner(model, prepared, experiment)
+def trained(model: VAE, prepared: Prepared, experiment: Experiment) -> TrainedModel:
+    return TrainedModel(model, prepared, experiment)
 
 
-def everything(winner: Winner) -> Findings:
-    return general_findings(winner).joined(detection_findings(winner))
+def everything(trained: TrainedModel) -> Findings:
+    return general_findings(trained).joined(detection_findings(trained))
 
 
 def errors(model: VAE, samples: Samples) -> np.ndarray:
@@ -69,9 +69,9 @@ def errors(model: VAE, samples: Samples) -> np.ndarray:
     return cast(np.ndarray, (reconstruction - samples.x / 255) ** 2)
 
 
-def test_scores_threshold_and_images(winner: Winner, prepared: Prepared) -> None:
-    metrics = detection_findings(winner).metrics
-    validation, test = errors(winner.model, prepared.validation), errors(winner.model, prepared.test)
+def test_scores_threshold_and_images(trained: TrainedModel, prepared: Prepared) -> None:
+    metrics = detection_findings(trained).metrics
+    validation, test = errors(trained.model, prepared.validation), errors(trained.model, prepared.test)
     threshold = np.quantile(validation.reshape(len(prepared.validation), -1).mean(1), 0.8)
     assert metrics["val/threshold"] == pytest.approx(threshold, rel=1e-4)
     per_sample = test.reshape(T, -1).mean(1)
@@ -83,8 +83,8 @@ def test_scores_threshold_and_images(winner: Winner, prepared: Prepared) -> None
     assert metrics["test/psnr_anomalous"] == pytest.approx(psnr[T // 2 :].mean(), rel=1e-4)
 
 
-def test_nelbo_on_test_takes_the_variance_of_validation(winner: Winner, prepared: Prepared) -> None:
-    found, model = everything(winner).metrics, winner.model
+def test_nelbo_on_test_takes_the_variance_of_validation(trained: TrainedModel, prepared: Prepared) -> None:
+    found, model = everything(trained).metrics, trained.model
     dimensions = 3 * 32 * 32
     variance = errors(model, prepared.validation).mean()
     squared = errors(model, prepared.test).sum() / T
@@ -102,15 +102,15 @@ def test_nelbo_on_test_takes_the_variance_of_validation(winner: Winner, prepared
     )
 
 
-def test_the_test_set_has_no_part_in_the_threshold(winner: Winner, prepared: Prepared) -> None:
+def test_the_test_set_has_no_part_in_the_threshold(trained: TrainedModel, prepared: Prepared) -> None:
     inverted = replace(prepared, test=Samples.unconditional(255 - prepared.test.x))
-    one, other = (detection_findings(replace(winner, prepared=p)).metrics for p in (prepared, inverted))
+    one, other = (detection_findings(replace(trained, prepared=p)).metrics for p in (prepared, inverted))
     assert one["val/threshold"] == other["val/threshold"]
     assert one["test/score_normal"] != other["test/score_normal"]
 
 
-def test_the_evaluation_comes_again(winner: Winner) -> None:
-    first, second = (everything(winner).metrics for _ in range(2))
+def test_the_evaluation_comes_again(trained: TrainedModel) -> None:
+    first, second = (everything(trained).metrics for _ in range(2))
     assert first == second
     assert first["test/auroc_low"] <= first["test/auroc"] <= first["test/auroc_high"]
     assert (first["test/blocks_normal"], first["test/blocks_anomalous"]) == (7, 7)
@@ -118,11 +118,11 @@ def test_the_evaluation_comes_again(winner: Winner) -> None:
 
 
 def test_the_chosen_score_decides_and_all_are_listed(
-    winner: Winner, make_experiment: Callable[..., Experiment]
+    trained: TrainedModel, make_experiment: Callable[..., Experiment]
 ) -> None:
     experiment = make_experiment(gates={"threshold_quantile": 0.8}, model={"score": "rate"})
-    other = untrained_model(experiment, winner.prepared)
-    found = detection_findings(Winner(other, winner.prepared, experiment))
+    other = untrained_model(experiment, trained.prepared)
+    found = detection_findings(TrainedModel(other, trained.prepared, experiment))
     table = {line["score"]: line for line in found.tables["scores"]}
     assert [name for name, line in table.items() if line["chosen"] == "yes"] == ["rate"]
     for end in ("", "_low", "_high"):
@@ -135,8 +135,8 @@ def test_the_chosen_score_decides_and_all_are_listed(
     assert by_name["model"] == pytest.approx(table["rate"]["auroc"])
 
 
-def test_everything_is_found_and_drawn(winner: Winner) -> None:
-    found = evaluate(winner)
+def test_everything_is_found_and_drawn(trained: TrainedModel) -> None:
+    found = evaluate(trained)
     assert {"scores", "generated", "inception_style", "memorisation"} <= set(found.tables)
     drawn = {"roc", "pr", "scores", "score_areas", "samples", "interpolation", "error_maps"}
     assert set(found.figures) == drawn | {"reconstructions_normal", "reconstructions_anomalous"}
@@ -147,41 +147,41 @@ def test_everything_is_found_and_drawn(winner: Winner) -> None:
     assert any(line["name"] == "real against real" for line in found.tables["generated"])
 
 
-def test_prior_samples_are_compared_with_normals_alone(winner: Winner, prepared: Prepared) -> None:
+def test_prior_samples_are_compared_with_normals_alone(trained: TrainedModel, prepared: Prepared) -> None:
     changed = np.array(prepared.test.x)
     changed[prepared.test_labels == 1] //= 3
-    other = replace(winner, prepared=replace(prepared, test=Samples.unconditional(changed)))
-    assert generated_findings(winner).metrics == generated_findings(other).metrics
+    other = replace(trained, prepared=replace(prepared, test=Samples.unconditional(changed)))
+    assert generated_findings(trained).metrics == generated_findings(other).metrics
 
 
-def test_a_broken_model_is_refused(winner: Winner) -> None:
-    model: Any = winner.model
+def test_a_broken_model_is_refused(trained: TrainedModel) -> None:
+    model: Any = trained.model
     with torch.no_grad():
         model.from_latent.bias.fill_(math.nan)
     with pytest.raises(CheckpointError, match="70 of 70 samples a score that is not finite"):
-        evaluate(winner)
+        evaluate(trained)
 
 
-def test_a_test_set_of_normals_only_is_refused(winner: Winner, prepared: Prepared) -> None:
+def test_a_test_set_of_normals_only_is_refused(trained: TrainedModel, prepared: Prepared) -> None:
     normal = replace(prepared, test_labels=np.zeros(T, np.int64), test_groups=np.arange(T))
     with pytest.raises(DataError, match="70 normal and 0 anomalous"):
-        evaluate(replace(winner, prepared=normal))
+        evaluate(replace(trained, prepared=normal))
 
 
-def test_baseline_scores_find_what_they_look_for(winner: Winner, prepared: Prepared) -> None:
+def test_baseline_scores_find_what_they_look_for(trained: TrainedModel, prepared: Prepared) -> None:
     bright = prepared.validation.x
     test = np.concatenate([bright, (bright // 8).astype(np.uint8)])
     labels = np.repeat([0, 1], len(bright))
     changed = replace(prepared, test=Samples.unconditional(test), test_labels=labels, test_groups=np.arange(len(test)))
-    scored = baseline_scores(replace(winner, prepared=changed))
+    scored = baseline_scores(replace(trained, prepared=changed))
     assert list(scored) == BASELINES
     assert all(values.shape == (len(test),) and np.isfinite(values).all() for values in scored.values())
     assert scored["darkness"][labels == 1].min() > scored["darkness"][labels == 0].max()
     np.testing.assert_allclose(scored["darkness"], 1 - test.reshape(len(test), -1).mean(1) / 255)
 
 
-def test_every_model_is_compared_by_reconstruction(winner: Winner, prepared: Prepared) -> None:
-    rows = {row.name: row for row in general_findings(winner).rows}
+def test_every_model_is_compared_by_reconstruction(trained: TrainedModel, prepared: Prepared) -> None:
+    rows = {row.name: row for row in general_findings(trained).rows}
     assert [*rows] == ["training mean", "PCA 5", "untrained VAE", "model"]
-    assert rows["model"].value == pytest.approx(errors(winner.model, prepared.test).mean(), rel=1e-4)
+    assert rows["model"].value == pytest.approx(errors(trained.model, prepared.test).mean(), rel=1e-4)
     assert not rows["untrained VAE"].model_beats  # these weights are hardly other than untrained ones

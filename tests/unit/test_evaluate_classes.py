@@ -31,7 +31,7 @@ from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.tasks.classes import class_means, evaluate, means_measured
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays, fit, untrained
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.families.cilia import FAMILY
 from vaeforge_models.vae import VAE, DataSpec
 
@@ -59,8 +59,8 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def winner(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Winner:
-    folder = tmp_path_factory.mktemp("winner")
+def trained(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    folder = tmp_path_factory.mktemp("trained")
     train, validation, test = bars(240, 0), bars(30, 1), bars(90, 2)
     spec = DataSpec((1, 32, 32), 3)
     (*_, last) = fit(experiment, Arrays(train, validation, spec), folder=folder)
@@ -70,19 +70,19 @@ def winner(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> 
     manifest = {"info": {"classes": ["lies", "stands", "a/cross"]}}
     labels, groups = labels_of(test), np.arange(len(test))
     prepared = Prepared(folder, manifest, train, validation, test, labels, groups, constants={})
-    return Winner(model.eval(), prepared, experiment)
+    return TrainedModel(model.eval(), prepared, experiment)
 
 
 @pytest.fixture(scope="module")
-def found(winner: Winner) -> Findings:
-    return evaluate(winner)
+def found(trained: TrainedModel) -> Findings:
+    return evaluate(trained)
 
 
-def test_the_model_is_measured_per_class(winner: Winner, found: Findings) -> None:
-    test = winner.prepared.test
+def test_the_model_is_measured_per_class(trained: TrainedModel, found: Findings) -> None:
+    test = trained.prepared.test
     raw, condition = test.tensors(slice(None))
     with torch.no_grad():
-        error = (winner.model.reconstruct(raw, condition)[0].numpy() - test.x / 255) ** 2
+        error = (trained.model.reconstruct(raw, condition)[0].numpy() - test.x / 255) ** 2
     for label, file in enumerate(["lies", "stands", "a_cross"]):
         assert found.metrics[f"test/mse_{file}"] == pytest.approx(error[test.condition[:, label] == 1].mean(), rel=1e-4)
     assert [line["count"] for line in found.tables["classes"]] == [30, 30, 30]
@@ -112,12 +112,12 @@ def test_every_table_names_its_extractor_and_every_class(found: Findings) -> Non
     assert len(distribution_metrics(lines)) >= 2 * 4 * 2
 
 
-def test_the_libraries_of_all_classes_are_kept(winner: Winner, found: Findings) -> None:
+def test_the_libraries_of_all_classes_are_kept(trained: TrainedModel, found: Findings) -> None:
     assert sorted(found.arrays) == ["latents_a_cross", "latents_lies", "latents_stands"]
     kept = found.arrays["latents_stands"]
-    raw, condition = winner.prepared.train.tensors(winner.prepared.train.condition[:, 1] == 1)
+    raw, condition = trained.prepared.train.tensors(trained.prepared.train.condition[:, 1] == 1)
     with torch.no_grad():
-        posterior = winner.model.encode(winner.model.normalise(raw), condition)
+        posterior = trained.model.encode(trained.model.normalise(raw), condition)
     np.testing.assert_allclose(kept["mu"], posterior.mu.numpy(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(kept["sigma"], (posterior.logvar / 2).exp().numpy(), rtol=1e-4)
     assert (kept["label"] == 1).all() and len(kept["label"]) == 80
@@ -128,18 +128,18 @@ def test_scarce_classes_and_no_classes_are_evaluated_too(tmp_path: Path) -> None
         family = replace(FAMILY, example=DataSpec((1, 32, 32), classes))
         prepared = random_prepared(family, tmp_path, 12, 5, 6)
         experiment = small_experiment(FAMILY, tmp_path)
-        winner = Winner(untrained(experiment, prepared.spec).eval(), prepared, experiment)
-        some = evaluate(winner)
+        trained = TrainedModel(untrained(experiment, prepared.spec).eval(), prepared, experiment)
+        some = evaluate(trained)
         assert all(np.isfinite(value) for value in some.metrics.values())
         assert ("test/class_consistency_prior" in some.metrics) == (classes > 0)
-        assert evaluate(winner).metrics == some.metrics
+        assert evaluate(trained).metrics == some.metrics
 
 
-def test_sets_have_the_same_classes_and_real_ones_are_not_shared(winner: Winner) -> None:
-    library = library_of(winner.model, winner.prepared.train)
-    sets = class_sets(winner, library, count=30)
+def test_sets_have_the_same_classes_and_real_ones_are_not_shared(trained: TrainedModel) -> None:
+    library = library_of(trained.model, trained.prepared.train)
+    sets = class_sets(trained, library, count=30)
     assert np.bincount(sets.labels).tolist() == [10, 10, 10]
-    validation = {image.tobytes() for image in winner.prepared.validation.x}
+    validation = {image.tobytes() for image in trained.prepared.validation.x}
     assert all(image.tobytes() in validation for image in sets.control)
     assert not any(image.tobytes() in validation for image in sets.reference)
     few = sets.where(first_of_each(sets.labels, 2))
@@ -177,12 +177,12 @@ def test_file_names_are_safe_and_differ() -> None:
     assert file_names(("../etc", "a b", "a/b", "A_b", "é", "")) == ["_etc", "a_b", "a_b_2", "A_b_3", "é", "_"]
 
 
-def test_labels_and_conditions_go_back_and_forth(winner: Winner) -> None:
+def test_labels_and_conditions_go_back_and_forth(trained: TrainedModel) -> None:
     labels = np.array([2, 0, 1])
     condition = conditions_of(labels, 3).numpy()
     assert labels_of(Samples(np.zeros((3, 1)), condition)).tolist() == [2, 0, 1]
     assert conditions_of(labels, 0).shape == (3, 0)
-    assert class_names(winner.prepared) == ("lies", "stands", "a/cross")
+    assert class_names(trained.prepared) == ("lies", "stands", "a/cross")
 
 
 def test_the_classifier_learns_and_refuses() -> None:
@@ -205,8 +205,8 @@ def test_confusion_and_class_means_of_values() -> None:
     assert rounded(np.array([-3.0, 1.6, 300.0], dtype=np.float32)).tolist() == [0, 2, 255]
 
 
-def test_copies_are_found_by_pixels_and_by_reconstruction(winner: Winner) -> None:
-    model, prepared = winner.model, winner.prepared
+def test_copies_are_found_by_pixels_and_by_reconstruction(trained: TrainedModel) -> None:
+    model, prepared = trained.model, trained.prepared
     library = library_of(model, prepared.train)
     labels = np.repeat(library.labels[:6], 10)
     around = decoded(model, torch.from_numpy(library.mu[:6].repeat(10, 0)).float(), conditions_of(labels, 3))
@@ -219,14 +219,14 @@ def test_copies_are_found_by_pixels_and_by_reconstruction(winner: Winner) -> Non
     assert checks["around"].neighbour.tolist() == np.arange(6).repeat(10).tolist()
 
 
-def test_a_collapsed_model_is_checked_by_pixels_alone(winner: Winner) -> None:
+def test_a_collapsed_model_is_checked_by_pixels_alone(trained: TrainedModel) -> None:
     class Collapsed(torch.nn.Module):
-        normalise = staticmethod(winner.model.normalise)
+        normalise = staticmethod(trained.model.normalise)
 
         def reconstruct(self, raw: torch.Tensor, condition: torch.Tensor) -> tuple[torch.Tensor]:
             return (torch.full((len(raw), 1, 32, 32), 0.25),)
 
     model = cast(VAE, Collapsed())
     made = {"grey": np.full((3, 1, 32, 32), 64, np.uint8)}
-    found = check_copies(model, made, winner.prepared.test, winner.prepared.train)["grey"]
+    found = check_copies(model, made, trained.prepared.test, trained.prepared.train)["grey"]
     assert list(found.checks) == [PIXELS] and found.space == PIXELS

@@ -29,7 +29,7 @@ from vaeforge.evaluate.generation_metrics import (
     pca_space,
 )
 from vaeforge.samples import Samples
-from vaeforge.trained import Winner, patterns_of
+from vaeforge.trained import TrainedModel, patterns_of
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
 from vaeforge_models.vae import initialise
 
@@ -59,9 +59,9 @@ def prepared(tmp_path: Path) -> Prepared:
 
 
 @pytest.fixture
-def winner(experiment: Experiment, prepared: Prepared) -> Winner:
+def trained(experiment: Experiment, prepared: Prepared) -> TrainedModel:
     model = initialise(experiment.definition.build, experiment.model, prepared.spec, seed=3).eval()
-    return Winner(model, prepared, experiment)
+    return TrainedModel(model, prepared, experiment)
 
 
 def diffusion(conditional: bool) -> LatentDiffusion:
@@ -72,12 +72,12 @@ def diffusion(conditional: bool) -> LatentDiffusion:
 
 
 @pytest.fixture(params=[False, True], ids=["free", "conditional"])
-def diffused(request: pytest.FixtureRequest, winner: Winner) -> Iterator[Winner]:
-    yield replace(winner, diffusion=diffusion(request.param))
+def diffused(request: pytest.FixtureRequest, trained: TrainedModel) -> Iterator[TrainedModel]:
+    yield replace(trained, diffusion=diffusion(request.param))
 
 
-def test_a_family_without_diffusion_is_compared_by_its_prior_samples(winner: Winner) -> None:
-    found = compare_generated(winner, pca_space(winner))
+def test_a_family_without_diffusion_is_compared_by_its_prior_samples(trained: TrainedModel) -> None:
+    found = compare_generated(trained, pca_space(trained))
     names = {row.name for row in found.findings.rows}
     assert names == {REAL, MEAN, UNTRAINED, MODEL}
     assert set(found.sets) == {PRIOR}
@@ -86,7 +86,7 @@ def test_a_family_without_diffusion_is_compared_by_its_prior_samples(winner: Win
     assert not any("diffusion" in key for key in found.findings.metrics)
 
 
-def test_diffusion_is_compared_with_the_prior(diffused: Winner) -> None:
+def test_diffusion_is_compared_with_the_prior(diffused: TrainedModel) -> None:
     found = compare_generated(diffused, pca_space(diffused), count=24)
     rows, metrics = {row.name: row for row in found.findings.rows}, found.findings.metrics
     assert set(rows) == {REAL, MEAN, UNTRAINED, PRIOR, MODEL}
@@ -101,13 +101,13 @@ def test_diffusion_is_compared_with_the_prior(diffused: Winner) -> None:
     assert {line["n"] for line in found.findings.tables["generated"]} == {24}
 
 
-def test_it_comes_again(diffused: Winner) -> None:
+def test_it_comes_again(diffused: TrainedModel) -> None:
     first, second = (compare_generated(diffused, pca_space(diffused), count=16).findings for _ in range(2))
     assert first.metrics == second.metrics
     assert first.rows == second.rows
 
 
-def test_a_conditional_model_sees_the_patterns_of_the_control_samples(winner: Winner) -> None:
+def test_a_conditional_model_sees_the_patterns_of_the_control_samples(trained: TrainedModel) -> None:
     seen: list[torch.Tensor] = []
 
     class Recording(LatentDiffusion):
@@ -117,28 +117,28 @@ def test_a_conditional_model_sees_the_patterns_of_the_control_samples(winner: Wi
             return torch.zeros(len(condition), 4)
 
     settings = DiffusionSettings(kind="conv", width=0.125, timesteps=50, sampling_steps=5, conditional=True)
-    found = compare_generated(replace(winner, diffusion=Recording(settings, 4)), pca_space(winner), count=10)
+    found = compare_generated(replace(trained, diffusion=Recording(settings, 4)), pca_space(trained), count=10)
     raw = found.control.tensors(slice(None))[0]
     torch.testing.assert_close(seen[0], patterns_of(raw.float() / 255))
     assert seen[0].shape == (10, 1, 4, 4)
 
 
-def test_no_set_is_told_about_the_samples_it_is_compared_with(winner: Winner) -> None:
+def test_no_set_is_told_about_the_samples_it_is_compared_with(trained: TrainedModel) -> None:
     seen: list[np.ndarray[Any, Any]] = []
 
     def extract(values: np.ndarray[Any, Any], groups: np.ndarray[Any, Any]) -> Features:
         seen.append(groups)
         return Features(values.reshape(len(values), -1), groups, "values", "none")
 
-    compare_generated(winner, Space(extract))
+    compare_generated(trained, Space(extract))
     reference, control = seen[-2:]
     assert len(reference) == len(control) == 40
     assert not set(reference) & set(control)
 
 
-def test_with_one_test_group_validation_is_the_control(winner: Winner, prepared: Prepared) -> None:
+def test_with_one_test_group_validation_is_the_control(trained: TrainedModel, prepared: Prepared) -> None:
     alone = replace(prepared, test_groups=np.zeros(80, np.int64))
-    found = compare_generated(replace(winner, prepared=alone), pca_space(winner), count=12)
+    found = compare_generated(replace(trained, prepared=alone), pca_space(trained), count=12)
     validation = {image.tobytes() for image in prepared.validation.x}
     assert {image.tobytes() for image in found.control.x} <= validation
     assert all(row.low == -np.inf and not row.model_beats for row in found.findings.rows if row.name == REAL)
@@ -182,29 +182,29 @@ def test_too_few_groups_give_no_interval() -> None:
     assert kid_difference(few, many, many, seed=0)[1] is None
 
 
-def test_copies_of_training_samples_are_found_wherever_they_lie(winner: Winner, monkeypatch: Any) -> None:
+def test_copies_of_training_samples_are_found_wherever_they_lie(trained: TrainedModel, monkeypatch: Any) -> None:
     monkeypatch.setattr("vaeforge.evaluate.generation_metrics.TRAIN_AT_ONCE", 7)  # 60 training samples in nine parts
-    train, test = (part.x.astype(np.float32) / 255 for part in (winner.prepared.train, winner.prepared.test))
+    train, test = (part.x.astype(np.float32) / 255 for part in (trained.prepared.train, trained.prepared.test))
     fresh = images(50, 9).astype(np.float32) / 255
-    found = memorised(winner, {"copied": train[[0, 13, 59]], "fresh": fresh}, test, "pixels")
+    found = memorised(trained, {"copied": train[[0, 13, 59]], "fresh": fresh}, test, "pixels")
     assert found["copied"].share_copies == 1.0
     assert found["fresh"].share_copies == 0.0
     assert found["fresh"].train == 60
     assert 0.8 < found["fresh"].ratio_of_medians < 1.25
 
 
-def test_all_sets_come_from_the_same_conditions_and_prior_draws(winner: Winner) -> None:
-    made = generate(winner, winner.prepared.test[:9], seed=4)
+def test_all_sets_come_from_the_same_conditions_and_prior_draws(trained: TrainedModel) -> None:
+    made = generate(trained, trained.prepared.test[:9], seed=4)
     assert set(made) == {MEAN, UNTRAINED, PRIOR}
     assert all(values.shape == (9, 1, 16, 16) and values.dtype == np.float32 for values in made.values())
-    expected = winner.prepared.train.x.astype(np.float64).mean(0) / 255
+    expected = trained.prepared.train.x.astype(np.float64).mean(0) / 255
     np.testing.assert_allclose(made[MEAN], np.broadcast_to(expected, (9, 1, 16, 16)), atol=1e-6)
     assert not np.allclose(made[UNTRAINED], made[PRIOR])
 
 
-def test_images_are_seen_in_eight_bits(winner: Winner) -> None:
-    space = image_space(winner.model)
-    values = winner.prepared.test.x[:3].astype(np.float32) / 255
+def test_images_are_seen_in_eight_bits(trained: TrainedModel) -> None:
+    space = image_space(trained.model)
+    values = trained.prepared.test.x[:3].astype(np.float32) / 255
     exact, moved = (space.extract(values + shift, np.arange(3)).values for shift in (0.0, 0.4 / 255))
     np.testing.assert_array_equal(exact, moved)
     assert exact.shape == (3, 1280)

@@ -33,7 +33,7 @@ from vaeforge.evaluate.tasks.maps import evaluate
 from vaeforge.evaluate.whole_maps import hidden_points
 from vaeforge.samples import Samples
 from vaeforge.train.loop import fit, untrained
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.families import families
 from vaeforge_models.vae import VAE, DataSpec, Posterior
 
@@ -214,7 +214,7 @@ def test_hidden_points_are_whole_blocks() -> None:
     assert (hidden == hidden[near]).mean() > 0.85  # 0.68 if points were hidden one by one
 
 
-def trained(tmp_path: Path, spec: DataSpec | None) -> Winner:
+def trained_model(tmp_path: Path, spec: DataSpec | None) -> TrainedModel:
     """A model after a few steps, on random data of the family's example or on maps over points."""
     experiment = small_experiment(LIPID, tmp_path, model__hidden=8, model__latent_dim=2)
     prepared = random_prepared(LIPID, tmp_path) if spec is None else maps_of(spec, tmp_path)
@@ -223,7 +223,7 @@ def trained(tmp_path: Path, spec: DataSpec | None) -> Winner:
         (*_, last) = fit(experiment, random_arrays(LIPID), folder=tmp_path / "checkpoints")
         assert last.checkpoint is not None
         model.load_state_dict(torch.load(last.checkpoint.file, weights_only=True)["model"])
-    return Winner(model, prepared, experiment)
+    return TrainedModel(model, prepared, experiment)
 
 
 def maps_of(spec: DataSpec, folder: Path) -> Prepared:
@@ -236,8 +236,8 @@ def maps_of(spec: DataSpec, folder: Path) -> Prepared:
 
 
 def test_points_from_end_to_end(tmp_path: Path) -> None:
-    winner = trained(tmp_path, None)
-    found, again = evaluate(winner), evaluate(winner)
+    trained = trained_model(tmp_path, None)
+    found, again = evaluate(trained), evaluate(trained)
     assert found.metrics == again.metrics
     assert np.isfinite(list(found.metrics.values())).all()
     assert {"test/pearson_low", "test/morans_i_truth", "test/imputation_mse_high", "test/kid_prior_pca"} <= set(
@@ -251,8 +251,8 @@ def test_points_from_end_to_end(tmp_path: Path) -> None:
     assert len(found.figures["maps_xy"].axes) == 2 * 4 * CHANNELS  # a colour bar each
     assert found.arrays["maps"]["truth"].shape == (23 + 11 + 24, 6)
     assert found.arrays["maps"]["held_out"].sum() == 24
-    np.testing.assert_allclose(found.arrays["maps"]["truth"][:24], winner.prepared.test.x, atol=1e-5)
-    test = winner.prepared
+    np.testing.assert_allclose(found.arrays["maps"]["truth"][:24], trained.prepared.test.x, atol=1e-5)
+    test = trained.prepared
     mean = ((test.test.x - test.train.x.mean(0)) ** 2).mean(1).astype(np.float64)
     row = next(row for row in found.rows if row.name == "training mean")
     assert row.value == pytest.approx(mean.mean(), rel=1e-4)
@@ -262,8 +262,8 @@ def test_points_from_end_to_end(tmp_path: Path) -> None:
 
 def test_maps_from_end_to_end(tmp_path: Path) -> None:
     coordinates = torch.from_numpy(np.random.default_rng(0).random((80, 3), dtype=np.float32))
-    winner = trained(tmp_path, DataSpec((80,), 0, {"coordinates": coordinates}))
-    found = evaluate(winner)
+    trained = trained_model(tmp_path, DataSpec((80,), 0, {"coordinates": coordinates}))
+    found = evaluate(trained)
     assert np.isfinite(list(found.metrics.values())).all()
     assert [line["map"] for line in found.tables["maps"]] == list("abcde")
     rows = {row.name: row for row in found.rows if row.metric == "imputation MSE"}
@@ -272,4 +272,4 @@ def test_maps_from_end_to_end(tmp_path: Path) -> None:
     assert found.metrics["test/morans_i_truth"] > 0.5
     hidden = found.arrays["imputation"]["hidden"]
     assert found.metrics["test/hidden_points"] == hidden.sum()
-    np.testing.assert_allclose(found.arrays["imputation"]["truth"], winner.prepared.test.x[:, hidden].T)
+    np.testing.assert_allclose(found.arrays["imputation"]["truth"], trained.prepared.test.x[:, hidden].T)

@@ -37,7 +37,7 @@ from vaeforge.evaluate.tasks.series import evaluate
 from vaeforge.samples import Samples
 from vaeforge.train.diffuse import Latents, fit_diffusion
 from vaeforge.train.loop import untrained
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families.fmri import FAMILY
 
@@ -209,21 +209,21 @@ def prepared(tmp_path: Path) -> Prepared:
 
 
 @pytest.fixture
-def winner(prepared: Prepared, tmp_path: Path) -> Winner:
+def trained(prepared: Prepared, tmp_path: Path) -> TrainedModel:
     experiment = small_experiment(FAMILY, tmp_path, model__hidden=[16], model__latent_dim=5)
     model = untrained(experiment, prepared.spec).eval()
     settings = DiffusionSettings(width=0.1, steps=3, timesteps=50, sampling_steps=5, validation_interval=3)
     latents = Latents(torch.randn(40, 5, generator=torch.Generator().manual_seed(0)))
-    return Winner(model, prepared, experiment, fit_diffusion(latents, latents, settings, seed=0).model)
+    return TrainedModel(model, prepared, experiment, fit_diffusion(latents, latents, settings, seed=0).model)
 
 
-def test_the_task_leaves_constant_voxels_out(winner: Winner, prepared: Prepared) -> None:
-    findings = evaluate(winner)
+def test_the_task_leaves_constant_voxels_out(trained: TrainedModel, prepared: Prepared) -> None:
+    findings = evaluate(trained)
     metrics = findings.metrics
     kept = np.delete(np.arange(24), 3)
     raw, condition = prepared.test.tensors(slice(None))
     with torch.no_grad():
-        own = winner.model.reconstruct(raw, condition)[0].double().numpy()[:, kept]
+        own = trained.model.reconstruct(raw, condition)[0].double().numpy()[:, kept]
     truth = prepared.test.x[:, kept].astype(np.float64)  # no constants: the units of the model are the data's
     voxels = [stats.pearsonr(x, y).statistic for x, y in zip(truth.T, own.T, strict=True)]
     assert metrics["test/constant_voxels"] == 1
@@ -241,8 +241,8 @@ def test_the_task_leaves_constant_voxels_out(winner: Winner, prepared: Prepared)
     assert [line["pearson"] for line in table] == pytest.approx(voxels, abs=1e-9)
 
 
-def test_the_model_is_compared_with_planes_of_its_size(winner: Winner, prepared: Prepared) -> None:
-    rows = [row for row in evaluate(winner).rows if row.metric == "R2"]
+def test_the_model_is_compared_with_planes_of_its_size(trained: TrainedModel, prepared: Prepared) -> None:
+    rows = [row for row in evaluate(trained).rows if row.metric == "R2"]
     names = [row.name for row in rows]
     assert names[0] == "training mean" and names[-2:] == ["untrained VAE", "model"]
     assert "PCA 5" in names
@@ -255,8 +255,8 @@ def test_the_model_is_compared_with_planes_of_its_size(winner: Winner, prepared:
     assert not rows[-2].model_beats  # these are untrained weights
 
 
-def test_generated_sets_stand_beside_real_ones(winner: Winner) -> None:
-    findings = evaluate(winner)
+def test_generated_sets_stand_beside_real_ones(trained: TrainedModel) -> None:
+    findings = evaluate(trained)
     lines = findings.tables["generated_values"]
     assert [line["set"] for line in lines] == ["real", "real, validation", "prior samples", "latent diffusion"]
     assert len({tuple(line) for line in lines}) == 1
@@ -268,23 +268,23 @@ def test_generated_sets_stand_beside_real_ones(winner: Winner) -> None:
     assert {line["set"] for line in findings.tables["memorisation_decoded"]} == {"prior samples", "latent diffusion"}
 
 
-def test_without_diffusion_there_are_prior_samples_alone(winner: Winner) -> None:
-    findings = evaluate(replace(winner, diffusion=None))
+def test_without_diffusion_there_are_prior_samples_alone(trained: TrainedModel) -> None:
+    findings = evaluate(replace(trained, diffusion=None))
     assert list(findings.arrays["generated"]) == ["prior"]
     assert not any(name.endswith("_diffusion") for name in findings.metrics)
     expected = {"time_courses", "pearson_voxels", "correlations", "samples", "values"}
     assert set(findings.figures) == expected
 
 
-def test_a_single_subject_block_has_no_interval(winner: Winner, prepared: Prepared) -> None:
+def test_a_single_subject_block_has_no_interval(trained: TrainedModel, prepared: Prepared) -> None:
     alone = replace(prepared, test_groups=np.zeros(24, np.int64))
-    findings = evaluate(replace(winner, prepared=alone))
+    findings = evaluate(replace(trained, prepared=alone))
     assert "test/r2" in findings.metrics and "test/r2_low" not in findings.metrics
     assert not any(row.model_beats for row in findings.rows)
 
 
-def test_the_evaluation_comes_again(winner: Winner) -> None:
+def test_the_evaluation_comes_again(trained: TrainedModel) -> None:
     first: Findings
-    first, second = (evaluate(winner) for _ in range(2))
+    first, second = (evaluate(trained) for _ in range(2))
     assert first.metrics == second.metrics
     assert first.rows == second.rows

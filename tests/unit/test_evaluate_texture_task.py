@@ -29,7 +29,7 @@ from vaeforge.evaluate.tasks.texture import (
 )
 from vaeforge.evaluate.texture_figures import draw_grain, draw_spectra
 from vaeforge.samples import Samples
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
 from vaeforge_models.vae import initialise
 
@@ -45,28 +45,30 @@ def speckle(count: int, seed: int, sigma: float = 1.5) -> np.ndarray[Any, np.dty
 
 
 @pytest.fixture
-def winner(tmp_path: Path) -> Winner:
+def trained(tmp_path: Path) -> TrainedModel:
     overrides = {"model.latent_dim": 6, "model.width": 0.0625, "prepare.size": SIDE}
     experiment = load(tmp_path, "speckle", "sample", overrides).experiment
     train, validation, test = (Samples.unconditional(speckle(n, seed)) for seed, n in enumerate((40, 20, 48)))
     groups = np.repeat(np.arange(24), 2)
     prepared = Prepared(tmp_path, {}, train, validation, test, np.zeros(48, np.int64), groups, {})
     model = initialise(experiment.definition.build, experiment.model, prepared.spec, seed=5).eval()
-    return Winner(model, prepared, experiment)
+    return TrainedModel(model, prepared, experiment)
 
 
-def conditionally_diffused(winner: Winner) -> Winner:
+def conditionally_diffused(trained: TrainedModel) -> TrainedModel:
     settings = DiffusionSettings(kind="conv", width=0.125, timesteps=50, sampling_steps=5, conditional=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return replace(winner, diffusion=LatentDiffusion(settings, 6).eval())
+        return replace(trained, diffusion=LatentDiffusion(settings, 6).eval())
 
 
 @pytest.fixture(params=["plain", "conditional"])
-def findings(request: pytest.FixtureRequest, winner: Winner, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Findings]:
+def findings(
+    request: pytest.FixtureRequest, trained: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, Findings]:
     if request.param != "conditional":
-        monkeypatch.setattr(texture, "image_space", lambda _: pca_space(winner))  # the network takes seconds
-    chosen = winner if request.param == "plain" else conditionally_diffused(winner)
+        monkeypatch.setattr(texture, "image_space", lambda _: pca_space(trained))  # the network takes seconds
+    chosen = trained if request.param == "plain" else conditionally_diffused(trained)
     return request.param, evaluate(chosen)
 
 
@@ -84,13 +86,13 @@ def test_everything_is_found(findings: tuple[str, Findings]) -> None:
     assert task_named("texture").evaluate is evaluate
 
 
-def test_quality_against_scikit_image(winner: Winner) -> None:
-    found = quality_findings(winner)
+def test_quality_against_scikit_image(trained: TrainedModel) -> None:
+    found = quality_findings(trained)
     rows = {(row.metric, row.name): row for row in found.rows}
-    raw = winner.prepared.test.x
+    raw = trained.prepared.test.x
     with torch.no_grad():
-        model = winner.model.reconstruct(torch.from_numpy(raw), torch.zeros(48, 0))[0].numpy() * 255
-    mean = np.broadcast_to(winner.prepared.train.x.astype(np.float64).mean(0), raw.shape)
+        model = trained.model.reconstruct(torch.from_numpy(raw), torch.zeros(48, 0))[0].numpy() * 255
+    mean = np.broadcast_to(trained.prepared.train.x.astype(np.float64).mean(0), raw.shape)
     for name, images in ((MODEL, model), (MEAN, mean)):
         pairs = list(zip(raw[:, 0].astype(np.float64), images[:, 0].astype(np.float64), strict=True))
         psnr = np.mean([peak_signal_noise_ratio(a, b, data_range=255) for a, b in pairs])
@@ -110,10 +112,10 @@ def test_quality_against_scikit_image(winner: Winner) -> None:
     assert rows["SSIM", UNTRAINED].better == "higher"
 
 
-def test_grain_of_blurred_noise(winner: Winner) -> None:
-    found = grain_findings(winner, {PRIOR: speckle(60, 7).astype(np.float32)})
+def test_grain_of_blurred_noise(trained: TrainedModel) -> None:
+    found = grain_findings(trained, {PRIOR: speckle(60, 7).astype(np.float32)})
     data, _, same = found.tables["grain"]
-    raw = winner.prepared.test.x[:, 0].reshape(48, -1).astype(np.float64)
+    raw = trained.prepared.test.x[:, 0].reshape(48, -1).astype(np.float64)
     assert data["contrast"] == pytest.approx((raw.std(1) / raw.mean(1)).mean())
     assert data["contrast_low"] < data["contrast"] < data["contrast_high"]
     # noise blurred by sigma has the width 4 sigma sqrt(ln 2) = 5.0 pixels
@@ -123,28 +125,28 @@ def test_grain_of_blurred_noise(winner: Winner) -> None:
     assert "test/log_spectral_distance_data" not in found.metrics
 
 
-def test_another_grain_is_told_apart(winner: Winner) -> None:
-    coarse = grain_findings(winner, {PRIOR: speckle(60, 7, sigma=3).astype(np.float32)}).tables["grain"]
+def test_another_grain_is_told_apart(trained: TrainedModel) -> None:
+    coarse = grain_findings(trained, {PRIOR: speckle(60, 7, sigma=3).astype(np.float32)}).tables["grain"]
     assert coarse[2]["autocorrelation_width_low"] > coarse[0]["autocorrelation_width_high"]
     assert coarse[2]["log_spectral_distance_low"] > 5
 
 
-def test_constant_and_black_images_are_counted(winner: Winner) -> None:
+def test_constant_and_black_images_are_counted(trained: TrainedModel) -> None:
     images = np.concatenate([speckle(5, 1), np.full((2, 1, SIDE, SIDE), 80, np.uint8), np.zeros((1, 1, SIDE, SIDE))])
-    line = grain_findings(winner, {PRIOR: images.astype(np.float32)}).tables["grain"][2]
+    line = grain_findings(trained, {PRIOR: images.astype(np.float32)}).tables["grain"][2]
     assert (line["contrast_undefined"], line["autocorrelation_width_undefined"]) == (1, 3)
     alone = measure_grain(speckle(5, 1).astype(np.float32), np.arange(5))
     assert line["autocorrelation_width"] == pytest.approx(alone.width.mean())
     assert line["contrast"] == pytest.approx(np.append(alone.contrast, [0, 0]).mean())
 
 
-def test_a_collapsed_model_is_measured_and_not_a_crash(winner: Winner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texture, "image_space", lambda _: pca_space(winner))
-    model: Any = winner.model
+def test_a_collapsed_model_is_measured_and_not_a_crash(trained: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texture, "image_space", lambda _: pca_space(trained))
+    model: Any = trained.model
     with torch.no_grad():
         model.decoder[-1].weight.zero_()  # the same grey everywhere
         model.to_mu.weight.zero_()
-    found = evaluate(winner)
+    found = evaluate(trained)
     line = next(line for line in found.tables["grain"] if line["set"] == PRIOR)
     assert line["autocorrelation_width_undefined"] == line["images"]
     assert line["autocorrelation_width"] is None and line["log_spectral_distance"] is None
@@ -152,18 +154,18 @@ def test_a_collapsed_model_is_measured_and_not_a_crash(winner: Winner, monkeypat
     assert found.metrics["test/contrast_prior"] == pytest.approx(0, abs=1e-6)
 
 
-def test_black_test_images_are_left_out_of_the_contrast_error(winner: Winner) -> None:
-    x = np.array(winner.prepared.test.x)
+def test_black_test_images_are_left_out_of_the_contrast_error(trained: TrainedModel) -> None:
+    x = np.array(trained.prepared.test.x)
     x[:3] = 0
-    prepared = replace(winner.prepared, test=Samples.unconditional(x))
-    rows = quality_findings(replace(winner, prepared=prepared)).rows
+    prepared = replace(trained.prepared, test=Samples.unconditional(x))
+    rows = quality_findings(replace(trained, prepared=prepared)).rows
     rest = replace(
-        winner.prepared,
+        trained.prepared,
         test=Samples.unconditional(x[3:]),
-        test_groups=winner.prepared.test_groups[3:],
-        test_labels=winner.prepared.test_labels[3:],
+        test_groups=trained.prepared.test_groups[3:],
+        test_labels=trained.prepared.test_labels[3:],
     )
-    expected = quality_findings(replace(winner, prepared=rest)).rows
+    expected = quality_findings(replace(trained, prepared=rest)).rows
     errors = [[row.value for row in found if row.metric == "contrast error"] for found in (rows, expected)]
     assert errors[0] == pytest.approx(errors[1])
 

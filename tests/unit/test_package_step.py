@@ -24,7 +24,7 @@ from vaeforge.package.step import export_run
 from vaeforge.paths import Project, read_json, sha256_of, write_json
 from vaeforge.train.checkpoint import save
 from vaeforge.train.loop import untrained
-from vaeforge.trained import load_winner
+from vaeforge.trained import load_trained_model
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
 
@@ -79,7 +79,7 @@ def test_every_family_exports_all_its_graphs_in_all_precisions(family: Family, t
     manifest = export_run(project, winner, folder, ("fp16", "int8"), diffused)
     assert read_json(folder / "manifest.json", "") == manifest
     assert all(sha256_of(folder / name) == digest for name, digest in manifest["files"].items())
-    bundle, loaded = Bundle(folder), load_winner(project, winner, diffused)
+    bundle, loaded = Bundle(folder), load_trained_model(project, winner, diffused)
     contract = bundle.contract
     assert set(contract.graphs) == GRAPHS[family.name] | {"model_fp16", "model_int8"}
     assert (contract.family, contract.task, contract.data) == (family.name, family.task, family.data)
@@ -133,7 +133,7 @@ def test_the_generating_graph_draws_what_the_aggregate_posterior_is(tmp_path: Pa
     project, winner = finished(family, tmp_path)
     folder = project.step("export")
     export_run(project, winner, folder)
-    loaded = load_winner(project, winner)
+    loaded = load_trained_model(project, winner)
     labels = np.array([0, 2, 2, 1])
     library = library_of(loaded.model, loaded.prepared.train)
     noise = torch.Generator().manual_seed(5)
@@ -158,7 +158,7 @@ def test_numpy_alone_samples_from_the_denoiser_as_torch_does(name: str, noise: s
     diffuse_run(project, winner, project.step("diffuse"))
     folder = project.step("export")
     export_run(project, winner, folder, diffused=project.step("diffuse"))
-    diffusion = load_winner(project, winner, project.step("diffuse")).diffusion
+    diffusion = load_trained_model(project, winner, project.step("diffuse")).diffusion
     assert diffusion is not None
     expected = diffusion.sample(3, torch.Generator().manual_seed(1), "ddim")
     seeds = torch.randint(2**63 - 1, (3,), generator=torch.Generator().manual_seed(1)).tolist()

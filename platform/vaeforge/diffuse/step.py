@@ -14,7 +14,7 @@ from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.train.batches import centre_crop
 from vaeforge.train.diffuse import Latents, fit_diffusion, save_diffusion
-from vaeforge.trained import DIFFUSION_FILE, Winner, lineage, load_winner, patterns_of
+from vaeforge.trained import DIFFUSION_FILE, TrainedModel, lineage, load_trained_model, patterns_of
 
 
 def diffuse_run(project: Project, winner: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -24,9 +24,9 @@ def diffuse_run(project: Project, winner: Mapping[str, Any], folder: Path) -> di
 
     Raises:
         ConfigError: if the loss stops being finite.
-        CheckpointError, DataError: see `load_winner`.
+        CheckpointError, DataError: see `load_trained_model`.
     """
-    loaded = load_winner(project, winner)
+    loaded = load_trained_model(project, winner)
     (folder / MANIFEST).unlink(missing_ok=True)
     manifest = {"step": "diffuse", **lineage(winner), "trained": loaded.experiment.definition.diffusion}
     if manifest["trained"]:
@@ -36,7 +36,7 @@ def diffuse_run(project: Project, winner: Mapping[str, Any], folder: Path) -> di
     return manifest
 
 
-def _train(loaded: Winner, folder: Path) -> dict[str, Any]:
+def _train(loaded: TrainedModel, folder: Path) -> dict[str, Any]:
     settings = loaded.experiment.diffusion
     seed = derive(loaded.experiment.training.seed, "diffusion")
     train, validation = (latents_of(loaded, part) for part in (loaded.prepared.train, loaded.prepared.validation))
@@ -48,7 +48,7 @@ def _train(loaded: Winner, folder: Path) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def latents_of(loaded: Winner, samples: Samples) -> Latents:
+def latents_of(loaded: TrainedModel, samples: Samples) -> Latents:
     """Posterior means of samples, images cropped to their centre, and their pattern images where the model sees one."""
     model, conditional = loaded.model, loaded.experiment.diffusion.conditional
     mu, patterns = [], []

@@ -23,7 +23,7 @@ from vaeforge.evaluate.inference import WHITE
 from vaeforge.evaluate.latent_posteriors import Library, class_names, conditions_of, labels_of
 from vaeforge.evaluate.pca_baseline import FIT_SAMPLES, training_values
 from vaeforge.seeds import derive
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 
 PRIOR, AGGREGATE, UNTRAINED = "prior", "aggregate posterior", "untrained VAE"
 KEYS = {PRIOR: "prior", AGGREGATE: "aggregate", UNTRAINED: "untrained"}
@@ -56,9 +56,9 @@ class ClassSets:
         return ClassSets(self.labels[chosen], self.reference[chosen], self.control[chosen], generated)
 
 
-def class_sets(winner: Winner, library: Library, count: int = PLANE_IMAGES) -> ClassSets:
+def class_sets(trained: TrainedModel, library: Library, count: int = PLANE_IMAGES) -> ClassSets:
     """At most `count` images of each set, the same number of each class as far as there are enough real ones."""
-    prepared, seed = winner.prepared, derive(bootstrap_seed(winner.experiment), "class sets")
+    prepared, seed = trained.prepared, derive(bootstrap_seed(trained.experiment), "class sets")
     rng = np.random.default_rng(seed)
     test, validation = labels_of(prepared.test), labels_of(prepared.validation)
     share = max(1, count // len(class_names(prepared)))
@@ -69,20 +69,20 @@ def class_sets(winner: Winner, library: Library, count: int = PLANE_IMAGES) -> C
         picked.append((first[:n], second[:n]))
     reference, control = (np.concatenate(side) for side in zip(*picked, strict=True))
     labels = test[reference]
-    made = make_images(winner, library, labels, seed)
+    made = make_images(trained, library, labels, seed)
     return ClassSets(labels, np.asarray(prepared.test.x[reference]), np.asarray(prepared.validation.x[control]), made)
 
 
-def make_images(winner: Winner, library: Library, labels: Integers, seed: int) -> dict[str, Images]:
+def make_images(trained: TrainedModel, library: Library, labels: Integers, seed: int) -> dict[str, Images]:
     """One image for each label from every source, rounded to 8 bits as files are."""
-    model, prepared = winner.model, winner.prepared
+    model, prepared = trained.model, trained.prepared
     condition = conditions_of(labels, prepared.train.condition.shape[1])
     first, second = (torch.Generator().manual_seed(derive(seed, source)) for source in (PRIOR, AGGREGATE))
     z = torch.randn(len(labels), model.latent_dim, generator=first)
     made = {
         PRIOR: decoded(model, z, condition),
         AGGREGATE: decoded(model, library.aggregate(labels, second), condition),
-        UNTRAINED: decoded(untrained_model(winner.experiment, prepared), z, condition),
+        UNTRAINED: decoded(untrained_model(trained.experiment, prepared), z, condition),
     }
     return {name: rounded(images) for name, images in made.items()}
 
@@ -93,7 +93,7 @@ def rounded(raw: NDArray[np.float32]) -> Images:
     return levels
 
 
-def distribution_lines(winner: Winner, sets: ClassSets, count: int = NETWORK_IMAGES) -> list[dict[str, Any]]:
+def distribution_lines(trained: TrainedModel, sets: ClassSets, count: int = NETWORK_IMAGES) -> list[dict[str, Any]]:
     """Fréchet distance and KID of every set, over all classes and for each class, through two extractors.
 
     The image network sees `count` images of each set, the principal components of the training images all of them:
@@ -102,15 +102,15 @@ def distribution_lines(winner: Winner, sets: ClassSets, count: int = NETWORK_IMA
     Raises:
         CheckpointError: if the image network is not installed.
     """
-    names, seed = class_names(winner.prepared), bootstrap_seed(winner.experiment)
+    names, seed = class_names(trained.prepared), bootstrap_seed(trained.experiment)
     few = sets.where(first_of_each(sets.labels, max(2, count // len(names))))
     network = load_extractor()
     lines = _lines(few, lambda images: network(images, np.arange(len(images))).features, names, seed)
-    values = training_values(winner.model, winner.prepared.train, FIT_SAMPLES)
+    values = training_values(trained.model, trained.prepared.train, FIT_SAMPLES)
     plane = pca_features(values, min(COMPONENTS, len(values) - 1, values.shape[1]))
 
     def project(images: Images) -> Features:
-        normal = winner.model.normalise(torch.from_numpy(images)).flatten(1).numpy()
+        normal = trained.model.normalise(torch.from_numpy(images)).flatten(1).numpy()
         return plane(normal, np.arange(len(images)))
 
     return lines + _lines(sets, project, names, seed)

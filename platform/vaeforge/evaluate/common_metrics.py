@@ -1,4 +1,4 @@
-"""What is measured of every winner, whatever its family: likelihood, latents, reconstruction beside simpler means."""
+"""What is measured of every model, whatever its family: likelihood, latents, reconstruction beside simpler means."""
 
 import math
 
@@ -22,7 +22,7 @@ from vaeforge.seeds import derive
 from vaeforge.train.loop import untrained
 from vaeforge.train.process_group import Group
 from vaeforge.train.validation import validate
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.diagnostics import mutual_information
 from vaeforge_models.likelihoods import gaussian_nll
 from vaeforge_models.vae import VAE, Posterior
@@ -32,13 +32,13 @@ PERPLEXITY = 30.0
 Floats = NDArray[np.float64]
 
 
-def general_findings(winner: Winner) -> Findings:
+def general_findings(trained: TrainedModel) -> Findings:
     """Metrics, comparison, latent figures and curves that every family has.
 
     `test/nelbo` (nats per sample) takes its variance from the validation samples: D/2 log(2 pi val/mse) +
     SSE / (2 val/mse) + rate, z sampled under a fixed seed.
     """
-    model, prepared, experiment = winner.model, winner.prepared, winner.experiment
+    model, prepared, experiment = trained.model, trained.prepared, trained.experiment
     samples = experiment.training.evaluation_samples
     metrics = validate(model, prepared.validation, Group(), samples)
     metrics |= nelbo_metrics(model, prepared.test, samples, metrics["val/mse"])
@@ -48,7 +48,7 @@ def general_findings(winner: Winner) -> Findings:
     curves = {"kl_per_dimension": (np.arange(1, len(per_dimension) + 1, dtype=np.float64), per_dimension)}
     figures = {"latents": draw_latents(mu, prepared.test_labels), "kl_per_dimension": _draw_rates(per_dimension)}
     arrays = {EVIDENCE: evidence_of(model, prepared, samples, metrics["val/mse"])}
-    rows = reconstruction_rows(winner, int(metrics["val/active_units"]))
+    rows = reconstruction_rows(trained, int(metrics["val/active_units"]))
     return Findings(metrics, rows, curves, figures=figures, arrays=arrays)
 
 
@@ -71,18 +71,18 @@ def bootstrap_seed(experiment: Experiment) -> int:
     return derive(experiment.training.seed, "evaluation bootstrap")
 
 
-def reconstruction_rows(winner: Winner, active: int) -> list[Row]:
+def reconstruction_rows(trained: TrainedModel, active: int) -> list[Row]:
     """Mean squared error per value at z = mu, model units: training mean, PCA, the untrained model and the model."""
-    model, prepared = winner.model, winner.prepared
+    model, prepared = trained.model, trained.prepared
     plane = fit_plane(model, prepared.train, model.latent_dim)
     errors = plane.errors(model, prepared.test)
     values = {"training mean": errors[:, 0]}
     for components in sorted({active, errors.shape[1] - 1} - {0}):
         if components < min(errors.shape[1], math.prod(model.event_shape)):  # all of them would be the identity
             values[f"PCA {components}"] = errors[:, components]
-    values["untrained VAE"] = squared_errors(untrained_model(winner.experiment, prepared), prepared.test)
+    values["untrained VAE"] = squared_errors(untrained_model(trained.experiment, prepared), prepared.test)
     values[MODEL] = squared_errors(model, prepared.test)
-    return compare_means("MSE", "lower", values, prepared.test_groups, bootstrap_seed(winner.experiment))
+    return compare_means("MSE", "lower", values, prepared.test_groups, bootstrap_seed(trained.experiment))
 
 
 def untrained_model(experiment: Experiment, prepared: Prepared) -> VAE:

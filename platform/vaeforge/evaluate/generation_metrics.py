@@ -34,7 +34,7 @@ from vaeforge.evaluate.results import Findings
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.train.batches import centre_crop
-from vaeforge.trained import Winner, patterns_of
+from vaeforge.trained import TrainedModel, patterns_of
 from vaeforge_models.vae import VAE
 
 PRIOR, DIFFUSION = "prior samples", "latent diffusion"
@@ -92,24 +92,24 @@ def image_space(model: VAE) -> Space:
     return Space(extract, "pixels, model units")
 
 
-def pca_space(winner: Winner, components: int = COMPONENTS) -> Space:
+def pca_space(trained: TrainedModel, components: int = COMPONENTS) -> Space:
     """The principal components of the training samples, at most `components`; for samples that are no images."""
-    train = training_values(winner.model, winner.prepared.train)
+    train = training_values(trained.model, trained.prepared.train)
     features = pca_features(train, min(components, len(train) - 1, train.shape[1]))
     return Space(lambda values, groups: features(values.reshape(len(values), -1), groups))
 
 
-def compare_generated(winner: Winner, space: Space, count: int = COUNT) -> Generated:
-    """Samples of the winner, and of its diffusion model if it has one, against real ones; at most `count` of each.
+def compare_generated(trained: TrainedModel, space: Space, count: int = COUNT) -> Generated:
+    """Samples of the trained model, and of its diffusion model if it has one, against real ones; at most `count` of each.
 
     Where the test samples are of one group only, validation samples are the control.
     """
-    prepared, seed = winner.prepared, bootstrap_seed(winner.experiment)
+    prepared, seed = trained.prepared, bootstrap_seed(trained.experiment)
     reference, control, groups = _halves(prepared, count, seed)
-    made = generate(winner, control, seed)
-    real = {name: _values(winner.model, part) for name, part in (("reference", reference), ("control", control))}
+    made = generate(trained, control, seed)
+    real = {name: _values(trained.model, part) for name, part in (("reference", reference), ("control", control))}
     conditional = bool(control.condition.shape[1])
-    patterned = winner.diffusion is not None and winner.diffusion.settings.conditional
+    patterned = trained.diffusion is not None and trained.diffusion.settings.conditional
     own = np.arange(len(control))
     seen = {}
     for name, values in made.items():
@@ -118,7 +118,7 @@ def compare_generated(winner: Winner, space: Space, count: int = COUNT) -> Gener
     real_features = [space.extract(real[name], of) for name, of in zip(real, groups, strict=True)]
     table = distribution_table(real_features[0], real_features[1], seen, seed)
     wanted = {name: made[name] for name in (PRIOR, DIFFUSION) if name in made}
-    checks = memorised(winner, wanted, np.concatenate(list(real.values())), space.neighbours)
+    checks = memorised(trained, wanted, np.concatenate(list(real.values())), space.neighbours)
     whole = None if conditional or patterned else _joined(*real_features)
     compared = _compared(table, real_features[0], whole, seen | {table.rows[0].name: real_features[1]}, seed)
     metrics = _metrics(table, checks) | _gain(compared)
@@ -126,23 +126,23 @@ def compare_generated(winner: Winner, space: Space, count: int = COUNT) -> Gener
     return Generated(Findings(metrics, compared, tables=tables), wanted, control)
 
 
-def generate(winner: Winner, control: Samples, seed: int) -> dict[str, Values]:
+def generate(trained: TrainedModel, control: Samples, seed: int) -> dict[str, Values]:
     """One sample for each control sample from every source: its condition, and its pattern where diffusion sees one."""
-    model, count = winner.model, len(control)
+    model, count = trained.model, len(control)
     condition = torch.from_numpy(np.array(control.condition))
     z = torch.randn(count, model.latent_dim, generator=torch.Generator().manual_seed(derive(seed, "prior")))
-    mean = training_values(model, winner.prepared.train).mean(0).reshape(1, *model.event_shape)
+    mean = training_values(model, trained.prepared.train).mean(0).reshape(1, *model.event_shape)
     made = {
         MEAN: np.repeat(mean, count, axis=0),
-        UNTRAINED: decoded(untrained_model(winner.experiment, winner.prepared), z, condition),
+        UNTRAINED: decoded(untrained_model(trained.experiment, trained.prepared), z, condition),
         PRIOR: decoded(model, z, condition),
     }
-    if winner.diffusion is not None:
+    if trained.diffusion is not None:
         patterns = None
-        if winner.diffusion.settings.conditional:
+        if trained.diffusion.settings.conditional:
             patterns = patterns_of(torch.from_numpy(_values(model, control)))
         generator = torch.Generator().manual_seed(derive(seed, "diffusion"))
-        drawn = winner.diffusion.sample(count, generator, condition=patterns)
+        drawn = trained.diffusion.sample(count, generator, condition=patterns)
         made[DIFFUSION] = decoded(model, drawn, condition)
     return made
 
@@ -185,13 +185,15 @@ def _extracted(space: Space, name: str, values: Values, groups: Integers) -> Fea
     return replace(short, values=np.repeat(short.values[:1], len(values), axis=0), groups=groups)
 
 
-def memorised(winner: Winner, sets: Mapping[str, Values], held_out: Values, space: str) -> dict[str, Memorisation]:
+def memorised(
+    trained: TrainedModel, sets: Mapping[str, Values], held_out: Values, space: str
+) -> dict[str, Memorisation]:
     """Whether samples of each set copy training samples, beside held-out real ones; all in model units.
 
     Raises:
         DataError: if more than half of the held-out samples are in the training set.
     """
-    model, train = winner.model, winner.prepared.train
+    model, train = trained.model, trained.prepared.train
     parts = (
         model.normalise(centre_crop(raw, model.event_shape)).float().numpy() for raw, _ in train.batches(TRAIN_AT_ONCE)
     )
@@ -211,7 +213,7 @@ def _joined(reference: Features, control: Features) -> Features:
 def _compared(
     table: DistributionTable, real: Features, whole: Features | None, sets: Mapping[str, Features], seed: int
 ) -> list[Compared]:
-    """The best that the winner has, diffusion or else prior samples, beside every other set, by KID.
+    """The best that the trained model has, diffusion or else prior samples, beside every other set, by KID.
 
     Differences between made-up sets are taken against `whole`, all real samples, where there is one: twice the groups.
     """

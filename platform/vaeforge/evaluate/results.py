@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vaeforge.evaluate.comparison import Row
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Task:
-    """What the winners of some families are measured by, beside what all are."""
+    """What the models of some families are evaluated by, beside what all are."""
 
     name: str
-    evaluate: Callable[[Winner], Findings]
+    evaluate: Callable[[TrainedModel], Findings]

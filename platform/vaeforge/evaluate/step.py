@@ -15,7 +15,7 @@ from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.tasks import task_named
 from vaeforge.evaluate.test_set_usage import record_look
 from vaeforge.paths import Project, sha256_of, write_atomically, write_bytes, write_json
-from vaeforge.trained import lineage, load_winner
+from vaeforge.trained import lineage, load_trained_model
 
 MANIFEST = "manifest.json"
 
@@ -30,9 +30,9 @@ def evaluate_run(
 
     Raises:
         ConfigError: if the family's task has no evaluation.
-        CheckpointError, DataError: see `load_winner` and the tasks.
+        CheckpointError, DataError: see `load_trained_model` and the tasks.
     """
-    loaded = load_winner(project, winner, diffused)
+    loaded = load_trained_model(project, winner, diffused)
     task = task_named(loaded.experiment.definition.task)
     (folder / MANIFEST).unlink(missing_ok=True)
     record_look(project, winner)  # before anything is measured: a look that is cut off was a look

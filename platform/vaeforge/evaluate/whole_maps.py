@@ -24,7 +24,7 @@ from vaeforge.evaluate.spatial import (
     relative_error,
 )
 from vaeforge.seeds import derive
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 
 HIDDEN = 0.2
 BLOCKS = 6
@@ -32,28 +32,28 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-def evaluate_whole_maps(winner: Winner) -> Findings:
+def evaluate_whole_maps(trained: TrainedModel) -> Findings:
     """Everything in the units that maps come in, each scaled by itself; intervals over test groups, the channels.
 
     A map has no condition to be predicted from, so imputation hides a fifth of the blocks of a grid over the points.
     """
-    return _reconstruction(winner).joined(_imputation(winner))
+    return _reconstruction(trained).joined(_imputation(trained))
 
 
-def map_names(winner: Winner) -> list[str]:
+def map_names(trained: TrainedModel) -> list[str]:
     """The names of the held-out maps, numbers where the data have none."""
-    count = len(winner.prepared.test)
-    names = winner.prepared.manifest["info"].get("units", {}).get("test", [])
+    count = len(trained.prepared.test)
+    names = trained.prepared.manifest["info"].get("units", {}).get("test", [])
     return list(names) if len(names) == count else [f"map {number}" for number in range(1, count + 1)]
 
 
-def _coordinates(winner: Winner) -> NDArray[np.float32]:
-    return winner.prepared.constants["coordinates"]
+def _coordinates(trained: TrainedModel) -> NDArray[np.float32]:
+    return trained.prepared.constants["coordinates"]
 
 
-def _reconstruction(winner: Winner) -> Findings:
-    model, prepared, names = winner.model, winner.prepared, map_names(winner)
-    groups, seed, coordinates = prepared.test_groups, bootstrap_seed(winner.experiment), _coordinates(winner)
+def _reconstruction(trained: TrainedModel) -> Findings:
+    model, prepared, names = trained.model, trained.prepared, map_names(trained)
+    groups, seed, coordinates = prepared.test_groups, bootstrap_seed(trained.experiment), _coordinates(trained)
     x, shown = (values.T for values in reconstructions(model, prepared.test))
     spread, noise = posterior_spread(model, prepared.test), noise_of(model, prepared.validation, each=False)
     near, held = neighbours_of(coordinates), spread.covered(x.T, noise).mean(1)
@@ -67,7 +67,7 @@ def _reconstruction(winner: Winner) -> Findings:
         "coverage_95": held,
     }
     metrics = {f"test/{name}": float(values.mean()) for name, values in columns.items()}
-    fresh = reconstructions(untrained_model(winner.experiment, prepared), prepared.test)[1].T
+    fresh = reconstructions(untrained_model(trained.experiment, prepared), prepared.test)[1].T
     rows = compare_means(
         "Pearson", "higher", {"untrained VAE": pearson(x, fresh), MODEL: columns["pearson"]}, groups, seed
     )
@@ -101,13 +101,13 @@ def hidden_points(coordinates: NDArray[np.float32], seed: int) -> Mask:
     return hidden
 
 
-def _imputation(winner: Winner) -> Findings:
+def _imputation(trained: TrainedModel) -> Findings:
     """Hidden points of held-out maps, beside interpolation from the same map's visible points."""
-    model, prepared, names = winner.model, winner.prepared, map_names(winner)
-    groups, seed, coordinates = prepared.test_groups, bootstrap_seed(winner.experiment), _coordinates(winner)
-    x, hidden = normalised(model, prepared.test), hidden_points(coordinates, bootstrap_seed(winner.experiment))
+    model, prepared, names = trained.model, trained.prepared, map_names(trained)
+    groups, seed, coordinates = prepared.test_groups, bootstrap_seed(trained.experiment), _coordinates(trained)
+    x, hidden = normalised(model, prepared.test), hidden_points(coordinates, bootstrap_seed(trained.experiment))
     visible, truth = x[:, ~hidden], x[:, hidden]
-    fresh = untrained_model(winner.experiment, prepared)
+    fresh = untrained_model(trained.experiment, prepared)
     found = {
         "visible mean": np.repeat(visible.mean(1, keepdims=True), truth.shape[1], axis=1),
         "training mean": np.broadcast_to(normalised(model, prepared.train).mean(0)[hidden], truth.shape),

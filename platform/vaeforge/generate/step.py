@@ -25,7 +25,7 @@ from vaeforge.evaluate.step import MANIFEST, hashes_of, relative_to
 from vaeforge.generate.latents import NOT_AN_IMAGE, Drawn, Source, draw
 from vaeforge.paths import Project, read_json, write_atomically, write_bytes, write_json
 from vaeforge.seeds import derive
-from vaeforge.trained import Winner, lineage, load_winner
+from vaeforge.trained import TrainedModel, lineage, load_trained_model
 
 ALL = "all"
 STEP = "generate"
@@ -65,11 +65,11 @@ def generate_run(
 
     Raises:
         ConfigError: if an argument is not allowed, or the family has no classes.
-        DataError: if `folder` holds other files; else see `load_winner`.
-        CheckpointError: see `load_winner`.
+        DataError: if `folder` holds other files; else see `load_trained_model`.
+        CheckpointError: see `load_trained_model`.
     """
     _require_arguments(winner["family"], count, size)
-    loaded = load_winner(project, winner)
+    loaded = load_trained_model(project, winner)
     names = class_names(loaded.prepared)
     wanted = _wanted(label, names)
     require_room(folder)
@@ -147,7 +147,7 @@ def _replace(folder: Path, staging: Path) -> None:
         path.replace(target)
 
 
-def _checked(loaded: Winner, images: Images, wanted: Integers) -> Copying:
+def _checked(loaded: TrainedModel, images: Images, wanted: Integers) -> Copying:
     """The check against all training images, beside the test images of the same classes."""
     test = loaded.prepared.test
     held_out = test[np.isin(labels_of(test), wanted)]
@@ -158,7 +158,7 @@ def _warnings(check: Copying) -> list[str]:
     return [f"nearly copies of training images: {reason}" for reason in check.reasons]
 
 
-def _write_images(folder: Path, images: Images, drawn: Drawn, loaded: Winner, seed: int, size: Size) -> list[str]:
+def _write_images(folder: Path, images: Images, drawn: Drawn, loaded: TrainedModel, seed: int, size: Size) -> list[str]:
     """One PNG for each image; their paths relative to `folder`."""
     shaped = [found[0] for found in images]
     if size == "original":
@@ -185,7 +185,7 @@ def _numbers(labels: Integers) -> Integers:
     return numbers
 
 
-def _ratios(loaded: Winner, drawn: Drawn, seed: int) -> list[float]:
+def _ratios(loaded: TrainedModel, drawn: Drawn, seed: int) -> list[float]:
     """Width / height for each image: that of the training image it was drawn around, else drawn from the class's."""
     names, known = class_names(loaded.prepared), loaded.prepared.manifest["info"]["aspect_ratios"]
     train = labels_of(loaded.prepared.train)

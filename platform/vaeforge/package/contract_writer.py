@@ -15,7 +15,7 @@ from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.latent_posteriors import class_names
 from vaeforge.package.export import data_file
 from vaeforge.paths import sha256_of
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 
 AXES = ("x", "y", "z")
 
@@ -28,7 +28,7 @@ class Exported:
     precision: str = "fp32"
 
 
-def contract_of(loaded: Winner, graphs: Mapping[str, Exported], threshold: float) -> dict[str, Any]:
+def contract_of(loaded: TrainedModel, graphs: Mapping[str, Exported], threshold: float) -> dict[str, Any]:
     """The content of contract.json; `threshold` is the score above which a sample is called strange."""
     experiment, prepared = loaded.experiment, loaded.prepared
     return {

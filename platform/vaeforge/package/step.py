@@ -21,7 +21,7 @@ from vaeforge.package.precision import FULL, TOLERANCES, convert, parse_precisio
 from vaeforge.package.sources import sources_of
 from vaeforge.package.validation_reference import Answers, answers_of, quality_loss, write_reference
 from vaeforge.paths import Project, write_json
-from vaeforge.trained import PATTERN_SCALE, Winner, lineage, load_winner
+from vaeforge.trained import PATTERN_SCALE, TrainedModel, lineage, load_trained_model
 from vaeforge_models.diffusion import LatentDiffusion
 from vaeforge_models.vae import VAE
 
@@ -53,10 +53,10 @@ def export_run(
         ConfigError: if a precision is unknown.
         RegistryError: if a graph is not valid or does not compute what torch computes; a graph of a smaller precision
             that does not is removed.
-        CheckpointError, DataError: see `load_winner`.
+        CheckpointError, DataError: see `load_trained_model`.
     """
     wanted = parse_precisions(",".join(precisions))
-    loaded = load_winner(project, winner, diffused)
+    loaded = load_trained_model(project, winner, diffused)
     _clear(folder)
     described = {"family": winner["family"], "checkpoint": winner["checkpoint"]["sha256"]}
     metadata = described | {"data_identity": winner["data_identity"], "latent_dim": str(loaded.model.latent_dim)}
@@ -81,7 +81,7 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _views(loaded: Winner) -> dict[str, Graph]:
+def _views(loaded: TrainedModel) -> dict[str, Graph]:
     """Every graph that the model has, by name."""
     model, condition_dim = loaded.model, loaded.prepared.spec.condition_dim
     views = graphs_of(model, condition_dim)
@@ -105,7 +105,7 @@ def _parity(report: ParityReport) -> dict[str, Any]:
 class _Exporting:
     """One export under way: fp32 first, smaller precisions one by one, then what the manifest says of them."""
 
-    def __init__(self, loaded: Winner, folder: Path, files: Mapping[str, Path]):
+    def __init__(self, loaded: TrainedModel, folder: Path, files: Mapping[str, Path]):
         self.loaded, self.folder, self.files = loaded, folder, dict(files)
         self.validation = evenly(loaded.prepared.validation)
         self.graphs = {name: Exported(path) for name, path in files.items()}

@@ -31,7 +31,7 @@ from vaeforge.evaluate.pca_baseline import fit_plane
 from vaeforge.evaluate.results import Findings, Task
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.vae import VAE
 
 PLANES = (1, 4, 16)
@@ -40,7 +40,7 @@ NAMES = {0: "normal", 1: "anomalous"}
 Floats = NDArray[np.float64]
 
 
-def evaluate(winner: Winner) -> Findings:
+def evaluate(trained: TrainedModel) -> Findings:
     """Detection at a threshold from validation normals alone, beside simple scores; image quality per kind; prior
     samples beside held-out normals.
 
@@ -48,21 +48,21 @@ def evaluate(winner: Winner) -> Findings:
         DataError: if the test set lacks normal or anomalous samples.
         CheckpointError: if the model's scores are not finite.
     """
-    found = detection_findings(winner).joined(generated_findings(winner))
-    return found.joined(Findings(figures=_images(winner.model, winner.prepared)))
+    found = detection_findings(trained).joined(generated_findings(trained))
+    return found.joined(Findings(figures=_images(trained.model, trained.prepared)))
 
 
-def detection_findings(winner: Winner) -> Findings:
+def detection_findings(trained: TrainedModel) -> Findings:
     """What `evaluate` says of the scores, without what it draws and generates."""
-    model, prepared, experiment = winner.model, winner.prepared, winner.experiment
+    model, prepared, experiment = trained.model, trained.prepared, trained.experiment
     require_both(prepared.test_labels)
     validation_scores = scores(model, prepared.validation)
     threshold = threshold_of(validation_scores, experiment.gates.threshold_quantile)
     measured, seed = measure(model, prepared.test), bootstrap_seed(experiment)
     labels, groups = prepared.test_labels, prepared.test_groups
-    scored = all_scores(winner, measured.score)
+    scored = all_scores(trained, measured.score)
     table = score_table(labels, groups, scored, chosen_score(model), seed)
-    metrics = {"val/threshold": threshold} | _nelbo_of_kinds(winner)
+    metrics = {"val/threshold": threshold} | _nelbo_of_kinds(trained)
     metrics |= _areas(table) | _called(measured, prepared, threshold, seed) | _image_metrics(measured, prepared, seed)
     curves = {"roc": roc_curve(labels, measured.score), "pr": pr_curve(labels, measured.score)}
     figures = {
@@ -72,13 +72,13 @@ def detection_findings(winner: Winner) -> Findings:
         "score_areas": draw_areas(table),
     }
     arrays = {"scores": {**scored, "labels": labels, "groups": groups}}
-    rows = baseline_rows(winner, measured.score)
+    rows = baseline_rows(trained, measured.score)
     return Findings(metrics, rows, curves, {"scores": table}, figures, arrays)
 
 
-def all_scores(winner: Winner, own: Floats) -> dict[str, Floats]:
+def all_scores(trained: TrainedModel, own: Floats) -> dict[str, Floats]:
     """Every score of the test samples by name, [T] each; the chosen one is what the model itself gives, `own` [T]."""
-    model, prepared, training = winner.model, winner.prepared, winner.experiment.training
+    model, prepared, training = trained.model, trained.prepared, trained.experiment.training
     seed = derive(training.seed, "anomaly scores")
     reference = fit_reference(model, prepared.train, prepared.validation, training.evaluation_samples, seed)
     return anomaly_scores(model, prepared.test, reference) | {chosen_score(model): own}
@@ -95,35 +95,35 @@ def _images(model: VAE, prepared: Prepared) -> dict[str, Figure]:
     return figures | {"error_maps": draw_error_maps(maps)}
 
 
-def _nelbo_of_kinds(winner: Winner) -> dict[str, float]:
+def _nelbo_of_kinds(trained: TrainedModel) -> dict[str, float]:
     """`nelbo`, `rate` and `mse` of the normal and of the anomalous test samples."""
     from vaeforge.train.process_group import Group
     from vaeforge.train.validation import validate
 
-    prepared, samples = winner.prepared, winner.experiment.training.evaluation_samples
-    variance = validate(winner.model, prepared.validation, Group(), samples)["val/mse"]
+    prepared, samples = trained.prepared, trained.experiment.training.evaluation_samples
+    variance = validate(trained.model, prepared.validation, Group(), samples)["val/mse"]
     result: dict[str, float] = {}
     for label, name in NAMES.items():
         chosen = prepared.test[prepared.test_labels == label]
-        result |= nelbo_metrics(winner.model, chosen, samples, variance, f"_{name}")
+        result |= nelbo_metrics(trained.model, chosen, samples, variance, f"_{name}")
     return result
 
 
-def baseline_rows(winner: Winner, test_scores: Floats) -> list[Row]:
+def baseline_rows(trained: TrainedModel, test_scores: Floats) -> list[Row]:
     """AUROC of simple scores, of the model before its first step, and of the model."""
-    prepared = winner.prepared
-    scored = baseline_scores(winner) | {MODEL: test_scores}
-    return compare_auroc(scored, prepared.test_labels, prepared.test_groups, bootstrap_seed(winner.experiment))
+    prepared = trained.prepared
+    scored = baseline_scores(trained) | {MODEL: test_scores}
+    return compare_auroc(scored, prepared.test_labels, prepared.test_groups, bootstrap_seed(trained.experiment))
 
 
-def baseline_scores(winner: Winner) -> dict[str, Floats]:
+def baseline_scores(trained: TrainedModel) -> dict[str, Floats]:
     """The test scores [T] of each baseline, among them the model before its first step."""
-    prepared = winner.prepared
-    plane = fit_plane(winner.model, prepared.train, max(PLANES))
-    errors = plane.errors(winner.model, prepared.test)
+    prepared = trained.prepared
+    plane = fit_plane(trained.model, prepared.train, max(PLANES))
+    errors = plane.errors(trained.model, prepared.test)
     scored = {"darkness": _darkness(prepared.test), "distance to mean": errors[:, 0]}
     scored |= {f"PCA {k}": errors[:, k] for k in PLANES if k < errors.shape[1]}
-    return scored | {"untrained VAE": scores(untrained_model(winner.experiment, prepared), prepared.test)}
+    return scored | {"untrained VAE": scores(untrained_model(trained.experiment, prepared), prepared.test)}
 
 
 def _darkness(samples: Samples) -> Floats:
@@ -169,14 +169,14 @@ def _image_metrics(measured: Measured, prepared: Prepared, seed: int) -> dict[st
     return result
 
 
-def generated_findings(winner: Winner) -> Findings:
+def generated_findings(trained: TrainedModel) -> Findings:
     """Prior samples against test normals, which is what the model has learned: Fréchet distance, KID, copies of
     training samples, and an inception-style score beside that of as many real images.
     """
-    model, prepared = winner.model, winner.prepared
+    model, prepared = trained.model, trained.prepared
     normal = prepared.test_labels == 0
     test, labels, groups = prepared.test[normal], prepared.test_labels[normal], prepared.test_groups[normal]
-    normals = replace(winner, prepared=replace(prepared, test=test, test_labels=labels, test_groups=groups))
+    normals = replace(trained, prepared=replace(prepared, test=test, test_labels=labels, test_groups=groups))
     generated = compare_generated(normals, image_space(model), GENERATED)
     with torch.no_grad():
         made = model.denormalise(torch.from_numpy(generated.sets[PRIOR])).numpy()

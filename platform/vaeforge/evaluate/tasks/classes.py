@@ -40,7 +40,7 @@ from vaeforge.evaluate.latent_posteriors import Library, class_names, file_names
 from vaeforge.evaluate.results import Findings, Task
 from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 
 CLASS_MEANS = "class means"
 CLASSIFIED = 2000  # images that a classifier learns from
@@ -48,26 +48,26 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def evaluate(winner: Winner) -> Findings:
+def evaluate(trained: TrainedModel) -> Findings:
     """Reconstruction and generation, class by class, beside simple means; the latent library of each class is kept.
 
     Raises:
         CheckpointError: if the model's scores are not finite, or the image network is not installed.
     """
-    library = library_of(winner.model, winner.prepared.train)
-    sets = class_sets(winner, library)
-    found = _reconstruction(winner).joined(_distributions(winner, sets)).joined(_copies(winner, sets))
-    if len(class_names(winner.prepared)) > 1:
-        found = found.joined(_classified(winner, library, sets))
-    return found.joined(Findings(figures=_figures(winner, sets), arrays=library.arrays(class_names(winner.prepared))))
+    library = library_of(trained.model, trained.prepared.train)
+    sets = class_sets(trained, library)
+    found = _reconstruction(trained).joined(_distributions(trained, sets)).joined(_copies(trained, sets))
+    if len(class_names(trained.prepared)) > 1:
+        found = found.joined(_classified(trained, library, sets))
+    return found.joined(Findings(figures=_figures(trained, sets), arrays=library.arrays(class_names(trained.prepared))))
 
 
-def _reconstruction(winner: Winner) -> Findings:
+def _reconstruction(trained: TrainedModel) -> Findings:
     """Mean squared error, SSIM and PSNR of all test images and of each class, beside each class's mean image."""
-    model, prepared, seed = winner.model, winner.prepared, bootstrap_seed(winner.experiment)
+    model, prepared, seed = trained.model, trained.prepared, bootstrap_seed(trained.experiment)
     measured, names, labels = measure(model, prepared.test), class_names(prepared), labels_of(prepared.test)
     means = class_means(prepared.train, len(names))
-    untrained = untrained_model(winner.experiment, prepared)
+    untrained = untrained_model(trained.experiment, prepared)
     values = {"mse": squared_errors(model, prepared.test), "ssim": measured.ssim, "psnr": measured.psnr}
     of_means = means_measured(means, prepared.test)
     ssim = {CLASS_MEANS: of_means[1], UNTRAINED: measure(untrained, prepared.test).ssim, MODEL: values["ssim"]}
@@ -114,16 +114,16 @@ def _with_interval(name: str, values: Floats, groups: Integers, seed: int) -> di
     return found
 
 
-def _distributions(winner: Winner, sets: ClassSets) -> Findings:
-    lines = distribution_lines(winner, sets)
+def _distributions(trained: TrainedModel, sets: ClassSets) -> Findings:
+    lines = distribution_lines(trained, sets)
     return Findings(distribution_metrics(lines), tables={"generated": lines})
 
 
-def _copies(winner: Winner, sets: ClassSets) -> Findings:
+def _copies(trained: TrainedModel, sets: ClassSets) -> Findings:
     """Whether images from the prior and from the aggregate posteriors copy training images."""
-    prepared = winner.prepared
+    prepared = trained.prepared
     made = {name: sets.generated[name] for name in (PRIOR, AGGREGATE)}
-    checks = check_copies(winner.model, made, prepared.test, prepared.train)
+    checks = check_copies(trained.model, made, prepared.test, prepared.train)
     metrics: dict[str, float] = {}
     lines: list[dict[str, Any]] = []
     for name, found in checks.items():
@@ -135,14 +135,14 @@ def _copies(winner: Winner, sets: ClassSets) -> Findings:
     return Findings(metrics, tables={"memorisation": lines})
 
 
-def _classified(winner: Winner, library: Library, sets: ClassSets) -> Findings:
+def _classified(trained: TrainedModel, library: Library, sets: ClassSets) -> Findings:
     """Class consistency of generated images; accuracy on real test images of what learned from generated ones."""
-    prepared, seed = winner.prepared, bootstrap_seed(winner.experiment)
+    prepared, seed = trained.prepared, bootstrap_seed(trained.experiment)
     names, labels = class_names(prepared), labels_of(prepared.test)
     chosen = _to_learn_from(prepared.train)
     real = fit_classifier(np.asarray(prepared.train.x[chosen]), library.labels[chosen])
     values = {"trained on real": real.correct(prepared.test.x, labels)}
-    made = make_images(winner, library, library.labels[chosen], derive(seed, "to learn from"))
+    made = make_images(trained, library, library.labels[chosen], derive(seed, "to learn from"))
     values |= {f"trained on {name}": _learned(made[name], library.labels[chosen], prepared.test) for name in made}
     values["most frequent class"] = _frequent(library.labels, labels)
     values["nearest class mean"] = _nearest_mean(class_means(prepared.train, len(names)), prepared.test)
@@ -203,8 +203,8 @@ def _nearest_mean(means: Floats, test: Samples) -> Floats:
     return np.concatenate(parts)
 
 
-def _figures(winner: Winner, sets: ClassSets) -> dict[str, Figure]:
-    model, prepared = winner.model, winner.prepared
+def _figures(trained: TrainedModel, sets: ClassSets) -> dict[str, Figure]:
+    model, prepared = trained.model, trained.prepared
     shown = sets.where(first_of_each(sets.labels, 4))
     columns = {"real": shown.reference} | {name: shown.generated[name] for name in (PRIOR, AGGREGATE)}
     across = prepared.test[spread_over(np.argsort(labels_of(prepared.test), kind="stable"))]

@@ -48,7 +48,7 @@ from vaeforge.evaluate.spatial import (
 from vaeforge.evaluate.whole_maps import evaluate_whole_maps
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.vae import VAE
 
 LEVEL = 0.95
@@ -59,22 +59,22 @@ Floats = NDArray[np.float64]
 Values = NDArray[Any]
 
 
-def evaluate(winner: Winner) -> Findings:
+def evaluate(trained: TrainedModel) -> Findings:
     """Correlation, relative error, Moran's I, bounds, imputation and honesty of intervals, by channel and over all.
 
     Metrics without `imputation` are of reconstructions at z = mu; `test/pearson` and `test/imputation_...` are of held
     out points or maps, `..._all` of training ones as well.
     """
-    if not winner.prepared.test.condition.shape[1]:
-        return evaluate_whole_maps(winner)
-    reconstructed, imputed = _reconstruction(winner), _imputation(winner)
-    return reconstructed.joined(imputed).joined(_generated(winner))
+    if not trained.prepared.test.condition.shape[1]:
+        return evaluate_whole_maps(trained)
+    reconstructed, imputed = _reconstruction(trained), _imputation(trained)
+    return reconstructed.joined(imputed).joined(_generated(trained))
 
 
-def channel_names(winner: Winner) -> list[str]:
+def channel_names(trained: TrainedModel) -> list[str]:
     """The names of the values of a sample, numbers where the data have none."""
-    count = int(np.prod(winner.prepared.event_shape))
-    names = winner.prepared.manifest["info"].get("channels", [])
+    count = int(np.prod(trained.prepared.event_shape))
+    names = trained.prepared.manifest["info"].get("channels", [])
     return list(names) if len(names) == count else [f"channel {number}" for number in range(1, count + 1)]
 
 
@@ -114,8 +114,8 @@ class _Reconstructed:
         }
 
 
-def _reconstruct(winner: Winner) -> _Reconstructed:
-    model, prepared = winner.model, winner.prepared
+def _reconstruct(trained: TrainedModel) -> _Reconstructed:
+    model, prepared = trained.model, trained.prepared
     points = prepared.test.joined(prepared.validation).joined(prepared.train)
     x, found = reconstructions(model, points)
     spread, count = posterior_spread(model, points), len(prepared.test)
@@ -125,9 +125,9 @@ def _reconstruct(winner: Winner) -> _Reconstructed:
     return _Reconstructed(points.condition, *raw, x=x[:count], spread=at_test, noise=noise)
 
 
-def _reconstruction(winner: Winner) -> Findings:
-    prepared, names, done = winner.prepared, channel_names(winner), _reconstruct(winner)
-    groups, seed, count = prepared.test_groups, bootstrap_seed(winner.experiment), len(prepared.test)
+def _reconstruction(trained: TrainedModel) -> Findings:
+    prepared, names, done = trained.prepared, channel_names(trained), _reconstruct(trained)
+    groups, seed, count = prepared.test_groups, bootstrap_seed(trained.experiment), len(prepared.test)
     truth, found = done.truth[:count], done.found[:count]
     drawn = pearson_draws(truth, found, groups, seed)
     columns = done.columns(prepared.constants["minimum"], prepared.constants["maximum"])
@@ -150,13 +150,13 @@ def _reconstruction(winner: Winner) -> Findings:
     return Findings(metrics, [], curves, {"channels": table}, figures, {"maps": compact(arrays)})
 
 
-def _imputation(winner: Winner) -> Findings:
+def _imputation(trained: TrainedModel) -> Findings:
     """Held-out points from their coordinates alone, beside interpolation between training points."""
-    model, prepared, seed = winner.model, winner.prepared, bootstrap_seed(winner.experiment)
+    model, prepared, seed = trained.model, trained.prepared, bootstrap_seed(trained.experiment)
     groups, places = prepared.test_groups, prepared.test.condition
     x, train = normalised(model, prepared.test), normalised(model, prepared.train)
     spread, noise = prior_spread(model, places), noise_of(model, prepared.validation, each=True)
-    fresh = untrained_model(winner.experiment, prepared)
+    fresh = untrained_model(trained.experiment, prepared)
     found = {
         "training mean": np.broadcast_to(train.mean(0), x.shape),
         INTERPOLATION: interpolate(prepared.train.condition, train, places),
@@ -174,13 +174,13 @@ def _imputation(winner: Winner) -> Findings:
     held = spread.covered(x, noise).mean(1)
     metrics |= mean_with_interval("test/imputation_coverage_95", held, groups, seed)
     curves = {"imputation_coverage": coverage_curve(spread, x, noise)}
-    table = _imputation_table(channel_names(winner), x, found)
+    table = _imputation_table(channel_names(trained), x, found)
     raw = {name: in_raw_units(model, values) for name, values in (("truth", x), ("imputed", spread.mean))}
     raw["interpolated"] = in_raw_units(model, found[INTERPOLATION])
     total = np.sqrt(spread.sd**2 + noise**2)
     raw["predictive_sd"] = spread_in_raw_units(model, total)
     columns = {name: raw[name] for name in ("truth", "imputed", "interpolated")}
-    drawn = draw_maps(places, columns | {"imputation uncertainty": raw["predictive_sd"]}, channel_names(winner))
+    drawn = draw_maps(places, columns | {"imputation uncertainty": raw["predictive_sd"]}, channel_names(trained))
     figures = {f"imputation_{name.removeprefix('maps_')}": figure for name, figure in drawn.items()}
     figures["coverage"] = draw_coverage({"from coordinates alone": curves["imputation_coverage"]})
     arrays: dict[str, Values] = {"coordinates": places, "groups": groups, **raw}
@@ -196,13 +196,13 @@ def _imputation_table(names: list[str], x: Floats, found: dict[str, Floats]) -> 
     ]
 
 
-def _generated(winner: Winner) -> Findings:
+def _generated(trained: TrainedModel) -> Findings:
     """Samples from the prior at half of the test blocks against the real points of the other half.
 
     Real against real are the two halves, so the place makes the same difference in every row. Nothing where the test
     has fewer than four groups.
     """
-    model, prepared, seed = winner.model, winner.prepared, bootstrap_seed(winner.experiment)
+    model, prepared, seed = trained.model, trained.prepared, bootstrap_seed(trained.experiment)
     if len(np.unique(prepared.test_groups)) < LEAST_GROUPS:
         return Findings()
     second = prepared.test_groups % 2 == 1
@@ -214,7 +214,7 @@ def _generated(winner: Winner) -> Findings:
         raw = prior_samples(maker, condition, derive(seed, "prior samples"))
         return normalised(model, Samples(raw, condition.numpy()))
 
-    kinds = {"untrained VAE": made(untrained_model(winner.experiment, prepared)), "prior samples": made(model)}
+    kinds = {"untrained VAE": made(untrained_model(trained.experiment, prepared)), "prior samples": made(model)}
     features = {name: extract(values, prepared.test_groups[second]) for name, values in kinds.items()}
     real = [extract(x[half], prepared.test_groups[half]) for half in (~second, second)]
     table = distribution_table(real[0], real[1], features, derive(seed, "generated"))

@@ -43,7 +43,7 @@ from vaeforge.evaluate.series_metrics import (
     varying,
     voxel_fit,
 )
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.diagnostics import ACTIVE_THRESHOLD
 from vaeforge_models.vae import VAE
 
@@ -54,14 +54,14 @@ Floats = NDArray[np.float64]
 Values = NDArray[Any]
 
 
-def evaluate(winner: Winner) -> Findings:
+def evaluate(trained: TrainedModel) -> Findings:
     """Correlations, errors, distributions and correlation patterns of reconstructions and of generated samples.
 
     Voxels that are constant over the test time points have no correlation: they are left out of everything here and
     counted as `test/constant_voxels`.
     """
-    done = _reconstruct(winner)
-    return _reconstruction(winner, done).joined(_generation(winner, done))
+    done = _reconstruct(trained)
+    return _reconstruction(trained, done).joined(_generation(trained, done))
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ class _Reconstructed:
         return self.found[MODEL]
 
 
-def _reconstruct(winner: Winner) -> _Reconstructed:
-    model, prepared = winner.model, winner.prepared
+def _reconstruct(trained: TrainedModel) -> _Reconstructed:
+    model, prepared = trained.model, trained.prepared
     truth, own = reconstructions(model, prepared.test)
-    untrained = reconstructions(untrained_model(winner.experiment, prepared), prepared.test)[1]
+    untrained = reconstructions(untrained_model(trained.experiment, prepared), prepared.test)[1]
     plane = fit_plane(model, prepared.train, model.latent_dim)
     found = {"training mean": plane.reconstruct(truth, 0)}
-    for components in sorted({_active_units(winner), len(plane.directions)} - {0}):
+    for components in sorted({_active_units(trained), len(plane.directions)} - {0}):
         if components <= len(plane.directions):
             found[f"PCA {components}"] = plane.reconstruct(truth, components)
     found |= {"untrained VAE": untrained, MODEL: own}
@@ -100,23 +100,23 @@ def _reconstruct(winner: Winner) -> _Reconstructed:
     return _Reconstructed(kept, truth[:, kept], found, folds_of(prepared.test_groups))
 
 
-def _active_units(winner: Winner) -> int:
+def _active_units(trained: TrainedModel) -> int:
     """As the validation samples tell, like the comparison of squared errors that every family has."""
-    mu = posteriors(winner.model, winner.prepared.validation)[0]
+    mu = posteriors(trained.model, trained.prepared.validation)[0]
     return int((mu.var(0) > ACTIVE_THRESHOLD).sum())
 
 
-def _reconstruction(winner: Winner, done: _Reconstructed) -> Findings:
+def _reconstruction(trained: TrainedModel, done: _Reconstructed) -> Findings:
     fits = {name: voxel_fit(done.truth, values, done.folds) for name, values in done.found.items()}
     truth = pattern_of(done.truth, done.folds)
     patterns = {name: pattern_similarity(truth, pattern_of(values, done.folds)) for name, values in done.found.items()}
     rows = compare_folds(PEARSON, {name: fit.mean_pearson for name, fit in fits.items()})
     rows += compare_folds(R2, {name: fit.mean_r2 for name, fit in fits.items()}) + compare_folds(PATTERN, patterns)
-    metrics = _own_metrics(rows) | _values_metrics(winner, done)
+    metrics = _own_metrics(rows) | _values_metrics(trained, done)
     own = fits[MODEL]
     shown = {name: fit.pearson for name, fit in fits.items() if name.startswith("PCA") or name == MODEL}
     figures = {
-        "time_courses": draw_time_courses(done.truth, done.own, own.pearson, winner.prepared.test_groups),
+        "time_courses": draw_time_courses(done.truth, done.own, own.pearson, trained.prepared.test_groups),
         "pearson_voxels": draw_pearson(shown),
     }
     return Findings(metrics, rows, tables={"voxels": _voxel_table(done, own)}, figures=figures)
@@ -132,17 +132,17 @@ def _own_metrics(rows: list[Row]) -> dict[str, float]:
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def _values_metrics(winner: Winner, done: _Reconstructed) -> dict[str, float]:
+def _values_metrics(trained: TrainedModel, done: _Reconstructed) -> dict[str, float]:
     """Numbers of all values at once; correlations of each time point's map with an interval over groups."""
     truth, own = done.truth, done.own
-    maps, groups = pearson(truth, own), winner.prepared.test_groups
+    maps, groups = pearson(truth, own), trained.prepared.test_groups
     found = error_metrics(truth, own) | distances(truth, own)
     found |= {f"{name}_reconstruction": value for name, value in moments(own).items()}
     found |= {f"{name}_real": value for name, value in moments(truth).items()}
     found |= {"pearson_overall": float(pearson(truth.reshape(-1), own.reshape(-1))), "pearson_sample": maps.mean()}
     found |= {"constant_voxels": float((~done.kept).sum()), "blocks": float(len(np.unique(groups)))}
     if len(np.unique(groups)) > 1:
-        seed = bootstrap_seed(winner.experiment)
+        seed = bootstrap_seed(trained.experiment)
         ends = middle(bootstrap_means(groups, {MODEL: maps}, seed)[MODEL])
         found |= {"pearson_sample_low": ends.low, "pearson_sample_high": ends.high}
     found.pop("mse")  # every family has it, z sampled
@@ -158,11 +158,11 @@ def _voxel_table(done: _Reconstructed, own: VoxelFit) -> list[dict[str, Any]]:
     ]
 
 
-def _generation(winner: Winner, done: _Reconstructed) -> Findings:
+def _generation(trained: TrainedModel, done: _Reconstructed) -> Findings:
     """Prior and diffusion samples: as sets beside real ones, then moments, distributions and correlation patterns."""
-    generated = compare_generated(winner, pca_space(winner))
+    generated = compare_generated(trained, pca_space(trained))
     sets = {name: values.astype(np.float64)[:, done.kept] for name, values in generated.sets.items()}
-    validation = reconstructions(winner.model, winner.prepared.validation)[0][:, done.kept]
+    validation = reconstructions(trained.model, trained.prepared.validation)[0][:, done.kept]
     table = _generated_table(done, {VALIDATION: validation, **sets})
     matrices = {REAL: done.truth, "reconstruction": done.own, **sets}
     figures = {
@@ -171,18 +171,18 @@ def _generation(winner: Winner, done: _Reconstructed) -> Findings:
         "values": draw_values(matrices),
     }
     own = Findings(_generated_metrics(table), tables={"generated_values": table}, figures=figures)
-    arrays = Findings(arrays={"generated": _raw(winner.model, generated)})
-    return generated.findings.joined(own).joined(_copies(winner, generated)).joined(arrays)
+    arrays = Findings(arrays={"generated": _raw(trained.model, generated)})
+    return generated.findings.joined(own).joined(_copies(trained, generated)).joined(arrays)
 
 
-def _copies(winner: Winner, generated: Generated) -> Findings:
+def _copies(trained: TrainedModel, generated: Generated) -> Findings:
     """The memorisation check with reconstructions of test samples for a yardstick.
 
     A decoder gives means, without the noise of measured time points, so that whatever it gives lies nearer to the
     training samples than held-out measurements do: beside these, every generated set looks like copies.
     """
-    decoded = reconstructions(winner.model, winner.prepared.test)[1].astype(np.float32)
-    checks = memorised(winner, generated.sets, decoded, "values, model units; held-out are reconstructions")
+    decoded = reconstructions(trained.model, trained.prepared.test)[1].astype(np.float32)
+    checks = memorised(trained, generated.sets, decoded, "values, model units; held-out are reconstructions")
     lines = [{"set": name, **asdict(check)} for name, check in checks.items()]
     metrics = {
         f"test/memorisation_decoded_{what}_{KEYS[name]}": check.metrics()[what]

@@ -30,7 +30,7 @@ from vaeforge.evaluate.texture import autocorrelation_width, contrast, radial_sp
 from vaeforge.evaluate.texture_figures import draw_grain, draw_spectra
 from vaeforge.samples import CHUNK
 from vaeforge.seeds import derive
-from vaeforge.trained import Winner
+from vaeforge.trained import TrainedModel
 from vaeforge_models.diagnostics import active_units
 
 DATA, RECONSTRUCTIONS = "data", "reconstructions"
@@ -53,15 +53,15 @@ class Grain:
     groups: Integers
 
 
-def evaluate(winner: Winner) -> Findings:
+def evaluate(trained: TrainedModel) -> Findings:
     """Image quality beside simpler reconstructions, grain of all sets, generated sets beside real ones, figures.
 
     Raises:
         DataError: if generated and real samples cannot be compared, see `compare_generated`.
         CheckpointError: if the feature network is not installed.
     """
-    model, prepared = winner.model, winner.prepared
-    generated = compare_generated(winner, image_space(model))
+    model, prepared = trained.model, trained.prepared
+    generated = compare_generated(trained, image_space(model))
     made = {name: model.denormalise(torch.from_numpy(values)).numpy() for name, values in generated.sets.items()}
     chosen = prepared.test[spread_over(np.arange(len(prepared.test)))]
     figures = {
@@ -72,14 +72,14 @@ def evaluate(winner: Winner) -> Findings:
     }
     if DIFFUSION in made:
         figures["samples_diffusion"] = draw_grid(made[DIFFUSION][:DRAWN])
-    found = Findings(figures=figures).joined(quality_findings(winner)).joined(grain_findings(winner, made))
+    found = Findings(figures=figures).joined(quality_findings(trained)).joined(grain_findings(trained, made))
     return found.joined(generated.findings)
 
 
-def quality_findings(winner: Winner) -> Findings:
+def quality_findings(trained: TrainedModel) -> Findings:
     """PSNR (dB, peak 255), SSIM and the error of the contrast of reconstructions at z = mu, beside simpler ones."""
-    measured = _qualities(winner)
-    groups, seed = winner.prepared.test_groups, bootstrap_seed(winner.experiment)
+    measured = _qualities(trained)
+    groups, seed = trained.prepared.test_groups, bootstrap_seed(trained.experiment)
     rows: list[Row] = []
     metrics: dict[str, float] = {}
     for metric, better in (("PSNR", "higher"), ("SSIM", "higher"), ("contrast error", "lower")):
@@ -97,29 +97,29 @@ def quality_findings(winner: Winner) -> Findings:
 
 
 @torch.no_grad()
-def _qualities(winner: Winner) -> dict[str, dict[str, Floats]]:
+def _qualities(trained: TrainedModel) -> dict[str, dict[str, Floats]]:
     """PSNR, SSIM and contrast error [N] of each way of reconstructing the test samples."""
-    ways = _reconstructors(winner)
+    ways = _reconstructors(trained)
     parts: dict[str, list[dict[str, Floats]]] = {name: [] for name in ways}
-    for raw, condition in winner.prepared.test.batches():
+    for raw, condition in trained.prepared.test.batches():
         for name, reconstruct in ways.items():
-            image = winner.model.denormalise(reconstruct(raw, condition)).clamp(0, WHITE)
+            image = trained.model.denormalise(reconstruct(raw, condition)).clamp(0, WHITE)
             parts[name].append(_quality(image, raw.float()))
     return {
         name: {key: np.concatenate([one[key] for one in found]) for key in found[0]} for name, found in parts.items()
     }
 
 
-def _reconstructors(winner: Winner) -> dict[str, Reconstruct]:
+def _reconstructors(trained: TrainedModel) -> dict[str, Reconstruct]:
     """From raw images and conditions to reconstructions in model units.
 
     PCA has as many components as units act, and one: in unevenly lit images that is little more than their brightness.
     """
-    model, prepared = winner.model, winner.prepared
+    model, prepared = trained.model, trained.prepared
     mu = torch.from_numpy(posteriors(model, prepared.validation)[0])
     active = max(1, active_units(mu.sum(0), mu.square().sum(0), len(mu)))
     plane = fit_plane(model, prepared.train, active)
-    before = untrained_model(winner.experiment, prepared)
+    before = untrained_model(trained.experiment, prepared)
 
     def flat(components: int) -> Reconstruct:
         def reconstruct(raw: Tensor, condition: Tensor) -> Tensor:
@@ -146,16 +146,16 @@ def _quality(image: Tensor, target: Tensor) -> dict[str, Floats]:
     return {"PSNR": psnr.double().numpy(), "SSIM": ssim.double().numpy(), "contrast error": error}
 
 
-def grain_findings(winner: Winner, made: dict[str, Images]) -> Findings:
+def grain_findings(trained: TrainedModel, made: dict[str, Images]) -> Findings:
     """Contrast, width and spectrum of at most 400 test samples, their reconstructions, and the sets in `made`."""
-    test = winner.prepared.test
+    test = trained.prepared.test
     places = spread_over(np.arange(len(test)), TEXTURES)
     raw, condition = test.tensors(places)
     with torch.no_grad():
         parts = zip(torch.split(raw, CHUNK), torch.split(condition, CHUNK), strict=True)
-        reconstruction = torch.cat([winner.model.reconstruct(one, given)[0] for one, given in parts])
-    sets = {DATA: raw.float().numpy(), RECONSTRUCTIONS: winner.model.denormalise(reconstruction).numpy(), **made}
-    groups = winner.prepared.test_groups[places]
+        reconstruction = torch.cat([trained.model.reconstruct(one, given)[0] for one, given in parts])
+    sets = {DATA: raw.float().numpy(), RECONSTRUCTIONS: trained.model.denormalise(reconstruction).numpy(), **made}
+    groups = trained.prepared.test_groups[places]
     frequency = radial_spectrum(_grey(sets[DATA])).frequency
     measured = {
         name: measure_grain(
@@ -164,7 +164,7 @@ def grain_findings(winner: Winner, made: dict[str, Images]) -> Findings:
         for name, images in sets.items()
     }
     powers = {name: grain.spectra.mean(0) for name, grain in measured.items()}
-    lines = [_line(name, grain, measured[DATA], bootstrap_seed(winner.experiment)) for name, grain in measured.items()]
+    lines = [_line(name, grain, measured[DATA], bootstrap_seed(trained.experiment)) for name, grain in measured.items()]
     histograms = {
         "contrast": {name: grain.contrast for name, grain in measured.items()},
         "autocorrelation width, pixels": {name: grain.width for name, grain in measured.items()},
