@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vaeforge_models.family import Augmentation
+from vaeforge_models.precision import floating
 from vaeforge_models.vae import DataSpec
 
 DRAWS = 8
@@ -51,7 +52,7 @@ def _colour_jitter(images: Tensor, draws: Tensor) -> Tensor:
 
 def augment_images(raw: Tensor, draws: Tensor, spec: DataSpec) -> Tensor:
     """A random crop to the event shape [C, H, W], flips, a small rotation and colour jitter, still in 0..255."""
-    images = crop(raw, draws[:, 0:2], spec.event_shape[1], spec.event_shape[2]).to(torch.float32)
+    images = floating(crop(raw, draws[:, 0:2], spec.event_shape[1], spec.event_shape[2]))
     if not len(images):  # a rank's share of a last, small batch; grid_sample refuses empty batches
         return images
     return _colour_jitter(_flip_and_rotate(images, draws[:, 2:5]), draws[:, 5:8])

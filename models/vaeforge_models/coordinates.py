@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vaeforge_models.precision import floating
+
 System = Literal["cartesian", "spherical"]
 CHUNK_VALUES = 2**24  # distances held at once, 64 MB
 
@@ -30,11 +32,11 @@ class Coordinates(nn.Module):
     def __init__(self, system: System, centre: Tensor, scale: Tensor):
         super().__init__()
         self.system = system
-        self.register_buffer("centre", centre.float().clone())
-        self.register_buffer("scale", torch.where(scale > 0, scale.float(), torch.ones_like(scale.float())))
+        self.register_buffer("centre", floating(centre).clone())
+        self.register_buffer("scale", torch.where(scale > 0, floating(scale), torch.ones_like(floating(scale))))
 
     def forward(self, coordinates: Tensor) -> Tensor:
-        offset = coordinates.float() - self.centre
+        offset = floating(coordinates) - self.centre
         if self.system == "cartesian":
             return offset / self.scale
         r, theta, phi = spherical(offset).unbind(-1)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vaeforge_models.precision import floating
+
 TIME_RANGE = 1000.0
 SLOWEST_PERIOD = 10_000.0
 CONV_WIDTHS = (64, 128, 256)
@@ -31,8 +33,8 @@ def scaled_width(base: int, multiplier: float) -> int:
 def sinusoidal_embedding(t: Tensor, features: int) -> Tensor:
     """sin and cos of t at `features` / 2 frequencies from 1 down to 1 / 10000 (Vaswani et al. 2017): [B, features]."""
     half = features // 2
-    steps = torch.arange(half, device=t.device, dtype=torch.float32) / half
-    angles = t.float()[:, None] * torch.exp(-math.log(SLOWEST_PERIOD) * steps)
+    steps = torch.arange(half, device=t.device, dtype=torch.get_default_dtype()) / half
+    angles = floating(t)[:, None] * torch.exp(-math.log(SLOWEST_PERIOD) * steps)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 

@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vaeforge_models.precision import floating
 from vaeforge_models.vae import DataSpec
 
 LOGVAR_RANGE = (-12.0, 8.0)
@@ -25,13 +26,13 @@ class Standardise(nn.Module):
     def __init__(self, spec: DataSpec):
         super().__init__()
         mean, std = (spec.constants.get(name) for name in ("mean", "std"))
-        mean = torch.zeros(spec.event_shape) if mean is None else mean.float()
-        std = torch.ones(spec.event_shape) if std is None else std.float()
+        mean = torch.zeros(spec.event_shape) if mean is None else floating(mean)
+        std = torch.ones(spec.event_shape) if std is None else floating(std)
         self.register_buffer("mean", mean.clone())
         self.register_buffer("std", torch.where(std > 0, std, torch.ones_like(std)))
 
     def forward(self, raw: Tensor) -> Tensor:
-        return (raw.float() - self.mean) / self.std
+        return (floating(raw) - self.mean) / self.std
 
     def inverse(self, x: Tensor) -> Tensor:
         """Back to raw units."""
@@ -98,5 +99,5 @@ class BatchNorm1d(nn.BatchNorm1d):
 
 
 def constant(constants: Mapping[str, Tensor], name: str, fallback: Tensor) -> Tensor:
-    """The named constant as float32, or `fallback` for a model that is built to take its weights from a checkpoint."""
-    return constants.get(name, fallback).float().clone()
+    """The named constant, or `fallback` for a model that is built to take its weights from a checkpoint."""
+    return floating(constants.get(name, fallback)).clone()

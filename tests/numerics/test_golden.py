@@ -14,4 +14,4 @@ def test_losses_are_the_kept_ones(name: str) -> None:
     found = losses(name)
     assert len(found) == len(kept) == STEPS
     for step, (now, then) in enumerate(zip(found, kept, strict=True), start=1):
-        assert now == pytest.approx(then, rel=2e-4, abs=1e-3), f"step {step}"
+        assert now == pytest.approx(then, rel=1e-7, abs=0), f"step {step}"

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from vaeforge_models.augment import IMAGES
 from vaeforge_models.family import Family
 from vaeforge_models.likelihoods import bernoulli_distortion, squared_error_distortion
+from vaeforge_models.precision import floating
 from vaeforge_models.settings import Settings
 from vaeforge_models.vae import VAE, DataSpec, Posterior
 
@@ -66,7 +67,7 @@ class EndoscopyVAE(VAE):
         self.decoder = nn.Sequential(nn.Unflatten(1, self.bottom), *_up(channels, widths))
 
     def normalise(self, raw: Tensor) -> Tensor:
-        return raw.float() / WHITE
+        return floating(raw) / WHITE
 
     def denormalise(self, x: Tensor) -> Tensor:
         return x * WHITE

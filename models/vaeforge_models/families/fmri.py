@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from vaeforge_models.family import Augmentation, Family
 from vaeforge_models.layers import LOGVAR_RANGE, BatchNorm1d, Standardise
 from vaeforge_models.likelihoods import squared_error_distortion
+from vaeforge_models.precision import floating
 from vaeforge_models.settings import Settings
 from vaeforge_models.vae import VAE, DataSpec, Posterior
 
@@ -104,7 +105,7 @@ def add_noise(raw: Tensor, draws: Tensor, spec: DataSpec) -> Tensor:
     """
     noise = math.sqrt(2) * torch.erfinv(2 * draws.clamp(min=SMALLEST_DRAW) - 1)
     std = spec.constants.get("std", torch.ones(spec.event_shape)).to(raw.device)
-    return raw.float() + NOISE * std * noise
+    return floating(raw) + NOISE * std * noise
 
 
 FAMILY = Family(

@@ -30,6 +30,7 @@ from vaeforge_models.coordinates import Coordinates, bounding_box, edge_weights,
 from vaeforge_models.family import Family
 from vaeforge_models.layers import Standardise, constant
 from vaeforge_models.likelihoods import squared_error_distortion
+from vaeforge_models.precision import floating
 from vaeforge_models.settings import Settings
 from vaeforge_models.vae import VAE, DataSpec, Posterior
 
@@ -100,7 +101,7 @@ class LipidVAE(VAE):
     def _place(self, spec: DataSpec) -> None:
         """Where the samples lie: constants of the bounding box, and the points and edges of maps."""
         if self.maps:
-            coordinates = spec.constants["coordinates"].float()
+            coordinates = floating(spec.constants["coordinates"])
             centre, extent = bounding_box(coordinates)
         else:
             coordinates = torch.zeros(0, AXES)
@@ -155,7 +156,7 @@ class LipidVAE(VAE):
     def coupling(self, reconstruction: Tensor, condition: Tensor) -> Tensor:
         """The spatial term over the nearest neighbours within the batch, mean over samples; 0 for a single one."""
         reach = self.place.scale.square().sum().sqrt()
-        indices, distances = nearest_neighbours(condition.detach().float() / reach, self.settings.neighbours)
+        indices, distances = nearest_neighbours(floating(condition.detach()) / reach, self.settings.neighbours)
         steps = torch.linalg.vector_norm(reconstruction[:, None] - reconstruction[indices], dim=2)
         weighted = steps * edge_weights(distances, self.settings.softening)
         added: Tensor = self.settings.spatial_weight * weighted.sum() / len(reconstruction)

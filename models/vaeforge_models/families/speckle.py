@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from vaeforge_models.family import Family
 from vaeforge_models.layers import LOGVAR_RANGE
 from vaeforge_models.likelihoods import squared_error_distortion
+from vaeforge_models.precision import floating
 from vaeforge_models.settings import Settings
 from vaeforge_models.vae import VAE, DataSpec, Posterior
 
@@ -63,7 +64,7 @@ class SpeckleVAE(VAE):
         )
 
     def normalise(self, raw: Tensor) -> Tensor:
-        return raw.float() / 255.0
+        return floating(raw) / 255.0
 
     def denormalise(self, x: Tensor) -> Tensor:
         return x * 255.0

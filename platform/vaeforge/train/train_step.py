@@ -20,6 +20,7 @@ from vaeforge.train.batches import Batch
 from vaeforge.train.lr_schedule import rate_at
 from vaeforge.train.process_group import Group
 from vaeforge_models.objective import Terms, effective_beta, surrogate, training_distortion, whole_loss
+from vaeforge_models.precision import floating
 from vaeforge_models.total_correlation import decompose
 from vaeforge_models.vae import VAE, Posterior
 
@@ -114,7 +115,7 @@ class Descent:
         """What to differentiate on this rank, and the whole batch's loss, distortion and rate."""
         with self._autocast():
             x, output, mu, logvar = self.ranks(batch.raw, batch.condition, batch.eps)
-        output, posterior = output.float(), Posterior(mu.float(), logvar.float())
+        output, posterior = floating(output), Posterior(floating(mu), floating(logvar))
         own = Terms(self.model.distortion(x, output).sum(), posterior.rate().sum(0) * self.beta_scale)
         penalty = self.model.penalty(output, posterior).sum()
         sums = torch.cat([torch.stack([penalty, own.distortion]), own.kl]).detach()
