@@ -1,5 +1,7 @@
 """What every evaluation promises; a new one is picked up by itself."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.diffuse.step import latents_of
+from vaeforge.errors import ConfigError
 from vaeforge.evaluate.common_metrics import general_findings
 from vaeforge.evaluate.comparison import MODEL
 from vaeforge.evaluate.results import Findings
@@ -20,6 +23,8 @@ from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
 from vaeforge_models.vae import initialise
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", params=sorted(families()))
@@ -51,6 +56,26 @@ def findings(trained: TrainedModel) -> Findings:
 
 def test_file_and_task_have_the_same_name() -> None:
     assert all(task_named(name).name == name for name in task_names())
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_a_model_card_has_something_to_say(name: str) -> None:
+    task = task_named(name)
+    assert task.intended_use and task.limits and all(limit.endswith(".") for limit in task.limits)
+
+
+def test_tasks_are_known_without_torch() -> None:
+    program = (
+        "import sys; from vaeforge.evaluate.tasks import task_named, task_names; "
+        "[task_named(name) for name in task_names()]; assert not {'torch', 'matplotlib'} & set(sys.modules)"
+    )
+    environment = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}", "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+def test_a_task_that_is_not_there_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'anomaly'"):
+        task_named("anomalie")
 
 
 def test_metrics_are_finite_numbers_under_test_and_val(findings: Findings) -> None:

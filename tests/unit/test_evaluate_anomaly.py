@@ -15,7 +15,7 @@ from vaeforge.data.prepared import Prepared
 from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluate.common_metrics import general_findings, untrained_model
 from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.tasks.anomaly import baseline_scores, detection_findings, evaluate, generated_findings
+from vaeforge.evaluate.tasks.anomaly.evaluation import baseline_scores, detection_findings, evaluate, generated_findings
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays
 from vaeforge.trained import TrainedModel

@@ -28,7 +28,7 @@ from vaeforge.evaluate.copying import PIXELS, RECONSTRUCTIONS, check_copies
 from vaeforge.evaluate.images import decoded
 from vaeforge.evaluate.latent_posteriors import Library, class_names, conditions_of, file_names, labels_of, library_of
 from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.tasks.classes import class_means, evaluate, means_measured
+from vaeforge.evaluate.tasks.classes.evaluation import class_means, evaluate, means_measured
 from vaeforge.samples import Samples
 from vaeforge.train.loop import Arrays, fit, untrained
 from vaeforge.trained import TrainedModel

@@ -29,7 +29,7 @@ from vaeforge.evaluate.spatial import (
     relative_error,
     relative_error_interval,
 )
-from vaeforge.evaluate.tasks.maps import evaluate
+from vaeforge.evaluate.tasks.maps.evaluation import evaluate
 from vaeforge.evaluate.whole_maps import hidden_points
 from vaeforge.samples import Samples
 from vaeforge.train.loop import fit, untrained

@@ -33,7 +33,7 @@ from vaeforge.evaluate.series_metrics import (
     varying,
     voxel_fit,
 )
-from vaeforge.evaluate.tasks.series import evaluate
+from vaeforge.evaluate.tasks.series.evaluation import evaluate
 from vaeforge.samples import Samples
 from vaeforge.train.diffuse import Latents, fit_diffusion
 from vaeforge.train.loop import untrained

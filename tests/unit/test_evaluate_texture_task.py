@@ -17,8 +17,8 @@ from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.comparison import MODEL
 from vaeforge.evaluate.generation_metrics import DIFFUSION, MEAN, PRIOR, UNTRAINED, pca_space
 from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.tasks import task_named, texture
-from vaeforge.evaluate.tasks.texture import (
+from vaeforge.evaluate.tasks import texture
+from vaeforge.evaluate.tasks.texture.evaluation import (
     DATA,
     Grain,
     evaluate,
@@ -83,7 +83,6 @@ def test_everything_is_found(findings: tuple[str, Findings]) -> None:
     assert {"spectrum_data", "spectrum_reconstructions", "spectrum_prior"} <= set(found.curves)
     assert {row.metric.split(" (")[0] for row in found.rows} == {"PSNR", "SSIM", "contrast error", "KID"}
     assert all(isinstance(figure, Figure) for figure in found.figures.values())
-    assert task_named("texture").evaluate is evaluate
 
 
 def test_quality_against_scikit_image(trained: TrainedModel) -> None:

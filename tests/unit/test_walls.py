@@ -33,7 +33,7 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"train"},
     {"options", "provenance"},
     {"config"},
-    {"paths", "seeds", "samples"},
+    {"paths", "seeds", "samples", "plugins"},
     {"errors"},
 ]
 

@@ -100,7 +100,7 @@ def pca_space(trained: TrainedModel, components: int = COMPONENTS) -> Space:
 
 
 def compare_generated(trained: TrainedModel, space: Space, count: int = COUNT) -> Generated:
-    """Samples of the trained model, and of its diffusion model if it has one, against real ones; at most `count` of each.
+    """Samples of a model, and of its diffusion model if it has one, against real ones; at most `count` of each.
 
     Where the test samples are of one group only, validation samples are the control.
     """

@@ -1,6 +1,5 @@
-"""What an evaluation finds, and the tasks that families name."""
+"""Results of an evaluation: numbers, comparisons, curves, tables, figures and arrays."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +8,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vaeforge.evaluate.comparison import Row
-from vaeforge.trained import TrainedModel
 
 Floats = NDArray[np.float64]
 
@@ -44,11 +42,3 @@ class Findings:
             self.figures | other.figures,
             self.arrays | other.arrays,
         )
-
-
-@dataclass(frozen=True)
-class Task:
-    """What the models of some families are evaluated by, beside what all are."""
-
-    name: str
-    evaluate: Callable[[TrainedModel], Findings]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.errors import RegistryError
+from vaeforge.evaluate.tasks import task_named
 
 EVIDENCE_FILE = "evidence.npz"
 KINDS = {"nll": np.float64, "score": np.float64, "labels": np.int64, "groups": np.int64}
@@ -24,7 +25,7 @@ class Evidence:
     Attributes:
         nll: nats of the test likelihood in which beta has no part; lower is better.
         score: the model's own anomaly score; higher is stranger.
-        labels: 0 for normal and 1 for anomalous where the task is anomaly, else whatever classes the data have.
+        labels: 0 for normal and 1 for anomalous where the task detects anomalies, else whatever classes the data have.
         groups: what samples are independent of one another: those of different groups.
     """
 
@@ -45,9 +46,9 @@ class Evidence:
     def compared(self, task: str) -> NDArray[np.bool_]:
         """The samples whose likelihood is compared: [T].
 
-        All, but for the task anomaly: there the normal ones, for to find anomalies likely is no merit.
+        All, or the normal ones where the task detects anomalies, for to find those likely is no merit.
         """
-        return self.labels == 0 if task == "anomaly" else np.ones(len(self.labels), dtype=bool)
+        return self.labels == 0 if task_named(task).detects_anomalies else np.ones(len(self.labels), dtype=bool)
 
     def mean_nll(self, task: str) -> float:
         """Mean nats per compared sample; NaN where there is none."""

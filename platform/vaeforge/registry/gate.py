@@ -8,6 +8,7 @@ import numpy as np
 
 from vaeforge.config.experiment import Bounds, Gates
 from vaeforge.evaluate.bootstrap import bootstrap_means, middle
+from vaeforge.evaluate.tasks import task_named
 from vaeforge.registry.evidence import Evidence
 from vaeforge.registry.lineage import ACTIVE
 from vaeforge.registry.noninferiority import SEED, Rival, compare, groups_in, too_few
@@ -99,7 +100,7 @@ def _bounded(name: str, value: float | None, bounds: Bounds) -> Finding:
 def _calibration(candidate: Candidate, gates: Gates, skipped: list[str]) -> Iterator[Finding]:
     """Share of test normals above the threshold less the planned one, by the bootstrap's lower bound."""
     rule, evidence = "calibration", candidate.evidence
-    if candidate.task != "anomaly":
+    if not task_named(candidate.task).detects_anomalies:
         skipped.append(f"{rule}: not applicable to the task {candidate.task}")
         return
     needed = f"an excess of at most {gates.calibration:g} over {1 - gates.threshold_quantile:g}"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Gates
 from vaeforge.evaluate.bootstrap import blocks_per_label, bootstrap_auroc, bootstrap_means, middle, weighted_auroc
+from vaeforge.evaluate.tasks import task_named
 from vaeforge.registry.evidence import Evidence
 from vaeforge.registry.verdict import Finding
 from vaeforge.seeds import derive
@@ -32,9 +33,9 @@ class Rival:
 def compare(
     evidence: Evidence | None, task: str, dimensions: int, best: Rival, gates: Gates, skipped: list[str]
 ) -> Iterator[Finding]:
-    """The likelihood, and for the task anomaly also the AUROC, beside those of `best`; `dimensions` is D."""
+    """The likelihood, and if the task detects anomalies the AUROC, beside those of `best`; `dimensions` is D."""
     problem = _problem(evidence, best)
-    detects = task == "anomaly"
+    detects = task_named(task).detects_anomalies
     if not detects:
         skipped.append(f"{DETECTION}: not applicable to the task {task}")
     if problem or evidence is None or best.evidence is None:
@@ -83,7 +84,7 @@ def _problem(evidence: Evidence | None, best: Rival) -> str:
 def _likelihood(mine: Evidence, best: Evidence, task: str, dimensions: int, name: str, gates: Gates) -> Finding:
     count = groups_in(mine.groups[mine.compared(task)])
     if count < gates.min_groups:
-        return too_few(LIKELIHOOD, {"normal" if task == "anomaly" else "test": count}, gates)
+        return too_few(LIKELIHOOD, {"normal" if task_named(task).detects_anomalies else "test": count}, gates)
     low = middle(gain_per_value(mine, best, task, dimensions, gates.draws)).low
     return _finding(LIKELIHOOD, "nats per value", low, mine.mean_nll(task), best.mean_nll(task), gates.margin, name)
 

@@ -25,7 +25,7 @@ from vaeforge.evaluate.generation_metrics import DIFFUSION, KEYS, MEAN, PRIOR, U
 from vaeforge.evaluate.images import draw_grid, draw_interpolation, draw_reconstructions, draw_samples
 from vaeforge.evaluate.inference import WHITE, posteriors
 from vaeforge.evaluate.pca_baseline import fit_plane
-from vaeforge.evaluate.results import Findings, Task
+from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.texture import autocorrelation_width, contrast, radial_spectrum
 from vaeforge.evaluate.texture_figures import draw_grain, draw_spectra
 from vaeforge.samples import CHUNK
@@ -258,6 +258,3 @@ def _flat(lines: list[dict[str, Any]]) -> dict[str, float]:
         for key, value in line.items()
         if key not in ("set", "images") and value is not None and not (line["set"] == DATA and "spectral" in key)
     }
-
-
-TASK = Task("texture", evaluate)

@@ -30,7 +30,7 @@ from vaeforge.evaluate.map_tables import (
     spread_in_raw_units,
 )
 from vaeforge.evaluate.maps_figures import draw_coverage, draw_maps
-from vaeforge.evaluate.results import Findings, Task
+from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.spatial import (
     Spread,
     compare_pearson,
@@ -221,6 +221,3 @@ def _generated(trained: TrainedModel) -> Findings:
     own = {row.name: row for row in table.rows}["prior samples"]
     metrics = {"test/frechet_prior_pca": own.frechet, "test/kid_prior_pca": own.kid}
     return Findings(metrics, tables={"generated": generated_lines(table)})
-
-
-TASK = Task("maps", evaluate)

@@ -37,7 +37,7 @@ from vaeforge.evaluate.drawing import spread_over
 from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions
 from vaeforge.evaluate.inference import WHITE, measure
 from vaeforge.evaluate.latent_posteriors import Library, class_names, file_names, labels_of, library_of
-from vaeforge.evaluate.results import Findings, Task
+from vaeforge.evaluate.results import Findings
 from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel
@@ -213,6 +213,3 @@ def _figures(trained: TrainedModel, sets: ClassSets) -> dict[str, Figure]:
         "reconstructions": draw_reconstructions(model, across, "a few"),
         "interpolation": draw_interpolation(model, across),
     }
-
-
-TASK = Task("classes", evaluate)

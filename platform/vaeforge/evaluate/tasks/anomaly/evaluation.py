@@ -28,7 +28,7 @@ from vaeforge.evaluate.generation_metrics import PRIOR, compare_generated, image
 from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions, draw_samples
 from vaeforge.evaluate.inference import WHITE, Measured, measure, scores
 from vaeforge.evaluate.pca_baseline import fit_plane
-from vaeforge.evaluate.results import Findings, Task
+from vaeforge.evaluate.results import Findings
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel
@@ -188,6 +188,3 @@ def generated_findings(trained: TrainedModel) -> Findings:
         line = {"set": name, "n": len(images), "score": score}
         lines.append(line | {"classifier": extractor.name, "weights": extractor.weights})
     return generated.findings.joined(Findings(metrics, tables={"inception_style": lines}))
-
-
-TASK = Task("anomaly", evaluate)

@@ -18,7 +18,7 @@ from vaeforge.evaluate.comparison import MODEL, Row
 from vaeforge.evaluate.generation_metrics import KEYS, Generated, compare_generated, memorised, pca_space
 from vaeforge.evaluate.inference import posteriors, reconstructions
 from vaeforge.evaluate.pca_baseline import fit_plane
-from vaeforge.evaluate.results import Findings, Task
+from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.series_figures import (
     draw_carpets,
     draw_correlations,
@@ -225,6 +225,3 @@ def _raw(model: VAE, generated: Generated) -> dict[str, Values]:
         KEYS[name]: model.denormalise(torch.from_numpy(values)).numpy().astype(np.float32)
         for name, values in generated.sets.items()
     }
-
-
-TASK = Task("series", evaluate)
