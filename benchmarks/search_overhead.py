@@ -90,17 +90,17 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     from vaeforge.search.step import Request, open_search
     from vaeforge.search.tracker import Tracker
 
-    settled = load(folder, "toy", overrides={"search.trials": trials})
+    config = load(folder, "toy", overrides={"search.trials": trials})
     train, validation, _ = load_training(folder)
     nothing = np.zeros(len(validation), dtype=np.int64)
     prepared = Prepared(folder, {}, train, validation, validation, nothing, nothing, {})
     project, space = Project(folder), parse(SPACE, "benchmark")
     identity = {"git": {"commit": None, "dirty": None}, "data_identity": "0" * 64, "data_hash": None}
     header = {"name": "toy", "family": "toy", "experiment_name": "vaeforge-toy", "seed": 0, "trials": trials}
-    header |= {"space": SPACE, "settings": settled.model_dump(mode="json"), "data_source": str(folder), **identity}
+    header |= {"space": SPACE, "settings": config.model_dump(mode="json"), "data_source": str(folder), **identity}
     header |= {"configuration_hash": "0", "code_hash": "0", "command": "benchmark", "checkpoints": None}
-    placement = place(settled.search, *local_resources())
-    plan = Plan(project, "toy", settled, space, prepared, placement, None, header)
+    placement = place(config.search, *local_resources())
+    plan = Plan(project, "toy", config, space, prepared, placement, None, header)
     session = Session(plan.folder)
     open_search(plan, read_history(plan.ledger), Request("tune"))
     started, began = time.monotonic(), time.time()

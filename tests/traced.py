@@ -72,9 +72,9 @@ def copy_code(root: Path) -> None:
 
 def searched(root: Path, name: str = "hand", epochs: int = 3) -> dict[str, Any]:
     """The winner's manifest of a search of one trial, as hosts, broker and `tune` would leave it."""
-    project, settled = Project(root), load(root, None, None, {"search.trials": 1}, [])
+    project, config = Project(root), load(root, None, None, {"search.trials": 1}, [])
     space = read_space(root / "tune_spaces/endoscopy.yaml").with_epochs(epochs)
-    plan = make_plan(project, settled, space, name, None, Console(quiet=True))
+    plan = make_plan(project, config, space, name, None, Console(quiet=True))
     plan.keep_patch()
     ledger = Ledger(plan.ledger)
     ledger.append("search", **plan.header, project_run_id=None)
@@ -82,7 +82,7 @@ def searched(root: Path, name: str = "hand", epochs: int = 3) -> dict[str, Any]:
     ledger.append("submitted", trial=0, params=POINT, group="constant")
     ledger.append("leased", trial=0, attempt=1, host=0, generation=0)
     _train(plan, ledger)
-    ledger.append("ended", reason="trials", asked=asked(settled.search))
+    ledger.append("ended", reason="trials", asked=asked(config.search))
     ledger.close()
     manifest = winner_manifest("tune", plan, read_history(plan.ledger), {})
     write_json(plan.folder / "manifest.json", manifest)
@@ -90,7 +90,7 @@ def searched(root: Path, name: str = "hand", epochs: int = 3) -> dict[str, Any]:
 
 
 def _train(plan: Plan, ledger: Ledger) -> None:
-    experiment = experiment_for(plan.space, plan.settled.experiment, POINT, trial_seed(plan.settled.search.seed, 0))
+    experiment = experiment_for(plan.space, plan.config.experiment, POINT, trial_seed(plan.config.search.seed, 0))
     data, folder = Arrays(*load_training(plan.prepared.folder)), trial_folder(str(plan.folder / "checkpoints"), 0)
     for report in fit(experiment, data, folder=folder):
         said = {"epoch": report.epoch, "metrics": report.metrics, "value": report.value, "outcome": report.outcome}

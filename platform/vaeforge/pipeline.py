@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from vaeforge import options
-from vaeforge.config.experiment import Experiment, Settled, family_named
+from vaeforge.config.experiment import Experiment, RunConfig, family_named
 from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare as prepare_data
 from vaeforge.errors import ConfigError, DataError
@@ -19,11 +19,11 @@ from vaeforge.track.store import default_uri, redact
 from vaeforge.trained import lineage
 
 
-def import_data(settled: Settled, source: str, asked: ImportOptions, console: Console) -> None:
+def import_data(config: RunConfig, source: str, asked: ImportOptions, console: Console) -> None:
     """Make a data set of `source` and say what came of it."""
     from vaeforge.importing.step import run_import
 
-    family = settled.experiment.definition
+    family = config.experiment.definition
     result = run_import(Path(source), family.name, family.data, Project(), asked)
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
     console.print(f"imported {result.folder}: {counts}; {result.quarantined} quarantined", highlight=False)
@@ -32,25 +32,25 @@ def import_data(settled: Settled, source: str, asked: ImportOptions, console: Co
     console.print(f"{result.tracking}; next: vaeforge prepare --family {family.name}", highlight=False, soft_wrap=True)
 
 
-def prepare(settled: Settled, console: Console) -> None:
+def prepare(config: RunConfig, console: Console) -> None:
     """Cut the family's data into arrays and say what came out."""
     from vaeforge.data.pca_spectrum import describe, likelihood_of
     from vaeforge.data.prepare import pull
 
     project = Project()
-    pull(project, settled.experiment.family)
-    prepared = prepare_data(project, settled.experiment)
+    pull(project, config.experiment.family)
+    prepared = prepare_data(project, config.experiment)
     counts = ", ".join(f"{count} {name}" for name, count in prepared.manifest["counts"].items())
     console.print(f"prepared {prepared.folder}: {counts}", highlight=False)
-    console.print(describe(prepared.manifest["spectrum"], likelihood_of(settled.experiment)), highlight=False)
+    console.print(describe(prepared.manifest["spectrum"], likelihood_of(config.experiment)), highlight=False)
 
 
-def tune(settled: Settled, searched: Space, asked: Request, registers: bool, console: Console) -> int:
+def tune(config: RunConfig, searched: Space, asked: Request, registers: bool, console: Console) -> int:
     """Search, then take the winner through evaluation, export and registration; the exit code."""
     project = Project()
     if registers and asked.tracking_uri is None:
         raise ConfigError("--offline: true goes with --register false: a registry is part of the tracking server")
-    result = run_step(project, settled, searched, asked, console)
+    result = run_step(project, config, searched, asked, console)
     if result.manifest is None or not registers:
         return result.exit_code
     folder = project.search(result.manifest["search"])
@@ -58,11 +58,11 @@ def tune(settled: Settled, searched: Space, asked: Request, registers: bool, con
     return 0
 
 
-def train(settled: Settled, epochs: int | None, asked: Request, console: Console) -> int:
+def train(config: RunConfig, epochs: int | None, asked: Request, console: Console) -> int:
     """Train one configuration; the exit code."""
-    experiment = settled.experiment
+    experiment = config.experiment
     space: Space = single_point(experiment.family, epochs or experiment.training.epochs)
-    return run_step(Project(), settled, space, asked, console).exit_code
+    return run_step(Project(), config, space, asked, console).exit_code
 
 
 def _take_through(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:

@@ -287,7 +287,7 @@ def rank(config):
 
 
 with Interrupt() as interrupt:
-    plan = SimpleNamespace(address=None, settled=SimpleNamespace(search=Search(workers=2, device="cpu")))
+    plan = SimpleNamespace(address=None, config=SimpleNamespace(search=Search(workers=2, device="cpu")))
     with cluster(plan, interrupt) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
         from vaeforge.train.distributed import NoRoomError, run_worker_group

@@ -42,9 +42,9 @@ def import_(
     from vaeforge import pipeline
     from vaeforge.cli import arguments
 
-    settled = arguments.settle(family, None, None, {})
+    config = arguments.resolve_config(family, None, None, {})
     options = arguments.import_options(name, replace, track, normal, mask, columns, channels)
-    pipeline.import_data(settled, source, options, console())
+    pipeline.import_data(config, source, options, console())
 
 
 @app.command()
@@ -53,7 +53,7 @@ def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> N
     from vaeforge import pipeline
     from vaeforge.cli import arguments
 
-    pipeline.prepare(arguments.settle(family, preset, set_, {}), console())
+    pipeline.prepare(arguments.resolve_config(family, preset, set_, {}), console())
 
 
 @app.command()
@@ -123,10 +123,10 @@ def pipeline_(
     from vaeforge.cli import arguments
 
     overrides = arguments.search_overrides(trials=trials, workers=workers)
-    settled = arguments.settle(family, None, set_, overrides)
+    config = arguments.resolve_config(family, None, set_, overrides)
     request = arguments.request("tune", None, None, None, None, resume_command(), console())
-    pipeline.prepare(settled, console())
-    raise typer.Exit(pipeline.tune(settled, arguments.space_of(settled, None, None, {}), request, True, console()))
+    pipeline.prepare(config, console())
+    raise typer.Exit(pipeline.tune(config, arguments.load_space(config, None, None, {}), request, True, console()))
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from vaeforge import options
-from vaeforge.config.experiment import Settled
+from vaeforge.config.experiment import RunConfig
 from vaeforge.config.loader import load
 from vaeforge.config.strict_yaml import parse_scalar
 from vaeforge.errors import ConfigError
@@ -19,28 +19,30 @@ from vaeforge.search.step import Request
 from vaeforge.track.store import default_uri, project_run_id
 
 
-def settle(family: str | None, preset: str | None, assignments: list[str] | None, overrides: dict[str, Any]) -> Settled:
+def resolve_config(
+    family: str | None, preset: str | None, assignments: list[str] | None, overrides: dict[str, Any]
+) -> RunConfig:
     """The configuration that the project's files and the command line name."""
     assigned = [word for text in assignments or [] for word in text.split()]
     return load(Path(), options.text(family), options.text(preset), overrides, assigned)
 
 
-def settled_from(
+def config_from_trial(
     source: str | None, family: str | None, preset: str | None, assignments: list[str] | None, overrides: dict[str, Any]
-) -> Settled:
+) -> RunConfig:
     """The configuration of a search's trial where `source` names one, else what the project's files say."""
     if source is None:
-        return settle(family, preset, assignments, overrides)
+        return resolve_config(family, preset, assignments, overrides)
     from vaeforge.search.trial_config import configuration_of
 
     if options.text(preset) is not None:
         raise ConfigError("--preset: does not go with --from, which takes everything from the trial; use --set")
     assigned = [word for text in assignments or [] for word in text.split()]
-    settled = configuration_of(Project(), source, overrides, assigned)
+    config = configuration_of(Project(), source, overrides, assigned)
     wanted = options.text(family)
-    if wanted not in (None, settled.experiment.family):
-        raise ConfigError(f"--family: got {wanted!r}, but {source!r} is of family {settled.experiment.family!r}")
-    return settled
+    if wanted not in (None, config.experiment.family):
+        raise ConfigError(f"--family: got {wanted!r}, but {source!r} is of family {config.experiment.family!r}")
+    return config
 
 
 def search_overrides(**given: str | None) -> dict[str, Any]:
@@ -68,9 +70,9 @@ def space_changes(search: str | None, scheduler: str | None, freeze: str | None)
     return {"search": options.text(search), "scheduler": options.text(scheduler), "freeze": frozen or None}
 
 
-def space_of(settled: Settled, path: str | None, epochs: int | None, changes: dict[str, Any]) -> Space:
+def load_space(config: RunConfig, path: str | None, epochs: int | None, changes: dict[str, Any]) -> Space:
     """The space that a search is to take."""
-    found = read_space(Path(path or f"tune_spaces/{settled.experiment.family}.yaml"))
+    found = read_space(Path(path or f"tune_spaces/{config.experiment.family}.yaml"))
     return found.with_epochs(epochs).with_changes(**changes)
 
 

@@ -66,14 +66,14 @@ def tune(
         trials=trials, workers=workers, hosts=hosts, device=device, seed=seed, repeats=repeats, storage=storage
     )
     overrides |= arguments.ending_overrides(budget, deterministic)
-    settled = arguments.settle(family, preset, set_, overrides)
+    config = arguments.resolve_config(family, preset, set_, overrides)
     out = console(json)
     known = options.text(warm_start)
     request = arguments.request("tune", name, resume, address, offline, resume_command(), out, known, quiet, json)
     changes = arguments.space_changes(search, scheduler, freeze)
-    searched = arguments.space_of(settled, options.text(space), options.integer("epochs", epochs), changes)
+    searched = arguments.load_space(config, options.text(space), options.integer("epochs", epochs), changes)
     registers = options.boolean("register", register, default=True)
-    raise typer.Exit(pipeline.tune(settled, searched, request, registers, out))
+    raise typer.Exit(pipeline.tune(config, searched, request, registers, out))
 
 
 @app.command()
@@ -103,8 +103,8 @@ def train(
     overrides = arguments.search_overrides(workers=workers, device=device, seed=seed, storage=storage, **one)
     out = console(json)
     request = arguments.request("train", name, resume, address, offline, resume_command(), out, None, quiet, json)
-    settled = arguments.settled_from(options.text(from_), family, preset, set_, overrides)
-    raise typer.Exit(pipeline.train(settled, options.integer("epochs", epochs), request, out))
+    config = arguments.config_from_trial(options.text(from_), family, preset, set_, overrides)
+    raise typer.Exit(pipeline.train(config, options.integer("epochs", epochs), request, out))
 
 
 @app.command()

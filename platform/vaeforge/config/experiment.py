@@ -171,7 +171,7 @@ class Experiment(Settings):
         return family_named(self.family)
 
 
-class Settled(Settings):
+class RunConfig(Settings):
     """Everything a step needs: the experiment and how to search around it."""
 
     experiment: Experiment

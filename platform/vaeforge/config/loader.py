@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from vaeforge.config.experiment import Experiment, Search, Settled, family_named, section_types
+from vaeforge.config.experiment import Experiment, RunConfig, Search, family_named, section_types
 from vaeforge.config.strict_yaml import parse_scalar, read_yaml
 from vaeforge.errors import ConfigError, nearest
 from vaeforge_models.families import families
@@ -27,7 +27,7 @@ def load(
     preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     assignments: Iterable[str] = (),
-) -> Settled:
+) -> RunConfig:
     """The configuration of the project at `root`.
 
     Args:
@@ -115,7 +115,7 @@ def _set(content: Tree, section: str, key: str, value: Any) -> None:
     content[key] = value
 
 
-def build(tree: Tree, sources: Mapping[str, str]) -> Settled:
+def build(tree: Tree, sources: Mapping[str, str]) -> RunConfig:
     """The typed tree, or every problem in it at once."""
     problems: list[str] = []
     family = family_named(tree["family"])
@@ -130,7 +130,7 @@ def build(tree: Tree, sources: Mapping[str, str]) -> Settled:
     search = _checked(Search, tree["search"], "search.", sources, problems)
     if problems or experiment is None or search is None:
         raise ConfigError(problems)
-    return Settled(experiment=experiment, search=search)
+    return RunConfig(experiment=experiment, search=search)
 
 
 def _checked(kind: type[S], values: Any, prefix: str, sources: Mapping[str, str], problems: list[str]) -> S | None:

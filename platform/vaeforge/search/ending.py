@@ -13,7 +13,7 @@ def ending(plan: Plan, reason: str, seconds: float) -> dict[str, Any]:
     best = rank(history, plan.space.objective)[:1]
     return {
         "reason": reason,
-        "asked": asked(plan.settled.search),
+        "asked": asked(plan.config.search),
         "seconds": seconds,
         "trials": len(history.trials),
         "best": best[0].trial.number if best else None,

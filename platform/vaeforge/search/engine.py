@@ -59,7 +59,7 @@ def run_search(
         require_shared(plan)
         timings, earlier = {"cluster_seconds": time.monotonic() - started}, begin()
         shown = Console(file=sys.stdout) if mode == "json" else console
-        total, space = plan.settled.search.trials, plan.space
+        total, space = plan.config.search.trials, plan.space
         ended = [trial.number for trial in earlier.ended_trials]
         with View(shown, plan.name, total, space.fidelity.max, mode, space.objective, ended) as view:
             run = _Run(plan, earlier, session, placement, scratch, interrupt, view)
@@ -102,7 +102,7 @@ class _Run:
         self.plan, self.session = plan, session
         self.scratch, self.interrupt, self.view = scratch, interrupt, view
         self.started = time.monotonic()
-        search = plan.settled.search
+        search = plan.config.search
         self.registered: frozenset[int] = frozenset()
         self.rule = make_rule(plan.space, search.seed, search.trials)
         self.rule.replay(earlier)
@@ -121,8 +121,8 @@ class _Run:
         from vaeforge.search.ray_searcher import TruthfulSearch, Wanted
         from vaeforge.search.samplers import Dashboard, make_proposer
 
-        plan, search = self.plan, self.plan.settled.search
-        base = plan.settled.experiment
+        plan, search = self.plan, self.plan.config.search
+        base = plan.config.experiment
         points = [t["params"] for event in earlier.informed if event["use"] == "points" for t in event["trials"]]
         wanted = Wanted(
             trials=search.trials,
@@ -148,8 +148,8 @@ class _Run:
         All from the start on: Tune does without a process that comes up while short trials end, and starts another.
         """
         if self.rule.yields:
-            return self.plan.settled.search.trials
-        return 1 if self.plan.settled.search.deterministic else self.hosts.wanted + 1
+            return self.plan.config.search.trials
+        return 1 if self.plan.config.search.deterministic else self.hosts.wanted + 1
 
     def _finalists(self, count: int) -> list[int]:
         import ray
@@ -264,7 +264,7 @@ class _Run:
 
     def _grow(self) -> None:
         """Start more hosts where the cluster has room that the remaining trials can use."""
-        search = self.plan.settled.search
+        search = self.plan.config.search
         limit = 1 if search.deterministic else search.hosts or search.trials
         useful = min(limit, self.searcher.open) - self.hosts.wanted
         if useful > 0 and (room := self.hosts.room()) > 0:

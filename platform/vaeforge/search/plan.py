@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vaeforge.config.experiment import Search, Settled
+from vaeforge.config.experiment import RunConfig, Search
 from vaeforge.data.data_source import describe_source
 from vaeforge.data.prepare import ensure_prepared
 from vaeforge.data.prepared import Prepared
@@ -35,7 +35,7 @@ class Plan:
 
     project: Project
     name: str
-    settled: Settled
+    config: RunConfig
     space: Space
     prepared: Prepared
     placement: Placement | None
@@ -59,7 +59,7 @@ class Plan:
 
 def make_plan(
     project: Project,
-    settled: Settled,
+    config: RunConfig,
     space: Space,
     name: str | None,
     address: str | None,
@@ -70,20 +70,20 @@ def make_plan(
     Raises:
         VaeforgeError: with what is wrong; nothing has been started or written to a search's folder then.
     """
-    for warning in check(space, settled.experiment):
+    for warning in check(space, config.experiment):
         console.print(f"[yellow]warning[/]: {warning}", highlight=False)
     if name is not None:
         _require_name(name)
-    _require_configurations(settled, space)
-    placement = None if address else place(settled.search, *local_resources())
-    prepared = ensure_prepared(project, settled.experiment)
-    _require_samples(settled, prepared)
-    collapse = collapse_warning(space, settled.experiment, prepared)
+    _require_configurations(config, space)
+    placement = None if address else place(config.search, *local_resources())
+    prepared = ensure_prepared(project, config.experiment)
+    _require_samples(config, prepared)
+    collapse = collapse_warning(space, config.experiment, prepared)
     if collapse is not None:
         console.print(f"[yellow]warning[/]: {collapse}", highlight=False)
     code, made_by = code_hash(), origin(project.root)
     identity = prepared.manifest["data_identity"]
-    settings = settled.model_dump(mode="json")
+    settings = config.model_dump(mode="json")
     configuration = {"settings": learned(settings), "space": dict(space.content)}
     chosen = name or f"{space.family}-{hash_of([configuration, identity, code])[:8]}"
     header = {
@@ -98,16 +98,16 @@ def make_plan(
         "data_source": prepared.manifest["data_source"],
         "source": describe_source(project, space.family),
         **made_by.record,
-        "seed": settled.search.seed,
-        "trials": settled.search.trials,
-        "checkpoints": settled.search.storage and f"{settled.search.storage.rstrip('/')}/{chosen}",
+        "seed": config.search.seed,
+        "trials": config.search.trials,
+        "checkpoints": config.search.storage and f"{config.search.storage.rstrip('/')}/{chosen}",
         "configuration_hash": hash_of(configuration),
         "code_hash": code,
         "command": command_line(),
     }
-    plan = Plan(project, chosen, settled, space, prepared, placement, address, header, made_by.patch)
-    needed = largest_checkpoint(space, settled.experiment, prepared.spec)
-    require_disk(plan.folder, needed, settled.search, placement or Placement(1, settled.search.workers, 0, 1))
+    plan = Plan(project, chosen, config, space, prepared, placement, address, header, made_by.patch)
+    needed = largest_checkpoint(space, config.experiment, prepared.spec)
+    require_disk(plan.folder, needed, config.search, placement or Placement(1, config.search.workers, 0, 1))
     return plan
 
 
@@ -164,15 +164,15 @@ def asked(search: Search) -> dict[str, Any]:
     return search.model_dump(mode="json", include={"trials", "repeats", "finalists", "budget"})
 
 
-def _require_configurations(settled: Settled, space: Space) -> None:
+def _require_configurations(config: RunConfig, space: Space) -> None:
     """A member of a population needs a place of its own, and is not one configuration that could be trained again."""
     if space.scheduler.name == "pbt" and space.search.name == "grid":
         raise ConfigError(
             "search: got 'grid' with the scheduler pbt, whose population may be larger than it; take tpe or random"
         )
-    if space.scheduler.name == "pbt" and settled.search.repeats > 1:
+    if space.scheduler.name == "pbt" and config.search.repeats > 1:
         raise ConfigError(
-            f"search.repeats: got {settled.search.repeats} with the scheduler pbt, whose trials change their settings "
+            f"search.repeats: got {config.search.repeats} with the scheduler pbt, whose trials change their settings "
             "on the way and cannot be repeated under another seed; must be 1, or take another --scheduler"
         )
 
@@ -184,13 +184,13 @@ def _require_name(name: str) -> None:
         )
 
 
-def _require_samples(settled: Settled, prepared: Prepared) -> None:
+def _require_samples(config: RunConfig, prepared: Prepared) -> None:
     """Every rank needs something to train and validate on, and balancing needs classes."""
-    if settled.experiment.training.balance:
+    if config.experiment.training.balance:
         class_weights(prepared.train)
-    samples, workers = len(prepared.train), settled.search.workers
-    batch = settled.experiment.training.batch_size
-    if batch > samples and settled.experiment.training.steps_per_epoch is None:
+    samples, workers = len(prepared.train), config.search.workers
+    batch = config.experiment.training.batch_size
+    if batch > samples and config.experiment.training.steps_per_epoch is None:
         raise ConfigError(f"training.batch_size: got {batch}, must be <= {samples}, the number of training samples")
     smallest = min(batch, samples, len(prepared.validation))
     if smallest < workers:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vaeforge.config.experiment import Search, Settled
+from vaeforge.config.experiment import RunConfig, Search
 from vaeforge.errors import SearchError
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import History, read_history
@@ -60,7 +60,7 @@ class Result:
     manifest: dict[str, Any] | None
 
 
-def run_step(project: Project, settled: Settled, space: Space, request: Request, console: Console) -> Result:
+def run_step(project: Project, config: RunConfig, space: Space, request: Request, console: Console) -> Result:
     """Search `space`, or finish what an earlier call began; writes the winner's manifest last.
 
     Raises:
@@ -68,12 +68,12 @@ def run_step(project: Project, settled: Settled, space: Space, request: Request,
     """
     if request.tracking_uri is not None and request.tracking_uri.startswith("http"):
         open_store(request.tracking_uri)  # a server that does not answer is refused now, not after hours
-    plan = make_plan(project, settled, space, request.name, request.address, console)
+    plan = make_plan(project, config, space, request.name, request.address, console)
     earlier_history(plan, request.name is not None, request.resume)  # refuse before touching the folder
     session = Session(plan.folder)
     try:
         history = earlier_history(plan, request.name is not None, request.resume)
-        if is_complete(history, settled.search):
+        if is_complete(history, config.search):
             console.print(f"search {plan.name!r} is already complete: {plan.folder}", highlight=False)
         else:
             exit_code, history = _search(plan, history, session, request, console)
@@ -111,7 +111,7 @@ def informed(plan: Plan, earlier: History, request: Request) -> dict[str, Any] |
         return None
     from vaeforge.search.warm_start import informing  # brings Optuna, which few starts need that early
 
-    return informing(plan.project, request.warm_start, plan.space, plan.header, plan.settled.search.seed)
+    return informing(plan.project, request.warm_start, plan.space, plan.header, plan.config.search.seed)
 
 
 def open_search(plan: Plan, earlier: History, request: Request, known: dict[str, Any] | None = None) -> None:
@@ -122,7 +122,7 @@ def open_search(plan: Plan, earlier: History, request: Request, known: dict[str,
             plan.keep_patch()
             ledger.append("search", **plan.header, project_run_id=request.project_run_id)
         else:
-            ledger.append("resumed", project_run_id=request.project_run_id, trials=plan.settled.search.trials)
+            ledger.append("resumed", project_run_id=request.project_run_id, trials=plan.config.search.trials)
         if known is not None:
             ledger.append("informed", **known)
     finally:
@@ -132,7 +132,7 @@ def open_search(plan: Plan, earlier: History, request: Request, known: dict[str,
 def _require_budget(plan: Plan, history: History) -> None:
     """A search whose budget is used up goes on only with a larger one."""
     spent = Spent(history.wall_seconds, history.core_seconds, history.gpu_seconds)
-    used = Limits.of(plan.settled.search.budget.model_dump()).exhausted(spent)
+    used = Limits.of(plan.config.search.budget.model_dump()).exhausted(spent)
     if used:
         raise SearchError(f"search {plan.name!r}: its budget is used up ({used}); give a larger --budget to go on")
 
@@ -170,7 +170,7 @@ def _announce(plan: Plan, history: History, console: Console) -> None:
     done = len(history.trials) - len(history.unfinished())
     state = f"resumes after {done} trials" if history.trials else "starts"
     console.print(
-        f"search [bold]{plan.name}[/] {state}: {plan.settled.search.trials} trials of up to {plan.space.fidelity.max} "
+        f"search [bold]{plan.name}[/] {state}: {plan.config.search.trials} trials of up to {plan.space.fidelity.max} "
         f"epochs, data {plan.header['data_identity'][:12]}",
         highlight=False,
     )

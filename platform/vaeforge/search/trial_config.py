@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vaeforge.config import loader
-from vaeforge.config.experiment import Experiment, Settled
+from vaeforge.config.experiment import Experiment, RunConfig
 from vaeforge.errors import SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
@@ -15,7 +15,7 @@ from vaeforge.search.space.space import experiment_for, parse
 
 def configuration_of(
     project: Project, source: str, overrides: Mapping[str, Any], assignments: Iterable[str]
-) -> Settled:
+) -> RunConfig:
     """The configuration of trial `NAME#3`, or of the winner of `NAME`, with changes on top.
 
     Raises:

@@ -62,7 +62,7 @@ def cluster(plan: Plan, interrupt: Interrupt) -> Iterator[Placement]:
     try:
         nodes, free = supplies()
         # what has just been started reports what is free a moment later
-        yield place_on(plan.settled.search, nodes, _whole(nodes) if owned and not plan.address else free)
+        yield place_on(plan.config.search, nodes, _whole(nodes) if owned and not plan.address else free)
     finally:
         if owned:
             ray.shutdown()

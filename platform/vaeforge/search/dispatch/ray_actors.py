@@ -20,7 +20,7 @@ from vaeforge.train.checkpoint_files import require_usable
 
 def terms_of(plan: Plan, rule: Rule, placement: Placement) -> Terms:
     """What the board of this search goes by."""
-    search = plan.settled.search
+    search = plan.config.search
     return Terms(
         epochs=rule.epochs,
         yields=rule.yields,
@@ -37,7 +37,7 @@ def start_broker(plan: Plan, terms: Terms) -> Any:
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "max_concurrency": 1000}
     actor = ray.remote(Broker).options(scheduling_strategy=here, **options)
-    search = plan.settled.search
+    search = plan.config.search
     # a finalist whose model is to be handed on must still have it when it has been repeated
     keep = max(search.keep_checkpoints, search.finalists if search.repeats > 1 else 0)
     return actor.remote(str(plan.folder), terms, keep)
@@ -45,7 +45,7 @@ def start_broker(plan: Plan, terms: Terms) -> Any:
 
 def host_config(plan: Plan, broker: Any) -> dict[str, Any]:
     """What every rank of every host is told; see `host.py`."""
-    search = plan.settled.search
+    search = plan.config.search
     limit = search.host_memory_gb
     return {
         "broker": broker,
@@ -53,7 +53,7 @@ def host_config(plan: Plan, broker: Any) -> dict[str, Any]:
         "shipment": ship(plan.prepared, cluster=plan.address is not None),
         "space": dict(plan.space.content),
         "space_source": plan.space.source,
-        "experiment": plan.settled.experiment.model_dump(mode="json"),
+        "experiment": plan.config.experiment.model_dump(mode="json"),
         "seed": search.seed,
         "memory_limit": None if limit is None else int(limit * 1e9),
     }

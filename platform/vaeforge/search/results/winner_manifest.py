@@ -43,7 +43,7 @@ def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any
     checkpoint = best.best
     if checkpoint is None:
         raise SearchError(f"search {plan.name!r}: no trial ended with a model; see the causes above")
-    base, seed = plan.settled.experiment, trial_seed(plan.settled.search.seed, best.number)
+    base, seed = plan.config.experiment, trial_seed(plan.config.search.seed, best.number)
     return {
         "step": step,
         "family": plan.space.family,
