@@ -25,7 +25,7 @@ from vaeforge.config.loader import load
 from vaeforge.data.pca_spectrum import collapses_at, likelihood_of
 from vaeforge.data.prepare import ensure_prepared
 from vaeforge.paths import Project
-from vaeforge.train.loop import Arrays, fit
+from vaeforge.train.loop import TrainingData, fit
 from vaeforge_models.families import families
 
 STRIDE = 4.0
@@ -36,7 +36,7 @@ def active_units(family: str, beta: float, project: Project) -> int:
     """Active units on validation data at the end of a whole training under `beta`."""
     experiment = load(project.root, family, None, {**OVERRIDES, "beta.value": beta}).experiment
     prepared = ensure_prepared(project, experiment)
-    (*_, last) = fit(experiment, Arrays(prepared.train, prepared.validation, prepared.spec))
+    (*_, last) = fit(experiment, TrainingData(prepared.train, prepared.validation, prepared.spec))
     return int(last.metrics["val/active_units"])
 
 

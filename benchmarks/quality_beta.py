@@ -13,7 +13,7 @@ from quality_train import Figures, rounded, settle, train
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import spec_of
 from vaeforge.data.readers import read_source
-from vaeforge.train.loop import Arrays
+from vaeforge.train.loop import TrainingData
 from vaeforge_models.families import families
 
 FACTORS = (0.1, 1.0, 10.0)
@@ -33,7 +33,7 @@ def family_row(root: Path, name: str, quick: bool) -> Figures:
     """The three trainings of one family, and whether rate falls and distortion rises."""
     plain = settle(name, {"training.epochs": 2} if quick else {})
     source = read_source(root / "data" / name, plain)
-    data = Arrays(source.train, source.validation, spec_of(source.validation, source.constants))
+    data = TrainingData(source.train, source.validation, spec_of(source.validation, source.constants))
     points, seconds = [], 0.0
     for factor in FACTORS:
         trained = train(scaled(plain, factor), data)

@@ -14,7 +14,7 @@ from vaeforge.config.loader import load
 from vaeforge.evaluate.pca_baseline import Plane
 from vaeforge.samples import Samples
 from vaeforge.train.checkpoint import load_model
-from vaeforge.train.loop import Arrays, fit
+from vaeforge.train.loop import TrainingData, fit
 from vaeforge_models.vae import VAE, DataSpec
 
 BENCHMARKS = Path(__file__).resolve().parent
@@ -43,7 +43,7 @@ def settle(family: str, overrides: Mapping[str, Any], preset: str | None = None)
     return load(BENCHMARKS, family, preset, overrides=overrides).experiment
 
 
-def train(experiment: Experiment, data: Arrays, best: bool = False) -> Trained:
+def train(experiment: Experiment, data: TrainingData, best: bool = False) -> Trained:
     """Train in this process; the last epoch's model, or the one with the best `val/nelbo`.
 
     Raises:
@@ -64,10 +64,10 @@ def grey(images: NDArray[np.uint8]) -> Samples:
     return Samples.unconditional(images[:, None])
 
 
-def arrays(train_images: NDArray[np.uint8], validation_images: NDArray[np.uint8]) -> Arrays:
+def arrays(train_images: NDArray[np.uint8], validation_images: NDArray[np.uint8]) -> TrainingData:
     """Grey images [N, H, W] as `fit` takes them."""
     spec = DataSpec((1, *validation_images.shape[1:]))
-    return Arrays(grey(train_images), grey(validation_images), spec)
+    return TrainingData(grey(train_images), grey(validation_images), spec)
 
 
 def plane_through(images: NDArray[np.uint8], components: int) -> Plane:

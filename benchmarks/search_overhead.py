@@ -62,12 +62,12 @@ def reports(folder: Path, params: dict[str, Any], seed: int, checkpoints: Path |
     from vaeforge.config.loader import load
     from vaeforge.data.prepared import load_training
     from vaeforge.search.space.space import experiment_for, parse
-    from vaeforge.train.loop import Arrays, fit
+    from vaeforge.train.loop import TrainingData, fit
 
     torch.set_num_threads(1)
     base = load(folder, "toy").experiment
     experiment = experiment_for(parse(SPACE, "benchmark"), base, params, seed)
-    return fit(experiment, Arrays(*load_training(folder)), folder=checkpoints)
+    return fit(experiment, TrainingData(*load_training(folder)), folder=checkpoints)
 
 
 def ours(folder: Path, trials: int) -> dict[str, float]:

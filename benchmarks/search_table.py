@@ -12,8 +12,8 @@ With --check it trains what shows how far interpolation in the table can be trus
 points, and 20 of its own points again under other seeds.
 
 A row is one epoch of one training: the configuration (`schedule`, `beta`, `latent_dim`, `lr`), `epoch`, and
-    val_nelbo         nats per sample, see vaeforge/train/measure.py
-    value             what `fit` reports as the trial's number (vaeforge/train/selection.py); none where not finite
+    val_nelbo         nats per sample, see vaeforge/train/validation.py
+    value             what `fit` reports as the trial's number (vaeforge/train/early_stopping.py); none where not finite
     val_rate          nats per sample
     val_active_units  a count
     seconds           training and validation of this epoch
@@ -42,7 +42,7 @@ from vaeforge.data.readers import read_source
 from vaeforge.errors import DataError
 from vaeforge.paths import write_atomically
 from vaeforge.seeds import derive
-from vaeforge.train.loop import Arrays, fit
+from vaeforge.train.loop import TrainingData, fit
 
 BENCHMARKS = Path(__file__).resolve().parent
 DATA = BENCHMARKS.parent / "data"
@@ -110,7 +110,7 @@ def checks() -> Iterator[Point]:
             yield replace(known[rng.integers(len(known))], seed=seed)
 
 
-def train(point: Point, data: Arrays) -> list[dict[str, Any]]:
+def train(point: Point, data: TrainingData) -> list[dict[str, Any]]:
     """The rows of one configuration."""
     overrides = SETTINGS | point.params() | {"training.seed": point.seed}
     # the folder has no params.yaml: the family's defaults and its preset alone count
@@ -124,12 +124,12 @@ def train(point: Point, data: Arrays) -> list[dict[str, Any]]:
     ]
 
 
-def prepared() -> tuple[Arrays, dict[str, str]]:
+def prepared() -> tuple[TrainingData, dict[str, str]]:
     """The sample's arrays, and what the table says about itself."""
     experiment = load(BENCHMARKS, FAMILY, "sample").experiment
     folder = DATA / FAMILY
     source = read_source(folder, experiment)
-    arrays = Arrays(source.train, source.validation, spec_of(source.validation, source.constants))
+    arrays = TrainingData(source.train, source.validation, spec_of(source.validation, source.constants))
     described = {
         "family": FAMILY,
         "preset": "sample",

@@ -96,10 +96,10 @@ def write_model(folder: Path, seed: int) -> Path:
     from vaeforge.package.contract_writer import Exported, graph_entry
     from vaeforge.package.export import export
     from vaeforge.paths import write_json
-    from vaeforge_models.vae import DataSpec, initialise
+    from vaeforge_models.vae import DataSpec, build_seeded
 
     experiment = Experiment.model_validate({"family": "endoscopy"})
-    model = initialise(experiment.definition.build, experiment.model, DataSpec(SHAPE), seed=seed).eval()
+    model = build_seeded(experiment.definition.build, experiment.model, DataSpec(SHAPE), seed=seed).eval()
     path = export(model, folder)["model"]
     x = np.random.default_rng(0).integers(0, 256, (64, *SHAPE)).astype(np.float32)
     mu, score = open_session(path).run(["mu", "score"], {"x": x})

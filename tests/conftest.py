@@ -13,7 +13,7 @@ import torch
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.samples import Samples
-from vaeforge.train.loop import Arrays
+from vaeforge.train.loop import TrainingData
 from vaeforge_models.vae import DataSpec
 
 
@@ -23,10 +23,10 @@ def one_thread() -> None:
 
 
 @pytest.fixture
-def make_arrays() -> Callable[..., Arrays]:
+def make_arrays() -> Callable[..., TrainingData]:
     """Blocky random images: structure that a small model can learn, in sizes that nothing divides."""
 
-    def make(train: int = 23, validation: int = 11, size: int = 32, margin: int = 16, seed: int = 0) -> Arrays:
+    def make(train: int = 23, validation: int = 11, size: int = 32, margin: int = 16, seed: int = 0) -> TrainingData:
         rng = np.random.default_rng(seed)
 
         def images(count: int, side: int) -> Any:
@@ -35,7 +35,7 @@ def make_arrays() -> Callable[..., Arrays]:
 
         spec = DataSpec((3, size, size))
         parts = (images(train, size + margin), images(validation, size))
-        return Arrays(*(Samples.unconditional(part) for part in parts), spec)
+        return TrainingData(*(Samples.unconditional(part) for part in parts), spec)
 
     return make
 

@@ -11,7 +11,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
 from vaeforge.samples import Samples
-from vaeforge.train.loop import Arrays
+from vaeforge.train.loop import TrainingData
 from vaeforge_models.family import Family
 from vaeforge_models.vae import DataSpec
 
@@ -34,10 +34,12 @@ def random_samples(family: Family, spec: DataSpec, count: int, seed: int = 0) ->
     return Samples(values.reshape(count, *spec.event_shape).astype(np.float32), condition)
 
 
-def random_arrays(family: Family, train: int = 23, validation: int = 11, seed: int = 0) -> Arrays:
+def random_arrays(family: Family, train: int = 23, validation: int = 11, seed: int = 0) -> TrainingData:
     """Training and validation samples of the family's example."""
     spec = family.example
-    return Arrays(random_samples(family, spec, train, seed), random_samples(family, spec, validation, seed + 1), spec)
+    return TrainingData(
+        random_samples(family, spec, train, seed), random_samples(family, spec, validation, seed + 1), spec
+    )
 
 
 def random_prepared(family: Family, folder: Path, train: int = 23, validation: int = 11, test: int = 24) -> Prepared:

@@ -18,7 +18,7 @@ from vaeforge.paths import write_json
 from vaeforge.registry.fetch import Fetched
 from vaeforge.score.files import Reading, find
 from vaeforge.score.step import Options, Outcome, score_run
-from vaeforge_models.vae import VAE, DataSpec, initialise
+from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
 CLASSES = ("round", "flat", "long")
 SMALL: dict[str, dict[str, Any]] = {
@@ -43,7 +43,7 @@ def untrained(family: str, spec: DataSpec | None = None) -> VAE:
     """A small model with random weights."""
     definition = family_named(family)
     settings = definition.settings.model_validate({**definition.presets["sample"].get("model", {}), **SMALL[family]})
-    return initialise(definition.build, settings, spec or definition.example, seed=1).eval()
+    return build_seeded(definition.build, settings, spec or definition.example, seed=1).eval()
 
 
 def write_bundle(folder: Path, family: str, model: VAE, threshold: float = 0.1, **changes: Any) -> Bundle:

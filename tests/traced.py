@@ -21,7 +21,7 @@ from vaeforge.search.dispatch.dispatcher_actor import checkpoint_event
 from vaeforge.search.plan import Plan, asked, make_plan
 from vaeforge.search.results.winner_manifest import winner_manifest
 from vaeforge.search.space.space import experiment_for, read_space, trial_seed
-from vaeforge.train.loop import Arrays, fit
+from vaeforge.train.loop import TrainingData, fit
 
 POINT = {"model.latent_dim": 6, "beta.schedule": "constant", "beta.value": 0.1}
 
@@ -91,7 +91,7 @@ def searched(root: Path, name: str = "hand", epochs: int = 3) -> dict[str, Any]:
 
 def _train(plan: Plan, ledger: Ledger) -> None:
     experiment = experiment_for(plan.space, plan.config.experiment, POINT, trial_seed(plan.config.search.seed, 0))
-    data, folder = Arrays(*load_training(plan.prepared.folder)), trial_folder(str(plan.folder / "checkpoints"), 0)
+    data, folder = TrainingData(*load_training(plan.prepared.folder)), trial_folder(str(plan.folder / "checkpoints"), 0)
     for report in fit(experiment, data, folder=folder):
         said = {"epoch": report.epoch, "metrics": report.metrics, "value": report.value, "outcome": report.outcome}
         said |= {"checkpoint": checkpoint_event(report.checkpoint), "best": checkpoint_event(report.best)}

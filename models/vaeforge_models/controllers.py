@@ -39,7 +39,7 @@ class Capacity(BetaSchedule):
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return self.gamma
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         """The progress at which the capacity is full."""
         return self.warmup
 
@@ -60,7 +60,7 @@ class FreeBits(BetaSchedule):
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return self.value
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         return 0.0
 
     def loss(self, distortion: Tensor, kl: Tensor, t: float, state: Mapping[str, float] = NO_STATE) -> Tensor:
@@ -90,14 +90,14 @@ class Geco(BetaSchedule):
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return 1.0 / (state or self.initial())["lambda"]
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         return 0.0
 
     def loss(self, distortion: Tensor, kl: Tensor, t: float, state: Mapping[str, float] = NO_STATE) -> Tensor:
         multiplier = (state or self.initial())["lambda"]
         return (kl.sum() + multiplier * (distortion - self.tolerance)) / max(1.0, multiplier)
 
-    def advance(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
+    def update(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
         before = state or self.initial()
         violation = distortion - self.tolerance
         if not math.isfinite(violation):
@@ -138,10 +138,10 @@ class PiControl(BetaSchedule):
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return (state or self.initial())["beta"]
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         return 0.0
 
-    def advance(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
+    def update(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
         before = state or self.initial()
         error = self.target - rate
         if not math.isfinite(error):

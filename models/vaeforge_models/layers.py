@@ -98,6 +98,6 @@ class BatchNorm1d(nn.BatchNorm1d):
             self.num_batches_tracked.add_(1)
 
 
-def constant(constants: Mapping[str, Tensor], name: str, fallback: Tensor) -> Tensor:
+def constant_or(constants: Mapping[str, Tensor], name: str, fallback: Tensor) -> Tensor:
     """The named constant, or `fallback` for a model that is built to take its weights from a checkpoint."""
     return floating(constants.get(name, fallback)).clone()

@@ -44,7 +44,7 @@ class BetaSchedule(Settings, ABC):
         """The weight in force at t, which is also what is reported."""
 
     @abstractmethod
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         """The progress at which beta first reaches its largest value; 0 where beta is not planned."""
 
     def initial(self) -> State:
@@ -55,7 +55,7 @@ class BetaSchedule(Settings, ABC):
         """The scalar training loss of the whole batch from its mean distortion (scalar) and mean KL [L]."""
         return distortion + self.beta(t, state) * kl.sum()
 
-    def advance(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
+    def update(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
         """The state after a step whose whole batch had this mean distortion, as trained on, and this mean rate.
 
         The given state is left as it was. Controllers keep theirs when a term is not finite: such a training has
@@ -65,7 +65,7 @@ class BetaSchedule(Settings, ABC):
 
 
 @dataclass(frozen=True)
-class Terms:
+class LossSums:
     """Sums over a rank's own samples, with their graphs.
 
     Attributes:
@@ -77,7 +77,7 @@ class Terms:
     kl: Tensor
 
 
-class WholeLoss(NamedTuple):
+class BatchLoss(NamedTuple):
     """The loss of the whole batch (detached scalar) and its derivatives with respect to the means.
 
     `d_distortion` (scalar) belongs to the mean that was given, so to the squared error where that was given; `d_kl` is
@@ -102,14 +102,14 @@ def training_distortion(mean: Tensor, log_mse_dimensions: int | None) -> Tensor:
     return 0.5 * log_mse_dimensions * (mean / log_mse_dimensions).log()
 
 
-def whole_loss(
+def batch_loss(
     schedule: BetaSchedule,
     distortion_mean: Tensor,
     kl_mean: Tensor,
     t: float,
     state: Mapping[str, float] = NO_STATE,
     log_mse_dimensions: int | None = None,
-) -> WholeLoss:
+) -> BatchLoss:
     """The whole batch's loss and its derivatives with respect to its all-reduced means (see the module's docstring).
 
     Args:
@@ -124,10 +124,10 @@ def whole_loss(
         distortion, kl = (mean.detach().clone().requires_grad_() for mean in (distortion_mean, kl_mean))
         value = schedule.loss(training_distortion(distortion, log_mse_dimensions), kl, t, state)
         d_distortion, d_kl = torch.autograd.grad(value, (distortion, kl))
-    return WholeLoss(value.detach(), d_distortion, d_kl)
+    return BatchLoss(value.detach(), d_distortion, d_kl)
 
 
-def surrogate(terms: Terms, whole: WholeLoss, total: int) -> Tensor:
+def surrogate_loss(terms: LossSums, whole: BatchLoss, total: int) -> Tensor:
     """A scalar whose gradients, added over ranks and micro-batches, are the gradient of the whole batch's loss.
 
     Only its gradient means anything; the loss is `whole.value`. Gradients must be *added*: where DDP averages them,

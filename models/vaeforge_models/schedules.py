@@ -30,7 +30,7 @@ class Constant(BetaSchedule):
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return self.value
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         return 0.0
 
 
@@ -44,7 +44,7 @@ class Linear(BetaSchedule):
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return self.value * min(1.0, t / self.warmup)
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         return self.warmup
 
 
@@ -58,7 +58,7 @@ class Cosine(BetaSchedule):
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return self.value * half_cosine(min(1.0, t / self.warmup))
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         return self.warmup
 
 
@@ -76,7 +76,7 @@ class Sigmoid(BetaSchedule):
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return self.value * logistic(10.0 * t / self.warmup - 5.0)
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         return self.warmup
 
 
@@ -106,7 +106,7 @@ class Cyclical(BetaSchedule):
         rise = min(1.0, math.modf(self.cycles * t)[0] / self.ramp)
         return self.min + (self.max - self.min) * SHAPES[self.shape](rise)
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         return self.ramp / self.cycles
 
 
@@ -130,7 +130,7 @@ class HalfCosine(BetaSchedule):
         tau = 1.0 if t >= 1.0 else math.modf(self.cycles * t)[0]
         return self.min + (self.max - self.min) * half_cosine(tau)
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         return 1.0 / self.cycles
 
 
@@ -149,7 +149,7 @@ class Progressive(BetaSchedule):
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return self.value * min(1.0, t / self.warmup)
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         return self.warmup
 
 
@@ -178,7 +178,7 @@ class Step(BetaSchedule):
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return next((beta for knot, beta in reversed(self.knots) if knot <= t and knot < 1.0), self.knots[0][1])
 
-    def first_full(self) -> float:
+    def full_beta_at(self) -> float:
         first, *later = self.knots
         in_force = [(0.0, first[1]), *(knot for knot in later if knot[0] < 1.0)]
         return max(in_force, key=lambda knot: knot[1])[0]  # the earliest of equals

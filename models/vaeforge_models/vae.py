@@ -64,7 +64,7 @@ class VAE(nn.Module, ABC):
     latent_dim: int
     event_shape: tuple[int, ...]
     calibrated = False  # `distortion` is a squared error whose likelihood is D/2 log MSE of the whole batch
-    coupled = False  # `coupling` is part of the training loss
+    batch_coupled = False  # `batch_penalty` is part of the training loss
 
     @abstractmethod
     def normalise(self, raw: Tensor) -> Tensor:
@@ -98,8 +98,8 @@ class VAE(nn.Module, ABC):
         """What the family adds to each sample's training loss beside distortion and rate: [B]."""
         return output.new_zeros(len(output))
 
-    def coupling(self, reconstruction: Tensor, condition: Tensor) -> Tensor:
-        """What couples the samples of a whole batch in the training loss, per sample: a scalar; see `coupled`."""
+    def batch_penalty(self, reconstruction: Tensor, condition: Tensor) -> Tensor:
+        """What couples the samples of a whole batch in the training loss, per sample: a scalar; see `batch_coupled`."""
         return reconstruction.new_zeros(())
 
     def forward(self, raw: Tensor, condition: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -121,7 +121,7 @@ def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def initialise(build: Callable[..., M], *arguments: object, seed: int) -> M:
+def build_seeded(build: Callable[..., M], *arguments: object, seed: int) -> M:
     """`build(*arguments)` with weights that depend on `seed` alone, leaving the global generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

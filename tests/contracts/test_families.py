@@ -18,7 +18,7 @@ from vaeforge.package.parity import check_parity
 from vaeforge.train.loop import fit, untrained
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
-from vaeforge_models.vae import VAE, initialise, parameter_count
+from vaeforge_models.vae import VAE, build_seeded, parameter_count
 
 
 @pytest.fixture(params=sorted(families()))
@@ -97,7 +97,7 @@ def test_the_seed_decides_the_weights_and_leaves_the_global_generator_alone(
 ) -> None:
     before = torch.random.get_rng_state()
     build = (family.build, experiment.model, family.example)
-    first, again, other = (initialise(*build, seed=s) for s in (1, 1, 2))
+    first, again, other = (build_seeded(*build, seed=s) for s in (1, 1, 2))
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
@@ -111,7 +111,7 @@ def test_evaluation_is_deterministic(family: Family, model: VAE) -> None:
 
 def test_state_survives_a_round_trip(family: Family, experiment: Experiment, model: VAE) -> None:
     raw, condition = batch(family, 3)
-    other = initialise(family.build, experiment.model, family.example, seed=9)
+    other = build_seeded(family.build, experiment.model, family.example, seed=9)
     other.load_state_dict(model.state_dict())
     pickled = pickle.loads(pickle.dumps(model.eval()))
     expected = model.reconstruct(raw, condition)[0]
@@ -150,7 +150,7 @@ def test_the_exported_graphs_compute_what_torch_computes(
     prepared = random_prepared(family, tmp_path)
     (*_, last) = fit(experiment, random_arrays(family), folder=tmp_path / "checkpoints")
     assert last.checkpoint is not None
-    model = initialise(family.build, experiment.model, family.example, seed=0)
+    model = build_seeded(family.build, experiment.model, family.example, seed=0)
     model.load_state_dict(torch.load(last.checkpoint.file, weights_only=True)["model"])
     files = export(model.eval(), tmp_path, condition_dim=family.example.condition_dim)
     assert check_parity(model, files, prepared).passed

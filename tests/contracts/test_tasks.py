@@ -22,7 +22,7 @@ from vaeforge.trained import TrainedModel
 from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
-from vaeforge_models.vae import initialise
+from vaeforge_models.vae import build_seeded
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def trained(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Trained
     experiment = small_experiment(family, folder)
     (*_, last) = fit(experiment, random_arrays(family, 40, 16), folder=folder)
     assert last.checkpoint is not None
-    model = initialise(family.build, experiment.model, family.example, seed=0)
+    model = build_seeded(family.build, experiment.model, family.example, seed=0)
     model.load_state_dict(load(last.checkpoint)["model"])
     found = TrainedModel(model.eval(), random_prepared(family, folder, 40, 16, 24), experiment)
     if not family.diffusion:

@@ -14,9 +14,9 @@ from samples import random_arrays, without_dropout
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.train.batches import Batch, centre_crop
-from vaeforge.train.loop import Arrays, fit, untrained
-from vaeforge.train.process_group import Group
-from vaeforge.train.train_step import Descent
+from vaeforge.train.loop import TrainingData, fit, untrained
+from vaeforge.train.process_group import ProcessGroup
+from vaeforge.train.train_step import TrainStep
 from vaeforge_models.families import families
 
 CPU = torch.device("cpu")
@@ -26,7 +26,7 @@ def _rank(rank: int, world: int, store: str, experiment: Any, arrays: Any, job: 
     torch.set_num_threads(1)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
-    torch.save(job(experiment, arrays, Group(rank, world, CPU)), f"{out}.{rank}")
+    torch.save(job(experiment, arrays, ProcessGroup(rank, world, CPU)), f"{out}.{rank}")
     dist.destroy_process_group()
 
 
@@ -37,30 +37,32 @@ def on_ranks(world: int, experiment: Any, arrays: Any, job: Any, folder: Path) -
     return [torch.load(f"{folder / 'out'}.{rank}", weights_only=True) for rank in range(world)]
 
 
-def gradients(cases: dict[str, tuple[Experiment, Arrays]], _: Any, group: Group) -> dict[str, dict[str, torch.Tensor]]:
+def gradients(
+    cases: dict[str, tuple[Experiment, TrainingData]], _: Any, group: ProcessGroup
+) -> dict[str, dict[str, torch.Tensor]]:
     """For each case: the gradient of one step over 23 samples with given noise, its loss, and running statistics."""
     found = {}
     for name, (experiment, arrays) in cases.items():
         model = untrained(experiment, arrays.spec)
         without_dropout(model)
         model.train()
-        descent = Descent(experiment, model, group, len(arrays.train))
+        train_step = TrainStep(experiment, model, group, len(arrays.train))
         generator = torch.Generator().manual_seed(5)
         batches = []
         for part in np.array_split(np.arange(len(arrays.train)), experiment.training.accumulate):
-            mine = part[group.share(len(part))]
-            eps = torch.randn(len(part), model.latent_dim, generator=generator)[group.share(len(part))]
+            mine = part[group.shard(len(part))]
+            eps = torch.randn(len(part), model.latent_dim, generator=generator)[group.shard(len(part))]
             raw, condition = arrays.train.tensors(mine)
             batches.append(Batch(centre_crop(raw, arrays.spec.event_shape), condition, eps, len(part)))
-        terms, _ = descent.step(batches, 0.4)
+        terms, _ = train_step.step(batches, 0.4)
         kept = {key: p.grad.clone() for key, p in model.named_parameters() if p.grad is not None}
         buffers = {key: b.double() for key, b in model.named_buffers()}
-        state = torch.tensor(list(descent.state.values()), dtype=torch.float64)
+        state = torch.tensor(list(train_step.state.values()), dtype=torch.float64)
         found[name] = {**kept, **buffers, "terms": terms, "state": state}
     return found
 
 
-def cases(folder: Path) -> dict[str, tuple[Experiment, Arrays]]:
+def cases(folder: Path) -> dict[str, tuple[Experiment, TrainingData]]:
     """Every family, and on the smallest every loss that is not a sum over samples; clipping off."""
     loose = {"optimizer.clip_norm": 1e12}
     found = {}
@@ -82,7 +84,7 @@ def cases(folder: Path) -> dict[str, tuple[Experiment, Arrays]]:
     return found
 
 
-def trained(experiment: Experiment, arrays: Arrays, group: Group) -> dict[str, Any]:
+def trained(experiment: Experiment, arrays: TrainingData, group: ProcessGroup) -> dict[str, Any]:
     """Metrics of each epoch of a whole training."""
     return {str(r.epoch): {**r.metrics, "value": r.value} for r in fit(experiment, arrays, group)}
 
@@ -90,7 +92,7 @@ def trained(experiment: Experiment, arrays: Arrays, group: Group) -> dict[str, A
 @pytest.mark.parametrize("world", [2, 3])
 def test_gradients_equal_those_of_one_process(world: int, tmp_path: Path) -> None:
     given = cases(tmp_path)
-    alone = gradients(given, None, Group())
+    alone = gradients(given, None, ProcessGroup())
     for rank in on_ranks(world, given, None, gradients, tmp_path):
         for case, expected in alone.items():
             assert set(rank[case]) == set(expected)
@@ -104,7 +106,7 @@ def test_gradients_equal_those_of_one_process(world: int, tmp_path: Path) -> Non
 def test_a_training_on_two_ranks_follows_that_of_one(make_experiment: Any, make_arrays: Any, tmp_path: Path) -> None:
     """22 samples in batches of 7 end in a batch of one, so that one rank has nothing in that step."""
     experiment, arrays = make_experiment(training={"epochs": 2}), make_arrays(train=22, validation=11)
-    alone = trained(experiment, arrays, Group())
+    alone = trained(experiment, arrays, ProcessGroup())
     for found in on_ranks(2, experiment, arrays, trained, tmp_path):
         for epoch, metrics in alone.items():
             for name, value in metrics.items():
@@ -113,6 +115,6 @@ def test_a_training_on_two_ranks_follows_that_of_one(make_experiment: Any, make_
 
 @pytest.mark.parametrize(("total", "world"), [(7, 2), (1, 2), (23, 3), (0, 2)])
 def test_shares_cover_everything_once(total: int, world: int) -> None:
-    parts = [list(range(total))[Group(rank, world, CPU).share(total)] for rank in range(world)]
+    parts = [list(range(total))[ProcessGroup(rank, world, CPU).shard(total)] for rank in range(world)]
     assert [item for part in parts for item in part] == list(range(total))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1

@@ -15,8 +15,8 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import load_training
 from vaeforge.ledger.history import read_history
 from vaeforge.search.space.space import experiment_for, parse, trial_seed
-from vaeforge.train.loop import Arrays, fit
-from vaeforge.train.process_group import Group
+from vaeforge.train.loop import TrainingData, fit
+from vaeforge.train.process_group import ProcessGroup
 
 pytestmark = pytest.mark.long
 COMMON = ("--offline", "true", "--register", "false", "--scheduler", "none")
@@ -101,10 +101,10 @@ def require_same_as_one_process(project: SmallProject, name: str) -> None:
     assert history.header is not None
     space = parse(history.header["space"], "ledger")
     base = Experiment.model_validate(history.header["settings"]["experiment"])
-    arrays = Arrays(*load_training(project.root / "artifacts/prepared/endoscopy"))
+    arrays = TrainingData(*load_training(project.root / "artifacts/prepared/endoscopy"))
     for number, trial in history.trials.items():
         experiment = experiment_for(space, base, trial.params, trial_seed(history.header["seed"], number))
-        alone = {report.epoch: report.metrics for report in fit(experiment, arrays, Group())}
+        alone = {report.epoch: report.metrics for report in fit(experiment, arrays, ProcessGroup())}
         assert alone.keys() == trial.reports.keys()
         for epoch, metrics in alone.items():
             assert trial.reports[epoch]["metrics"] == pytest.approx(metrics, rel=2e-3), (number, epoch)

@@ -28,7 +28,7 @@ from vaeforge.registry.rejudge import promote_judged
 from vaeforge.samples import Samples
 from vaeforge.track.store import ensure_experiment, open_store
 from vaeforge.train.checkpoint import load_model, save
-from vaeforge_models.vae import DataSpec, initialise
+from vaeforge_models.vae import DataSpec, build_seeded
 
 # MLflow warns while it is imported: of SQLAlchemy, and of its own type hints.
 pytestmark = [
@@ -64,7 +64,7 @@ def train_nothing(project: Project) -> dict[str, Any]:
     settings |= {"gates": LENIENT}
     experiment = Experiment.model_validate(settings)
     build: Any = experiment.definition.build
-    model = initialise(build, experiment.model, DataSpec(SHAPE), seed=0)
+    model = build_seeded(build, experiment.model, DataSpec(SHAPE), seed=0)
     checkpoint = save(project.step("tune") / "best.pt", {"model": model.state_dict()}, epoch=3)
     return {
         "step": "tune",

@@ -13,8 +13,8 @@ from vaeforge.data.dataset import DataSet
 from vaeforge.data.pca_spectrum import collapses_at, describe, predicted, spectrum_of
 from vaeforge.samples import Samples
 from vaeforge.train.batches import Batch
-from vaeforge.train.process_group import Group
-from vaeforge.train.train_step import Descent
+from vaeforge.train.process_group import ProcessGroup
+from vaeforge.train.train_step import TrainStep
 from vaeforge.train.validation import validate
 from vaeforge_models.diagnostics import predicted_active_units
 from vaeforge_models.likelihoods import squared_error_distortion
@@ -72,12 +72,12 @@ def active_units(beta: float, folder: Path, calibrated: bool = False) -> int:
     data, generator = gaussian(), torch.Generator().manual_seed(1)
     torch.manual_seed(0)
     model = LinearVAE(calibrated)
-    descent = Descent(experiment, model, Group(), SAMPLES)
+    train_step = TrainStep(experiment, model, ProcessGroup(), SAMPLES)
     raw, condition = data.tensors(slice(None))
     for step in range(STEPS):
         eps = torch.randn(SAMPLES, model.latent_dim, generator=generator)
-        descent.step([Batch(raw, condition, eps, SAMPLES)], step / STEPS)
-    return int(validate(model, data, Group(), 1)["val/active_units"])
+        train_step.step([Batch(raw, condition, eps, SAMPLES)], step / STEPS)
+    return int(validate(model, data, ProcessGroup(), 1)["val/active_units"])
 
 
 @pytest.mark.parametrize(("beta", "expected"), [(9.0, 0), (7.0, 1), (3.0, 2), (1.4, 3), (0.7, 4)])

@@ -29,7 +29,7 @@ def loss(schedule: BetaSchedule, t: float = 0.0, **state: float) -> float:
 def run(schedule: BetaSchedule, state: State, terms: list[tuple[float, float]]) -> list[State]:
     states = []
     for distortion, rate in terms:
-        state = schedule.advance(state, distortion, rate, 0.5)
+        state = schedule.update(state, distortion, rate, 0.5)
         states.append(state)
     return states
 
@@ -79,7 +79,7 @@ def test_reported_beta() -> None:
     assert Geco().beta(0.3, {"lambda": 4.0, "average": 0.0, "started": 1.0}) == 0.25
     assert PiControl(min=0.2).beta(0.3) == 0.2
     assert PiControl().beta(0.3, {"integral": 0.1, "beta": 0.15}) == 0.15
-    assert [schedule.first_full() for schedule in CONTROLLERS] == [0.5, 0.0, 0.0, 0.0]
+    assert [schedule.full_beta_at() for schedule in CONTROLLERS] == [0.5, 0.0, 0.0, 0.0]
 
 
 def test_geco_weighs_the_violation_and_keeps_its_scale() -> None:
@@ -130,7 +130,7 @@ def test_geco_holds_a_toy_training_at_its_tolerance() -> None:
         (slope,) = torch.autograd.grad(geco.loss(distortion, rate.reshape(1), 0.0, state), rate)
         with torch.no_grad():
             rate -= 0.05 * slope
-        state = geco.advance(state, distortion.item(), rate.item(), 0.0)
+        state = geco.update(state, distortion.item(), rate.item(), 0.0)
         rates.append(rate.item())
         multipliers.append(state["lambda"])
     assert sum(rates[1000:]) / 1000 == pytest.approx(4.0, rel=0.02)
@@ -156,7 +156,7 @@ def test_pi_leaves_its_upper_bound_at_once(rate: float) -> None:
     saturated = [state for state in risen if state["beta"] == pytest.approx(0.5, abs=1e-12)]
     assert len(saturated) >= 990  # 0.5 / (0.001 * 0.5) = 1,000 steps up, at the slowest
     assert saturated[0]["integral"] == pytest.approx(saturated[-1]["integral"], abs=1e-12)  # it has stopped
-    assert control.advance(saturated[-1], 0.0, 19.99, 0.5)["beta"] < 0.5 - 1e-6
+    assert control.update(saturated[-1], 0.0, 19.99, 0.5)["beta"] < 0.5 - 1e-6
 
 
 @pytest.mark.parametrize("rate", [15.0, 0.0])
@@ -165,7 +165,7 @@ def test_pi_leaves_its_lower_bound_at_once(rate: float) -> None:
     saturated = run(control, control.initial(), [(0.0, rate)] * 1_000)
     assert saturated[-1]["beta"] == pytest.approx(0.2, abs=1e-12)
     assert saturated[-1]["integral"] == pytest.approx(0.2, abs=0.005)
-    assert control.advance(saturated[-1], 0.0, 20.01, 0.5)["beta"] > 0.2 + 1e-6
+    assert control.update(saturated[-1], 0.0, 20.01, 0.5)["beta"] > 0.2 + 1e-6
 
 
 def test_pi_leaves_a_bound_at_once_whatever_errors_held_it_there() -> None:
@@ -173,13 +173,13 @@ def test_pi_leaves_a_bound_at_once_whatever_errors_held_it_there() -> None:
     mixed = [(0.0, 20.0 + excess) for excess in (0.01, 3.0, 400.0) * 400]
     state = run(control, control.initial(), mixed)[-1]
     assert state["beta"] == 0.5
-    assert control.advance(state, 0.0, 19.999, 0.5)["beta"] < 0.5 - 1e-9
+    assert control.update(state, 0.0, 19.999, 0.5)["beta"] < 0.5 - 1e-9
 
 
 def test_pi_reaches_a_bound_that_a_single_step_would_cross() -> None:
     # Ki * |e| = 5 is more than the whole range: refusing the step would leave beta near 0 for ever
     control = PiControl(target=0.0, max=1.0)
-    assert control.advance(control.initial(), 0.0, 5000.0, 0.0)["beta"] == 1.0
+    assert control.update(control.initial(), 0.0, 5000.0, 0.0)["beta"] == 1.0
 
 
 def test_pi_brings_a_toy_training_to_its_target() -> None:
@@ -187,7 +187,7 @@ def test_pi_brings_a_toy_training_to_its_target() -> None:
     state = control.initial()
     for _ in range(5000):
         rate = 10.0 / (1.0 + 4.0 * control.beta(0.5, state))  # 5 at beta = 0.25
-        state = control.advance(state, 0.0, rate, 0.5)
+        state = control.update(state, 0.0, rate, 0.5)
     assert state["beta"] == pytest.approx(0.25, rel=1e-3)
 
 

@@ -17,13 +17,13 @@ from torch import Tensor
 from vaeforge_models.controllers import Capacity, FreeBits, Geco, PiControl
 from vaeforge_models.objective import (
     BetaSchedule,
+    LossSums,
     State,
-    Terms,
+    batch_loss,
     effective_beta,
     logistic,
-    surrogate,
+    surrogate_loss,
     training_distortion,
-    whole_loss,
 )
 from vaeforge_models.schedules import (
     SCHEDULES,
@@ -52,7 +52,7 @@ def course(schedule: BetaSchedule, steps: int = 60) -> list[State]:
     states = [schedule.initial()]
     for step in range(1, steps + 1):
         distortion, rate = 200.0 * math.exp(-step / 20), 40.0 * math.sin(step / 15) ** 2
-        states.append(schedule.advance(states[-1], distortion, rate, step / steps))
+        states.append(schedule.update(states[-1], distortion, rate, step / steps))
     return states
 
 
@@ -76,7 +76,7 @@ def test_settings_survive_json_and_pickle_and_have_a_hash(schedule: BetaSchedule
 
 def test_every_class_says_what_it_is(schedule: BetaSchedule) -> None:
     assert type(schedule).__doc__
-    assert 0.0 <= schedule.first_full() <= 1.0
+    assert 0.0 <= schedule.full_beta_at() <= 1.0
 
 
 def test_beta_is_finite_and_not_negative(schedule: BetaSchedule) -> None:
@@ -90,7 +90,7 @@ def test_without_a_state_it_answers_as_at_the_first_step(schedule: BetaSchedule)
     for t in GRID:
         assert schedule.beta(t) == schedule.beta(t, schedule.initial())
         assert torch.equal(schedule.loss(distortion, kl, t), schedule.loss(distortion, kl, t, schedule.initial()))
-    assert schedule.advance({}, 80.0, 4.05, 0.5) == schedule.advance(schedule.initial(), 80.0, 4.05, 0.5)
+    assert schedule.update({}, 80.0, 4.05, 0.5) == schedule.update(schedule.initial(), 80.0, 4.05, 0.5)
 
 
 def test_the_loss_is_a_scalar_with_finite_gradients(schedule: BetaSchedule) -> None:
@@ -119,7 +119,7 @@ def test_ranks_agree(schedule: BetaSchedule) -> None:
 
 def test_advance_leaves_the_given_state_alone(schedule: BetaSchedule) -> None:
     before = schedule.initial()
-    after = schedule.advance(MappingProxyType(before), 80.0, 30.0, 0.5)
+    after = schedule.update(MappingProxyType(before), 80.0, 30.0, 0.5)
     assert before == schedule.initial()
     assert after is not before
 
@@ -130,7 +130,7 @@ def test_a_trial_cut_at_any_rung_is_the_same_as_one_that_is_not(schedule: BetaSc
         state = json.loads(json.dumps(states[cut]))
         for step in range(cut + 1, 61):
             distortion, rate = 200.0 * math.exp(-step / 20), 40.0 * math.sin(step / 15) ** 2
-            state = schedule.advance(state, distortion, rate, step / 60)
+            state = schedule.update(state, distortion, rate, step / 60)
         assert state == states[-1]
 
 
@@ -212,13 +212,13 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(
     expected = gradient(reference, toy)
 
     parts = [toy(x[part], eps[part]) for part in (slice(0, cut), slice(cut, BATCH))]
-    own = [Terms(distortion.sum(), kl.sum(0)) for distortion, kl in parts]
+    own = [LossSums(distortion.sum(), kl.sum(0)) for distortion, kl in parts]
     means = sum(terms.distortion for terms in own) / BATCH, sum(terms.kl for terms in own) / BATCH
     assert isinstance(means[0], Tensor) and isinstance(means[1], Tensor)
-    whole = whole_loss(schedule, means[0], means[1], t, state, dimensions)
+    whole = batch_loss(schedule, means[0], means[1], t, state, dimensions)
     torch.testing.assert_close(whole.value, reference.detach())
     assert not whole.value.requires_grad and not whole.d_kl.requires_grad
-    found = [gradient(surrogate(terms, whole, BATCH), toy) for terms in own]
+    found = [gradient(surrogate_loss(terms, whole, BATCH), toy) for terms in own]
     torch.testing.assert_close([first + second for first, second in zip(*found, strict=True)], expected)
 
 
@@ -235,28 +235,28 @@ def test_the_mean_of_local_losses_would_be_wrong() -> None:
 
 def test_derivatives_worked_out_by_hand() -> None:
     kl = torch.tensor([0.2, 1.0])
-    plain = whole_loss(Constant(value=0.5), torch.tensor(8.0), kl, 0.0)
+    plain = batch_loss(Constant(value=0.5), torch.tensor(8.0), kl, 0.0)
     assert (plain.value.item(), plain.d_distortion.item(), plain.d_kl.tolist()) == (pytest.approx(8.6), 1.0, [0.5, 0.5])
     # d/dx 4/2 log(x / 4) at x = 8 is 2 / 8
-    log = whole_loss(Constant(value=0.5), torch.tensor(8.0), kl, 0.0, log_mse_dimensions=4)
+    log = batch_loss(Constant(value=0.5), torch.tensor(8.0), kl, 0.0, log_mse_dimensions=4)
     assert log.value.item() == pytest.approx(2 * torch.log(torch.tensor(2.0)).item() + 0.6)
     assert log.d_distortion.item() == pytest.approx(0.25)
     # (rate + 4 (distortion - 1)) / 4
-    geco = whole_loss(Geco(tolerance=1.0), torch.tensor(8.0), kl, 0.0, {"lambda": 4.0, "average": 0.0, "started": 1.0})
+    geco = batch_loss(Geco(tolerance=1.0), torch.tensor(8.0), kl, 0.0, {"lambda": 4.0, "average": 0.0, "started": 1.0})
     assert (geco.d_distortion.item(), geco.d_kl.tolist()) == (1.0, [0.25, 0.25])
 
 
 def test_gradients_are_found_where_they_are_switched_off_and_leave_the_means_alone() -> None:
     distortion, kl = torch.tensor(8.0, requires_grad=True), torch.ones(2, requires_grad=True)
     with torch.no_grad():
-        whole = whole_loss(FreeBits(), distortion, kl, 0.0)
+        whole = batch_loss(FreeBits(), distortion, kl, 0.0)
     assert whole.d_distortion.item() == 1.0
     assert distortion.grad is None and kl.grad is None
 
 
 def test_means_of_double_precision_leave_terms_in_theirs() -> None:
-    whole = whole_loss(Constant(), torch.tensor(8.0, dtype=torch.float64), torch.ones(2, dtype=torch.float64), 0.0)
-    assert surrogate(Terms(torch.tensor(16.0), torch.full((2,), 4.0)), whole, total=2).dtype == torch.float32
+    whole = batch_loss(Constant(), torch.tensor(8.0, dtype=torch.float64), torch.ones(2, dtype=torch.float64), 0.0)
+    assert surrogate_loss(LossSums(torch.tensor(16.0), torch.full((2,), 4.0)), whole, total=2).dtype == torch.float32
 
 
 def test_calibrated_distortion() -> None:

@@ -92,11 +92,11 @@ def test_golden_points(schedule: BetaSchedule, t: float, beta: float) -> None:
 
 
 @pytest.mark.parametrize("name", PLANNED)
-def test_every_schedule_ends_full_and_is_first_full_at_first_full(name: str) -> None:
+def test_every_schedule_ends_full_and_is_first_full_at_full_beta_at(name: str) -> None:
     schedule = PARSE.validate_python({"schedule": name})
     tolerance = 0.0068 if name == "sigmoid" else 1e-6  # sigma(-5) = 0.0067 are missing at the end of its warm-up
     top = max(schedule.beta(t) for t in GRID)
-    full = schedule.first_full()
+    full = schedule.full_beta_at()
     assert schedule.beta(1.0) == pytest.approx(top)
     assert 0.0 <= full <= 1.0
     # a cycle that rises to its end is full in the limit from below
@@ -113,8 +113,8 @@ def test_every_schedule_ends_full_and_is_first_full_at_first_full(name: str) -> 
         (((0.0, 1.0), (1.0, 9.0)), 0.0),  # never in force
     ],
 )
-def test_first_full_of_a_step_schedule(knots: tuple[tuple[float, float], ...], full: float) -> None:
-    assert Step(knots=knots).first_full() == full
+def test_full_beta_at_of_a_step_schedule(knots: tuple[tuple[float, float], ...], full: float) -> None:
+    assert Step(knots=knots).full_beta_at() == full
 
 
 @pytest.mark.parametrize("name", PLANNED)

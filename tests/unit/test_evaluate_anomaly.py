@@ -17,9 +17,9 @@ from vaeforge.evaluate.common_metrics import general_findings, untrained_model
 from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.tasks.anomaly.evaluation import baseline_scores, detection_findings, evaluate, generated_findings
 from vaeforge.samples import Samples
-from vaeforge.train.loop import Arrays
+from vaeforge.train.loop import TrainingData
 from vaeforge.trained import TrainedModel
-from vaeforge_models.vae import VAE, DataSpec, initialise
+from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
 T = 70  # more than one batch
 BASELINES = ["darkness", "distance to mean", "PCA 1", "PCA 4", "PCA 16", "untrained VAE"]
@@ -31,7 +31,7 @@ def experiment(make_experiment: Callable[..., Experiment]) -> Experiment:
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, make_arrays: Callable[..., Arrays]) -> Prepared:
+def prepared(tmp_path: Path, make_arrays: Callable[..., TrainingData]) -> Prepared:
     arrays = make_arrays()
     rng = np.random.default_rng(5)
     test = rng.integers(0, 256, (T, 3, 32, 32), dtype=np.uint8)
@@ -46,7 +46,7 @@ def prepared(tmp_path: Path, make_arrays: Callable[..., Arrays]) -> Prepared:
 def model(experiment: Experiment) -> VAE:
     """Almost without posterior noise, so that sampling z hardly differs from z = mu."""
     build: Any = experiment.definition.build
-    built: Any = initialise(build, experiment.model, DataSpec((3, 32, 32)), seed=0).eval()
+    built: Any = build_seeded(build, experiment.model, DataSpec((3, 32, 32)), seed=0).eval()
     with torch.no_grad():
         built.to_logvar.weight.zero_()
         built.to_logvar.bias.fill_(-12.0)

@@ -29,14 +29,14 @@ from vaeforge.evaluate.detection_intervals import (
     weighted_auprc,
 )
 from vaeforge.samples import Samples
-from vaeforge.train.loop import Arrays
+from vaeforge.train.loop import TrainingData
 from vaeforge_models.families.endoscopy import EndoscopySettings, EndoscopyVAE
 from vaeforge_models.vae import VAE, DataSpec
 
 N, K, L = 70, 3, 4  # more than one batch
 D = 3 * 32 * 32
 NAMES = ["mse", "bce", "rate", "nelbo", "nelbo_sampled", "mahalanobis", "reconstruction_probability"]
-Make = Callable[..., Arrays]
+Make = Callable[..., TrainingData]
 
 
 def build(**settings: Any) -> EndoscopyVAE:
@@ -45,7 +45,7 @@ def build(**settings: Any) -> EndoscopyVAE:
 
 
 @pytest.fixture
-def arrays(make_arrays: Make) -> Arrays:
+def arrays(make_arrays: Make) -> TrainingData:
     return make_arrays(train=23, validation=11)
 
 
@@ -54,7 +54,7 @@ def test(make_arrays: Make) -> Samples:
     return make_arrays(train=2, validation=N, seed=8).validation
 
 
-def reference_of(model: VAE, arrays: Arrays, seed: int = 5) -> Reference:
+def reference_of(model: VAE, arrays: TrainingData, seed: int = 5) -> Reference:
     return fit_reference(model, arrays.train, arrays.validation, K, seed)
 
 
@@ -74,7 +74,7 @@ def slow(model: EndoscopyVAE, samples: Samples, eps: np.ndarray) -> dict[str, np
 
 
 @torch.no_grad()
-def test_every_score_against_its_formula(arrays: Arrays, test: Samples) -> None:
+def test_every_score_against_its_formula(arrays: TrainingData, test: Samples) -> None:
     model = build()
     reference = reference_of(model, arrays)
     found = anomaly_scores(model, test, reference)
@@ -103,7 +103,7 @@ def test_every_score_against_its_formula(arrays: Arrays, test: Samples) -> None:
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "squared_error"])
 @pytest.mark.parametrize("name", ["mse", "bce", "rate", "nelbo"])
-def test_the_model_computes_the_listed_score(name: str, likelihood: str, arrays: Arrays, test: Samples) -> None:
+def test_the_model_computes_the_listed_score(name: str, likelihood: str, arrays: TrainingData, test: Samples) -> None:
     model = build(score=name, likelihood=likelihood)
     assert chosen_score(model) == name
     with torch.no_grad():
@@ -111,7 +111,7 @@ def test_the_model_computes_the_listed_score(name: str, likelihood: str, arrays:
     np.testing.assert_allclose(anomaly_scores(model, test, reference_of(model, arrays))[name], own, rtol=1e-4)
 
 
-def test_a_calibrated_likelihood_takes_its_variance_from_validation(arrays: Arrays, test: Samples) -> None:
+def test_a_calibrated_likelihood_takes_its_variance_from_validation(arrays: TrainingData, test: Samples) -> None:
     model = build(likelihood="calibrated")
     reference = reference_of(model, arrays)
     found, variance = anomaly_scores(model, test, reference), float(reference.variance.mean())
@@ -119,7 +119,7 @@ def test_a_calibrated_likelihood_takes_its_variance_from_validation(arrays: Arra
     np.testing.assert_allclose(found["nelbo"], expected, rtol=1e-5)
 
 
-def test_a_score_depends_on_its_sample_and_the_seed_alone(arrays: Arrays, test: Samples) -> None:
+def test_a_score_depends_on_its_sample_and_the_seed_alone(arrays: TrainingData, test: Samples) -> None:
     model = build()
     whole, again, other = (anomaly_scores(model, test, reference_of(model, arrays, seed)) for seed in (5, 5, 6))
     part = anomaly_scores(model, test[np.array([66, 3])], reference_of(model, arrays))
@@ -130,7 +130,7 @@ def test_a_score_depends_on_its_sample_and_the_seed_alone(arrays: Arrays, test: 
         assert np.array_equal(whole[name], other[name]) != drawn
 
 
-def test_a_collapsed_encoder_has_no_distances(arrays: Arrays, test: Samples) -> None:
+def test_a_collapsed_encoder_has_no_distances(arrays: TrainingData, test: Samples) -> None:
     model = build()
     with torch.no_grad():
         model.to_mu.weight.zero_()
@@ -138,7 +138,7 @@ def test_a_collapsed_encoder_has_no_distances(arrays: Arrays, test: Samples) -> 
     np.testing.assert_allclose(found["mahalanobis"], 0, atol=1e-6)
 
 
-def test_what_never_errs_in_validation_is_not_infinitely_strange(arrays: Arrays) -> None:
+def test_what_never_errs_in_validation_is_not_infinitely_strange(arrays: TrainingData) -> None:
     model, validation = build(), np.array(arrays.validation.x)
     with torch.no_grad():
         model.decoder[-1].bias.fill_(-30.0)  # everything black
@@ -163,14 +163,14 @@ class Centred(EndoscopyVAE):
         return (x - reconstruction).abs().flatten(1).amax(1)
 
 
-def test_other_units_have_no_cross_entropy(arrays: Arrays, test: Samples) -> None:
+def test_other_units_have_no_cross_entropy(arrays: TrainingData, test: Samples) -> None:
     model = Centred(EndoscopySettings(latent_dim=L, width=4, likelihood="squared_error"), DataSpec((3, 32, 32))).eval()
     assert list(anomaly_scores(model, test, reference_of(model, arrays))) == [n for n in NAMES if n != "bce"]
     del model.score_name
     assert chosen_score(model) == "own"
 
 
-def test_what_cannot_be_scored_is_refused(arrays: Arrays, test: Samples) -> None:
+def test_what_cannot_be_scored_is_refused(arrays: TrainingData, test: Samples) -> None:
     model = build()
     reference = reference_of(model, arrays)
     with pytest.raises(DataError, match="1 samples, must be at least 2"):
@@ -181,7 +181,7 @@ def test_what_cannot_be_scored_is_refused(arrays: Arrays, test: Samples) -> None
         anomaly_scores(model, test, reference)
 
 
-def test_error_maps_average_to_the_mse(arrays: Arrays, test: Samples) -> None:
+def test_error_maps_average_to_the_mse(arrays: TrainingData, test: Samples) -> None:
     model = build()
     maps = error_maps(model, test)
     assert maps.shape == (N, 32, 32)
@@ -262,7 +262,7 @@ def test_training_and_validation_are_normal_only(tmp_path: Path) -> None:
     assert {0, 1} == set(data.labels.tolist())
 
 
-def test_the_reference_is_of_training_and_validation_samples(arrays: Arrays) -> None:
+def test_the_reference_is_of_training_and_validation_samples(arrays: TrainingData) -> None:
     model = build()
     found = reference_of(model, arrays)
     other = reference_of(model, replace(arrays, validation=arrays.validation[:5]))

@@ -30,7 +30,7 @@ from vaeforge.evaluate.latent_posteriors import Library, class_names, conditions
 from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.tasks.classes.evaluation import class_means, evaluate, means_measured
 from vaeforge.samples import Samples
-from vaeforge.train.loop import Arrays, fit, untrained
+from vaeforge.train.loop import TrainingData, fit, untrained
 from vaeforge.trained import TrainedModel
 from vaeforge_models.families.cilia import FAMILY
 from vaeforge_models.vae import VAE, DataSpec
@@ -63,7 +63,7 @@ def trained(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("trained")
     train, validation, test = bars(240, 0), bars(30, 1), bars(90, 2)
     spec = DataSpec((1, 32, 32), 3)
-    (*_, last) = fit(experiment, Arrays(train, validation, spec), folder=folder)
+    (*_, last) = fit(experiment, TrainingData(train, validation, spec), folder=folder)
     assert last.best is not None
     model = untrained(experiment, spec)
     model.load_state_dict(torch.load(last.best.file, weights_only=True)["model"])

@@ -31,7 +31,7 @@ from vaeforge.evaluate.generation_metrics import (
 from vaeforge.samples import Samples
 from vaeforge.trained import TrainedModel, patterns_of
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
-from vaeforge_models.vae import initialise
+from vaeforge_models.vae import build_seeded
 
 GROUPS = 20
 
@@ -60,7 +60,7 @@ def prepared(tmp_path: Path) -> Prepared:
 
 @pytest.fixture
 def trained(experiment: Experiment, prepared: Prepared) -> TrainedModel:
-    model = initialise(experiment.definition.build, experiment.model, prepared.spec, seed=3).eval()
+    model = build_seeded(experiment.definition.build, experiment.model, prepared.spec, seed=3).eval()
     return TrainedModel(model, prepared, experiment)
 
 

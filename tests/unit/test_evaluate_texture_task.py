@@ -31,7 +31,7 @@ from vaeforge.evaluate.texture_figures import draw_grain, draw_spectra
 from vaeforge.samples import Samples
 from vaeforge.trained import TrainedModel
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
-from vaeforge_models.vae import initialise
+from vaeforge_models.vae import build_seeded
 
 SIDE = 32
 Images = np.ndarray[Any, np.dtype[np.float32]]
@@ -51,7 +51,7 @@ def trained(tmp_path: Path) -> TrainedModel:
     train, validation, test = (Samples.unconditional(speckle(n, seed)) for seed, n in enumerate((40, 20, 48)))
     groups = np.repeat(np.arange(24), 2)
     prepared = Prepared(tmp_path, {}, train, validation, test, np.zeros(48, np.int64), groups, {})
-    model = initialise(experiment.definition.build, experiment.model, prepared.spec, seed=5).eval()
+    model = build_seeded(experiment.definition.build, experiment.model, prepared.spec, seed=5).eval()
     return TrainedModel(model, prepared, experiment)
 
 

@@ -15,14 +15,14 @@ from vaeforge.search.space.space import check, read_space
 from vaeforge_models.families.cilia import FAMILY, CiliaSettings, CiliaVAE
 from vaeforge_models.likelihoods import squared_error_distortion
 from vaeforge_models.schedules import SCHEDULES
-from vaeforge_models.vae import DataSpec, initialise, parameter_count
+from vaeforge_models.vae import DataSpec, build_seeded, parameter_count
 
 ROOT = Path(__file__).parents[2]
 SMALL: dict[str, Any] = {"latent_dim": 3, "width": 0.125, "hidden": (16, 8)}
 
 
 def built(spec: DataSpec, **settings: Any) -> CiliaVAE:
-    model = initialise(CiliaVAE, CiliaSettings(**SMALL | settings), spec, seed=0)
+    model = build_seeded(CiliaVAE, CiliaSettings(**SMALL | settings), spec, seed=0)
     assert isinstance(model, CiliaVAE)
     return model
 

@@ -14,9 +14,9 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.package.export import export
-from vaeforge.train.batches import centre_crop, epoch_steps
-from vaeforge.train.loop import Arrays, fit
-from vaeforge.train.process_group import Group
+from vaeforge.train.batches import centre_crop, epoch_batches
+from vaeforge.train.loop import TrainingData, fit
+from vaeforge.train.process_group import ProcessGroup
 from vaeforge_models.families.endoscopy import FAMILY, EndoscopySettings, EndoscopyVAE
 from vaeforge_models.vae import DataSpec, Posterior
 
@@ -116,7 +116,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...], message: str) -> None:
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "squared_error", "calibrated"])
 def test_every_likelihood_learns(
-    likelihood: str, make_experiment: Callable[..., Experiment], make_arrays: Callable[..., Arrays]
+    likelihood: str, make_experiment: Callable[..., Experiment], make_arrays: Callable[..., TrainingData]
 ) -> None:
     training = {"epochs": 20, "augment": False}
     experiment = make_experiment(model={"likelihood": likelihood}, training=training, optimizer={"lr": 0.01})
@@ -126,12 +126,12 @@ def test_every_likelihood_learns(
 
 
 def test_augmentation_comes_before_scaling(
-    make_experiment: Callable[..., Experiment], make_arrays: Callable[..., Arrays]
+    make_experiment: Callable[..., Experiment], make_arrays: Callable[..., TrainingData]
 ) -> None:
     """What a training step gets is on the scale of the files, clipped there; the model alone divides by 255."""
     arrays = make_arrays()
     experiments = [make_experiment(training={"augment": augment}) for augment in (True, False)]
-    (varied,), (plain,) = (next(epoch_steps(e, arrays.train, arrays.spec, 5, 0, Group())) for e in experiments)
+    (varied,), (plain,) = (next(epoch_batches(e, arrays.train, arrays.spec, 5, 0, ProcessGroup())) for e in experiments)
     crops = centre_crop(torch.from_numpy(np.array(arrays.train.x)), arrays.spec.event_shape)
     assert all(any(torch.equal(one, crop) for crop in crops) for one in plain.raw)
     assert not any(torch.equal(one, crop.float()) for one in varied.raw for crop in crops)

@@ -12,9 +12,9 @@ from scipy.stats import kstest
 from samples import small_experiment
 from vaeforge.config.loader import load
 from vaeforge.samples import Samples
-from vaeforge.train.loop import Arrays, fit
+from vaeforge.train.loop import TrainingData, fit
 from vaeforge_models.families.fmri import FAMILY, NOISE, FmriSettings, FmriVAE, add_noise
-from vaeforge_models.vae import DataSpec, initialise, parameter_count
+from vaeforge_models.vae import DataSpec, build_seeded, parameter_count
 
 V = 40
 
@@ -25,7 +25,7 @@ def spec_with(std: float = 3.0) -> DataSpec:
 
 def model_with(likelihood: str = "squared_error") -> FmriVAE:
     chosen = FmriSettings.model_validate({"latent_dim": 4, "hidden": [8], "likelihood": likelihood})
-    model = initialise(FmriVAE, chosen, spec_with(), seed=0)
+    model = build_seeded(FmriVAE, chosen, spec_with(), seed=0)
     assert isinstance(model, FmriVAE)
     return model
 
@@ -105,7 +105,7 @@ def test_the_published_loss_collapses_and_the_default_does_not(tmp_path: Path) -
     """Of V = 40 voxels the largest eigenvalue is near 40 / 3: above beta / 2 = 1 / 2, below beta V / 2 = 20."""
     train = series(256, 1)
     mean, std = (torch.from_numpy(part) for part in (train.x.mean(0), train.x.std(0)))
-    arrays = Arrays(train, series(64, 2), DataSpec((V,), constants={"mean": mean, "std": std}))
+    arrays = TrainingData(train, series(64, 2), DataSpec((V,), constants={"mean": mean, "std": std}))
     found = {}
     for likelihood in ("squared_error", "mean_squared_error"):
         experiment = small_experiment(

@@ -156,7 +156,7 @@ def test_every_variant_trains_all_its_parameters(spec: DataSpec, settings: dict[
     x, output, mu, logvar = model(raw, condition, torch.randn(9, model.latent_dim))
     posterior = Posterior(mu, logvar)
     loss = model.distortion(x, output).sum() + posterior.rate().sum() + model.penalty(output, posterior).sum()
-    (loss + model.coupling(model.mean(output), condition)).backward() if model.coupled else loss.backward()
+    (loss + model.batch_penalty(model.mean(output), condition)).backward() if model.batch_coupled else loss.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().sum() > 0, name
@@ -182,7 +182,7 @@ def test_spatial_term_of_points_against_a_loop() -> None:
         )
         for distance, j in distances[:4]:
             expected += float((shown[i] - shown[j]).detach().norm()) / (distance + 0.02) / 4
-    found = model.coupling(shown, condition)
+    found = model.batch_penalty(shown, condition)
     assert found.item() == pytest.approx(0.7 * expected / 12, rel=1e-5)
     found.backward()
     assert shown.grad is not None and torch.isfinite(shown.grad).all()
@@ -192,16 +192,16 @@ def test_spatial_term_of_equal_and_of_single_reconstructions() -> None:
     model = built(points_spec())
     for count in (1, 6):
         shown = torch.ones(count, CHANNELS, requires_grad=True)
-        value = model.coupling(shown, places(count))
+        value = model.batch_penalty(shown, places(count))
         assert value.item() == 0
         value.backward()
         assert shown.grad is not None and (shown.grad == 0).all()
 
 
 def test_the_spatial_term_is_coupled_only_where_it_takes_several_samples() -> None:
-    assert built(points_spec()).coupled
-    assert not built(points_spec(), spatial_weight=0.0).coupled
-    assert not built(maps_spec()).coupled
+    assert built(points_spec()).batch_coupled
+    assert not built(points_spec(), spatial_weight=0.0).batch_coupled
+    assert not built(maps_spec()).batch_coupled
 
 
 def test_penalties_of_maps_against_a_loop() -> None:

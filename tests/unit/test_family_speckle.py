@@ -10,15 +10,15 @@ import torch
 from vaeforge.config.loader import load
 from vaeforge.samples import Samples
 from vaeforge.search.space.space import check, read_space
-from vaeforge.train.loop import Arrays, fit
+from vaeforge.train.loop import TrainingData, fit
 from vaeforge_models.families.speckle import FAMILY, Residual, SpeckleSettings, SpeckleVAE, group_norm
-from vaeforge_models.vae import DataSpec, initialise, parameter_count
+from vaeforge_models.vae import DataSpec, build_seeded, parameter_count
 
 NONE = torch.zeros(3, 0)
 
 
 def built(side: int = 32, **settings: object) -> SpeckleVAE:
-    model = initialise(SpeckleVAE, SpeckleSettings.model_validate(settings), DataSpec((1, side, side)), seed=1)
+    model = build_seeded(SpeckleVAE, SpeckleSettings.model_validate(settings), DataSpec((1, side, side)), seed=1)
     assert isinstance(model, SpeckleVAE)
     return model
 
@@ -93,7 +93,7 @@ def test_a_short_training_learns(tmp_path: Path) -> None:
     levels = rng.integers(20, 236, (80, 1, 1, 1))
     images = (levels + rng.normal(0, 4, (80, 1, 16, 16))).clip(0, 255).astype(np.uint8)
     train, validation = Samples.unconditional(images[:60]), Samples.unconditional(images[60:])
-    reports = list(fit(experiment, Arrays(train, validation, DataSpec((1, 16, 16)))))
+    reports = list(fit(experiment, TrainingData(train, validation, DataSpec((1, 16, 16)))))
     spread = float(((images[60:] / 255 - images[:60].mean(0) / 255) ** 2).mean())
     assert reports[-1].metrics["val/mse"] < 0.5 * spread
 

@@ -19,7 +19,7 @@ from vaeforge.package.export import data_file, export, export_graphs, read_graph
 from vaeforge.package.graphs import graphs_of
 from vaeforge.package.parity import TOLERANCE, check_parity, measure_parity
 from vaeforge.samples import Samples
-from vaeforge_models.vae import VAE, DataSpec, initialise
+from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
 SHAPE = (3, 32, 32)
 TRUTH = (np.repeat([0, 1], 7), np.arange(14))
@@ -36,7 +36,7 @@ OUTPUTS = {
 def model() -> VAE:
     experiment = Experiment.model_validate({"family": "endoscopy", "model": {"latent_dim": 5, "width": 4}})
     build: Any = experiment.definition.build
-    return initialise(build, experiment.model, DataSpec(SHAPE), seed=3).eval()
+    return build_seeded(build, experiment.model, DataSpec(SHAPE), seed=3).eval()
 
 
 @pytest.fixture(scope="module")

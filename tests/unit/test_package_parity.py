@@ -14,7 +14,7 @@ from vaeforge.package.graphs import Graph
 from vaeforge.package.parity import Comparison, ParityReport, measure_parity, relative
 from vaeforge.package.parity_inputs import BATCHES, FAR, Feeder, evenly
 from vaeforge.samples import Samples
-from vaeforge_models.vae import VAE, DataSpec, initialise
+from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
 VOXELS = 4
 
@@ -32,7 +32,7 @@ def model(tmp_path: Path) -> VAE:
 
     family = families()["fmri"]
     settings = family.settings.model_validate({"latent_dim": 3, "hidden": [4]})
-    return initialise(family.build, settings, DataSpec((VOXELS,)), seed=0).eval()
+    return build_seeded(family.build, settings, DataSpec((VOXELS,)), seed=0).eval()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from vaeforge.paths import Project
 from vaeforge.registry.evidence import Evidence, read_evidence
 from vaeforge.registry.looks import look_number
 from vaeforge_models.families import families
-from vaeforge_models.vae import initialise
+from vaeforge_models.vae import build_seeded
 
 SAMPLES = 3
 IDENTITY = "d" * 64
@@ -29,7 +29,7 @@ def test_the_mean_of_the_evidence_is_the_metric(name: str, tmp_path: Path) -> No
     family = families()[name]
     prepared = random_prepared(family, tmp_path, test=70)  # more than one chunk
     build: Any = family.build
-    model = initialise(build, family.settings(), family.example, seed=0).eval()
+    model = build_seeded(build, family.settings(), family.example, seed=0).eval()
     found = evidence_of(model, prepared, SAMPLES, variance=0.3)
     expected = nelbo_metrics(model, prepared.test, SAMPLES, 0.3)["test/nelbo"]
     assert found["nll"].mean() == pytest.approx(expected, rel=1e-9)
@@ -49,7 +49,7 @@ def test_without_a_variance_there_is_no_likelihood(tmp_path: Path) -> None:
     family = families()["lipid"]
     prepared = random_prepared(family, tmp_path)
     build: Any = family.build
-    model = initialise(build, family.settings(), family.example, seed=0).eval()
+    model = build_seeded(build, family.settings(), family.example, seed=0).eval()
     assert np.isnan(evidence_of(model, prepared, 1, variance=0.0)["nll"]).all()
 
 

@@ -17,7 +17,7 @@ from vaeforge.search.dispatch.cluster import SETTINGS
 from vaeforge.search.dispatch.resources import Placement, Supply
 from vaeforge.search.dispatch.worker import held_bytes, serve
 from vaeforge.search.dispatch.worker_groups import TRIES, Hosts
-from vaeforge.train.distributed import NoRoomError
+from vaeforge.train.distributed import InsufficientResourcesError
 
 SECONDS = 10.0
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def test_a_host_that_fails_again_and_again_is_given_up(cluster: Cluster) -> None
 
 
 def test_a_host_without_room_waits_and_gives_up_at_the_end(cluster: Cluster) -> None:
-    cluster.error, cluster.free = NoRoomError("full"), 0.1
+    cluster.error, cluster.free = InsufficientResourcesError("full"), 0.1
     hosts = Hosts(Placement(2, 1, 0.0, 1), {}, "", lambda number: True)
     hosts.start()
     until(lambda: hosts.waiting == 2)
@@ -141,7 +141,7 @@ def test_hosts_that_wait_come_before_new_ones(cluster: Cluster, monkeypatch: pyt
     hosts.close()
     cluster.end(0)
     assert hosts.join(SECONDS)
-    cluster.error, cluster.free = NoRoomError("full"), 0.1
+    cluster.error, cluster.free = InsufficientResourcesError("full"), 0.1
     hosts = Hosts(Placement(1, 1, 0.0, 1), {}, "", lambda number: True)
     monkeypatch.setattr(module, "ROOM_SECONDS", SECONDS)
     hosts.start()
@@ -190,7 +190,7 @@ class TwoRanks:
         self.meeting.wait(SECONDS)
         return found
 
-    def from_leader(self, ask: Callable[[], Any]) -> Any:
+    def broadcast_from_main(self, ask: Callable[[], Any]) -> Any:
         return self.gather(ask() if self.rank == 0 else None)[0]
 
 
@@ -274,14 +274,14 @@ folder = Path(sys.argv[1])
 
 def rank(config):
     import torch
-    from vaeforge.train.distributed import Ranks
-    ranks = Ranks(config["gpus"])
+    from vaeforge.train.distributed import RayProcessGroup
+    ranks = RayProcessGroup(config["gpus"])
     total = ranks.group.sum(torch.tensor([1.0 + ranks.group.rank]))
     pids = ranks.gather(os.getpid())
     if not (folder / "lost").exists() and ranks.group.rank == 1:
         (folder / "lost").touch()
         os.kill(os.getpid(), 9)  # the first time: the whole group starts again
-    said = ranks.from_leader(lambda: "word" if ranks.group.leads else "nonsense")
+    said = ranks.broadcast_from_main(lambda: "word" if ranks.group.is_main else "nonsense")
     (folder / f"rank-{ranks.group.rank}").write_text(f"{float(total)} {len(set(pids))} {said}")
     ranks.close()
 
@@ -290,11 +290,11 @@ with Interrupt() as interrupt:
     plan = SimpleNamespace(address=None, config=SimpleNamespace(search=Search(workers=2, device="cpu")))
     with cluster(plan, interrupt) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
-        from vaeforge.train.distributed import NoRoomError, run_worker_group
+        from vaeforge.train.distributed import InsufficientResourcesError, run_worker_group
         run_worker_group(rank, {"gpus": False}, "pair", str(folder), 2, placement.resources)
         try:
             run_worker_group(rank, {"gpus": False}, "large", str(folder), 2 * os.cpu_count(), placement.resources)
-        except NoRoomError as error:
+        except InsufficientResourcesError as error:
             print("refused:", error)
 """
 

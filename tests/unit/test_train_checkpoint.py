@@ -12,18 +12,18 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from vaeforge.errors import CheckpointError
 from vaeforge.train.checkpoint import Checkpoint, load, load_model, load_newest, save
-from vaeforge.train.checkpoint_files import best_beside, bring_home
-from vaeforge.train.loop import Report, fit
+from vaeforge.train.checkpoint_files import best_beside, download
+from vaeforge.train.loop import EpochReport, fit
 from vaeforge.train.storage import name_of, open_storage
 
 Make = Callable[..., Any]
 
 
-def plain(reports: list[Report]) -> list[Any]:
+def plain(reports: list[EpochReport]) -> list[Any]:
     return [(r.epoch, r.metrics, r.value, r.outcome) for r in reports]
 
 
-def names(reports: list[Report]) -> list[Any]:
+def names(reports: list[EpochReport]) -> list[Any]:
     return [
         (name_of(r.checkpoint.file), name_of(r.best.file), r.best.epoch) for r in reports if r.checkpoint and r.best
     ]
@@ -45,7 +45,7 @@ def test_a_training_at_a_url_is_that_in_a_folder(
     assert plain(there) == plain(here)
     assert names(there) == names(here)
     assert open_storage(url).names() == open_storage(tmp_path).names()
-    best = bring_home(there[-1].best, tmp_path / "home")
+    best = download(there[-1].best, tmp_path / "home")
     for name, tensor in load(here[-1].best)["model"].items():
         assert torch.equal(tensor, load(best)["model"][name])
     model = load_model(best.path, best.sha256, experiment, make_arrays().spec)
@@ -69,12 +69,12 @@ def test_ranks_go_on_from_the_same_checkpoint(tmp_path: Path) -> None:
     checkpoints = [save(tmp_path / f"epoch-{epoch:05d}.pt", {"epoch": epoch}, epoch) for epoch in (1, 2, 3)]
     others = iter([False, True, False])  # another rank reads 3 well, not 2, and 1 well
     checkpoints[2].path.unlink()
-    found = load_newest(checkpoints, anywhere=lambda failed: failed | next(others))
+    found = load_newest(checkpoints, any_rank=lambda failed: failed | next(others))
     assert found.checkpoint == checkpoints[0]
     assert "epoch-00003.pt: not found" in found.problems[0]
     assert "epoch-00002.pt: another rank" in found.problems[1]
     with pytest.raises(CheckpointError, match="another rank"):
-        load_newest(checkpoints[:1], anywhere=lambda failed: True)
+        load_newest(checkpoints[:1], any_rank=lambda failed: True)
 
 
 def test_a_moved_training_knows_its_best(make_experiment: Make, make_arrays: Make, tmp_path: Path) -> None:

@@ -9,7 +9,14 @@ from torch import Tensor
 
 from vaeforge.errors import CheckpointError, ConfigError, DataError
 from vaeforge.train.checkpoint import Checkpoint, save
-from vaeforge.train.diffuse import Fitted, Latents, fit_diffusion, learning_rate, load_diffusion, save_diffusion
+from vaeforge.train.diffuse import (
+    Latents,
+    TrainedDiffusion,
+    fit_diffusion,
+    learning_rate,
+    load_diffusion,
+    save_diffusion,
+)
 from vaeforge_models.diffusion import DiffusionSettings
 
 SHORT = {"width": 1 / 16, "steps": 12, "batch_size": 16, "validation_interval": 5, "lr": 1e-3}
@@ -38,12 +45,12 @@ def energy_distance(a: Tensor, b: Tensor) -> float:
     return (2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean()).item()
 
 
-def fit_short(seed: int = 0, **values: Any) -> Fitted:
+def fit_short(seed: int = 0, **values: Any) -> TrainedDiffusion:
     return fit_diffusion(Latents(normal(40, 5)), Latents(normal(20, 5, seed=1)), settings(**values), seed)
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
-def test_a_mixture_of_two_gaussians_is_learnt(sampler: str, learnt: Fitted) -> None:
+def test_a_mixture_of_two_gaussians_is_learnt(sampler: str, learnt: TrainedDiffusion) -> None:
     z = learnt.model.sample(600, seeded(), sampler, 50)
     truth = mixture(600, seed=50)
     assert z.mean(0).tolist() == pytest.approx([0.0, 1.0], abs=0.6)
@@ -55,13 +62,13 @@ def test_a_mixture_of_two_gaussians_is_learnt(sampler: str, learnt: Fitted) -> N
 
 
 @pytest.fixture(scope="module")
-def learnt() -> Fitted:
+def learnt() -> TrainedDiffusion:
     values = {"width": 0.25, "timesteps": 200, "steps": 400, "lr": 3e-3, "lr_schedule": "cosine", "batch_size": 256}
     values |= {"ema": 0.99, "validation_interval": 50}
     return fit_diffusion(Latents(mixture(2000, seed=0)), Latents(mixture(500, seed=20)), settings(**values), 0)
 
 
-def test_losses_fall_and_the_best_weights_are_kept(learnt: Fitted) -> None:
+def test_losses_fall_and_the_best_weights_are_kept(learnt: TrainedDiffusion) -> None:
     assert [point.step for point in learnt.curve] == list(range(50, 401, 50))
     assert learnt.best.val_loss < 0.75 * learnt.curve[0].val_loss
     assert learnt.curve[-1].train_loss < 0.7 * learnt.curve[0].train_loss

@@ -10,9 +10,9 @@ import torch
 from vaeforge.errors import CheckpointError
 from vaeforge.train.checkpoint import load
 from vaeforge.train.checkpoint_files import inherit
-from vaeforge.train.early_stopping import Selection
-from vaeforge.train.loop import Report, fit
-from vaeforge.train.lr_schedule import rate_at
+from vaeforge.train.early_stopping import BestEpoch
+from vaeforge.train.loop import EpochReport, fit
+from vaeforge.train.lr_schedule import learning_rate_at
 from vaeforge.train.storage import open_storage
 
 Make = Callable[..., Any]
@@ -21,10 +21,10 @@ STILL = 1e-30  # a learning rate at which no float32 weight moves
 
 
 @pytest.fixture
-def train(make_experiment: Make, make_arrays: Make, tmp_path: Path) -> Callable[..., list[Report]]:
+def train(make_experiment: Make, make_arrays: Make, tmp_path: Path) -> Callable[..., list[EpochReport]]:
     """Trains in the folder `name`; with a donor's report, from its state on."""
 
-    def run(name: str, donor: Report | None = None, until: int = EPOCHS, **sections: Any) -> list[Report]:
+    def run(name: str, donor: EpochReport | None = None, until: int = EPOCHS, **sections: Any) -> list[EpochReport]:
         sections["training"] = {"epochs": EPOCHS, **sections.get("training", {})}
         experiment, folder, resume = make_experiment(**sections), tmp_path / name, []
         if donor is not None:
@@ -39,17 +39,17 @@ def train(make_experiment: Make, make_arrays: Make, tmp_path: Path) -> Callable[
     return run
 
 
-def plain(reports: list[Report]) -> list[Any]:
+def plain(reports: list[EpochReport]) -> list[Any]:
     return [(r.epoch, r.metrics, r.value, r.outcome) for r in reports]
 
 
-def weights(report: Report) -> dict[str, torch.Tensor]:
+def weights(report: EpochReport) -> dict[str, torch.Tensor]:
     """Parameters, without the running statistics that each batch moves."""
     state = load(report.checkpoint)["model"]
     return {name: tensor for name, tensor in state.items() if "running" not in name and "num_batches" not in name}
 
 
-def test_the_weights_are_the_donors_bit_by_bit(train: Callable[..., list[Report]]) -> None:
+def test_the_weights_are_the_donors_bit_by_bit(train: Callable[..., list[EpochReport]]) -> None:
     donor = train("00003", until=2)[-1]
     heir = train("00007", donor, until=3, optimizer={"lr": STILL, "schedule": "constant"})[-1]
     untouched = train("00008", until=1, optimizer={"lr": STILL, "schedule": "constant"})[-1]
@@ -60,7 +60,7 @@ def test_the_weights_are_the_donors_bit_by_bit(train: Callable[..., list[Report]
 
 
 @pytest.mark.parametrize("schedule", ["constant", "plateau", "cosine", "onecycle"])
-def test_under_the_same_hyperparameters_nothing_changes(train: Callable[..., list[Report]], schedule: str) -> None:
+def test_under_the_same_hyperparameters_nothing_changes(train: Callable[..., list[EpochReport]], schedule: str) -> None:
     """The reference: a training that was never interrupted. Weights, moments and epoch are all that it depends on."""
     sections: dict[str, Any] = {"optimizer": {"schedule": schedule}, "beta": {"schedule": "pi", "target": 5.0}}
     whole = train("00003", **sections)
@@ -73,12 +73,12 @@ def test_under_the_same_hyperparameters_nothing_changes(train: Callable[..., lis
 
 @pytest.mark.parametrize("schedule", ["constant", "plateau", "cosine", "onecycle"])
 def test_the_learning_rate_in_force_is_the_own_one(
-    make_experiment: Make, train: Callable[..., list[Report]], schedule: str
+    make_experiment: Make, train: Callable[..., list[EpochReport]], schedule: str
 ) -> None:
     donor = train("00003", until=2, optimizer={"lr": 1e-3, "schedule": schedule})[-1]
     own = {"lr": 4e-3, "schedule": schedule, "weight_decay": 0.25, "name": "adamw"}
     heir = train("00007", donor, until=3, optimizer=own)[-1]
-    expected = rate_at(make_experiment(optimizer=own).optimizer, 3 / EPOCHS)
+    expected = learning_rate_at(make_experiment(optimizer=own).optimizer, 3 / EPOCHS)
     assert heir.metrics["lr"] == (4e-3 if expected is None else expected)
     group = load(heir.checkpoint)["descent"]["optimizer"]["param_groups"][0]
     assert (group["weight_decay"], group["decoupled_weight_decay"]) == (0.25, True)  # the latter is what makes it AdamW
@@ -86,7 +86,7 @@ def test_the_learning_rate_in_force_is_the_own_one(
     assert int(moments["step"]) == 3 * 4  # 23 samples in batches of 7: four steps an epoch, the donor's included
 
 
-def test_a_plateau_that_the_donor_reached_is_forgotten(train: Callable[..., list[Report]]) -> None:
+def test_a_plateau_that_the_donor_reached_is_forgotten(train: Callable[..., list[EpochReport]]) -> None:
     """At the donor's rate nothing improves, so each epoch after the first halves it; the heir starts at its own."""
     settings: dict[str, Any] = {
         "optimizer": {"lr": 1e-6, "schedule": "plateau"},
@@ -110,7 +110,7 @@ def test_a_plateau_that_the_donor_reached_is_forgotten(train: Callable[..., list
     ids=["same kind", "another controller", "no state"],
 )
 def test_a_schedule_keeps_its_state_only_from_its_own_kind(
-    make_experiment: Make, train: Callable[..., list[Report]], own: dict[str, Any], kept: bool
+    make_experiment: Make, train: Callable[..., list[EpochReport]], own: dict[str, Any], kept: bool
 ) -> None:
     """At a tolerance of 30 nats the distortion of this data is far above it: lambda grows by 5 % a step."""
     donor = train("00003", until=2, beta={"schedule": "geco", "tolerance": 30.0})[-1]
@@ -125,7 +125,7 @@ def test_a_schedule_keeps_its_state_only_from_its_own_kind(
 
 
 def test_the_same_call_again_gives_the_same(
-    make_experiment: Make, make_arrays: Make, train: Callable[..., list[Report]], tmp_path: Path
+    make_experiment: Make, make_arrays: Make, train: Callable[..., list[EpochReport]], tmp_path: Path
 ) -> None:
     """A crash after inheriting and before the first own report; meanwhile the donor has gone on and tidied up."""
 
@@ -146,7 +146,7 @@ def test_the_same_call_again_gives_the_same(
 
 
 def test_the_donors_best_stays_until_something_is_better(
-    make_experiment: Make, make_arrays: Make, train: Callable[..., list[Report]], tmp_path: Path
+    make_experiment: Make, make_arrays: Make, train: Callable[..., list[EpochReport]], tmp_path: Path
 ) -> None:
     """The heir's rate destroys the weights, so its best epoch is the donor's, also after a crash and a move."""
     donor = train("00003", until=2)[-1]
@@ -164,7 +164,7 @@ def test_the_donors_best_stays_until_something_is_better(
     assert load(last.best)["epoch"] == 1
 
 
-def test_what_was_inherited_goes_when_nothing_needs_it(train: Callable[..., list[Report]], tmp_path: Path) -> None:
+def test_what_was_inherited_goes_when_nothing_needs_it(train: Callable[..., list[EpochReport]], tmp_path: Path) -> None:
     """Until beta is full, here at the very end, the best epoch is the newest one."""
     warming = {"beta": {"schedule": "linear", "warmup": 1.0}}
     donor = train("00003", until=2, **warming)[-1]
@@ -174,7 +174,7 @@ def test_what_was_inherited_goes_when_nothing_needs_it(train: Callable[..., list
     assert [path.name for path in (tmp_path / "00007").iterdir() if path.is_dir()] == []
 
 
-def test_inheriting_from_one_that_inherited(train: Callable[..., list[Report]], tmp_path: Path) -> None:
+def test_inheriting_from_one_that_inherited(train: Callable[..., list[EpochReport]], tmp_path: Path) -> None:
     wild = {"optimizer": {"lr": 10.0, "schedule": "constant"}}
     first = train("00001", until=2)[-1]
     second = train("00002", first, until=3, **wild)[-1]
@@ -184,7 +184,7 @@ def test_inheriting_from_one_that_inherited(train: Callable[..., list[Report]], 
 
 
 def test_falling_back_to_what_was_inherited_keeps_the_own_hyperparameters(
-    make_experiment: Make, make_arrays: Make, train: Callable[..., list[Report]], tmp_path: Path
+    make_experiment: Make, make_arrays: Make, train: Callable[..., list[EpochReport]], tmp_path: Path
 ) -> None:
     """The only own checkpoint is damaged: the training starts from the donor's state again, and is the same again."""
     donor = train("00003", until=2, beta={"schedule": "geco", "tolerance": 30.0})[-1]
@@ -201,7 +201,7 @@ def test_falling_back_to_what_was_inherited_keeps_the_own_hyperparameters(
     assert "SHA-256" in again.notes[0]
 
 
-def test_a_damaged_donor_is_refused(train: Callable[..., list[Report]]) -> None:
+def test_a_damaged_donor_is_refused(train: Callable[..., list[EpochReport]]) -> None:
     donor = train("00003", until=1)[-1]
     content = bytearray(donor.checkpoint.path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -212,9 +212,9 @@ def test_a_damaged_donor_is_refused(train: Callable[..., list[Report]]) -> None:
 
 def test_an_epoch_under_partial_beta_does_not_replace_an_inherited_best() -> None:
     """The donor's beta was full from the start, the heir's is from epoch 5 of 10 on."""
-    heir = Selection(epochs=10, patience=3, first_full=0.5)
-    heir.restore({"best": 4.0, "best_epoch": 2, "newest": 4.5, "stale": 1})
-    assert not heir.see(3, 1.0)  # low because beta was
+    heir = BestEpoch(epochs=10, patience=3, full_beta_at=0.5)
+    heir.load_state_dict({"best": 4.0, "best_epoch": 2, "newest": 4.5, "stale": 1})
+    assert not heir.update(3, 1.0)  # low because beta was
     assert (heir.value, heir.best_epoch, heir.stale) == (4.0, 2, 1)
-    assert not heir.see(5, 4.2) and heir.stale == 2
-    assert heir.see(6, 3.9) and (heir.value, heir.best_epoch, heir.stale) == (3.9, 6, 0)
+    assert not heir.update(5, 4.2) and heir.stale == 2
+    assert heir.update(6, 3.9) and (heir.value, heir.best_epoch, heir.stale) == (3.9, 6, 0)

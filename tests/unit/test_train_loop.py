@@ -12,13 +12,13 @@ import torch
 
 from vaeforge.errors import CheckpointError
 from vaeforge.train.checkpoint import Checkpoint, load, load_model, load_newest, save
-from vaeforge.train.early_stopping import Selection, first_counting_epoch
-from vaeforge.train.loop import Report, fit
+from vaeforge.train.early_stopping import BestEpoch, first_eligible_epoch
+from vaeforge.train.loop import EpochReport, fit
 
 Make = Callable[..., Any]
 
 
-def plain(reports: list[Report]) -> list[Any]:
+def plain(reports: list[EpochReport]) -> list[Any]:
     return [(r.epoch, r.metrics, r.value, r.outcome) for r in reports]
 
 
@@ -154,35 +154,35 @@ def test_beta_is_not_in_the_number_that_selects(make_experiment: Make, make_arra
 def test_steps_per_epoch_draws_as_many_batches_as_wished(make_experiment: Make, make_arrays: Make) -> None:
     pulses: list[int] = []
     experiment = make_experiment(training={"epochs": 1, "steps_per_epoch": 9})
-    list(fit(experiment, make_arrays(), pulse=lambda: pulses.append(1)))
+    list(fit(experiment, make_arrays(), on_step=lambda: pulses.append(1)))
     assert len(pulses) == 9
 
 
-def test_selection_counts_from_the_first_full_beta() -> None:
-    selection = Selection(epochs=10, patience=2, first_full=0.25)
-    assert first_counting_epoch(10, 0.25) == 3
-    selection.see(1, 5.0)
-    selection.see(2, 1.0)  # low, but beta was not full
-    assert selection.value == 1.0
-    selection.see(3, 4.0)
-    assert (selection.value, selection.best_epoch) == (4.0, 3)
-    selection.see(4, 4.5)
-    assert not selection.exhausted
-    selection.see(5, 4.2)
-    assert selection.exhausted
-    copy = Selection(10, 2, 0.25)
-    copy.restore(selection.state())
-    assert copy.state() == selection.state()
+def test_the_best_epoch_is_looked_for_from_the_first_full_beta_on() -> None:
+    best = BestEpoch(epochs=10, patience=2, full_beta_at=0.25)
+    assert first_eligible_epoch(10, 0.25) == 3
+    best.update(1, 5.0)
+    best.update(2, 1.0)  # low, but beta was not full
+    assert best.value == 1.0
+    best.update(3, 4.0)
+    assert (best.value, best.best_epoch) == (4.0, 3)
+    best.update(4, 4.5)
+    assert not best.exhausted
+    best.update(5, 4.2)
+    assert best.exhausted
+    copy = BestEpoch(10, 2, 0.25)
+    copy.load_state_dict(best.state_dict())
+    assert copy.state_dict() == best.state_dict()
 
 
 def test_validation_noise_is_the_same_for_any_split(make_experiment: Make, make_arrays: Make) -> None:
     from vaeforge.train.validation import validate
-    from vaeforge_models.vae import initialise
+    from vaeforge_models.vae import build_seeded
 
     experiment, arrays = make_experiment(), make_arrays()
-    model = initialise(experiment.definition.build, experiment.model, arrays.spec, seed=3)
-    from vaeforge.train.process_group import Group
+    model = build_seeded(experiment.definition.build, experiment.model, arrays.spec, seed=3)
+    from vaeforge.train.process_group import ProcessGroup
 
-    first = validate(model, arrays.validation, Group(), 3)
-    assert first == validate(model, arrays.validation[np.arange(len(arrays.validation))], Group(), 3)
+    first = validate(model, arrays.validation, ProcessGroup(), 3)
+    assert first == validate(model, arrays.validation[np.arange(len(arrays.validation))], ProcessGroup(), 3)
     assert first["val/nelbo_train_likelihood"] == pytest.approx(first["val/rate"] + first["val/distortion"])

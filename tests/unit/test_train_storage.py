@@ -21,7 +21,14 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from vaeforge.errors import CheckpointError, ConfigError
-from vaeforge.train.checkpoint_files import CHECKPOINT_NAME, Checkpoint, bring_home, inherit, reading, require_usable
+from vaeforge.train.checkpoint_files import (
+    CHECKPOINT_NAME,
+    Checkpoint,
+    download,
+    inherit,
+    require_usable,
+    verified_file,
+)
 from vaeforge.train.storage import Storage, join, name_of, open_storage
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +77,7 @@ def put(storage: Storage, name: str, content: bytes) -> Checkpoint:
 
 
 def content_of(checkpoint: Checkpoint) -> bytes:
-    with reading(checkpoint) as path:
+    with verified_file(checkpoint) as path:
         return path.read_bytes()
 
 
@@ -94,11 +101,11 @@ def test_a_missing_or_altered_checkpoint_is_refused(place: str) -> None:
     first = put(open_storage(place), "epoch-00001.pt", b"one")
     with (
         pytest.raises(CheckpointError, match=r"epoch-00002\.pt: not found"),
-        reading(replace(first, file=join(place, "epoch-00002.pt"))),
+        verified_file(replace(first, file=join(place, "epoch-00002.pt"))),
     ):
         pass
     put(open_storage(place), "epoch-00001.pt", b"onf")
-    with pytest.raises(CheckpointError, match="SHA-256"), reading(first):
+    with pytest.raises(CheckpointError, match="SHA-256"), verified_file(first):
         pass
 
 
@@ -152,19 +159,19 @@ def test_what_is_inherited_outlives_its_donor(place: str) -> None:
 
 def test_a_winner_comes_home(place: str, tmp_path: Path) -> None:
     winner = put(open_storage(place), "epoch-00005.pt", b"the best")
-    home = bring_home(winner, tmp_path / "home")
+    home = download(winner, tmp_path / "home")
     assert home.path.read_bytes() == b"the best"
     open_storage(place).clear()
-    assert bring_home(winner, tmp_path / "home") == home == bring_home(home, tmp_path / "home")
+    assert download(winner, tmp_path / "home") == home == download(home, tmp_path / "home")
     home.path.write_bytes(b"the beast")
     with pytest.raises(CheckpointError, match="not found"):
-        bring_home(winner, tmp_path / "home")
+        download(winner, tmp_path / "home")
 
 
 def test_an_altered_winner_does_not_come_home(place: str, tmp_path: Path) -> None:
     winner = put(open_storage(place), "epoch-00005.pt", b"the best")
     with pytest.raises(CheckpointError, match="SHA-256"):
-        bring_home(replace(winner, sha256="0" * 64), tmp_path / "home")
+        download(replace(winner, sha256="0" * 64), tmp_path / "home")
     assert not (tmp_path / "home").exists()
 
 

@@ -12,27 +12,27 @@ from vaeforge.config.experiment import Experiment, Optimizer
 from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
 from vaeforge.samples import Samples
-from vaeforge.train.batches import Batch, class_weights, epoch_steps, steps_per_epoch
-from vaeforge.train.loop import Arrays, fit, untrained
-from vaeforge.train.lr_schedule import rate_at
-from vaeforge.train.process_group import Group
-from vaeforge.train.train_step import Descent
+from vaeforge.train.batches import Batch, class_weights, epoch_batches, steps_per_epoch
+from vaeforge.train.loop import TrainingData, fit, untrained
+from vaeforge.train.lr_schedule import learning_rate_at
+from vaeforge.train.process_group import ProcessGroup
+from vaeforge.train.train_step import TrainStep
 from vaeforge_models.vae import DataSpec
 
 Make = Callable[..., Any]
 
 
-def batch(arrays: Arrays, chosen: slice, seed: int, latent_dim: int) -> Batch:
+def batch(arrays: TrainingData, chosen: slice, seed: int, latent_dim: int) -> Batch:
     raw, condition = arrays.train.tensors(chosen)
     whole = torch.randn(len(arrays.train), latent_dim, generator=torch.Generator().manual_seed(seed))
     return Batch(raw[:, :, 8:40, 8:40], condition, whole[chosen], len(raw))
 
 
-def gradients(experiment: Experiment, arrays: Arrays, parts: list[slice]) -> dict[str, torch.Tensor]:
+def gradients(experiment: Experiment, arrays: TrainingData, parts: list[slice]) -> dict[str, torch.Tensor]:
     """What one step over the given parts of the training samples follows."""
     model = untrained(experiment, arrays.spec)
-    descent = Descent(experiment, model, Group(), len(arrays.train))
-    descent.step([batch(arrays, part, 3, model.latent_dim) for part in parts], 0.5)
+    train_step = TrainStep(experiment, model, ProcessGroup(), len(arrays.train))
+    train_step.step([batch(arrays, part, 3, model.latent_dim) for part in parts], 0.5)
     return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
@@ -44,18 +44,18 @@ def test_onecycle_is_that_of_torch(steps: int) -> None:
     ours = Optimizer(lr=0.02, schedule="onecycle")
     for step in range(steps):
         # torch counts steps - 1 intervals and turns at a whole step; both agree where the turn is one
-        expected, found = reference.get_last_lr()[0], rate_at(ours, step / steps)
+        expected, found = reference.get_last_lr()[0], learning_rate_at(ours, step / steps)
         assert found == pytest.approx(expected, rel=0.02, abs=0.0004)
         optimizer.step()
         reference.step()
 
 
 def test_rates_that_follow_from_progress() -> None:
-    assert rate_at(Optimizer(lr=0.1, schedule="constant"), 0.5) is None
-    assert rate_at(Optimizer(lr=0.1, schedule="plateau"), 0.5) is None
-    assert rate_at(Optimizer(lr=0.1, schedule="cosine"), 0.5) == pytest.approx(0.05)
+    assert learning_rate_at(Optimizer(lr=0.1, schedule="constant"), 0.5) is None
+    assert learning_rate_at(Optimizer(lr=0.1, schedule="plateau"), 0.5) is None
+    assert learning_rate_at(Optimizer(lr=0.1, schedule="cosine"), 0.5) == pytest.approx(0.05)
     one = Optimizer(lr=0.1, schedule="onecycle")
-    assert [rate_at(one, t) for t in (0.0, 0.3, 1.0)] == pytest.approx([0.1 / 25, 0.1, 0.1 / 250_000])
+    assert [learning_rate_at(one, t) for t in (0.0, 0.3, 1.0)] == pytest.approx([0.1 / 25, 0.1, 0.1 / 250_000])
 
 
 def test_accumulated_batches_are_one_large_batch(make_experiment: Make, make_arrays: Make) -> None:
@@ -70,7 +70,7 @@ def test_accumulated_batches_are_one_large_batch(make_experiment: Make, make_arr
 def test_an_epoch_of_accumulated_steps_sees_every_sample_once(make_experiment: Make, make_arrays: Make) -> None:
     experiment, arrays = make_experiment(training={"batch_size": 4, "accumulate": 3}), make_arrays(train=23)
     assert steps_per_epoch(experiment.training, 23) == 2
-    steps = list(epoch_steps(experiment, arrays.train, arrays.spec, 5, 0, Group()))
+    steps = list(epoch_batches(experiment, arrays.train, arrays.spec, 5, 0, ProcessGroup()))
     assert [[part.total for part in step] for step in steps] == [[4, 4, 4], [4, 4, 3]]
 
 
@@ -91,7 +91,7 @@ def test_classes_are_drawn_equally_often_on_request(tmp_path: Path) -> None:
     np.testing.assert_allclose((class_weights(samples).numpy()[:, None] * one_hot).sum(0), 1.0, rtol=1e-5)
     overrides = {"training.balance": True, "training.steps_per_epoch": 40, "training.batch_size": 30}
     experiment = load(tmp_path, "cilia", None, overrides).experiment
-    steps = epoch_steps(experiment, samples, DataSpec((1, 16, 16), 3), 2, 0, Group())
+    steps = epoch_batches(experiment, samples, DataSpec((1, 16, 16), 3), 2, 0, ProcessGroup())
     drawn = torch.stack([part.condition.sum(0) for step in steps for part in step]).sum(0)
     assert drawn.sum() == 40 * 30
     np.testing.assert_allclose((drawn / drawn.sum()).numpy(), 1 / 3, atol=0.06)

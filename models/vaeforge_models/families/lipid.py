@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from vaeforge_models.attention import Attention, CoordinateTokens, GatedResidual, WideningResidual
 from vaeforge_models.coordinates import Coordinates, bounding_box, edge_weights, nearest_neighbours
 from vaeforge_models.family import Family
-from vaeforge_models.layers import Standardise, constant
+from vaeforge_models.layers import Standardise, constant_or
 from vaeforge_models.likelihoods import squared_error_distortion
 from vaeforge_models.precision import floating
 from vaeforge_models.settings import Settings
@@ -86,7 +86,7 @@ class LipidVAE(VAE):
         self.settings, self.maps = settings, spec.condition_dim == 0
         self.latent_dim, self.event_shape, self.likelihood = settings.latent_dim, spec.event_shape, settings.likelihood
         self.calibrated = settings.likelihood == "calibrated"
-        self.coupled = settings.spatial_weight > 0 and not self.maps
+        self.batch_coupled = settings.spatial_weight > 0 and not self.maps
         self.standardise = Standardise(spec)
         if settings.bounded:
             _require_unit_range(spec)
@@ -105,8 +105,8 @@ class LipidVAE(VAE):
             centre, extent = bounding_box(coordinates)
         else:
             coordinates = torch.zeros(0, AXES)
-            centre = constant(spec.constants, "centre", torch.zeros(AXES))
-            extent = constant(spec.constants, "scale", torch.ones(AXES))
+            centre = constant_or(spec.constants, "centre", torch.zeros(AXES))
+            extent = constant_or(spec.constants, "scale", torch.ones(AXES))
         self.place = Coordinates(self.settings.coordinates, centre, extent)
         self.register_buffer("places", self.place(coordinates).T[None].contiguous())
         reach = self.place.scale.square().sum().sqrt()
@@ -153,7 +153,7 @@ class LipidVAE(VAE):
             added = added + self.settings.spatial_weight * (steps * self.edges).flatten(1).sum(1)
         return added
 
-    def coupling(self, reconstruction: Tensor, condition: Tensor) -> Tensor:
+    def batch_penalty(self, reconstruction: Tensor, condition: Tensor) -> Tensor:
         """The spatial term over the nearest neighbours within the batch, mean over samples; 0 for a single one."""
         reach = self.place.scale.square().sum().sqrt()
         indices, distances = nearest_neighbours(floating(condition.detach()) / reach, self.settings.neighbours)

@@ -20,7 +20,7 @@ from vaeforge.evaluate.results import Findings
 from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
 from vaeforge.train.loop import untrained
-from vaeforge.train.process_group import Group
+from vaeforge.train.process_group import ProcessGroup
 from vaeforge.train.validation import validate
 from vaeforge.trained import TrainedModel
 from vaeforge_models.diagnostics import mutual_information
@@ -40,7 +40,7 @@ def general_findings(trained: TrainedModel) -> Findings:
     """
     model, prepared, experiment = trained.model, trained.prepared, trained.experiment
     samples = experiment.training.evaluation_samples
-    metrics = validate(model, prepared.validation, Group(), samples)
+    metrics = validate(model, prepared.validation, ProcessGroup(), samples)
     metrics |= nelbo_metrics(model, prepared.test, samples, metrics["val/mse"])
     mu, sigma = posteriors(model, prepared.test)
     metrics |= _latent_metrics(mu, sigma)
@@ -55,7 +55,7 @@ def general_findings(trained: TrainedModel) -> Findings:
 def nelbo_metrics(model: VAE, test: Samples, samples: int, variance: float, suffix: str = "") -> dict[str, float]:
     """`test/nelbo`, `test/rate`, `test/distortion` and `test/mse` of `test`, the Gaussian's variance given."""
     dimensions = math.prod(model.event_shape)
-    measured = validate(model, test, Group(), samples)
+    measured = validate(model, test, ProcessGroup(), samples)
     mse, rate = measured["val/mse"], measured["val/rate"]
     return {
         f"test/nelbo{suffix}": float(gaussian_nll(mse * dimensions, dimensions, variance)) + rate,

@@ -16,8 +16,8 @@ from vaeforge.data.prepared import load_training
 from vaeforge.errors import DataError, RegistryError, ResourceError
 from vaeforge.paths import Project
 from vaeforge.provenance import machine
-from vaeforge.train.loop import Arrays, Report, fit
-from vaeforge.train.process_group import Group
+from vaeforge.train.loop import EpochReport, TrainingData, fit
+from vaeforge.train.process_group import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def retrain(project: Project, winner: Mapping[str, Any], console: Console) -> di
     device, threads = _device(conditions), min(conditions.threads or 1, os.cpu_count() or 1)
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="vaeforge-") as folder:
-        last = _train(experiment, Arrays(*load_training(prepared.folder)), device, Path(folder), winner, console)
+        last = _train(experiment, TrainingData(*load_training(prepared.folder)), device, Path(folder), winner, console)
     return {
         "epoch": last.epoch,
         "metrics": last.metrics,
@@ -93,15 +93,15 @@ def retrain(project: Project, winner: Mapping[str, Any], console: Console) -> di
 
 def _train(
     experiment: Experiment,
-    data: Arrays,
+    data: TrainingData,
     device: torch.device,
     folder: Path,
     winner: Mapping[str, Any],
     console: Console,
-) -> Report:
+) -> EpochReport:
     """The report of the winner's epoch; of an earlier one where training ended before it."""
     wanted, last = int(winner["checkpoint"]["epoch"]), None
-    for report in fit(experiment, data, Group(device=device), folder):
+    for report in fit(experiment, data, ProcessGroup(device=device), folder):
         last = report
         nelbo = report.metrics["val/nelbo"]
         console.print(

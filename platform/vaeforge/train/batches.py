@@ -14,7 +14,7 @@ from vaeforge.config.experiment import Experiment, Training
 from vaeforge.errors import ConfigError
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
-from vaeforge.train.process_group import Group
+from vaeforge.train.process_group import ProcessGroup
 from vaeforge_models.vae import DataSpec
 
 
@@ -56,8 +56,8 @@ def _order(training: Training, samples: Samples, generator: torch.Generator) -> 
     return torch.cat(rounds)[:wanted]
 
 
-def epoch_steps(
-    experiment: Experiment, train: Samples, spec: DataSpec, latent_dim: int, epoch: int, group: Group
+def epoch_batches(
+    experiment: Experiment, train: Samples, spec: DataSpec, latent_dim: int, epoch: int, group: ProcessGroup
 ) -> Iterator[list[Batch]]:
     """This rank's batches of one epoch in order, as many at a time as one optimiser step accumulates."""
     training, augmentation = experiment.training, experiment.definition.augmentation
@@ -68,7 +68,7 @@ def epoch_steps(
         for indices in torch.split(step, training.batch_size):
             draws = torch.rand(len(indices), augmentation.draws(spec) if augmentation else 0, generator=generator)
             eps = torch.randn(len(indices), latent_dim, generator=generator)
-            mine = group.share(len(indices))
+            mine = group.shard(len(indices))
             raw, condition = train.tensors(indices[mine].numpy(), group.device)
             if training.augment and augmentation is not None:
                 raw = augmentation.apply(raw, draws[mine].to(group.device), spec)

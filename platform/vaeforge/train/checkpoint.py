@@ -13,15 +13,15 @@ import torch
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.errors import CheckpointError
-from vaeforge.train.checkpoint_files import Checkpoint, reading
+from vaeforge.train.checkpoint_files import Checkpoint, verified_file
 from vaeforge.train.storage import located
 from vaeforge_models.vae import VAE, DataSpec
 
-__all__ = ["Checkpoint", "Loaded", "load", "load_model", "load_newest", "save"]
+__all__ = ["Checkpoint", "LoadedCheckpoint", "load", "load_model", "load_newest", "save"]
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedCheckpoint:
     """A state, the checkpoint that it comes from, and what was wrong with newer ones."""
 
     state: dict[str, Any]
@@ -46,7 +46,7 @@ def load(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> dict[str
     Raises:
         CheckpointError: if the file is missing, truncated or altered.
     """
-    with reading(checkpoint) as path:
+    with verified_file(checkpoint) as path:
         try:
             state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         except (EOFError, RuntimeError, OSError, pickle.UnpicklingError) as error:
@@ -57,14 +57,14 @@ def load(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> dict[str
 def load_newest(
     checkpoints: Sequence[Checkpoint],
     device: torch.device | str = "cpu",
-    anywhere: Callable[[bool], bool] = bool,
-) -> Loaded:
+    any_rank: Callable[[bool], bool] = bool,
+) -> LoadedCheckpoint:
     """The newest checkpoint that is sound.
 
     Args:
         checkpoints: in any order.
         device: where the tensors go.
-        anywhere: whether a rank of the group failed, given whether this one did; all go on from the same checkpoint.
+        any_rank: whether a rank of the group failed, given whether this one did; all go on from the same checkpoint.
 
     Raises:
         CheckpointError: on all ranks, if none of them can be loaded.
@@ -76,9 +76,9 @@ def load_newest(
             state = load(checkpoint, device)
         except CheckpointError as error:
             problem = str(error)
-        failed = anywhere(problem is not None)
+        failed = any_rank(problem is not None)
         if state is not None and not failed:
-            return Loaded(state, checkpoint, problems)
+            return LoadedCheckpoint(state, checkpoint, problems)
         problems.append(problem or f"{checkpoint.file}: another rank could not load it")
     raise CheckpointError("; ".join(problems) or "there is no checkpoint to resume from")
 

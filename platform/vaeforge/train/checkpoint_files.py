@@ -51,7 +51,7 @@ def require_usable(location: Path | str) -> None:
     storage, name, content = open_storage(location, ()), f".probe-{uuid.uuid4().hex}", uuid.uuid4().bytes
     try:
         storage.write(name, lambda file: copyfileobj(BytesIO(content), file))
-        with storage.reading(name) as path:
+        with storage.local_file(name) as path:
             same = path.read_bytes() == content
         storage.remove(name)
     except OSError as error:
@@ -85,7 +85,7 @@ def inherit(
     part = f"from-{above if donor.inherited else place}-epoch-{donor.epoch:05d}"
     wanted = [donor] if donor_best is None else [donor, donor_best]
     try:
-        open_storage(folder).adopt(part, {split(c.file)[1]: c.file for c in wanted})
+        open_storage(folder).link_or_copy(part, {split(c.file)[1]: c.file for c in wanted})
     except FileNotFoundError as error:
         raise CheckpointError(str(error)) from error
     except OSError as error:
@@ -94,7 +94,7 @@ def inherit(
     return moved[0], moved[1] if donor_best is not None else None
 
 
-def bring_home(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
+def download(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
     """A copy of `checkpoint`, wherever it lies, in a folder of this machine; one that is there already is taken.
 
     Raises:
@@ -105,7 +105,7 @@ def bring_home(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
     if target.is_file() and sha256_of(target) == checkpoint.sha256:
         return home
     try:
-        with reading(checkpoint) as path:
+        with verified_file(checkpoint) as path:
             write_atomically(target, lambda file: copy_into(path, file))
     except OSError as error:
         raise CheckpointError(f"{target}: could not be written ({error})") from error
@@ -121,7 +121,7 @@ def best_beside(loaded: Checkpoint, best: Checkpoint) -> Checkpoint:
 
 
 @contextmanager
-def reading(checkpoint: Checkpoint) -> Iterator[Path]:
+def verified_file(checkpoint: Checkpoint) -> Iterator[Path]:
     """A local file with the content of `checkpoint`, compared with its SHA-256.
 
     Raises:
@@ -130,7 +130,7 @@ def reading(checkpoint: Checkpoint) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             storage, name = located(checkpoint.file)
-            path = stack.enter_context(storage.reading(name))
+            path = stack.enter_context(storage.local_file(name))
             found = sha256_of(path)
         except FileNotFoundError:
             raise CheckpointError(f"{checkpoint.file}: not found") from None

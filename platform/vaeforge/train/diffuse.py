@@ -17,9 +17,9 @@ from torch import Tensor
 from vaeforge.errors import CheckpointError, ConfigError, DataError
 from vaeforge.seeds import derive
 from vaeforge.train.checkpoint import Checkpoint, load, save
-from vaeforge.train.lr_schedule import along_cosine
+from vaeforge.train.lr_schedule import cosine_anneal
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
-from vaeforge_models.vae import initialise
+from vaeforge_models.vae import build_seeded
 
 VALIDATION_DRAWS = 4
 VALIDATION_BATCH = 1024
@@ -27,7 +27,7 @@ EMA_WARM_UP = 10
 
 
 @dataclass(frozen=True)
-class Point:
+class LossPoint:
     """One validation: optimiser steps so far, mean training loss since the last one, validation loss.
 
     Both are mean squared errors of the predicted noise per dimension; the validation loss is of the averaged weights
@@ -40,14 +40,14 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class TrainedDiffusion:
     """A trained model with its best weights, in evaluation mode, and how its losses went."""
 
     model: LatentDiffusion
-    curve: tuple[Point, ...]
+    curve: tuple[LossPoint, ...]
 
     @property
-    def best(self) -> Point:
+    def best(self) -> LossPoint:
         """The validation whose weights `model` holds."""
         return min(self.curve, key=lambda point: point.val_loss)
 
@@ -65,8 +65,8 @@ def fit_diffusion(
     validation: Latents,
     settings: DiffusionSettings,
     seed: int,
-    pulse: Callable[[], None] = lambda: None,
-) -> Fitted:
+    on_step: Callable[[], None] = lambda: None,
+) -> TrainedDiffusion:
     """Train a diffusion model on the device that the latents are on.
 
     Args:
@@ -74,7 +74,7 @@ def fit_diffusion(
         validation: what chooses the weights.
         settings: see `DiffusionSettings`.
         seed: of the weights, the batches, the timesteps and the noise.
-        pulse: called after each step, for whoever watches over progress.
+        on_step: called after each step, for whoever watches over progress.
 
     Raises:
         DataError: if latents or conditions are empty, not finite, not float32 or of the wrong shape.
@@ -82,10 +82,10 @@ def fit_diffusion(
     """
     for name, part in (("training", train), ("validation", validation)):
         _check(name, part, train.z.shape[-1], settings.conditional)
-    run = _Run(train, validation, settings, seed)
+    run = _DiffusionTraining(train, validation, settings, seed)
     for _ in range(settings.steps):
         run.step()
-        pulse()
+        on_step()
         if run.steps % settings.validation_interval == 0 or run.steps == settings.steps:
             run.validate()
     return run.fitted()
@@ -107,7 +107,7 @@ def _check(name: str, part: Latents, latent_dim: int, conditional: bool) -> None
         raise DataError(f"{name} conditions: got {given}, must be [{shape[0]}, 1, H, W]")
 
 
-class _Run:
+class _DiffusionTraining:
     """The moving parts of one training."""
 
     def __init__(self, train: Latents, validation: Latents, settings: DiffusionSettings, seed: int):
@@ -121,7 +121,7 @@ class _Run:
         self.generator = torch.Generator().manual_seed(derive(seed, "diffusion", "steps"))
         self.order = torch.empty(0, dtype=torch.int64)
         self.steps, self.sum, self.counted = 0, 0.0, 0
-        self.curve: list[Point] = []
+        self.curve: list[LossPoint] = []
         self.best: dict[str, Tensor] = {}
 
     def step(self) -> None:
@@ -169,7 +169,7 @@ class _Run:
         own = [parameter.detach().clone() for parameter in self.parameters]
         _assign(self.parameters, self.average)
         self.model.eval()
-        point = Point(self.steps, self.sum / self.counted, _validation_loss(self.model, self.validation, self.seed))
+        point = LossPoint(self.steps, self.sum / self.counted, _validation_loss(self.model, self.validation, self.seed))
         if not math.isfinite(point.val_loss):
             raise ConfigError(f"diffusion: the validation loss is {point.val_loss} at step {self.steps}; lower its lr")
         if not self.curve or point.val_loss < min(earlier.val_loss for earlier in self.curve):
@@ -179,21 +179,21 @@ class _Run:
         self.model.train()
         _assign(self.parameters, own)
 
-    def fitted(self) -> Fitted:
+    def fitted(self) -> TrainedDiffusion:
         self.model.load_state_dict(self.best)
-        return Fitted(self.model.eval(), tuple(self.curve))
+        return TrainedDiffusion(self.model.eval(), tuple(self.curve))
 
 
 def _untrained(settings: DiffusionSettings, latent_dim: int, seed: int) -> LatentDiffusion:
     """The model with weights that depend on `seed` alone, leaving the global generator as it was."""
-    return initialise(LatentDiffusion, settings, latent_dim, seed=derive(seed, "diffusion", "weights"))
+    return build_seeded(LatentDiffusion, settings, latent_dim, seed=derive(seed, "diffusion", "weights"))
 
 
 def learning_rate(settings: DiffusionSettings, step: int) -> float:
     """The learning rate of the step that follows `step` finished ones."""
     if settings.lr_schedule == "constant":
         return settings.lr
-    return along_cosine(settings.lr, 0.0, step / settings.steps)
+    return cosine_anneal(settings.lr, 0.0, step / settings.steps)
 
 
 def _assign(parameters: list[torch.nn.Parameter], values: list[Tensor]) -> None:
@@ -220,7 +220,7 @@ def _validation_loss(model: LatentDiffusion, validation: Latents, seed: int) -> 
     return total / (VALIDATION_DRAWS * count)
 
 
-def save_diffusion(path: Path, fitted: Fitted) -> Checkpoint:
+def save_diffusion(path: Path, fitted: TrainedDiffusion) -> Checkpoint:
     """Write `fitted` to `path` atomically; the `epoch` of the checkpoint is the optimiser step of its weights.
 
     Raises:
@@ -235,7 +235,7 @@ def save_diffusion(path: Path, fitted: Fitted) -> Checkpoint:
     return save(path, state, epoch=fitted.best.step)
 
 
-def load_diffusion(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Fitted:
+def load_diffusion(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> TrainedDiffusion:
     """What `save_diffusion` wrote, on `device`.
 
     Raises:
@@ -246,7 +246,7 @@ def load_diffusion(checkpoint: Checkpoint, device: torch.device | str = "cpu") -
         settings = DiffusionSettings.model_validate(state["settings"])
         model = _untrained(settings, state["latent_dim"], seed=0)
         model.load_state_dict(state["model"])
-        curve = tuple(Point(**point) for point in state["curve"])
+        curve = tuple(LossPoint(**point) for point in state["curve"])
     except (KeyError, TypeError, RuntimeError, ValidationError) as error:
         raise CheckpointError(f"{checkpoint.file}: is no diffusion model of this version ({error})") from error
-    return Fitted(model.to(device).eval(), curve)
+    return TrainedDiffusion(model.to(device).eval(), curve)

@@ -1,8 +1,8 @@
 """Ray Train, and nothing else of Ray: worker groups that run a function on every rank.
 
 Ray Train places the workers, restarts a group that loses one, and ends it. The process group of torch.distributed is
-set up by the ranks themselves (`Ranks`) and not by Ray Train's controller, a process beside each group that would
-import torch for it: more than a second of CPU time and 200 MB for each host, and more where torch brings CUDA.
+set up by the ranks themselves (`RayProcessGroup`) and not by Ray Train's controller, a process beside each group that
+would import torch for it: more than a second of CPU time and 200 MB for each host, and more where torch brings CUDA.
 """
 
 from collections.abc import Callable
@@ -19,18 +19,18 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from torch._C._distributed_c10d import TCPStore
 
-from vaeforge.train.process_group import Group
+from vaeforge.train.process_group import ProcessGroup
 
 T = TypeVar("T")
 CLEAN_UP_SECONDS = 1.0
 PATIENCE = timedelta(minutes=30)  # of a rank that waits in a collective; idle hosts exchange something every 10 s
 
 
-class NoRoomError(Exception):
+class InsufficientResourcesError(Exception):
     """A worker group found no room in the cluster within RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S."""
 
 
-class Ranks:
+class RayProcessGroup:
     """The group of a Ray Train worker, and a gloo channel beside it for plain Python values.
 
     Control messages must not go through NCCL, which would keep an idle GPU busy and pickles nothing.
@@ -39,10 +39,10 @@ class Ranks:
     def __init__(self, gpus: bool) -> None:
         context = train.get_context()
         rank, world = context.get_world_rank(), context.get_world_size()
-        self.group = Group(rank, world, _own_gpu() if gpus else torch.device("cpu"))
+        self.group = ProcessGroup(rank, world, _own_gpu() if gpus else torch.device("cpu"))
         self._control: dist.ProcessGroup | None = None
         if world > 1:
-            backend, store = "nccl" if gpus else "gloo", _meeting_point(rank, world)
+            backend, store = "nccl" if gpus else "gloo", _rendezvous(rank, world)
             dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
             self._control = dist.new_group(backend="gloo", timeout=PATIENCE)
 
@@ -51,9 +51,9 @@ class Ranks:
         if self._control is not None:
             dist.destroy_process_group()
 
-    def from_leader(self, ask: Callable[[], T]) -> T:
+    def broadcast_from_main(self, ask: Callable[[], T]) -> T:
         """What `ask` returns on rank 0, on every rank; the others wait."""
-        value = ask() if self.group.leads else None
+        value = ask() if self.group.is_main else None
         if self._control is None:
             return cast(T, value)
         box = [value]
@@ -64,7 +64,7 @@ class Ranks:
         """Every rank's value, in order of rank, on every rank."""
         if self._control is None:
             return [value]
-        box: list[Any] = [None] * self.group.world
+        box: list[Any] = [None] * self.group.world_size
         dist.all_gather_object(box, value, group=self._control)
         return box
 
@@ -79,7 +79,7 @@ def _own_gpu() -> torch.device:
     return device
 
 
-def _meeting_point(rank: int, world: int) -> TCPStore:
+def _rendezvous(rank: int, world: int) -> TCPStore:
     """The store at which the ranks of a group find each other: on rank 0, at a port that the system chose."""
     import ray
     from ray.train.collective import broadcast_from_rank_zero
@@ -120,7 +120,7 @@ def run_worker_group(
     fit on one, and span nodes where they do not.
 
     Raises:
-        NoRoomError: if the cluster has no room now, be it at the start or for a restart.
+        InsufficientResourcesError: if the cluster has no room now, be it at the start or for a restart.
         ray.train.TrainingFailedError: if the group cannot be kept running.
     """
     trainer = _Trainer(
@@ -144,5 +144,5 @@ def run_worker_group(
         trainer.fit()
     except ControllerError as error:
         if isinstance(error.controller_failure, WorkerGroupStartupTimeoutError):
-            raise NoRoomError(f"no room for {workers} worker(s) of {resources}") from error
+            raise InsufficientResourcesError(f"no room for {workers} worker(s) of {resources}") from error
         raise

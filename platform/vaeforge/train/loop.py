@@ -17,21 +17,21 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.errors import CheckpointError, ConfigError
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
-from vaeforge.train.batches import epoch_steps, steps_per_epoch
+from vaeforge.train.batches import epoch_batches, steps_per_epoch
 from vaeforge.train.checkpoint import Checkpoint, load_newest, save
 from vaeforge.train.checkpoint_files import CHECKPOINT_NAME, best_beside
-from vaeforge.train.early_stopping import Selection
-from vaeforge.train.process_group import Group
+from vaeforge.train.early_stopping import BestEpoch
+from vaeforge.train.process_group import ProcessGroup
 from vaeforge.train.storage import join, name_of, open_storage
-from vaeforge.train.train_step import Descent
+from vaeforge.train.train_step import TrainStep
 from vaeforge.train.validation import validate
-from vaeforge_models.vae import VAE, DataSpec, initialise
+from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
 Outcome = Literal["running", "completed", "early_stopped", "nan"]
 
 
 @dataclass(frozen=True)
-class Arrays:
+class TrainingData:
     """Training samples, images with room for crops, validation samples, and what models are built from."""
 
     train: Samples
@@ -40,13 +40,13 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class Report:
+class EpochReport:
     """One epoch.
 
     Attributes:
         epoch: epochs trained so far.
-        metrics: see `measure.validate`, plus `train/...`, `beta`, `lr`, `gradient_norm`.
-        value: the trial's number at this point (see `Selection`); none where it is not finite.
+        metrics: see `validation.validate`, plus `train/...`, `beta`, `lr`, `gradient_norm`.
+        value: the trial's number at this point (see `BestEpoch`); none where it is not finite.
         outcome: `running` when more epochs follow.
         seconds: this epoch's training, validation and checkpoint, monotonic clock.
         checkpoint: the state after this epoch; none without a folder.
@@ -66,13 +66,13 @@ class Report:
 
 def fit(
     experiment: Experiment,
-    data: Arrays,
-    group: Group | None = None,
+    data: TrainingData,
+    group: ProcessGroup | None = None,
     folder: Path | str | None = None,
     resume: Sequence[Checkpoint] = (),
-    pulse: Callable[[], None] = lambda: None,
+    on_step: Callable[[], None] = lambda: None,
     inherited: bool = False,
-) -> Iterator[Report]:
+) -> Iterator[EpochReport]:
     """Train `experiment` and report after each epoch.
 
     Args:
@@ -81,20 +81,20 @@ def fit(
         group: this rank's view of its group; none trains in this process alone.
         folder: where checkpoints go, a path or a URL (see `storage.py`); none keeps none.
         resume: checkpoints of an earlier attempt in `folder`, any order; the newest sound one is continued.
-        pulse: called after each step, for whoever watches over progress.
-        inherited: the newest sound one of `resume` is another training's, as every one is that `files.inherit` put
-            into `folder`. It gives its weights, the optimiser's moments, its epoch and which epoch was best; learning
-            rate, schedules and all else are the experiment's own, and a schedule's state is kept only by a schedule of
-            the same kind.
+        on_step: called after each step, for whoever watches over progress.
+        inherited: the newest sound one of `resume` is another training's, as every one is that
+            `checkpoint_files.inherit` put into `folder`. It gives its weights, the optimiser's moments, its epoch and
+            which epoch was best; learning rate, schedules and all else are the experiment's own, and a schedule's state
+            is kept only by a schedule of the same kind.
 
     Raises:
         CheckpointError: on all ranks, if a checkpoint cannot be written, or none of `resume` is sound and fits.
     """
-    run = _Run(experiment, data, group or Group(), folder)
+    run = _Training(experiment, data, group or ProcessGroup(), folder)
     if resume:
         run.restore(resume, inherited)
     while run.epoch < experiment.training.epochs and not run.finished:
-        yield run.train_epoch(pulse)
+        yield run.train_epoch(on_step)
 
 
 def untrained(experiment: Experiment, spec: DataSpec) -> VAE:
@@ -105,23 +105,23 @@ def untrained(experiment: Experiment, spec: DataSpec) -> VAE:
     """
     seed = derive(experiment.training.seed, "weights")
     try:
-        return initialise(experiment.definition.build, experiment.model, spec, seed=seed)
+        return build_seeded(experiment.definition.build, experiment.model, spec, seed=seed)
     except ValueError as error:
         raise ConfigError(f"model: {error}") from None
 
 
-class _Run:
+class _Training:
     """The moving parts of one training."""
 
-    def __init__(self, experiment: Experiment, data: Arrays, group: Group, folder: Path | str | None):
+    def __init__(self, experiment: Experiment, data: TrainingData, group: ProcessGroup, folder: Path | str | None):
         self.experiment, self.data, self.group, self.folder = experiment, data, group, folder
         training = experiment.training
         self.model = untrained(experiment, data.spec).to(group.device)
-        self.descent = Descent(experiment, self.model, group, len(data.train))
+        self.train_step = TrainStep(experiment, self.model, group, len(data.train))
         self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self.descent.optimizer, factor=training.plateau_factor, patience=training.plateau_patience
+            self.train_step.optimizer, factor=training.plateau_factor, patience=training.plateau_patience
         )
-        self.selection = Selection(training.epochs, training.patience, experiment.beta.first_full())
+        self.best_epoch = BestEpoch(training.epochs, training.patience, experiment.beta.full_beta_at())
         self.steps = steps_per_epoch(training, len(data.train))
         self.epoch, self.finished = 0, False
         self.newest: list[Checkpoint] = []
@@ -129,9 +129,9 @@ class _Run:
         self.former_best: Checkpoint | None = None
         self.notes: list[str] = []
 
-    def train_epoch(self, pulse: Callable[[], None]) -> Report:
+    def train_epoch(self, on_step: Callable[[], None]) -> EpochReport:
         started = time.monotonic()
-        metrics = self._steps(pulse)
+        metrics = self._steps(on_step)
         metrics |= validate(self.model, self.data.validation, self.group, self.experiment.training.evaluation_samples)
         self.epoch += 1
         sound = all(math.isfinite(metrics[key]) for key in ("val/nelbo", "train/loss", "gradient_norm"))
@@ -141,51 +141,51 @@ class _Run:
         outcome = self._outcome(sound)
         self.finished = outcome != "running"
         checkpoint = self.newest[-1] if self.newest else None
-        value = self.selection.value if sound else None
+        value = self.best_epoch.value if sound else None
         notes, self.notes = tuple(self.notes), []
         seconds = time.monotonic() - started
-        return Report(self.epoch, metrics, value, outcome, seconds, checkpoint, self.best, notes)
+        return EpochReport(self.epoch, metrics, value, outcome, seconds, checkpoint, self.best, notes)
 
     def _outcome(self, sound: bool) -> Outcome:
         if not sound:
             return "nan"
         if self.epoch >= self.experiment.training.epochs:
             return "completed"
-        return "early_stopped" if self.selection.exhausted else "running"
+        return "early_stopped" if self.best_epoch.exhausted else "running"
 
-    def _steps(self, pulse: Callable[[], None]) -> dict[str, float]:
+    def _steps(self, on_step: Callable[[], None]) -> dict[str, float]:
         """One epoch of optimiser steps; train metrics in nats per sample."""
         self.model.train()
         device, rank = self.group.device, self.group.rank
         sums, count = torch.zeros(3, dtype=torch.float64, device=device), 0
         worst, progress = torch.zeros((), device=device), 0.0
         total_steps = self.steps * self.experiment.training.epochs
-        batches = epoch_steps(
+        batches = epoch_batches(
             self.experiment, self.data.train, self.data.spec, self.model.latent_dim, self.epoch, self.group
         )
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive(self.experiment.training.seed, "dropout", self.epoch, rank))
             for step, batch in enumerate(batches, start=1):
                 progress = (self.epoch * self.steps + step) / total_steps
-                terms, norm = self.descent.step(batch, progress)
+                terms, norm = self.train_step.step(batch, progress)
                 worst = torch.maximum(worst, norm.nan_to_num(nan=math.inf))
                 samples = sum(part.total for part in batch)
                 sums, count = sums + terms * samples, count + samples
-                pulse()
+                on_step()
         loss, distortion, rate = (sums / count).tolist()
         return {
             "train/loss": loss,
             "train/distortion": distortion,
             "train/rate": rate,
             "gradient_norm": worst.item(),
-            "beta": self.descent.beta(progress),
-            "lr": self.descent.optimizer.param_groups[0]["lr"],
+            "beta": self.train_step.beta(progress),
+            "lr": self.train_step.optimizer.param_groups[0]["lr"],
         }
 
     def _select(self, nelbo: float) -> bool:
         """Tell selection and the plateau schedule this epoch's number; whether it is the best so far."""
-        improved = self.selection.see(self.epoch, nelbo)
-        if self.selection.counts(self.epoch) and self.experiment.optimizer.schedule == "plateau":
+        improved = self.best_epoch.update(self.epoch, nelbo)
+        if self.best_epoch.is_eligible(self.epoch) and self.experiment.optimizer.schedule == "plateau":
             self.plateau.step(nelbo)
         return improved
 
@@ -194,7 +194,7 @@ class _Run:
         if self.folder is None:
             return
         problem = None
-        if self.group.leads:
+        if self.group.is_main:
             try:
                 self.newest.append(save(join(self.folder, f"epoch-{self.epoch:05d}.pt"), self._state(), self.epoch))
             except OSError as error:
@@ -207,7 +207,7 @@ class _Run:
 
     def _tidy(self) -> None:
         """Remove all but the two newest files, the best, and the best before it, which the last report still names."""
-        if self.folder is None or not self.group.leads:
+        if self.folder is None or not self.group.is_main:
             return
         self.newest = self.newest[-2:]
         kept = [c.file for c in [*self.newest, self.best, self.former_best] if c is not None]
@@ -220,9 +220,9 @@ class _Run:
         return {
             "epoch": self.epoch,
             "model": self.model.state_dict(),
-            "descent": self.descent.state_dict(),
+            "descent": self.train_step.state_dict(),
             "plateau": self.plateau.state_dict(),
-            "selection": self.selection.state(),
+            "selection": self.best_epoch.state_dict(),
             "best": None if self.best is None else [name_of(self.best.file), self.best.sha256, self.best.epoch],
         }
 
@@ -236,13 +236,13 @@ class _Run:
         except (KeyError, RuntimeError) as error:
             problem = f"does not fit the model of this experiment ({error})"
             raise CheckpointError(f"{found.checkpoint.file}: {problem}") from error
-        self.descent.load_state_dict(state["descent"], inherited)
+        self.train_step.load_state_dict(state["descent"], inherited)
         if not inherited:  # else its own starts anew, at its own learning rate
             self.plateau.load_state_dict(state["plateau"])
-        self.selection.restore(state["selection"])
+        self.best_epoch.load_state_dict(state["selection"])
         self.epoch = int(state["epoch"])
         self.newest = sorted((c for c in checkpoints if c.epoch <= self.epoch), key=lambda c: c.epoch)
-        if self.selection.best_epoch == self.epoch:
+        if self.best_epoch.best_epoch == self.epoch:
             self.best = self.newest[-1]
         elif state["best"] is not None:
             self.best = best_beside(found.checkpoint, Checkpoint(*state["best"]))

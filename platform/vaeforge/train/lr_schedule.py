@@ -7,22 +7,22 @@ from vaeforge.config.experiment import Optimizer
 WARMUP, START_DIVISOR, END_DIVISOR = 0.3, 25.0, 1e4
 
 
-def rate_at(optimizer: Optimizer, t: float) -> float | None:
+def learning_rate_at(optimizer: Optimizer, t: float) -> float | None:
     """The learning rate at progress t; none where it does not follow from progress.
 
     cosine: lr (1 + cos(pi t)) / 2 (Loshchilov and Hutter 2017, no restarts). onecycle: from lr / 25 up to lr over the
     first 30 %, then down to lr / 250,000, both along a cosine (Smith and Topin 2019, with PyTorch's defaults).
     """
     if optimizer.schedule == "cosine":
-        return along_cosine(optimizer.lr, 0.0, t)
+        return cosine_anneal(optimizer.lr, 0.0, t)
     if optimizer.schedule == "onecycle":
         start = optimizer.lr / START_DIVISOR
         if t < WARMUP:
-            return along_cosine(start, optimizer.lr, t / WARMUP)
-        return along_cosine(optimizer.lr, start / END_DIVISOR, (t - WARMUP) / (1 - WARMUP))
+            return cosine_anneal(start, optimizer.lr, t / WARMUP)
+        return cosine_anneal(optimizer.lr, start / END_DIVISOR, (t - WARMUP) / (1 - WARMUP))
     return None
 
 
-def along_cosine(first: float, last: float, t: float) -> float:
+def cosine_anneal(first: float, last: float, t: float) -> float:
     """From `first` at t = 0 to `last` at t = 1 along half a cosine."""
     return last + (first - last) * 0.5 * (1 + math.cos(math.pi * t))

@@ -50,7 +50,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def reading(self, name: str) -> AbstractContextManager[Path]:
+    def local_file(self, name: str) -> AbstractContextManager[Path]:
         """A context with the path of a local file of that content, which is not to be changed.
 
         Raises:
@@ -70,7 +70,7 @@ class Storage(ABC):
         """Remove the place and all its files."""
 
     @abstractmethod
-    def adopt(self, part: str, sources: Mapping[str, str]) -> None:
+    def link_or_copy(self, part: str, sources: Mapping[str, str]) -> None:
         """Have the files `sources` (paths or URLs by name) in `part`, as they are now; repeating it changes nothing."""
 
     def keep_only(self, files: Collection[str], removable: re.Pattern[str] | None = None) -> None:
@@ -81,7 +81,7 @@ class Storage(ABC):
                 self.remove(name)
 
 
-class Folder(Storage):
+class LocalStorage(Storage):
     """A folder of this machine, or one that it shares with others."""
 
     def __init__(self, location: str):
@@ -92,7 +92,7 @@ class Folder(Storage):
         return write_atomically(self._root / name, write)
 
     @contextmanager
-    def reading(self, name: str) -> Iterator[Path]:
+    def local_file(self, name: str) -> Iterator[Path]:
         path = self._root / name
         if not path.is_file():
             raise FileNotFoundError(f"{path}: not found")
@@ -112,7 +112,7 @@ class Folder(Storage):
         if self._root.exists():
             shutil.rmtree(self._root)
 
-    def adopt(self, part: str, sources: Mapping[str, str]) -> None:
+    def link_or_copy(self, part: str, sources: Mapping[str, str]) -> None:
         target = self._root / part
         if all((target / name).is_file() for name in sources):
             return
@@ -121,7 +121,7 @@ class Folder(Storage):
         try:
             for name, source in sources.items():
                 storage, there = located(source)
-                with storage.reading(there) as path:
+                with storage.local_file(there) as path:
                     _link(path, temporary / name)
             fsync_folder(temporary)
             shutil.rmtree(target, ignore_errors=True)
@@ -131,7 +131,7 @@ class Folder(Storage):
         fsync_folder(self._root)
 
 
-class Remote(Storage):
+class RemoteStorage(Storage):
     """A place that fsspec knows, reached over a network that may fail for a while."""
 
     def __init__(self, location: str, waits: Sequence[float] = WAITS):
@@ -148,11 +148,11 @@ class Remote(Storage):
         return digest
 
     @contextmanager
-    def reading(self, name: str) -> Iterator[Path]:
+    def local_file(self, name: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="vaeforge-") as scratch:
             path = Path(scratch) / "file"
             try:
-                self._patiently(lambda: self._files.get_file(self._path(name), str(path)))
+                self._with_retries(lambda: self._files.get_file(self._path(name), str(path)))
             except FileNotFoundError:
                 raise FileNotFoundError(f"{join(self.location, name)}: not found") from None
             yield path
@@ -160,20 +160,20 @@ class Remote(Storage):
     def names(self) -> list[str]:
         self._files.invalidate_cache()  # other machines write there too
         try:
-            found: list[str] = self._patiently(lambda: self._files.find(self._root))
+            found: list[str] = self._with_retries(lambda: self._files.find(self._root))
         except FileNotFoundError:
             return []
         return sorted(name for path in found if (name := path.removeprefix(self._root).lstrip("/")))
 
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
-            self._patiently(lambda: self._files.rm_file(self._path(name)))
+            self._with_retries(lambda: self._files.rm_file(self._path(name)))
 
     def clear(self) -> None:
         with suppress(FileNotFoundError):
-            self._patiently(lambda: self._files.rm(self._root, recursive=True))
+            self._with_retries(lambda: self._files.rm(self._root, recursive=True))
 
-    def adopt(self, part: str, sources: Mapping[str, str]) -> None:
+    def link_or_copy(self, part: str, sources: Mapping[str, str]) -> None:
         there = set(self.names())
         for name, source in sources.items():
             if f"{part}/{name}" not in there:
@@ -182,37 +182,37 @@ class Remote(Storage):
     def _copy(self, source: str, name: str) -> None:
         """Within the store where it can, else through this machine."""
         storage, there = located(source)
-        if isinstance(storage, Remote) and storage._files == self._files and self._whole:
+        if isinstance(storage, RemoteStorage) and storage._files == self._files and self._whole:
             start = storage._path(there)
             try:
                 self._into(name, lambda target: self._files.cp_file(start, target))
             except FileNotFoundError:
                 raise FileNotFoundError(f"{source}: not found") from None
             return
-        with storage.reading(there) as path:
+        with storage.local_file(there) as path:
             self._into(name, lambda target: self._files.put_file(str(path), target))
 
     def _into(self, name: str, put: Callable[[str], None]) -> None:
         """`put` under a name that no reader looks for, then move; straight where the store is atomic by itself."""
         target = self._path(name)
         if self._whole:
-            self._patiently(lambda: put(target))
+            self._with_retries(lambda: put(target))
             return
         folder = target.rpartition("/")[0]
         temporary = f"{folder}/.{name.rpartition('/')[2]}.{uuid.uuid4().hex}.tmp"
-        self._patiently(lambda: self._files.makedirs(folder, exist_ok=True))
-        self._patiently(lambda: put(temporary))
-        self._patiently(lambda: self._files.mv(temporary, target))
+        self._with_retries(lambda: self._files.makedirs(folder, exist_ok=True))
+        self._with_retries(lambda: put(temporary))
+        self._with_retries(lambda: self._files.mv(temporary, target))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _patiently(self, action: Callable[[], T]) -> T:
+    def _with_retries(self, action: Callable[[], T]) -> T:
         """What `action` returns, tried again after each of the waits where the place does not answer."""
         for wait in self._waits:
             try:
                 return self._once(action)
-            except _NoAnswerError:
+            except _TransientStorageError:
                 time.sleep(wait)
         return self._once(action)
 
@@ -222,10 +222,10 @@ class Remote(Storage):
         except (FileNotFoundError, PermissionError, MemoryError):
             raise
         except Exception as error:  # stores' clients raise classes of their own, which only they import
-            raise _NoAnswerError(f"{self.location}: {error!r}") from error
+            raise _TransientStorageError(f"{self.location}: {error!r}") from error
 
 
-class _NoAnswerError(OSError):
+class _TransientStorageError(OSError):
     """A remote place could not do what it was asked to; it may be able to later."""
 
 
@@ -240,7 +240,7 @@ def open_storage(location: Path | str, waits: Sequence[float] = WAITS) -> Storag
         ConfigError: if a URL is of an unknown kind, its kind needs a package that is missing, or it holds a password.
     """
     local = re.sub(r"^(file|local)://", "", str(location))
-    return Remote(local.rstrip("/"), waits) if "://" in local else Folder(local)
+    return RemoteStorage(local.rstrip("/"), waits) if "://" in local else LocalStorage(local)
 
 
 def join(location: Path | str, *names: str) -> str:

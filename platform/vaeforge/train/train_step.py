@@ -17,9 +17,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.train.batches import Batch
-from vaeforge.train.lr_schedule import rate_at
-from vaeforge.train.process_group import Group
-from vaeforge_models.objective import Terms, effective_beta, surrogate, training_distortion, whole_loss
+from vaeforge.train.lr_schedule import learning_rate_at
+from vaeforge.train.process_group import ProcessGroup
+from vaeforge_models.objective import LossSums, batch_loss, effective_beta, surrogate_loss, training_distortion
 from vaeforge_models.precision import floating
 from vaeforge_models.total_correlation import decompose
 from vaeforge_models.vae import VAE, Posterior
@@ -27,12 +27,12 @@ from vaeforge_models.vae import VAE, Posterior
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Descent:
+class TrainStep:
     """The optimiser of one training, and the state of its schedule."""
 
-    def __init__(self, experiment: Experiment, model: VAE, group: Group, dataset_size: int):
+    def __init__(self, experiment: Experiment, model: VAE, group: ProcessGroup, dataset_size: int):
         self.experiment, self.model, self.group, self.dataset_size = experiment, model, group, dataset_size
-        self.ranks = group.wrap(model)
+        self.ddp_model = group.ddp(model)
         optimizer, training = experiment.optimizer, experiment.training
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer.name]
         self.optimizer = kind(model.parameters(), lr=optimizer.lr, weight_decay=optimizer.weight_decay)
@@ -48,21 +48,21 @@ class Descent:
         Returns the whole step's loss, distortion and rate in nats per sample and the gradient's norm before clipping;
         the same on every rank.
         """
-        self._set_rate(progress)
+        self._set_learning_rate(progress)
         self.optimizer.zero_grad(set_to_none=True)
         everything = sum(batch.total for batch in batches)
         terms = torch.zeros(3, dtype=torch.float64, device=self.group.device)
         for place, batch in enumerate(batches, start=1):
             weight = batch.total / everything
-            with self._reducing(place == len(batches)):
-                follow, found = self._loss(batch, progress)
+            with self._no_sync_unless_last(place == len(batches)):
+                surrogate, found = self._loss(batch, progress)
                 # DDP averages over ranks what has to be added
-                torch.autograd.backward([self.scaler.scale(follow * (self.group.world * weight))])
+                torch.autograd.backward([self.scaler.scale(surrogate * (self.group.world_size * weight))])
             terms += found * weight
         norm = self._update()
         if self.state:
             _, distortion, rate = terms.tolist()
-            self.state = self.schedule.advance(self.state, distortion, rate, progress)
+            self.state = self.schedule.update(self.state, distortion, rate, progress)
         return terms, norm
 
     def beta(self, progress: float) -> float:
@@ -95,17 +95,17 @@ class Descent:
         same = state["kind"] == self.schedule.schedule
         self.state = dict(state["schedule"]) if same else self.schedule.initial()
 
-    def _set_rate(self, progress: float) -> None:
-        rate = rate_at(self.experiment.optimizer, progress)
+    def _set_learning_rate(self, progress: float) -> None:
+        rate = learning_rate_at(self.experiment.optimizer, progress)
         if rate is not None:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
 
-    def _reducing(self, last: bool) -> Any:
+    def _no_sync_unless_last(self, last: bool) -> Any:
         """Ranks exchange gradients once a step, with the last batch."""
-        if last or not isinstance(self.ranks, DistributedDataParallel):
+        if last or not isinstance(self.ddp_model, DistributedDataParallel):
             return nullcontext()
-        return self.ranks.no_sync()
+        return self.ddp_model.no_sync()
 
     def _autocast(self) -> Any:
         precision = PRECISIONS.get(self.experiment.training.amp)
@@ -114,28 +114,28 @@ class Descent:
     def _loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """What to differentiate on this rank, and the whole batch's loss, distortion and rate."""
         with self._autocast():
-            x, output, mu, logvar = self.ranks(batch.raw, batch.condition, batch.eps)
+            x, output, mu, logvar = self.ddp_model(batch.raw, batch.condition, batch.eps)
         output, posterior = floating(output), Posterior(floating(mu), floating(logvar))
-        own = Terms(self.model.distortion(x, output).sum(), posterior.rate().sum(0) * self.beta_scale)
+        own = LossSums(self.model.distortion(x, output).sum(), posterior.rate().sum(0) * self.beta_scale)
         penalty = self.model.penalty(output, posterior).sum()
         sums = torch.cat([torch.stack([penalty, own.distortion]), own.kl]).detach()
         means = self.group.sum(sums) / batch.total
         added, mean, kl = means[0], means[1], means[2:]
-        whole = whole_loss(self.schedule, mean, kl, progress, self.state, self.log_mse_dimensions)
-        follow, loss = surrogate(own, whole, batch.total) + penalty / batch.total, whole.value + added
-        for function, tensors in self._couplings(output, posterior, batch, progress):
-            value, part = self._through_whole(function, tensors, batch.total)
-            follow, loss = follow + part, loss + value
+        whole = batch_loss(self.schedule, mean, kl, progress, self.state, self.log_mse_dimensions)
+        surrogate, loss = surrogate_loss(own, whole, batch.total) + penalty / batch.total, whole.value + added
+        for function, tensors in self._batch_terms(output, posterior, batch, progress):
+            value, part = self._batch_term(function, tensors, batch.total)
+            surrogate, loss = surrogate + part, loss + value
         distortion = training_distortion(mean, self.log_mse_dimensions)
-        return follow, torch.stack([loss, distortion, kl.sum() / self.beta_scale]).double()
+        return surrogate, torch.stack([loss, distortion, kl.sum() / self.beta_scale]).double()
 
-    def _couplings(
+    def _batch_terms(
         self, output: Tensor, posterior: Posterior, batch: Batch, progress: float
     ) -> list[tuple[Callable[..., Tensor], list[Tensor]]]:
-        """Terms that need all samples of a batch at once, and this rank's share of what they take."""
+        """LossSums that need all samples of a batch at once, and this rank's share of what they take."""
         found: list[tuple[Callable[..., Tensor], list[Tensor]]] = []
-        if self.model.coupled:
-            found.append((self.model.coupling, [self.model.mean(output), batch.condition]))
+        if self.model.batch_coupled:
+            found.append((self.model.batch_penalty, [self.model.mean(output), batch.condition]))
         extra = self.experiment.training.total_correlation - 1.0
         if extra:
             weight = extra * self.beta(progress)
@@ -146,15 +146,13 @@ class Descent:
             found.append((total_correlation, [posterior.sample(batch.eps), posterior.mu, posterior.logvar]))
         return found
 
-    def _through_whole(
-        self, function: Callable[..., Tensor], own: Sequence[Tensor], total: int
-    ) -> tuple[Tensor, Tensor]:
+    def _batch_term(self, function: Callable[..., Tensor], own: Sequence[Tensor], total: int) -> tuple[Tensor, Tensor]:
         """`function` of the whole batch's tensors, and what to differentiate for this rank's part of its gradient."""
         whole = [self.group.gather(tensor.detach(), total).requires_grad_() for tensor in own]
         with torch.enable_grad():
             value = function(*whole)
         gradients = torch.autograd.grad(value, whole, allow_unused=True)
-        share = self.group.share(total)
+        share = self.group.shard(total)
         parts = [(g[share] * t).sum() for g, t in zip(gradients, own, strict=True) if g is not None]
         return value.detach(), torch.stack(parts).sum()
 

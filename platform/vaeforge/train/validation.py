@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaeforge.samples import CHUNK, Samples
 from vaeforge.seeds import derive
-from vaeforge.train.process_group import Group
+from vaeforge.train.process_group import ProcessGroup
 from vaeforge_models.diagnostics import active_units
 from vaeforge_models.likelihoods import calibrated_nelbo
 from vaeforge_models.vae import VAE
@@ -16,7 +16,7 @@ NOISE_SEED = derive(0, "validation noise")
 
 
 @torch.no_grad()
-def validate(model: VAE, validation: Samples, group: Group, samples: int) -> dict[str, float]:
+def validate(model: VAE, validation: Samples, group: ProcessGroup, samples: int) -> dict[str, float]:
     """The `val/` metrics of `model`.
 
     `val/nelbo` is the calibrated Gaussian negative log-likelihood plus the rate, with z sampled `samples` times from
@@ -25,7 +25,7 @@ def validate(model: VAE, validation: Samples, group: Group, samples: int) -> dic
     """
     was_training = model.training
     model.eval()
-    mine = group.share(len(validation))
+    mine = group.shard(len(validation))
     sums = _sums(model, validation[mine], _noise(len(validation), samples, model.latent_dim)[:, mine], group.device)
     model.train(was_training)
     return _metrics(group.sum(sums), len(validation), samples, model)

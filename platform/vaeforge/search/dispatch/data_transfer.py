@@ -23,7 +23,7 @@ from vaeforge.paths import sha256_of, write_bytes
 
 if TYPE_CHECKING:  # a probe on a node needs no torch
     from vaeforge.data.prepared import Prepared
-    from vaeforge.train.loop import Arrays
+    from vaeforge.train.loop import TrainingData
 
 ENTRY_POINTS = "vaeforge.families"
 PACKAGES = ("vaeforge", "vaeforge_models")
@@ -106,7 +106,7 @@ def ship(prepared: "Prepared", cluster: bool = True) -> Shipment:
     return Shipment(folder, manifest, ray.put({**content, "constants": prepared.constants}))
 
 
-def open_shipment(shipment: Shipment) -> "Arrays":
+def open_shipment(shipment: Shipment) -> "TrainingData":
     """The training data, on whichever node this is; nothing is copied.
 
     Raises:
@@ -114,16 +114,16 @@ def open_shipment(shipment: Shipment) -> "Arrays":
     """
     from vaeforge.data.prepared import load_training, spec_of
     from vaeforge.samples import Samples
-    from vaeforge.train.loop import Arrays
+    from vaeforge.train.loop import TrainingData
 
     problem = _unlike(shipment.folder, shipment.manifest)
     if problem is None:
-        return Arrays(*load_training(Path(shipment.folder)))
+        return TrainingData(*load_training(Path(shipment.folder)))
     if shipment.stored is None:
         raise DataError(f"{shipment.folder}: {problem} on {socket.gethostname()}; start the search again")
     content = ray.get(shipment.stored)
     train, validation = (Samples(*content[part]) for part in ("train", "validation"))
-    return Arrays(train, validation, spec_of(validation, content["constants"]))
+    return TrainingData(train, validation, spec_of(validation, content["constants"]))
 
 
 def unseen_nodes(folder: Path) -> list[str]:

@@ -29,8 +29,8 @@ from vaeforge.search.dispatch.resources import default_memory_limit
 from vaeforge.search.dispatch.types import Lease
 from vaeforge.search.space.space import Space, experiment_for, parse, trial_seed
 from vaeforge.train.checkpoint import Checkpoint
-from vaeforge.train.distributed import Ranks
-from vaeforge.train.loop import Report, fit
+from vaeforge.train.distributed import RayProcessGroup
+from vaeforge.train.loop import EpochReport, fit
 
 PULSE_SECONDS = 5.0
 
@@ -44,7 +44,7 @@ def host(config: dict[str, Any]) -> None:
     two trials; none for its part of the node's).
     """
     torch.set_num_threads(min(config["threads"], os.cpu_count() or 1))
-    ranks = Ranks(config["gpus"])
+    ranks = RayProcessGroup(config["gpus"])
     serve(_Worker(config, ranks), ranks, config["memory_limit"] or default_memory_limit(config["threads"]))
     ranks.close()
 
@@ -57,11 +57,11 @@ class Worker(Protocol):
     def train(self, order: dict[str, Any]) -> None: ...
 
 
-def serve(worker: Worker, ranks: Ranks, limit: int) -> None:
+def serve(worker: Worker, ranks: RayProcessGroup, limit: int) -> None:
     """All ranks: one order after the other, until the search or this host ends, or a rank holds over `limit` bytes."""
     settled = False
     while True:
-        order = ranks.from_leader(worker.take)
+        order = ranks.broadcast_from_main(worker.take)
         if order["kind"] == "end":
             return
         if order["kind"] == "lease":
@@ -77,7 +77,7 @@ def serve(worker: Worker, ranks: Ranks, limit: int) -> None:
 class _Worker:
     """One rank between the broker and `fit`."""
 
-    def __init__(self, config: dict[str, Any], ranks: Ranks):
+    def __init__(self, config: dict[str, Any], ranks: RayProcessGroup):
         self.config, self.ranks, self.broker = config, ranks, config["broker"]
         self.number: int = config["host"]
         self.space: Space = parse(config["space"], config["space_source"])
@@ -101,23 +101,23 @@ class _Worker:
         lease: Lease = order["lease"]
         try:
             for report in self._timed(self._fit(order)):
-                if self.ranks.from_leader(partial(self._report, lease, report)) != "go":
+                if self.ranks.broadcast_from_main(partial(self._report, lease, report)) != "go":
                     return
         except Exception as error:
             cause = cause_of(error)
-            if self.ranks.group.world > 1 and cause != "checkpoint" and cause != "disk":
+            if self.ranks.group.world_size > 1 and cause != "checkpoint" and cause != "disk":
                 raise
             text = traceback.format_exc()
-            self.ranks.from_leader(lambda: ray.get(self.broker.crash.remote(lease, cause, text)))
+            self.ranks.broadcast_from_main(lambda: ray.get(self.broker.crash.remote(lease, cause, text)))
 
-    def _fit(self, order: dict[str, Any]) -> Iterator[Report]:
+    def _fit(self, order: dict[str, Any]) -> Iterator[EpochReport]:
         number = order["lease"].trial
         experiment = experiment_for(self.space, self.base, order["params"], trial_seed(self.config["seed"], number))
         folder = trial_folder(self.config["checkpoints"], number)
         checkpoints = [Checkpoint(**checkpoint) for checkpoint in order["checkpoints"]]
         return fit(experiment, self.data, self.ranks.group, folder, checkpoints, self._pulse, order["inherited"])
 
-    def _timed(self, reports: Iterator[Report]) -> Iterator[dict[str, Any]]:
+    def _timed(self, reports: Iterator[EpochReport]) -> Iterator[dict[str, Any]]:
         """Reports as the ledger holds them; `seconds` is all the time spent inside `fit` for that epoch."""
         while True:
             started = time.monotonic()
@@ -145,7 +145,7 @@ class _Worker:
     def _pulse(self) -> None:
         """Rank 0, after each step: a sign of progress, now and then, without waiting for an answer."""
         now = time.monotonic()
-        if self.ranks.group.leads and now - self.pulsed > PULSE_SECONDS:
+        if self.ranks.group.is_main and now - self.pulsed > PULSE_SECONDS:
             self.pulsed = now
             self.broker.pulse.remote(self.number, self.generation)
 

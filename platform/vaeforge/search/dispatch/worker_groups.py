@@ -24,7 +24,7 @@ from vaeforge.search.dispatch.cluster import supplies
 from vaeforge.search.dispatch.resources import Placement, free_ranks
 from vaeforge.search.dispatch.worker import host
 from vaeforge.search.search_lock import find_process
-from vaeforge.train.distributed import NoRoomError, run_worker_group
+from vaeforge.train.distributed import InsufficientResourcesError, run_worker_group
 
 CORES_PER_START = 2
 STARTING_SECONDS = 60.0  # after which a host that has not registered is no longer waited for, nor its room reserved
@@ -153,7 +153,7 @@ class Hosts:
             run_worker_group(host, config, name, self._storage, self._placement.workers, self._placement.resources)
             own.failures = 0
             return True
-        except NoRoomError:
+        except InsufficientResourcesError:
             own.waits = True
         except BaseException as error:
             own.failures += 1

@@ -10,7 +10,7 @@ from vaeforge.paths import hash_of
 from vaeforge.search.plan import Plan
 from vaeforge.search.results.ranking import winner
 from vaeforge.search.space.space import experiment_for, trial_seed
-from vaeforge.train.checkpoint_files import Checkpoint, bring_home
+from vaeforge.train.checkpoint_files import Checkpoint, download
 
 HANDED_ON = (
     "space",
@@ -92,7 +92,7 @@ def _at_hand(checkpoint: dict[str, Any], plan: Plan) -> str:
     """The file in the search's folder, brought there where the search kept its checkpoints elsewhere."""
     if plan.header["checkpoints"] is None:
         return str(checkpoint["file"])
-    return bring_home(Checkpoint(**checkpoint), plan.folder / "winner").file
+    return download(Checkpoint(**checkpoint), plan.folder / "winner").file
 
 
 def _relative(file: str, root: Path) -> str:

@@ -45,7 +45,7 @@ def _compared(objective: Objective) -> set[str]:
 def early_comparison(space: "Space", experiment: Experiment) -> list[str]:
     """A warning where trials are compared before the schedule of `experiment` can have reached its full beta."""
     epochs, last = space.scheduler.epochs(space.fidelity), space.fidelity.max
-    full = experiment.beta.first_full()
+    full = experiment.beta.full_beta_at()
     if not epochs or full <= epochs[0] / last + 1e-9:
         return []
     return [

@@ -97,11 +97,11 @@ def _images(model: VAE, prepared: Prepared) -> dict[str, Figure]:
 
 def _nelbo_of_kinds(trained: TrainedModel) -> dict[str, float]:
     """`nelbo`, `rate` and `mse` of the normal and of the anomalous test samples."""
-    from vaeforge.train.process_group import Group
+    from vaeforge.train.process_group import ProcessGroup
     from vaeforge.train.validation import validate
 
     prepared, samples = trained.prepared, trained.experiment.training.evaluation_samples
-    variance = validate(trained.model, prepared.validation, Group(), samples)["val/mse"]
+    variance = validate(trained.model, prepared.validation, ProcessGroup(), samples)["val/mse"]
     result: dict[str, float] = {}
     for label, name in NAMES.items():
         chosen = prepared.test[prepared.test_labels == label]
