@@ -21,7 +21,7 @@ from search_table import BENCHMARKS, EPOCHS, FAMILY
 
 from vaeforge.config.loader import load
 from vaeforge.search.samplers import Ended, make_proposer
-from vaeforge.search.schedulers import Arrival, make_rule
+from vaeforge.search.schedulers import RungReport, make_scheduler
 from vaeforge.search.space.space import Space, parse
 
 TRIALS = 1000  # more than any replay reaches; of the rules only PBT asks for it
@@ -82,8 +82,8 @@ class _Ours:
         base = load(BENCHMARKS, FAMILY, "sample", {"training.epochs": EPOCHS}).experiment
         self.space, self.base, self.row = space, base, row
         self.proposer = make_proposer(space, base, seed)
-        self.rule = make_rule(space, seed, TRIALS)
-        self.epochs = self.rule.epochs
+        self.scheduler = make_scheduler(space, seed, TRIALS)
+        self.epochs = self.scheduler.epochs
         self._recorded: dict[tuple[str, int], list[float]] = {}
 
     def ask(self, number: int) -> Params:
@@ -94,16 +94,16 @@ class _Ours:
 
     def stops(self, number: int, params: Params, epoch: int, value: float) -> bool:
         group = self.space.group(params, self.base)
-        (verdict,) = self.rule.arrive(Arrival(number, group, params), epoch, value)
+        (decision,) = self.scheduler.on_report(RungReport(number, group, params), epoch, value)
         recorded = self._recorded.setdefault((group, epoch), [])
         cutoff = float(np.percentile(recorded, 100 / self.space.fidelity.reduction)) if recorded else value
         recorded.append(value)
-        return value > cutoff if self.row.strict else verdict.action == "stop"
+        return value > cutoff if self.row.strict else decision.action == "stop"
 
     def tell(self, number: int, params: Params, state: str, value: float | None, epoch: int) -> None:
         told = "completed" if self.row.complete and state == "stopped" else state
         if state == "failed":
-            self.rule.leave(number)
+            self.scheduler.on_trial_end(number)
         self.proposer.tell(Ended(number, params, told, None if value is None else (value,), epoch))
 
 

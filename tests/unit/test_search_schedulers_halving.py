@@ -8,7 +8,7 @@ import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from vaeforge.ledger.history import History
-from vaeforge.search.schedulers import Arrival, Verdict
+from vaeforge.search.schedulers import RungReport, TrialDecision
 from vaeforge.search.schedulers.asha import ASHA
 from vaeforge.search.schedulers.hyperband import Hyperband, bracket_sizes
 
@@ -30,21 +30,21 @@ def rungs(first: int, last: int, reduction: int) -> list[int]:
     return [first * reduction**k for k in range(20) if first * reduction**k < last]
 
 
-def ask(rule: ASHA | Hyperband, group: str, number: int, epoch: int, value: float) -> Verdict:
-    (verdict,) = rule.arrive(Arrival(number, group, {}), epoch, value)
-    return verdict
+def ask(scheduler: ASHA | Hyperband, group: str, number: int, epoch: int, value: float) -> TrialDecision:
+    (decision,) = scheduler.on_report(RungReport(number, group, {}), epoch, value)
+    return decision
 
 
 @pytest.mark.parametrize("reduction", [2, 3, 4])
 def test_asha_decides_as_rays_does(reduction: int) -> None:
     generator = np.random.default_rng(reduction)
-    reference, rule = ray_asha(2, 27, reduction), ASHA(rungs(2, 27, reduction), reduction)
+    reference, scheduler = ray_asha(2, 27, reduction), ASHA(rungs(2, 27, reduction), reduction)
     stopped = 0
     for number in range(60):
         reference.on_trial_add(None, Stand(number))
-        for epoch in sorted(rule.epochs):
+        for epoch in sorted(scheduler.epochs):
             value = float(generator.normal())
-            action = ask(rule, "g", number, epoch, value).action
+            action = ask(scheduler, "g", number, epoch, value).action
             expected = reference.on_trial_result(None, Stand(number), {"epoch": epoch, "value": value})
             assert (action == "stop") == (expected == "STOP")
             if action == "stop":
@@ -54,18 +54,18 @@ def test_asha_decides_as_rays_does(reduction: int) -> None:
 
 
 def test_each_bracket_decides_as_rays_asha_from_its_first_rung_on() -> None:
-    rule = Hyperband(rungs(1, 27, 3), 3, brackets=4)
-    assert rule.brackets == [(1, 3, 9), (3, 9), (9,), ()]
-    references = [ray_asha(bracket[0], 27, 3) for bracket in rule.brackets[:3]]
+    scheduler = Hyperband(rungs(1, 27, 3), 3, brackets=4)
+    assert scheduler.brackets == [(1, 3, 9), (3, 9), (9,), ()]
+    references = [ray_asha(bracket[0], 27, 3) for bracket in scheduler.brackets[:3]]
     generator, stopped = np.random.default_rng(0), Counter[int]()
     for number in range(200):
-        bracket = rule.bracket(number)
+        bracket = scheduler.bracket(number)
         if bracket < 3:
             references[bracket].on_trial_add(None, Stand(number))
         for epoch in (1, 3, 9):
             value = float(generator.normal())
-            action, expected = ask(rule, "g", number, epoch, value).action, "CONTINUE"
-            if epoch in rule.brackets[bracket]:
+            action, expected = ask(scheduler, "g", number, epoch, value).action, "CONTINUE"
+            if epoch in scheduler.brackets[bracket]:
                 result = {"epoch": epoch, "value": value}
                 expected = references[bracket].on_trial_result(None, Stand(number), result)
             assert (action == "stop") == (expected == "STOP")
@@ -76,35 +76,35 @@ def test_each_bracket_decides_as_rays_asha_from_its_first_rung_on() -> None:
 
 
 def test_asha_by_hand() -> None:
-    rule = ASHA([2, 6], 3)
-    first = ask(rule, "linear", 0, 2, 4.0)
-    assert first == Verdict(0, 2, "go", 4.0, None, "rung 2: 4, the first trial")
-    assert ask(rule, "linear", 1, 2, 1.0).action == "go"  # needed <= 4
+    scheduler = ASHA([2, 6], 3)
+    first = ask(scheduler, "linear", 0, 2, 4.0)
+    assert first == TrialDecision(0, 2, "go", 4.0, None, "rung 2: 4, the first trial")
+    assert ask(scheduler, "linear", 1, 2, 1.0).action == "go"  # needed <= 4
     # of 1 and 4, the percentile 100/3 is 1 + (4 - 1) / 3 = 2
-    worse = ask(rule, "linear", 2, 2, 2.5)
+    worse = ask(scheduler, "linear", 2, 2, 2.5)
     assert (worse.action, worse.needed) == ("stop", pytest.approx(2.0))
     assert worse.why == "rung 2: 2.5, needed <= 2 (best third of 2 trials with schedule linear)"
     # of 1, 2.5 and 4, it is 1 + (2.5 - 1) * 2/3 = 2
-    assert ask(rule, "linear", 3, 2, 1.99).action == "go"
-    assert ask(rule, "linear", 3, 6, 99.0).needed is None  # another rung
+    assert ask(scheduler, "linear", 3, 2, 1.99).action == "go"
+    assert ask(scheduler, "linear", 3, 6, 99.0).needed is None  # another rung
 
 
 def test_what_is_needed_is_enough() -> None:
-    rule = ASHA([2], 2)
-    ask(rule, "linear", 0, 2, 4.0)
-    assert ask(rule, "linear", 1, 2, 4.0).action == "go"
+    scheduler = ASHA([2], 2)
+    ask(scheduler, "linear", 0, 2, 4.0)
+    assert ask(scheduler, "linear", 1, 2, 4.0).action == "go"
 
 
 def test_asha_compares_within_groups() -> None:
-    rule = ASHA([2], 2)
+    scheduler = ASHA([2], 2)
     for number, value in enumerate((1.0, 2.0)):
-        ask(rule, "linear", number, 2, value)
-    early = ask(rule, "cyclical", 2, 2, 9.0)  # two of its own are needed first; until then all count
+        ask(scheduler, "linear", number, 2, value)
+    early = ask(scheduler, "cyclical", 2, 2, 9.0)  # two of its own are needed first; until then all count
     assert (early.action, early.why) == ("stop", "rung 2: 9, needed <= 1.5 (best half of 2 trials)")
-    ask(rule, "cyclical", 3, 2, 11.0)
-    own = ask(rule, "cyclical", 4, 2, 9.5)  # of 9 and 11 the median is 10; the linear ones no longer matter
+    ask(scheduler, "cyclical", 3, 2, 11.0)
+    own = ask(scheduler, "cyclical", 4, 2, 9.5)  # of 9 and 11 the median is 10; the linear ones no longer matter
     assert (own.action, own.why) == ("go", "rung 2: 9.5, needed <= 10 (best half of 2 trials with schedule cyclical)")
-    assert ask(rule, "linear", 5, 2, 9.5).action == "stop"
+    assert ask(scheduler, "linear", 5, 2, 9.5).action == "stop"
     assert ask(ASHA([2], 2), "all", 0, 2, 1.0).why == "rung 2: 1, the first trial"  # rung: global
 
 
@@ -114,11 +114,13 @@ def test_asha_replays_what_was_decided_and_nothing_else() -> None:
         history.apply({"event": "submitted", "time": 0.0, "trial": number, "params": {}, "group": "constant"})
         history.apply({"event": "reported", "time": 0.0, "trial": number, "attempt": 1, "epoch": 2, "value": value})
     history.apply({"event": "decided", "time": 0.0, "trial": 0, "epoch": 2, "action": "go", "value": 1.0, "why": "w"})
-    rule = ASHA([2], 3)
-    rule.replay(history)
-    assert ask(rule, "constant", 0, 2, 99.0) == Verdict(0, 2, "go", 1.0, None, "w")  # as decided, whatever it says now
-    assert ask(rule, "constant", 7, 2, 1.5).needed == 1.0  # trial 1 reported, and was not compared yet
-    assert ask(rule, "constant", 1, 2, 5.0).needed == pytest.approx(1.0 + 0.5 / 3)
+    scheduler = ASHA([2], 3)
+    scheduler.replay(history)
+    assert ask(scheduler, "constant", 0, 2, 99.0) == TrialDecision(
+        0, 2, "go", 1.0, None, "w"
+    )  # as decided, whatever it says now
+    assert ask(scheduler, "constant", 7, 2, 1.5).needed == 1.0  # trial 1 reported, and was not compared yet
+    assert ask(scheduler, "constant", 1, 2, 5.0).needed == pytest.approx(1.0 + 0.5 / 3)
 
 
 def test_bracket_sizes_are_hyperbands() -> None:
@@ -129,9 +131,9 @@ def test_bracket_sizes_are_hyperbands() -> None:
 
 @pytest.mark.parametrize("begin", [0, 1000])
 def test_every_run_of_trials_has_each_brackets_share(begin: int) -> None:
-    rule = Hyperband(rungs(1, 81, 3), 3, brackets=5)
+    scheduler = Hyperband(rungs(1, 81, 3), 3, brackets=5)
     for length in (10, 50, 143, 500):
-        counts = Counter(rule.bracket(number) for number in range(begin, begin + length))
+        counts = Counter(scheduler.bracket(number) for number in range(begin, begin + length))
         for bracket, size in enumerate([81, 34, 15, 8, 5]):
             assert abs(counts[bracket] - length * size / 143) < 2
 
@@ -153,8 +155,8 @@ def test_one_bracket_is_asha() -> None:
 
 
 def test_brackets_do_not_mix() -> None:
-    rule = Hyperband([2, 6], 3, brackets=2)
-    by_bracket = {rule.bracket(number): number for number in range(20)}
-    assert ask(rule, "g", by_bracket[0], 6, 1.0).needed is None
-    assert ask(rule, "g", by_bracket[1], 2, 9.0).why == "rung 2: 9, bracket 1 compares from epoch 6 on"
-    assert ask(rule, "g", by_bracket[1], 6, 9.0).why == "rung 6 of bracket 1: 9, the first trial"
+    scheduler = Hyperband([2, 6], 3, brackets=2)
+    by_bracket = {scheduler.bracket(number): number for number in range(20)}
+    assert ask(scheduler, "g", by_bracket[0], 6, 1.0).needed is None
+    assert ask(scheduler, "g", by_bracket[1], 2, 9.0).why == "rung 2: 9, bracket 1 compares from epoch 6 on"
+    assert ask(scheduler, "g", by_bracket[1], 6, 9.0).why == "rung 6 of bracket 1: 9, the first trial"

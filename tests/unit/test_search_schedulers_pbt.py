@@ -11,7 +11,7 @@ import scipy.stats
 
 from vaeforge.config.loader import load
 from vaeforge.ledger.history import History
-from vaeforge.search.schedulers import Arrival, Verdict
+from vaeforge.search.schedulers import RungReport, TrialDecision
 from vaeforge.search.schedulers.mutation import Mutation, drawn, neighbour, perturbed
 from vaeforge.search.schedulers.pbt import PBT
 from vaeforge.search.space.dimensions import Choice, Params, Range
@@ -34,26 +34,30 @@ def pbt(population: int, resample: float = 0.0, quantile: float = 0.25, seed: in
     return PBT([2, 4], population, quantile, Mutation(DIMENSIONS, resample), seed)
 
 
-def ask(rule: PBT, number: int, epoch: int = 2, value: float | None = None) -> list[Verdict]:
-    return rule.arrive(Arrival(number, "constant", params(number)), epoch, float(number) if value is None else value)
+def ask(scheduler: PBT, number: int, epoch: int = 2, value: float | None = None) -> list[TrialDecision]:
+    return scheduler.on_report(
+        RungReport(number, "constant", params(number)), epoch, float(number) if value is None else value
+    )
 
 
-def generation(rule: PBT, size: int, epoch: int = 2, values: dict[int, float] | None = None) -> dict[int, Verdict]:
-    answers = [ask(rule, number, epoch, (values or {}).get(number)) for number in range(size)]
+def generation(
+    scheduler: PBT, size: int, epoch: int = 2, values: dict[int, float] | None = None
+) -> dict[int, TrialDecision]:
+    answers = [ask(scheduler, number, epoch, (values or {}).get(number)) for number in range(size)]
     assert all(answer == [] for answer in answers[:-1])
-    return {verdict.trial: verdict for verdict in answers[-1]}
+    return {decision.trial: decision for decision in answers[-1]}
 
 
 def test_the_worst_quarter_inherits_from_the_best_once_all_have_arrived() -> None:
-    verdicts = generation(pbt(8), 8)
-    assert [verdicts[number].action for number in range(8)] == ["go"] * 6 + ["inherit"] * 2
+    decisions = generation(pbt(8), 8)
+    assert [decisions[number].action for number in range(8)] == ["go"] * 6 + ["inherit"] * 2
     for number in (6, 7):
-        verdict = verdicts[number]
-        assert verdict.donor in (0, 1) and verdict.needed == 5.0 and verdict.params is not None
-        assert verdict.params["model.latent_dim"] == 2 + verdict.donor  # other weights would not fit
-        assert verdict.params["optimizer.lr"] in (pytest.approx(1.2e-3), pytest.approx(0.8e-3))
-        assert verdict.why == f"generation 1: worst 2 of 8 ({number}, needed <= 5); weights of trial {verdict.donor}"
-    assert verdicts[0].why == "generation 1: best 6 of 8"
+        decision = decisions[number]
+        assert decision.donor in (0, 1) and decision.needed == 5.0 and decision.params is not None
+        assert decision.params["model.latent_dim"] == 2 + decision.donor  # other weights would not fit
+        assert decision.params["optimizer.lr"] in (pytest.approx(1.2e-3), pytest.approx(0.8e-3))
+        assert decision.why == f"generation 1: worst 2 of 8 ({number}, needed <= 5); weights of trial {decision.donor}"
+    assert decisions[0].why == "generation 1: best 6 of 8"
 
 
 @pytest.mark.parametrize(
@@ -61,10 +65,10 @@ def test_the_worst_quarter_inherits_from_the_best_once_all_have_arrived() -> Non
     [(1, 0.25, 0), (2, 0.25, 1), (3, 0.5, 1), (4, 0.25, 1), (5, 0.5, 2), (10, 0.3, 3), (20, 0.05, 1), (100, 0.29, 29)],
 )
 def test_how_many_inherit(population: int, quantile: float, inheritors: int) -> None:
-    verdicts = generation(pbt(population, quantile=quantile), population)
-    worst = {number for number, verdict in verdicts.items() if verdict.action == "inherit"}
+    decisions = generation(pbt(population, quantile=quantile), population)
+    worst = {number for number, decision in decisions.items() if decision.action == "inherit"}
     assert worst == set(range(population - inheritors, population))
-    assert all(verdict.donor in range(inheritors) for verdict in verdicts.values() if verdict.action == "inherit")
+    assert all(decision.donor in range(inheritors) for decision in decisions.values() if decision.action == "inherit")
 
 
 def test_every_good_member_gives_sooner_or_later() -> None:
@@ -77,23 +81,23 @@ def test_verdicts_depend_on_the_seed_and_not_on_the_order_of_arrival() -> None:
     first = generation(forwards, 6)
     for number in reversed(range(1, 6)):
         assert ask(backwards, number) == []
-    assert {verdict.trial: verdict for verdict in ask(backwards, 0)} == first
+    assert {decision.trial: decision for decision in ask(backwards, 0)} == first
     assert generation(pbt(6, resample=0.5, seed=1), 6) != first
 
 
 def test_inheritors_are_decided_before_donors_move_on() -> None:
-    rule = pbt(8)
+    scheduler = pbt(8)
     for number in range(7):
-        ask(rule, number)
-    assert [verdict.action for verdict in ask(rule, 7)] == ["inherit"] * 2 + ["go"] * 6
+        ask(scheduler, number)
+    assert [decision.action for decision in ask(scheduler, 7)] == ["inherit"] * 2 + ["go"] * 6
 
 
 def test_a_donor_gives_what_it_trains_with_now() -> None:
-    rule = pbt(4)
-    first = generation(rule, 4)[3]
+    scheduler = pbt(4)
+    first = generation(scheduler, 4)[3]
     assert first.action == "inherit" and first.params is not None
     # trial 3, as an inheritor, leads the next generation; Tune still names the parameters that it was born with
-    second = generation(rule, 4, epoch=4, values={3: -1.0})[2]
+    second = generation(scheduler, 4, epoch=4, values={3: -1.0})[2]
     assert second.donor == 3 and second.params is not None
     ratio = second.params["optimizer.lr"] / first.params["optimizer.lr"]
     assert ratio in (pytest.approx(1.2), pytest.approx(0.8))
@@ -101,22 +105,22 @@ def test_a_donor_gives_what_it_trains_with_now() -> None:
 
 
 def test_one_that_leaves_is_waited_for_no_longer() -> None:
-    rule = pbt(4)
+    scheduler = pbt(4)
     for number in (0, 1, 2):
-        assert ask(rule, number) == []
-    verdicts = rule.leave(3)
-    assert [(verdict.trial, verdict.action) for verdict in verdicts] == [(2, "inherit"), (0, "go"), (1, "go")]
-    assert rule.leave(3) == []
-    assert ask(rule, 2) == [verdicts[0]]  # its host asks again
+        assert ask(scheduler, number) == []
+    decisions = scheduler.on_trial_end(3)
+    assert [(decision.trial, decision.action) for decision in decisions] == [(2, "inherit"), (0, "go"), (1, "go")]
+    assert scheduler.on_trial_end(3) == []
+    assert ask(scheduler, 2) == [decisions[0]]  # its host asks again
 
 
 def test_one_that_leaves_while_it_waits_is_not_counted() -> None:
-    rule = pbt(4)
+    scheduler = pbt(4)
     for number in (0, 2, 3):
-        ask(rule, number)
-    assert rule.leave(3) == []
-    assert {v.trial: v.action for v in ask(rule, 1)} == {0: "go", 1: "go", 2: "inherit"}
-    assert ask(rule, 3) == []
+        ask(scheduler, number)
+    assert scheduler.on_trial_end(3) == []
+    assert {v.trial: v.action for v in ask(scheduler, 1)} == {0: "go", 1: "go", 2: "inherit"}
+    assert ask(scheduler, 3) == []
 
 
 def submitted(history: History, number: int, epoch: int, repeat_of: int | None = None) -> None:
@@ -139,11 +143,11 @@ def test_trials_added_on_resuming_are_a_generation_of_their_own() -> None:
         end = {"event": "finished", "time": 0.0, "state": "completed", "cause": None, "value": 1.0, "seconds": 0.0}
         history.apply(end | {"trial": number})
     submitted(history, 4, epoch=2)  # it waits already
-    rule = pbt(8)
-    rule.replay(history)
+    scheduler = pbt(8)
+    scheduler.replay(history)
     for number in (4, 5, 6):
-        assert ask(rule, number) == []
-    assert {v.trial: (v.action, v.donor) for v in ask(rule, 7)} == {
+        assert ask(scheduler, number) == []
+    assert {v.trial: (v.action, v.donor) for v in ask(scheduler, 7)} == {
         4: ("go", None),
         5: ("go", None),
         6: ("go", None),
@@ -157,21 +161,21 @@ def test_a_generation_that_was_half_written_is_finished_among_all_of_it() -> Non
         submitted(history, number, epoch=2)
     decided(history, 0, "go")
     decided(history, 1, "go")
-    rule = pbt(4)
-    rule.replay(history)
-    assert ask(rule, 2) == []
+    scheduler = pbt(4)
+    scheduler.replay(history)
+    assert ask(scheduler, 2) == []
     whole = generation(pbt(4), 4)
-    assert {v.trial: v for v in ask(rule, 3)} == {number: whole[number] for number in (2, 3)}
+    assert {v.trial: v for v in ask(scheduler, 3)} == {number: whole[number] for number in (2, 3)}
 
 
 def test_trials_that_repeat_others_are_no_members() -> None:
     history = History()
     submitted(history, 0, epoch=2)
     submitted(history, 1, epoch=0, repeat_of=0)
-    rule = pbt(2)
-    rule.replay(history)
-    (verdict,) = ask(rule, 0)
-    assert (verdict.action, verdict.why) == ("go", "generation 1: nobody to compare with")
+    scheduler = pbt(2)
+    scheduler.replay(history)
+    (decision,) = ask(scheduler, 0)
+    assert (decision.action, decision.why) == ("go", "generation 1: nobody to compare with")
 
 
 # mutation

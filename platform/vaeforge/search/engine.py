@@ -97,16 +97,16 @@ class _Run:
     ):
         from vaeforge.search.dispatch.ray_actors import host_config, start_broker, terms_of
         from vaeforge.search.dispatch.worker_groups import Hosts
-        from vaeforge.search.schedulers import make_rule
+        from vaeforge.search.schedulers import make_scheduler
 
         self.plan, self.session = plan, session
         self.scratch, self.interrupt, self.view = scratch, interrupt, view
         self.started = time.monotonic()
         search = plan.config.search
         self.registered: frozenset[int] = frozenset()
-        self.rule = make_rule(plan.space, search.seed, search.trials)
-        self.rule.replay(earlier)
-        self.broker = start_broker(plan, terms_of(plan, self.rule, placement))
+        self.scheduler = make_scheduler(plan.space, search.seed, search.trials)
+        self.scheduler.replay(earlier)
+        self.broker = start_broker(plan, terms_of(plan, self.scheduler, placement))
         config = host_config(plan, self.broker)
         self.hosts = Hosts(placement, config, str(scratch), self._released, lambda: self.registered)
         self.hosts.start()
@@ -147,7 +147,7 @@ class _Run:
 
         All from the start on: Tune does without a process that comes up while short trials end, and starts another.
         """
-        if self.rule.yields:
+        if self.scheduler.releases_worker:
             return self.plan.config.search.trials
         return 1 if self.plan.config.search.deterministic else self.hosts.wanted + 1
 
@@ -174,7 +174,7 @@ class _Run:
         from ray import tune
 
         from vaeforge.search.dispatch.trial import HostedTrial
-        from vaeforge.search.ray_scheduler import OnRequest, RuleScheduler
+        from vaeforge.search.ray_scheduler import LedgerScheduler, OnRequest
 
         trainable = tune.with_resources(tune.with_parameters(HostedTrial, broker=self.broker), {"CPU": THIN_SHARE})
         return tune.Tuner(
@@ -183,7 +183,7 @@ class _Run:
                 num_samples=self.searcher.remaining,
                 reuse_actors=True,
                 search_alg=self.searcher,
-                scheduler=RuleScheduler(self.rule, self._decide),
+                scheduler=LedgerScheduler(self.scheduler, self._decide),
             ),
             run_config=tune.RunConfig(
                 name="tune",
@@ -194,11 +194,11 @@ class _Run:
             ),
         )
 
-    def _decide(self, verdicts: list[Any]) -> None:
+    def _decide(self, decisions: list[Any]) -> None:
         import ray
 
         whole = self.plan.space.complete  # a changed schedule may need or lose a frozen parameter
-        plain = [asdict(v) | {"params": v.params and whole(v.params)} for v in verdicts]
+        plain = [asdict(v) | {"params": v.params and whole(v.params)} for v in decisions]
         if plain:
             ray.get(self.broker.decide.remote(plain))
 

@@ -1,4 +1,4 @@
-"""What Ray Tune is given to decide with: a rule of `rules/`, and the end of the search on request.
+"""What Ray Tune is given to decide with: a scheduler of `schedulers/`, and the end of the search on request.
 
 Each decision is written through the broker before Tune acts on it. Tune pickles what it is given, to resume from; a
 search resumes from its ledger instead, so nothing of these needs to survive a pickle.
@@ -9,35 +9,35 @@ from threading import Event
 from typing import Any
 
 from ray.tune import Stopper
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler
 
 from vaeforge.ledger.history import REPEATED
-from vaeforge.search.schedulers import Arrival, Rule, Verdict
+from vaeforge.search.schedulers import RungReport, Scheduler, TrialDecision
 
-Decide = Callable[[list[Verdict]], None]
+Decide = Callable[[list[TrialDecision]], None]
 
 
-class RuleScheduler(FIFOScheduler):
-    """Asks `rule` after the epochs at which it compares trials, and tells it of trials that ended in another way."""
+class LedgerScheduler(FIFOScheduler):
+    """Asks `scheduler` after the epochs at which it compares trials, and tells it of trials that ended otherwise."""
 
-    def __init__(self, rule: Rule, decide: Decide):
+    def __init__(self, scheduler: Scheduler, decide: Decide):
         super().__init__()
-        self._rule, self._decide = rule, decide
+        self._scheduler, self._decide = scheduler, decide
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         config, epoch = trial.config, result["epoch"]
-        if epoch not in self._rule.epochs or config["group"] == REPEATED:
-            return str(TrialScheduler.CONTINUE)
-        arrival = Arrival(config["trial"], config["group"], config["params"])
-        value = result["newest"] if self._rule.by_newest else result["value"]
-        verdicts = self._rule.arrive(arrival, epoch, value)
-        self._decide(verdicts)
-        own = {verdict.action for verdict in verdicts if verdict.trial == arrival.number}
-        return str(TrialScheduler.STOP if "stop" in own else TrialScheduler.CONTINUE)
+        if epoch not in self._scheduler.epochs or config["group"] == REPEATED:
+            return str(FIFOScheduler.CONTINUE)
+        report = RungReport(config["trial"], config["group"], config["params"])
+        value = result["newest"] if self._scheduler.uses_latest_value else result["value"]
+        decisions = self._scheduler.on_report(report, epoch, value)
+        self._decide(decisions)
+        own = {decision.action for decision in decisions if decision.trial == report.number}
+        return str(FIFOScheduler.STOP if "stop" in own else FIFOScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         if trial.config["group"] != REPEATED:
-            self._decide(self._rule.leave(trial.config["trial"]))
+            self._decide(self._scheduler.on_trial_end(trial.config["trial"]))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

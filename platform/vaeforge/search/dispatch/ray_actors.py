@@ -14,16 +14,16 @@ from vaeforge.search.dispatch.dispatcher_actor import Broker
 from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.dispatch.types import Terms
 from vaeforge.search.plan import Plan
-from vaeforge.search.schedulers import Rule
+from vaeforge.search.schedulers import Scheduler
 from vaeforge.train.checkpoint_files import require_usable
 
 
-def terms_of(plan: Plan, rule: Rule, placement: Placement) -> Terms:
+def terms_of(plan: Plan, scheduler: Scheduler, placement: Placement) -> Terms:
     """What the board of this search goes by."""
     search = plan.config.search
     return Terms(
-        epochs=rule.epochs,
-        yields=rule.yields,
+        epochs=scheduler.epochs,
+        yields=scheduler.releases_worker,
         attempts=search.attempts,
         cores=float(placement.workers * placement.threads),
         gpus=placement.workers * placement.gpus_per_worker,

@@ -9,18 +9,18 @@ be promoted later.
 
 from collections.abc import Sequence
 
-from vaeforge.search.schedulers.base import Arrival, Comparison, Verdict
+from vaeforge.search.schedulers.base import ImmediateScheduler, RungReport, TrialDecision
 from vaeforge.search.schedulers.halving import Rungs
 
 
-class ASHA(Comparison):
+class ASHA(ImmediateScheduler):
     """One bracket: every trial meets every rung."""
 
     def __init__(self, rungs: Sequence[int], reduction: int):
         super().__init__(rungs)
         self._rungs = Rungs(reduction)
 
-    def _judge(self, trial: Arrival, epoch: int, value: float) -> Verdict:
+    def _judge(self, trial: RungReport, epoch: int, value: float) -> TrialDecision:
         return self._rungs.judge(trial, (0, trial.group, epoch), f"rung {epoch}", value)
 
     def _record(self, number: int, group: str, epoch: int, value: float) -> None:

@@ -1,8 +1,8 @@
-"""What a rule is told and what it answers: which trials go on after an epoch, which stop, which inherit weights.
+"""Scheduler interface: what one is told of trials, and its decisions: go on, stop, or inherit weights.
 
-A rule is plain bookkeeping: no Ray, no Optuna, no clock, and no random numbers but those under its seed. Values are
-costs, smaller is better; a trial's value is what its training reports (`train/early_stopping.py`): its best `val/nelbo`
-so far, once its beta has been full, and its newest one before that.
+A scheduler is plain bookkeeping: no Ray, no Optuna, no clock, and no random numbers but those under its seed. Values
+are costs, smaller is better; a trial's value is what its training reports (`train/early_stopping.py`): its best
+`val/nelbo` so far, once its beta has been full, and its newest one before that.
 """
 
 import math
@@ -17,12 +17,12 @@ from vaeforge.search.space.dimensions import Params
 
 Action = Literal["go", "stop", "inherit"]
 ACTIONS: dict[str, Action] = {"go": "go", "stop": "stop", "inherit": "inherit"}
-EVERYBODY = "all"  # the group of all trials where the space says `rung: global`
+GLOBAL_GROUP = "all"  # the group of all trials where the space says `rung: global`
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """A trial that waits for a verdict: its number, the group that it is compared in, its parameters."""
+class RungReport:
+    """A trial that waits for a decision: its number, the group that it is compared in, its parameters."""
 
     number: int
     group: str
@@ -30,7 +30,7 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TrialDecision:
     """What becomes of a trial after an epoch.
 
     Attributes:
@@ -51,24 +51,26 @@ class Verdict:
     params: Params | None = None
 
 
-class Rule(ABC):
+class Scheduler(ABC):
     """A scheduler's decisions.
 
     Attributes:
-        epochs: after which epochs a trial waits for a verdict; the last epoch of a training is never among them.
-        by_newest: values are those of the newest epoch, not the best so far: inherited weights bring the donor's best.
-        yields: a trial gives its host back while it waits, because the verdict may need trials that have no host yet.
+        epochs: after which epochs a trial waits for a decision; the last epoch of a training is never among them.
+        uses_latest_value: values are those of the newest epoch, not the best so far, because inherited weights bring
+            the donor's best.
+        releases_worker: a trial gives its host back while it waits, because the decision may need trials that have none
+            yet.
     """
 
     epochs: frozenset[int] = frozenset()
-    by_newest: bool = False
-    yields: bool = False
+    uses_latest_value: bool = False
+    releases_worker: bool = False
 
     @abstractmethod
-    def arrive(self, trial: Arrival, epoch: int, value: float) -> list[Verdict]:
-        """The verdicts that follow from a trial's value after `epoch`: none yet, its own, or those of several trials.
+    def on_report(self, trial: RungReport, epoch: int, value: float) -> list[TrialDecision]:
+        """The decisions that follow from a trial's value after `epoch`: none yet, its own, or those of several trials.
 
-        Repeating a call changes nothing and gives the same verdicts, or the trial's own one where another trial's
+        Repeating a call changes nothing and gives the same decisions, or the trial's own one where another trial's
         arrival has settled it meanwhile.
 
         Raises:
@@ -76,30 +78,30 @@ class Rule(ABC):
         """
 
     @abstractmethod
-    def leave(self, number: int) -> list[Verdict]:
-        """The verdicts on others that follow from a trial's end, or from its number never being used."""
+    def on_trial_end(self, number: int) -> list[TrialDecision]:
+        """The decisions on others that follow from a trial's end, or from its number never being used."""
 
     @abstractmethod
     def replay(self, history: History) -> None:
-        """Take in what earlier sessions decided; trials that wait without a verdict arrive again afterwards."""
+        """Take in what earlier sessions decided; trials that wait without a decision arrive again afterwards."""
 
 
-class Comparison(Rule):
-    """A rule that settles each arrival at once, by what it has recorded of other trials until then."""
+class ImmediateScheduler(Scheduler):
+    """A scheduler that settles each arrival at once, by what it has recorded of other trials until then."""
 
     def __init__(self, epochs: Iterable[int]):
         self.epochs = frozenset(epochs)
-        self._given: dict[tuple[int, int], Verdict] = {}
+        self._given: dict[tuple[int, int], TrialDecision] = {}
 
     @abstractmethod
-    def _judge(self, trial: Arrival, epoch: int, value: float) -> Verdict:
-        """The verdict on a trial that is not recorded yet at `epoch`."""
+    def _judge(self, trial: RungReport, epoch: int, value: float) -> TrialDecision:
+        """The decision on a trial that is not recorded yet at `epoch`."""
 
     @abstractmethod
     def _record(self, number: int, group: str, epoch: int, value: float) -> None:
         """Keep a trial's value after `epoch` for the comparisons to come."""
 
-    def arrive(self, trial: Arrival, epoch: int, value: float) -> list[Verdict]:
+    def on_report(self, trial: RungReport, epoch: int, value: float) -> list[TrialDecision]:
         if epoch not in self.epochs:
             return []
         if (trial.number, epoch) not in self._given:
@@ -108,7 +110,7 @@ class Comparison(Rule):
             self._record(trial.number, trial.group, epoch, value)
         return [self._given[trial.number, epoch]]
 
-    def leave(self, number: int) -> list[Verdict]:
+    def on_trial_end(self, number: int) -> list[TrialDecision]:
         return []
 
     def replay(self, history: History) -> None:
@@ -117,14 +119,14 @@ class Comparison(Rule):
             for epoch, decision in sorted(trial.decisions.items()):
                 if epoch in self.epochs:
                     self._record(trial.number, trial.group, epoch, decision.value)
-                    self._given[trial.number, epoch] = verdict_of(trial.number, epoch, decision)
+                    self._given[trial.number, epoch] = decision_of(trial.number, epoch, decision)
 
 
-def verdict_of(number: int, epoch: int, decision: Decision) -> Verdict:
-    """A decision of the ledger as the verdict that it was.
+def decision_of(number: int, epoch: int, decision: Decision) -> TrialDecision:
+    """A decision of the ledger as the scheduler gave it.
 
     Raises:
-        SearchError: if the ledger holds an action that no rule takes.
+        SearchError: if the ledger holds an action that no scheduler takes.
     """
     if decision.action not in ACTIONS:
         raise SearchError(
@@ -132,7 +134,7 @@ def verdict_of(number: int, epoch: int, decision: Decision) -> Verdict:
             f"{', '.join(ACTIONS)}; resume with the version that wrote it"
         )
     action = ACTIONS[decision.action]
-    return Verdict(
+    return TrialDecision(
         number, epoch, action, decision.value, decision.needed, decision.why, decision.donor, decision.params
     )
 
@@ -151,7 +153,7 @@ def compared(value: float, needed: float) -> str:
 
 def within(group: str) -> str:
     """` with schedule cyclical`, or nothing where all trials are one group."""
-    return "" if group == EVERYBODY else f" with schedule {group}"
+    return "" if group == GLOBAL_GROUP else f" with schedule {group}"
 
 
 def counted(count: int, group: str, kind: str = "trial") -> str:

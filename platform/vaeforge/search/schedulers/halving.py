@@ -7,7 +7,7 @@ table of `benchmarks/search_quality.py` a search that waits for each group to fi
 
 import numpy as np
 
-from vaeforge.search.schedulers.base import EVERYBODY, Arrival, Verdict, compared, counted
+from vaeforge.search.schedulers.base import GLOBAL_GROUP, RungReport, TrialDecision, compared, counted
 
 Key = tuple[int, str, int]  # bracket, group, epoch
 PARTS = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}
@@ -36,15 +36,15 @@ class Rungs:
             return own, counted(len(own), group)
         rungs = [known for (b, _, e), known in self._recorded.items() if (b, e) == (bracket, epoch)]
         values = [value for known in rungs for value in known.values()]
-        return values, counted(len(values), EVERYBODY if len(values) > len(own) else group)
+        return values, counted(len(values), GLOBAL_GROUP if len(values) > len(own) else group)
 
-    def judge(self, trial: Arrival, key: Key, where: str, value: float) -> Verdict:
+    def judge(self, trial: RungReport, key: Key, where: str, value: float) -> TrialDecision:
         """Whether the trial goes on, compared with those recorded under `key`; `where` names the rung."""
         _, _, epoch = key
         values, others = self.compared_with(key)
         if not values:
-            return Verdict(trial.number, epoch, "go", value, None, f"{where}: {value:.6g}, the first trial")
+            return TrialDecision(trial.number, epoch, "go", value, None, f"{where}: {value:.6g}, the first trial")
         cutoff = float(np.percentile(values, 100 / self.reduction))
         part = PARTS.get(self.reduction, f"1/{self.reduction}")
         why = f"{where}: {compared(value, cutoff)} (best {part} of {others})"
-        return Verdict(trial.number, epoch, "stop" if value > cutoff else "go", value, cutoff, why)
+        return TrialDecision(trial.number, epoch, "stop" if value > cutoff else "go", value, cutoff, why)

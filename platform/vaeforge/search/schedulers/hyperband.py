@@ -13,13 +13,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from vaeforge.search.schedulers.base import Arrival, Comparison, Verdict
+from vaeforge.search.schedulers.base import ImmediateScheduler, RungReport, TrialDecision
 from vaeforge.search.schedulers.halving import Rungs
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-class Hyperband(Comparison):
+class Hyperband(ImmediateScheduler):
     """Rungs within a bracket and a schedule group; at a rung before its bracket's first one a trial goes on.
 
     There are at most as many brackets as rungs, and one without any.
@@ -39,13 +39,13 @@ class Hyperband(Comparison):
         """
         return bisect_right(self._bounds[:-1], number * GOLDEN % 1 * self._bounds[-1])
 
-    def _judge(self, trial: Arrival, epoch: int, value: float) -> Verdict:
+    def _judge(self, trial: RungReport, epoch: int, value: float) -> TrialDecision:
         bracket = self.bracket(trial.number)
         rungs = self.brackets[bracket]
         if epoch not in rungs:
             first = f"compares from epoch {rungs[0]} on" if rungs else "compares nowhere"
             why = f"rung {epoch}: {value:.6g}, bracket {bracket} {first}"
-            return Verdict(trial.number, epoch, "go", value, None, why)
+            return TrialDecision(trial.number, epoch, "go", value, None, why)
         where = f"rung {epoch} of bracket {bracket}"
         return self._rungs.judge(trial, (bracket, trial.group, epoch), where, value)
 

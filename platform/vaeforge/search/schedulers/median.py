@@ -17,13 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaeforge.search.schedulers.base import Arrival, Comparison, Verdict, compared, counted
+from vaeforge.search.schedulers.base import ImmediateScheduler, RungReport, TrialDecision, compared, counted
 
 FEWEST = 3  # others, as in Ray Tune and Optuna's tutorials
 
 
 @dataclass
-class Course:
+class RunningAverage:
     """A trial's values from `grace` on, as far as the rule needs them."""
 
     best: float = math.inf
@@ -31,27 +31,27 @@ class Course:
     count: int = 0
 
 
-class Median(Comparison):
+class MedianStopping(ImmediateScheduler):
     """Compares within the schedule group after every one of `epochs`."""
 
     def __init__(self, epochs: Iterable[int]):
         super().__init__(epochs)
-        self._courses: dict[int, Course] = {}
+        self._running_averages: dict[int, RunningAverage] = {}
         self._averages: dict[tuple[str, int], dict[int, float]] = {}
 
-    def _judge(self, trial: Arrival, epoch: int, value: float) -> Verdict:
+    def _judge(self, trial: RungReport, epoch: int, value: float) -> TrialDecision:
         others = list(self._averages.get((trial.group, epoch), {}).values())
-        best = min(value, self._courses.get(trial.number, Course()).best)
+        best = min(value, self._running_averages.get(trial.number, RunningAverage()).best)
         if len(others) < FEWEST:
             found = counted(len(others), trial.group, "other trial")
             why = f"epoch {epoch}: {value:.6g}, {found}, must be {FEWEST} to compare with"
-            return Verdict(trial.number, epoch, "go", value, None, why)
+            return TrialDecision(trial.number, epoch, "go", value, None, why)
         median = float(np.median(others))
         averages = counted(len(others), trial.group, "other trial")
         why = f"epoch {epoch}: best {compared(best, median)} (median of the running averages of {averages})"
-        return Verdict(trial.number, epoch, "stop" if best > median else "go", value, median, why)
+        return TrialDecision(trial.number, epoch, "stop" if best > median else "go", value, median, why)
 
     def _record(self, number: int, group: str, epoch: int, value: float) -> None:
-        course = self._courses.setdefault(number, Course())
+        course = self._running_averages.setdefault(number, RunningAverage())
         course.best, course.total, course.count = min(course.best, value), course.total + value, course.count + 1
         self._averages.setdefault((group, epoch), {})[number] = course.total / course.count

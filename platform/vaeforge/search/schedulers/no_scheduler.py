@@ -1,16 +1,16 @@
 """No rule: every trial trains to its end."""
 
 from vaeforge.ledger.history import History
-from vaeforge.search.schedulers.base import Arrival, Rule, Verdict
+from vaeforge.search.schedulers.base import RungReport, Scheduler, TrialDecision
 
 
-class Free(Rule):
+class NoScheduler(Scheduler):
     """There is no epoch after which a trial waits."""
 
-    def arrive(self, trial: Arrival, epoch: int, value: float) -> list[Verdict]:
+    def on_report(self, trial: RungReport, epoch: int, value: float) -> list[TrialDecision]:
         return []
 
-    def leave(self, number: int) -> list[Verdict]:
+    def on_trial_end(self, number: int) -> list[TrialDecision]:
         return []
 
     def replay(self, history: History) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vaeforge.ledger.history import History, TrialRecord
-from vaeforge.search.schedulers.base import Arrival, Rule, Verdict, compared, require_finite, verdict_of
+from vaeforge.search.schedulers.base import RungReport, Scheduler, TrialDecision, compared, decision_of, require_finite
 from vaeforge.search.schedulers.mutation import Mutation
 from vaeforge.search.space.dimensions import Params
 from vaeforge.seeds import derive
@@ -38,11 +38,11 @@ class Member:
     gone: bool = False
 
 
-class PBT(Rule):
+class PBT(Scheduler):
     """Trials 0 .. population - 1, and those of an earlier session that had more."""
 
-    by_newest = True
-    yields = True
+    uses_latest_value = True
+    releases_worker = True
 
     def __init__(self, epochs: Iterable[int], population: int, quantile: float, mutation: Mutation, seed: int):
         self.epochs = frozenset(epochs)
@@ -51,10 +51,10 @@ class PBT(Rule):
         self._members = {number: Member() for number in range(population)}
         self._waiting: dict[int, dict[int, float]] = {epoch: {} for epoch in self.epochs}
         self._reopened: dict[int, dict[int, float]] = {}
-        self._given: dict[tuple[int, int], Verdict] = {}
-        self._answers: dict[tuple[int, int], list[Verdict]] = {}
+        self._given: dict[tuple[int, int], TrialDecision] = {}
+        self._answers: dict[tuple[int, int], list[TrialDecision]] = {}
 
-    def arrive(self, trial: Arrival, epoch: int, value: float) -> list[Verdict]:
+    def on_report(self, trial: RungReport, epoch: int, value: float) -> list[TrialDecision]:
         key, member = (trial.number, epoch), self._members.setdefault(trial.number, Member())
         if key in self._given:
             return list(self._answers.get(key, [self._given[key]]))
@@ -65,19 +65,19 @@ class PBT(Rule):
             member.params = trial.params
         member.reached = max(member.reached, epoch)
         self._waiting[epoch].setdefault(trial.number, value)
-        verdicts = self._settle(epoch)
-        if verdicts:
-            self._answers[key] = verdicts
-        return list(verdicts)
+        decisions = self._settle(epoch)
+        if decisions:
+            self._answers[key] = decisions
+        return list(decisions)
 
-    def leave(self, number: int) -> list[Verdict]:
+    def on_trial_end(self, number: int) -> list[TrialDecision]:
         member = self._members.setdefault(number, Member())
         if member.gone:
             return []
         member.gone = True
         for waiting in self._waiting.values():
             waiting.pop(number, None)
-        return [verdict for epoch in sorted(self.epochs) for verdict in self._settle(epoch)]
+        return [decision for epoch in sorted(self.epochs) for decision in self._settle(epoch)]
 
     def replay(self, history: History) -> None:
         trials = history.trials.values()
@@ -85,7 +85,7 @@ class PBT(Rule):
             self._take_in(trial)
         for epoch in self.epochs:
             if any(t.state is None and t.epoch == epoch and epoch not in t.decisions for t in trials):
-                # the last session ended between two verdicts of one generation: the rest is decided as it would have
+                # the last session ended between two decisions of one generation: the rest is decided as it would have
                 # been, among all of them; those who have moved on since then belong to a generation that was complete
                 self._reopened[epoch] = {
                     t.number: t.decisions[epoch].value for t in trials if t.epoch == epoch and epoch in t.decisions
@@ -96,24 +96,24 @@ class PBT(Rule):
         member.params, member.gone = trial.params, trial.state is not None or trial.repeat_of is not None
         for epoch, decision in sorted(trial.decisions.items()):
             if epoch in self.epochs:
-                self._given[trial.number, epoch] = verdict_of(trial.number, epoch, decision)
+                self._given[trial.number, epoch] = decision_of(trial.number, epoch, decision)
                 member.reached = epoch
 
-    def _settle(self, epoch: int) -> list[Verdict]:
-        """The verdicts on all who wait at `epoch`, if nobody who could still join them is missing."""
+    def _settle(self, epoch: int) -> list[TrialDecision]:
+        """The decisions on all who wait at `epoch`, if nobody who could still join them is missing."""
         waiting = self._waiting[epoch]
         if not waiting or any(m.reached < epoch and not m.gone for m in self._members.values()):
             return []
         values = self._reopened.pop(epoch, {}) | waiting
-        verdicts = [verdict for verdict in self._select(epoch, values) if verdict.trial in waiting]
+        decisions = [decision for decision in self._select(epoch, values) if decision.trial in waiting]
         self._waiting[epoch] = {}
-        for verdict in verdicts:
-            self._given[verdict.trial, epoch] = verdict
-            if verdict.params is not None:
-                self._members[verdict.trial].params = verdict.params
-        return verdicts
+        for decision in decisions:
+            self._given[decision.trial, epoch] = decision
+            if decision.params is not None:
+                self._members[decision.trial].params = decision.params
+        return decisions
 
-    def _select(self, epoch: int, values: dict[int, float]) -> list[Verdict]:
+    def _select(self, epoch: int, values: dict[int, float]) -> list[TrialDecision]:
         """Truncation selection among `values`; inheritors first, so that donors stand where they are inherited from."""
         order = sorted(values, key=lambda number: (values[number], number))
         # 0.29 * 100 is 28.999999999999996
@@ -123,16 +123,18 @@ class PBT(Rule):
         generation = f"generation {self._generations[epoch]}"
         rest = f"{generation}: " + (f"best {len(staying)} of {len(order)}" if count else "nobody to compare with")
         inherited = [
-            self._inherit(Verdict(number, epoch, "inherit", values[number], needed), generation, order, count)
+            self._inherit(TrialDecision(number, epoch, "inherit", values[number], needed), generation, order, count)
             for number in sorted(worst)
         ]
-        return inherited + [Verdict(number, epoch, "go", values[number], needed, rest) for number in sorted(staying)]
+        return inherited + [
+            TrialDecision(number, epoch, "go", values[number], needed, rest) for number in sorted(staying)
+        ]
 
-    def _inherit(self, verdict: Verdict, generation: str, order: list[int], count: int) -> Verdict:
-        """`verdict` with a donor from the best `count` of `order`, and the donor's parameters changed."""
-        generator = np.random.default_rng(derive(self._seed, "inherit", verdict.trial, verdict.epoch))
+    def _inherit(self, decision: TrialDecision, generation: str, order: list[int], count: int) -> TrialDecision:
+        """`decision` with a donor from the best `count` of `order`, and the donor's parameters changed."""
+        generator = np.random.default_rng(derive(self._seed, "inherit", decision.trial, decision.epoch))
         donor = order[int(generator.integers(count))]
         params = self._mutation.of(self._members[donor].params or {}, generator)
-        numbers = "" if verdict.needed is None else f" ({compared(verdict.value, verdict.needed)})"
+        numbers = "" if decision.needed is None else f" ({compared(decision.value, decision.needed)})"
         why = f"{generation}: worst {count} of {len(order)}{numbers}; weights of trial {donor}"
-        return replace(verdict, why=why, donor=donor, params=params)
+        return replace(decision, why=why, donor=donor, params=params)
