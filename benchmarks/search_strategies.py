@@ -1,4 +1,4 @@
-"""The rows of the search benchmark: which proposer and which rule decide, and what the proposer is told.
+"""The rows of the search benchmark: which sampler and which rule decide, and what the sampler is told.
 
 Ours: a stopped trial is told as stopped (Optuna's PRUNED, with its value at its epoch), and rungs compare within a
 schedule. Ray Tune's OptunaSearch tells a stopped trial as COMPLETE with the value that it had then, and its ASHA
@@ -20,7 +20,7 @@ from search_replay import Deciding, Lookup, Params, space_content
 from search_table import BENCHMARKS, EPOCHS, FAMILY
 
 from vaeforge.config.loader import load
-from vaeforge.search.samplers import Ended, make_proposer
+from vaeforge.search.samplers import FinishedTrial, make_sampler
 from vaeforge.search.schedulers import RungReport, make_scheduler
 from vaeforge.search.space.space import Space, parse
 
@@ -32,7 +32,7 @@ class Row:
     """One strategy.
 
     Attributes:
-        search: our proposer; none is Ray's own pair.
+        search: our sampler; none is Ray's own pair.
         scheduler: our rule.
         rung: whether rungs compare within a `schedule` or are `global`.
         complete: a stopped trial is told as completed, with its value at that time.
@@ -76,20 +76,20 @@ ROWS = {
 
 
 class _Ours:
-    """A real proposer and a real rule."""
+    """A real sampler and a real rule."""
 
     def __init__(self, space: Space, seed: int, row: Row):
         base = load(BENCHMARKS, FAMILY, "sample", {"training.epochs": EPOCHS}).experiment
         self.space, self.base, self.row = space, base, row
-        self.proposer = make_proposer(space, base, seed)
+        self.sampler = make_sampler(space, base, seed)
         self.scheduler = make_scheduler(space, seed, TRIALS)
         self.epochs = self.scheduler.epochs
         self._recorded: dict[tuple[str, int], list[float]] = {}
 
     def ask(self, number: int) -> Params:
-        params = self.proposer.ask(number)
+        params = self.sampler.ask(number)
         if params is None:
-            raise ValueError(f"trial {number}: the proposer has nothing left")
+            raise ValueError(f"trial {number}: the sampler has nothing left")
         return params
 
     def stops(self, number: int, params: Params, epoch: int, value: float) -> bool:
@@ -104,7 +104,7 @@ class _Ours:
         told = "completed" if self.row.complete and state == "stopped" else state
         if state == "failed":
             self.scheduler.on_trial_end(number)
-        self.proposer.tell(Ended(number, params, told, None if value is None else (value,), epoch))
+        self.sampler.tell(FinishedTrial(number, params, told, None if value is None else (value,), epoch))
 
 
 class _Ray:

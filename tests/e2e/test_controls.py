@@ -11,7 +11,7 @@ from project import SampleProject, check_invariants
 from vaeforge.config.loader import load
 from vaeforge.ledger.history import History, TrialRecord, read_history
 from vaeforge.paths import sha256_of
-from vaeforge.search.samplers import make_proposer, read_ended
+from vaeforge.search.samplers import make_sampler, read_finished_trial
 from vaeforge.search.space.space import Space, parse
 
 SMALL = "training.steps_per_epoch=4 training.batch_size=16 training.evaluation_samples=1"
@@ -129,9 +129,9 @@ def test_what_another_search_found_informs_the_first_proposals(project: SamplePr
     assert (informed["source"], informed["use"], len(informed["trials"])) == ("first", "values", 12)
     second = history_of(project, "second")
     base = load(project.root, "fmri").experiment
-    warm, cold = (make_proposer(space_of(second), base, seed=0) for _ in range(2))
+    warm, cold = (make_sampler(space_of(second), base, seed=0) for _ in range(2))
     for trial in informed["trials"]:
-        warm.tell(read_ended(trial))
+        warm.tell(read_finished_trial(trial))
     assert second.trials[0].params == warm.ask(0) != cold.ask(0)
     refused = tune(project, cluster, "third", "--trials", "3", "--warm-start", "nothing", code=2)
     assert "no search 'nothing'" in refused

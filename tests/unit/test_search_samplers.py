@@ -10,10 +10,10 @@ import pytest
 from optuna.trial import TrialState
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.search.samplers import Ended, Proposer, make_proposer, read_ended, tpe
-from vaeforge.search.samplers.base import Remembering
+from vaeforge.search.samplers import FinishedTrial, Sampler, make_sampler, read_finished_trial, tpe
+from vaeforge.search.samplers.base import StatelessSampler
 from vaeforge.search.samplers.optuna_study import build_study
-from vaeforge.search.samplers.trials import WINDOW, WINDOW_BEST, Memory, window
+from vaeforge.search.samplers.trials import WINDOW, WINDOW_BEST, TrialMemory, window
 from vaeforge.search.space.space import Space, parse
 from vaeforge.search.space.strategies import SAMPLERS
 
@@ -69,40 +69,42 @@ def cases() -> list[Any]:
     return one + [pytest.param(name, True, id=f"{name}-several") for name in SEVERAL]
 
 
-def outcome(number: int, params: dict[str, Any], several: bool) -> Ended:
+def outcome(number: int, params: dict[str, Any], several: bool) -> FinishedTrial:
     """What became of a trial: every fourth failed, every fourth was stopped."""
     distance = abs(params["model.latent_dim"] - 9) + params.get("beta.value", 0.5)
     values = (distance, float(params["model.latent_dim"])) if several else (distance,)
     if number % 4 == 3:
-        return Ended(number, params, "failed", None, 2)
-    return Ended(number, params, "stopped" if number % 4 == 1 else "completed", values, 3 if number % 4 == 1 else 9)
+        return FinishedTrial(number, params, "failed", None, 2)
+    return FinishedTrial(
+        number, params, "stopped" if number % 4 == 1 else "completed", values, 3 if number % 4 == 1 else 9
+    )
 
 
-def drive(proposer: Proposer, count: int, several: bool, at_once: int = 3) -> list[Ended]:
+def drive(sampler: Sampler, count: int, several: bool, at_once: int = 3) -> list[FinishedTrial]:
     """Ask for `count` trials, `at_once` of them running; those that have ended."""
     running: list[tuple[int, dict[str, Any]]] = []
     ended = []
     for number in range(count):
-        params = proposer.ask(number)
+        params = sampler.ask(number)
         assert params is not None
         running.append((number, params))
         if len(running) == at_once:
             ended.append(outcome(*running.pop(0), several))
-            proposer.tell(ended[-1])
+            sampler.tell(ended[-1])
     return ended
 
 
-def remembered(proposer: Proposer) -> Memory:
-    assert isinstance(proposer, Remembering)
-    return proposer.memory
+def remembered(sampler: Sampler) -> TrialMemory:
+    assert isinstance(sampler, StatelessSampler)
+    return sampler.memory
 
 
 @pytest.mark.parametrize(("strategy", "several"), cases())
 def test_proposals_are_points_of_the_space(strategy: str, several: bool, base: Experiment) -> None:
     space = space_of(strategy, several, freeze={"beta.warmup": 0.2})
-    proposer = make_proposer(space, base, 0)
-    ended = drive(proposer, COUNT.get(strategy, 18), several)
-    for params in [*(t.params for t in ended), *(t.params for t in remembered(proposer).running())]:
+    sampler = make_sampler(space, base, 0)
+    ended = drive(sampler, COUNT.get(strategy, 18), several)
+    for params in [*(t.params for t in ended), *(t.params for t in remembered(sampler).running())]:
         assert space.misfits(params) == []
         assert params.get("beta.warmup", 0.2) == 0.2
         assert ("beta.warmup" in params) == (params["beta.schedule"] == "linear")
@@ -113,11 +115,11 @@ def test_proposals_are_points_of_the_space(strategy: str, several: bool, base: E
 def test_the_same_knowledge_gives_the_same_proposal(strategy: str, several: bool, base: Experiment) -> None:
     """A resumed search: other order of telling, start points and unfinished trials adopted, everything told twice."""
     space = space_of(strategy, several)
-    first = make_proposer(space, base, 5)
+    first = make_sampler(space, base, 5)
     count = COUNT.get(strategy, 14)
     ended = drive(first, count, several)
     shuffled = random.Random(0).sample(ended, len(ended))
-    again = make_proposer(space, base, 5)
+    again = make_sampler(space, base, 5)
     for trial in [*shuffled, *shuffled[:3]]:
         again.tell(trial)
     for unfinished in remembered(first).running():
@@ -131,15 +133,15 @@ def test_the_same_knowledge_gives_the_same_proposal(strategy: str, several: bool
 def test_the_seed_decides(strategy: str, base: Experiment) -> None:
     found = []
     for seed in (0, 0, 1):
-        proposer = make_proposer(space_of(strategy), base, seed)
-        found.append([proposer.ask(number) for number in range(6)])
+        sampler = make_sampler(space_of(strategy), base, seed)
+        found.append([sampler.ask(number) for number in range(6)])
     assert found[0] == found[1] != found[2]
 
 
 @pytest.mark.parametrize("strategy", SINGLE)
 def test_what_is_given_is_taken_and_the_rest_proposed(strategy: str, base: Experiment) -> None:
     space = space_of(strategy)
-    proposer = make_proposer(space, base, 0)
+    sampler = make_sampler(space, base, 0)
     whole_point = {
         "model.latent_dim": 5,
         "training.batch_size": 16,
@@ -148,19 +150,19 @@ def test_what_is_given_is_taken_and_the_rest_proposed(strategy: str, base: Exper
         "beta.value": 1.5,
         "beta.warmup": 0.2,
     }
-    assert proposer.ask(0, whole_point) == whole_point
-    partial = proposer.ask(1, {"beta.schedule": "linear", "beta.warmup": 0.25, "model.latent_dim": 999})
+    assert sampler.ask(0, whole_point) == whole_point
+    partial = sampler.ask(1, {"beta.schedule": "linear", "beta.warmup": 0.25, "model.latent_dim": 999})
     assert partial is not None and space.fits(partial)  # 999 is outside the range, as a point of another search can be
     assert (partial["beta.schedule"], partial["beta.warmup"]) == ("linear", 0.25)
-    assert {trial.number: trial.params for trial in remembered(proposer).running()} == {0: whole_point, 1: partial}
+    assert {trial.number: trial.params for trial in remembered(sampler).running()} == {0: whole_point, 1: partial}
 
 
 @pytest.mark.parametrize("strategy", ["tpe", "gp", "cmaes", "nsga2"])
 def test_trials_of_another_search_inform_where_they_fit(strategy: str, base: Experiment) -> None:
-    source = make_proposer(space_of(strategy), base, 1)
-    told = [Ended(None, t.params, t.state, t.values, t.epoch) for t in drive(source, 12, False)]
-    with_news, without = (make_proposer(space_of(strategy), base, 0) for _ in range(2))
-    outside = Ended(None, {**told[0].params, "model.latent_dim": 999}, "completed", (0.0,), 9)
+    source = make_sampler(space_of(strategy), base, 1)
+    told = [FinishedTrial(None, t.params, t.state, t.values, t.epoch) for t in drive(source, 12, False)]
+    with_news, without = (make_sampler(space_of(strategy), base, 0) for _ in range(2))
+    outside = FinishedTrial(None, {**told[0].params, "model.latent_dim": 999}, "completed", (0.0,), 9)
     for trial in [*told, *told, outside]:
         with_news.tell(trial)
     assert remembered(with_news).ended() == told
@@ -169,38 +171,38 @@ def test_trials_of_another_search_inform_where_they_fit(strategy: str, base: Exp
 
 
 def test_a_trial_of_another_search_needs_no_frozen_values_and_every_other(base: Experiment) -> None:
-    proposer = make_proposer(space_of("tpe", freeze={"training.batch_size": 16}), base, 0)
+    sampler = make_sampler(space_of("tpe", freeze={"training.batch_size": 16}), base, 0)
     params = {"model.latent_dim": 5, "optimizer.weight_decay": 0.1, "beta.schedule": "free_bits"}
     partial = {"model.latent_dim": 5, "beta.schedule": "free_bits"}
     other = {**params, "training.batch_size": 32}
     for told in (params, partial, other):
-        proposer.tell(Ended(None, told, "completed", (1.0,), 9))
-    assert [trial.params for trial in remembered(proposer).ended()] == [{**params, "training.batch_size": 16}]
+        sampler.tell(FinishedTrial(None, told, "completed", (1.0,), 9))
+    assert [trial.params for trial in remembered(sampler).ended()] == [{**params, "training.batch_size": 16}]
 
 
 @pytest.mark.parametrize("strategy", SEVERAL)
 def test_goals_to_maximise_become_costs(strategy: str, base: Experiment) -> None:
-    proposer = make_proposer(space_of(strategy, several=True), base, 0)
-    params = proposer.ask(0)
+    sampler = make_sampler(space_of(strategy, several=True), base, 0)
+    params = sampler.ask(0)
     assert params is not None
-    assert [goal.metric for goal in proposer.goals] == ["val/distortion", "val/active_units"]
-    proposer.tell(Ended(0, params, "completed", (3.0, 7.0), 9))
-    assert [trial.values for trial in remembered(proposer).ended()] == [(3.0, -7.0)]
+    assert [goal.metric for goal in sampler.goals] == ["val/distortion", "val/active_units"]
+    sampler.tell(FinishedTrial(0, params, "completed", (3.0, 7.0), 9))
+    assert [trial.values for trial in remembered(sampler).ended()] == [(3.0, -7.0)]
 
 
 def test_optuna_is_told_the_truth() -> None:
     space = space_of("tpe")
     params = {"model.latent_dim": 5, "training.batch_size": 16, "beta.schedule": "free_bits"}
     ended = [
-        Ended(None, params, "completed", (4.0,), 9),
-        Ended(0, params, "completed", (1.0,), 9),
-        Ended(1, params, "early_stopped", (2.0,), 6),
-        Ended(2, params, "stopped", (7.0,), 3),
-        Ended(3, params, "failed", (7.0,), 3),
-        Ended(4, params, "completed", (float("nan"),), 9),
-        Ended(5, params, "stopped", None, 1),
+        FinishedTrial(None, params, "completed", (4.0,), 9),
+        FinishedTrial(0, params, "completed", (1.0,), 9),
+        FinishedTrial(1, params, "early_stopped", (2.0,), 6),
+        FinishedTrial(2, params, "stopped", (7.0,), 3),
+        FinishedTrial(3, params, "failed", (7.0,), 3),
+        FinishedTrial(4, params, "completed", (float("nan"),), 9),
+        FinishedTrial(5, params, "stopped", None, 1),
     ]
-    memory = Memory()
+    memory = TrialMemory()
     memory.begin(1, params)  # ends below
     memory.begin(6, params)
     for trial in reversed(ended):
@@ -221,18 +223,20 @@ def test_optuna_is_told_the_truth() -> None:
 
 def test_with_several_goals_stopped_trials_are_left_out() -> None:
     space = space_of("tpe", several=True)
-    ended = [Ended(n, {"model.latent_dim": 4}, s, (1.0, 2.0), 3) for n, s in enumerate(["stopped", "completed"])]
+    ended = [
+        FinishedTrial(n, {"model.latent_dim": 4}, s, (1.0, 2.0), 3) for n, s in enumerate(["stopped", "completed"])
+    ]
     study = build_study(ended, [], space.dimensions, 2, optuna.samplers.RandomSampler())
     assert [(t.state, t.values) for t in study.trials] == [(TrialState.COMPLETE, [1.0, 2.0])]
     assert [direction.name for direction in study.directions] == ["MINIMIZE", "MINIMIZE"]
 
 
 def test_a_study_stays_small(base: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    proposer = make_proposer(space_of("tpe"), base, 0)
-    params = proposer.ask(0)
+    sampler = make_sampler(space_of("tpe"), base, 0)
+    params = sampler.ask(0)
     assert params is not None
     for number in range(1, 1001):
-        proposer.tell(Ended(number, params, "completed", (float(number % 500),), 9))
+        sampler.tell(FinishedTrial(number, params, "completed", (float(number % 500),), 9))
     studies = []
 
     def spy(*arguments: Any) -> optuna.Study:
@@ -240,7 +244,7 @@ def test_a_study_stays_small(base: Experiment, monkeypatch: pytest.MonkeyPatch) 
         return studies[-1]
 
     monkeypatch.setattr(tpe, "build_study", spy)
-    proposer.ask(1001)
+    sampler.ask(1001)
     trials = studies[0].get_trials(states=[TrialState.COMPLETE])
     assert len(trials) == WINDOW
     # the running trials are trial 0 and the one just asked for
@@ -249,7 +253,7 @@ def test_a_study_stays_small(base: Experiment, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_window_holds_the_best_and_the_newest() -> None:
-    ended = [Ended(n, {}, "completed", (float(n),), 9) for n in range(1000)]
+    ended = [FinishedTrial(n, {}, "completed", (float(n),), 9) for n in range(1000)]
     kept = [trial.number for trial in window(ended)]
     assert kept == [*range(WINDOW_BEST), *range(1000 - WINDOW + WINDOW_BEST, 1000)]
     assert window(ended[:WINDOW]) == ended[:WINDOW]
@@ -257,5 +261,5 @@ def test_the_window_holds_the_best_and_the_newest() -> None:
 
 def test_an_ended_trial_survives_json() -> None:
     plain = {"number": None, "params": {"a": 1}, "state": "stopped", "values": [1, 2], "epoch": 3}
-    assert read_ended(plain) == Ended(None, {"a": 1}, "stopped", (1.0, 2.0), 3)
-    assert read_ended(plain | {"values": None}).values is None
+    assert read_finished_trial(plain) == FinishedTrial(None, {"a": 1}, "stopped", (1.0, 2.0), 3)
+    assert read_finished_trial(plain | {"values": None}).values is None

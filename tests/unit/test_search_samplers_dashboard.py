@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from vaeforge.ledger.history import History, TrialRecord
-from vaeforge.search.samplers import Dashboard, Ended
+from vaeforge.search.samplers import Dashboard, FinishedTrial
 from vaeforge.search.samplers.dashboard import Journal
 from vaeforge.search.space.space import Space, parse
 
@@ -63,11 +63,13 @@ def test_trials_are_copied_as_they_end(space: Space, path: Path) -> None:
     dashboard = Dashboard(path, "a search", space, History())
     for number in range(5):
         dashboard.submitted(number, PARAMS)
-    dashboard.ended(Ended(1, PARAMS, "stopped", (7.0,), 3), {1: 9.0, 2: float("nan"), 3: 7.0}, {"cause": "rung 3"})
-    dashboard.ended(Ended(0, PARAMS, "completed", (1.5,), 9), {9: 1.5})
-    dashboard.ended(Ended(2, PARAMS, "failed", None, 2), None, {"cause": "nan", "host": None})
-    dashboard.ended(Ended(3, PARAMS, "early_stopped", (2.5,), 6))
-    dashboard.ended(Ended(0, PARAMS, "failed", None, 9))  # said twice: the first holds
+    dashboard.ended(
+        FinishedTrial(1, PARAMS, "stopped", (7.0,), 3), {1: 9.0, 2: float("nan"), 3: 7.0}, {"cause": "rung 3"}
+    )
+    dashboard.ended(FinishedTrial(0, PARAMS, "completed", (1.5,), 9), {9: 1.5})
+    dashboard.ended(FinishedTrial(2, PARAMS, "failed", None, 2), None, {"cause": "nan", "host": None})
+    dashboard.ended(FinishedTrial(3, PARAMS, "early_stopped", (2.5,), 6))
+    dashboard.ended(FinishedTrial(0, PARAMS, "failed", None, 9))  # said twice: the first holds
     trials = written(dashboard, path)
     assert [(t.number, t.state, t.values) for t in trials] == [
         (0, TrialState.COMPLETE, [1.5]),
@@ -86,8 +88,8 @@ def test_a_number_that_is_missing_waits(space: Space, path: Path) -> None:
     dashboard = Dashboard(path, "a search", space, History())
     dashboard.submitted(3, PARAMS)
     dashboard.submitted(0, {**PARAMS, "beta.value": 0.25})
-    dashboard.ended(Ended(1, PARAMS, "completed", (2.0,), 9))
-    dashboard.ended(Ended(5, PARAMS, "completed", (3.0,), 9))
+    dashboard.ended(FinishedTrial(1, PARAMS, "completed", (2.0,), 9))
+    dashboard.ended(FinishedTrial(5, PARAMS, "completed", (3.0,), 9))
     trials = written(dashboard, path)
     assert [t.state.name for t in trials] == ["RUNNING", "COMPLETE", "WAITING", "RUNNING", "WAITING", "COMPLETE"]
     assert (trials[0].params["beta.value"], trials[1].params) == (0.25, PARAMS)
@@ -101,7 +103,7 @@ def test_a_resumed_search_is_copied_anew(space: Space, path: Path) -> None:
     history.trials[4] = record(4, None, None, 0)
     dashboard = Dashboard(path, "a search", space, history)
     dashboard.submitted(4, PARAMS)  # adopted
-    dashboard.ended(Ended(4, PARAMS, "completed", (0.5,), 9))
+    dashboard.ended(FinishedTrial(4, PARAMS, "completed", (0.5,), 9))
     trials = written(dashboard, path)
     assert [t.state.name for t in trials] == ["COMPLETE", "PRUNED", "FAIL", "WAITING", "COMPLETE"]
     assert [t.values for t in trials] == [[1.0], None, None, None, [0.5]]
@@ -113,7 +115,7 @@ def test_several_goals_keep_their_values_and_directions(path: Path) -> None:
     dashboard = Dashboard(path, "a search", parse(CONTENT | SEVERAL, "space.yaml"), History())
     for number, state in enumerate(("completed", "stopped")):
         dashboard.submitted(number, PARAMS)
-        dashboard.ended(Ended(number, PARAMS, state, (3.0, 12.0), 9), {9: 3.0})
+        dashboard.ended(FinishedTrial(number, PARAMS, state, (3.0, 12.0), 9), {9: 3.0})
     trials = written(dashboard, path)
     assert [(t.state.name, t.values) for t in trials] == [("COMPLETE", [3.0, 12.0]), ("PRUNED", None)]
     study = opened(path)
@@ -152,7 +154,7 @@ def test_optuna_dashboard_shows_it(space: Space, path: Path) -> None:
     for number, state in enumerate(("completed", "stopped", "failed")):
         dashboard.submitted(number, PARAMS)
         values = None if state == "failed" else (2.0 + number,)
-        dashboard.ended(Ended(number, PARAMS, state, values, 3), {3: 2.0 + number}, {"cause": f"why {number}"})
+        dashboard.ended(FinishedTrial(number, PARAMS, state, values, 3), {3: 2.0 + number}, {"cause": f"why {number}"})
     assert dashboard.close()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -13,16 +13,16 @@ from scipy.stats import qmc
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.errors import ConfigError
-from vaeforge.search.samplers import Ended, Proposer, make_proposer
-from vaeforge.search.samplers.cmaes import Evolution
-from vaeforge.search.samplers.gp import Gaussian
+from vaeforge.search.samplers import FinishedTrial, Sampler, make_sampler
+from vaeforge.search.samplers.cmaes import CMAESModel
+from vaeforge.search.samplers.gp import GPModel
 from vaeforge.search.samplers.grid import size_of
 from vaeforge.search.samplers.nsga2 import Child
-from vaeforge.search.samplers.optuna_samplers import gp_sampler
+from vaeforge.search.samplers.optuna_samplers import optuna_gp
 from vaeforge.search.samplers.optuna_study import build_study
-from vaeforge.search.samplers.per_subspace import Place
-from vaeforge.search.samplers.qmc import Points
-from vaeforge.search.samplers.trials import Running
+from vaeforge.search.samplers.per_subspace import SubspaceContext
+from vaeforge.search.samplers.qmc import QMCSequence
+from vaeforge.search.samplers.trials import RunningTrial
 from vaeforge.search.samplers.unit_scaling import from_unit
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.space import Space, parse
@@ -63,24 +63,24 @@ def sphere(params: Params) -> float:
     return float(((np.array([params[path] for path in CUBE]) - TARGET) ** 2).sum())
 
 
-def best(proposer: Proposer, cost: Callable[[Params], float], count: int, at_once: int = 1) -> float:
+def best(sampler: Sampler, cost: Callable[[Params], float], count: int, at_once: int = 1) -> float:
     """The smallest cost after `count` trials, `at_once` of them running."""
     running: list[Params] = []
     costs: list[float] = []
     for number in range(count):
-        params = proposer.ask(number)
+        params = sampler.ask(number)
         assert params is not None
         running.append(params)
         if len(running) == at_once:
             costs.append(cost(running[0]))
-            proposer.tell(Ended(len(costs) - 1, running.pop(0), "completed", (costs[-1],), 9))
+            sampler.tell(FinishedTrial(len(costs) - 1, running.pop(0), "completed", (costs[-1],), 9))
     return min(costs)
 
 
 def medians(names: tuple[str, ...], base: Experiment, cost: Callable[[Params], float], count: int, at_once: int) -> Any:
     seeds = range(5)
     return {
-        name: median(best(make_proposer(space_of(name, CUBE), base, s), cost, count, at_once) for s in seeds)
+        name: median(best(make_sampler(space_of(name, CUBE), base, s), cost, count, at_once) for s in seeds)
         for name in names
     }
 
@@ -93,50 +93,50 @@ def test_those_that_learn_come_closer_than_chance(base: Experiment) -> None:
 
 
 def test_a_gaussian_process_comes_closer_than_chance(base: Experiment) -> None:
-    found = [best(make_proposer(space_of("gp", CUBE), base, seed), sphere, 18) for seed in (0, 1)]
-    chance = [best(make_proposer(space_of("random", CUBE), base, seed), sphere, 18) for seed in range(20)]
+    found = [best(make_sampler(space_of("gp", CUBE), base, seed), sphere, 18) for seed in (0, 1)]
+    chance = [best(make_sampler(space_of("random", CUBE), base, seed), sphere, 18) for seed in range(20)]
     assert max(found) < min(chance)
 
 
 def test_a_gaussian_process_is_optunas_on_the_branch(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same proposal as a study of the same trials, and nothing drawn independently once the startup is over."""
     dimensions = space_of("gp", {**CUBE, "x.3": {"choice": ["a", "b"]}}).dimensions
-    model = Gaussian(dimensions, Place(1, 1, 0), startup=4)
-    ended: list[Ended] = []
+    model = GPModel(dimensions, SubspaceContext(1, 1, 0), startup=4)
+    ended: list[FinishedTrial] = []
     for number in range(6):
-        params = Points(dimensions, 3, "sobol")[number]
-        ended.append(Ended(number, params, "completed", (sphere(params),), 9))
-    running = [Running(6, Points(dimensions, 3, "sobol")[6])]
+        params = QMCSequence(dimensions, 3, "sobol")[number]
+        ended.append(FinishedTrial(number, params, "completed", (sphere(params),), 9))
+    running = [RunningTrial(6, QMCSequence(dimensions, 3, "sobol")[6])]
 
     def independent(*arguments: Any) -> None:
         raise AssertionError("drawn independently")
 
     monkeypatch.setattr(optuna.samplers.GPSampler, "sample_independent", independent)
     proposed = model.propose(ended, running, seed=11)
-    trial = build_study(ended, running, dimensions, 1, gp_sampler(11)).ask()
+    trial = build_study(ended, running, dimensions, 1, optuna_gp(11)).ask()
     assert proposed == {d.path: value for d in dimensions for value in d.suggest(trial).values()}
 
 
 def test_the_startup_of_a_gaussian_process_is_shared_by_the_branches() -> None:
     dimensions = space_of("gp", CUBE).dimensions
-    points = Points(dimensions, 0, "sobol")
-    ended = [Ended(n, points[n], "completed", (sphere(points[n]),), 9) for n in range(3)]
-    alone, shared = (Gaussian(dimensions, Place(branches, 1, 0), startup=10) for branches in (1, 4))
+    points = QMCSequence(dimensions, 0, "sobol")
+    ended = [FinishedTrial(n, points[n], "completed", (sphere(points[n]),), 9) for n in range(3)]
+    alone, shared = (GPModel(dimensions, SubspaceContext(branches, 1, 0), startup=10) for branches in (1, 4))
     assert alone.propose(ended, [], 0) == points[3]  # 3 of 10
     assert shared.propose(ended, [], 0) != points[3]  # 3 of ceil(10 / 4)
 
 
-def solutions(count: int, seed: int = 0) -> list[Ended]:
+def solutions(count: int, seed: int = 0) -> list[FinishedTrial]:
     rng = np.random.default_rng(seed)
     found = []
     for number in range(count):
         params = dict(zip(CUBE, rng.random(3).tolist(), strict=True))
-        found.append(Ended(number, params, "completed", (sphere(params),), 9))
+        found.append(FinishedTrial(number, params, "completed", (sphere(params),), 9))
     return found
 
 
-def evolution(startup: int = 1) -> Evolution:
-    return Evolution(space_of("cmaes", CUBE).dimensions, Place(1, 1, 0), startup)
+def evolution(startup: int = 1) -> CMAESModel:
+    return CMAESModel(space_of("cmaes", CUBE).dimensions, SubspaceContext(1, 1, 0), startup)
 
 
 def test_the_distribution_is_that_of_cma_es() -> None:
@@ -160,14 +160,14 @@ def test_stopped_trials_have_a_place_in_a_generation_and_failed_ones_none() -> N
     optimizer = evolution().optimizer(ended)
     order = sorted(range(7), key=lambda n: ended[n].finite[0])
     cut = set(order[2:])  # all but the best two are stopped, with values of their epoch: the same order
-    mixed = [Ended(n, t.params, "stopped", t.values, 3) if n in cut else t for n, t in enumerate(ended)]
-    failed = Ended(3, dict.fromkeys(CUBE, 0.0), "failed", None, 1)
+    mixed = [FinishedTrial(n, t.params, "stopped", t.values, 3) if n in cut else t for n, t in enumerate(ended)]
+    failed = FinishedTrial(3, dict.fromkeys(CUBE, 0.0), "failed", None, 1)
     again = evolution().optimizer([*mixed[:3], failed, *mixed[3:]])
     np.testing.assert_array_equal(again.mean, optimizer.mean)
 
 
 def test_a_warm_start_begins_where_the_other_search_was_best() -> None:
-    foreign = [Ended(None, t.params, t.state, t.values, t.epoch) for t in solutions(200)]
+    foreign = [FinishedTrial(None, t.params, t.state, t.values, t.epoch) for t in solutions(200)]
     mean = evolution().optimizer(foreign).mean
     assert np.linalg.norm(mean - TARGET) < np.linalg.norm(0.5 - TARGET)
     np.testing.assert_array_equal(evolution().optimizer(foreign[:9]).mean, [0.5, 0.5, 0.5])  # too few
@@ -185,18 +185,20 @@ def test_point_k_is_that_of_the_sequence_in_any_session(kind: str, engine: Any, 
     seed = derive(7, "branch", "all")
     reference = engine(4, scramble=True, rng=np.random.default_rng(seed)).random(8)
     expected = [{d.path: from_unit(d, u) for d, u in zip(space.dimensions, row, strict=True)} for row in reference]
-    first = make_proposer(space, base, 7)
+    first = make_sampler(space, base, 7)
     assert [first.ask(number) for number in range(4)] == expected[:4]
-    again = make_proposer(space, base, 7)
-    again.tell(Ended(0, expected[0], "failed", None, 0))
-    again.tell(Ended(1, {**expected[1], "x.0": 0.5}, "completed", (1.0,), 9))  # a start point: no point of the sequence
+    again = make_sampler(space, base, 7)
+    again.tell(FinishedTrial(0, expected[0], "failed", None, 0))
+    again.tell(
+        FinishedTrial(1, {**expected[1], "x.0": 0.5}, "completed", (1.0,), 9)
+    )  # a start point: no point of the sequence
     again.adopt(2, expected[1])
     assert [again.ask(number) for number in range(3, 6)] == expected[2:5]
 
 
 def test_few_integers_are_each_proposed_before_one_comes_again(base: Experiment) -> None:
-    proposer = make_proposer(space_of("qmc", {"x.0": {"int": [1, 5]}}), base, 0)
-    values = [params["x.0"] for number in range(9) if (params := proposer.ask(number))]
+    sampler = make_sampler(space_of("qmc", {"x.0": {"int": [1, 5]}}), base, 0)
+    values = [params["x.0"] for number in range(9) if (params := sampler.ask(number))]
     assert sorted(values[:5]) == [1, 2, 3, 4, 5]
     assert len(values) == 9
 
@@ -205,38 +207,38 @@ def test_a_grid_is_proposed_once_and_ends(base: Experiment) -> None:
     space = space_of(
         {"name": "grid", "points": 4}, {"x.9": CHOICE, "x.2": {"int": [1, 3]}, "x.3": {"choice": ["a", "b"]}}
     )
-    proposer = make_proposer(space, base, 0)
+    sampler = make_sampler(space, base, 0)
     asked: list[Params] = []
-    while (params := proposer.ask(len(asked))) is not None:
+    while (params := sampler.ask(len(asked))) is not None:
         asked.append(params)
     points = {tuple(sorted(params.items())) for params in asked}
     assert len(points) == len(asked) == grid_size(space) == size_of(space.dimensions, 4)
-    assert proposer.ask(len(asked)) is None
-    other = make_proposer(space, base, 1)
+    assert sampler.ask(len(asked)) is None
+    other = make_sampler(space, base, 1)
     assert [other.ask(n) for n in range(len(asked))] != asked
-    again = make_proposer(space, base, 0)
+    again = make_sampler(space, base, 0)
     for number in (0, 1, 2, 5):  # 3 and 4 were never submitted
-        again.tell(Ended(number, asked[number], "completed", (1.0,), 9))
+        again.tell(FinishedTrial(number, asked[number], "completed", (1.0,), 9))
     assert [again.ask(6), again.ask(7), again.ask(8)] == [asked[3], asked[4], asked[6]]
 
 
 def test_too_large_a_grid_is_refused(base: Experiment) -> None:
     space = space_of({"name": "grid", "points": 100}, CUBE)
     with pytest.raises(ConfigError, match="grid: has 1000000 points with 100 a range, must be <= 100000"):
-        make_proposer(space, base, 0)
+        make_sampler(space, base, 0)
 
 
 @pytest.mark.parametrize("strategy", ["gp", "cmaes", "qmc"])
 def test_the_bandit_tries_every_branch_and_then_prefers_the_best(strategy: str, base: Experiment) -> None:
-    proposer = make_proposer(space_of(strategy, {"x.9": CHOICE}), base, 0)
+    sampler = make_sampler(space_of(strategy, {"x.9": CHOICE}), base, 0)
     chosen = []
     for number in range(24):
-        params = proposer.ask(number)
+        params = sampler.ask(number)
         assert params is not None
         assert set(params) == ({"x.9", "x.0"} if params["x.9"] == "good" else {"x.9", "x.0", "x.1"})
         chosen.append(params["x.9"])
         cost = params["x.0"] + (0 if params["x.9"] == "good" else 5)
-        proposer.tell(Ended(number, params, "completed", (cost,), 9))
+        sampler.tell(FinishedTrial(number, params, "completed", (cost,), 9))
     assert chosen[:2] == ["good", "bad"]
     assert chosen.count("good") >= 16
 
@@ -244,7 +246,7 @@ def test_the_bandit_tries_every_branch_and_then_prefers_the_best(strategy: str, 
 def test_too_many_branches_are_refused(base: Experiment) -> None:
     choices = {f"x.{i}": {"choice": [0, 1, 2]} for i in range(3)}
     with pytest.raises(ConfigError, match="27"):
-        make_proposer(space_of("cmaes", choices), base, 0)
+        make_sampler(space_of("cmaes", choices), base, 0)
 
 
 def test_a_child_has_what_its_parents_have() -> None:
@@ -261,15 +263,15 @@ def test_a_child_has_what_its_parents_have() -> None:
     assert set(values) > {3, 4, 5}
 
 
-def front_distance(proposer: Proposer, count: int) -> float:
+def front_distance(sampler: Sampler, count: int) -> float:
     """How far the newest half of the trials are from the front of two costs, x0^2 + r and (x0 - 1)^2 + r, at r = 0."""
     distances = []
     for number in range(count):
-        params = proposer.ask(number)
+        params = sampler.ask(number)
         assert params is not None
         rest = (params["x.1"] - 0.3) ** 2 + (params["x.2"] - 0.6) ** 2
         values = (params["x.0"] ** 2 + rest, (params["x.0"] - 1) ** 2 + rest)
-        proposer.tell(Ended(number, params, "completed", values, 9))
+        sampler.tell(FinishedTrial(number, params, "completed", values, 9))
         distances.append(rest)
     return float(np.mean(distances[count // 2 :]))
 
@@ -278,9 +280,7 @@ def front_distance(proposer: Proposer, count: int) -> float:
 def test_several_goals_are_approached(strategy: str, base: Experiment) -> None:
     goals = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
     found, chance = (
-        median(
-            front_distance(make_proposer(space_of(name, CUBE, objective=goals), base, seed), 60) for seed in range(3)
-        )
+        median(front_distance(make_sampler(space_of(name, CUBE, objective=goals), base, seed), 60) for seed in range(3))
         for name in (strategy, "random")
     )
     assert found < chance / 2

@@ -10,28 +10,28 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import create_trial
 
-from vaeforge.search.samplers.ended import Ended
-from vaeforge.search.samplers.nondominated import best_quarter, crowding, levels, order_of
-from vaeforge.search.samplers.stagnation import unimproved
+from vaeforge.search.samplers.ended import FinishedTrial
+from vaeforge.search.samplers.nondominated import best_quarter, cost_ranks, crowding, order_of
+from vaeforge.search.samplers.trials_since_improvement import trials_since_improvement
 from vaeforge.search.samplers.unit_scaling import from_unit, to_unit
 from vaeforge.search.space.dimensions import Choice, Range
 
 
-def complete(*costs: float) -> Ended:
-    return Ended(0, {}, "completed", costs, 9)
+def complete(*costs: float) -> FinishedTrial:
+    return FinishedTrial(0, {}, "completed", costs, 9)
 
 
-def stopped(cost: float, epoch: int) -> Ended:
-    return Ended(0, {}, "stopped", (cost,), epoch)
+def stopped(cost: float, epoch: int) -> FinishedTrial:
+    return FinishedTrial(0, {}, "stopped", (cost,), epoch)
 
 
-FAILED = Ended(0, {}, "failed", None, 1)
+FAILED = FinishedTrial(0, {}, "failed", None, 1)
 
 
 def test_levels_of_one_goal_are_places_and_of_two_fronts() -> None:
-    assert levels([(3.0,), (1.0,), (3.0,), (2.0,)]) == [2, 0, 2, 1]
-    assert levels([(0, 3), (1, 1), (3, 0), (2, 2), (3, 3)]) == [0, 0, 0, 1, 2]
-    assert levels([]) == []
+    assert cost_ranks([(3.0,), (1.0,), (3.0,), (2.0,)]) == [2, 0, 2, 1]
+    assert cost_ranks([(0, 3), (1, 1), (3, 0), (2, 2), (3, 3)]) == [0, 0, 0, 1, 2]
+    assert cost_ranks([]) == []
 
 
 def test_crowding_is_the_sum_of_the_gaps_between_neighbours() -> None:
@@ -77,15 +77,15 @@ def test_stagnation_counts_like_optuna_where_all_trials_complete() -> None:
     for count in range(1, 30):
         values = [float(chance.randrange(10)) for _ in range(count)]
         left = evaluator.evaluate([create_trial(value=v) for v in values], StudyDirection.MINIMIZE)
-        assert unimproved([complete(v) for v in values]) == 100 - left
+        assert trials_since_improvement([complete(v) for v in values]) == 100 - left
 
 
 def test_stopped_trials_count_as_no_improvement_and_failed_ones_not_at_all() -> None:
     trials = [complete(2.0), stopped(1.0, 3), FAILED, complete(2.0), stopped(1.5, 3)]
-    assert unimproved(trials) == 3  # two stopped, one that only equals the best
-    assert unimproved([*trials, complete(1.9)]) == 0
-    assert unimproved([stopped(1.0, 3), stopped(0.5, 3)]) == 2
-    assert unimproved([]) == 0
+    assert trials_since_improvement(trials) == 3  # two stopped, one that only equals the best
+    assert trials_since_improvement([*trials, complete(1.9)]) == 0
+    assert trials_since_improvement([stopped(1.0, 3), stopped(0.5, 3)]) == 2
+    assert trials_since_improvement([]) == 0
 
 
 def test_with_several_goals_a_trial_improves_where_the_hypervolume_grows() -> None:
@@ -96,7 +96,7 @@ def test_with_several_goals_a_trial_improves_where_the_hypervolume_grows() -> No
     grown = [n for n in range(len(points)) if n == 0 or areas[n] > areas[n - 1]]
     for n in range(len(points)):
         newest = max(k for k in grown if k <= n)
-        assert unimproved([complete(*map(float, p)) for p in points[: n + 1]]) == n - newest
+        assert trials_since_improvement([complete(*map(float, p)) for p in points[: n + 1]]) == n - newest
 
 
 def area(points: list[tuple[int, int]]) -> int:

@@ -119,7 +119,7 @@ class _Run:
 
     def _searcher(self, earlier: History) -> Any:
         from vaeforge.search.ray_searcher import TruthfulSearch, Wanted
-        from vaeforge.search.samplers import Dashboard, make_proposer
+        from vaeforge.search.samplers import Dashboard, make_sampler
 
         plan, search = self.plan, self.plan.config.search
         base = plan.config.experiment
@@ -133,7 +133,7 @@ class _Run:
             stagnation=search.budget.stagnation,
         )
         return TruthfulSearch(
-            make_proposer(plan.space, base, search.seed),
+            make_sampler(plan.space, base, search.seed),
             earlier,
             wanted,
             lambda params: plan.space.group(params, base),

@@ -1,7 +1,7 @@
-"""What proposes trials to Ray Tune: unfinished ones first, then start points, then a proposer's, then repeats.
+"""What proposes trials to Ray Tune: unfinished ones first, then start points, then a sampler's, then repeats.
 
 Tune asks in its own loop, which must not wait for a sampler: proposals are made ahead in a thread of their own. There
-the proposer also hears how trials ended. A repeatable search asks only when everything has been told.
+the sampler also hears how trials ended. A repeatable search asks only when everything has been told.
 """
 
 import math
@@ -15,7 +15,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from vaeforge.ledger.history import REPEATED, History, TrialRecord
-from vaeforge.search.samplers import Dashboard, Ended, Proposer, read_ended
+from vaeforge.search.samplers import Dashboard, FinishedTrial, Sampler, read_finished_trial
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.objective import objective_values
 
@@ -53,7 +53,7 @@ class TruthfulSearch(Searcher):
 
     def __init__(
         self,
-        proposer: Proposer,
+        sampler: Sampler,
         history: History,
         wanted: Wanted,
         group: Callable[[Params], str],
@@ -62,9 +62,9 @@ class TruthfulSearch(Searcher):
         dashboard: Dashboard,
     ):
         super().__init__(metric="value", mode="min")
-        self._proposer, self._wanted, self._group = proposer, wanted, group
+        self._sampler, self._wanted, self._group = sampler, wanted, group
         self._at_once, self._finalists, self._dashboard = at_once, finalists, dashboard
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="proposer")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sampler")
         self._ahead: deque[tuple[int, Future[Params | None]]] = deque()
         self._adopted = deque(sorted(history.unfinished(), key=lambda trial: trial.number))
         self._live: dict[str, dict[str, Any]] = {}
@@ -80,12 +80,12 @@ class TruthfulSearch(Searcher):
         """What other searches and earlier sessions of this one have found out."""
         for event in history.informed:
             for trial in event["trials"] if event["use"] == "values" else ():
-                self._proposer.tell(read_ended(trial))
+                self._sampler.tell(read_finished_trial(trial))
         for number, trial in sorted(history.trials.items()):
             if trial.repeat_of is None and trial.state is not None:
-                self._proposer.tell(told(trial, objective_values(trial, self._proposer.goals)))
+                self._sampler.tell(told(trial, objective_values(trial, self._sampler.goals)))
             elif trial.repeat_of is None:
-                self._proposer.adopt(number, trial.params)
+                self._sampler.adopt(number, trial.params)
 
     @property
     def _begun(self) -> int:
@@ -105,7 +105,7 @@ class TruthfulSearch(Searcher):
         return len(self._live) + self.remaining
 
     def close(self) -> None:
-        """Let the proposer's thread and the dashboard finish what they have begun."""
+        """Let the sampler's thread and the dashboard finish what they have begun."""
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._dashboard.close()
 
@@ -156,7 +156,7 @@ class TruthfulSearch(Searcher):
     def _ask(self, number: int, given: Params | None) -> Params | None:
         started = time.monotonic()
         try:
-            return self._proposer.ask(number, given)
+            return self._sampler.ask(number, given)
         finally:
             self.ask_seconds += time.monotonic() - started
 
@@ -185,16 +185,18 @@ class TruthfulSearch(Searcher):
         if config is None or outcome == "refused" or self.interrupted:
             return
         found = result or {"epoch": 0, "value": math.nan}
-        values = [found["value"]] if len(self._proposer.goals) == 1 else found.get("goals", [None])
-        ended = Ended(config["trial"], config["params"], STATES.get(outcome, outcome), sound(values), found["epoch"])
+        values = [found["value"]] if len(self._sampler.goals) == 1 else found.get("goals", [None])
+        ended = FinishedTrial(
+            config["trial"], config["params"], STATES.get(outcome, outcome), sound(values), found["epoch"]
+        )
         self._dashboard.ended(ended, attributes={"group": config["group"], "repeat_of": config["repeat_of"]})
         if config["repeat_of"] is None:
             self._thread.submit(self._tell, ended)
 
-    def _tell(self, ended: Ended) -> None:
-        self._proposer.tell(ended)
+    def _tell(self, ended: FinishedTrial) -> None:
+        self._sampler.tell(ended)
         patience = self._wanted.stagnation
-        if patience is not None and self._proposer.stagnates(patience):
+        if patience is not None and self._sampler.stagnates(patience):
             self.ended = self.ended or f"no improvement in {patience} trials"
 
     def save(self, checkpoint_path: str) -> None:
@@ -217,7 +219,7 @@ def sound(values: list[float | None]) -> tuple[float, ...] | None:
     return finite if len(finite) == len(values) else None
 
 
-def told(trial: TrialRecord, goals: list[float | None]) -> Ended:
-    """An ended trial as a proposer is told."""
+def told(trial: TrialRecord, goals: list[float | None]) -> FinishedTrial:
+    """An ended trial as a sampler is told."""
     assert trial.state is not None
-    return Ended(trial.number, trial.params, trial.state, sound(goals), trial.epoch)
+    return FinishedTrial(trial.number, trial.params, trial.state, sound(goals), trial.epoch)

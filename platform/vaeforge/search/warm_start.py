@@ -12,7 +12,7 @@ from vaeforge.errors import SearchError
 from vaeforge.ledger.history import History, TrialRecord, read_history
 from vaeforge.paths import Project
 from vaeforge.search.results.ranking import rank
-from vaeforge.search.samplers.unit_scaling import uniform, walk
+from vaeforge.search.samplers.unit_scaling import sample_space, uniform
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.objective import objective_values, read_objective
 from vaeforge.search.space.space import Space
@@ -69,12 +69,12 @@ def _differences(history: History, space: Space, header: dict[str, Any]) -> list
 
 
 def _plain(trial: TrialRecord, params: Params, space: Space, seed: int) -> dict[str, Any]:
-    """A trial as a proposer is told; what this space searches beyond the shared parameters is drawn.
+    """A trial as a sampler is told; what this space searches beyond the shared parameters is drawn.
 
     The trial says nothing about these, and a value drawn anew for each of them says nothing either.
     """
     chance = uniform(np.random.default_rng(derive(seed, "warm", trial.number)))
-    whole = walk(space.dimensions, lambda one: params[one.path] if one.path in params else chance(one))
+    whole = sample_space(space.dimensions, lambda one: params[one.path] if one.path in params else chance(one))
     values = objective_values(trial, space.objective.goals)
     finite = None if any(value is None for value in values) else values
     state, epoch = trial.state, trial.epoch

@@ -6,17 +6,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vaeforge.search.samplers.ended import Ended, as_costs
-from vaeforge.search.samplers.stagnation import unimproved
-from vaeforge.search.samplers.trials import Memory
-from vaeforge.search.samplers.unit_scaling import uniform, walk
+from vaeforge.search.samplers.ended import FinishedTrial, as_costs
+from vaeforge.search.samplers.trials import TrialMemory
+from vaeforge.search.samplers.trials_since_improvement import trials_since_improvement
+from vaeforge.search.samplers.unit_scaling import sample_space, uniform
 from vaeforge.search.space.dimensions import Dimension, Params
 from vaeforge.search.space.objective import Goal
 from vaeforge.search.space.space import Space
 from vaeforge.seeds import derive
 
 
-class Proposer(Protocol):
+class Sampler(Protocol):
     """Proposes the trials of one search.
 
     What `ask(number)` answers depends on the search's seed, on `number` and on which trials were asked, adopted and
@@ -37,7 +37,7 @@ class Proposer(Protocol):
     def adopt(self, number: int, params: Params) -> None:
         """Trial `number` runs with `params`, though it was not asked for here."""
 
-    def tell(self, trial: Ended) -> None:
+    def tell(self, trial: FinishedTrial) -> None:
         """`trial` has ended: an asked or adopted one, one of an earlier session, or (no number) of another search.
 
         Telling the same again changes nothing. A trial of another search may leave out frozen values; one that is no
@@ -48,8 +48,8 @@ class Proposer(Protocol):
         """Whether the newest `patience` trials that were trained have not improved on those before (by number)."""
 
 
-class Remembering(ABC):
-    """A proposer whose proposals are a function of its memory, a seed and the trial's number.
+class StatelessSampler(ABC):
+    """A sampler whose proposals are a function of its memory, a seed and the trial's number.
 
     Attributes:
         memory: what was asked, adopted and told, with costs for values.
@@ -58,15 +58,15 @@ class Remembering(ABC):
     def __init__(self, space: Space, seed: int):
         self.space = space
         self.seed = seed
-        self.memory = Memory()
+        self.memory = TrialMemory()
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """See `Proposer`."""
+        """See `Sampler`."""
         return self.space.objective.goals
 
     def ask(self, number: int, given: Params | None = None) -> Params | None:
-        """See `Proposer`."""
+        """See `Sampler`."""
         params = self.propose(number)
         if given is not None:
             params = self._completed(given, params or {}, derive(self.seed, "complete", number))
@@ -75,19 +75,19 @@ class Remembering(ABC):
         return params
 
     def adopt(self, number: int, params: Params) -> None:
-        """See `Proposer`."""
+        """See `Sampler`."""
         self.memory.begin(number, params)
 
-    def tell(self, trial: Ended) -> None:
-        """See `Proposer`."""
+    def tell(self, trial: FinishedTrial) -> None:
+        """See `Sampler`."""
         if trial.number is None:
             trial = replace(trial, params=self.space.complete(trial.params))
         if trial.number is not None or self.space.fits(trial.params):
             self.memory.end(as_costs(trial, self.goals))
 
     def stagnates(self, patience: int) -> bool:
-        """See `Proposer`."""
-        return unimproved(self.memory.ended_here()) >= patience
+        """See `Sampler`."""
+        return trials_since_improvement(self.memory.ended_here()) >= patience
 
     @abstractmethod
     def propose(self, number: int) -> Params | None:
@@ -103,4 +103,4 @@ class Remembering(ABC):
                     return source[dimension.path]
             return chance(dimension)
 
-        return self.space.complete(walk(self.space.dimensions, draw))
+        return self.space.complete(sample_space(self.space.dimensions, draw))

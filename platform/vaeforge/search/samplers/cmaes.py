@@ -18,11 +18,11 @@ import numpy as np
 from cmaes import CMA, get_warm_start_mgd
 from numpy.typing import NDArray
 
-from vaeforge.search.samplers.ended import Ended
+from vaeforge.search.samplers.ended import FinishedTrial
 from vaeforge.search.samplers.nondominated import order_of
-from vaeforge.search.samplers.per_subspace import Model, Place
-from vaeforge.search.samplers.qmc import Points, taken
-from vaeforge.search.samplers.trials import Running
+from vaeforge.search.samplers.per_subspace import SubspaceContext, SubspaceModel
+from vaeforge.search.samplers.qmc import QMCSequence, taken
+from vaeforge.search.samplers.trials import RunningTrial
 from vaeforge.search.samplers.unit_scaling import from_unit, to_unit
 from vaeforge.search.space.dimensions import Dimension, Params, Range
 
@@ -31,17 +31,17 @@ WARM_SHARE, WARM_LEAST = 0.1, 10  # share of another search's trials that a warm
 Array = NDArray[np.float64]
 
 
-class Evolution(Model):
+class CMAESModel(SubspaceModel):
     """CMA-ES; the first `startup` trials of the branch are of a scrambled Sobol' sequence."""
 
-    def __init__(self, dimensions: Sequence[Dimension], place: Place, startup: int):
+    def __init__(self, dimensions: Sequence[Dimension], place: SubspaceContext, startup: int):
         super().__init__(dimensions, place)
         self._startup = startup
-        self._points = Points(self.dimensions, place.seed, "sobol")
+        self._points = QMCSequence(self.dimensions, place.seed, "sobol")
         self._ranges = [d for d in self.dimensions if isinstance(d, Range) and d.low < d.high]
 
-    def propose(self, ended: Sequence[Ended], running: Sequence[Running], seed: int) -> Params:
-        """See `Model`."""
+    def propose(self, ended: Sequence[FinishedTrial], running: Sequence[RunningTrial], seed: int) -> Params:
+        """See `SubspaceModel`."""
         known = taken(ended, running)
         if len(known) < self._startup or not self._ranges:
             return self._points.first_new(known)
@@ -50,7 +50,7 @@ class Evolution(Model):
         point = dict(zip((d.path for d in self._ranges), optimizer.ask(), strict=True))
         return {d.path: from_unit(d, float(point.get(d.path, 0.5))) for d in self.dimensions}
 
-    def optimizer(self, ended: Sequence[Ended]) -> CMA:
+    def optimizer(self, ended: Sequence[FinishedTrial]) -> CMA:
         """The distribution that `ended` have led to."""
         optimizer = self._first([t for t in ended if t.number is None and t.complete])
         own = [trial for trial in ended if trial.number is not None and trial.state != "failed" and trial.finite]
@@ -61,7 +61,7 @@ class Evolution(Model):
             optimizer.tell([(self._position(generation[i].params), float(place)) for place, i in enumerate(places)])
         return optimizer
 
-    def _first(self, foreign: Sequence[Ended]) -> CMA:
+    def _first(self, foreign: Sequence[FinishedTrial]) -> CMA:
         mean, sigma, covariance = np.full(len(self._ranges), 0.5), SPREAD, None
         if len(foreign) >= WARM_LEAST:
             solutions = [(self._position(trial.params), trial.finite[0]) for trial in foreign]

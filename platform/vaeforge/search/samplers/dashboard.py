@@ -22,8 +22,14 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from vaeforge.ledger.history import History, TrialRecord
-from vaeforge.search.samplers.ended import Ended
-from vaeforge.search.samplers.optuna_study import distribution_of, frozen, frozen_open, hush, named
+from vaeforge.search.samplers.ended import FinishedTrial
+from vaeforge.search.samplers.optuna_study import (
+    distribution_of,
+    named,
+    running_to_frozen_trial,
+    silence_optuna,
+    to_frozen_trial,
+)
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.objective import objective_values
 from vaeforge.search.space.space import Space
@@ -58,7 +64,10 @@ class Dashboard:
         self._queue.put(lambda journal: journal.begin(number, params))
 
     def ended(
-        self, trial: Ended, intermediate: Mapping[int, float] | None = None, attributes: Attributes | None = None
+        self,
+        trial: FinishedTrial,
+        intermediate: Mapping[int, float] | None = None,
+        attributes: Attributes | None = None,
     ) -> None:
         """`trial` has ended; its value by epoch, and what else is to be seen of it."""
         self._queue.put(lambda journal: journal.end(trial, intermediate or {}, attributes or {}))
@@ -84,7 +93,7 @@ class Journal:
     """The study in the file. Trial numbers are places in it, so that a number that is missing gets a waiting trial."""
 
     def __init__(self, path: Path, name: str, space: Space):
-        hush()
+        silence_optuna()
         path.unlink(missing_ok=True)
         self._space, self._goals = space, space.objective.goals
         self._storage = JournalStorage(JournalFileBackend(str(path)))
@@ -111,9 +120,9 @@ class Journal:
         measured = objective_values(record, self._goals)
         values = tuple(value for value in measured if value is not None)
         whole = values if len(values) == len(measured) else None
-        ended = Ended(record.number, record.params, record.state, whole, record.epoch)
+        ended = FinishedTrial(record.number, record.params, record.state, whole, record.epoch)
         self._reserve(record.number)
-        trial = frozen(ended, self._space.dimensions, _finite(by_epoch), _known(attributes))
+        trial = to_frozen_trial(ended, self._space.dimensions, _finite(by_epoch), _known(attributes))
         self._ids.append(self._storage.create_new_trial(self._study, trial))
         self._begun.add(record.number)
         self._done.add(record.number)
@@ -125,7 +134,7 @@ class Journal:
         self._reserve(number)
         self._begun.add(number)
         if number == len(self._ids):
-            trial = frozen_open(params, self._space.dimensions)
+            trial = running_to_frozen_trial(params, self._space.dimensions)
             self._ids.append(self._storage.create_new_trial(self._study, trial))
             return
         for name, (dimension, value) in named(self._space.dimensions, params).items():
@@ -134,12 +143,12 @@ class Journal:
             self._storage.set_trial_param(self._ids[number], name, inner, distribution)
         self._storage.set_trial_state_values(self._ids[number], TrialState.RUNNING)
 
-    def end(self, trial: Ended, intermediate: Mapping[int, float], attributes: Attributes) -> None:
+    def end(self, trial: FinishedTrial, intermediate: Mapping[int, float], attributes: Attributes) -> None:
         """See `Dashboard.ended`."""
         if trial.number is None or trial.number in self._done:
             return
         self.begin(trial.number, trial.params)
-        place, shown = self._ids[trial.number], frozen(trial, self._space.dimensions, _finite(intermediate))
+        place, shown = self._ids[trial.number], to_frozen_trial(trial, self._space.dimensions, _finite(intermediate))
         for epoch, value in sorted(shown.intermediate_values.items()) if len(self._goals) == 1 else ():
             self._storage.set_trial_intermediate_value(place, epoch, value)
         for key, value in _known(attributes).items():

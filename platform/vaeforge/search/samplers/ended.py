@@ -1,4 +1,4 @@
-"""What a proposer is told of a trial that has ended."""
+"""What a sampler is told of a trial that has ended."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from vaeforge.search.space.objective import Goal
 
 
 @dataclass(frozen=True)
-class Ended:
+class FinishedTrial:
     """A trial that has ended.
 
     Attributes:
@@ -40,16 +40,16 @@ class Ended:
         return self.state in FINAL_OUTCOMES and bool(self.finite)
 
 
-def as_costs(trial: Ended, goals: Sequence[Goal]) -> Ended:
+def as_costs(trial: FinishedTrial, goals: Sequence[Goal]) -> FinishedTrial:
     """`trial` with a cost for each value: smaller is better whatever the goal."""
     costs = tuple(goal.cost(value) for goal, value in zip(goals, trial.finite, strict=True)) if trial.finite else None
     return replace(trial, values=costs)
 
 
-def read_ended(content: Mapping[str, Any]) -> Ended:
+def read_finished_trial(content: Mapping[str, Any]) -> FinishedTrial:
     """The trial that `dataclasses.asdict` wrote and JSON brought back, with lists for tuples."""
     values = content["values"]
-    return Ended(
+    return FinishedTrial(
         content["number"],
         dict(content["params"]),
         content["state"],

@@ -8,30 +8,30 @@ a scrambled Sobol' sequence; it lasts until as many trials of the branch were tr
 from collections.abc import Sequence
 from typing import Any
 
-from vaeforge.search.samplers.ended import Ended
-from vaeforge.search.samplers.optuna_samplers import gp_sampler
+from vaeforge.search.samplers.ended import FinishedTrial
+from vaeforge.search.samplers.optuna_samplers import optuna_gp
 from vaeforge.search.samplers.optuna_study import build_study
-from vaeforge.search.samplers.per_subspace import Model, Place
-from vaeforge.search.samplers.qmc import Points, taken
-from vaeforge.search.samplers.trials import Running
+from vaeforge.search.samplers.per_subspace import SubspaceContext, SubspaceModel
+from vaeforge.search.samplers.qmc import QMCSequence, taken
+from vaeforge.search.samplers.trials import RunningTrial
 from vaeforge.search.space.dimensions import Dimension, Params
 
 LEAST = 2  # trials of a branch before its model proposes
 
 
-class Gaussian(Model):
+class GPModel(SubspaceModel):
     """A Gaussian process from `startup` trials on."""
 
-    def __init__(self, dimensions: Sequence[Dimension], place: Place, startup: int):
+    def __init__(self, dimensions: Sequence[Dimension], place: SubspaceContext, startup: int):
         super().__init__(dimensions, place)
         self._startup = max(LEAST, -(-startup // place.branches))
-        self._points = Points(self.dimensions, place.seed, "sobol")
+        self._points = QMCSequence(self.dimensions, place.seed, "sobol")
 
-    def propose(self, ended: Sequence[Ended], running: Sequence[Running], seed: int) -> Params:
-        """See `Model`."""
+    def propose(self, ended: Sequence[FinishedTrial], running: Sequence[RunningTrial], seed: int) -> Params:
+        """See `SubspaceModel`."""
         if sum(trial.complete for trial in ended) < self._startup:
             return self._points.first_new(taken(ended, running))
-        study = build_study(ended, running, self.dimensions, self.place.goals, gp_sampler(seed))
+        study = build_study(ended, running, self.dimensions, self.place.goals, optuna_gp(seed))
         trial = study.ask()
         params: dict[str, Any] = {}
         for dimension in self.dimensions:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vaeforge.errors import ConfigError
-from vaeforge.search.samplers.base import Remembering
+from vaeforge.search.samplers.base import StatelessSampler
 from vaeforge.search.space.dimensions import Choice, Dimension, Params
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.subspaces import size_of
@@ -21,7 +21,7 @@ from vaeforge.seeds import derive
 MOST = 100_000
 
 
-class Grid(Remembering):
+class GridSampler(StatelessSampler):
     """Proposes each point of the grid once, then nothing.
 
     Raises:
@@ -41,7 +41,7 @@ class Grid(Remembering):
         self._next = 0
 
     def propose(self, number: int) -> Params | None:
-        """See `Remembering`."""
+        """See `StatelessSampler`."""
         had = {frozenset(params.items()) for params in self.memory.own()}
         while self._next < len(self._order):  # what has been taken stays taken
             params = self.space.complete(point_at(self.space.dimensions, self._per_range, int(self._order[self._next])))

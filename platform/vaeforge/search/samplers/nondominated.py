@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from vaeforge.search.results.pareto import Costs, ranks
-from vaeforge.search.samplers.ended import Ended
+from vaeforge.search.samplers.ended import FinishedTrial
 
 
-def levels(costs: Sequence[Costs]) -> list[int]:
+def cost_ranks(costs: Sequence[Costs]) -> list[int]:
     """The non-dominated rank of each point; with one goal, its place among the distinct costs."""
     if costs and len(costs[0]) == 1:
         place = {cost: rank for rank, cost in enumerate(sorted(set(costs)))}
@@ -32,7 +32,7 @@ def crowding(costs: Sequence[Costs]) -> list[float]:
     return distance
 
 
-def order_of(trials: Sequence[Ended]) -> list[int]:
+def order_of(trials: Sequence[FinishedTrial]) -> list[int]:
     """Indices of `trials`, best first.
 
     Complete ones by non-dominated rank, within a rank the less crowded first; after them the stopped ones, those that
@@ -42,9 +42,9 @@ def order_of(trials: Sequence[Ended]) -> list[int]:
     return sorted(range(len(trials)), key=lambda i: places[i])
 
 
-def _places(trials: Sequence[Ended]) -> list[tuple[Any, ...]]:
+def _places(trials: Sequence[FinishedTrial]) -> list[tuple[Any, ...]]:
     complete = [i for i, trial in enumerate(trials) if trial.complete]
-    rank = dict(zip(complete, levels([trials[i].finite for i in complete]), strict=True))
+    rank = dict(zip(complete, cost_ranks([trials[i].finite for i in complete]), strict=True))
     spread = dict.fromkeys(complete, 0.0)
     several = bool(complete) and len(trials[complete[0]].finite) > 1
     for level in set(rank.values()) if several else ():
@@ -53,14 +53,14 @@ def _places(trials: Sequence[Ended]) -> list[tuple[Any, ...]]:
     return [(0, rank[i], -spread[i]) if i in rank else _unfinished(trial) for i, trial in enumerate(trials)]
 
 
-def _unfinished(trial: Ended) -> tuple[Any, ...]:
+def _unfinished(trial: FinishedTrial) -> tuple[Any, ...]:
     """The place of a trial that was not trained to its end; the goals of several are not those of one training."""
     if trial.state == "stopped" and trial.finite:
         return (1, -trial.epoch, trial.finite[0] if len(trial.finite) == 1 else 0.0)
     return (2, 0, 0.0)
 
 
-def best_quarter(trials: Sequence[Ended]) -> set[int]:
+def best_quarter(trials: Sequence[FinishedTrial]) -> set[int]:
     """Indices of the best quarter of `trials`, rounded up, and of those that tie with its last.
 
     With several goals whole ranks: those that hold the first quarter. Stopped trials are in it only where fewer than a

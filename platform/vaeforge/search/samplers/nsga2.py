@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from vaeforge.search.samplers.base import Remembering
+from vaeforge.search.samplers.base import StatelessSampler
 from vaeforge.search.samplers.nondominated import order_of
-from vaeforge.search.samplers.unit_scaling import from_unit, to_unit, uniform, walk
+from vaeforge.search.samplers.unit_scaling import from_unit, sample_space, to_unit, uniform
 from vaeforge.search.space.dimensions import Choice, Dimension, Params, Range
 from vaeforge.search.space.space import Space
 from vaeforge.seeds import derive
@@ -26,7 +26,7 @@ SPREAD_CROSSOVER = 2.0  # distribution indices: larger is closer to the parents;
 SPREAD_MUTATION = 10.0  # have 25,000 trials: with 96 on a sphere and on Rosenbrock's function these came further
 
 
-class Genetic(Remembering):
+class NSGA2Sampler(StatelessSampler):
     """Children of the best trials; random until `population` of them have ended with a value."""
 
     def __init__(self, space: Space, seed: int, population: int):
@@ -34,12 +34,12 @@ class Genetic(Remembering):
         self._population = population
 
     def propose(self, number: int) -> Params:
-        """See `Remembering`."""
+        """See `StatelessSampler`."""
         rng = np.random.default_rng(derive(self.seed, "ask", number))
         parents = self._parents()
         if len(parents) < self._population:
-            return self.space.complete(walk(self.space.dimensions, uniform(rng)))
-        return self.space.complete(walk(self.space.dimensions, Child(_two(parents, rng), rng)))
+            return self.space.complete(sample_space(self.space.dimensions, uniform(rng)))
+        return self.space.complete(sample_space(self.space.dimensions, Child(_two(parents, rng), rng)))
 
     def _parents(self) -> list[Params]:
         """The parameters of the best trials, best first; with several goals those that were trained to their end."""

@@ -15,13 +15,13 @@ import optuna
 from optuna.samplers import GPSampler, TPESampler
 
 
-def tpe_sampler(startup: int, seed: int) -> TPESampler:
+def optuna_tpe(startup: int, seed: int) -> TPESampler:
     """Multivariate, grouped TPE."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group` is one still
         return TPESampler(n_startup_trials=startup, multivariate=True, group=True, seed=seed)
 
 
-def gp_sampler(seed: int) -> GPSampler:
+def optuna_gp(seed: int) -> GPSampler:
     """A Gaussian process that models from its first trial on: who calls it sees to the startup."""
     return GPSampler(n_startup_trials=1, seed=seed)

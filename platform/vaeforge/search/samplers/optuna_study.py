@@ -18,19 +18,19 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from vaeforge.search.samplers.ended import Ended
-from vaeforge.search.samplers.trials import Running, window
+from vaeforge.search.samplers.ended import FinishedTrial
+from vaeforge.search.samplers.trials import RunningTrial, window
 from vaeforge.search.space.dimensions import Dimension, Params, Range, open_under
 
 
-def hush() -> None:
+def silence_optuna() -> None:
     """Keep Optuna from saying that it has created a study, which it does for each; its warnings stay."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def build_study(
-    ended: Sequence[Ended],
-    running: Sequence[Running],
+    ended: Sequence[FinishedTrial],
+    running: Sequence[RunningTrial],
     dimensions: Sequence[Dimension],
     goals: int,
     sampler: BaseSampler,
@@ -38,16 +38,16 @@ def build_study(
     """A study of the window of `ended` and of all that run, with the parameters that `dimensions` name."""
     known = [trial for trial in ended if goals == 1 or trial.state != "stopped"]
     placed: list[tuple[int, FrozenTrial]] = [
-        (-1 if trial.number is None else trial.number, frozen(trial, dimensions)) for trial in window(known)
+        (-1 if trial.number is None else trial.number, to_frozen_trial(trial, dimensions)) for trial in window(known)
     ]
-    placed += [(trial.number, frozen_open(trial.params, dimensions)) for trial in running]
+    placed += [(trial.number, running_to_frozen_trial(trial.params, dimensions)) for trial in running]
     study = optuna.create_study(directions=["minimize"] * goals, sampler=sampler)
     study.add_trials([trial for _, trial in sorted(placed, key=lambda pair: pair[0])])
     return study
 
 
-def frozen(
-    trial: Ended,
+def to_frozen_trial(
+    trial: FinishedTrial,
     dimensions: Sequence[Dimension],
     intermediate: Mapping[int, float] | None = None,
     attributes: Mapping[str, Any] | None = None,
@@ -68,7 +68,7 @@ def frozen(
     )
 
 
-def frozen_open(params: Params, dimensions: Sequence[Dimension]) -> FrozenTrial:
+def running_to_frozen_trial(params: Params, dimensions: Sequence[Dimension]) -> FrozenTrial:
     """A trial that runs."""
     return optuna.trial.create_trial(state=TrialState.RUNNING, **_parameters(params, dimensions))
 

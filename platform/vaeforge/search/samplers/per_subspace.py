@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from vaeforge.search.samplers.base import Remembering
-from vaeforge.search.samplers.ended import Ended
+from vaeforge.search.samplers.base import StatelessSampler
+from vaeforge.search.samplers.ended import FinishedTrial
 from vaeforge.search.samplers.nondominated import best_quarter
-from vaeforge.search.samplers.trials import Running
+from vaeforge.search.samplers.trials import RunningTrial
 from vaeforge.search.space.dimensions import Dimension, Params
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.subspaces import branches
@@ -25,7 +25,7 @@ from vaeforge.seeds import derive
 
 
 @dataclass(frozen=True)
-class Place:
+class SubspaceContext:
     """Of how many branches a branch is one, for how many goals, and the seed of what is the same for all its trials."""
 
     branches: int
@@ -33,7 +33,7 @@ class Place:
     seed: int
 
 
-class Model(ABC):
+class SubspaceModel(ABC):
     """Proposes the trials of one branch from those that belong to it.
 
     Attributes:
@@ -41,27 +41,27 @@ class Model(ABC):
         place: what else it knows of the search.
     """
 
-    def __init__(self, dimensions: Sequence[Dimension], place: Place):
+    def __init__(self, dimensions: Sequence[Dimension], place: SubspaceContext):
         self.dimensions, self.place = tuple(dimensions), place
 
     @abstractmethod
-    def propose(self, ended: Sequence[Ended], running: Sequence[Running], seed: int) -> Params:
+    def propose(self, ended: Sequence[FinishedTrial], running: Sequence[RunningTrial], seed: int) -> Params:
         """A point of the branch, its fixed options not among it; `seed` is the trial's own."""
 
 
-class Branched(Remembering):
+class PerSubspaceSampler(StatelessSampler):
     """A bandit over branches, each with a model of its own."""
 
-    def __init__(self, space: Space, seed: int, model: type[Model], **options: Any):
+    def __init__(self, space: Space, seed: int, model: type[SubspaceModel], **options: Any):
         super().__init__(space, seed)
         self._branches = branches(space, categorical=space.search.separate == "every")
         count, goals = len(self._branches), len(self.goals)
-        places = [Place(count, goals, derive(seed, "branch", branch.name)) for branch in self._branches]
+        places = [SubspaceContext(count, goals, derive(seed, "branch", branch.name)) for branch in self._branches]
         parts = zip(self._branches, places, strict=True)
         self._models = [model(branch.dimensions, place, **options) for branch, place in parts]
 
     def propose(self, number: int) -> Params:
-        """See `Remembering`."""
+        """See `StatelessSampler`."""
         ended, running = self.memory.ended(), self.memory.running()
         of_ended = [self._branch_of(trial.params) for trial in ended]
         of_running = [self._branch_of(trial.params) for trial in running]
@@ -76,7 +76,11 @@ class Branched(Remembering):
         return next((i for i, branch in enumerate(self._branches) if branch.holds(params)), None)
 
     def _choose(
-        self, ended: Sequence[Ended], of_ended: Sequence[int | None], of_running: Sequence[int | None], seed: int
+        self,
+        ended: Sequence[FinishedTrial],
+        of_ended: Sequence[int | None],
+        of_running: Sequence[int | None],
+        seed: int,
     ) -> int:
         untried = set(range(len(self._branches))) - {*of_ended, *of_running}
         if untried:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import qmc
 
-from vaeforge.search.samplers.ended import Ended
-from vaeforge.search.samplers.per_subspace import Model, Place
-from vaeforge.search.samplers.trials import Running
+from vaeforge.search.samplers.ended import FinishedTrial
+from vaeforge.search.samplers.per_subspace import SubspaceContext, SubspaceModel
+from vaeforge.search.samplers.trials import RunningTrial
 from vaeforge.search.samplers.unit_scaling import from_unit
 from vaeforge.search.space.dimensions import Dimension, Params
 
@@ -22,7 +22,7 @@ ENGINES = {"sobol": qmc.Sobol, "halton": qmc.Halton}
 REPEATS = 100  # points in a row that had been taken before repetition is accepted: the branch is exhausted
 
 
-class Points:
+class QMCSequence:
     """The points of a sequence, made as far as they are asked for."""
 
     def __init__(self, dimensions: Sequence[Dimension], seed: int, kind: Kind):
@@ -48,18 +48,18 @@ class Points:
         return self[len(taken)]
 
 
-class LowDiscrepancy(Model):
+class QMCModel(SubspaceModel):
     """The next point of the branch's sequence."""
 
-    def __init__(self, dimensions: Sequence[Dimension], place: Place, kind: Kind):
+    def __init__(self, dimensions: Sequence[Dimension], place: SubspaceContext, kind: Kind):
         super().__init__(dimensions, place)
-        self._points = Points(self.dimensions, place.seed, kind)
+        self._points = QMCSequence(self.dimensions, place.seed, kind)
 
-    def propose(self, ended: Sequence[Ended], running: Sequence[Running], seed: int) -> Params:
-        """See `Model`."""
+    def propose(self, ended: Sequence[FinishedTrial], running: Sequence[RunningTrial], seed: int) -> Params:
+        """See `SubspaceModel`."""
         return self._points.first_new(taken(ended, running))
 
 
-def taken(ended: Sequence[Ended], running: Sequence[Running]) -> list[Params]:
+def taken(ended: Sequence[FinishedTrial], running: Sequence[RunningTrial]) -> list[Params]:
     """The parameters of this search's trials."""
     return [*(t.params for t in ended if t.number is not None), *(t.params for t in running)]

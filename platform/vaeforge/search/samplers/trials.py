@@ -1,4 +1,4 @@
-"""What a proposer knows: trials that run, trials that have ended, trials of other searches, each under one order.
+"""What a sampler knows: trials that run, trials that have ended, trials of other searches, each under one order.
 
 A model is fitted to a window of them, so that the cost of a proposal stays bounded however long a search is.
 """
@@ -6,7 +6,7 @@ A model is fitted to a window of them, so that the cost of a proposal stays boun
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vaeforge.search.samplers.ended import Ended
+from vaeforge.search.samplers.ended import FinishedTrial
 from vaeforge.search.samplers.nondominated import order_of
 from vaeforge.search.space.dimensions import Params
 
@@ -15,42 +15,42 @@ WINDOW_BEST = 30  # of these, the best of all time; the others are the newest
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningTrial:
     """A trial that has not ended."""
 
     number: int
     params: Params
 
 
-class Memory:
+class TrialMemory:
     """The trials of a search by number, and those of other searches in the order in which they were told."""
 
     def __init__(self) -> None:
         self._running: dict[int, Params] = {}
-        self._ended: dict[int, Ended] = {}
-        self._foreign: list[Ended] = []
+        self._ended: dict[int, FinishedTrial] = {}
+        self._transferred: list[FinishedTrial] = []
 
     def begin(self, number: int, params: Params) -> None:
         """Trial `number` runs with `params`."""
         self._running[number] = params
 
-    def end(self, trial: Ended) -> None:
+    def end(self, trial: FinishedTrial) -> None:
         """`trial` has ended."""
         if trial.number is not None:
             self._running.pop(trial.number, None)
             self._ended[trial.number] = trial
-        elif trial not in self._foreign:
-            self._foreign.append(trial)
+        elif trial not in self._transferred:
+            self._transferred.append(trial)
 
-    def running(self) -> list[Running]:
+    def running(self) -> list[RunningTrial]:
         """The trials that have not ended, by number."""
-        return [Running(number, params) for number, params in sorted(self._running.items())]
+        return [RunningTrial(number, params) for number, params in sorted(self._running.items())]
 
-    def ended(self) -> list[Ended]:
+    def ended(self) -> list[FinishedTrial]:
         """The trials that have ended: those of other searches, then this one's by number."""
-        return [*self._foreign, *self.ended_here()]
+        return [*self._transferred, *self.ended_here()]
 
-    def ended_here(self) -> list[Ended]:
+    def ended_here(self) -> list[FinishedTrial]:
         """The trials of this search that have ended, by number."""
         return [self._ended[number] for number in sorted(self._ended)]
 
@@ -60,7 +60,7 @@ class Memory:
         yield from (trial.params for trial in self._ended.values())
 
 
-def window(ended: list[Ended]) -> list[Ended]:
+def window(ended: list[FinishedTrial]) -> list[FinishedTrial]:
     """At most `WINDOW` of the trials: the best `WINDOW_BEST` and the newest, in the given order."""
     if len(ended) <= WINDOW:
         return ended

@@ -39,13 +39,13 @@ def _ends(dimension: Range) -> tuple[float, float]:
     return (math.log(low), math.log(high)) if dimension.log else (low, high)
 
 
-def walk(dimensions: Sequence[Dimension], draw: Callable[[Dimension], Any]) -> Params:
+def sample_space(dimensions: Sequence[Dimension], draw: Callable[[Dimension], Any]) -> Params:
     """A point of the space: what `draw` says of each dimension that is open, options before what they open."""
     params: Params = {}
     for dimension in dimensions:
         params[dimension.path] = value = draw(dimension)
         if isinstance(dimension, Choice):
-            params |= walk(dimension.options[value], draw)
+            params |= sample_space(dimension.options[value], draw)
     return params
 
 

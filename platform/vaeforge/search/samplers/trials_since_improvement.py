@@ -12,10 +12,10 @@ trials dominate; so none has to be chosen.
 from collections.abc import Iterable
 
 from vaeforge.search.results.pareto import Costs, dominates
-from vaeforge.search.samplers.ended import Ended
+from vaeforge.search.samplers.ended import FinishedTrial
 
 
-def unimproved(ended: Iterable[Ended]) -> int:
+def trials_since_improvement(ended: Iterable[FinishedTrial]) -> int:
     """How many of the newest trials have not improved on those before them; costs, oldest first."""
     front: list[Costs] = []
     since = 0
