@@ -61,12 +61,12 @@ def reports(folder: Path, params: dict[str, Any], seed: int, checkpoints: Path |
 
     from vaeforge.config.loader import load
     from vaeforge.data.prepared import load_training
-    from vaeforge.search.space.space import experiment_for, parse
+    from vaeforge.search.space.space import experiment_for, parse_space
     from vaeforge.train.loop import TrainingData, fit
 
     torch.set_num_threads(1)
     base = load(folder, "toy").experiment
-    experiment = experiment_for(parse(SPACE, "benchmark"), base, params, seed)
+    experiment = experiment_for(parse_space(SPACE, "benchmark"), base, params, seed)
     return fit(experiment, TrainingData(*load_training(folder)), folder=checkpoints)
 
 
@@ -86,7 +86,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     from vaeforge.search.plan import Plan
     from vaeforge.search.results.ranking import winner
     from vaeforge.search.search_lock import Session
-    from vaeforge.search.space.space import parse
+    from vaeforge.search.space.space import parse_space
     from vaeforge.search.step import Request, open_search
     from vaeforge.search.tracker import Tracker
 
@@ -94,7 +94,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     train, validation, _ = load_training(folder)
     nothing = np.zeros(len(validation), dtype=np.int64)
     prepared = Prepared(folder, {}, train, validation, validation, nothing, nothing, {})
-    project, space = Project(folder), parse(SPACE, "benchmark")
+    project, space = Project(folder), parse_space(SPACE, "benchmark")
     identity = {"git": {"commit": None, "dirty": None}, "data_identity": "0" * 64, "data_hash": None}
     header = {"name": "toy", "family": "toy", "experiment_name": "vaeforge-toy", "seed": 0, "trials": trials}
     header |= {"space": SPACE, "settings": config.model_dump(mode="json"), "data_source": str(folder), **identity}

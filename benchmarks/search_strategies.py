@@ -22,7 +22,7 @@ from search_table import BENCHMARKS, EPOCHS, FAMILY
 from vaeforge.config.loader import load
 from vaeforge.search.samplers import FinishedTrial, make_sampler
 from vaeforge.search.schedulers import RungReport, make_scheduler
-from vaeforge.search.space.space import Space, parse
+from vaeforge.search.space.space import Space, parse_space
 
 TRIALS = 1000  # more than any replay reaches; of the rules only PBT asks for it
 
@@ -53,7 +53,7 @@ class Row:
     def start(self, seed: int, lookup: Lookup) -> Deciding:
         """A fresh search under `seed`."""
         content = space_content(self.search or "tpe", self.scheduler, self.rung, self.first, lookup)
-        space = parse(content, "benchmark")
+        space = parse_space(content, "benchmark")
         return _Ray(space, seed) if self.search is None else _Ours(space, seed, self)
 
 

@@ -14,7 +14,7 @@ from project import SmallProject, check_invariants, end
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import load_training
 from vaeforge.ledger.history import read_history
-from vaeforge.search.space.space import experiment_for, parse, trial_seed
+from vaeforge.search.space.space import experiment_for, parse_space, trial_seed
 from vaeforge.train.loop import TrainingData, fit
 from vaeforge.train.process_group import ProcessGroup
 
@@ -99,7 +99,7 @@ def require_same_as_one_process(project: SmallProject, name: str) -> None:
     """Each trial of a search has reported what a training of the same experiment in this process reports."""
     history = read_history(project.root / f"artifacts/searches/{name}/ledger.jsonl")
     assert history.header is not None
-    space = parse(history.header["space"], "ledger")
+    space = parse_space(history.header["space"], "ledger")
     base = Experiment.model_validate(history.header["settings"]["experiment"])
     arrays = TrainingData(*load_training(project.root / "artifacts/prepared/endoscopy"))
     for number, trial in history.trials.items():

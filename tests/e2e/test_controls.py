@@ -12,7 +12,7 @@ from vaeforge.config.loader import load
 from vaeforge.ledger.history import History, TrialRecord, read_history
 from vaeforge.paths import sha256_of
 from vaeforge.search.samplers import make_sampler, read_finished_trial
-from vaeforge.search.space.space import Space, parse
+from vaeforge.search.space.space import Space, parse_space
 
 SMALL = "training.steps_per_epoch=4 training.batch_size=16 training.evaluation_samples=1"
 COMMON = ("--register", "false", "--offline", "true", "--set", SMALL)
@@ -58,7 +58,7 @@ def manifest_of(project: SampleProject, name: str) -> Any:
 
 def space_of(history: History) -> Space:
     assert history.header is not None
-    return parse(history.header["space"], "ledger")
+    return parse_space(history.header["space"], "ledger")
 
 
 def metrics(trial: TrialRecord, *names: str) -> tuple[float, ...]:

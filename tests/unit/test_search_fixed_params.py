@@ -9,7 +9,7 @@ import pytest
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.errors import ConfigError
-from vaeforge.search.space.space import Fidelity, Space, check, examples, experiment_for, parse
+from vaeforge.search.space.space import Fidelity, Space, check, corner_points, experiment_for, parse_space
 from vaeforge.search.space.strategies import GP, TPE, Median
 
 RANGE = {"model.latent_dim": {"int": [2, 8], "log": True}}
@@ -35,7 +35,7 @@ BRANCHED: dict[str, Any] = RANGE | {
 
 
 def frozen(**freeze: Any) -> Space:
-    return parse(content(space=BRANCHED, freeze={path.replace("__", "."): v for path, v in freeze.items()}), "s")
+    return parse_space(content(space=BRANCHED, freeze={path.replace("__", "."): v for path, v in freeze.items()}), "s")
 
 
 def test_a_frozen_range_leaves_the_space() -> None:
@@ -60,10 +60,10 @@ def test_a_frozen_choice_opens_what_its_option_opens(base: Experiment) -> None:
 
 def test_what_only_some_options_open_is_frozen_under_them_alone() -> None:
     space = frozen(beta__warmup=0.2)
-    assert space.complete({"beta.schedule": "linear"}) == {"beta.schedule": "linear", "beta.warmup": 0.2}
-    assert space.complete({"beta.schedule": "constant"}) == {"beta.schedule": "constant"}
+    assert space.with_fixed_params({"beta.schedule": "linear"}) == {"beta.schedule": "linear", "beta.warmup": 0.2}
+    assert space.with_fixed_params({"beta.schedule": "constant"}) == {"beta.schedule": "constant"}
     inherited = {"beta.schedule": "constant", "beta.warmup": 0.2, "beta.value": 0.5}  # by another schedule's trial
-    assert space.complete(inherited) == {"beta.schedule": "constant", "beta.value": 0.5}
+    assert space.with_fixed_params(inherited) == {"beta.schedule": "constant", "beta.value": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_values_that_cannot_be_frozen_are_refused(freeze: dict[str, Any], messag
 
 def test_a_start_point_takes_the_frozen_values_and_may_leave_others_out(base: Experiment) -> None:
     start = [{"beta.schedule": "linear"}, {"beta.schedule": "constant", "beta.warmup": 0.2}]
-    space = parse(content(space=BRANCHED, freeze={"beta.warmup": 0.2}, start=start), "s")
+    space = parse_space(content(space=BRANCHED, freeze={"beta.warmup": 0.2}, start=start), "s")
     assert space.start == ({"beta.schedule": "linear", "beta.warmup": 0.2}, {"beta.schedule": "constant"})
     assert check(space, base) == []
 
 
 def test_examples_hold_what_is_frozen() -> None:
-    found = examples(frozen(beta__schedule="linear", model__latent_dim=4))
+    found = corner_points(frozen(beta__schedule="linear", model__latent_dim=4))
     assert {"model.latent_dim": 4} in found and {} in found
     schedules = [example for example in found if "beta.schedule" in example]
     assert {example["beta.schedule"] for example in schedules} == {"linear"}
@@ -113,7 +113,7 @@ def test_what_fits_a_space() -> None:
     assert not space.fits({**whole, "model.latent_dim": 5})
     assert not space.fits({**whole, "beta.warmup": 0.2})
     assert not space.fits({**whole, "beta.value": 1.5})
-    assert space.misfits({"model.latent_dim": 4, "beta.schedule": "constant"}) == [
+    assert space.violations({"model.latent_dim": 4, "beta.schedule": "constant"}) == [
         "beta.value: is missing, must be a number in 0.1 .. 1"
     ]
     assert not space.fits({"beta.schedule": "constant", "beta.value": 0.5})
@@ -121,7 +121,7 @@ def test_what_fits_a_space() -> None:
 
 def test_the_command_line_holds_over_the_file() -> None:
     written = content(space=BRANCHED, search={"name": "tpe", "startup": 4}, freeze={"model.latent_dim": 4})
-    space = parse(written, "s")
+    space = parse_space(written, "s")
     changed = space.with_changes(search="gp", scheduler={"name": "median", "grace": 5}, freeze={"beta.warmup": 0.2})
     assert (changed.search, changed.scheduler) == (GP(), Median(grace=5))
     assert changed.fixed == {"model.latent_dim": 4, "beta.warmup": 0.2}
@@ -131,17 +131,17 @@ def test_the_command_line_holds_over_the_file() -> None:
 
 
 def test_what_changes_nothing_leaves_the_content_that_a_resumed_search_compares() -> None:
-    space = parse(content(space=BRANCHED), "s")
+    space = parse_space(content(space=BRANCHED), "s")
     assert space.with_changes() is space.with_changes(search="tpe", scheduler="asha", freeze={}) is space
     assert space.with_changes(search={"name": "tpe"}) is space
     twice = [space.with_changes(search="gp", freeze={"model.latent_dim": 4}) for _ in range(2)]
     assert twice[0].content == twice[1].content == json.loads(json.dumps(twice[0].content))
-    assert parse(twice[0].content, "s") == twice[0]
+    assert parse_space(twice[0].content, "s") == twice[0]
 
 
 def test_problems_of_the_command_line_are_called_so_and_told_at_once() -> None:
     two = {"metrics": {"val/rate": "min", "val/mse": "min"}}
-    space = parse(content(space=BRANCHED, objective=two), "s")
+    space = parse_space(content(space=BRANCHED, objective=two), "s")
     with pytest.raises(ConfigError) as caught:
         space.with_changes(search="cmaes", scheduler={"name": "median", "grace": 9}, freeze={"beta.warmp": 0.2})
     wheres = [problem.split(":")[0] for problem in caught.value.problems]
@@ -150,14 +150,14 @@ def test_problems_of_the_command_line_are_called_so_and_told_at_once() -> None:
 
 
 def test_fewer_epochs_move_the_schedulers_epochs_along() -> None:
-    space = parse(content(fidelity={"max": 18, "min": 6}, scheduler={"name": "median", "grace": 9}), "s")
+    space = parse_space(content(fidelity={"max": 18, "min": 6}, scheduler={"name": "median", "grace": 9}), "s")
     shorter = space.with_epochs(6)
     assert (shorter.fidelity, shorter.scheduler) == (Fidelity(6, 2, 3), Median(grace=3))
-    assert "scheduler" not in parse(content(), "s").with_epochs(3).content
+    assert "scheduler" not in parse_space(content(), "s").with_epochs(3).content
 
 
 def test_a_frozen_schedule_does_not_hide_a_collapse(base: Experiment) -> None:
     """The warning looks at the examples: each that names beta must have the range's ends and no default."""
-    for example in examples(frozen(beta__schedule="linear")):
+    for example in corner_points(frozen(beta__schedule="linear")):
         about_beta = [path for path in example if path.startswith("beta.")]
         assert about_beta == [] or "beta.value" in about_beta

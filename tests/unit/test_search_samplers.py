@@ -14,7 +14,7 @@ from vaeforge.search.samplers import FinishedTrial, Sampler, make_sampler, read_
 from vaeforge.search.samplers.base import StatelessSampler
 from vaeforge.search.samplers.optuna_study import build_study
 from vaeforge.search.samplers.trials import WINDOW, WINDOW_BEST, TrialMemory, window
-from vaeforge.search.space.space import Space, parse
+from vaeforge.search.space.space import Space, parse_space
 from vaeforge.search.space.strategies import SAMPLERS
 
 SPACE = {
@@ -61,7 +61,7 @@ def space_of(strategy: str, several: bool = False, **changes: Any) -> Space:
         "search": {"name": strategy, **OPTIONS.get(strategy, {})},
         "space": SPACE,
     }
-    return parse(content | ({"objective": GOALS} if several else {}) | changes, "space.yaml")
+    return parse_space(content | ({"objective": GOALS} if several else {}) | changes, "space.yaml")
 
 
 def cases() -> list[Any]:
@@ -105,7 +105,7 @@ def test_proposals_are_points_of_the_space(strategy: str, several: bool, base: E
     sampler = make_sampler(space, base, 0)
     ended = drive(sampler, COUNT.get(strategy, 18), several)
     for params in [*(t.params for t in ended), *(t.params for t in remembered(sampler).running())]:
-        assert space.misfits(params) == []
+        assert space.violations(params) == []
         assert params.get("beta.warmup", 0.2) == 0.2
         assert ("beta.warmup" in params) == (params["beta.schedule"] == "linear")
     assert {trial.params["beta.schedule"] for trial in ended} == {"constant", "linear", "free_bits"}

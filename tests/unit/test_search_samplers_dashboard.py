@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from vaeforge.ledger.history import History, TrialRecord
 from vaeforge.search.samplers import Dashboard, FinishedTrial
 from vaeforge.search.samplers.dashboard import Journal
-from vaeforge.search.space.space import Space, parse
+from vaeforge.search.space.space import Space, parse_space
 
 CONTENT = {
     "family": "endoscopy",
@@ -32,7 +32,7 @@ SEVERAL = {"objective": {"metrics": {"val/distortion": "min", "val/active_units"
 
 @pytest.fixture
 def space() -> Space:
-    return parse(CONTENT, "space.yaml")
+    return parse_space(CONTENT, "space.yaml")
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_resumed_search_is_copied_anew(space: Space, path: Path) -> None:
 
 
 def test_several_goals_keep_their_values_and_directions(path: Path) -> None:
-    dashboard = Dashboard(path, "a search", parse(CONTENT | SEVERAL, "space.yaml"), History())
+    dashboard = Dashboard(path, "a search", parse_space(CONTENT | SEVERAL, "space.yaml"), History())
     for number, state in enumerate(("completed", "stopped")):
         dashboard.submitted(number, PARAMS)
         dashboard.ended(FinishedTrial(number, PARAMS, state, (3.0, 12.0), 9), {9: 3.0})

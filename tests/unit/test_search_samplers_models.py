@@ -25,7 +25,7 @@ from vaeforge.search.samplers.qmc import QMCSequence
 from vaeforge.search.samplers.trials import RunningTrial
 from vaeforge.search.samplers.unit_scaling import from_unit
 from vaeforge.search.space.dimensions import Params
-from vaeforge.search.space.space import Space, parse
+from vaeforge.search.space.space import Space, parse_space
 from vaeforge.search.space.subspaces import grid_size
 from vaeforge.seeds import derive
 
@@ -56,7 +56,9 @@ def base(make_experiment: Callable[..., Experiment]) -> Experiment:
 
 def space_of(strategy: Any, space: dict[str, Any], **changes: Any) -> Space:
     fidelity = {"max": 9, "min": 3, "reduction": 3}
-    return parse({"family": "endoscopy", "fidelity": fidelity, "search": strategy, "space": space} | changes, "s.yaml")
+    return parse_space(
+        {"family": "endoscopy", "fidelity": fidelity, "search": strategy, "space": space} | changes, "s.yaml"
+    )
 
 
 def sphere(params: Params) -> float:

@@ -15,7 +15,7 @@ from vaeforge.errors import SearchError
 from vaeforge.ledger.history import Decision, History
 from vaeforge.search.schedulers import RungReport, Scheduler, TrialDecision, make_scheduler
 from vaeforge.search.schedulers.base import compared, decision_of
-from vaeforge.search.space.space import Space, parse
+from vaeforge.search.space.space import Space, parse_space
 from vaeforge.search.space.strategies import SCHEDULERS
 
 BETA = {"float": [0.01, 1], "log": True}
@@ -27,7 +27,7 @@ def space(scheduler: str, **changes: Any) -> Space:
     schedules = {"constant": {"beta.value": BETA}, "cyclical": {"beta.max": BETA, "beta.cycles": {"int": [2, 5]}}}
     dimensions = {"model.latent_dim": {"int": [2, 8]}, "beta.schedule": {"choice": schedules}}
     content = {"family": "endoscopy", "fidelity": {"max": EPOCHS, "min": 2, "reduction": 2}, "space": dimensions}
-    return parse(content | {"scheduler": scheduler} | changes, "space.yaml")
+    return parse_space(content | {"scheduler": scheduler} | changes, "space.yaml")
 
 
 @pytest.fixture(params=SCHEDULERS)

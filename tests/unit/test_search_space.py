@@ -13,7 +13,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
 from vaeforge.search.dispatch.resources import largest_checkpoint
-from vaeforge.search.space.space import Fidelity, check, experiment_for, parse, read_space, trial_seed
+from vaeforge.search.space.space import Fidelity, check, experiment_for, parse_space, read_space, trial_seed
 from vaeforge.search.space.subspaces import grid_size
 from vaeforge.train.loop import untrained
 from vaeforge_models.families import families
@@ -44,7 +44,7 @@ def test_every_shipped_space_is_sound_and_silent(path: Path) -> None:
 def test_the_spaces_of_the_documentation_are_sound_and_silent() -> None:
     text = (ROOT / "tune_spaces/README.md").read_text(encoding="utf-8")
     examples = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)]
-    spaces = [parse(example, "README.md") for example in examples]
+    spaces = [parse_space(example, "README.md") for example in examples]
     assert [len(space.objective.goals) for space in spaces] == [1, 2]
     assert [check(space, load(ROOT, space.family).experiment) for space in spaces] == [[], []]
     assert grid_size(spaces[0]) == 90
@@ -95,24 +95,24 @@ def test_the_spaces_of_the_documentation_are_sound_and_silent() -> None:
 )
 def test_bad_spaces_are_refused(base: Experiment, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        check(parse(content(**changes), "space.yaml"), base)
+        check(parse_space(content(**changes), "space.yaml"), base)
 
 
 def test_a_path_described_twice_for_one_trial_is_refused() -> None:
     below = {"constant": {"beta.value": {"float": [0.1, 1]}}, "linear": {"beta.value": {"float": [0.1, 2]}}}
     both = {"beta.value": {"float": [0, 1]}, "beta.schedule": {"choice": below}}
     with pytest.raises(ConfigError, match=r"beta\.value: is described twice"):
-        parse(content(space=both), "s")
+        parse_space(content(space=both), "s")
     nested = {"model.a": {"choice": {"x": {"model.a": {"choice": ["y"]}}}}}
     with pytest.raises(ConfigError, match=r"model\.a: is described twice"):
-        parse(content(space=nested), "s")
-    parse(content(space={"beta.schedule": {"choice": below}}), "s")
+        parse_space(content(space=nested), "s")
+    parse_space(content(space={"beta.schedule": {"choice": below}}), "s")
 
 
 def test_all_problems_are_told_at_once() -> None:
     wrong = {"model.latent_dim": {"int": [9, 2]}, "optimizer.lr": {"float": [0, 1], "log": True}}
     with pytest.raises(ConfigError) as caught:
-        parse(content(space=wrong, rung="x"), "space.yaml")
+        parse_space(content(space=wrong, rung="x"), "space.yaml")
     assert len(caught.value.problems) == 3
 
 
@@ -132,7 +132,7 @@ def test_duplicate_keys_and_exponents_in_yaml(tmp_path: Path) -> None:
 
 def test_a_rung_before_the_first_full_beta_is_warned_of(base: Experiment) -> None:
     late = {"beta.schedule": {"choice": {"linear": {"beta.warmup": {"float": [0.1, 0.5]}}}}}
-    warnings = check(parse(content(space=late), "space.yaml"), base)
+    warnings = check(parse_space(content(space=late), "space.yaml"), base)
     assert len(warnings) == 1
     assert "linear" in warnings[0] and "50%" in warnings[0] and "5 epochs" in warnings[0]
 
@@ -152,7 +152,9 @@ def test_the_warning_is_about_the_epoch_at_which_the_scheduler_decides(
     base: Experiment, scheduler: Any, said: str | None
 ) -> None:
     late = {"beta.schedule": {"choice": {"linear": {"beta.warmup": {"float": [0.1, 0.5]}}}}}
-    warnings = [text for text in check(parse(content(space=late, scheduler=scheduler), "s"), base) if "beta" in text]
+    warnings = [
+        text for text in check(parse_space(content(space=late, scheduler=scheduler), "s"), base) if "beta" in text
+    ]
     assert len(warnings) == (said is not None)
     assert said is None or said in warnings[0]
 
@@ -174,7 +176,7 @@ def test_brackets_for_which_there_is_no_room_are_said(
     base: Experiment, fidelity: dict[str, int], brackets: int, said: str | None
 ) -> None:
     asked = {"name": "hyperband", "brackets": brackets}
-    warnings = check(parse(content(fidelity=fidelity, scheduler=asked), "s"), base)
+    warnings = check(parse_space(content(fidelity=fidelity, scheduler=asked), "s"), base)
     assert len(warnings) == (said is not None)
     assert said is None or said in warnings[0]
 
@@ -182,31 +184,31 @@ def test_brackets_for_which_there_is_no_room_are_said(
 def test_samplers_with_a_model_for_each_branch_are_refused_where_there_are_too_many(base: Experiment) -> None:
     many = {"model.latent_dim": {"choice": list(range(2, 27))}}
     for search, refused in (("cmaes", True), ("gp", False), ("qmc", False), ("tpe", False), ("random", False)):
-        space = parse(content(space=many, search=search), "s")
+        space = parse_space(content(space=many, search=search), "s")
         if refused:
             with pytest.raises(ConfigError, match="got 25, must be <= 24"):
                 check(space, base)
         else:
             assert check(space, base) == []
-    assert check(parse(content(space=many, search="cmaes", freeze={"model.latent_dim": 2}), "s"), base) == []
+    assert check(parse_space(content(space=many, search="cmaes", freeze={"model.latent_dim": 2}), "s"), base) == []
 
 
 def test_distortions_of_different_likelihoods_are_not_compared(base: Experiment) -> None:
     searched = RANGE | {"model.likelihood": {"choice": ["bernoulli", "squared_error"]}}
     two = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
     with pytest.raises(ConfigError, match="take val/mse, or freeze"):
-        check(parse(content(space=searched, objective=two), "s"), base)
+        check(parse_space(content(space=searched, objective=two), "s"), base)
     bound = {"metrics": {"val/rate": "min", "val/mse": "min"}}
     bound |= {"choose": {"constraint": {"val/distortion": 9}, "best": "val/rate"}}
     with pytest.raises(ConfigError, match="measured by each trial's own likelihood"):
-        check(parse(content(space=searched, objective=bound), "s"), base)
+        check(parse_space(content(space=searched, objective=bound), "s"), base)
     frozen = content(space=searched, objective=two, freeze={"model.likelihood": "bernoulli"})
-    assert check(parse(frozen, "s"), base) == []
+    assert check(parse_space(frozen, "s"), base) == []
 
 
 def test_another_schedule_starts_from_its_own_defaults(base: Experiment) -> None:
     choice = {"beta.schedule": {"choice": {"cyclical": {"beta.max": {"float": [0.1, 2]}}}}}
-    space = parse(content(space=choice), "space.yaml")
+    space = parse_space(content(space=choice), "space.yaml")
     experiment = experiment_for(space, base, {"beta.schedule": "cyclical", "beta.max": 2.0}, seed=7)
     assert experiment.beta == Cyclical(max=2.0)
     assert (experiment.training.epochs, experiment.training.seed) == (9, 7)
@@ -218,7 +220,7 @@ def test_branches_share_a_name_only_where_their_ranges_agree() -> None:
             "constant": {"beta.value": {"float": [0.1, 1]}},
             "linear": {"beta.value": {"float": second}},
         }
-        space = parse(content(space={"beta.schedule": {"choice": options}}), "s")
+        space = parse_space(content(space={"beta.schedule": {"choice": options}}), "s")
         return {
             name
             for option in options
@@ -251,7 +253,7 @@ def test_branches_with_different_options_of_one_path_have_a_name_each() -> None:
         "constant": {"beta.shape": {"choice": ["linear", "cosine"]}},
         "linear": {"beta.shape": {"choice": ["linear", "sigmoid"]}},
     }
-    space = parse(content(space={"beta.schedule": {"choice": options}}), "s")
+    space = parse_space(content(space={"beta.schedule": {"choice": options}}), "s")
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     found = {(p["beta.schedule"], p["beta.shape"]) for p in (space.suggest(study.ask()) for _ in range(40))}
     assert len(found) == 4
@@ -266,7 +268,7 @@ def test_rungs_of_a_fidelity_and_of_a_shortened_one() -> None:
     assert Fidelity(27, 1, 3).rungs() == [1, 3, 9]
     assert Fidelity(5, 5, 3).rungs() == []
     assert [Fidelity(27, 1, 3).rungs(bracket) for bracket in range(4)] == [[1, 3, 9], [3, 9], [9], []]
-    assert parse(content(), "s").with_epochs(3).fidelity == Fidelity(3, 1, 3)
+    assert parse_space(content(), "s").with_epochs(3).fidelity == Fidelity(3, 1, 3)
 
 
 def test_trial_seeds_differ_and_repeat() -> None:
@@ -284,8 +286,8 @@ def test_every_familys_size_is_known_before_anything_is_built(name: str) -> None
 
 
 def test_the_disk_estimate_sees_the_largest_model(base: Experiment) -> None:
-    small = largest_checkpoint(parse(content(), "s"), base, DataSpec((3, 32, 32)))
+    small = largest_checkpoint(parse_space(content(), "s"), base, DataSpec((3, 32, 32)))
     large = largest_checkpoint(
-        parse(content(space={"model.latent_dim": {"int": [2, 800]}}), "s"), base, DataSpec((3, 32, 32))
+        parse_space(content(space={"model.latent_dim": {"int": [2, 800]}}), "s"), base, DataSpec((3, 32, 32))
     )
     assert large > small > 0

@@ -11,7 +11,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.samples import Samples
 from vaeforge.search.advice import collapse_warning
-from vaeforge.search.space.space import Space, parse
+from vaeforge.search.space.space import Space, parse_space
 
 
 @pytest.fixture
@@ -24,7 +24,9 @@ def prepared(tmp_path: Path) -> Prepared:
 
 
 def space(**dimensions: Any) -> Space:
-    return parse({"family": "endoscopy", "fidelity": {"max": 9, "min": 3, "reduction": 3}, "space": dimensions}, "s")
+    return parse_space(
+        {"family": "endoscopy", "fidelity": {"max": 9, "min": 3, "reduction": 3}, "space": dimensions}, "s"
+    )
 
 
 @pytest.mark.parametrize(("low", "high", "warned"), [(6.0, 60.0, True), (4.0, 60.0, False), (0.1, 1.0, False)])

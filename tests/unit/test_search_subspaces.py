@@ -9,8 +9,8 @@ import pytest
 
 from vaeforge.errors import ConfigError
 from vaeforge.search.space.dimensions import Choice, Dimension, Range
-from vaeforge.search.space.space import Space, parse, read_space
-from vaeforge.search.space.subspaces import Branch, branches, grid_size
+from vaeforge.search.space.space import Space, parse_space, read_space
+from vaeforge.search.space.subspaces import Subspace, grid_size, split_into_subspaces
 
 ROOT = Path(__file__).parents[2]
 UNIT = {"float": [0.0, 1.0]}
@@ -31,15 +31,15 @@ SPACE: dict[str, Any] = {
 
 
 def space(content: dict[str, Any] | None = None, **changes: Any) -> Space:
-    return parse({"family": "endoscopy", "space": SPACE if content is None else content, **changes}, "space.yaml")
+    return parse_space({"family": "endoscopy", "space": SPACE if content is None else content, **changes}, "space.yaml")
 
 
-def paths(branch: Branch) -> set[str]:
+def paths(branch: Subspace) -> set[str]:
     return {dimension.path for dimension in branch.dimensions}
 
 
 def test_options_that_open_dimensions_are_branches_and_other_choices_stay() -> None:
-    found = {branch.name: branch for branch in branches(space(), categorical=False)}
+    found = {branch.name: branch for branch in split_into_subspaces(space(), categorical=False)}
     assert list(found) == ["constant", "linear", "cyclical, linear", "cyclical, cosine"]
     assert [choice.path for choice in found["linear"].choices] == ["model.upsample"]
     assert paths(found["linear"]) == {"model.latent_dim", "model.upsample", "beta.value", "beta.warmup"}
@@ -48,16 +48,16 @@ def test_options_that_open_dimensions_are_branches_and_other_choices_stay() -> N
 
 
 def test_with_categorical_every_option_is_a_branch_of_ranges_alone() -> None:
-    found = branches(space(), categorical=True)
+    found = split_into_subspaces(space(), categorical=True)
     assert len(found) == 2 * 4
     assert not any(branch.choices for branch in found)
     assert found[0].name == "resize, constant"
 
 
 def test_a_flat_space_is_one_branch() -> None:
-    (only,) = branches(space({"model.latent_dim": {"int": [2, 8]}}), categorical=True)
+    (only,) = split_into_subspaces(space({"model.latent_dim": {"int": [2, 8]}}), categorical=True)
     assert (only.name, only.fixed, paths(only)) == ("all", {}, {"model.latent_dim"})
-    (empty,) = branches(space({}), categorical=False)
+    (empty,) = split_into_subspaces(space({}), categorical=False)
     assert empty.dimensions == ()
 
 
@@ -65,11 +65,11 @@ def test_a_flat_space_is_one_branch() -> None:
 @pytest.mark.parametrize("freeze", [{}, {"model.latent_dim": 4, "beta.warmup": 0.2}, {"beta.schedule": "cyclical"}])
 def test_each_suggestion_lies_in_exactly_one_branch_and_fills_it(categorical: bool, freeze: dict[str, Any]) -> None:
     searched = space(freeze=freeze)
-    found = branches(searched, categorical)
+    found = split_into_subspaces(searched, categorical)
     study, seen = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)), set()
     for _ in range(60):
         params = searched.suggest(study.ask())
-        (mine,) = [branch for branch in found if branch.holds(params)]
+        (mine,) = [branch for branch in found if branch.contains(params)]
         assert set(params) == paths(mine) | set(mine.fixed)
         assert searched.fits(params)
         seen.add(mine.name)
@@ -77,25 +77,29 @@ def test_each_suggestion_lies_in_exactly_one_branch_and_fills_it(categorical: bo
 
 
 def test_a_frozen_value_that_one_branch_has_is_fixed_in_that_one_alone() -> None:
-    found = {branch.name: branch for branch in branches(space(freeze={"beta.warmup": 0.2}), categorical=False)}
+    found = {
+        branch.name: branch for branch in split_into_subspaces(space(freeze={"beta.warmup": 0.2}), categorical=False)
+    }
     assert found["linear"].fixed == {"beta.schedule": "linear", "beta.warmup": 0.2}
     assert "beta.warmup" not in found["constant"].fixed
-    assert not found["linear"].holds({"beta.schedule": "linear", "beta.warmup": 0.1})
+    assert not found["linear"].contains({"beta.schedule": "linear", "beta.warmup": 0.1})
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tune_spaces").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_space_has_a_branch_for_each_schedule(path: Path) -> None:
     shipped = read_space(path)
     schedules = shipped.content["space"]["beta.schedule"]["choice"]
-    assert [branch.fixed["beta.schedule"] for branch in branches(shipped, categorical=False)] == list(schedules)
+    assert [branch.fixed["beta.schedule"] for branch in split_into_subspaces(shipped, categorical=False)] == list(
+        schedules
+    )
 
 
 def test_too_many_branches_are_refused_without_being_made() -> None:
     many = {f"model.c{n}": {"choice": list(range(10))} for n in range(20)}
-    assert len(branches(space(many), categorical=False)) == 1
+    assert len(split_into_subspaces(space(many), categorical=False)) == 1
     with pytest.raises(ConfigError, match=r"got 100000000000000000000, must be <= 24; freeze a choice"):
-        branches(space(many, search="cmaes"), categorical=True)
-    assert len(branches(space({"model.a": {"choice": list(range(24))}}), categorical=True)) == 24
+        split_into_subspaces(space(many, search="cmaes"), categorical=True)
+    assert len(split_into_subspaces(space({"model.a": {"choice": list(range(24))}}), categorical=True)) == 24
 
 
 def listed(dimensions: tuple[Dimension, ...], points: int) -> list[tuple[Any, ...]]:
@@ -136,11 +140,11 @@ def test_the_size_of_a_grid_by_hand() -> None:
 def test_the_points_of_a_range(dimension: Range, points: int, values: list[float]) -> None:
     found = dimension.grid(points)
     assert found == pytest.approx(values, rel=1e-12)
-    assert all(dimension.admits(value) for value in found)
+    assert all(dimension.contains(value) for value in found)
     assert all(isinstance(value, int) for value in found) is dimension.whole
 
 
 def test_options_are_what_they_are_and_not_what_python_holds_equal() -> None:
     choice = Choice("p", {1: (), "a": ()})
-    assert choice.admits(1) and choice.admits("a")
-    assert not choice.admits(True) and not choice.admits([1]) and not choice.admits({})
+    assert choice.contains(1) and choice.contains("a")
+    assert not choice.contains(True) and not choice.contains([1]) and not choice.contains({})

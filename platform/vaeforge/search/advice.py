@@ -5,7 +5,7 @@ import math
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.pca_spectrum import collapses_at, likelihood_of
 from vaeforge.data.prepared import Prepared
-from vaeforge.search.space.space import Space, examples, experiment_for
+from vaeforge.search.space.space import Space, corner_points, experiment_for
 from vaeforge_models.objective import effective_beta
 
 GRID = 64
@@ -18,7 +18,7 @@ def collapse_warning(space: Space, base: Experiment, prepared: Prepared) -> str 
     find their own weight, are left out.
     """
     largest: list[tuple[float, float]] = []
-    about_beta = [one for one in examples(space) if any(path.startswith("beta.") for path in one)]
+    about_beta = [one for one in corner_points(space) if any(path.startswith("beta.") for path in one)]
     for example in about_beta or [{}]:  # the others leave beta as it is by default
         experiment = experiment_for(space, base, example, seed=0)
         if experiment.beta.initial() or experiment.beta.schedule in ("capacity", "free_bits"):

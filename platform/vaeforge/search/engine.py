@@ -197,7 +197,7 @@ class _Run:
     def _decide(self, decisions: list[Any]) -> None:
         import ray
 
-        whole = self.plan.space.complete  # a changed schedule may need or lose a frozen parameter
+        whole = self.plan.space.with_fixed_params  # a changed schedule may need or lose a frozen parameter
         plain = [asdict(v) | {"params": v.params and whole(v.params)} for v in decisions]
         if plain:
             ray.get(self.broker.decide.remote(plain))

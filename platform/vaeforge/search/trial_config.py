@@ -10,7 +10,7 @@ from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
 from vaeforge.search.requests import folder_of, parse_target
 from vaeforge.search.results.ranking import objective_of, winner
-from vaeforge.search.space.space import experiment_for, parse
+from vaeforge.search.space.space import experiment_for, parse_space
 
 
 def configuration_of(
@@ -30,7 +30,7 @@ def configuration_of(
     if number not in history.trials:
         raise SearchError(f"search {target.name!r}: has no trial {number}; `vaeforge trials {target.name}` lists them")
     header = history.header
-    space = parse(header["space"], header["space_source"])
+    space = parse_space(header["space"], header["space_source"])
     base = Experiment.model_validate(header["settings"]["experiment"])
     experiment = experiment_for(space, base, history.trials[number].params, base.training.seed)
     tree: dict[str, Any] = experiment.model_dump(mode="json") | {"search": {}}

@@ -51,7 +51,7 @@ def informing(project: Project, source: str, space: Space, header: dict[str, Any
 def _shared(space: Space, params: Params) -> Params:
     """The parameters that `space` has too, under the options chosen; empty where one lies outside of its range."""
     found = {dimension.path: (dimension, value) for dimension, value in space.optuna_names(params).values()}
-    outside = any(not dimension.admits(value) for dimension, value in found.values())
+    outside = any(not dimension.contains(value) for dimension, value in found.values())
     return {} if outside else {path: value for path, (_, value) in found.items()}
 
 
@@ -78,7 +78,7 @@ def _plain(trial: TrialRecord, params: Params, space: Space, seed: int) -> dict[
     values = objective_values(trial, space.objective.goals)
     finite = None if any(value is None for value in values) else values
     state, epoch = trial.state, trial.epoch
-    return {"number": None, "params": space.complete(whole), "state": state, "values": finite, "epoch": epoch}
+    return {"number": None, "params": space.with_fixed_params(whole), "state": state, "values": finite, "epoch": epoch}
 
 
 def _best(history: History, space: Space) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from vaeforge.search.dispatch.data_transfer import open_shipment
 from vaeforge.search.dispatch.dispatcher_actor import checkpoint_event
 from vaeforge.search.dispatch.resources import default_memory_limit
 from vaeforge.search.dispatch.types import Lease
-from vaeforge.search.space.space import Space, experiment_for, parse, trial_seed
+from vaeforge.search.space.space import Space, experiment_for, parse_space, trial_seed
 from vaeforge.train.checkpoint import Checkpoint
 from vaeforge.train.distributed import RayProcessGroup
 from vaeforge.train.loop import EpochReport, fit
@@ -80,7 +80,7 @@ class _Worker:
     def __init__(self, config: dict[str, Any], ranks: RayProcessGroup):
         self.config, self.ranks, self.broker = config, ranks, config["broker"]
         self.number: int = config["host"]
-        self.space: Space = parse(config["space"], config["space_source"])
+        self.space: Space = parse_space(config["space"], config["space_source"])
         self.base = Experiment.model_validate(config["experiment"])
         self.data = open_shipment(config["shipment"])
         self.processes = ranks.gather(_this_process())

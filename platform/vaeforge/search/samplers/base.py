@@ -31,7 +31,7 @@ class Sampler(Protocol):
     def ask(self, number: int, given: Params | None = None) -> Params | None:
         """What trial `number` is; none where nothing is left to propose.
 
-        What `given` (a start point) says is taken, as far as the space admits it; the rest is proposed.
+        What `given` (a start point) says is taken, as far as it lies in the space; the rest is proposed.
         """
 
     def adopt(self, number: int, params: Params) -> None:
@@ -81,7 +81,7 @@ class StatelessSampler(ABC):
     def tell(self, trial: FinishedTrial) -> None:
         """See `Sampler`."""
         if trial.number is None:
-            trial = replace(trial, params=self.space.complete(trial.params))
+            trial = replace(trial, params=self.space.with_fixed_params(trial.params))
         if trial.number is not None or self.space.fits(trial.params):
             self.memory.end(as_costs(trial, self.goals))
 
@@ -99,8 +99,8 @@ class StatelessSampler(ABC):
 
         def draw(dimension: Dimension) -> Any:
             for source in (given, proposed):
-                if dimension.path in source and dimension.admits(source[dimension.path]):
+                if dimension.path in source and dimension.contains(source[dimension.path]):
                     return source[dimension.path]
             return chance(dimension)
 
-        return self.space.complete(sample_space(self.space.dimensions, draw))
+        return self.space.with_fixed_params(sample_space(self.space.dimensions, draw))

@@ -44,7 +44,9 @@ class GridSampler(StatelessSampler):
         """See `StatelessSampler`."""
         had = {frozenset(params.items()) for params in self.memory.own()}
         while self._next < len(self._order):  # what has been taken stays taken
-            params = self.space.complete(point_at(self.space.dimensions, self._per_range, int(self._order[self._next])))
+            params = self.space.with_fixed_params(
+                point_at(self.space.dimensions, self._per_range, int(self._order[self._next]))
+            )
             if frozenset(params.items()) not in had:
                 return params
             self._next += 1

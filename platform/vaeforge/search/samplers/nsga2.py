@@ -38,8 +38,8 @@ class NSGA2Sampler(StatelessSampler):
         rng = np.random.default_rng(derive(self.seed, "ask", number))
         parents = self._parents()
         if len(parents) < self._population:
-            return self.space.complete(sample_space(self.space.dimensions, uniform(rng)))
-        return self.space.complete(sample_space(self.space.dimensions, Child(_two(parents, rng), rng)))
+            return self.space.with_fixed_params(sample_space(self.space.dimensions, uniform(rng)))
+        return self.space.with_fixed_params(sample_space(self.space.dimensions, Child(_two(parents, rng), rng)))
 
     def _parents(self) -> list[Params]:
         """The parameters of the best trials, best first; with several goals those that were trained to their end."""
@@ -64,7 +64,7 @@ class Child:
     def __call__(self, dimension: Dimension) -> Any:
         rng = self._rng
         known = [
-            p[dimension.path] for p in self._parents if dimension.path in p and dimension.admits(p[dimension.path])
+            p[dimension.path] for p in self._parents if dimension.path in p and dimension.contains(p[dimension.path])
         ]
         if not known:
             return from_unit(dimension, rng.random())

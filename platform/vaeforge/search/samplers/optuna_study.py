@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from vaeforge.search.samplers.ended import FinishedTrial
 from vaeforge.search.samplers.trials import RunningTrial, window
-from vaeforge.search.space.dimensions import Dimension, Params, Range, open_under
+from vaeforge.search.space.dimensions import Dimension, Params, Range, active_dimensions
 
 
 def silence_optuna() -> None:
@@ -83,7 +83,7 @@ def _parameters(params: Params, dimensions: Sequence[Dimension]) -> dict[str, An
 
 def named(dimensions: Sequence[Dimension], params: Params) -> dict[str, tuple[Dimension, Any]]:
     """Optuna's name to (dimension, value) for the dimensions that are open under `params`."""
-    opened = [dimension for dimension in open_under(tuple(dimensions), params) if dimension.path in params]
+    opened = [dimension for dimension in active_dimensions(tuple(dimensions), params) if dimension.path in params]
     return {dimension.name: (dimension, params[dimension.path]) for dimension in opened}
 
 

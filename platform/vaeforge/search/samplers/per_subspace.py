@@ -20,7 +20,7 @@ from vaeforge.search.samplers.nondominated import best_quarter
 from vaeforge.search.samplers.trials import RunningTrial
 from vaeforge.search.space.dimensions import Dimension, Params
 from vaeforge.search.space.space import Space
-from vaeforge.search.space.subspaces import branches
+from vaeforge.search.space.subspaces import split_into_subspaces
 from vaeforge.seeds import derive
 
 
@@ -54,7 +54,7 @@ class PerSubspaceSampler(StatelessSampler):
 
     def __init__(self, space: Space, seed: int, model: type[SubspaceModel], **options: Any):
         super().__init__(space, seed)
-        self._branches = branches(space, categorical=space.search.separate == "every")
+        self._branches = split_into_subspaces(space, categorical=space.search.separate == "every")
         count, goals = len(self._branches), len(self.goals)
         places = [SubspaceContext(count, goals, derive(seed, "branch", branch.name)) for branch in self._branches]
         parts = zip(self._branches, places, strict=True)
@@ -69,11 +69,11 @@ class PerSubspaceSampler(StatelessSampler):
         members = [trial for trial, branch in zip(ended, of_ended, strict=True) if branch == chosen]
         live = [trial for trial, branch in zip(running, of_running, strict=True) if branch == chosen]
         params = self._models[chosen].propose(members, live, derive(self.seed, "ask", number))
-        return self.space.complete({**self._branches[chosen].fixed, **params})
+        return self.space.with_fixed_params({**self._branches[chosen].fixed, **params})
 
     def _branch_of(self, params: Params) -> int | None:
         """The branch that `params` belong to."""
-        return next((i for i, branch in enumerate(self._branches) if branch.holds(params)), None)
+        return next((i for i, branch in enumerate(self._branches) if branch.contains(params)), None)
 
     def _choose(
         self,

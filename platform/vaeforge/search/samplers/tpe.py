@@ -32,4 +32,4 @@ class RandomSampler(StatelessSampler):
     def propose(self, number: int) -> Params:
         """See `StatelessSampler`."""
         rng = np.random.default_rng(derive(self.seed, "ask", number))
-        return self.space.complete(sample_space(self.space.dimensions, uniform(rng)))
+        return self.space.with_fixed_params(sample_space(self.space.dimensions, uniform(rng)))

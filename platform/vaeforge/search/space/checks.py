@@ -7,7 +7,7 @@ from vaeforge.errors import ConfigError
 from vaeforge.search.space.dimensions import walk
 from vaeforge.search.space.objective import Constraint, Objective
 from vaeforge.search.space.strategies import PBT, Hyperband, mutable
-from vaeforge.search.space.subspaces import branches
+from vaeforge.search.space.subspaces import split_into_subspaces
 
 if TYPE_CHECKING:  # a space asks for its own needs when it is checked
     from vaeforge.search.space.space import Space
@@ -18,7 +18,7 @@ def unmet(space: "Space") -> list[str]:
     problems: list[str] = []
     try:
         if space.search.separate != "none":
-            branches(space, categorical=space.search.separate == "every")
+            split_into_subspaces(space, categorical=space.search.separate == "every")
     except ConfigError as error:
         problems += error.problems
     paths = [dimension.path for dimension in walk(space.dimensions)]

@@ -36,7 +36,7 @@ class Range:
         suggest = trial.suggest_int if self.whole else trial.suggest_float
         return {self.path: suggest(self.name, self.low, self.high, log=self.log)}
 
-    def examples(self) -> list[Params]:
+    def corner_points(self) -> list[Params]:
         """Both ends."""
         return [{self.path: self.low}, {self.path: self.high}]
 
@@ -53,7 +53,7 @@ class Range:
             values[0], values[-1] = self.low, self.high  # exactly: exp(log(x)) may lie just outside
         return list(dict.fromkeys(round(value) if self.whole else value for value in values))
 
-    def admits(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         return is_number(value) and self.low <= value <= self.high and (not self.whole or value == int(value))
 
     def rule(self, value: Any = None) -> str:
@@ -81,7 +81,7 @@ class Choice:
         return self.label or self.path
 
     @property
-    def opens(self) -> bool:
+    def is_conditional(self) -> bool:
         """Whether any option opens a dimension."""
         return any(self.options.values())
 
@@ -92,16 +92,16 @@ class Choice:
             params |= dimension.suggest(trial)
         return params
 
-    def examples(self) -> list[Params]:
+    def corner_points(self) -> list[Params]:
         """Each option with, one after the other, both ends of what it opens."""
         found = []
         for option, dimensions in self.options.items():
-            first = {key: value for d in dimensions for key, value in d.examples()[0].items()}
+            first = {key: value for d in dimensions for key, value in d.corner_points()[0].items()}
             found.append({self.path: option, **first})
-            found += [{self.path: option, **first, **example} for d in dimensions for example in d.examples()]
+            found += [{self.path: option, **first, **example} for d in dimensions for example in d.corner_points()]
         return found
 
-    def admits(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         same = [option for option in self.options if option == value]  # true == 1, and is another option all the same
         return any(isinstance(option, bool) == isinstance(value, bool) for option in same)
 
@@ -122,9 +122,9 @@ def walk(dimensions: tuple[Dimension, ...]) -> Iterator[Dimension]:
                 yield from walk(opened)
 
 
-def open_under(dimensions: tuple[Dimension, ...], params: Params) -> Iterator[Dimension]:
+def active_dimensions(dimensions: tuple[Dimension, ...], params: Params) -> Iterator[Dimension]:
     """The dimensions that `params` can have a value of: those always open, and those that its options open."""
     for dimension in dimensions:
         yield dimension
-        if isinstance(dimension, Choice) and dimension.path in params and dimension.admits(params[dimension.path]):
-            yield from open_under(dimension.options[params[dimension.path]], params)
+        if isinstance(dimension, Choice) and dimension.path in params and dimension.contains(params[dimension.path]):
+            yield from active_dimensions(dimension.options[params[dimension.path]], params)

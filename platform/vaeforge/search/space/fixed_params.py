@@ -43,7 +43,7 @@ def _narrow(
 
 def _fixed(dimension: Dimension, value: Any, where: str, wrong: dict[str, None]) -> Dimension:
     """`dimension` with nothing but `value`; unchanged where it does not admit it."""
-    if not dimension.admits(value):
+    if not dimension.contains(value):
         wrong[f"{where}: {dimension.path}: got {value!r}, must be {dimension.rule(value)}"] = None
         return dimension
     if isinstance(dimension, Choice):
@@ -77,7 +77,7 @@ def _open(dimensions: tuple[Dimension, ...], frozen: Mapping[str, Any], params: 
             continue
         value = only(dimension) if dimension.path in frozen else params[dimension.path]
         found[dimension.path] = value
-        if isinstance(dimension, Choice) and dimension.admits(value):
+        if isinstance(dimension, Choice) and dimension.contains(value):
             found |= _open(dimension.options[value], frozen, params)
     return found
 

@@ -10,7 +10,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.config.strict_yaml import read_yaml
 from vaeforge.errors import ConfigError, nearest
 from vaeforge.search.space.checks import early_comparison, few_brackets, unmet
-from vaeforge.search.space.dimensions import Dimension, Params, open_under, walk
+from vaeforge.search.space.dimensions import Dimension, Params, active_dimensions, walk
 from vaeforge.search.space.fidelity import Fidelity, read_fidelity
 from vaeforge.search.space.fixed_params import complete, narrow, searched
 from vaeforge.search.space.objective import METRIC, Objective, read_objective
@@ -23,9 +23,9 @@ __all__ = [
     "Fidelity",
     "Space",
     "check",
-    "examples",
+    "corner_points",
     "experiment_for",
-    "parse",
+    "parse_space",
     "read_space",
     "single_point",
     "trial_seed",
@@ -67,25 +67,25 @@ class Space:
         params: Params = {}
         for dimension in self.dimensions:
             params |= dimension.suggest(trial)
-        return self.complete(params)
+        return self.with_fixed_params(params)
 
-    def complete(self, params: Params) -> Params:
+    def with_fixed_params(self, params: Params) -> Params:
         """`params` with the frozen values that are open under them, and without those that are not."""
         return complete(self.narrowed, self.fixed, params)
 
     def fits(self, params: Params) -> bool:
         """Whether `params` is a configuration of this space: complete, within its ranges, frozen values as they are."""
-        return not self.misfits(params)
+        return not self.violations(params)
 
-    def misfits(self, params: Params, partial: bool = False) -> list[str]:
+    def violations(self, params: Params, partial: bool = False) -> list[str]:
         """Why `params` is no configuration, `partial` no part of one, of this space; empty where it is."""
-        found = {dimension.path: dimension for dimension in open_under(self.narrowed, params)}
+        found = {dimension.path: dimension for dimension in active_dimensions(self.narrowed, params)}
         known = {dimension.path for dimension in walk(self.narrowed)}
         problems = []
         for path, value in params.items():
             if path not in found:
                 problems.append(f"{path}: not in the space under this point{nearest(path, known - set(params))}")
-            elif not found[path].admits(value):
+            elif not found[path].contains(value):
                 frozen = "; it is frozen" if path in self.fixed else ""
                 problems.append(f"{path}: got {value!r}, must be {found[path].rule(value)}{frozen}")
         missing = [] if partial else [dimension for path, dimension in found.items() if path not in params]
@@ -93,12 +93,12 @@ class Space:
 
     def optuna_names(self, params: Params) -> dict[str, tuple[Dimension, Any]]:
         """Optuna's name to (dimension, value) for the searched dimensions that are open under `params`."""
-        opened = [dimension for dimension in open_under(self.dimensions, params) if dimension.path in params]
+        opened = [dimension for dimension in active_dimensions(self.dimensions, params) if dimension.path in params]
         return {dimension.name: (dimension, params[dimension.path]) for dimension in opened}
 
     def group(self, params: Params, base: Experiment) -> str:
         """The schedule within which a trial is compared."""
-        schedule = self.complete(params).get("beta.schedule", base.beta.schedule)
+        schedule = self.with_fixed_params(params).get("beta.schedule", base.beta.schedule)
         return "all" if self.rung == "global" else str(schedule)
 
     def with_epochs(self, epochs: int | None) -> "Space":
@@ -108,7 +108,7 @@ class Space:
         changed: dict[str, Any] = {"fidelity": self.fidelity.shortened(epochs)}
         if "scheduler" in self.content:
             changed["scheduler"] = self.scheduler.shortened(epochs, self.fidelity.max)
-        return parse({**self.content, **changed}, self.source)
+        return parse_space({**self.content, **changed}, self.source)
 
     def with_changes(
         self,
@@ -140,7 +140,7 @@ class Space:
             changed["start"] = [p for p in self.start if all(p.get(k, v) == v for k, v in (freeze or {}).items())]
         if problems:
             raise ConfigError(problems)
-        return parse({**self.content, **changed}, self.source) if changed else self
+        return parse_space({**self.content, **changed}, self.source) if changed else self
 
 
 def read_space(path: Path) -> Space:
@@ -149,15 +149,17 @@ def read_space(path: Path) -> Space:
     Raises:
         ConfigError: with every problem of its form; `check` finds what does not fit the configuration.
     """
-    return parse(read_yaml(path), str(path))
+    return parse_space(read_yaml(path), str(path))
 
 
 def single_point(family: str, epochs: int) -> Space:
     """The space of one configuration: a plain training is a search that searches nothing."""
-    return parse({"family": family, "fidelity": {"max": epochs, "min": epochs, "reduction": 2}, "space": {}}, "train")
+    return parse_space(
+        {"family": family, "fidelity": {"max": epochs, "min": epochs, "reduction": 2}, "space": {}}, "train"
+    )
 
 
-def parse(content: Mapping[str, Any], source: str) -> Space:
+def parse_space(content: Mapping[str, Any], source: str) -> Space:
     """A Space from a mapping of the form of a space file.
 
     Raises:
@@ -214,7 +216,9 @@ def experiment_for(space: Space, base: Experiment, params: Params, seed: int) ->
     """
     tree = base.model_dump(mode="json") | {"search": {}}
     sources: dict[str, str] = {}
-    for path, value in sorted(space.complete(params).items(), key=lambda item: not item[0].endswith(".schedule")):
+    for path, value in sorted(
+        space.with_fixed_params(params).items(), key=lambda item: not item[0].endswith(".schedule")
+    ):
         section = path.partition(".")[0]
         if section not in SEARCHABLE:
             raise ConfigError(f"{space.source}: space: {path}: must begin with one of {', '.join(SEARCHABLE)}")
@@ -228,9 +232,9 @@ def trial_seed(search_seed: int, trial: int) -> int:
     return derive(search_seed, "trial", trial)
 
 
-def examples(space: Space) -> list[Params]:
+def corner_points(space: Space) -> list[Params]:
     """The default configuration and both ends of each range, those of frozen parameters being their value."""
-    found: list[Params] = [{}] + [example for dimension in space.narrowed for example in dimension.examples()]
+    found: list[Params] = [{}] + [example for dimension in space.narrowed for example in dimension.corner_points()]
     return [example for place, example in enumerate(found) if example not in found[:place]]
 
 
@@ -245,7 +249,7 @@ def check(space: Space, base: Experiment) -> list[str]:
         raise ConfigError(f"{space.source}: family: got {space.family!r}, but this search is for {base.family!r}")
     problems = dict.fromkeys([*_start_problems(space), *unmet(space)])  # ordered, without repetition
     warnings: dict[str, None] = {}
-    for params in [*space.start, *examples(space)]:
+    for params in [*space.start, *corner_points(space)]:
         try:
             experiment = experiment_for(space, base, params, seed=0)
         except ConfigError as error:
@@ -260,5 +264,5 @@ def check(space: Space, base: Experiment) -> list[str]:
 def _start_problems(space: Space) -> list[str]:
     points = enumerate(space.start, start=1)
     return [
-        f"{space.source}: start: point {number}: {wrong}" for number, p in points for wrong in space.misfits(p, True)
+        f"{space.source}: start: point {number}: {wrong}" for number, p in points for wrong in space.violations(p, True)
     ]

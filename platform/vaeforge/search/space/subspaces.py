@@ -17,11 +17,11 @@ from vaeforge.search.space.strategies import Grid
 if TYPE_CHECKING:  # a space counts its own branches when it is checked
     from vaeforge.search.space.space import Space
 
-MOST_BRANCHES = 24
+MAX_SUBSPACES = 24
 
 
 @dataclass(frozen=True)
-class Branch:
+class Subspace:
     """A flat part of a space.
 
     Attributes:
@@ -41,35 +41,35 @@ class Branch:
     def dimensions(self) -> tuple[Dimension, ...]:
         return (*self.ranges, *self.choices)
 
-    def holds(self, params: Mapping[str, object]) -> bool:
+    def contains(self, params: Mapping[str, object]) -> bool:
         """Whether `params` have the branch's options and frozen values."""
         return all(path in params and params[path] == value for path, value in self.fixed.items())
 
 
-def branches(space: "Space", categorical: bool) -> tuple[Branch, ...]:
+def split_into_subspaces(space: "Space", categorical: bool) -> tuple[Subspace, ...]:
     """Every combination of the options that open dimensions; with `categorical` of the options of all choices.
 
     Raises:
-        ConfigError: if there are more than `MOST_BRANCHES`.
+        ConfigError: if there are more than `MAX_SUBSPACES`.
     """
     count = _count(space.dimensions, categorical)
-    if count > MOST_BRANCHES:
+    if count > MAX_SUBSPACES:
         which = "the options of all choices" if categorical else "the options that open dimensions"
         raise ConfigError(
             f"{space.source}: search: {space.search.name} needs a model for each combination of {which}: got {count}, "
-            f"must be <= {MOST_BRANCHES}; freeze a choice, or take tpe, which holds them in one"
+            f"must be <= {MAX_SUBSPACES}; freeze a choice, or take tpe, which holds them in one"
         )
     return tuple(_branch(space, *parts) for parts in _split(space.dimensions, categorical))
 
 
-def _branch(space: "Space", chosen: Params, flat: tuple[Dimension, ...]) -> Branch:
+def _branch(space: "Space", chosen: Params, flat: tuple[Dimension, ...]) -> Subspace:
     ranges = tuple(dimension for dimension in flat if isinstance(dimension, Range))
     choices = tuple(dimension for dimension in flat if isinstance(dimension, Choice))
-    return Branch(", ".join(map(str, chosen.values())) or "all", space.complete(chosen), ranges, choices)
+    return Subspace(", ".join(map(str, chosen.values())) or "all", space.with_fixed_params(chosen), ranges, choices)
 
 
 def _splits(dimension: Dimension, categorical: bool) -> bool:
-    return isinstance(dimension, Choice) and (categorical or dimension.opens)
+    return isinstance(dimension, Choice) and (categorical or dimension.is_conditional)
 
 
 def _count(dimensions: tuple[Dimension, ...], categorical: bool) -> int:
