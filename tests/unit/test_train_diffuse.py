@@ -12,12 +12,13 @@ from vaeforge.train.checkpoint import Checkpoint, save
 from vaeforge.train.diffuse import (
     Latents,
     TrainedDiffusion,
+    averaged,
     fit_diffusion,
     learning_rate,
     load_diffusion,
     save_diffusion,
 )
-from vaeforge_models.diffusion import DiffusionSettings
+from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
 
 SHORT = {"width": 1 / 16, "steps": 12, "batch_size": 16, "validation_interval": 5, "lr": 1e-3}
 
@@ -132,9 +133,24 @@ def test_the_kept_weights_are_the_best_ones_not_the_last() -> None:
 
 
 def test_averaged_weights_are_validated() -> None:
-    averaged, plain = fit_short(ema=0.9), fit_short(ema=None)
-    assert [p.train_loss for p in averaged.curve] == [p.train_loss for p in plain.curve]
-    assert [p.val_loss for p in averaged.curve] != [p.val_loss for p in plain.curve]
+    smooth, plain = fit_short(ema=0.9), fit_short(ema=None)
+    assert [p.train_loss for p in smooth.curve] == [p.train_loss for p in plain.curve]
+    assert [p.val_loss for p in smooth.curve] != [p.val_loss for p in plain.curve]
+
+
+@pytest.mark.parametrize("decay", [0.999, 0.3, None])
+def test_the_average_begins_with_the_first_weights_and_its_decay_rises_to_the_given_one(decay: float | None) -> None:
+    model = LatentDiffusion(settings(), 3)
+    weights = [parameter.detach() for parameter in model.parameters()]
+    expected, average = [weight.double().clone() for weight in weights], averaged(model, decay)
+    for n in range(1, 12):
+        for weight in weights:
+            weight.add_(normal(*weight.shape, seed=n))
+        average.update_parameters(model)
+        kept = 0.0 if decay is None else min(decay, n / (10 + n))
+        expected = [kept * before + (1 - kept) * weight for before, weight in zip(expected, weights, strict=True)]
+        for found, known in zip(average.module.parameters(), expected, strict=True):
+            torch.testing.assert_close(found.double(), known, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("schedule", "half_way"), [("constant", 1.0), ("cosine", 0.5)])

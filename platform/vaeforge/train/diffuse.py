@@ -6,13 +6,15 @@ lowest validation loss, which is measured at the same timesteps and with the sam
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from vaeforge.errors import CheckpointError, ConfigError, DataError
 from vaeforge.seeds import derive
@@ -116,7 +118,7 @@ class _DiffusionTraining:
         self.model = _untrained(settings, train.z.shape[1], seed).to(self.device)
         self.model.fit_scaling(train.z)
         self.parameters = list(self.model.denoiser.parameters())
-        self.average = [parameter.detach().clone() for parameter in self.parameters]
+        self.average = averaged(self.model, settings.ema)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.lr, weight_decay=settings.weight_decay)
         self.generator = torch.Generator().manual_seed(derive(seed, "diffusion", "steps"))
         self.order = torch.empty(0, dtype=torch.int64)
@@ -139,7 +141,7 @@ class _DiffusionTraining:
         self.optimizer.step()
         self.steps += 1
         self._track(loss.item())
-        self._follow()
+        self.average.update_parameters(self.model)
 
     def _track(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -157,27 +159,16 @@ class _DiffusionTraining:
         condition = self.train.condition
         return self.train.z[chosen], None if condition is None else condition[chosen]
 
-    def _follow(self) -> None:
-        """Move the averaged weights; the decay rises from 1 / 11, so that a short training is not mostly its start."""
-        decay = 0.0 if self.settings.ema is None else min(self.settings.ema, self.steps / (EMA_WARM_UP + self.steps))
-        with torch.no_grad():
-            for average, parameter in zip(self.average, self.parameters, strict=True):
-                average.lerp_(parameter, 1 - decay)
-
     def validate(self) -> None:
         """Measure the averaged weights and keep them if none was better."""
-        own = [parameter.detach().clone() for parameter in self.parameters]
-        _assign(self.parameters, self.average)
-        self.model.eval()
-        point = LossPoint(self.steps, self.sum / self.counted, _validation_loss(self.model, self.validation, self.seed))
+        model = cast(LatentDiffusion, self.average.module.eval())
+        point = LossPoint(self.steps, self.sum / self.counted, _validation_loss(model, self.validation, self.seed))
         if not math.isfinite(point.val_loss):
             raise ConfigError(f"diffusion: the validation loss is {point.val_loss} at step {self.steps}; lower its lr")
         if not self.curve or point.val_loss < min(earlier.val_loss for earlier in self.curve):
-            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self.best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         self.curve.append(point)
         self.sum, self.counted = 0.0, 0
-        self.model.train()
-        _assign(self.parameters, own)
 
     def fitted(self) -> TrainedDiffusion:
         self.model.load_state_dict(self.best)
@@ -196,10 +187,23 @@ def learning_rate(settings: DiffusionSettings, step: int) -> float:
     return cosine_anneal(settings.lr, 0.0, step / settings.steps)
 
 
-def _assign(parameters: list[torch.nn.Parameter], values: list[Tensor]) -> None:
-    with torch.no_grad():
-        for parameter, value in zip(parameters, values, strict=True):
-            parameter.copy_(value)
+def averaged(model: LatentDiffusion, decay: float | None) -> AveragedModel:
+    """The exponential moving average of the weights of `model`, which is its first value.
+
+    average <- d average + (1 - d) weights with d = min(decay, n / (10 + n)) at update n, so that a short training is
+    not mostly its start; without a decay, the weights themselves. Torch's own class, and not diffusers' `EMAModel`:
+    that one can be told the same d, but its import takes three seconds.
+    """
+
+    def update(averages: Sequence[Tensor], weights: Sequence[Tensor], number: Tensor | int) -> None:
+        n = int(number)
+        d = 0.0 if decay is None else min(decay, n / (EMA_WARM_UP + n))
+        for average, weight in zip(averages, weights, strict=True):
+            average.lerp_(weight, 1 - d)
+
+    average = AveragedModel(model, multi_avg_fn=update)
+    average.update_parameters(model)  # the first update copies
+    return average
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from ray.train import BackendConfig, ControllerError, FailureConfig, RunConfig, 
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-from torch._C._distributed_c10d import TCPStore
+from torch.distributed import TCPStore  # type: ignore[attr-defined] # public, though its module has no __all__
 
 from vaeforge.train.process_group import ProcessGroup
 
