@@ -57,7 +57,7 @@ def gradients(
         terms, _ = train_step.step(batches, 0.4)
         kept = {key: p.grad.clone() for key, p in model.named_parameters() if p.grad is not None}
         buffers = {key: b.double() for key, b in model.named_buffers()}
-        state = torch.tensor(list(train_step.state.values()), dtype=torch.float64)
+        state = torch.tensor(list(train_step.schedule_state.values()), dtype=torch.float64)
         found[name] = {**kept, **buffers, "terms": terms, "state": state}
     return found
 

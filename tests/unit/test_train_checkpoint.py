@@ -15,6 +15,7 @@ from vaeforge.train.checkpoint import Checkpoint, load, load_model, load_newest,
 from vaeforge.train.checkpoint_files import best_beside, download
 from vaeforge.train.loop import EpochReport, fit
 from vaeforge.train.storage import name_of, open_storage
+from vaeforge.train.training_state import read_state
 
 Make = Callable[..., Any]
 
@@ -52,12 +53,32 @@ def test_a_training_at_a_url_is_that_in_a_folder(
     assert not model.training
 
 
+def test_the_content_of_a_checkpoint_is_read_back_and_keeps_its_keys(
+    make_experiment: Make, make_arrays: Make, tmp_path: Path
+) -> None:
+    experiment = make_experiment(beta={"schedule": "pi"}, training={"epochs": 3})
+    *_, last = fit(experiment, make_arrays(), folder=tmp_path)
+    content = load(last.checkpoint)
+    assert set(content) == {"epoch", "model", "descent", "plateau", "selection", "best"}  # as they always were
+    assert set(content["descent"]) == {"optimizer", "kind", "schedule", "scaler"}
+    state = read_state(content, "file")
+    assert (state.epoch, state.train_step.schedule_kind, set(state.train_step.schedule)) == (
+        3,
+        "pi",
+        {"integral", "beta"},
+    )
+    assert state.content() == content
+    del content["selection"]["stale"], content["descent"]["kind"]
+    with pytest.raises(CheckpointError, match=r"file: is not the state of a training .*kind"):
+        read_state(content, "file")
+
+
 def test_a_damaged_checkpoint_at_a_url_is_passed_over(make_experiment: Make, make_arrays: Make, url: str) -> None:
     reports = list(fit(make_experiment(training={"epochs": 3}), make_arrays(), folder=url))
     checkpoints = [r.checkpoint for r in reports[1:]]
     open_storage(url).write("epoch-00003.pt", lambda file: torch.save({"epoch": 3}, file))
     found = load_newest(checkpoints)
-    assert found.checkpoint == checkpoints[0] and found.state["epoch"] == 2
+    assert found.checkpoint == checkpoints[0] and found.content["epoch"] == 2
     assert "SHA-256" in found.problems[0]
     open_storage(url).clear()
     with pytest.raises(CheckpointError, match=r"epoch-00003\.pt: not found; .*epoch-00002\.pt: not found"):

@@ -10,7 +10,7 @@ import torch
 from vaeforge.errors import CheckpointError
 from vaeforge.train.checkpoint import load
 from vaeforge.train.checkpoint_files import inherit
-from vaeforge.train.early_stopping import BestEpoch
+from vaeforge.train.early_stopping import BestEpoch, BestEpochState
 from vaeforge.train.loop import EpochReport, fit
 from vaeforge.train.lr_schedule import learning_rate_at
 from vaeforge.train.storage import open_storage
@@ -213,7 +213,7 @@ def test_a_damaged_donor_is_refused(train: Callable[..., list[EpochReport]]) -> 
 def test_an_epoch_under_partial_beta_does_not_replace_an_inherited_best() -> None:
     """The donor's beta was full from the start, the heir's is from epoch 5 of 10 on."""
     heir = BestEpoch(epochs=10, patience=3, full_beta_at=0.5)
-    heir.load_state_dict({"best": 4.0, "best_epoch": 2, "newest": 4.5, "stale": 1})
+    heir.restore(BestEpochState(best=4.0, best_epoch=2, newest=4.5, stale=1))
     assert not heir.update(3, 1.0)  # low because beta was
     assert (heir.value, heir.best_epoch, heir.stale) == (4.0, 2, 1)
     assert not heir.update(5, 4.2) and heir.stale == 2

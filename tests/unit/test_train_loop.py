@@ -171,8 +171,8 @@ def test_the_best_epoch_is_looked_for_from_the_first_full_beta_on() -> None:
     best.update(5, 4.2)
     assert best.exhausted
     copy = BestEpoch(10, 2, 0.25)
-    copy.load_state_dict(best.state_dict())
-    assert copy.state_dict() == best.state_dict()
+    copy.restore(best.state())
+    assert copy.state() == best.state()
 
 
 def test_validation_noise_is_the_same_for_any_split(make_experiment: Make, make_arrays: Make) -> None:

@@ -17,41 +17,42 @@ from vaeforge.train.checkpoint_files import Checkpoint, verified_file
 from vaeforge.train.storage import located
 from vaeforge_models.vae import VAE, DataSpec
 
+Content = dict[str, Any]  # tensors and plain values; what they mean is known to whoever saves them
 __all__ = ["Checkpoint", "LoadedCheckpoint", "load", "load_model", "load_newest", "save"]
 
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
-    """A state, the checkpoint that it comes from, and what was wrong with newer ones."""
+    """The content of a checkpoint, the checkpoint itself, and what was wrong with newer ones."""
 
-    state: dict[str, Any]
+    content: Content
     checkpoint: Checkpoint
     problems: list[str]
 
 
-def save(file: Path | str, state: dict[str, Any], epoch: int) -> Checkpoint:
-    """Write `state` to the path or URL `file` atomically.
+def save(file: Path | str, content: Content, epoch: int) -> Checkpoint:
+    """Write `content` to the path or URL `file` atomically.
 
     Raises:
         OSError: if it cannot be written (full or read-only, no answer); `file` then holds what it held before.
     """
     storage, name = located(str(file))
-    digest = storage.write(name, lambda opened: torch.save(state, opened))
+    digest = storage.write(name, lambda opened: torch.save(content, opened))
     return Checkpoint(str(file), digest, epoch)
 
 
-def load(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The state in `checkpoint`, tensors on `device`.
+def load(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Content:
+    """The content of `checkpoint`, tensors on `device`.
 
     Raises:
         CheckpointError: if the file is missing, truncated or altered.
     """
     with verified_file(checkpoint) as path:
         try:
-            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+            content: Content = torch.load(path, map_location=device, weights_only=True)
         except (EOFError, RuntimeError, OSError, pickle.UnpicklingError) as error:
             raise CheckpointError(f"{checkpoint.file}: cannot be read ({error})") from error
-    return state
+    return content
 
 
 def load_newest(
@@ -71,14 +72,14 @@ def load_newest(
     """
     problems: list[str] = []
     for checkpoint in sorted(checkpoints, key=lambda c: -c.epoch):
-        state, problem = None, None
+        content, problem = None, None
         try:
-            state = load(checkpoint, device)
+            content = load(checkpoint, device)
         except CheckpointError as error:
             problem = str(error)
         failed = any_rank(problem is not None)
-        if state is not None and not failed:
-            return LoadedCheckpoint(state, checkpoint, problems)
+        if content is not None and not failed:
+            return LoadedCheckpoint(content, checkpoint, problems)
         problems.append(problem or f"{checkpoint.file}: another rank could not load it")
     raise CheckpointError("; ".join(problems) or "there is no checkpoint to resume from")
 
@@ -90,9 +91,9 @@ def load_model(path: Path, sha256: str, experiment: Experiment, spec: DataSpec) 
         CheckpointError: if the file is damaged or belongs to another model.
     """
     model = experiment.definition.build(experiment.model, spec)
-    state = load(Checkpoint(str(path), sha256, epoch=0))
+    content = load(Checkpoint(str(path), sha256, epoch=0))
     try:
-        model.load_state_dict(state["model"])
+        model.load_state_dict(content["model"])
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path}: does not fit the model of this experiment ({error})") from error
     return model.eval()

@@ -22,6 +22,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined] # public, t
 from vaeforge.train.process_group import ProcessGroup
 
 T = TypeVar("T")
+C = TypeVar("C")
 CLEAN_UP_SECONDS = 1.0
 PATIENCE = timedelta(minutes=30)  # of a rank that waits in a collective; idle hosts exchange something every 10 s
 
@@ -107,8 +108,8 @@ class _Trainer(DataParallelTrainer):
 
 
 def run_worker_group(
-    function: Callable[[dict[str, Any]], None],
-    config: dict[str, Any],
+    function: Callable[[C], None],
+    config: C,
     name: str,
     storage: str,
     workers: int,

@@ -5,7 +5,24 @@ training ends. So a training's value is its best `val/nelbo` at or after the fir
 full; patience starts there too. Before that, the value is the newest number, for whoever must compare anyway.
 """
 
-from typing import Any
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BestEpochState:
+    """What a `BestEpoch` has seen.
+
+    Attributes:
+        best: the lowest number among eligible epochs; none before the first one.
+        best_epoch: the epoch of that number; before it, the newest epoch.
+        newest: the number of the newest epoch.
+        stale: eligible epochs since the best one.
+    """
+
+    best: float | None = None
+    best_epoch: int | None = None
+    newest: float | None = None
+    stale: int = 0
 
 
 class BestEpoch:
@@ -49,13 +66,14 @@ class BestEpoch:
         self.stale += 1
         return False
 
-    def state_dict(self) -> dict[str, Any]:
-        """Plain values for a checkpoint."""
-        return {"best": self.best, "best_epoch": self.best_epoch, "newest": self.newest, "stale": self.stale}
+    def state(self) -> BestEpochState:
+        """What has been seen, for a checkpoint."""
+        return BestEpochState(self.best, self.best_epoch, self.newest, self.stale)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
-        self.newest, self.stale = state["newest"], state["stale"]
+    def restore(self, state: BestEpochState) -> None:
+        """Go on from `state`."""
+        self.best, self.best_epoch = state.best, state.best_epoch
+        self.newest, self.stale = state.newest, state.stale
 
 
 def first_eligible_epoch(epochs: int, full_beta_at: float) -> int:

@@ -7,9 +7,9 @@ whether it was interrupted and resumed after some epoch.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -24,6 +24,7 @@ from vaeforge.train.early_stopping import BestEpoch
 from vaeforge.train.process_group import ProcessGroup
 from vaeforge.train.storage import join, name_of, open_storage
 from vaeforge.train.train_step import TrainStep
+from vaeforge.train.training_state import TrainingState, read_state
 from vaeforge.train.validation import validate
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
@@ -196,7 +197,8 @@ class _Training:
         problem = None
         if self.group.is_main:
             try:
-                self.newest.append(save(join(self.folder, f"epoch-{self.epoch:05d}.pt"), self._state(), self.epoch))
+                file = join(self.folder, f"epoch-{self.epoch:05d}.pt")
+                self.newest.append(save(file, self._state().content(), self.epoch))
             except OSError as error:
                 problem = str(error)
         if self.group.any(problem is not None):
@@ -216,33 +218,34 @@ class _Training:
         except OSError as error:  # the state is written: what is left over costs room, and is said
             self.notes.append(f"{self.folder}: old checkpoints could not be removed ({error})")
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "epoch": self.epoch,
-            "model": self.model.state_dict(),
-            "descent": self.train_step.state_dict(),
-            "plateau": self.plateau.state_dict(),
-            "selection": self.best_epoch.state_dict(),
-            "best": None if self.best is None else [name_of(self.best.file), self.best.sha256, self.best.epoch],
-        }
+    def _state(self) -> TrainingState:
+        return TrainingState(
+            epoch=self.epoch,
+            model=self.model.state_dict(),
+            train_step=self.train_step.state(),
+            plateau=self.plateau.state_dict(),
+            best_epoch=self.best_epoch.state(),
+            best=None if self.best is None else replace(self.best, file=name_of(self.best.file)),
+        )
 
     def restore(self, checkpoints: Sequence[Checkpoint], inherited: bool) -> None:
         """Continue after the newest sound one of `checkpoints`; what was wrong with newer ones is noted."""
         found = load_newest(checkpoints, self.group.device, self.group.any)
-        state, inherited = found.state, inherited or found.checkpoint.inherited
+        state = read_state(found.content, found.checkpoint.file)
+        inherited = inherited or found.checkpoint.inherited
         self.notes += found.problems
         try:
-            self.model.load_state_dict(state["model"])
+            self.model.load_state_dict(state.model)
         except (KeyError, RuntimeError) as error:
             problem = f"does not fit the model of this experiment ({error})"
             raise CheckpointError(f"{found.checkpoint.file}: {problem}") from error
-        self.train_step.load_state_dict(state["descent"], inherited)
+        self.train_step.restore(state.train_step, inherited)
         if not inherited:  # else its own starts anew, at its own learning rate
-            self.plateau.load_state_dict(state["plateau"])
-        self.best_epoch.load_state_dict(state["selection"])
-        self.epoch = int(state["epoch"])
+            self.plateau.load_state_dict(state.plateau)
+        self.best_epoch.restore(state.best_epoch)
+        self.epoch = state.epoch
         self.newest = sorted((c for c in checkpoints if c.epoch <= self.epoch), key=lambda c: c.epoch)
         if self.best_epoch.best_epoch == self.epoch:
             self.best = self.newest[-1]
-        elif state["best"] is not None:
-            self.best = best_beside(found.checkpoint, Checkpoint(*state["best"]))
+        elif state.best is not None:
+            self.best = best_beside(found.checkpoint, state.best)

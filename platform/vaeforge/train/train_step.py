@@ -8,7 +8,8 @@ gradients are added that is the gradient that one process would have computed.
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,7 +25,25 @@ from vaeforge_models.precision import floating
 from vaeforge_models.total_correlation import decompose
 from vaeforge_models.vae import VAE, Posterior
 
+TorchState = dict[str, Any]  # what an object of torch hands out as its `state_dict`
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class TrainStepState:
+    """The parts of a `TrainStep` that change.
+
+    Attributes:
+        optimizer: torch's state of the optimiser: moments, learning rate and other options.
+        schedule_kind: the schedule whose state it is, by its name in the configuration.
+        schedule: that state; empty for a schedule that is a function of progress.
+        scaler: torch's state of the gradient scaler; empty but for fp16.
+    """
+
+    optimizer: TorchState
+    schedule_kind: str
+    schedule: dict[str, float]
+    scaler: TorchState
 
 
 class TrainStep:
@@ -37,7 +56,7 @@ class TrainStep:
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer.name]
         self.optimizer = kind(model.parameters(), lr=optimizer.lr, weight_decay=optimizer.weight_decay)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=training.amp == "fp16")
-        self.schedule, self.state = experiment.beta, experiment.beta.initial()
+        self.schedule, self.schedule_state = experiment.beta, experiment.beta.initial()
         dimensions = math.prod(model.event_shape)
         self.log_mse_dimensions = dimensions if model.calibrated else None
         self.beta_scale = effective_beta(1.0, dimensions, model.latent_dim, training.normalised_beta)
@@ -60,40 +79,35 @@ class TrainStep:
                 torch.autograd.backward([self.scaler.scale(surrogate * (self.group.world_size * weight))])
             terms += found * weight
         norm = self._update()
-        if self.state:
+        if self.schedule_state:
             _, distortion, rate = terms.tolist()
-            self.state = self.schedule.update(self.state, distortion, rate, progress)
+            self.schedule_state = self.schedule.update(self.schedule_state, distortion, rate, progress)
         return terms, norm
 
     def beta(self, progress: float) -> float:
         """The weight of the rate in force."""
-        return self.schedule.beta(progress, self.state) * self.beta_scale
+        return self.schedule.beta(progress, self.schedule_state) * self.beta_scale
 
-    def state_dict(self) -> dict[str, Any]:
-        """Plain values and tensors for a checkpoint."""
-        scaler = self.scaler.state_dict()
-        return {
-            "optimizer": self.optimizer.state_dict(),
-            "kind": self.schedule.schedule,
-            "schedule": dict(self.state),
-            "scaler": scaler,
-        }
+    def state(self) -> TrainStepState:
+        """What has changed since the start, for a checkpoint."""
+        optimizer, scaler = self.optimizer.state_dict(), self.scaler.state_dict()
+        return TrainStepState(optimizer, self.schedule.schedule, dict(self.schedule_state), scaler)
 
-    def load_state_dict(self, state: dict[str, Any], inherited: bool = False) -> None:
+    def restore(self, state: TrainStepState, inherited: bool = False) -> None:
         """Go on from `state`; an inherited one gives its moments, and its schedule's state to a schedule of its kind.
 
         What the experiment says of the optimiser (learning rate, weight decay, ...) stays in force then.
         """
         own = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.optimizer.load_state_dict(state.optimizer)
+        self.scaler.load_state_dict(state.scaler)
         if not inherited:
-            self.state = dict(state["schedule"])
+            self.schedule_state = dict(state.schedule)
             return
         for group, options in zip(self.optimizer.param_groups, own, strict=True):
             group.update(options)
-        same = state["kind"] == self.schedule.schedule
-        self.state = dict(state["schedule"]) if same else self.schedule.initial()
+        same = state.schedule_kind == self.schedule.schedule
+        self.schedule_state = dict(state.schedule) if same else self.schedule.initial()
 
     def _set_learning_rate(self, progress: float) -> None:
         rate = learning_rate_at(self.experiment.optimizer, progress)
@@ -101,13 +115,14 @@ class TrainStep:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
 
-    def _no_sync_unless_last(self, last: bool) -> Any:
+    def _no_sync_unless_last(self, last: bool) -> AbstractContextManager[None]:
         """Ranks exchange gradients once a step, with the last batch."""
         if last or not isinstance(self.ddp_model, DistributedDataParallel):
             return nullcontext()
-        return self.ddp_model.no_sync()
+        no_sync: AbstractContextManager[None] = self.ddp_model.no_sync()
+        return no_sync
 
-    def _autocast(self) -> Any:
+    def _autocast(self) -> AbstractContextManager[None]:
         precision = PRECISIONS.get(self.experiment.training.amp)
         return nullcontext() if precision is None else torch.autocast(self.group.device.type, precision)
 
@@ -121,7 +136,7 @@ class TrainStep:
         sums = torch.cat([torch.stack([penalty, own.distortion]), own.kl]).detach()
         means = self.group.sum(sums) / batch.total
         added, mean, kl = means[0], means[1], means[2:]
-        whole = batch_loss(self.schedule, mean, kl, progress, self.state, self.log_mse_dimensions)
+        whole = batch_loss(self.schedule, mean, kl, progress, self.schedule_state, self.log_mse_dimensions)
         surrogate, loss = surrogate_loss(own, whole, batch.total) + penalty / batch.total, whole.value + added
         for function, tensors in self._batch_terms(output, posterior, batch, progress):
             value, part = self._batch_term(function, tensors, batch.total)
