@@ -43,10 +43,9 @@ def write_digits(folder: Path) -> None:
     import numpy as np
     from sklearn.datasets import load_digits
 
-    from vaeforge.data.dataset import DataSet
     from vaeforge.data.prepare import write_data_set
     from vaeforge.paths import write_json
-    from vaeforge.samples import Samples
+    from vaeforge.samples import DataSet, Samples
 
     images = load_digits().images.astype("uint8")[:, None]
     parts = [Samples.unconditional(part) for part in (images[:1600], images[1600:], images[1600:])]

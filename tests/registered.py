@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from samples import random_prepared, small_experiment
-from vaeforge.data.dataset import DataSet
 from vaeforge.data.prepare import write_data_set
 from vaeforge.evaluate.step import evaluate_run
 from vaeforge.package.step import export_run
 from vaeforge.paths import Project, write_json
 from vaeforge.registry.register import Registration, register_run
+from vaeforge.samples import DataSet
 from vaeforge.track.store import open_store
 from vaeforge.train.checkpoint import save
 from vaeforge.train.loop import untrained

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from vaeforge.config.experiment import Experiment
+from vaeforge.config.layouts import layout_named
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
 from vaeforge.samples import Samples
@@ -15,16 +16,15 @@ from vaeforge.train.loop import TrainingData
 from vaeforge_models.family import Family
 from vaeforge_models.vae import DataSpec
 
-IMAGES = ("pictures", "classes", "frames")
-
 
 def random_samples(family: Family, spec: DataSpec, count: int, seed: int = 0) -> Samples:
     """Values and conditions of the kind that the family's data have; blocky images, correlated vectors."""
     rng = np.random.default_rng(seed)
     condition = rng.normal(size=(count, spec.condition_dim)).astype(np.float32)
-    if family.data == "classes" and spec.condition_dim:
+    layout = layout_named(family.data)
+    if layout.condition_is_class and spec.condition_dim:
         condition = np.eye(spec.condition_dim, dtype=np.float32)[rng.integers(spec.condition_dim, size=count)]
-    if family.data in IMAGES:
+    if layout.picture_modes:
         channels, height, width = spec.event_shape
         coarse = rng.integers(0, 256, (count, channels, height // 8, width // 8))
         return Samples(np.kron(coarse, np.ones((1, 1, 8, 8))).astype(np.uint8), condition)

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from vaeforge.config.experiment import family_named
+from vaeforge.config.layouts import layout_named
 from vaeforge.package.bundle import Bundle
 from vaeforge.package.contract_writer import Exported, graph_entry
 from vaeforge.package.export import export_graphs
@@ -62,7 +63,7 @@ def write_bundle(folder: Path, family: str, model: VAE, threshold: float = 0.1, 
         "latent_dim": model.latent_dim,
         "threshold": threshold,
         "quantile": 0.95,
-        "cut": family_named(family).data == "frames",
+        "cut": layout_named(family_named(family).data).always_cut,
         "graphs": {name: graph_entry(Exported(path)) for name, path in files.items()},
     }
     write_json(folder / "contract.json", contract | changes)

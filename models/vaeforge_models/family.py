@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
 from vaeforge_models.settings import Settings
 from vaeforge_models.vae import VAE, DataSpec
-
-DataKind = Literal["pictures", "classes", "frames", "series", "points"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Family:
         build: model settings and what there is to know of the data to a model.
         defaults: configuration sections that differ from the common defaults, by section and key.
         presets: named sets of further differences; `sample` is the default one and `published` the source's settings.
-        data: the layout of files that it learns from; decides the settings of the section `prepare`.
+        data: the name of the layout of files that it learns from; decides the settings of the section `prepare`.
         task: which evaluation the family has.
         example: what its contract tests build it for: the shape and condition of some data, small.
         augmentation: none where training samples are taken as they are.
@@ -48,7 +46,7 @@ class Family:
     build: Callable[[Any, DataSpec], VAE]
     defaults: Mapping[str, Any]
     presets: Mapping[str, Mapping[str, Any]]
-    data: DataKind
+    data: str
     task: str
     example: DataSpec = field(default_factory=lambda: DataSpec((1, 32, 32)))
     augmentation: Augmentation | None = None

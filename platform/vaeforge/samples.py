@@ -4,13 +4,15 @@ Shapes: N samples; x [N, *event] in raw units, uint8 or float32; condition float
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:  # layouts of data are read, and scored, without torch
+    import torch
+    from torch import Tensor
 
 CHUNK = 64
 
@@ -34,12 +36,14 @@ class Samples:
         """The samples that a slice, a mask or indices choose."""
         return Samples(self.x[chosen], self.condition[chosen])
 
-    def tensors(self, chosen: Any, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    def tensors(self, chosen: Any, device: "torch.device | str" = "cpu") -> "tuple[Tensor, Tensor]":
         """Copies of the chosen samples' x and condition on `device`."""
+        import torch
+
         x, condition = np.array(self.x[chosen]), np.array(self.condition[chosen])
         return torch.from_numpy(x).to(device), torch.from_numpy(condition).to(device)
 
-    def batches(self, size: int = CHUNK, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, size: int = CHUNK, device: "torch.device | str" = "cpu") -> "Iterator[tuple[Tensor, Tensor]]":
         """All samples in order, at most `size` at a time."""
         for start in range(0, len(self), size):
             yield self.tensors(slice(start, start + size), device)
@@ -50,6 +54,33 @@ class Samples:
             np.concatenate([np.asarray(self.x), np.asarray(other.x)]),
             np.concatenate([np.asarray(self.condition), np.asarray(other.condition)]),
         )
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A family's data, divided.
+
+    Attributes:
+        train: what models learn from; images may have room for random crops around the event shape.
+        validation: what trials are compared on.
+        test: what a finished model is measured on.
+        labels: int64 [T], a class of each test sample; zeros where there are none.
+        groups: [T], names of the independent blocks that test samples belong to: what a bootstrap resamples.
+        constants: float32 arrays fitted on `train` alone, that models take (see `DataSpec`).
+        counts: how many there are of what, for people; `quarantined` is added.
+        info: what evaluation and people need beside the arrays (names of classes, channels), as JSON.
+        quarantined: files or items that could not be used, with the reason.
+    """
+
+    train: Samples
+    validation: Samples
+    test: Samples
+    labels: NDArray[np.int64]
+    groups: list[str]
+    constants: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    quarantined: dict[str, str] = field(default_factory=dict)
 
 
 def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:

@@ -10,8 +10,8 @@ import torch
 
 from samples import random_arrays, random_prepared, random_samples, small_experiment
 from vaeforge.config.experiment import Experiment
+from vaeforge.config.layouts import layout_names
 from vaeforge.config.loader import load
-from vaeforge.config.prepare import PREPARE
 from vaeforge.evaluate.tasks import task_named
 from vaeforge.package.export import export
 from vaeforge.package.parity import check_parity
@@ -174,7 +174,7 @@ def test_presets_are_valid_experiments_that_survive_json_and_pickle(family: Fami
 
 def test_task_and_data_are_known(family: Family) -> None:
     assert task_named(family.task).name == family.task
-    assert family.data in PREPARE
+    assert family.data in layout_names()
 
 
 def test_every_preset_trains(family: Family, tmp_path: Path) -> None:

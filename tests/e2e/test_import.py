@@ -14,14 +14,12 @@ import pytest
 from PIL import Image
 
 from project import ROOT
-from vaeforge.config import prepare
+from vaeforge.config.layouts import layout_named
 from vaeforge.config.strict_yaml import read_yaml
-from vaeforge.data.class_folders import find_pictures
-from vaeforge.data.readers import READERS
+from vaeforge.data.layouts.pictures.class_folders import find_pictures
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project, read_json
-from vaeforge_models.family import DataKind
 
 
 def call(root: Path, *command: str) -> str:
@@ -144,20 +142,21 @@ def cloud(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("kind", "make", "settings", "items"),
     [
-        ("pictures", pictures, prepare.Pictures(size=16, margin=0), None),
-        ("classes", labelled, prepare.Classes(size=16), 10),
-        ("frames", lambda folder: grey(folder, 3, 128, "{}.png"), prepare.Frames(size=16, stride=16), None),
-        ("series", matrix, prepare.Series(), None),
-        ("points", cloud, prepare.Points(), 400),
+        ("pictures", pictures, {"size": 16, "margin": 0}, None),
+        ("classes", labelled, {"size": 16}, 10),
+        ("frames", lambda folder: grey(folder, 3, 128, "{}.png"), {"size": 16, "stride": 16}, None),
+        ("series", matrix, {}, None),
+        ("points", cloud, {}, 400),
     ],
 )
 def test_what_is_imported_is_read_by_the_kinds_own_reader(
-    tmp_path: Path, kind: DataKind, make: Callable[[Path], Path], settings: Any, items: int | None
+    tmp_path: Path, kind: str, make: Callable[[Path], Path], settings: dict[str, Any], items: int | None
 ) -> None:
     project = Project(tmp_path / "project")
     source = make(tmp_path / "given")
     run_import(source, "own", kind, project, ImportOptions())
-    data = READERS[kind](project.data("own"), settings)
+    layout = layout_named(kind)
+    data = layout.read(project.data("own"), layout.settings(**settings))
     sizes = [len(part) for part in (data.train, data.validation, data.test)]
     assert min(sizes) > 0
     assert items is None or sum(sizes) == items

@@ -13,7 +13,6 @@ import torch
 from mlflow import MlflowClient
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.data.dataset import DataSet
 from vaeforge.data.prepare import write_data_set
 from vaeforge.errors import CheckpointError, DataError, RegistryError
 from vaeforge.evaluate.step import evaluate_run
@@ -25,7 +24,7 @@ from vaeforge.registry.log import tracking_at
 from vaeforge.registry.promote import ConflictError, rollback
 from vaeforge.registry.register import Registration, register_run
 from vaeforge.registry.rejudge import promote_judged
-from vaeforge.samples import Samples
+from vaeforge.samples import DataSet, Samples
 from vaeforge.track.store import ensure_experiment, open_store
 from vaeforge.train.checkpoint import load_model, save
 from vaeforge_models.vae import DataSpec, build_seeded

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vaeforge.config.loader import load
-from vaeforge.data.dataset import DataSet
 from vaeforge.data.pca_spectrum import collapses_at, describe, predicted, spectrum_of
-from vaeforge.samples import Samples
+from vaeforge.samples import DataSet, Samples
 from vaeforge.train.batches import Batch
 from vaeforge.train.process_group import ProcessGroup
 from vaeforge.train.train_step import TrainStep

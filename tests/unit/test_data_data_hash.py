@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vaeforge.config.prepare import Pictures
 from vaeforge.data.data_hash import data_identity, dvc_hash, list_files
+from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.errors import DataError
 
 KNOWN = "0123456789abcdef0123456789abcdef.dir"
@@ -23,7 +23,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def identity(root: Path, **settings: float) -> str:
-    return data_identity(list_files(root / "data/endoscopy"), Pictures().model_copy(update=settings))
+    return data_identity(list_files(root / "data/endoscopy"), PictureSettings().model_copy(update=settings))
 
 
 def put_under_dvc(root: Path) -> None:

@@ -15,8 +15,8 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 from sklearn.covariance import LedoitWolf
 
-from vaeforge.config.prepare import Pictures
-from vaeforge.data.read_pictures import read
+from vaeforge.data.layouts.pictures import read
+from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluate.anomaly_scores import Reference, anomaly_scores, chosen_score, error_maps, fit_reference
 from vaeforge.evaluate.bootstrap import draw_weights, ranks_of
@@ -256,7 +256,7 @@ def test_training_and_validation_are_normal_only(tmp_path: Path) -> None:
         for number in range(12):
             pixels = rng.integers(low, high, (48, 48, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
-    data = read(tmp_path, Pictures(size=32, margin=16))
+    data = read(tmp_path, PictureSettings(size=32, margin=16))
     assert data.train.x.max() < 128 and data.validation.x.max() < 128
     assert data.test.x[data.labels == 0].max() < 128 <= data.test.x[data.labels == 1].min()
     assert {0, 1} == set(data.labels.tolist())

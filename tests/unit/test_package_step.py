@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from samples import random_prepared, small_experiment
-from vaeforge.data.dataset import DataSet
 from vaeforge.data.prepare import write_data_set
 from vaeforge.diffuse.step import diffuse_run
 from vaeforge.errors import ConfigError, RegistryError
@@ -22,6 +21,7 @@ from vaeforge.package.bundle import Bundle
 from vaeforge.package.precision import TOLERANCES
 from vaeforge.package.step import export_run
 from vaeforge.paths import Project, read_json, sha256_of, write_json
+from vaeforge.samples import DataSet
 from vaeforge.train.checkpoint import save
 from vaeforge.train.loop import untrained
 from vaeforge.trained import load_trained_model

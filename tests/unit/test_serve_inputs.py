@@ -11,10 +11,11 @@ from PIL import Image
 
 from project import write_images
 from serving import PREPARE, write_bundle
-from vaeforge.config.prepare import Classes, Pictures
 from vaeforge.data.images import open_picture
-from vaeforge.data.read_classes import read as read_classes
-from vaeforge.data.read_pictures import read as read_pictures
+from vaeforge.data.layouts.classes import ClassSettings
+from vaeforge.data.layouts.classes import read as read_classes
+from vaeforge.data.layouts.pictures import read as read_pictures
+from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.errors import DataError
 from vaeforge.package.bundle import Bundle, Contract
 from vaeforge.package.inputs import condition_of, one_hot, picture_to_event, read_upload, samples_of
@@ -33,7 +34,7 @@ def grey(tmp_path: Path, fit: str = "pad") -> Contract:
 def test_pictures_become_what_prepare_makes_of_them(tmp_path: Path) -> None:
     write_images(tmp_path / "data/normal", 10, 0, 160)
     write_images(tmp_path / "data/lesion", 4, 1, 250)
-    prepared = read_pictures(tmp_path / "data", Pictures(**PREPARE))
+    prepared = read_pictures(tmp_path / "data", PictureSettings(**PREPARE))
     known = contract(tmp_path)
     files = sorted((tmp_path / "data").rglob("*.png"))
     events = {picture_to_event(open_picture(path), known).tobytes() for path in files}
@@ -47,7 +48,7 @@ def test_pictures_of_classes_become_what_prepare_makes_of_them(tmp_path: Path, f
         write_images(tmp_path / "data" / name, 5, number, 200)
         for path in (tmp_path / "data" / name).iterdir():
             Image.open(path).crop((0, 0, 60, 40)).save(path)
-    prepared = read_classes(tmp_path / "data", Classes(size=16, fit=fit))
+    prepared = read_classes(tmp_path / "data", ClassSettings(size=16, fit=fit))
     known = grey(tmp_path, fit)
     events = {picture_to_event(open_picture(path), known).tobytes() for path in (tmp_path / "data").rglob("*.png")}
     samples = [*prepared.train.x, *prepared.validation.x, *prepared.test.x]

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from vaeforge.config.prepare import PREPARE, Prepare
+from vaeforge.config.layouts import layout_named
+from vaeforge.config.prepare import Prepare
 from vaeforge.errors import ConfigError, nearest
 from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families import families
@@ -180,7 +181,7 @@ class RunConfig(Settings):
 
 def section_types(family: Family) -> dict[str, type[Settings]]:
     """The settings types of the sections in which families differ."""
-    return {"model": family.settings, "prepare": PREPARE[family.data]}
+    return {"model": family.settings, "prepare": layout_named(family.data).settings}
 
 
 def family_named(name: str) -> Family:

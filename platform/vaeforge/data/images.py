@@ -22,6 +22,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 PIXEL_LIMIT = 80_000_000
 GREYS_16 = ("I;16", "I;16B", "I;16L")
 GREYS_32 = ("I", "F")
+Images = NDArray[np.uint8]
 # what Pillow raises on damaged files, found by cutting and overwriting files at random
 DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, OverflowError, struct.error)
 
@@ -82,3 +83,8 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
             f"{path}: holds {sorted(map(str, unknown))}, must be 8-bit grey: 0 unlabelled, 1 normal, 2 anomalous"
         )
     return labels.astype(np.uint8)
+
+
+def open_grey(path: Path) -> Images:
+    """The picture at `path` as grey uint8 [H, W]; see `open_picture` for what is read and how."""
+    return np.asarray(open_picture(path).convert("L"))

@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.data.dataset import DataSet
 from vaeforge.data.prepared import spec_of
-from vaeforge.samples import evenly_spaced
+from vaeforge.samples import DataSet, evenly_spaced
 from vaeforge.train.batches import centre_crop
 from vaeforge.train.loop import untrained
 from vaeforge_models.diagnostics import predicted_active_units

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.data_hash import data_identity, dvc_hash, list_files
-from vaeforge.data.dataset import DataSet
 from vaeforge.data.pca_spectrum import spectrum_of
 from vaeforge.data.prepared import CONSTANTS, Prepared, load_prepared, read_manifest
 from vaeforge.data.readers import read_source
 from vaeforge.errors import DataError
 from vaeforge.paths import Project, hash_of, write_atomically, write_json
 from vaeforge.provenance import git_state
+from vaeforge.samples import DataSet
 
 
 def ensure_prepared(project: Project, experiment: Experiment) -> Prepared:

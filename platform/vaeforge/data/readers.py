@@ -1,24 +1,13 @@
-"""Which file reads which layout of data."""
+"""Reading of a family's data, with the checks that hold for every layout."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.data import read_classes, read_frames, read_pictures, read_points, read_series
-from vaeforge.data.dataset import DataSet
+from vaeforge.config.layouts import layout_named
 from vaeforge.errors import DataError
-from vaeforge_models.family import DataKind
-
-READERS: dict[DataKind, Callable[[Path, Any], DataSet]] = {
-    "pictures": read_pictures.read,
-    "classes": read_classes.read,
-    "frames": read_frames.read,
-    "series": read_series.read,
-    "points": read_points.read,
-}
+from vaeforge.samples import DataSet
 
 
 def read_source(folder: Path, experiment: Experiment) -> DataSet:
@@ -27,7 +16,7 @@ def read_source(folder: Path, experiment: Experiment) -> DataSet:
     Raises:
         DataError: as the layout's reader says, or where a part is empty or holds values that are no numbers.
     """
-    data = READERS[experiment.definition.data](folder, experiment.prepare)
+    data = layout_named(experiment.definition.data).read(folder, experiment.prepare)
     for name, samples in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         if not len(samples):
             raise DataError(f"{folder}: nothing for {name} (counts {data.counts}); add data, or change `prepare`")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaeforge.config.experiment import family_named
+from vaeforge.config.layouts import layout_named
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.evaluate.class_samples import rounded
 from vaeforge.evaluate.copying import Copying, check_copies
@@ -30,7 +31,6 @@ from vaeforge.trained import TrainedModel, lineage, load_trained_model
 ALL = "all"
 STEP = "generate"
 GENERATED = "generated"
-DATA = "classes"
 Size = Literal["square", "original"]
 Images = NDArray[np.uint8]
 Integers = NDArray[np.int64]
@@ -94,7 +94,7 @@ def generate_run(
 
 def _require_arguments(family: str, count: int, size: str) -> None:
     problems = []
-    if family_named(family).data != DATA:
+    if not layout_named(family_named(family).data).condition_is_class:
         problems.append(f"family: got {family}, must be one that learns from images in classes; take another winner")
     if count < 1:
         problems.append(f"count: got {count}, must be >= 1")

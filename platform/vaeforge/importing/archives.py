@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
-from vaeforge.importing.parsed_source import listed
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 BYTES_LIMIT = 64 * 2**30

@@ -10,9 +10,10 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
+from vaeforge.data.source_files import listed
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.parsed_source import Findings, listed
+from vaeforge.importing.parsed_source import Findings
 
 AXES = ("x", "y", "z")
 LABELS = ("section", "hemisphere")

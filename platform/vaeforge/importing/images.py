@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaeforge.data.images import DAMAGE, FORMATS, open_picture
+from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import DataError
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram, histogram
-from vaeforge.importing.parsed_source import Content, Findings, Row, refuse_twins, summarise
+from vaeforge.importing.parsed_source import Content, Findings, Row, summarise
 
 Pixels = NDArray[np.uint8]
+LEAST_OF_CLASS = 3  # pictures: one to train, one to validate and one to test
 MEASURES = ("width", "height", "aspect_ratio", "mean")
 
 
@@ -123,15 +125,15 @@ def read_images(
         except DataError as error:
             findings.leave_out(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
     refuse_unusable(source, [item.row for item in measured], [c.label for c in candidates], empty, least, findings)
-    refuse_twins(
+    reject_duplicates(
         source,
         "items would get the name of another",
         ((item.candidate.target.as_posix().casefold(), item.candidate.shown) for item in measured),
         "rename one of each",
     )
-    refuse_twins(
+    reject_duplicates(
         source,
-        "pictures are there twice and could be in train and test at once",
+        f"pictures {LEAK}",
         ((item.pixels_sha256, item.candidate.shown) for item in measured),
         "remove one of each",
     )
@@ -170,6 +172,19 @@ def refuse_unusable(
         raise DataError(
             f"{source}: {len(few)} class(es) with too few pictures, at least {least} each are needed: {'; '.join(few)}"
             f"{findings.first_reasons()}; add pictures or remove the class"
+        )
+
+
+def require_classes(source: Path, count: int) -> None:
+    """Refuse fewer than two classes.
+
+    Raises:
+        DataError: with what makes a class.
+    """
+    if count < 2:
+        raise DataError(
+            f"{source}: has {count} class, must have at least 2; give a folder for each, or call the files "
+            "[Class]_[Number]"
         )
 
 

@@ -17,9 +17,10 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
+from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError, as_float32, require_finite
-from vaeforge.importing.parsed_source import Findings, listed, shown
+from vaeforge.importing.parsed_source import Findings, shown
 from vaeforge.paths import write_atomically
 
 Voxels = NDArray[np.bool_]

@@ -11,20 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import array_names, read_array, require, texts
-from vaeforge.importing.image_layouts import LEAST_OF_CLASS, require_classes
 from vaeforge.importing.images import (
+    LEAST_OF_CLASS,
     MEASURES,
     Pixels,
     charts,
     pixels_sha256,
     refuse_unusable,
+    require_classes,
     shape_row,
     write_grey,
 )
 from vaeforge.importing.import_options import usable_name
-from vaeforge.importing.parsed_source import Content, Findings, Row, refuse_twins, shown, summarise
+from vaeforge.importing.parsed_source import Content, Findings, Row, shown, summarise
 from vaeforge.importing.walk_source import walk
 
 KEYS = ("images", "labels", "classes")
@@ -58,9 +60,9 @@ def read_stack(path: Path, findings: Findings) -> Content:
         rows.append({"file": f"{index:0{digits}d}.png", "class": classes[label], **shape_row(image)})
     refuse_unusable(path, rows, [row["class"] for row in rows], classes, LEAST_OF_CLASS, findings)
     require_classes(path, len(classes))
-    refuse_twins(
+    reject_duplicates(
         path,
-        "pictures are there twice and could be in train and test at once",
+        f"pictures {LEAK}",
         ((pixels_sha256(image), f"images[{index}]") for index, image in enumerate(images)),
         "remove one of each",
     )

@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from vaeforge.errors import DataError
 from vaeforge.importing.figures import Chart
 from vaeforge.paths import write_bytes
 
 Row = dict[str, Any]
-LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -65,34 +63,6 @@ class Content:
 def shown(path: Path, folder: Path) -> str:
     """`path` relative to `folder` as text that any file can hold; bytes that are no UTF-8 are escaped."""
     return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
-
-
-def listed(items: Sequence[str]) -> str:
-    """The first items, and how many more there are."""
-    more = f"; and {len(items) - LISTED} more" if len(items) > LISTED else ""
-    return "; ".join(items[:LISTED]) + more
-
-
-def refuse_twins(source: Path, kind: str, keyed: Iterable[tuple[str, str]], remedy: str) -> None:
-    """Refuse if two items share a key.
-
-    Args:
-        source: what is being read.
-        kind: what two items with one key are, in the plural.
-        keyed: pairs of (key, item).
-        remedy: what to do about it.
-
-    Raises:
-        DataError: listing the items.
-    """
-    first: dict[str, str] = {}
-    twins = []
-    for key, item in keyed:
-        if key in first:
-            twins.append(f"{first[key]} = {item}")
-        first.setdefault(key, item)
-    if twins:
-        raise DataError(f"{source}: {len(twins)} {kind}, must be none; {remedy}: {listed(twins)}")
 
 
 def summarise(rows: Iterable[Row], by: str, measures: Sequence[str]) -> list[Row]:

@@ -7,20 +7,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from vaeforge.errors import ConfigError, DataError, nearest
+from vaeforge.errors import ConfigError, DataError
 from vaeforge.importing.dvc_add import track
 from vaeforge.importing.figures import save_chart
-from vaeforge.importing.image_layouts import read_classes, read_frames, read_pictures
+from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, ImportResult, data_set_name, usable_name
-from vaeforge.importing.npz_images import find_stack, read_stack
 from vaeforge.importing.parsed_source import Content, Findings, Row, shown, write_table
-from vaeforge.importing.points import read_points
-from vaeforge.importing.series import read_series
 from vaeforge.importing.staging import UNPACKED, hidden, only_import, staged, tidy
 from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project, sha256_of, write_json
 
-KINDS = ("pictures", "classes", "frames", "series", "points")
 BESIDE = ".import"  # hidden, so that no reader of data takes it for data
 LIBRARIES = ("numpy", "pillow", "matplotlib", "pyarrow", "pandas", "nibabel", "h5py")
 
@@ -31,7 +27,7 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
     Args:
         source: a folder, a file or an archive.
         family: whose data these are.
-        kind: the layout that the family learns from, one of `KINDS`.
+        kind: the layout that the family learns from, the name of an import format.
         project: where to.
         options: see `ImportOptions`.
 
@@ -39,8 +35,7 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
         ConfigError: if kind, name or an option cannot be meant so.
         DataError: if the source is not usable, or the data set exists already; nothing is left behind.
     """
-    if kind not in KINDS:
-        raise ConfigError(f"kind: got {kind!r}, must be one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
+    how = FORMATS.named(kind)
     if usable_name(family):
         raise ConfigError(f"family: got {family!r}, which {usable_name(family)}")
     folder = project.data(family) / data_set_name(source.absolute(), options)
@@ -51,7 +46,7 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
             _refuse_places(source, folder, options.replace)
             findings = Findings()
             with opened(source, hidden(folder, UNPACKED)) as place:
-                content = _read(place, kind, options, findings)
+                content = how.parse(place, options, findings)
                 _remark_others(folder, findings)
                 with staged(folder) as filling:
                     content.write(filling)
@@ -78,19 +73,6 @@ def _refuse_places(source: Path, folder: Path, replace: bool) -> None:
         raise DataError(f"{source}: overlaps with {folder}, where the data set goes; give a source outside of it")
     if folder.exists() and not replace:
         raise DataError(f"{folder}: exists already; give another --name, or --replace true")
-
-
-def _read(source: Path, kind: str, options: ImportOptions, findings: Findings) -> Content:
-    if kind == "points":
-        return read_points(source, options, findings)
-    if kind == "series":
-        return read_series(source, options, findings)
-    if kind == "pictures":
-        return read_pictures(source, options, findings)
-    if kind == "frames":
-        return read_frames(source, findings)
-    stack = find_stack(source, findings)
-    return read_stack(stack, findings) if stack else read_classes(source, findings)
 
 
 def _remark_others(folder: Path, findings: Findings) -> None:

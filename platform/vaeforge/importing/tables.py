@@ -9,12 +9,13 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, array_names, read_array, texts
 from vaeforge.importing.columns import AXES
 from vaeforge.importing.delimited import delimiter_of, first_line, read_frame
 from vaeforge.importing.hdf import read_datasets
-from vaeforge.importing.parsed_source import Findings, listed, shown
+from vaeforge.importing.parsed_source import Findings, shown
 from vaeforge.importing.walk_source import walk
 
 HDF, TEXT = (".h5", ".hdf5"), (".csv", ".tsv")

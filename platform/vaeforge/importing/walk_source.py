@@ -6,9 +6,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
 from vaeforge.importing.archives import is_archive, unpack
-from vaeforge.importing.parsed_source import Findings, listed, shown
+from vaeforge.importing.parsed_source import Findings, shown
 
 SKIPPED = ("__MACOSX",)  # what macOS adds to its archives
 

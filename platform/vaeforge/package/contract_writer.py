@@ -11,13 +11,12 @@ from typing import Any
 import onnx
 
 from vaeforge.config.experiment import Experiment
+from vaeforge.config.layouts import layout_named
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.latent_posteriors import class_names
 from vaeforge.package.export import data_file
 from vaeforge.paths import sha256_of
 from vaeforge.trained import TrainedModel
-
-AXES = ("x", "y", "z")
 
 
 @dataclass(frozen=True)
@@ -31,12 +30,13 @@ class Exported:
 def contract_of(loaded: TrainedModel, graphs: Mapping[str, Exported], threshold: float) -> dict[str, Any]:
     """The content of contract.json; `threshold` is the score above which a sample is called strange."""
     experiment, prepared = loaded.experiment, loaded.prepared
+    layout = layout_named(experiment.definition.data)
     return {
         "family": experiment.family,
         "task": experiment.definition.task,
         "data": experiment.definition.data,
         "prepare": experiment.prepare.model_dump(mode="json"),
-        "cut": experiment.definition.data == "frames" or bool(prepared.manifest.get("info", {}).get("cut")),
+        "cut": layout.always_cut or bool(prepared.manifest.get("info", {}).get("cut")),
         "event_shape": list(loaded.model.event_shape),
         "condition": list(condition_names(experiment, prepared)),
         "channels": list(channel_names(prepared)),
@@ -52,10 +52,11 @@ def condition_names(experiment: Experiment, prepared: Prepared) -> tuple[str, ..
     size = prepared.spec.condition_dim
     if not size:
         return ()
-    if experiment.definition.data == "classes":
+    layout = layout_named(experiment.definition.data)
+    if layout.condition_is_class:
         return class_names(prepared)
-    if experiment.definition.data == "points" and size == len(AXES):
-        return AXES
+    if size == len(layout.condition_names):
+        return layout.condition_names
     return tuple(f"condition_{number}" for number in range(size))
 
 

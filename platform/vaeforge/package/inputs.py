@@ -5,7 +5,7 @@ imports torch.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vaeforge.config.layouts import layout_named
 from vaeforge.data.images import open_picture
-from vaeforge.data.resize import centre_of, crop_square, fit_square
 from vaeforge.errors import DataError, nearest
 from vaeforge.package.bundle import Contract
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
-CLASSES = "classes"  # the layout whose condition is a class; others have coordinates
 
 
 def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = False) -> Pixels:
@@ -38,17 +37,15 @@ def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = 
     Raises:
         DataError: if the model takes no pictures, or one that must have the sample's size has not.
     """
-    makers: dict[str, Callable[[Image.Image, Contract], Pixels]] = {
-        "pictures": _patch if prepared or contract.cut else _cropped,
-        CLASSES: _patch if prepared else _fitted,
-        "frames": _patch,
-    }
-    if contract.data not in makers:
+    layout = layout_named(contract.data)
+    if not layout.picture_modes:
         shape = list(contract.event_shape)
         raise DataError(
             f"picture: the model takes {contract.data} of shape {shape}, no pictures; send numbers, or score a table"
         )
-    return makers[contract.data](picture, contract)
+    if prepared or contract.cut or "whole" not in layout.picture_modes:
+        return _patch(picture, contract)
+    return layout.sample_of(picture, contract.event_shape[-1], contract.prepare)
 
 
 def read_upload(name: str, content: bytes) -> Image.Image:
@@ -115,8 +112,9 @@ def one_hot(label: str, contract: Contract, where: str = "condition") -> Values:
         DataError: if the model's condition is no class, or it knows no such class.
     """
     names = contract.condition
-    if contract.data != CLASSES or label not in names:
-        close = nearest(label, names) if contract.data == CLASSES else ""
+    is_class = layout_named(contract.data).condition_is_class
+    if not is_class or label not in names:
+        close = nearest(label, names) if is_class else ""
         raise DataError(f"{where}: got {label!r}, must be {_allowed(contract)}{close}")
     row = np.zeros(len(names), dtype=np.float32)
     row[names.index(label)] = 1
@@ -125,16 +123,7 @@ def one_hot(label: str, contract: Contract, where: str = "condition") -> Values:
 
 def _allowed(contract: Contract) -> str:
     names = ", ".join(contract.condition)
-    return f"one of the classes {names}" if contract.data == CLASSES else f"the numbers {names}"
-
-
-def _cropped(picture: Image.Image, contract: Contract) -> Pixels:
-    side = contract.event_shape[-1]
-    return centre_of(crop_square(picture, side + int(contract.prepare["margin"])), side)
-
-
-def _fitted(picture: Image.Image, contract: Contract) -> Pixels:
-    return fit_square(np.asarray(picture.convert("L")), contract.event_shape[-1], contract.prepare["fit"])[None]
+    return f"one of the classes {names}" if layout_named(contract.data).condition_is_class else f"the numbers {names}"
 
 
 def _patch(picture: Image.Image, contract: Contract) -> Pixels:

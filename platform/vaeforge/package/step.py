@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vaeforge.config.layouts import layout_named
 from vaeforge.evaluate.detection import threshold_of
 from vaeforge.evaluate.inference import scores
 from vaeforge.evaluate.latent_posteriors import library_of
@@ -27,7 +28,6 @@ from vaeforge_models.vae import VAE
 
 PARITY, SCHEDULE = "parity.json", "diffusion.json"
 OWN = ("*.onnx", f"*.onnx{DATA_SUFFIX}", MANIFEST, CONTRACT, REFERENCE, PARITY, SCHEDULE)
-CLASSES = "classes"
 
 
 def export_run(
@@ -85,7 +85,7 @@ def _views(loaded: TrainedModel) -> dict[str, Graph]:
     """Every graph that the model has, by name."""
     model, condition_dim = loaded.model, loaded.prepared.spec.condition_dim
     views = graphs_of(model, condition_dim)
-    if loaded.experiment.definition.data == CLASSES and condition_dim:
+    if layout_named(loaded.experiment.definition.data).condition_is_class and condition_dim:
         views["generate"] = generating_graph(model, library_of(model, loaded.prepared.train), condition_dim)
     if loaded.diffusion is not None:
         views["denoiser"] = denoising_graph(loaded.diffusion, _pattern_shape(model))

@@ -23,16 +23,15 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.config.layouts import layout_named
 from vaeforge.data.resize import fit_square
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import DAMAGE
 from vaeforge.package.bundle import Contract
-from vaeforge.package.inputs import CLASSES
 from vaeforge.score.batches import Rows, prepare_setting, rejected_rows
 from vaeforge.score.conditions import Conditions
 
 PIECE = 2**22  # bytes that are copied at once
-SERIES = "series"
 HEADER = 2**16  # bytes; what numpy itself takes is less
 
 
@@ -91,8 +90,9 @@ class ArrayFile:
             self.arrays = _stored(path)
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error or type(error).__name__})") from None
-        self.images = contract.data == CLASSES and "x" not in self.arrays and "images" in self.arrays
-        self.matrices = [name for name in sorted(self.arrays) if contract.data == SERIES and "x" not in self.arrays]
+        unnamed = None if "x" in self.arrays else layout_named(contract.data).unnamed_arrays
+        self.images = unnamed == "images" and "images" in self.arrays
+        self.matrices = sorted(self.arrays) if unnamed == "matrices" else []
         self.names = self.matrices or (["images"] if self.images else ["x"])
         if "x" in self.arrays and self.arrays["x"].shape == contract.event_shape:
             self.arrays["x"] = replace(self.arrays["x"], shape=(1, *contract.event_shape))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from vaeforge.config.layouts import layout_named
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Contract
-from vaeforge.package.inputs import CLASSES, one_hot
+from vaeforge.package.inputs import one_hot
 from vaeforge.score.batches import Values
 
 NUMBERED = re.compile(r"(?P<name>.+)_\d+")
@@ -44,7 +45,7 @@ class Conditions:
             return np.zeros(0, dtype=np.float32)
         if self.given is not None:
             return self.given
-        if self.contract.data != CLASSES:
+        if not layout_named(self.contract.data).condition_is_class:
             raise DataError(f"has no condition, must have the numbers {', '.join(self.contract.condition)}")
         return self.named(self._name(path))
 

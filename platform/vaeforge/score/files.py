@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaeforge.config.layouts import layout_named
 from vaeforge.data.images import SUFFIXES as PICTURES
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Contract
@@ -17,11 +18,10 @@ from vaeforge.score.arrays import ArrayFile
 from vaeforge.score.batches import Block, Place, Reader, block_of, prepare_setting, rejected_rows
 from vaeforge.score.conditions import Conditions
 from vaeforge.score.map_table import MapFile
-from vaeforge.score.pictures import ALLOWED, PictureReader, how_of
+from vaeforge.score.pictures import PictureReader, how_of
 from vaeforge.score.tables import TableFile
 
 KINDS = {"pictures": PICTURES, "arrays": (".npy", ".npz"), "tables": (".parquet", ".csv")}
-POINTS = "points"
 
 RowFile = ArrayFile | TableFile | MapFile
 
@@ -89,7 +89,7 @@ def reader_of(source: Source, contract: Contract, reading: Reading) -> Reader:
         ConfigError: if an option does not go with the model or the files.
         DataError: if the model takes other kinds of files.
     """
-    images = contract.data in ALLOWED
+    images = bool(layout_named(contract.data).picture_modes)
     if source.kind == ("tables" if images else "pictures"):
         takes = "pictures or arrays" if images else "tables or arrays"
         raise DataError(f"input: {source.root} holds {source.kind}, but the model of {contract.data} takes {takes}")
@@ -134,7 +134,7 @@ class RowReader:
     def _opened(self, path: Path) -> RowFile:
         if self.source.kind == "arrays":
             return ArrayFile(path, self.contract, self.conditions)
-        if self.contract.data == POINTS and prepare_setting(self.contract, "reading") == "maps":
+        if layout_named(self.contract.data).map_tables and prepare_setting(self.contract, "reading") == "maps":
             return MapFile(path, self.contract)
         return TableFile(path, self.contract)
 

@@ -10,24 +10,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from vaeforge.config.layouts import PictureMode, layout_named
 from vaeforge.data.images import open_picture
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Contract
 from vaeforge.package.inputs import Pixels, picture_to_event
 from vaeforge.score.batches import Block, Place, Rows, Values, block_of, prepare_setting, rejected_rows
 from vaeforge.score.conditions import Conditions
-
-How = Literal["whole", "sample", "patches"]
-ALLOWED: dict[str, tuple[How, ...]] = {  # the first one is the default for pictures that are not cut
-    "pictures": ("whole", "sample", "patches"),
-    "classes": ("whole", "sample"),
-    "frames": ("patches", "sample"),
-}
 
 
 @dataclass(frozen=True)
@@ -60,13 +53,13 @@ class Decoded:
         return 1 if self.windows is None else self.windows.shape[0] * self.windows.shape[1]
 
 
-def how_of(contract: Contract, given: str | None) -> How:
+def how_of(contract: Contract, given: str | None) -> PictureMode:
     """What pictures are to the model: as `given`, else as its layout has it.
 
     Raises:
         ConfigError: if that is not possible for the layout.
     """
-    allowed = ALLOWED[contract.data]
+    allowed = layout_named(contract.data).picture_modes
     if given is None:
         return "patches" if contract.cut else allowed[0]
     for how in allowed:
@@ -84,7 +77,7 @@ class PictureReader:
         paths: list[Path],
         contract: Contract,
         conditions: Conditions,
-        how: How,
+        how: PictureMode,
         batch: int,
         ahead: int,
     ):

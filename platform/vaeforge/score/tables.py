@@ -20,6 +20,7 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from vaeforge.config.layouts import layout_named
 from vaeforge.errors import DataError
 from vaeforge.importing.delimited import delimiter_of
 from vaeforge.package.bundle import Contract
@@ -95,7 +96,7 @@ class TableFile:
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
         self.columns = columns_of(self.header, contract)
-        self.logarithm = contract.data == "points" and bool(prepare_setting(contract, "log1p"))
+        self.logarithm = layout_named(contract.data).raw_tables and bool(prepare_setting(contract, "log1p"))
 
     def count(self) -> int | None:
         return self.length

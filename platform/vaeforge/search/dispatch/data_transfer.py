@@ -25,15 +25,15 @@ if TYPE_CHECKING:  # a probe on a node needs no torch
     from vaeforge.data.prepared import Prepared
     from vaeforge.train.loop import TrainingData
 
-ENTRY_POINTS = "vaeforge.families"
+ENTRY_POINTS = ("vaeforge.families", "vaeforge.layouts")  # what a worker needs to build an experiment
 PACKAGES = ("vaeforge", "vaeforge_models")
 PROBE_SECONDS = 30.0
 
 
 def code_packages() -> list[str]:
-    """Paths for `runtime_env={"py_modules": ...}`: this code, and the families that are not in site-packages.
+    """Paths for `runtime_env={"py_modules": ...}`: this code, and families and layouts that are not in site-packages.
 
-    Such a family comes with its metadata, because its entry point is how it is found. What it imports beyond its own
+    These come with their metadata, because an entry point is how they are found. What it imports beyond its own
     top-level package must be installed on every node, as torch must.
 
     Raises:
@@ -41,7 +41,7 @@ def code_packages() -> list[str]:
     """
     paths = [path for name in PACKAGES for path in _places(name)]
     for distribution in distributions():
-        points = [point for point in distribution.entry_points if point.group == ENTRY_POINTS]
+        points = [point for point in distribution.entry_points if point.group in ENTRY_POINTS]
         modules = {point.module.partition(".")[0] for point in points}
         own = [path for name in sorted(modules) for path in _places(name) if not _installed(path)]
         if own:

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaeforge.config.prepare import Pictures
-from vaeforge.data.annotated_images import MOSTLY, PURE, read_annotated
+from vaeforge.data.layouts.pictures.annotated_images import MOSTLY, PURE, read_annotated
+from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.errors import DataError
 
-SETTINGS = Pictures(size=16, margin=8, stride=8, validation=0.25, test=0.4)
+SETTINGS = PictureSettings(size=16, margin=8, stride=8, validation=0.25, test=0.4)
 SAMPLE = Path(__file__).parents[2] / "data/endoscopy/skin"
 HEIGHT, WIDTH = 96, 200
 
@@ -99,11 +99,11 @@ def test_image_and_labels_of_different_sizes_are_refused(tmp_path: Path) -> None
     image = np.zeros((20, 30, 3), dtype=np.uint8)
     folder = write(tmp_path / "tissue", image, np.zeros((20, 29), dtype=np.uint8))
     with pytest.raises(DataError, match=r"tissue: image.png is \(20, 30\) pixels, labels.png \(20, 29\)"):
-        read_annotated(folder, Pictures())
+        read_annotated(folder, PictureSettings())
 
 
 def test_the_sample_serves_every_split() -> None:
-    counts = read_annotated(SAMPLE, Pictures()).counts()
+    counts = read_annotated(SAMPLE, PictureSettings()).counts()
     assert counts == {
         "train": 207,
         "validation": 92,

@@ -13,12 +13,14 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import as_float32
 from vaeforge.importing.columns import AXES, Columns, choose_columns, numbers
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram
+from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.parsed_source import Content, Findings, Row, listed
+from vaeforge.importing.parsed_source import Content, Findings, Row
 from vaeforge.importing.tables import find_table, read_table
 from vaeforge.paths import write_atomically
 
@@ -50,7 +52,7 @@ def read_points(source: Path, options: ImportOptions, findings: Findings) -> Con
     table = read_table(path)
     columns = choose_columns(path, table, options, findings)
     points = _usable(path, table, columns, findings)
-    _refuse_twins(path, points)
+    _reject_shared_places(path, points)
     for name in (name for name in points.channels if np.ptp(points.numbers[name]) == 0):
         findings.remarks.append(f"channel {name} is constant")
     count = len(points.numbers["x"])
@@ -105,7 +107,7 @@ def _whole(column: NDArray[Any]) -> bool:
     return bool(((column == np.round(column)) & (np.abs(column) < 2**53)).all())
 
 
-def _refuse_twins(path: Path, points: Points) -> None:
+def _reject_shared_places(path: Path, points: Points) -> None:
     """Points at one place have one condition, and could be in train and test at once."""
     places = np.stack([points.numbers[axis] for axis in AXES], axis=1)
     _, first, counts = np.unique(places, axis=0, return_index=True, return_counts=True)
@@ -163,3 +165,15 @@ def _charts(points: Points) -> list[Chart]:
         Bars("section_counts", list(map(str, counts)), list(map(float, counts.values())), "section", "points"),
         Histogram("intensities", EDGES, values, "value, standard deviations from the channel's mean", "values"),
     ]
+
+
+class PointsFormat(ImportFormat):
+    """Tables of points in space."""
+
+    layout = "points"
+
+    def parse(self, source: Path, options: ImportOptions, findings: Findings) -> Content:
+        return read_points(source, options, findings)
+
+
+FORMAT = PointsFormat()

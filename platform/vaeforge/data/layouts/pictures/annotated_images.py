@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.config.prepare import Pictures
-from vaeforge.data.dataset import Images, Split
-from vaeforge.data.images import read_labels, read_picture
+from vaeforge.data.images import Images, read_labels, read_picture
 from vaeforge.data.label_values import ANOMALOUS, ANOMALOUS_ITEM, NORMAL, NORMAL_ITEM
+from vaeforge.data.layouts.pictures.settings import PictureSettings
+from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.resize import centre_of
 from vaeforge.errors import DataError
 
@@ -33,7 +33,7 @@ class Patch:
     anomalous: float
 
 
-def read_annotated(folder: Path, settings: Pictures) -> Split:
+def read_annotated(folder: Path, settings: PictureSettings) -> Split:
     """Patches of the annotated image in `folder`.
 
     Raises:
@@ -52,7 +52,7 @@ def read_annotated(folder: Path, settings: Pictures) -> Split:
     return split
 
 
-def _strips(width: int, settings: Pictures) -> list[tuple[int, int]]:
+def _strips(width: int, settings: PictureSettings) -> list[tuple[int, int]]:
     """The first and last column of each split's strip."""
     train = round(width * (1 - settings.validation - settings.test))
     validation = round(width * (1 - settings.test))
@@ -69,7 +69,7 @@ def _patches(
             yield Patch(row, column, pixels, float((window == NORMAL).mean()), float((window == ANOMALOUS).mean()))
 
 
-def _add_test(split: Split, patches: list[Patch], name: str, settings: Pictures) -> None:
+def _add_test(split: Split, patches: list[Patch], name: str, settings: PictureSettings) -> None:
     """As many normal as anomalous patches, the more frequent kind thinned out evenly."""
     normal = [patch for patch in patches if patch.normal >= PURE]
     anomalous = [patch for patch in patches if patch.anomalous >= MOSTLY]

@@ -15,20 +15,21 @@ condition float32 [n, 3]; read as maps, x float32 [c, N] and the constant coordi
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from vaeforge.config.prepare import Points
+from vaeforge.config.layouts import Layout
+from vaeforge.config.prepare import Prepare
 from vaeforge.data.block_split import PARTS, TEST, TRAIN, Index, divide, grid_blocks
-from vaeforge.data.dataset import DataSet
-from vaeforge.data.read_frames import data_files
+from vaeforge.data.source_files import data_files
 from vaeforge.errors import DataError
-from vaeforge.samples import Samples
+from vaeforge.samples import DataSet, Samples
 
 AXES = ("x", "y", "z")
 SECTION = "section"
@@ -38,6 +39,27 @@ LISTED = 10
 
 Matrix = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+
+
+class PointSettings(Prepare):
+    """Maps of several channels over points in space."""
+
+    reading: Annotated[
+        Literal["points", "maps"],
+        Field(description="a sample is the channels at one point, or one channel at all points"),
+    ] = "points"
+    blocks: Annotated[int, Field(ge=2, description="blocks along each axis, the unit of splits and intervals")] = 6
+    sections: Annotated[bool, Field(description="hold out whole sections instead of blocks")] = False
+    log1p: Annotated[bool, Field(description="take log(1 + value) first")] = False
+    scaling: Annotated[
+        Literal["standard", "minmax"], Field(description="of each channel, fitted on train; of each map, by itself")
+    ] = "standard"
+
+    @model_validator(mode="after")
+    def _sections_divide_points(self) -> "PointSettings":
+        if self.sections and self.reading == "maps":
+            raise ValueError("sections: true divides points, reading: maps divides channels; set one of them otherwise")
+        return self
 
 
 @dataclass(frozen=True)
@@ -57,7 +79,7 @@ class Table:
         return replace(self, coordinates=self.coordinates[chosen], values=self.values[chosen], sections=sections)
 
 
-def read(folder: Path, settings: Points) -> DataSet:
+def read(folder: Path, settings: PointSettings) -> DataSet:
     """The points below `folder`, or their maps.
 
     Raises:
@@ -73,7 +95,7 @@ def read(folder: Path, settings: Points) -> DataSet:
     if dropped == len(usable):
         raise DataError(f"{path}: none of {dropped} rows has a number in every column; check the import")
     table = _logarithms(path, table.at(usable)) if settings.log1p else table.at(usable)
-    _refuse_twins(path, table.coordinates)
+    _reject_shared_places(path, table.coordinates)
     data = _maps(path, table, settings) if settings.reading == "maps" else _points(path, table, settings)
     return replace(data, counts=data.counts | {"rows": len(usable), "dropped_rows": dropped})
 
@@ -97,7 +119,7 @@ def _arrow(path: Path) -> Any:
         raise DataError(f"{path}: cannot be read ({error}); run `vaeforge import` again") from None
 
 
-def _columns(path: Path, table: Any, settings: Points) -> Table:
+def _columns(path: Path, table: Any, settings: PointSettings) -> Table:
     """The table's columns sorted out; x, y, z and what is no channel are found in whatever case."""
     names: list[str] = table.column_names
     alike = [name.lower() if name.lower() in (*AXES, *BESIDE) else name for name in names]
@@ -142,7 +164,7 @@ def _logarithms(path: Path, table: Table) -> Table:
     return replace(table, values=np.log1p(table.values))
 
 
-def _refuse_twins(path: Path, coordinates: Matrix) -> None:
+def _reject_shared_places(path: Path, coordinates: Matrix) -> None:
     order = np.lexsort(tuple(coordinates.T))
     same = (coordinates[order[1:]] == coordinates[order[:-1]]).all(axis=1)
     if same.any():
@@ -154,7 +176,7 @@ def _refuse_twins(path: Path, coordinates: Matrix) -> None:
         )
 
 
-def _points(path: Path, table: Table, settings: Points) -> DataSet:
+def _points(path: Path, table: Table, settings: PointSettings) -> DataSet:
     """Points as samples, divided by blocks or sections."""
     units, names = _units(path, table, settings)
     parts = divide(np.bincount(units, minlength=len(names)), settings.validation, settings.test, settings.seed)
@@ -180,7 +202,7 @@ def _points(path: Path, table: Table, settings: Points) -> DataSet:
     return DataSet(train, validation, test, labels, groups, constants=constants, counts=counts, info=info)
 
 
-def _units(path: Path, table: Table, settings: Points) -> tuple[Index, list[str]]:
+def _units(path: Path, table: Table, settings: PointSettings) -> tuple[Index, list[str]]:
     """The block or section of each point, and their names, at least three."""
     if settings.sections:
         found, members = np.unique(np.array(table.sections), return_inverse=True)
@@ -205,7 +227,7 @@ def _chosen(names: list[str], mask: Mask) -> list[str]:
     return [name for name, own in zip(names, mask, strict=True) if own]
 
 
-def _value_constants(train: Matrix, settings: Points) -> dict[str, Matrix]:
+def _value_constants(train: Matrix, settings: PointSettings) -> dict[str, Matrix]:
     """Statistics [C] of the training points; (x - mean) / std is the scaling that the settings ask for."""
     low, high = train.min(axis=0), train.max(axis=0)
     mean, std = (low, high - low) if settings.scaling == "minmax" else _moments(train, 0)
@@ -224,7 +246,7 @@ def _moments(values: Matrix, axis: int) -> tuple[Matrix, Matrix]:
     return mean.astype(np.float32), std.astype(np.float32)
 
 
-def _maps(path: Path, table: Table, settings: Points) -> DataSet:
+def _maps(path: Path, table: Table, settings: PointSettings) -> DataSet:
     """Channels as samples, each scaled by its own values."""
     low, high = table.values.min(axis=0), table.values.max(axis=0)
     channels, values = _chosen(table.channels, high > low), table.values.T[high > low]
@@ -250,6 +272,22 @@ def _maps(path: Path, table: Table, settings: Points) -> DataSet:
     return DataSet(train, validation, test, labels, names["test"], constants=constants, counts=counts, info=info)
 
 
-def _info(table: Table, settings: Points) -> dict[str, Any]:
+def _info(table: Table, settings: PointSettings) -> dict[str, Any]:
     sections = sorted(set(table.sections or []) - {""})
     return {"reading": settings.reading, "scaling": settings.scaling, "log1p": settings.log1p, "sections": sections}
+
+
+class PointsLayout(Layout):
+    """Maps of several channels over points in space."""
+
+    name = "points"
+    settings = PointSettings
+    condition_names = AXES
+    map_tables = True
+    raw_tables = True
+
+    def read(self, folder: Path, settings: PointSettings) -> DataSet:
+        return read(folder, settings)
+
+
+LAYOUT = PointsLayout()

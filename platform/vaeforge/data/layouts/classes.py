@@ -10,28 +10,39 @@ Shapes: N images, K classes; x uint8 [N, 1, S, S]; condition float32 [N, K].
 import hashlib
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
 
-from vaeforge.config.prepare import Classes
+from vaeforge.config.layouts import Layout
+from vaeforge.config.prepare import Prepare, Side
 from vaeforge.data.block_split import PARTS
-from vaeforge.data.dataset import DataSet, Images
-from vaeforge.data.images import SUFFIXES
-from vaeforge.data.read_frames import data_files, open_grey
+from vaeforge.data.images import SUFFIXES, Images, open_grey
 from vaeforge.data.resize import fit_square
+from vaeforge.data.source_files import LEAK, data_files, reject_duplicates
 from vaeforge.errors import DataError
-from vaeforge.samples import Samples
+from vaeforge.samples import DataSet, Samples
 from vaeforge.seeds import derive
 
 LEAST = 3  # images of a class: one for each part
 LISTED = 10
 NUMBERED = re.compile(r"(?P<name>.+)_\d+")
+
+
+class ClassSettings(Prepare):
+    """Grey images in a folder per class."""
+
+    size: Side = 224
+    fit: Annotated[
+        Literal["pad", "squash"], Field(description="to the square: keep the aspect ratio by padding, or distort")
+    ] = "pad"
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class Checked:
     digest: str
 
 
-def read(folder: Path, settings: Classes) -> DataSet:
+def read(folder: Path, settings: ClassSettings) -> DataSet:
     """The images below `folder`, squared and divided.
 
     Raises:
@@ -62,7 +73,8 @@ def read(folder: Path, settings: Classes) -> DataSet:
     items, names = _items(folder)
     quarantined: dict[str, str] = {}
     images = [checked for item in items if (checked := _checked(item, quarantined))]
-    _refuse_twins(folder, images)
+    keyed = ((image.digest, image.item.name) for image in images)
+    reject_duplicates(folder, f"image(s) {LEAK}", keyed, "remove one of each")
     _require_enough(folder, images, names, quarantined)
     parts = _divided([image.item.label for image in images], settings)
     chosen = [[image for image, own in zip(images, parts, strict=True) if own == part] for part in range(len(PARTS))]
@@ -174,20 +186,6 @@ def _checked(item: Item, quarantined: dict[str, str]) -> Checked | None:
     return Checked(item, size, hashlib.sha256(repr(size).encode() + image.tobytes()).hexdigest())
 
 
-def _refuse_twins(folder: Path, images: list[Checked]) -> None:
-    seen: dict[str, str] = {}
-    twins = []
-    for image in images:
-        if image.digest in seen:
-            twins.append(f"{seen[image.digest]} = {image.item.name}")
-        seen.setdefault(image.digest, image.item.name)
-    if twins:
-        raise DataError(
-            f"{folder}: {len(twins)} image(s) are there twice and could be in train and test at once; "
-            f"remove one of each: {'; '.join(twins[:LISTED])}"
-        )
-
-
 def _require_enough(folder: Path, images: list[Checked], names: list[str], quarantined: dict[str, str]) -> None:
     labels = [image.item.label for image in images]
     counts = {name: labels.count(name) for name in names}
@@ -201,7 +199,7 @@ def _require_enough(folder: Path, images: list[Checked], names: list[str], quara
         )
 
 
-def _divided(labels: list[str], settings: Classes) -> NDArray[np.int64]:
+def _divided(labels: list[str], settings: ClassSettings) -> NDArray[np.int64]:
     """The part of each image; each class by a seed of its own, so that other classes do not change its division."""
     known, parts = np.array(labels), np.zeros(len(labels), dtype=np.int64)
     for name in sorted(set(labels)):
@@ -213,7 +211,7 @@ def _divided(labels: list[str], settings: Classes) -> NDArray[np.int64]:
     return parts
 
 
-def _samples(items: list[Item], names: list[str], settings: Classes) -> Samples:
+def _samples(items: list[Item], names: list[str], settings: ClassSettings) -> Samples:
     """Squares and one-hot classes; images are opened again one by one, so that only squares are held."""
     x = np.empty((len(items), 1, settings.size, settings.size), dtype=np.uint8)
     condition = np.zeros((len(items), len(names)), dtype=np.float32)
@@ -233,3 +231,22 @@ def _info(names: list[str], chosen: list[list[Checked]]) -> dict[str, Any]:
         for name in names
     }
     return {"classes": names, "aspect_ratios": ratios, "counts": counts}
+
+
+class ClassesLayout(Layout):
+    """Grey images of several classes."""
+
+    name = "classes"
+    settings = ClassSettings
+    picture_modes = ("whole", "sample")
+    condition_is_class = True
+    unnamed_arrays = "images"
+
+    def read(self, folder: Path, settings: ClassSettings) -> DataSet:
+        return read(folder, settings)
+
+    def sample_of(self, picture: Image.Image, side: int, prepare: Mapping[str, Any]) -> Images:
+        return fit_square(np.asarray(picture.convert("L")), side, prepare["fit"])[None]
+
+
+LAYOUT = ClassesLayout()

@@ -13,22 +13,37 @@ import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from vaeforge.config.prepare import Series
+from vaeforge.config.layouts import Layout
+from vaeforge.config.prepare import Prepare
 from vaeforge.data.block_split import PARTS, TEST, Index, divide
-from vaeforge.data.dataset import DataSet
-from vaeforge.data.read_frames import data_files, require_one_data_set
+from vaeforge.data.source_files import LEAK, data_files, reject_duplicates, require_one_data_set
 from vaeforge.errors import DataError
-from vaeforge.samples import Samples
+from vaeforge.samples import DataSet, Samples
 
 SUBJECTS = 5  # from so many on, `auto` divides by subject
 CHUNK = 512  # voxels whose spread is computed at once, in float64
 
 Matrix = NDArray[np.float32]
+
+
+class SeriesSettings(Prepare):
+    """Time series, a matrix [timepoints, voxels] per subject."""
+
+    split: Annotated[Literal["auto", "time", "subject"], Field(description="auto: by subject from five on")] = "auto"
+    block: Annotated[int, Field(ge=1, description="time points of a block, the unit of splits and intervals")] = 20
+    gap: Annotated[int, Field(ge=0, description="time points left out between blocks of different parts")] = 5
+
+    @model_validator(mode="after")
+    def _something_within_gaps(self) -> "SeriesSettings":
+        if self.gap >= self.block:
+            raise ValueError(f"gap {self.gap} can leave nothing of a block of {self.block}; it must be less than block")
+        return self
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,7 @@ class Unit:
     end: int
 
 
-def read(folder: Path, settings: Series) -> DataSet:
+def read(folder: Path, settings: SeriesSettings) -> DataSet:
     """The time points of all subjects below `folder`.
 
     Raises:
@@ -95,7 +110,8 @@ def _subjects(folder: Path, paths: list[Path]) -> dict[str, Matrix]:
             if name in series:
                 raise DataError(f"{path}: subject {name!r} is in another archive, too; rename it, or remove one")
             series[name] = matrix
-    _refuse_twins(folder, series)
+    keyed = ((_digest(matrix), name) for name, matrix in series.items())
+    reject_duplicates(folder, f"series {LEAK}", keyed, "remove one of each")
     return series
 
 
@@ -120,16 +136,8 @@ def _archive(path: Path) -> dict[str, Matrix]:
         return {key: array.astype(np.float32, copy=False) for key, array in arrays.items()}
 
 
-def _refuse_twins(folder: Path, series: dict[str, Matrix]) -> None:
-    seen: dict[str, str] = {}
-    for name, matrix in series.items():
-        digest = hashlib.sha256(repr(matrix.shape).encode() + np.ascontiguousarray(matrix).tobytes()).hexdigest()
-        if digest in seen:
-            raise DataError(
-                f"{folder}: subjects {seen[digest]!r} and {name!r} hold the same numbers and could be in train and "
-                "test at once; remove one"
-            )
-        seen[digest] = name
+def _digest(matrix: Matrix) -> str:
+    return hashlib.sha256(repr(matrix.shape).encode() + np.ascontiguousarray(matrix).tobytes()).hexdigest()
 
 
 def _finite(series: dict[str, Matrix], quarantined: dict[str, str]) -> dict[str, Matrix]:
@@ -152,7 +160,7 @@ def _require_alike(folder: Path, series: dict[str, Matrix], quarantined: dict[st
         raise DataError(f"{folder}: got voxels {voxels}, must be the same for all subjects; map them to one grid")
 
 
-def _split_by(series: dict[str, Matrix], settings: Series) -> str:
+def _split_by(series: dict[str, Matrix], settings: SeriesSettings) -> str:
     if settings.split != "auto":
         return settings.split
     return "subject" if len(series) >= SUBJECTS else "time"
@@ -173,7 +181,7 @@ def _by_block(series: dict[str, Matrix], block: int) -> list[Unit]:
     return units
 
 
-def _divided(folder: Path, units: list[Unit], by: str, settings: Series) -> Index:
+def _divided(folder: Path, units: list[Unit], by: str, settings: SeriesSettings) -> Index:
     if len(units) < len(PARTS):
         remedy = "divide by time" if by == "subject" else f"reduce `prepare.block` (now {settings.block})"
         what = "subject(s)" if by == "subject" else "block(s) of time points"
@@ -231,3 +239,17 @@ def _info(series: dict[str, Matrix], by: str, kept: NDArray[np.bool_], pieces: l
         "dropped_voxels": dropped,
         "units": {part: [unit.name for unit in some] for part, some in zip(PARTS, pieces, strict=True)},
     }
+
+
+class SeriesLayout(Layout):
+    """Time series; a sample is a time point."""
+
+    name = "series"
+    settings = SeriesSettings
+    unnamed_arrays = "matrices"
+
+    def read(self, folder: Path, settings: SeriesSettings) -> DataSet:
+        return read(folder, settings)
+
+
+LAYOUT = SeriesLayout()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaeforge.config.prepare import Pictures
-from vaeforge.data.class_folders import find_pictures, is_normal, read_folders
-from vaeforge.data.dataset import Split
+from vaeforge.data.layouts.pictures.class_folders import find_pictures, is_normal, read_folders
+from vaeforge.data.layouts.pictures.settings import PictureSettings
+from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.errors import DataError
 
-SETTINGS = Pictures(size=16, margin=16, validation=0.2, test=0.3)
+SETTINGS = PictureSettings(size=16, margin=16, validation=0.2, test=0.3)
 
 
 def add(folder: Path, count: int, first: int = 0, size: tuple[int, int] = (40, 30)) -> None:

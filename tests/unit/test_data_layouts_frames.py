@@ -8,12 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaeforge.config.prepare import Frames
-from vaeforge.data.read_frames import open_grey, read
+from vaeforge.data.layouts.frames import FrameSettings, open_grey, read
 from vaeforge.errors import DataError
 from vaeforge.samples import Samples
 
-SETTINGS = Frames(size=16, stride=8, gap=0, validation=0.25, test=0.4)
+SETTINGS = FrameSettings(size=16, stride=8, gap=0, validation=0.25, test=0.4)
 HEIGHT, WIDTH = 40, 200
 # 200 columns: train [0, 70), validation [70, 120), test [120, 200)
 
@@ -123,13 +122,13 @@ def test_a_narrow_strip_is_refused_with_the_share_that_works(
     folder: Path, part: str, validation: float, test: float
 ) -> None:
     with pytest.raises(DataError, match=rf"{part}'s strip has 10 of 200 columns .*share of at least 0\.082"):
-        read(folder, Frames(size=16, gap=0, validation=validation, test=test))
+        read(folder, FrameSettings(size=16, gap=0, validation=validation, test=test))
     shares = {"validation": validation, "test": test}
     if part == "train":
         shares["test"] = 1 - validation - 0.082
     else:
         shares[part] = 0.082
-    assert len(read(folder, Frames(size=16, gap=0, **shares)).test)
+    assert len(read(folder, FrameSettings(size=16, gap=0, **shares)).test)
 
 
 @pytest.mark.parametrize("width", range(49, 160, 5))
@@ -138,10 +137,10 @@ def test_the_share_that_is_named_works_for_every_width(folder: Path, width: int,
     shutil.rmtree(folder / "planar")
     Image.fromarray(field(width=width)).save(folder / "one.png")
     with pytest.raises(DataError, match="test's strip has") as refused:
-        read(folder, Frames(size=16, gap=0, validation=validation, test=0.02))
+        read(folder, FrameSettings(size=16, gap=0, validation=validation, test=0.02))
     least = float(str(refused.value).split("at least ")[-1].split(" ")[0])
     if width > 60:  # narrower ones leave no room for train beside it
-        assert len(read(folder, Frames(size=16, gap=0, validation=validation, test=least)).test)
+        assert len(read(folder, FrameSettings(size=16, gap=0, validation=validation, test=least)).test)
 
 
 def test_an_image_that_no_share_suits_is_refused(folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.source_files import LEAK, listed, reject_duplicates
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import (
     DamagedFileError,
@@ -27,9 +28,10 @@ from vaeforge.importing.arrays import (
 )
 from vaeforge.importing.delimited import read_matrix
 from vaeforge.importing.figures import Bars, Chart, Histogram
+from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions, stem, usable_name
 from vaeforge.importing.nifti import read_volumes
-from vaeforge.importing.parsed_source import Content, Findings, Row, listed, refuse_twins, shown, summarise
+from vaeforge.importing.parsed_source import Content, Findings, Row, shown, summarise
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
 
@@ -190,9 +192,9 @@ def _refuse(source: Path, measured: list[Measured], findings: Findings) -> None:
             f"{findings.first_reasons()}; see docs/import.md for what may be given"
         )
     names = ((item.subject.name.casefold(), item.subject.shown) for item in measured)
-    refuse_twins(source, "subjects have the name of another", names, "rename one of each")
+    reject_duplicates(source, "subjects have the name of another", names, "rename one of each")
     series = ((item.sha256, item.subject.shown) for item in measured)
-    refuse_twins(source, "series are there twice and could be in train and test at once", series, "remove one of each")
+    reject_duplicates(source, f"series {LEAK}", series, "remove one of each")
     sizes = Counter(item.row["voxels"] for item in measured)
     if len(sizes) > 1:
         shapes = [f"{item.subject.name} {item.row['timepoints']} x {item.row['voxels']}" for item in measured]
@@ -213,3 +215,15 @@ def _pack(file: BinaryIO, measured: list[Measured]) -> None:
             info.compress_type = zipfile.ZIP_DEFLATED
             with packed.open(info, "w", force_zip64=True) as member:
                 np.lib.format.write_array(cast(BinaryIO, member), values, allow_pickle=False)
+
+
+class SeriesFormat(ImportFormat):
+    """Time series of voxels."""
+
+    layout = "series"
+
+    def parse(self, source: Path, options: ImportOptions, findings: Findings) -> Content:
+        return read_series(source, options, findings)
+
+
+FORMAT = SeriesFormat()

@@ -1,15 +1,23 @@
 """Pictures of normal and anomalous things: annotated images cut into patches, or a folder per class."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from vaeforge.config.prepare import Pictures
-from vaeforge.data.annotated_images import read_annotated
-from vaeforge.data.class_folders import read_folders
-from vaeforge.data.dataset import DataSet, Split
+from PIL import Image
+
+from vaeforge.config.layouts import Layout
+from vaeforge.data.images import Images
+from vaeforge.data.layouts.pictures.annotated_images import read_annotated
+from vaeforge.data.layouts.pictures.class_folders import read_folders
+from vaeforge.data.layouts.pictures.settings import PictureSettings
+from vaeforge.data.layouts.pictures.split import Split
+from vaeforge.data.resize import centre_of, crop_square
 from vaeforge.errors import DataError
+from vaeforge.samples import DataSet
 
 
-def read(folder: Path, settings: Pictures) -> DataSet:
+def read(folder: Path, settings: PictureSettings) -> DataSet:
     """All items below `folder`, from annotated images or from class folders.
 
     Raises:
@@ -19,7 +27,7 @@ def read(folder: Path, settings: Pictures) -> DataSet:
     return split.data_set()
 
 
-def read_split(folder: Path, settings: Pictures) -> Split:
+def read_split(folder: Path, settings: PictureSettings) -> Split:
     """All items below `folder`, from annotated images and from class folders."""
     annotated = sorted(path.parent for path in folder.rglob("labels.png") if (path.parent / "image.png").is_file())
     split = Split()
@@ -46,3 +54,20 @@ def _require_all(folder: Path, split: Split) -> None:
             f"{folder}: nothing for {', '.join(empty)} (counts {counts}{'; left out: ' + listed if listed else ''}); "
             "add images, or change the shares and sizes of the section `prepare`"
         )
+
+
+class PicturesLayout(Layout):
+    """Colour images of normal and anomalous things."""
+
+    name = "pictures"
+    settings = PictureSettings
+    picture_modes = ("whole", "sample", "patches")
+
+    def read(self, folder: Path, settings: PictureSettings) -> DataSet:
+        return read(folder, settings)
+
+    def sample_of(self, picture: Image.Image, side: int, prepare: Mapping[str, Any]) -> Images:
+        return centre_of(crop_square(picture, side + int(prepare["margin"])), side)
+
+
+LAYOUT = PicturesLayout()

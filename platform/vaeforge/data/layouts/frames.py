@@ -11,21 +11,35 @@ Shapes: image uint8 [H, W]; patches uint8 [N, 1, size, size].
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from pydantic import Field
 
-from vaeforge.config.prepare import Frames
+from vaeforge.config.layouts import Layout
+from vaeforge.config.prepare import Prepare, Side
 from vaeforge.data.block_split import PARTS
-from vaeforge.data.dataset import DataSet, Images
-from vaeforge.data.images import SUFFIXES, open_picture
+from vaeforge.data.images import SUFFIXES, Images, open_grey
+from vaeforge.data.source_files import data_files, require_one_data_set
 from vaeforge.errors import DataError
-from vaeforge.samples import Samples
+from vaeforge.samples import DataSet, Samples
 
 STEP = 1000  # shares in messages are multiples of 1 / STEP
 
 
-def read(folder: Path, settings: Frames) -> DataSet:
+class FrameSettings(Prepare):
+    """Grey images of one texture, cut into patches; divided by column, so that no place is in two parts."""
+
+    size: Side = 96
+    stride: Annotated[int, Field(ge=1, description="distance between patches cut from one image")] = 32
+    gap: Annotated[
+        int,
+        Field(ge=0, description="columns left out between parts; what is seen must not move further between frames"),
+    ] = 48
+
+
+def read(folder: Path, settings: FrameSettings) -> DataSet:
     """Patches of all images below `folder`.
 
     Raises:
@@ -59,36 +73,6 @@ def read(folder: Path, settings: Frames) -> DataSet:
     return DataSet(train, validation, test, labels, groups, counts=counts, info=info, quarantined=quarantined)
 
 
-def open_grey(path: Path) -> Images:
-    """The picture at `path` as grey uint8 [H, W]; see `open_picture` for what is read and how."""
-    return np.asarray(open_picture(path).convert("L"))
-
-
-def data_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The files below `folder` with one of `suffixes`, sorted; nothing hidden (whose name begins with a dot)."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in suffixes
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-
-
-def require_one_data_set(folder: Path, paths: list[Path]) -> None:
-    """Refuse files of several data sets: each folder directly in `folder` is one, and so are the files beside them.
-
-    Raises:
-        DataError: naming the data sets.
-    """
-    names = sorted({path.relative_to(folder).parts[0] if path.parent != folder else "." for path in paths})
-    if len(names) > 1:
-        raise DataError(
-            f"{folder}: holds {len(names)} data sets ({', '.join(names)}), must be one, or they would be mixed; "
-            "move the others away"
-        )
-
-
 def _require_readable(folder: Path, paths: list[Path], readable: dict[str, str], reasons: dict[str, str]) -> None:
     if readable:
         return
@@ -99,7 +83,7 @@ def _require_readable(folder: Path, paths: list[Path], readable: dict[str, str],
     )
 
 
-def _strips(width: int, settings: Frames) -> list[tuple[int, int]]:
+def _strips(width: int, settings: FrameSettings) -> list[tuple[int, int]]:
     """The first and last column of each part's strip, half the gap taken from either side of a border."""
     train = round(width * (1 - settings.validation - settings.test))
     validation = round(width * (1 - settings.test))
@@ -107,7 +91,7 @@ def _strips(width: int, settings: Frames) -> list[tuple[int, int]]:
     return [(0, train - before), (train + after, validation - before), (validation + after, width)]
 
 
-def _cut(path: Path, image: Images, settings: Frames) -> list[Images]:
+def _cut(path: Path, image: Images, settings: FrameSettings) -> list[Images]:
     """A view [rows, columns, size, size] of each strip's patches."""
     strips = _strips(image.shape[1], settings)
     _require_room(path, image, strips, settings)
@@ -115,7 +99,7 @@ def _cut(path: Path, image: Images, settings: Frames) -> list[Images]:
     return [sliding_window_view(image[:, first:end], window)[::step, ::step] for first, end in strips]
 
 
-def _require_room(path: Path, image: Images, strips: list[tuple[int, int]], settings: Frames) -> None:
+def _require_room(path: Path, image: Images, strips: list[tuple[int, int]], settings: FrameSettings) -> None:
     (height, width), size, gap = image.shape, settings.size, settings.gap
     if height < size or width < 3 * size + 2 * gap:
         raise DataError(
@@ -135,7 +119,7 @@ def _require_room(path: Path, image: Images, strips: list[tuple[int, int]], sett
             )
 
 
-def _blocks(patches: Images, settings: Frames) -> list[str]:
+def _blocks(patches: Images, settings: FrameSettings) -> list[str]:
     """The block `row/column` of each patch of a view [rows, columns, size, size], by the patch's centre.
 
     There are no more blocks than disjoint patches fit: what is left at the end belongs to the last one.
@@ -144,7 +128,7 @@ def _blocks(patches: Images, settings: Frames) -> list[str]:
     return [f"{row}/{column}" for row in rows for column in columns]
 
 
-def _along(count: int, settings: Frames) -> list[int]:
+def _along(count: int, settings: FrameSettings) -> list[int]:
     """The block of each of `count` patches along an axis."""
     size, stride = settings.size, settings.stride
     last = ((count - 1) * stride + size) // size - 1
@@ -161,3 +145,18 @@ def _stacked(views: list[Images]) -> Images:
         patches[start:end].reshape(view.shape)[:] = view
         start = end
     return patches
+
+
+class FramesLayout(Layout):
+    """Grey images of one texture, cut into patches."""
+
+    name = "frames"
+    settings = FrameSettings
+    picture_modes = ("patches", "sample")
+    always_cut = True
+
+    def read(self, folder: Path, settings: FrameSettings) -> DataSet:
+        return read(folder, settings)
+
+
+LAYOUT = FramesLayout()

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vaeforge.config.prepare import Pictures
-from vaeforge.data.dataset import Images, Split
-from vaeforge.data.images import SUFFIXES, open_picture
+from vaeforge.data.images import SUFFIXES, Images, open_picture
 from vaeforge.data.label_values import ANOMALOUS_ITEM, NORMAL_ITEM
+from vaeforge.data.layouts.pictures.settings import PictureSettings
+from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.resize import centre_of, crop_square
+from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import DataError
 
 
@@ -49,7 +50,7 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def read_folders(folder: Path, settings: Pictures, skip: set[Path]) -> Split:
+def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Split:
     """The pictures of all class folders below `folder`, those in folders of `skip` left out.
 
     Raises:
@@ -67,7 +68,12 @@ def read_folders(folder: Path, settings: Pictures, skip: set[Path]) -> Split:
         readable[is_normal(name)] += items
     if not any(readable.values()):
         return split
-    _refuse_twins(folder, [path for items in readable.values() for path, _ in items])
+    keyed = (
+        (hashlib.sha256(path.read_bytes()).hexdigest(), path.relative_to(folder).as_posix())
+        for items in readable.values()
+        for path, _ in items
+    )
+    reject_duplicates(folder, f"picture(s) {LEAK}", keyed, "remove one of each")
     _assign(split, folder, readable[True], readable[False], settings)
     return split
 
@@ -81,27 +87,12 @@ def _read(folder: Path, paths: list[Path], side: int, quarantined: dict[str, str
             quarantined[path.relative_to(folder).as_posix()] = str(error)
 
 
-def _refuse_twins(folder: Path, paths: list[Path]) -> None:
-    seen: dict[str, Path] = {}
-    twins = []
-    for path in paths:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest in seen:
-            twins.append(f"{seen[digest].relative_to(folder)} = {path.relative_to(folder)}")
-        seen.setdefault(digest, path)
-    if twins:
-        raise DataError(
-            f"{folder}: {len(twins)} picture(s) are there twice and could be in train and test at once; "
-            f"remove one of each: {'; '.join(twins[:10])}"
-        )
-
-
 def _assign(
     split: Split,
     folder: Path,
     normal: list[tuple[Path, Images]],
     anomalous: list[tuple[Path, Images]],
-    settings: Pictures,
+    settings: PictureSettings,
 ) -> None:
     """Divide normal pictures by the seed; put as many normal as anomalous ones into the test."""
     if not anomalous:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaeforge.data.class_folders import find_pictures
+from vaeforge.data.layouts.pictures.class_folders import find_pictures
 from vaeforge.errors import DataError
 from vaeforge.importing import step
 from vaeforge.importing.import_options import ImportOptions, ImportResult

@@ -11,14 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from vaeforge.config.prepare import Points
 from vaeforge.data.block_split import TEST, divide, grid_blocks
-from vaeforge.data.dataset import DataSet
-from vaeforge.data.read_points import read
+from vaeforge.data.layouts.points import PointSettings, read
 from vaeforge.errors import DataError
+from vaeforge.samples import DataSet
 
 COUNT = 3000
-SETTINGS = Points()
+SETTINGS = PointSettings()
 
 
 def columns(count: int = COUNT) -> dict[str, NDArray[Any]]:
@@ -71,14 +70,14 @@ def test_no_block_is_in_two_parts(tmp_path: Path) -> None:
 
 
 def test_shares_fit_by_the_number_of_points(tmp_path: Path) -> None:
-    data = read(write(tmp_path, columns()), Points(validation=0.15, test=0.25))
+    data = read(write(tmp_path, columns()), PointSettings(validation=0.15, test=0.25))
     shares = [len(part) / COUNT for part in (data.train, data.validation, data.test)]
     np.testing.assert_allclose(shares, [0.6, 0.15, 0.25], atol=0.01)  # a block has 1/216 of the points
 
 
 def test_whole_sections(tmp_path: Path) -> None:
     table = columns()
-    data = read(write(tmp_path, table), Points(sections=True))
+    data = read(write(tmp_path, table), PointSettings(sections=True))
     held = [set(table["section"][part].tolist()) for part in numbers(data)]
     assert sorted(map(len, held)) == [2, 3, 5] and len(set.union(*held)) == 10
     assert data.groups == [str(table["section"][number]) for number in numbers(data)[2]]
@@ -87,7 +86,7 @@ def test_whole_sections(tmp_path: Path) -> None:
 
 def test_the_seed_decides_and_repeats(tmp_path: Path) -> None:
     write(tmp_path, columns())
-    first, again, other = (read(tmp_path, Points(seed=seed)) for seed in (0, 0, 1))
+    first, again, other = (read(tmp_path, PointSettings(seed=seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.train.x, again.train.x)
     assert first.groups == again.groups and first.info["units"] != other.info["units"]
 
@@ -113,7 +112,7 @@ def test_constants_are_of_train_alone(tmp_path: Path) -> None:
 
 
 def test_minmax_maps_train_onto_0_to_1(tmp_path: Path) -> None:
-    data = read(write(tmp_path, columns()), Points(scaling="minmax"))
+    data = read(write(tmp_path, columns()), PointSettings(scaling="minmax"))
     scaled = (data.train.x - data.constants["mean"]) / data.constants["std"]
     np.testing.assert_allclose([scaled.min(axis=0), scaled.max(axis=0)], [[0] * 4, [1] * 4], atol=1e-6)
 
@@ -121,14 +120,14 @@ def test_minmax_maps_train_onto_0_to_1(tmp_path: Path) -> None:
 def test_log1p(tmp_path: Path) -> None:
     table = columns()
     table["myelin"] = np.abs(table["myelin"])
-    plain, logs = read(write(tmp_path, table), SETTINGS), read(tmp_path, Points(log1p=True))
+    plain, logs = read(write(tmp_path, table), SETTINGS), read(tmp_path, PointSettings(log1p=True))
     np.testing.assert_allclose(logs.train.x, np.log1p(plain.train.x), rtol=1e-6)
     np.testing.assert_allclose(logs.constants["mean"], np.log1p(plain.train.x).mean(axis=0), rtol=1e-4)
 
 
 def test_log1p_of_what_has_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"needs values > -1, got down to: myelin \(-"):
-        read(write(tmp_path, columns()), Points(log1p=True))
+        read(write(tmp_path, columns()), PointSettings(log1p=True))
 
 
 def test_rows_without_a_number_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -143,7 +142,7 @@ def test_rows_without_a_section_are_dropped_where_sections_divide(tmp_path: Path
     table: dict[str, Any] = columns()
     table["section"] = [None, *table["section"].tolist()[1:]]
     write(tmp_path, table)
-    assert read(tmp_path, Points(sections=True)).counts["dropped_rows"] == 1
+    assert read(tmp_path, PointSettings(sections=True)).counts["dropped_rows"] == 1
     assert read(tmp_path, SETTINGS).counts["dropped_rows"] == 0
 
 
@@ -186,7 +185,7 @@ def test_a_plane_has_one_layer_of_blocks(tmp_path: Path) -> None:
 
 def test_maps_divide_channels(tmp_path: Path) -> None:
     table = columns()
-    data = read(write(tmp_path, table), Points(reading="maps"))
+    data = read(write(tmp_path, table), PointSettings(reading="maps"))
     assert [part.x.shape for part in (data.train, data.validation, data.test)] == [(2, COUNT), (1, COUNT), (1, COUNT)]
     units = data.info["units"]
     assert sorted(map(len, units.values())) == [1, 1, 2]
@@ -199,7 +198,7 @@ def test_maps_divide_channels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("scaling", "low", "high"), [("standard", None, None), ("minmax", 0, 1)])
 def test_each_map_is_scaled_by_itself(tmp_path: Path, scaling: Any, low: float | None, high: float | None) -> None:
-    data = read(write(tmp_path, columns()), Points(reading="maps", scaling=scaling))
+    data = read(write(tmp_path, columns()), PointSettings(reading="maps", scaling=scaling))
     for part in (data.train, data.validation, data.test):
         for image in part.x.astype(np.float64):
             if low is None:
@@ -212,12 +211,12 @@ def test_two_maps_are_refused(tmp_path: Path) -> None:
     table = columns()
     del table["number"], table["myelin"]
     with pytest.raises(DataError, match=r"got 2 channel\(s\) that vary, must be at least 3"):
-        read(write(tmp_path, table | {"flat": np.ones(COUNT)}), Points(reading="maps"))
+        read(write(tmp_path, table | {"flat": np.ones(COUNT)}), PointSettings(reading="maps"))
 
 
 def test_sections_of_maps_are_refused() -> None:
     with pytest.raises(ValidationError, match="sections: true divides points, reading: maps divides channels"):
-        Points(reading="maps", sections=True)
+        PointSettings(reading="maps", sections=True)
 
 
 def test_points_at_one_place_are_refused_with_a_list(tmp_path: Path) -> None:
@@ -236,7 +235,7 @@ def without(*names: str) -> dict[str, Any]:
     ("table", "settings", "message"),
     [
         (without("z"), SETTINGS, r"must have x, y, z and at least one channel; missing \['z'\]"),
-        (without("section"), Points(sections=True), r"missing \['section'\]"),
+        (without("section"), PointSettings(sections=True), r"missing \['section'\]"),
         (without("number", "curvature", "thickness", "myelin"), SETTINGS, "missing a channel"),
         (columns() | {"name": ["a"] * COUNT}, SETTINGS, "column 'name' holds string, must be numbers"),
         (columns() | {"x": ["a"] * COUNT}, SETTINGS, "column 'x' holds string"),
@@ -246,7 +245,11 @@ def without(*names: str) -> dict[str, Any]:
             SETTINGS,
             r"none of 1 channel\(s\) varies",
         ),
-        (columns() | {"section": [1, 2] * (COUNT // 2)}, Points(sections=True), r"got 2 section\(s\) with points"),
+        (
+            columns() | {"section": [1, 2] * (COUNT // 2)},
+            PointSettings(sections=True),
+            r"got 2 section\(s\) with points",
+        ),
         (
             columns(20) | {"x": np.r_[0:0.001:19j, 1], "y": np.zeros(20), "z": np.zeros(20)},
             SETTINGS,
@@ -254,7 +257,7 @@ def without(*names: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_wrong_tables_are_refused(tmp_path: Path, table: dict[str, Any], settings: Points, message: str) -> None:
+def test_wrong_tables_are_refused(tmp_path: Path, table: dict[str, Any], settings: PointSettings, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(write(tmp_path, table), settings)
 

@@ -1,41 +1,12 @@
-"""What reading a family's files gives: the samples of each part, and what was left out."""
+"""A split of pictures of normal and anomalous things, as it is collected from folders and annotated images."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaeforge.samples import Samples
-
-Images = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A family's data, divided.
-
-    Attributes:
-        train: what models learn from; images may have room for random crops around the event shape.
-        validation: what trials are compared on.
-        test: what a finished model is measured on.
-        labels: int64 [T], a class of each test sample; zeros where there are none.
-        groups: [T], names of the independent blocks that test samples belong to: what a bootstrap resamples.
-        constants: float32 arrays fitted on `train` alone, that models take (see `DataSpec`).
-        counts: how many there are of what, for people; `quarantined` is added.
-        info: what evaluation and people need beside the arrays (names of classes, channels), as JSON.
-        quarantined: files or items that could not be used, with the reason.
-    """
-
-    train: Samples
-    validation: Samples
-    test: Samples
-    labels: NDArray[np.int64]
-    groups: list[str]
-    constants: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    info: dict[str, Any] = field(default_factory=dict)
-    quarantined: dict[str, str] = field(default_factory=dict)
+from vaeforge.data.images import Images
+from vaeforge.samples import DataSet, Samples
 
 
 @dataclass

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaeforge.config.prepare import Classes
-from vaeforge.data.dataset import DataSet
-from vaeforge.data.read_classes import read
+from vaeforge.data.layouts.classes import ClassSettings, read
 from vaeforge.data.resize import fit_square as square
 from vaeforge.errors import DataError
+from vaeforge.samples import DataSet
 
-SETTINGS = Classes(size=16, validation=0.2, test=0.3)
+SETTINGS = ClassSettings(size=16, validation=0.2, test=0.3)
 
 
 def add(folder: Path, count: int, first: int, size: tuple[int, int] = (16, 16), name: str = "{}") -> None:
@@ -88,7 +87,7 @@ def test_another_class_does_not_change_the_division(folder: Path) -> None:
 def test_three_images_give_one_to_each_part(tmp_path: Path, validation: float, test: float) -> None:
     add(tmp_path / "a", 3, 0)
     add(tmp_path / "b", 3, 50)
-    data = read(tmp_path, Classes(size=16, validation=validation, test=test))
+    data = read(tmp_path, ClassSettings(size=16, validation=validation, test=test))
     assert [sorted(n >= 50 for n in part) for part in greys(data)] == [[False, True]] * 3
 
 

@@ -1,0 +1,84 @@
+"""Layouts of data: everything in which the layouts of files that families learn from differ, an object for each.
+
+A family names its layout. The settings of the section `prepare`, the reader, and what score and serve take from users
+follow from it, so that a new layout is one file: a module of `vaeforge.data.layouts`, or an entry point of the group
+`vaeforge.layouts` in any other package. What `vaeforge import` makes one from is `vaeforge.importing.formats`.
+
+Nothing here, and no layout, imports torch.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vaeforge.config.prepare import Prepare
+from vaeforge.plugins import Plugins
+from vaeforge.samples import DataSet
+
+PictureMode = Literal["whole", "sample", "patches"]
+
+
+class Layout(ABC):
+    """One layout of data.
+
+    Attributes:
+        name: as families name it, and the module or entry point that brings it.
+        settings: the type of the section `prepare`.
+        picture_modes: what a picture may be to a model when it scores: `whole`, to be made a sample; `sample`, one
+            already; `patches`, to be cut into samples. The first is the default of pictures that are not cut. Empty:
+            models take tables and arrays, no pictures.
+        always_cut: every sample is cut from a larger picture.
+        condition_is_class: a condition is a class, one-hot; else it is numbers.
+        condition_names: what the numbers of a condition are called, where it has so many.
+        unnamed_arrays: what an `.npz` without `x` may hold: grey pictures `images`, or `matrices` with a sample a row.
+        map_tables: whether `prepare.reading: maps` makes one channel at all points a sample, so that a table is maps.
+        raw_tables: whether `prepare.log1p` says that log(1 + value) is still to be taken of the values in tables.
+    """
+
+    name: ClassVar[str]
+    settings: ClassVar[type[Prepare]]
+    picture_modes: ClassVar[tuple[PictureMode, ...]] = ()
+    always_cut: ClassVar[bool] = False
+    condition_is_class: ClassVar[bool] = False
+    condition_names: ClassVar[tuple[str, ...]] = ()
+    unnamed_arrays: ClassVar[Literal["images", "matrices"] | None] = None
+    map_tables: ClassVar[bool] = False
+    raw_tables: ClassVar[bool] = False
+
+    @abstractmethod
+    def read(self, folder: Path, settings: Any) -> DataSet:
+        """The data below `folder`, divided; `settings` are of the type `self.settings`.
+
+        Raises:
+            DataError: naming what cannot be read, is there twice, or is too little to be divided.
+        """
+
+    def sample_of(self, picture: Image.Image, side: int, prepare: Mapping[str, Any]) -> NDArray[np.uint8]:
+        """A whole RGB picture as the sample uint8 [C, side, side] that prepare would have made of it.
+
+        Asked of layouts alone whose `picture_modes` have `whole`. `prepare` holds the settings by name.
+        """
+        raise NotImplementedError(f"the layout {self.name} makes no sample of a whole picture")
+
+
+# mypy takes no abstract class where a class to build is wanted; none is built here
+LAYOUTS: Plugins[Layout] = Plugins("vaeforge.data.layouts", "LAYOUT", "vaeforge.layouts", Layout, "layout")  # type: ignore[type-abstract]
+
+
+def layout_names() -> list[str]:
+    """The names of all layouts."""
+    return LAYOUTS.names()
+
+
+def layout_named(name: str) -> Layout:
+    """The layout called `name`; no other one is loaded.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    return LAYOUTS.named(name)

@@ -1,0 +1,35 @@
+"""Grey pictures in classes, in files or in one `.npz`, for the layout `classes`."""
+
+from pathlib import Path
+
+from vaeforge.importing.image_layouts import by_class
+from vaeforge.importing.images import LEAST_OF_CLASS, read_images, require_classes
+from vaeforge.importing.import_format import ImportFormat
+from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.npz_images import find_stack, read_stack
+from vaeforge.importing.parsed_source import Content, Findings
+
+
+def read_classes(source: Path, findings: Findings) -> Content:
+    """Grey pictures in classes.
+
+    Raises:
+        DataError: as `read_images`.
+    """
+    candidates, empty = by_class(source, findings, suffix=".png")
+    content = read_images(source, candidates, empty, grey=True, least=LEAST_OF_CLASS, findings=findings)
+    require_classes(source, len(content.summary))
+    return content
+
+
+class ClassesFormat(ImportFormat):
+    """Grey pictures of known classes."""
+
+    layout = "classes"
+
+    def parse(self, source: Path, options: ImportOptions, findings: Findings) -> Content:
+        stack = find_stack(source, findings)
+        return read_stack(stack, findings) if stack else read_classes(source, findings)
+
+
+FORMAT = ClassesFormat()

@@ -1,0 +1,55 @@
+"""Colour pictures in classes, for the layout `pictures`."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from vaeforge.data.layouts.pictures.class_folders import is_normal
+from vaeforge.errors import DataError
+from vaeforge.importing.image_layouts import by_class
+from vaeforge.importing.images import Candidate, read_images
+from vaeforge.importing.import_format import ImportFormat
+from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.parsed_source import Content, Findings
+
+
+def read_pictures(source: Path, options: ImportOptions, findings: Findings) -> Content:
+    """Colour pictures in classes, one or more of them `normal` or `normal-…`.
+
+    Raises:
+        DataError: as `read_images`; or if there is no normal or no anomalous class.
+    """
+    candidates, empty = by_class(source, findings, suffix="")
+    renamed = [_renamed(candidate, options.normal) for candidate in candidates]
+    names = {candidate.label for candidate in candidates} | set(empty)
+    unknown = sorted(set(options.normal) - names)
+    if unknown:
+        raise DataError(f"--normal: got {', '.join(unknown)}, must be among the classes {', '.join(sorted(names))}")
+    content = read_images(source, renamed, empty, grey=False, least=2, findings=findings)
+    normal = {is_normal(row["class"]) for row in content.items}
+    if normal != {True, False}:
+        missing = "normal" if normal == {False} else "anomalous"
+        raise DataError(
+            f"{source}: no class is {missing} (classes {', '.join(sorted({row['class'] for row in content.items}))}); "
+            "`normal` and `normal-…` are normal, all others anomalous: rename folders, or give --normal CLASS"
+        )
+    return content
+
+
+def _renamed(candidate: Candidate, normal: Collection[str]) -> Candidate:
+    """The candidate under `normal-<class>` if its class is called normal by the user."""
+    if candidate.label not in normal or is_normal(candidate.label):
+        return candidate
+    label = f"normal-{candidate.label}"
+    return Candidate(candidate.path, candidate.shown, label, Path(label) / candidate.target.name)
+
+
+class PicturesFormat(ImportFormat):
+    """Colour pictures of normal and anomalous things."""
+
+    layout = "pictures"
+
+    def parse(self, source: Path, options: ImportOptions, findings: Findings) -> Content:
+        return read_pictures(source, options, findings)
+
+
+FORMAT = PicturesFormat()

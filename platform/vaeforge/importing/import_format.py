@@ -1,0 +1,46 @@
+"""An import format: how what users have becomes a data set of one layout.
+
+A format is a module of `vaeforge.importing.formats` called as the layout is, or an entry point of the group
+`vaeforge.import_formats` in any other package.
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.parsed_source import Content, Findings
+from vaeforge.plugins import Plugins
+
+
+class ImportFormat(ABC):
+    """What `vaeforge import` reads for one layout.
+
+    Attributes:
+        layout: the name of the layout that it makes.
+    """
+
+    layout: ClassVar[str]
+
+    @abstractmethod
+    def parse(self, source: Path, options: ImportOptions, findings: Findings) -> Content:
+        """Read and check `source`, a folder or file (archives are unpacked before), whole.
+
+        Args:
+            source: what is imported.
+            options: what the user said about it; a format looks at its own options only.
+            findings: takes what is left out and what a person should know.
+
+        Raises:
+            DataError: if nothing in it can be used, or something in it cannot be meant.
+        """
+
+
+# mypy takes no abstract class where a class to build is wanted; none is built here
+FORMATS: Plugins[ImportFormat] = Plugins(
+    "vaeforge.importing.formats",
+    "FORMAT",
+    "vaeforge.import_formats",
+    ImportFormat,  # type: ignore[type-abstract]
+    "kind",
+)
