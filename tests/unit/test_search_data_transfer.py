@@ -31,7 +31,7 @@ folder, addition = Path(sys.argv[1]), sys.argv[2]
 sys.path.append(addition)  # as a script's own folder is: workers do not know it
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
-from test_search_shipping import make_prepared
+from test_search_data_transfer import make_prepared
 from vaeforge.search.dispatch.data_transfer import code_packages, open_shipment, ship, unseen_nodes
 
 
