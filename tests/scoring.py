@@ -17,8 +17,8 @@ from vaeforge.package.export import export_graphs
 from vaeforge.package.graphs import graphs_of
 from vaeforge.paths import write_json
 from vaeforge.registry.fetch import Fetched
-from vaeforge.score.files import Reading, find
-from vaeforge.score.step import Options, Outcome, score_run
+from vaeforge.score.files import ReadOptions, find
+from vaeforge.score.step import Outcome, ScoreOptions, score_run
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
 CLASSES = ("round", "flat", "long")
@@ -73,9 +73,9 @@ def write_bundle(folder: Path, family: str, model: VAE, threshold: float = 0.1, 
 def score(bundle: Bundle, source: Path, folder: Path, **wanted: Any) -> Outcome:
     """Score with the options given, quietly."""
     reading = {name: wanted.pop(name) for name in ("label", "pictures", "batch", "threads") if name in wanted}
-    read = Reading(**{"label": None, "pictures": None, "batch": 4, "threads": 1, **reading})
+    read = ReadOptions(**{"label": None, "pictures": None, "batch": 4, "threads": 1, **reading})
     defaults: dict[str, Any] = {"graph": "model", "latents": True, "error_maps": False, "format": "parquet"}
-    options = Options(read, **{**defaults, **wanted})
+    options = ScoreOptions(**{"reading": read, **defaults, **wanted})
     return score_run(Fetched(bundle), find(source), folder, options, Console(quiet=True), quiet=True)
 
 

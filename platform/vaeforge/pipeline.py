@@ -1,16 +1,17 @@
 """The steps in the order in which they follow one another, as the command line calls them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from vaeforge import options
 from vaeforge.config.experiment import Experiment, RunConfig, family_named
 from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare as prepare_data
 from vaeforge.errors import ConfigError, DataError
+from vaeforge.generate.request import GenerateRequest
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.paths import Project, read_json, write_json
 from vaeforge.search.space.space import Space, single_point
@@ -19,12 +20,12 @@ from vaeforge.track.store import default_uri, redact
 from vaeforge.trained import lineage
 
 
-def import_data(config: RunConfig, source: str, asked: ImportOptions, console: Console) -> None:
+def import_data(config: RunConfig, source: str, options: ImportOptions, console: Console) -> None:
     """Make a data set of `source` and say what came of it."""
     from vaeforge.importing.step import run_import
 
     family = config.experiment.definition
-    result = run_import(Path(source), family.name, family.data, Project(), asked)
+    result = run_import(Path(source), family.name, family.data, Project(), options)
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
     console.print(f"imported {result.folder}: {counts}; {result.quarantined} quarantined", highlight=False)
     for remark in result.remarks:
@@ -45,31 +46,31 @@ def prepare(config: RunConfig, console: Console) -> None:
     console.print(describe(prepared.manifest["spectrum"], likelihood_of(config.experiment)), highlight=False)
 
 
-def tune(config: RunConfig, searched: Space, asked: Request, registers: bool, console: Console) -> int:
+def tune(config: RunConfig, space: Space, request: Request, *, register: bool, console: Console) -> int:
     """Search, then take the winner through evaluation, export and registration; the exit code."""
     project = Project()
-    if registers and asked.tracking_uri is None:
+    if register and request.tracking_uri is None:
         raise ConfigError("--offline: true goes with --register false: a registry is part of the tracking server")
-    result = run_step(project, config, searched, asked, console)
-    if result.manifest is None or not registers:
+    result = run_step(project, config, space, request, console)
+    if result.manifest is None or not register:
         return result.exit_code
     folder = project.search(result.manifest["search"])
     _take_through(project, result.manifest, folder, console)
     return 0
 
 
-def train(config: RunConfig, epochs: int | None, asked: Request, console: Console) -> int:
+def train(config: RunConfig, epochs: int | None, request: Request, console: Console) -> int:
     """Train one configuration; the exit code."""
     experiment = config.experiment
     space: Space = single_point(experiment.family, epochs or experiment.training.epochs)
-    return run_step(Project(), config, space, asked, console).exit_code
+    return run_step(Project(), config, space, request, console).exit_code
 
 
 def _take_through(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
     """Evaluate, export and register `winner`, with the steps' results under `folder`."""
     diffused = _diffused(project, winner, folder / "diffuse", console)
     _evaluate(project, winner, folder / "evaluate", diffused, console)
-    _export(project, winner, folder / "export", diffused, None, console)
+    _export(project, winner, folder / "export", diffused, (), console)
     _register(project, winner, folder / "evaluate", folder / "export", console)
 
 
@@ -87,40 +88,37 @@ def evaluate(family: str | None, run: str | None, console: Console) -> None:
     _evaluate(project, winner, project.step("evaluate"), diffused, console)
 
 
-def generate(
-    family: str | None,
-    run: str | None,
-    source: str | None,
-    label: str | None,
-    count: str | None,
-    size: str | None,
-    image: str | None,
-    seed: str | None,
-    console: Console,
-) -> None:
+def generate(family: str | None, run: str | None, request: GenerateRequest, console: Console) -> None:
     """Generate images with the model of `run` and say what nearly copies its training images."""
     from vaeforge.generate.step import generate_run
 
     project = Project()
-    chosen = {"source": options.text(source), "label": options.text(label), "size": options.text(size)}
-    numbers = {"count": options.integer("count", count), "seed": options.integer("seed", seed)}
-    given: dict[str, Any] = {name: value for name, value in {**chosen, **numbers}.items() if value is not None}
     folder, winner = project.step("generate"), winner_of(project, family, run)
-    manifest = generate_run(project, winner, folder, image=options.integer("image", image), **given)
+    manifest = generate_run(
+        project,
+        winner,
+        folder,
+        source=request.source,
+        label=request.label,
+        count=request.count,
+        seed=request.seed,
+        size=request.size,
+        image=request.image,
+    )
     for warning in manifest["warnings"]:
         console.print(f"[yellow]warning[/]: {warning}", highlight=False, soft_wrap=True)
     console.print(f"generated: {folder}", highlight=False, soft_wrap=True)
 
 
-def export(family: str | None, run: str | None, precision: str | None, console: Console) -> None:
-    """Export the model of `run` to ONNX, in smaller precisions too where `precision` names some."""
-    from vaeforge.package.precision import parse_precisions
+def export(family: str | None, run: str | None, precisions: Sequence[str], console: Console) -> None:
+    """Export the model of `run` to ONNX, in smaller precisions too where `precisions` names some."""
+    from vaeforge.package.precision import ordered_precisions
 
-    parse_precisions(precision)  # a wrong one is refused before anything is trained
+    ordered_precisions(precisions)  # a wrong one is refused before anything is trained
     project = Project()
     winner = winner_of(project, family, run)
     diffused = _diffused(project, winner, project.step("diffuse"), console)
-    _export(project, winner, project.step("export"), diffused, precision, console)
+    _export(project, winner, project.step("export"), diffused, precisions, console)
 
 
 def register(family: str | None, run: str | None, console: Console) -> None:
@@ -128,7 +126,7 @@ def register(family: str | None, run: str | None, console: Console) -> None:
     project = Project()
     winner = winner_of(project, family, run)
     if not _belongs(project.step("export") / "manifest.json", winner):
-        export(family, run, None, console)
+        export(family, run, (), console)
     if not _belongs(project.step("evaluate") / "manifest.json", winner):
         evaluate(family, run, console)
     done = _register(project, winner, project.step("evaluate"), project.step("export"), console)
@@ -148,11 +146,10 @@ def sync(name: str, console: Console) -> None:
 
 def winner_of(project: Project, family: str | None, run: str | None) -> dict[str, Any]:
     """The manifest of `run`, which must be of `family` where one is given."""
-    path = manifest_of(project, options.text(run) or "tune")
+    path = manifest_of(project, run or "tune")
     winner: dict[str, Any] = read_json(path, "run `vaeforge tune` or `vaeforge train` first, or name another --run")
-    wanted = options.text(family)
-    if wanted is not None and winner["family"] != wanted:
-        raise ConfigError(f"--family: got {wanted!r}, but {path} holds a model of family {winner['family']!r}")
+    if family is not None and winner["family"] != family:
+        raise ConfigError(f"--family: got {family!r}, but {path} holds a model of family {winner['family']!r}")
     return _judged(project, winner)
 
 
@@ -208,13 +205,12 @@ def _export(
     winner: dict[str, Any],
     folder: Path,
     diffused: Path | None,
-    precision: str | None,
+    precisions: Sequence[str],
     console: Console,
 ) -> None:
-    from vaeforge.package.precision import parse_precisions
     from vaeforge.package.step import export_run
 
-    export_run(project, winner, folder, parse_precisions(precision), diffused)
+    export_run(project, winner, folder, precisions, diffused)
     console.print(f"exported and compared with torch: {folder}", highlight=False, soft_wrap=True)
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from vaeforge import options
 from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
 
@@ -69,14 +68,3 @@ def test_all_problems_are_told_at_once_with_their_source(tmp_path: Path) -> None
 def test_assignments_name_a_section_and_a_key(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"section\.key"):
         load(tmp_path, assignments=[text])
-
-
-def test_options_read_words() -> None:
-    assert options.integer("trials", "") is options.integer("trials", None) is None
-    assert options.integer("trials", " 12 ") == 12
-    assert options.boolean("resume", "", default=True) is True
-    assert options.boolean("resume", "FALSE", default=True) is False
-    with pytest.raises(ConfigError, match="--trials: got 'many'"):
-        options.integer("trials", "many")
-    with pytest.raises(ConfigError, match="must be true or false"):
-        options.boolean("resume", "yes", default=False)

@@ -14,7 +14,7 @@ from vaeforge.package.bundle import open_session
 from vaeforge.package.export import export_graphs
 from vaeforge.package.fp16 import between_products, halved
 from vaeforge.package.graphs import graphs_of
-from vaeforge.package.precision import Calibration, convert, parse_precisions
+from vaeforge.package.precision import Calibration, convert, ordered_precisions
 from vaeforge.samples import Samples
 from vaeforge.train.loop import untrained
 from vaeforge_models.families import families
@@ -65,10 +65,10 @@ def test_the_original_is_left_alone() -> None:
 
 
 def test_precisions_are_read_in_their_order_and_fp32_is_always_there() -> None:
-    assert parse_precisions(None) == parse_precisions("") == ("fp32",)
-    assert parse_precisions("int8, fp16") == ("fp32", "fp16", "int8")
+    assert ordered_precisions(()) == ("fp32",)
+    assert ordered_precisions(("int8", "fp16")) == ("fp32", "fp16", "int8")
     with pytest.raises(ConfigError, match=r"--precision: got 'fp61', must be .*did you mean 'fp16'\?"):
-        parse_precisions("fp16,fp61")
+        ordered_precisions(("fp16", "fp61"))
 
 
 def test_calibration_takes_the_centre_of_training_images() -> None:

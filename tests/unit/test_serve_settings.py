@@ -1,26 +1,27 @@
 """What a server is told, and what it refuses to start with."""
 
+import math
 from pathlib import Path
 
 import pytest
 
 from vaeforge.errors import ConfigError
 from vaeforge.serve.server import listening
-from vaeforge.serve.settings import MB, TOKEN, settle
+from vaeforge.serve.settings import MB, TOKEN, resolve_settings
 
 SECRET = "0123456789abcdef"
 
 
 def test_unset_options_have_their_defaults() -> None:
-    found = settle({}, {})
+    found = resolve_settings({})
     assert (found.host, found.port, found.poll, found.token) == ("127.0.0.1", 8080, 5.0, None)
     assert (found.limits.body, found.limits.samples, found.limits.requests) == (32 * MB, 256, 32)
-    assert settle({"max_body_mb": "0.5"}, {}).limits.body == MB // 2
+    assert resolve_settings({}, max_body_mb=0.5).limits.body == MB // 2
 
 
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as refused:
-        settle({"port": "http", "poll": "0", "max_samples": "1.5", "timeout": "nan"}, {TOKEN: "short"})
+        resolve_settings({TOKEN: "short"}, port=65536, poll=0, max_samples=0, timeout=math.nan)
     assert [problem.split(":")[0] for problem in refused.value.problems] == [
         "--max-samples", "--timeout", "--port", "--poll", TOKEN
     ]  # fmt: skip
@@ -29,13 +30,13 @@ def test_all_problems_are_told_at_once() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_other_machines_need_a_token(host: str) -> None:
     with pytest.raises(ConfigError, match=f"--host: got '{host}', which other machines may reach; set {TOKEN}"):
-        settle({"host": host}, {})
-    assert settle({"host": host}, {TOKEN: SECRET}).host == host
+        resolve_settings({}, host=host)
+    assert resolve_settings({TOKEN: SECRET}, host=host).host == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_this_machine_needs_none(host: str) -> None:
-    assert settle({"host": host}, {}).token is None
+    assert resolve_settings({}, host=host).token is None
 
 
 def test_a_token_file_is_private(tmp_path: Path) -> None:
@@ -43,15 +44,15 @@ def test_a_token_file_is_private(tmp_path: Path) -> None:
     path.write_text(SECRET + "\n")
     path.chmod(0o640)
     with pytest.raises(ConfigError, match=f"has mode 0640, must be 0600; run `chmod 600 {path}`"):
-        settle({"token_file": str(path)}, {})
+        resolve_settings({}, token_file=path)
     path.chmod(0o600)
-    found = settle({"token_file": str(path)}, {})
+    found = resolve_settings({}, token_file=path)
     assert found.token == SECRET and SECRET not in repr(found)
     path.write_text("")
     with pytest.raises(ConfigError, match="at least 16"):
-        settle({"token_file": str(path)}, {})
+        resolve_settings({}, token_file=path)
     with pytest.raises(ConfigError, match="cannot be read"):
-        settle({"token_file": str(tmp_path / "none")}, {})
+        resolve_settings({}, token_file=tmp_path / "none")
 
 
 def test_an_address_that_is_taken_is_refused() -> None:

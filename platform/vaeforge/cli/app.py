@@ -2,52 +2,84 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
+from vaeforge import __version__
 from vaeforge.cli import models, score, searches, serve, trace
-from vaeforge.cli.options import Family, Preset, Run, Seed, Set, Text, Workers, console, resume_command
+from vaeforge.cli.option_types import (
+    INTEGER,
+    ON_OFF,
+    PAIRS,
+    PATH,
+    TEXT,
+    WORDS,
+    Commands,
+    OnOff,
+    OptionalInt,
+    OptionalPath,
+    OptionalStr,
+    Pairs,
+    Words,
+    choice,
+)
+from vaeforge.cli.options import (
+    DATA,
+    EVALUATE,
+    MODELS,
+    SEARCH,
+    Family,
+    Preset,
+    Run,
+    Seed,
+    Set,
+    Workers,
+    console,
+    resume_command,
+)
 from vaeforge.errors import VaeforgeError
 
-app = typer.Typer(
+app = Commands(
     name="vaeforge",
     help="Search, train, evaluate, export and register variational autoencoders.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(searches.app)
-app.add_typer(models.app, name="models")
-app.add_typer(models.doors)
-app.add_typer(trace.app)
-app.add_typer(score.app)
-app.add_typer(serve.app)
 
 
-@app.command(name="import")
+@app.command(name="import", rich_help_panel=DATA)
 def import_(
     source: Annotated[str, typer.Argument(help="a folder, a file, or an archive")],
     family: Family = None,
-    name: Annotated[Text, typer.Option(help="of the data set; unset: the source's name")] = None,
-    replace: Annotated[Text, typer.Option(help="true: replace the data set of this name")] = None,
-    track: Annotated[Text, typer.Option(help="false: leave DVC alone")] = None,
-    normal: Annotated[Text, typer.Option(help="pictures: classes that are normal, separated by commas")] = None,
-    mask: Annotated[Text, typer.Option(help="series: NIfTI file of the voxels to keep")] = None,
-    columns: Annotated[Text, typer.Option(help="points: which columns are meant, say x=xccf,y=yccf,z=zccf")] = None,
-    channels: Annotated[Text, typer.Option(help="points: columns that are channels, separated by commas")] = None,
+    name: Annotated[OptionalStr, TEXT.option("of the data set", default="the source's name")] = None,
+    replace: Annotated[OnOff, ON_OFF.option("replace the data set of this name")] = False,
+    track: Annotated[OnOff, ON_OFF.option("add the new data to DVC", default="true")] = True,
+    normal: Annotated[Words, WORDS.option("images: classes that are normal, separated by commas")] = (),
+    mask: Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")] = None,
+    columns: Annotated[Pairs, PAIRS.option("points: which columns are meant, say x=xccf,y=yccf,z=zccf")] = {},  # noqa: B006
+    channels: Annotated[Words, WORDS.option("points: columns that are channels, separated by commas")] = (),
 ) -> None:
     """Make a checked, versioned data set under data/<family> out of your own files."""
     from vaeforge import pipeline
     from vaeforge.cli import arguments
+    from vaeforge.importing.import_options import ImportOptions
 
-    config = arguments.resolve_config(family, None, None, {})
-    options = arguments.import_options(name, replace, track, normal, mask, columns, channels)
-    pipeline.import_data(config, source, options, console())
+    options = ImportOptions(
+        name=name or "",
+        replace=replace,
+        track=track,
+        normal=normal,
+        mask=mask,
+        columns=columns,
+        channels=channels,
+    )
+    pipeline.import_data(arguments.resolve_config(family, None, [], {}), source, options, console())
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> None:
     """Cut data/<family> into arrays under artifacts/prepared."""
     from vaeforge import pipeline
@@ -56,7 +88,37 @@ def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> N
     pipeline.prepare(arguments.resolve_config(family, preset, set_, {}), console())
 
 
-@app.command()
+app.add_typer(searches.app)
+
+
+@app.command(name="pipeline", rich_help_panel=SEARCH)
+def pipeline_(
+    family: Family = None,
+    trials: Annotated[OptionalInt, INTEGER.option("how many configurations to try")] = None,
+    workers: Workers = None,
+    set_: Set = None,
+) -> None:
+    """Prepare the data, then do all that `tune` does: search, evaluate, export and register the winner."""
+    from vaeforge import pipeline
+    from vaeforge.cli import arguments
+
+    overrides = arguments.search_overrides(trials=trials, workers=workers)
+    config = arguments.resolve_config(family, None, set_, overrides)
+    out = console()
+    request = arguments.request("tune", resume_command=resume_command(), console=out)
+    pipeline.prepare(config, out)
+    raise typer.Exit(pipeline.tune(config, arguments.load_space(config), request, register=True, console=out))
+
+
+@app.command(rich_help_panel=SEARCH)
+def sync(name: Annotated[str, typer.Option(help="name of the search", metavar="TEXT")]) -> None:
+    """Bring MLflow up to date with a search's ledger; doing it twice changes nothing."""
+    from vaeforge import pipeline
+
+    pipeline.sync(name, console())
+
+
+@app.command(rich_help_panel=EVALUATE)
 def diffuse(family: Family = None, run: Run = None) -> None:
     """Train a latent diffusion model on a trained model's latents, for families that have one."""
     from vaeforge import pipeline
@@ -64,7 +126,7 @@ def diffuse(family: Family = None, run: Run = None) -> None:
     pipeline.diffuse(family, run, console())
 
 
-@app.command()
+@app.command(rich_help_panel=EVALUATE)
 def evaluate(family: Family = None, run: Run = None) -> None:
     """Measure a trained model on the test data."""
     from vaeforge import pipeline
@@ -72,11 +134,11 @@ def evaluate(family: Family = None, run: Run = None) -> None:
     pipeline.evaluate(family, run, console())
 
 
-@app.command()
+@app.command(rich_help_panel=EVALUATE)
 def export(
     family: Family = None,
     run: Run = None,
-    precision: Annotated[Text, typer.Option(help="fp32, and beside it fp16 or int8, separated by commas")] = None,
+    precision: Annotated[Words, WORDS.option("fp32, and beside it fp16 or int8, separated by commas")] = (),
 ) -> None:
     """Export a trained model to ONNX and compare it with torch."""
     from vaeforge import pipeline
@@ -84,7 +146,34 @@ def export(
     pipeline.export(family, run, precision, console())
 
 
-@app.command()
+@app.command(rich_help_panel=EVALUATE)
+def generate(
+    family: Family = None,
+    run: Run = None,
+    source: Annotated[
+        Literal["prior", "aggregate", "image"],
+        choice("prior", "aggregate", "image").option("latents; aggregate: the class's posterior", default="prior"),
+    ] = "prior",
+    label: Annotated[str, TEXT.option("name of a class, or all", default="all")] = "all",
+    count: Annotated[int, INTEGER.option("images of each class", default="16")] = 16,
+    size: Annotated[
+        Literal["square", "original"],
+        choice("square", "original").option("original: the aspect ratios of the data", default="square"),
+    ] = "square",
+    image: Annotated[
+        OptionalInt, INTEGER.option("with --source image: the number of a training image of the class")
+    ] = None,
+    seed: Seed = None,
+) -> None:
+    """Generate images per class and check them for near copies of the training data."""
+    from vaeforge import pipeline
+    from vaeforge.generate.request import GenerateRequest
+
+    request = GenerateRequest(source=source, label=label, count=count, seed=seed or 0, size=size, image=image)
+    pipeline.generate(family, run, request, console())
+
+
+@app.command(rich_help_panel=MODELS)
 def register(family: Family = None, run: Run = None) -> None:
     """Register an evaluated, exported model; it becomes champion if the gates let it."""
     from vaeforge import pipeline
@@ -92,49 +181,26 @@ def register(family: Family = None, run: Run = None) -> None:
     pipeline.register(family, run, console())
 
 
-@app.command()
-def generate(
-    family: Family = None,
-    run: Run = None,
-    source: Annotated[Text, typer.Option(help="prior, aggregate (the class's posterior), or image")] = None,
-    label: Annotated[Text, typer.Option(help="name of a class, or all")] = None,
-    count: Annotated[Text, typer.Option(help="images of each class")] = None,
-    size: Annotated[Text, typer.Option(help="square, or original: the aspect ratios of the data")] = None,
-    image: Annotated[
-        Text, typer.Option(help="with --source image: the number of a training image of the class")
-    ] = None,
-    seed: Seed = None,
+app.add_typer(models.app, name="models", rich_help_panel=MODELS)
+app.add_typer(models.mlproject_commands)
+app.add_typer(trace.app)
+app.add_typer(score.app)
+app.add_typer(serve.app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vaeforge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
-    """Images of a class-conditional model, with a check of what nearly copies its training images."""
-    from vaeforge import pipeline
-
-    pipeline.generate(family, run, source, label, count, size, image, seed, console())
-
-
-@app.command(name="pipeline")
-def pipeline_(
-    family: Family = None,
-    trials: Annotated[Text, typer.Option(help="how many configurations to try")] = None,
-    workers: Workers = None,
-    set_: Set = None,
-) -> None:
-    """All steps: prepare, tune, evaluate, export, register."""
-    from vaeforge import pipeline
-    from vaeforge.cli import arguments
-
-    overrides = arguments.search_overrides(trials=trials, workers=workers)
-    config = arguments.resolve_config(family, None, set_, overrides)
-    request = arguments.request("tune", None, None, None, None, resume_command(), console())
-    pipeline.prepare(config, console())
-    raise typer.Exit(pipeline.tune(config, arguments.load_space(config, None, None, {}), request, True, console()))
-
-
-@app.command()
-def sync(name: Annotated[str, typer.Option(help="name of the search")]) -> None:
-    """Tell MLflow what a search's ledger holds; doing it twice changes nothing."""
-    from vaeforge import pipeline
-
-    pipeline.sync(name, console())
+    """Search, train, evaluate, export and register variational autoencoders."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The commands around registered models: what there is, and who is champion."""
+"""Commands around registered models: list, compare, promote, roll back, archive."""
 
 import json as json_
 import sys
@@ -7,47 +7,44 @@ from typing import Annotated, Any
 
 import typer
 
-from vaeforge import options
-from vaeforge.cli.options import Text, console
+from vaeforge.cli.option_types import TEXT, Commands, OptionalStr
+from vaeforge.cli.options import MODELS, Json, console
 from vaeforge.errors import ConfigError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, compare, promote and archive models.")
-doors = typer.Typer(add_completion=False)
+app = Commands(add_completion=False, no_args_is_help=True, help="List, compare, promote and archive models.")
+mlproject_commands = Commands(add_completion=False)
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="a registered model, or the family's name")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="a version's number")]
-Why = Annotated[Text, typer.Option(help="reason, kept in the audit trail")]
-Json = Annotated[Text, typer.Option("--json", help="true: one JSON object a line instead of tables")]
-Expect = Annotated[Text, typer.Option(help="version that must be champion now; unset: whichever is")]
-ModelOption = Annotated[Text, typer.Option("--model", help="a registered model, or the family's name")]
-VersionOption = Annotated[Text, typer.Option("--version", help="a version's number")]
+Why = Annotated[OptionalStr, TEXT.option("reason, kept in the audit trail")]
+Expect = Annotated[OptionalStr, TEXT.option("version that must be champion now", default="whichever is")]
+ModelOption = Annotated[OptionalStr, TEXT.option("a registered model, or the family's name", "--model")]
+VersionOption = Annotated[OptionalStr, TEXT.option("a version's number", "--version")]
 
 
 @app.command(name="list")
-def list_(
-    model: Annotated[Text, typer.Argument(metavar="[MODEL]", help="its versions")] = None, json: Json = None
-) -> None:
+def list_(model: Annotated[OptionalStr, TEXT.argument("its versions", "[MODEL]")] = None, json: Json = False) -> None:
     """List the registered models, or the versions of one."""
     from vaeforge.registry import listing, tables
 
-    client, wanted = _client(), options.text(model)
+    client = _client()
     with _reading(client):
-        name = _name(client, wanted) if wanted else None
+        name = _name(client, model) if model else None
         rows = listing.version_rows(client, name) if name else listing.model_rows(client)
-    if options.boolean("json", json, default=False):
+    if json:
         _lines(rows)
     else:
         console().print(tables.versions_table(rows, name) if name else tables.models_table(rows))
 
 
 @app.command()
-def show(model: Model, version: Version, json: Json = None) -> None:
+def show(model: Model, version: Version, json: Json = False) -> None:
     """Say everything about one version, with what was done with it by whom."""
     from vaeforge.registry import listing, tables
 
     client = _client()
     with _reading(client):
         row = listing.version_detail(client, _name(client, model), version)
-    if options.boolean("json", json, default=False):
+    if json:
         _lines([row])
     else:
         console().print(tables.version_view(row), highlight=False)
@@ -58,7 +55,7 @@ def diff(
     model: Model,
     first: Annotated[str, typer.Argument(metavar="A", help="a version's number")],
     second: Annotated[str, typer.Argument(metavar="B", help="another version's number")],
-    json: Json = None,
+    json: Json = False,
 ) -> None:
     """Show where two versions differ: parameters, metrics, data, code."""
     from vaeforge.registry import listing, tables
@@ -66,84 +63,84 @@ def diff(
     client = _client()
     with _reading(client):
         rows = listing.difference(client, _name(client, model), first, second)
-    if options.boolean("json", json, default=False):
+    if json:
         _lines(rows)
     else:
         console().print(tables.difference_table(rows, first, second))
 
 
 @app.command()
-def promote(model: Model, version: Version, why: Why = None, expect: Expect = None, json: Json = None) -> None:
+def promote(model: Model, version: Version, why: Why = None, expect: Expect = None, json: Json = False) -> None:
     """Judge a version by the present gates and make it champion; refused with all reasons otherwise."""
     _promote(model, version, why, expect, json)
 
 
 @app.command()
-def rollback(model: Model, why: Why = None, json: Json = None) -> None:
+def rollback(model: Model, why: Why = None, json: Json = False) -> None:
     """Make the champion before the present one champion again; called again, the one before that."""
     _rollback(model, why, json)
 
 
 @app.command()
-def archive(model: Model, version: Version, why: Why = None, json: Json = None) -> None:
+def archive(model: Model, version: Version, why: Why = None, json: Json = False) -> None:
     """Take a version out of use: it is neither served nor promoted. The champion cannot be archived."""
     _archive(model, version, why, json, archived=True)
 
 
 @app.command()
-def unarchive(model: Model, version: Version, why: Why = None, json: Json = None) -> None:
+def unarchive(model: Model, version: Version, why: Why = None, json: Json = False) -> None:
     """Let an archived version be used again."""
     _archive(model, version, why, json, archived=False)
 
 
-@doors.command(name="promote")
-def promote_door(
-    model: ModelOption = None, version: VersionOption = None, why: Why = None, expect: Expect = None, json: Json = None
+@mlproject_commands.command(name="promote", rich_help_panel=MODELS)
+def promote_by_options(
+    model: ModelOption = None, version: VersionOption = None, why: Why = None, expect: Expect = None, json: Json = False
 ) -> None:
     """Judge a registered version by the present gates and make it champion."""
     _promote(_required("model", model), _required("version", version), why, expect, json)
 
 
-@doors.command(name="rollback")
-def rollback_door(model: ModelOption = None, why: Why = None, json: Json = None) -> None:
+@mlproject_commands.command(name="rollback", rich_help_panel=MODELS)
+def rollback_by_options(model: ModelOption = None, why: Why = None, json: Json = False) -> None:
     """Make the champion before the present one champion again."""
     _rollback(_required("model", model), why, json)
 
 
-def _promote(model: str, version: str, why: str | None, expect: str | None, json: str | None) -> None:
+def _promote(model: str, version: str, why: str | None, expect: str | None, json: bool) -> None:
     from vaeforge.paths import Project
     from vaeforge.registry import tables
     from vaeforge.registry.rejudge import promote_judged
 
-    machine, client = options.boolean("json", json, default=False), _client()
+    client = _client()
     name = _name(client, model)
-    verdict = promote_judged(client, Project(), name, version, _reason(why), options.text(expect))
-    if machine:
+    verdict = promote_judged(client, Project(), name, version, _reason(why), expect)
+    if json:
         _lines([{"model": name, "champion": version, "verdict": verdict.plain()}])
         return
     console().print(tables.verdict_table(verdict))
     console().print(f"champion of {name}: version {version}", highlight=False)
 
 
-def _rollback(model: str, why: str | None, json: str | None) -> None:
+def _rollback(model: str, why: str | None, json: bool) -> None:
     from vaeforge.registry import promote as changes
     from vaeforge.registry.audit import user
 
-    machine, client = options.boolean("json", json, default=False), _client()
+    client = _client()
     name = _name(client, model)
     version = changes.rollback(client, name, user(), _reason(why))
-    _say(machine, {"model": name, "champion": version}, f"champion of {name}: version {version}")
+    _say(json, {"model": name, "champion": version}, f"champion of {name}: version {version}")
 
 
-def _archive(model: str, version: str, why: str | None, json: str | None, archived: bool) -> None:
+def _archive(model: str, version: str, why: str | None, json: bool, archived: bool) -> None:
     from vaeforge.registry import promote as changes
     from vaeforge.registry.audit import user
 
-    machine, client = options.boolean("json", json, default=False), _client()
+    client = _client()
     name, change = _name(client, model), changes.archive if archived else changes.unarchive
     change(client, name, version, user(), _reason(why))
     said = f"{name} version {version}: {'archived' if archived else 'in use again'}"
-    _say(machine, {"model": name, "version": version, "archived": archived}, said)
+    _say(json, {"model": name, "version": version, "archived": archived}, said)
 
 
 def _client() -> Any:
@@ -168,18 +165,17 @@ def _name(client: Any, given: str) -> str:
 
 
 def _reason(why: str | None) -> str:
-    return options.text(why) or "no reason given"
+    return why or "no reason given"
 
 
 def _required(name: str, value: str | None) -> str:
-    given = options.text(value)
-    if given is None:
+    if value is None:
         raise ConfigError(f"--{name}: not given; `vaeforge models list` shows what there is")
-    return given
+    return value
 
 
-def _say(machine: bool, row: dict[str, Any], text: str) -> None:
-    if machine:
+def _say(json: bool, row: dict[str, Any], text: str) -> None:
+    if json:
         _lines([row])
     else:
         console().print(text, highlight=False)

@@ -1,37 +1,61 @@
-"""The options that several commands have, each said once. An empty text means: not given."""
+"""Options that several commands share, and the console that commands print to."""
 
 import shlex
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from vaeforge import options
+from vaeforge.cli.option_types import INTEGER, ON_OFF, TEXT, OnOff, OptionalInt, OptionalStr, choice
 
-Text = str | None
-Family = Annotated[Text, typer.Option(help="kind of model; unset: the one in params.yaml")]
-Preset = Annotated[Text, typer.Option(help="named settings of the family: sample, published, or more that it has")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, several separated by spaces")]
-Run = Annotated[Text, typer.Option(help="tune, train, the name of a search, or the path of a manifest")]
-Workers = Annotated[Text, typer.Option(help="DDP ranks of a trial, one GPU each where there are GPUs")]
-Epochs = Annotated[Text, typer.Option(help="epochs of a full training")]
-Seed = Annotated[Text, typer.Option(help="seed of the search or training")]
-Name = Annotated[Text, typer.Option(help="name of the search; unset: family and hash of everything that matters")]
-Resume = Annotated[Text, typer.Option(help="true: continue the search of this name")]
-Address = Annotated[Text, typer.Option(help="Ray cluster; unset: RAY_ADDRESS, else this machine alone")]
-Device = Annotated[Text, typer.Option(help="auto, cpu or cuda; auto takes GPUs where Ray has some")]
-Offline = Annotated[Text, typer.Option(help="true: track nothing now, `vaeforge sync` does it later")]
+# panels of `vaeforge --help`
+DATA, SEARCH, EVALUATE, MODELS, USE = "Data", "Search", "Evaluate", "Models", "Use"
+
+Family = Annotated[OptionalStr, TEXT.option("kind of model", default="family in params.yaml")]
+Preset = Annotated[
+    OptionalStr,
+    TEXT.option("named settings of the family: sample, published, …", default="preset in params.yaml"),
+]
+Run = Annotated[
+    OptionalStr, TEXT.option("tune, train, the name of a search, or the path of a manifest", default="tune")
+]
+Workers = Annotated[OptionalInt, INTEGER.option("DDP ranks of a trial, one GPU each where there are GPUs")]
+Epochs = Annotated[OptionalInt, INTEGER.option("epochs of a full training")]
+Seed = Annotated[OptionalInt, INTEGER.option("seed of the search or training")]
+Name = Annotated[OptionalStr, TEXT.option("name of the search", default="family and hash of everything that matters")]
+Resume = Annotated[OnOff, ON_OFF.option("continue the search of this name")]
+Address = Annotated[OptionalStr, TEXT.option("Ray cluster", default="RAY_ADDRESS, else this machine alone")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"] | None, choice("auto", "cpu", "cuda").option("auto takes GPUs where Ray has some")
+]
+Offline = Annotated[OnOff, ON_OFF.option("track nothing now; `vaeforge sync` does it later")]
+Json = Annotated[OnOff, ON_OFF.option("one JSON object a line instead of tables", "--json")]
 
 
-def console(json: str | None = None) -> Console:
+def _assignments(values: list[str] | None) -> list[str]:
+    """Each `section.key=value`; `mlflow run` passes several in one text, separated by spaces."""
+    return [word for text in values or [] for word in text.split()]
+
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="section.key=value; repeat --set for more", metavar="KEY=VALUE", callback=_assignments),
+]
+
+
+def console(json: bool = False) -> Console:
     """Where people read; wide where no terminal says how wide. With `json` that is standard error."""
-    machine = options.boolean("json", json, default=False)
-    return Console(width=None if sys.stdout.isatty() else 140, stderr=machine)
+    return Console(width=None if sys.stdout.isatty() else 140, stderr=json)
 
 
 def resume_command() -> str:
-    """This call as a command that continues it."""
-    arguments = [argument for argument in sys.argv[1:] if argument]
+    """This call as a command that continues it; options with an empty value are left out."""
+    arguments: list[str] = []
+    for word in sys.argv[1:]:
+        if word:
+            arguments.append(word)
+        elif arguments and arguments[-1].startswith("--"):
+            arguments.pop()
     command = shlex.join(["vaeforge", *arguments])
     return command if "--resume" in arguments else f"{command} --resume true"

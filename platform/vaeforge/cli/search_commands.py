@@ -1,4 +1,4 @@
-"""What to do with searches that run or have run, as the command line calls it."""
+"""Listing, stopping and removing searches, as the command line calls it."""
 
 import json
 import sys
@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from vaeforge import options
 from vaeforge.errors import SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
@@ -19,16 +18,16 @@ from vaeforge.search.results import reports
 STOP_SECONDS = 60.0
 
 
-def searches(as_json: str | None, console: Console) -> None:
+def searches(as_json: bool, console: Console) -> None:
     """List the project's searches."""
     rows = reports.searches(Project())
-    if options.boolean("json", as_json, default=False):
+    if as_json:
         _lines(asdict(row) for row in rows)
     else:
         console.print(reports.searches_table(rows))
 
 
-def trials(name: str, state: str | None, trial: str | None, as_json: str | None, console: Console) -> None:
+def trials(name: str, state: str | None, trial: int | None, as_json: bool, console: Console) -> None:
     """Say of each trial of a search, or of one in detail, how and why it ended.
 
     Raises:
@@ -36,14 +35,13 @@ def trials(name: str, state: str | None, trial: str | None, as_json: str | None,
     """
     target = requests.parse_target(name)
     history = read_history(requests.folder_of(Project(), target.name) / "ledger.jsonl")
-    number = options.integer("trial", trial) if target.trial is None else target.trial
-    machine = options.boolean("json", as_json, default=False)
+    number = trial if target.trial is None else target.trial
     if number is not None:
         detail = reports.trial(history, number)
-        _lines([detail]) if machine else console.print(reports.trial_view(detail))
+        _lines([detail]) if as_json else console.print(reports.trial_view(detail))
         return
-    rows = reports.trials(history, options.text(state))
-    _lines(rows) if machine else console.print(reports.trials_table(rows, target.name))
+    rows = reports.trials(history, state)
+    _lines(rows) if as_json else console.print(reports.trials_table(rows, target.name))
 
 
 def stop(name: str, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The commands around a model in use: serve it, and say whether its inputs have drifted."""
+"""Commands around a model in use: serve it, and say whether its inputs have drifted."""
 
 import os
 from pathlib import Path
@@ -6,40 +6,61 @@ from typing import Annotated
 
 import typer
 
-from vaeforge.cli.options import Text, console
+from vaeforge.cli.option_types import (
+    INTEGER,
+    NUMBER,
+    PATH,
+    TEXT,
+    Commands,
+    OptionalFloat,
+    OptionalInt,
+    OptionalPath,
+    OptionalStr,
+)
+from vaeforge.cli.options import USE, Json, console
 
-app = typer.Typer(add_completion=False)
+app = Commands(add_completion=False)
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="models:/NAME@ALIAS, models:/NAME/VERSION, or an exported folder")
 ]
 DRIFTED, UNKNOWN = 3, 2
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def serve(
     model: Model,
-    host: Annotated[Text, typer.Option(help="unset: 127.0.0.1; beyond this machine a token is needed")] = None,
-    port: Annotated[Text, typer.Option(help="unset: 8080; 0: any free one")] = None,
-    threads: Annotated[Text, typer.Option(help="of one run of the model; unset: all cores but one")] = None,
-    poll: Annotated[Text, typer.Option(help="seconds between two looks at where an alias points; unset: 5")] = None,
-    token_file: Annotated[
-        Text, typer.Option(help="file of mode 0600 with the token to ask for; unset: VAEFORGE_TOKEN")
+    host: Annotated[
+        OptionalStr, TEXT.option("address; beyond this machine a token is needed", default="127.0.0.1")
     ] = None,
-    max_body_mb: Annotated[Text, typer.Option(help="of a request; unset: 32")] = None,
-    max_samples: Annotated[Text, typer.Option(help="of a request; unset: 256")] = None,
-    max_requests: Annotated[Text, typer.Option(help="at a time, more are told to come again; unset: 32")] = None,
-    timeout: Annotated[Text, typer.Option(help="seconds that a request may take; unset: 30")] = None,
+    port: Annotated[OptionalInt, INTEGER.option("0 picks a free port", default="8080")] = None,
+    threads: Annotated[OptionalInt, INTEGER.option("of one run of the model", default="all cores but one")] = None,
+    poll: Annotated[OptionalFloat, NUMBER.option("seconds between two looks at an alias", default="5")] = None,
+    token_file: Annotated[
+        OptionalPath, PATH.option("file of mode 0600 with the token to ask for", default="VAEFORGE_TOKEN")
+    ] = None,
+    max_body_mb: Annotated[OptionalFloat, NUMBER.option("of a request", default="32")] = None,
+    max_samples: Annotated[OptionalInt, INTEGER.option("of a request", default="256")] = None,
+    max_requests: Annotated[OptionalInt, INTEGER.option("at a time; more are told to come again", default="32")] = None,
+    timeout: Annotated[OptionalFloat, NUMBER.option("seconds that a request may take", default="30")] = None,
 ) -> None:
-    """Answer HTTP requests with a model; one named by an alias is replaced when the alias moves."""
-    from vaeforge import options
+    """Serve a model over HTTP; if you name an alias, the server follows it."""
     from vaeforge.paths import Project
     from vaeforge.serve.server import serve as run
-    from vaeforge.serve.settings import settle
+    from vaeforge.serve.settings import resolve_settings
     from vaeforge.track.store import default_uri
 
-    texts = {"host": host, "port": port, "threads": threads, "poll": poll, "token_file": token_file}
-    texts |= {"max_body_mb": max_body_mb, "max_samples": max_samples, "max_requests": max_requests, "timeout": timeout}
-    settings = settle({name: options.text(value) for name, value in texts.items()}, os.environ)
+    settings = resolve_settings(
+        os.environ,
+        host=host,
+        port=port,
+        threads=threads,
+        poll=poll,
+        token_file=token_file,
+        max_body_mb=max_body_mb,
+        max_samples=max_samples,
+        max_requests=max_requests,
+        timeout=timeout,
+    )
     project, out = Project(), console()
     run(
         model,
@@ -50,17 +71,16 @@ def serve(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def drift(
     model: Model,
     scores: Annotated[str, typer.Argument(metavar="SCORES", help="table of `vaeforge score --latents true`")],
-    json: Annotated[Text, typer.Option("--json", help="true: one JSON object instead of a table")] = None,
+    json: Json = False,
 ) -> None:
     """Compare scored inputs with the model's validation samples; exits with 3 if they have drifted, 2 if unknown."""
     from dataclasses import asdict
     from json import dumps
 
-    from vaeforge import options
     from vaeforge.paths import Project
     from vaeforge.registry.fetch import fetch
     from vaeforge.serve.drift import compare, reference_of
@@ -68,10 +88,10 @@ def drift(
     from vaeforge.serve.scores import read_scores
     from vaeforge.track.store import default_uri
 
-    machine, project = options.boolean("json", json, default=False), Project()
+    project = Project()
     bundle = fetch(model, project, default_uri(project.root)).bundle
     found = compare(reference_of(bundle), *read_scores(Path(scores), bundle.contract.latent_dim))
-    if machine:
+    if json:
         typer.echo(dumps(asdict(found)))
     else:
         out = console()

@@ -1,4 +1,4 @@
-"""The commands that follow a model back to what made it, and make it again."""
+"""Commands that follow a model back to what made it, and train it again."""
 
 import json as json_format
 import sys
@@ -9,36 +9,38 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from vaeforge import options
-from vaeforge.cli.options import Text, console
+from vaeforge.cli.option_types import ON_OFF, Commands, OnOff
+from vaeforge.cli.options import MODELS, Json, console
 from vaeforge.errors import ConfigError
 from vaeforge.paths import Project, read_json, write_json
 
-app = typer.Typer(add_completion=False)
+app = Commands(add_completion=False)
 DIFFERS = 2
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def trace(
     model: Annotated[
         str, typer.Argument(help="models:/NAME@ALIAS, models:/NAME/VERSION, an export's folder, or a manifest")
     ],
-    reproduce: Annotated[Text, typer.Option(help="true: train it again from its commit and data, and compare")] = None,
-    keep: Annotated[Text, typer.Option(help="with --reproduce true; true: leave the temporary folder")] = None,
-    json: Annotated[Text, typer.Option("--json", help="true: JSON on standard output")] = None,
+    reproduce: Annotated[OnOff, ON_OFF.option("train it again from its commit and data, and compare")] = False,
+    keep: Annotated[OnOff, ON_OFF.option("with --reproduce: keep the temporary folder")] = False,
+    json: Json = False,
 ) -> None:
-    """Follow a model back to its run, trial, search, code and data; each link is verified. 2 if something differs."""
+    """Follow a model back to its run, trial, search, code and data; each link is verified.
+
+    Exits with 2 if anything differs.
+    """
     from vaeforge.registry.resolve_model import find_subject
     from vaeforge.track.store import default_uri
 
-    again, out = options.boolean("reproduce", reproduce, default=False), console(json)
-    kept, machine = options.boolean("keep", keep, default=False), options.boolean("json", json, default=False)
-    if kept and not again:
+    if keep and not reproduce:
         raise ConfigError("--keep: got true without --reproduce true, which makes the folder that could be kept")
+    out = console(json)
     project = Project()
     uri = default_uri(project.root)
     subject = find_subject(model, project, uri)
-    code = _reproduce(subject, project, kept, machine, out) if again else _trace(subject, project, uri, machine, out)
+    code = _reproduce(subject, project, keep, json, out) if reproduce else _trace(subject, project, uri, json, out)
     raise typer.Exit(code)
 
 

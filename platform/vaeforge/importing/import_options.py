@@ -16,7 +16,7 @@ SUFFIX = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportOptions:
     """How a source is read; each kind of data looks at its own options only.
 

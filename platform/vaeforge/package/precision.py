@@ -12,7 +12,7 @@ over at most 128 training samples (the smallest and the largest value), and inpu
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from typing import Any
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
 
-from vaeforge import options
 from vaeforge.errors import ConfigError, RegistryError, nearest
 from vaeforge.package.export import LARGEST, read_graph, weight_bytes, write_graph
 from vaeforge.package.fp16 import halved
@@ -36,18 +35,18 @@ CALIBRATION_SAMPLES = 128
 CALIBRATION_BATCH = 16
 
 
-def parse_precisions(text: str | None) -> tuple[str, ...]:
-    """Words separated by commas, each once; fp32 is always the first.
+def ordered_precisions(names: Iterable[str]) -> tuple[str, ...]:
+    """`names` in the order of `PRECISIONS`, each once; fp32 is always the first.
 
     Raises:
         ConfigError: if one is no precision.
     """
-    asked = options.words(text)
-    for word in asked:
-        if word not in PRECISIONS:
+    given = tuple(names)
+    for name in given:
+        if name not in PRECISIONS:
             allowed = ", ".join(PRECISIONS)
-            raise ConfigError(f"--precision: got {word!r}, must be one or more of {allowed}{nearest(word, PRECISIONS)}")
-    return tuple(name for name in PRECISIONS if name in (FULL, *asked))
+            raise ConfigError(f"--precision: got {name!r}, must be one or more of {allowed}{nearest(name, PRECISIONS)}")
+    return tuple(name for name in PRECISIONS if name in (FULL, *given))
 
 
 def convert(source: Path, target: Path, precision: str, train: Samples, event_shape: tuple[int, ...]) -> None:

@@ -18,7 +18,7 @@ from vaeforge.package.graphs import IMAGE_AXES, Graph, graphs_of
 from vaeforge.package.latency import latency_of
 from vaeforge.package.parity import ParityReport, measure_parity, require_parity
 from vaeforge.package.parity_inputs import evenly
-from vaeforge.package.precision import FULL, TOLERANCES, convert, parse_precisions
+from vaeforge.package.precision import FULL, TOLERANCES, convert, ordered_precisions
 from vaeforge.package.sources import sources_of
 from vaeforge.package.validation_reference import Answers, answers_of, quality_loss, write_reference
 from vaeforge.paths import Project, write_json
@@ -55,7 +55,7 @@ def export_run(
             that does not is removed.
         CheckpointError, DataError: see `load_trained_model`.
     """
-    wanted = parse_precisions(",".join(precisions))
+    wanted = ordered_precisions(precisions)
     loaded = load_trained_model(project, winner, diffused)
     _clear(folder)
     described = {"family": winner["family"], "checkpoint": winner["checkpoint"]["sha256"]}

@@ -48,8 +48,8 @@ class Source:
         return self.root if self.root.is_dir() else self.root.parent
 
 
-@dataclass(frozen=True)
-class Reading:
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
     """How an input is read: a class for all of it, what pictures are (see `pictures`), items at a time, threads."""
 
     label: str | None
@@ -82,7 +82,7 @@ def find(root: Path) -> Source:
     return Source(root, kind, chosen, len(paths) - len(chosen))
 
 
-def reader_of(source: Source, contract: Contract, reading: Reading) -> Reader:
+def reader_of(source: Source, contract: Contract, reading: ReadOptions) -> Reader:
     """Who reads `source` for the model of `contract`.
 
     Raises:

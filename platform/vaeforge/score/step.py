@@ -22,7 +22,7 @@ from vaeforge.paths import read_json, write_json
 from vaeforge.registry.fetch import Fetched
 from vaeforge.score import error_maps
 from vaeforge.score.batches import Block, Reader
-from vaeforge.score.files import Reading, Source, reader_of
+from vaeforge.score.files import ReadOptions, Source, reader_of
 from vaeforge.score.model import Scorer
 from vaeforge.score.partial_results import ITEM, REASON, Parts, Tally, write_quarantine, write_scores
 from vaeforge.score.progress import Shown
@@ -34,8 +34,8 @@ PART_SECONDS = 5.0
 MAPS = "error_maps"
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
     """What is wanted of a scoring.
 
     Attributes:
@@ -46,7 +46,7 @@ class Options:
         format: of the scores.
     """
 
-    reading: Reading
+    reading: ReadOptions
     graph: str
     latents: bool
     error_maps: bool
@@ -68,7 +68,7 @@ class Outcome:
 
 
 def score_run(
-    fetched: Fetched, source: Source, folder: Path, options: Options, console: Console, quiet: bool = False
+    fetched: Fetched, source: Source, folder: Path, options: ScoreOptions, console: Console, quiet: bool = False
 ) -> Outcome:
     """Score `source` with the model `fetched` into `folder`, or go on where an earlier session ended.
 
@@ -95,7 +95,7 @@ def score_run(
 
 
 def _score(
-    reader: Reader, scorer: Scorer, parts: Parts, maps: Path, options: Options, console: Console, quiet: bool
+    reader: Reader, scorer: Scorer, parts: Parts, maps: Path, options: ScoreOptions, console: Console, quiet: bool
 ) -> Tally:
     """Score what the parts do not hold yet; a part is written after so many rows or seconds, where one can go on."""
     tally = parts.tally()
@@ -130,7 +130,7 @@ def _closed(blocks: Iterator[Block]) -> Iterator[Block]:
             close()
 
 
-def _scored(block: Block, scorer: Scorer, options: Options, maps: Path, tally: Tally) -> tuple[Any, Tally]:
+def _scored(block: Block, scorer: Scorer, options: ScoreOptions, maps: Path, tally: Tally) -> tuple[Any, Tally]:
     """A block's rows, usable or not, and the tally after it."""
     usable = np.array([position not in block.rejected for position in range(len(block.names))])
     columns, reasons = _columns(block, usable, scorer, options.latents)
@@ -179,7 +179,7 @@ def _write_maps(block: Block, usable: NDArray[np.bool_], scorer: Scorer, folder:
     )
 
 
-def _write_results(parts: Parts, folder: Path, source: Source, options: Options, tally: Tally) -> None:
+def _write_results(parts: Parts, folder: Path, source: Source, options: ScoreOptions, tally: Tally) -> None:
     if not parts.paths():
         raise DataError(f"input: {source.root} holds no items; give a folder or a file with some")
     first = write_quarantine(parts, folder / "quarantine.csv")
@@ -191,7 +191,7 @@ def _write_results(parts: Parts, folder: Path, source: Source, options: Options,
     write_scores(parts, folder / f"scores.{options.format}")
 
 
-def _manifest(fetched: Fetched, scorer: Scorer, source: Source, options: Options, tally: Tally) -> dict[str, Any]:
+def _manifest(fetched: Fetched, scorer: Scorer, source: Source, options: ScoreOptions, tally: Tally) -> dict[str, Any]:
     contract = scorer.contract
     counts = {name: getattr(tally, name) for name in ("inputs", "scored", "strange", "quarantined")}
     manifest = {

@@ -29,7 +29,7 @@ from vaeforge.track.store import open_store
 TRACKING_SECONDS = 120.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What the command line asked of a search beyond its configuration.
 

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import vaeforge
-from vaeforge import options
 from vaeforge.errors import VaeforgeError
 from vaeforge.serve import schema
 from vaeforge.serve.admission import FORM, Guard
@@ -24,7 +23,15 @@ from vaeforge.serve.drift import Drift
 from vaeforge.serve.metrics import Measured, Metrics
 from vaeforge.serve.model import Arrays, Model
 from vaeforge.serve.reload import Shelf
-from vaeforge.serve.request_parsing import Question, TooMuchError, outputs_of, read_numbers, read_pictures
+from vaeforge.serve.request_parsing import (
+    Question,
+    TooMuchError,
+    flag_of,
+    names_of,
+    outputs_of,
+    read_numbers,
+    read_pictures,
+)
 from vaeforge.serve.settings import Limits
 
 JSON = "application/json"
@@ -162,8 +169,7 @@ def _add_predictions(app: FastAPI, desk: Desk) -> None:
         """Score pictures, made into samples as the model's data were."""
         async with desk.guard.admitted():
             _require_type(request, PICTURES)
-            ready, wanted = options.boolean("prepared", prepared, default=False), list(options.words(outputs)) or None
-            names = outputs_of(wanted)
+            ready, names = flag_of("prepared", prepared), outputs_of(names_of(outputs))
             files, model = await desk.guard.files(request), desk.shelf.model
             return await desk.answer(lambda: read_pictures(files, model.contract, label, ready, names), model)
 

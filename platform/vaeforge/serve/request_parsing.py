@@ -83,6 +83,23 @@ def read_pictures(
     return Question(x, condition, outputs, tuple(name for name, _ in files))
 
 
+def flag_of(name: str, text: str | None) -> bool:
+    """Whether the query parameter `name` says `true`; unset and empty mean no.
+
+    Raises:
+        DataError: if it is neither `true` nor `false`.
+    """
+    given = (text or "").strip().lower()
+    if given not in ("", "true", "false"):
+        raise DataError(f"{name}: got {text!r}, must be true or false")
+    return given == "true"
+
+
+def names_of(text: str | None) -> list[str] | None:
+    """Names of a query parameter, separated by commas; none where there are none."""
+    return [word.strip() for word in (text or "").split(",") if word.strip()] or None
+
+
 def outputs_of(given: Any) -> tuple[str, ...]:
     """The wanted outputs: a list of their names, or none for all but the reconstruction.
 

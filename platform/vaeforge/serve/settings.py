@@ -54,26 +54,58 @@ class Settings:
     token: str | None = field(repr=False)
 
 
-def settle(given: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
-    """Settings out of command-line texts by the option's name, with underscores; unset ones have their defaults.
+def resolve_settings(
+    environment: Mapping[str, str],
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    threads: int | None = None,
+    poll: float | None = None,
+    token_file: Path | None = None,
+    max_body_mb: float | None = None,
+    max_samples: int | None = None,
+    max_requests: int | None = None,
+    timeout: float | None = None,
+) -> Settings:
+    """Settings out of command-line options, whose names the arguments bear; what is none has its default.
+
+    Args:
+        environment: where the token is, if there is no file.
+        host: where to listen; one that others can reach needs a token.
+        port: 0 is any free one.
+        threads: of one run of the graph.
+        poll: seconds between two looks at an alias.
+        token_file: holds the token.
+        max_body_mb: size of a request.
+        max_samples: of a request.
+        max_requests: at a time.
+        timeout: seconds that a request may take.
 
     Raises:
         ConfigError: with every problem: a number out of its range, a token file that others can read, a host that
             others can reach without a token.
     """
     problems: list[str] = []
-    standard = Limits()
-    read = _Reader(given, problems)
+    standard, cores = Limits(), len(os.sched_getaffinity(0))
+
+    def within(option: str, value: N | None, default: N, low: float, high: float) -> N:
+        if value is not None and not low <= value <= high:
+            kind = "a whole number" if isinstance(default, int) else "a number"
+            problems.append(f"--{option}: got {value!r}, must be {kind} from {low:g} to {high:g}")
+            return default
+        return default if value is None else value
+
     limits = Limits(
-        body=int(read.number("max_body_mb", standard.body / MB, 0.001, 4096) * MB),
-        samples=read.whole("max_samples", standard.samples, 1, 65536),
-        requests=read.whole("max_requests", standard.requests, 1, 4096),
-        seconds=read.number("timeout", standard.seconds, 0.1, 3600),
+        body=int(within("max-body-mb", max_body_mb, standard.body / MB, 0.001, 4096) * MB),
+        samples=within("max-samples", max_samples, standard.samples, 1, 65536),
+        requests=within("max-requests", max_requests, standard.requests, 1, 4096),
+        seconds=within("timeout", timeout, standard.seconds, 0.1, 3600),
     )
-    port, cores = read.whole("port", 8080, 0, 65535), len(os.sched_getaffinity(0))
-    threads, poll = read.whole("threads", max(1, cores - 1), 1, 1024), read.number("poll", 5.0, 0.1, 86400)
-    host = given.get("host") or "127.0.0.1"
-    token = _collected(problems, lambda: token_of(given.get("token_file"), environment))
+    port = within("port", port, 8080, 0, 65535)
+    threads = within("threads", threads, max(1, cores - 1), 1, 1024)
+    poll = within("poll", poll, 5.0, 0.1, 86400)
+    host = host or "127.0.0.1"
+    token = _collected(problems, lambda: token_of(token_file, environment))
     if not problems:
         _collected(problems, lambda: require_token(host, token))
     if problems:
@@ -81,13 +113,13 @@ def settle(given: Mapping[str, str | None], environment: Mapping[str, str]) -> S
     return Settings(host, port, threads, poll, limits, token)
 
 
-def token_of(path: str | None, environment: Mapping[str, str]) -> str | None:
+def token_of(path: Path | None, environment: Mapping[str, str]) -> str | None:
     """The token in the file at `path`, else in VAEFORGE_TOKEN, else none.
 
     Raises:
         ConfigError: if the file is missing or open to others, or the token is short or no plain text.
     """
-    where, token = (path, _secret(Path(path))) if path else (TOKEN, environment.get(TOKEN, "").strip())
+    where, token = (path, _secret(path)) if path else (TOKEN, environment.get(TOKEN, "").strip())
     if not token and not path:
         return None
     if len(token) < SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
@@ -130,31 +162,3 @@ def _collected(problems: list[str], check: Callable[[], Any]) -> Any:
     except ConfigError as error:
         problems += error.problems
         return None
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Numbers out of texts; what is wrong with them goes into `problems`."""
-
-    given: Mapping[str, str | None]
-    problems: list[str]
-
-    def whole(self, name: str, default: int, low: int, high: int) -> int:
-        return self._read(name, default, low, high, int, "a whole number")
-
-    def number(self, name: str, default: float, low: float, high: float) -> float:
-        return self._read(name, default, low, high, float, "a number")
-
-    def _read(self, name: str, default: N, low: N, high: N, kind: Callable[[str], N], what: str) -> N:
-        text = self.given.get(name)
-        if text is None:
-            return default
-        try:
-            value = kind(text)
-            if low <= value <= high:
-                return value
-        except ValueError:
-            pass
-        option = name.replace("_", "-")
-        self.problems.append(f"--{option}: got {text!r}, must be {what} from {low:g} to {high:g}")
-        return default
