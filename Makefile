@@ -10,7 +10,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
-.PHONY: tune test test-long check golden setup data ui
+.PHONY: tune test test-long check golden mlproject setup data ui
 .DEFAULT_GOAL := tune
 
 tune: data  ## search, then register the winner
@@ -32,6 +32,9 @@ check: data  ## lint, types and unit tests
 
 golden: setup  ## write the kept losses of every family anew
 	PYTHONPATH=platform:models:tests python tests/golden/compute.py
+
+mlproject: setup  ## generate MLproject from the command line
+	PYTHONPATH=platform:models python -m vaeforge.cli.mlproject > MLproject.new && mv MLproject.new MLproject
 
 setup: .venv/.installed
 

@@ -11,6 +11,7 @@ import typer
 import yaml
 
 from vaeforge.cli.app import app
+from vaeforge.cli.mlproject import mlproject
 from vaeforge_models.families import families
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,10 @@ def test_mlproject_passes_exactly_the_options_of_the_command(point: str) -> None
     assert set(given) == set(options()[step])
     for parameter in entry["parameters"].values():
         assert parameter["type"] == "string" and isinstance(parameter.get("default", ""), str)
+
+
+def test_mlproject_is_generated_from_the_command_line() -> None:
+    assert (ROOT / "MLproject").read_text() == mlproject(), "run `make mlproject`"
 
 
 def test_dvc_stages_call_the_command_line_and_nothing_else() -> None:
