@@ -2,9 +2,11 @@
 
 import json
 import multiprocessing
+import threading
 from pathlib import Path
 
 import pytest
+from filelock import lock_descriptor
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.file import Ledger
@@ -131,3 +133,28 @@ def test_the_lock_of_another_process_names_it(tmp_path: Path) -> None:
         process.join(60)
     assert holder(folder) is None
     Session(folder).close()  # asking did not keep the lock
+
+
+def test_someone_else_who_looks_at_the_same_time_does_not_run_the_search(tmp_path: Path) -> None:
+    folder = search(tmp_path)
+    Session(folder).close()
+    other = (folder / "lock").open()
+    assert lock_descriptor(other.fileno(), blocking=False)
+    end = threading.Timer(0.05, other.close)
+    end.start()
+    assert holder(folder) is None
+    end.join()
+
+
+def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
+    folder = search(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    ready, over = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(str(folder), ready, over))
+    process.start()
+    assert ready.wait(60)
+    with pytest.raises(SearchError, match=f"search 's' is already running: process {process.pid} on "):
+        Session(folder)
+    process.kill()
+    process.join(60)
+    Session(folder).close()

@@ -5,11 +5,12 @@ by the next one, which a lock keeps from taking a running import's for a dead on
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 from vaeforge.errors import DataError
 from vaeforge.paths import fsync_folder
@@ -26,10 +27,8 @@ def only_import(lock: Path) -> Iterator[None]:
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"{lock}: another import runs in this project; wait until it has ended") from None
+        if not lock_descriptor(file.fileno(), blocking=False):
+            raise DataError(f"{lock}: another import runs in this project; wait until it has ended")
         yield
 
 

@@ -4,7 +4,6 @@
 the first part, and compared when a later session comes.
 """
 
-import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet
+from filelock import lock_descriptor
 
 from vaeforge.errors import DataError
 from vaeforge.paths import read_json, sha256_of, write_atomically, write_json
@@ -37,10 +37,8 @@ def claimed(folder: Path) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError):
         raise DataError(f"--output: {folder} is a file, must be a folder; {REMEDY}") from None
     with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"--output: another process is scoring into {folder}; wait for it, or {REMEDY}") from None
+        if not lock_descriptor(lock.fileno(), blocking=False):
+            raise DataError(f"--output: another process is scoring into {folder}; wait for it, or {REMEDY}")
         yield
 
 

@@ -1,11 +1,10 @@
-"""How another process asks a running search for something: a small file in `artifacts/searches/NAME/requests/`.
+"""Requests to a running search by other processes: a small file in `artifacts/searches/NAME/requests/`.
 
 `stop` asks the whole search to end now, with what it has; `stop-00003` asks for the end of trial 3 alone. The search
 looks into the folder about once a second, does what it finds, and removes the file when it is done, so that a request
 asked twice is one request, and one that a killed search left behind can be told from a new one: `clear` at the start.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -14,11 +13,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import lock_descriptor
+
 from vaeforge.errors import SearchError
 from vaeforge.ledger.history import History, read_history
 from vaeforge.paths import Project, write_json
 
 STOP = re.compile(r"stop(-[0-9]{5,})?")
+LOOKS, LOOK_SECONDS = 10, 0.02  # how often, and how far apart, a lock is tried that another look may hold
 
 
 @dataclass(frozen=True)
@@ -72,17 +74,17 @@ def folder_of(project: Project, name: str) -> Path:
 def holder(folder: Path) -> str | None:
     """Who runs the search in `folder`, as `process 12 on host`; none if nobody does.
 
-    The lock is asked for as a shared one and given back at once.
+    The lock is taken for a moment and given back at once, so that others who look at the same time are waited for.
     """
     try:
         with (folder / "lock").open() as file:
-            try:
-                fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return file.read().strip() or "another process"
+            for _ in range(LOOKS):
+                if lock_descriptor(file.fileno(), blocking=False):
+                    return None
+                time.sleep(LOOK_SECONDS)
+            return file.read().strip() or "another process"
     except FileNotFoundError:
-        pass
-    return None
+        return None
 
 
 def ask(folder: Path, trial: int | None = None) -> Request:
