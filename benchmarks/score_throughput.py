@@ -146,9 +146,9 @@ def killed(asked: argparse.Namespace, source: Path, output: Path) -> dict[str, A
 
 def _done(parts: Path) -> int:
     """How many inputs the finished parts hold."""
-    from vaeforge.score.partial_results import Parts
+    from vaeforge.score.partial_results import PartialResults
 
-    return Parts(parts).tally().inputs if parts.is_dir() and Parts(parts).paths() else 0
+    return PartialResults(parts).progress().inputs if parts.is_dir() and PartialResults(parts).paths() else 0
 
 
 def main() -> None:

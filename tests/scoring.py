@@ -18,7 +18,7 @@ from vaeforge.package.graphs import graphs_of
 from vaeforge.paths import write_json
 from vaeforge.registry.fetch import Fetched
 from vaeforge.score.files import ReadOptions, find
-from vaeforge.score.step import Outcome, ScoreOptions, score_run
+from vaeforge.score.step import ScoreOptions, ScoreOutcome, score_run
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
 CLASSES = ("round", "flat", "long")
@@ -70,7 +70,7 @@ def write_bundle(folder: Path, family: str, model: VAE, threshold: float = 0.1, 
     return Bundle(folder)
 
 
-def score(bundle: Bundle, source: Path, folder: Path, **wanted: Any) -> Outcome:
+def score(bundle: Bundle, source: Path, folder: Path, **wanted: Any) -> ScoreOutcome:
     """Score with the options given, quietly."""
     reading = {name: wanted.pop(name) for name in ("label", "pictures", "batch", "threads") if name in wanted}
     read = ReadOptions(**{"label": None, "pictures": None, "batch": 4, "threads": 1, **reading})

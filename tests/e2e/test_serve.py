@@ -25,7 +25,7 @@ from serving import NAME, Server, register_bundle, write_bundle
 from vaeforge.paths import Project
 from vaeforge.registry.fetch import ARCHIVED, fetch
 from vaeforge.serve.model import load
-from vaeforge.serve.reload import Follower, Shelf
+from vaeforge.serve.reload import ActiveModel, AliasWatcher
 from vaeforge.track.store import open_store
 
 # MLflow warns while it is imported: of SQLAlchemy, and of its own type hints.
@@ -118,26 +118,26 @@ def test_an_alias_is_followed_under_load_and_no_request_fails(registry: Registry
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one(registry: Registry, tmp_path: Path) -> None:
     registry.point(1)
     reference, project = f"models:/{NAME}@champion", Project(tmp_path)
-    shelf = Shelf(load(fetch(reference, project, registry.uri), 1))
+    active = ActiveModel(load(fetch(reference, project, registry.uri), 1))
     told: list[str | None] = []
-    follower = Follower(shelf, reference, project, registry.uri, 1, lambda: told.append(shelf.model.version))
-    asyncio.run(follower.look())
-    assert (shelf.error, shelf.loaded, told) == (None, 0, []) and shelf.checked
+    watcher = AliasWatcher(active, reference, project, registry.uri, 1, lambda: told.append(active.model.version))
+    asyncio.run(watcher.poll_once())
+    assert (active.error, active.loaded, told) == (None, 0, []) and active.checked
     folder = project.artifacts / "models" / NAME / "2"
     fetch(f"models:/{NAME}/2", project, registry.uri)
     (folder / "extra_files" / "contract.json").write_text("{}")
     registry.point(2)
-    asyncio.run(follower.look())
-    assert (shelf.model.version, shelf.failed) == ("1", 1)
-    assert shelf.error is not None and "is no contract of a model" in shelf.error
+    asyncio.run(watcher.poll_once())
+    assert (active.model.version, active.failed) == ("1", 1)
+    assert active.error is not None and "is no contract of a model" in active.error
     registry.client.set_model_version_tag(NAME, "3", ARCHIVED, "true")
     registry.point(3)
-    asyncio.run(follower.look())
-    assert (shelf.model.version, shelf.failed) == ("1", 2)
-    assert shelf.error is not None and "version 3: is archived" in shelf.error
+    asyncio.run(watcher.poll_once())
+    assert (active.model.version, active.failed) == ("1", 2)
+    assert active.error is not None and "version 3: is archived" in active.error
     registry.client.delete_model_version_tag(NAME, "3", ARCHIVED)
-    asyncio.run(follower.look())
-    assert (shelf.model.version, shelf.error, shelf.loaded, told) == ("3", None, 1, ["3"])
+    asyncio.run(watcher.poll_once())
+    assert (active.model.version, active.error, active.loaded, told) == ("3", None, 1, ["3"])
 
 
 def test_a_request_in_flight_is_answered_before_the_end(tmp_path: Path, start: Callable[..., Server]) -> None:
@@ -199,10 +199,10 @@ def test_serving_a_folder_needs_no_torch(tmp_path: Path) -> None:
         "from fastapi.testclient import TestClient\n"
         "from vaeforge.paths import Project\n"
         "from vaeforge.serve import server\n"
-        "from vaeforge.serve.app import Desk, build_app\n"
-        "from vaeforge.serve.settings import Limits\n"
-        "shelf = server.Shelf(server.load(server.fetch(sys.argv[1], Project(), ''), 1))\n"
-        "with TestClient(build_app(Desk(shelf, Limits()))) as client:\n"
+        "from vaeforge.serve.app import AppState, build_app\n"
+        "from vaeforge.serve.settings import RequestLimits\n"
+        "active = server.ActiveModel(server.load(server.fetch(sys.argv[1], Project(), ''), 1))\n"
+        "with TestClient(build_app(AppState(active, RequestLimits()))) as client:\n"
         "    print(client.post('/predict', content=sys.argv[2], headers={'Content-Type': 'application/json'}).text)\n"
         "    assert client.get('/metrics').status_code == 200\n"
         "print({'torch', 'mlflow', 'ray'} & set(sys.modules))\n"

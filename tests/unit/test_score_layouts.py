@@ -17,7 +17,7 @@ from vaeforge.data.images import open_picture
 from vaeforge.data.resize import centre_of, crop_square, fit_square
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Bundle
-from vaeforge.score.pictures import how_of
+from vaeforge.score.pictures import picture_mode
 from vaeforge_models.vae import VAE, DataSpec
 
 pytestmark = pytest.mark.slow  # five models are exported
@@ -103,8 +103,8 @@ def test_frames_are_cut_at_the_stride(speckle: Made, tmp_path: Path, batch: int)
 
 def test_models_of_patches_cut_pictures_unless_told_otherwise(endoscopy: Made) -> None:
     known = endoscopy[1].contract
-    assert [how_of(replace(known, cut=cut), None) for cut in (False, True)] == ["whole", "patches"]
-    assert how_of(replace(known, cut=True), "sample") == "sample"
+    assert [picture_mode(replace(known, cut=cut), None) for cut in (False, True)] == ["whole", "patches"]
+    assert picture_mode(replace(known, cut=True), "sample") == "sample"
 
 
 @pytest.mark.parametrize("label", [None, "flat"])

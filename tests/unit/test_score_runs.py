@@ -20,7 +20,7 @@ from vaeforge.score import step
 from vaeforge.score.batches import Values
 from vaeforge.score.error_maps import path_of
 from vaeforge.score.model import Scored, Scorer
-from vaeforge.score.resume_state import claimed
+from vaeforge.score.resume_state import locked_output
 from vaeforge_models.vae import VAE
 
 ROOT = Path(__file__).parents[2]
@@ -264,7 +264,7 @@ def test_a_folder_of_others_is_left_alone(bundle: Bundle, images: Path, tmp_path
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
     with pytest.raises(DataError, match="is a file, must be a folder"):
         score(bundle, images, tmp_path / "out" / "thesis.txt")
-    with claimed(tmp_path / "taken"), pytest.raises(DataError, match="another process is scoring into"):
+    with locked_output(tmp_path / "taken"), pytest.raises(DataError, match="another process is scoring into"):
         score(bundle, images, tmp_path / "taken")
 
 
@@ -286,9 +286,9 @@ import resource, sys
 from pathlib import Path
 from vaeforge.package.bundle import Bundle
 from vaeforge.score.arrays import ArrayFile
-from vaeforge.score.conditions import Conditions
+from vaeforge.score.conditions import ClassConditions
 contract = Bundle(Path(sys.argv[1])).contract
-opened = ArrayFile(Path(sys.argv[2]), contract, Conditions(contract, None))
+opened = ArrayFile(Path(sys.argv[2]), contract, ClassConditions(contract, None))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rows = sum(len(rows.names) for rows in opened.rows(0, 64))
 print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, "torch" in sys.modules)

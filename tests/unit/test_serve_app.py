@@ -19,22 +19,22 @@ from PIL import Image
 from serving import THRESHOLD, write_bundle
 from vaeforge.package.bundle import Bundle
 from vaeforge.registry.fetch import Fetched
-from vaeforge.serve.app import Desk, build_app
-from vaeforge.serve.model import Model, load
-from vaeforge.serve.reload import Shelf
-from vaeforge.serve.settings import Limits
+from vaeforge.serve.app import AppState, build_app
+from vaeforge.serve.model import ServedModel, load
+from vaeforge.serve.reload import ActiveModel
+from vaeforge.serve.settings import RequestLimits
 
 SECRET = "0123456789abcdef"
-SMALL = Limits(body=200_000, samples=8, requests=2, seconds=2.0)
+SMALL = RequestLimits(body=200_000, samples=8, requests=2, seconds=2.0)
 GREY = np.full((1, 3, 16, 16), 100.0)
 
 
-def model_in(folder: Path, **changes: Any) -> Model:
+def model_in(folder: Path, **changes: Any) -> ServedModel:
     return load(Fetched(Bundle(write_bundle(folder, **changes))), threads=1)
 
 
-def client_of(model: Model, limits: Limits = SMALL, token: str | None = None) -> TestClient:
-    return TestClient(build_app(Desk(Shelf(model), limits, token)), raise_server_exceptions=False)
+def client_of(model: ServedModel, limits: RequestLimits = SMALL, token: str | None = None) -> TestClient:
+    return TestClient(build_app(AppState(ActiveModel(model), limits, token)), raise_server_exceptions=False)
 
 
 @pytest.fixture

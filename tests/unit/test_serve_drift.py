@@ -16,13 +16,13 @@ from serving import write_bundle
 from vaeforge.cli.serve import app
 from vaeforge.errors import DataError, RegistryError
 from vaeforge.package.bundle import Bundle
-from vaeforge.serve.drift import LEAST, Reference, compare, reference_of, stability_index, strange_share
+from vaeforge.serve.drift import LEAST, DriftReference, anomaly_rate, compare, reference_of, stability_index
 from vaeforge.serve.scores import read_scores
 
 
-def reference(latents: int = 4, count: int = 1000, threshold: float = 1.645) -> Reference:
+def reference(latents: int = 4, count: int = 1000, threshold: float = 1.645) -> DriftReference:
     rng = np.random.default_rng(0)
-    return Reference(rng.normal(size=count), rng.normal(size=(count, latents)), threshold, 0.95)
+    return DriftReference(rng.normal(size=count), rng.normal(size=(count, latents)), threshold, 0.95)
 
 
 def normal(count: int, latents: int = 4, shift: float = 0.0, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +92,7 @@ def test_too_few_inputs_say_nothing() -> None:
 
 
 def test_the_share_of_strange_inputs_has_an_exact_interval() -> None:
-    share = strange_share(np.repeat([0.0, 2.0], [90, 10]), reference())
+    share = anomaly_rate(np.repeat([0.0, 2.0], [90, 10]), reference())
     assert (share.value, share.expected) == (0.1, pytest.approx(0.05))
     # Clopper-Pearson: quantiles of beta distributions
     assert share.low == pytest.approx(stats.beta.ppf(0.005, 10, 91))

@@ -12,12 +12,12 @@ from serving import graph_of, write_bundle
 from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import Bundle
 from vaeforge.registry.fetch import Fetched
-from vaeforge.serve.model import Window, load
-from vaeforge.serve.reload import follows
+from vaeforge.serve.model import InputWindow, load
+from vaeforge.serve.reload import is_alias
 
 
 def test_a_window_holds_the_last_inputs() -> None:
-    window = Window(1, size=5)
+    window = InputWindow(1, size=5)
     for first in (0, 3, 6):
         values = np.arange(first, first + 3, dtype=np.float32)
         window.add(values, values[:, None] * 2)
@@ -54,5 +54,5 @@ def test_a_card_is_told(tmp_path: Path) -> None:
 
 
 def test_only_aliases_are_followed() -> None:
-    assert follows("models:/name@champion")
-    assert not any(map(follows, ("models:/name/3", "folder", "folder@champion", "models:/a/b@c")))
+    assert is_alias("models:/name@champion")
+    assert not any(map(is_alias, ("models:/name/3", "folder", "folder@champion", "models:/a/b@c")))

@@ -1,1 +1,1 @@
-"""Scoring many items with a packaged model: onnxruntime and numpy, no torch."""
+"""Scoring of many items with a packaged model: onnxruntime and numpy, no torch."""

@@ -29,14 +29,14 @@ from vaeforge.errors import DataError
 from vaeforge.importing.arrays import DAMAGE
 from vaeforge.package.bundle import Contract
 from vaeforge.score.batches import Rows, prepare_setting, rejected_rows
-from vaeforge.score.conditions import Conditions
+from vaeforge.score.conditions import ClassConditions
 
 PIECE = 2**22  # bytes that are copied at once
 HEADER = 2**16  # bytes; what numpy itself takes is less
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredArray:
     """An array in a file, described by its own header."""
 
     path: Path
@@ -84,7 +84,7 @@ class ArrayFile:
         DataError: if it cannot be read, holds other arrays than the module's docstring says, or pickled objects.
     """
 
-    def __init__(self, path: Path, contract: Contract, conditions: Conditions):
+    def __init__(self, path: Path, contract: Contract, conditions: ClassConditions):
         self.path, self.contract, self.conditions = path, contract, conditions
         try:
             self.arrays = _stored(path)
@@ -187,18 +187,18 @@ def _sizes(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
 
 
-def _stored(path: Path) -> dict[str, Stored]:
+def _stored(path: Path) -> dict[str, StoredArray]:
     """The arrays in the file at `path` by name; `x` for the one of an `.npy`."""
     if path.suffix.lower() == ".npy":
         with path.open("rb") as file:
-            return {"x": Stored(path, None, *read_header(file))}
+            return {"x": StoredArray(path, None, *read_header(file))}
     with zipfile.ZipFile(path) as archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
         arrays = {}
         for info in members:
             name = info.filename.removesuffix(".npy")
             with archive.open(info) as file:
-                arrays[name] = Stored(path, name, *read_header(file))
+                arrays[name] = StoredArray(path, name, *read_header(file))
         return arrays
 
 

@@ -1,6 +1,6 @@
-"""What readers hand on: blocks of items in a stable order, the unusable ones among them with the reason.
+"""Batches of items from the readers, in a stable order, the unusable ones among them with the reason.
 
-Shapes: n items of a block; x float32 [n, *event] in raw units; condition float32 [n, C]. Integers and floats of any
+Shapes: n items of a batch; x float32 [n, *event] in raw units; condition float32 [n, C]. Integers and floats of any
 size are taken, rounded to float32; what that makes infinite counts as unusable, like NaN.
 """
 
@@ -15,26 +15,26 @@ from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import Contract
 
 Values = NDArray[np.float32]
-Place = tuple[int, int]  # a file's number, and a row in it: all before it is done
+Position = tuple[int, int]  # a file's number, and a row in it: all before it is done
 
 
 @dataclass(frozen=True)
-class Block:
+class Batch:
     """Items that go through the model together.
 
     Attributes:
         names: of the items.
         x, condition: their values; zeros for items in `rejected`.
         rejected: positions of unusable items, with the reason.
-        end: where a later session could go on after this block; none in the middle of a picture.
-        inputs: pictures or rows that this block completes, for showing progress.
+        end: where a later session could go on after this batch; none in the middle of a picture.
+        inputs: pictures or rows that this batch completes, for showing progress.
     """
 
     names: tuple[str, ...]
     x: Values
     condition: Values
     rejected: dict[int, str]
-    end: Place | None
+    end: Position | None
     inputs: int
 
 
@@ -54,11 +54,11 @@ class Reader(Protocol):
     def count(self) -> int | None:
         """How many pictures or rows there are; none if only reading everything would tell."""
 
-    def blocks(self, start: Place) -> Iterator[Block]:
+    def batches(self, start: Position) -> Iterator[Batch]:
         """Blocks from `start` on, the same ones whichever session reads them."""
 
 
-def block_of(rows: Rows, end: Place | None, inputs: int) -> Block:
+def make_batch(rows: Rows, end: Position | None, inputs: int) -> Batch:
     """`rows` as float32, those with values that are not finite rejected too."""
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and is found here
         x, condition = (np.array(values, dtype=np.float32) for values in (rows.x, rows.condition))
@@ -70,7 +70,7 @@ def block_of(rows: Rows, end: Place | None, inputs: int) -> Block:
             rejected.setdefault(position, f"{bad[position]} of {flat.shape[1]} {what} are NaN or infinite")
     for position in rejected:
         x[position], condition[position] = 0, 0
-    return Block(tuple(rows.names), x, condition, rejected, end, inputs)
+    return Batch(tuple(rows.names), x, condition, rejected, end, inputs)
 
 
 def rejected_rows(contract: Contract, names: Sequence[str], reason: str) -> Rows:

@@ -1,4 +1,4 @@
-"""Which class a picture is of, for models whose condition is a class: said once for all, or told by where it lies.
+"""Conditions of a scoring: the class of each item, named once for all or told by the folder that it lies in.
 
 Like in the data that such models learn from, a class is the name of a picture's folder, or the beginning of its own
 name, `[Class]_[Number]`.
@@ -18,7 +18,7 @@ from vaeforge.score.batches import Values
 NUMBERED = re.compile(r"(?P<name>.+)_\d+")
 
 
-class Conditions:
+class ClassConditions:
     """The class of each picture as a condition [C]; C = 0 for models without one.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which files an input is, in which order, and who reads them.
+"""Input files of a scoring: which ones, in which order, and who reads them.
 
 An input is a file, or a folder whose files of one kind are taken, in the order of their paths: pictures, arrays
 (`.npy`, `.npz`) or tables (`.parquet`, `.csv`). Hidden files are passed over, other files are left out and counted, and
@@ -15,10 +15,10 @@ from vaeforge.data.images import SUFFIXES as PICTURES
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Contract
 from vaeforge.score.arrays import ArrayFile
-from vaeforge.score.batches import Block, Place, Reader, block_of, prepare_setting, rejected_rows
-from vaeforge.score.conditions import Conditions
+from vaeforge.score.batches import Batch, Position, Reader, make_batch, prepare_setting, rejected_rows
+from vaeforge.score.conditions import ClassConditions
 from vaeforge.score.map_table import MapFile
-from vaeforge.score.pictures import PictureReader, how_of
+from vaeforge.score.pictures import PictureReader, picture_mode
 from vaeforge.score.tables import TableFile
 
 KINDS = {"pictures": PICTURES, "arrays": (".npy", ".npz"), "tables": (".parquet", ".csv")}
@@ -27,7 +27,7 @@ RowFile = ArrayFile | TableFile | MapFile
 
 
 @dataclass(frozen=True)
-class Source:
+class InputFiles:
     """The files of an input.
 
     Attributes:
@@ -58,7 +58,7 @@ class ReadOptions:
     threads: int
 
 
-def find(root: Path) -> Source:
+def find(root: Path) -> InputFiles:
     """The files of the input `root`.
 
     Raises:
@@ -79,10 +79,10 @@ def find(root: Path) -> Source:
         counts = ", ".join(f"{len(some)} {kind} ({some[0].name})" for kind, some in found.items())
         raise DataError(f"input: {root} holds {counts}, must hold one kind; give one of them alone")
     ((kind, chosen),) = found.items()
-    return Source(root, kind, chosen, len(paths) - len(chosen))
+    return InputFiles(root, kind, chosen, len(paths) - len(chosen))
 
 
-def reader_of(source: Source, contract: Contract, reading: ReadOptions) -> Reader:
+def reader_of(source: InputFiles, contract: Contract, reading: ReadOptions) -> Reader:
     """Who reads `source` for the model of `contract`.
 
     Raises:
@@ -95,17 +95,17 @@ def reader_of(source: Source, contract: Contract, reading: ReadOptions) -> Reade
         raise DataError(f"input: {source.root} holds {source.kind}, but the model of {contract.data} takes {takes}")
     if reading.pictures is not None and source.kind != "pictures":
         raise ConfigError(f"--pictures: got {reading.pictures!r}, but {source.root} holds {source.kind}; leave it out")
-    conditions = Conditions(contract, reading.label)
+    conditions = ClassConditions(contract, reading.label)
     if source.kind == "pictures":
-        how = how_of(contract, reading.pictures)
-        return PictureReader(source.folder, source.paths, contract, conditions, how, reading.batch, reading.threads)
+        mode = picture_mode(contract, reading.pictures)
+        return PictureReader(source.folder, source.paths, contract, conditions, mode, reading.batch, reading.threads)
     return RowReader(source, contract, conditions, reading.batch)
 
 
 class RowReader:
     """Rows of arrays or tables, file after file; a file that cannot be opened is one unusable item."""
 
-    def __init__(self, source: Source, contract: Contract, conditions: Conditions, batch: int):
+    def __init__(self, source: InputFiles, contract: Contract, conditions: ClassConditions, batch: int):
         self.source, self.contract, self.conditions, self.batch = source, contract, conditions, batch
 
     def count(self) -> int | None:
@@ -117,7 +117,7 @@ class RowReader:
                 counts.append(1)
         return None if None in counts else sum(count for count in counts if count)
 
-    def blocks(self, start: Place) -> Iterator[Block]:
+    def batches(self, start: Position) -> Iterator[Batch]:
         """At most `batch` rows at a time, of one file."""
         for number, path in enumerate(self.source.paths[start[0] :], start[0]):
             first = start[1] if number == start[0] else 0
@@ -127,9 +127,9 @@ class RowReader:
                 for rows in self._opened(path).rows(first, self.batch):
                     first += len(rows.names)
                     rows.names = [f"{prefix}{item}" for item in rows.names]
-                    yield block_of(rows, (number, first), len(rows.names))
+                    yield make_batch(rows, (number, first), len(rows.names))
             except DataError as error:
-                yield block_of(rejected_rows(self.contract, [name], str(error)), (number + 1, 0), 1)
+                yield make_batch(rejected_rows(self.contract, [name], str(error)), (number + 1, 0), 1)
 
     def _opened(self, path: Path) -> RowFile:
         if self.source.kind == "arrays":

@@ -74,7 +74,7 @@ class MapFile:
         """A map scaled by its own values; NaN where it cannot be, which makes it unusable."""
         if self.logarithm and values.min() <= -1:
             rejected[place] = f"goes down to {values.min():g}, but `prepare.log1p` needs values > -1"
-        with np.errstate(all="ignore"):  # values that are not finite are found when the block is made
+        with np.errstate(all="ignore"):  # values that are not finite are found when the batch is made
             values = np.log1p(values) if self.logarithm else values
             low, high = values.min(), values.max()
             if low == high:

@@ -1,4 +1,4 @@
-"""What a packaged model says of items: score, rate and latents, and on request where in an image the error is.
+"""Scorer: score, rate and latents of items by a packaged model, and where in an image the error is.
 
 Shapes: n items, L latent dimensions; score, rate float32 [n], mu float32 [n, L], error maps float32 [n, H, W].
 """

@@ -1,4 +1,4 @@
-"""Finished pieces of a scoring on disk, each written at once with where the next one begins, and their union.
+"""Partial results of a scoring on disk, each written at once with where the next one begins, and their union.
 
 A part holds a row for each item, also for unusable ones, whose `reason` says why; the union has them apart, as
 `scores.parquet` or `scores.csv` and `quarantine.csv`.
@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from vaeforge.errors import DataError
 from vaeforge.paths import write_atomically
-from vaeforge.score.batches import Place
+from vaeforge.score.batches import Position
 
 META = b"vaeforge"
 REASON = "reason"
@@ -27,13 +27,13 @@ ITEM = "item"
 
 
 @dataclass(frozen=True)
-class Tally:
+class Progress:
     """What is done: where to go on, and counts; `seconds` were spent on it, over all sessions.
 
     `clipped` pixels of error maps were above the scale's end.
     """
 
-    end: Place = (0, 0)
+    end: Position = (0, 0)
     inputs: int = 0
     scored: int = 0
     strange: int = 0
@@ -42,7 +42,7 @@ class Tally:
     seconds: float = 0.0
 
 
-class Parts:
+class PartialResults:
     """The parts in `folder`, in order; numbers are never left out."""
 
     def __init__(self, folder: Path):
@@ -51,7 +51,7 @@ class Parts:
     def paths(self) -> list[Path]:
         return sorted(self.folder.glob("part-*.parquet"))
 
-    def tally(self) -> Tally:
+    def progress(self) -> Progress:
         """What the parts that are there tell together; also removes what a crash left half written.
 
         Raises:
@@ -62,11 +62,11 @@ class Parts:
         paths = self.paths()
         if [path.name for path in paths] != [_name(number) for number in range(len(paths))]:
             raise DataError(f"{self.folder}: a part is missing; remove the output folder and score again")
-        return _tally_of(paths[-1]) if paths else Tally()
+        return _progress_of(paths[-1]) if paths else Progress()
 
-    def add(self, table: Any, tally: Tally) -> None:
+    def add(self, table: Any, progress: Progress) -> None:
         """Write the next part: its rows, and what is done when it is."""
-        described = table.replace_schema_metadata({META: json.dumps(asdict(tally)).encode()})
+        described = table.replace_schema_metadata({META: json.dumps(asdict(progress)).encode()})
         path = self.folder / _name(len(self.paths()))
         write_atomically(path, lambda file: pyarrow.parquet.write_table(described, file))
 
@@ -80,15 +80,15 @@ def _name(number: int) -> str:
     return f"part-{number:06d}.parquet"
 
 
-def _tally_of(path: Path) -> Tally:
+def _progress_of(path: Path) -> Progress:
     try:
         content = json.loads(pyarrow.parquet.read_schema(path).metadata[META])
-        return Tally(**{**content, "end": tuple(content["end"])})
+        return Progress(**{**content, "end": tuple(content["end"])})
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); remove the output folder and score again") from None
 
 
-def write_scores(parts: Parts, path: Path) -> None:
+def write_scores(parts: PartialResults, path: Path) -> None:
     """Write all usable rows of `parts` to `path`, a part at a time, as its suffix says."""
     writers: dict[str, Callable[[BinaryIO, Any], Any]] = {
         ".parquet": pyarrow.parquet.ParquetWriter,
@@ -107,7 +107,7 @@ def write_scores(parts: Parts, path: Path) -> None:
     write_atomically(path, write)
 
 
-def write_quarantine(parts: Parts, path: Path) -> list[str]:
+def write_quarantine(parts: PartialResults, path: Path) -> list[str]:
     """Write the unusable items of `parts` with their reasons to `path`; the first few, for a message."""
     first: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Pictures as blocks: decoded by a few threads, a few ahead of the model, in the order of their names.
+"""Images as batches: decoded by a few threads, a few ahead of the model, in the order of their names.
 
 `whole`: a picture is a sample, as `vaeforge prepare` makes one of a picture in a class folder. `sample`: it is one
 already, say a patch that was cut out, and must have its size. `patches`: it is cut into grey or RGB squares of a
@@ -19,8 +19,8 @@ from vaeforge.data.images import open_picture
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.bundle import Contract
 from vaeforge.package.inputs import Pixels, picture_to_event
-from vaeforge.score.batches import Block, Place, Rows, Values, block_of, prepare_setting, rejected_rows
-from vaeforge.score.conditions import Conditions
+from vaeforge.score.batches import Batch, Position, Rows, Values, make_batch, prepare_setting, rejected_rows
+from vaeforge.score.conditions import ClassConditions
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Decoded:
         return 1 if self.windows is None else self.windows.shape[0] * self.windows.shape[1]
 
 
-def how_of(contract: Contract, given: str | None) -> PictureMode:
+def picture_mode(contract: Contract, given: str | None) -> PictureMode:
     """What pictures are to the model: as `given`, else as its layout has it.
 
     Raises:
@@ -62,9 +62,9 @@ def how_of(contract: Contract, given: str | None) -> PictureMode:
     allowed = layout_named(contract.data).picture_modes
     if given is None:
         return "patches" if contract.cut else allowed[0]
-    for how in allowed:
-        if given == how:
-            return how
+    for mode in allowed:
+        if given == mode:
+            return mode
     raise ConfigError(f"--pictures: got {given!r}, must be one of {', '.join(allowed)} for {contract.data}")
 
 
@@ -76,18 +76,18 @@ class PictureReader:
         root: Path,
         paths: list[Path],
         contract: Contract,
-        conditions: Conditions,
-        how: PictureMode,
+        conditions: ClassConditions,
+        mode: PictureMode,
         batch: int,
         ahead: int,
     ):
         self.root, self.paths, self.contract, self.conditions = root, paths, contract, conditions
-        self.how, self.batch, self.ahead = how, batch, ahead
+        self.mode, self.batch, self.ahead = mode, batch, ahead
 
     def count(self) -> int | None:
         return len(self.paths)
 
-    def blocks(self, start: Place) -> Iterator[Block]:
+    def batches(self, start: Position) -> Iterator[Batch]:
         """At most `batch` samples at a time.
 
         Blocks end with a file where the batch is full, and where one that gave several samples leaves it half full.
@@ -103,7 +103,7 @@ class PictureReader:
                 finished += done
                 enough = done and (number == len(self.paths) - 1 or (len(decoded) > 1 and 2 * count >= self.batch))
                 if count == self.batch or enough:
-                    yield block_of(_joined(held), (number + 1, 0) if done else None, finished)
+                    yield make_batch(_joined(held), (number + 1, 0) if done else None, finished)
                     held, count, finished = [], 0, 0
 
     def _decoded(self, first: int) -> Iterator[Decoded]:
@@ -127,8 +127,8 @@ class PictureReader:
     def _windows(self, path: Path) -> tuple[Pixels, int | None]:
         """A picture's samples [R, K, C, S, S], and their distance where it is cut."""
         picture = open_picture(path)
-        if self.how != "patches":
-            return picture_to_event(picture, self.contract, prepared=self.how == "sample")[None, None], None
+        if self.mode != "patches":
+            return picture_to_event(picture, self.contract, prepared=self.mode == "sample")[None, None], None
         channels, side = self.contract.event_shape[0], self.contract.event_shape[-1]
         pixels = np.asarray(picture if channels == 3 else picture.convert("L")).reshape(*picture.size[::-1], channels)
         stride = int(prepare_setting(self.contract, "stride"))

@@ -1,4 +1,4 @@
-"""How far a scoring is: a bar on a terminal, a plain line now and then elsewhere, or nothing."""
+"""Progress display of a scoring: a bar on a terminal, a plain line now and then elsewhere, or nothing."""
 
 import time
 from types import TracebackType
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 EVERY = 10.0  # seconds between lines
 
 
-class Shown:
+class ProgressBar:
     """Progress over `total` inputs (none: unknown), `done` of which an earlier session has left behind."""
 
     def __init__(self, console: Console, quiet: bool, total: int | None, done: int):
@@ -22,7 +22,7 @@ class Shown:
         self.lines = not quiet and not console.is_terminal
         self.drawn = not quiet and console.is_terminal
 
-    def __enter__(self) -> "Shown":
+    def __enter__(self) -> "ProgressBar":
         if self.drawn:
             self.bar.start()
         return self

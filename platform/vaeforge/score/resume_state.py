@@ -1,4 +1,4 @@
-"""Whether a folder of results can be gone on with: what was being scored there, by what, and how.
+"""Resume state of a scoring: whether a folder of results can be continued by this model, input and options.
 
 `state.json` says it, `.inputs.parquet` lists the input's files with size and time of change. Both are written before
 the first part, and compared when a later session comes.
@@ -15,7 +15,7 @@ from filelock import lock_descriptor
 
 from vaeforge.errors import DataError
 from vaeforge.paths import read_json, sha256_of, write_atomically, write_json
-from vaeforge.score.files import Source
+from vaeforge.score.files import InputFiles
 
 STATE = "state.json"
 INPUTS = ".inputs.parquet"
@@ -24,7 +24,7 @@ REMEDY = "give another --output, or remove this folder"
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def locked_output(folder: Path) -> Iterator[None]:
     """The folder for this process alone; made if it is not there.
 
     Raises:
@@ -42,7 +42,7 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
 
 
-def settle(folder: Path, source: Source, model: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+def check_resumable(folder: Path, source: InputFiles, model: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Note what is scored in an empty `folder`, or see that it is what was being scored there.
 
     Raises:
@@ -64,7 +64,7 @@ def _held(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def list_of(source: Source) -> Any:
+def list_of(source: InputFiles) -> Any:
     """Name, size in bytes and time of change (ns) of each file of an input."""
     stats = [path.stat() for path in source.paths]
     return pyarrow.table(

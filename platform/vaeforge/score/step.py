@@ -1,4 +1,4 @@
-"""Scoring an input with a packaged model into a folder, in a way that a crash interrupts but does not undo.
+"""The step `score`: an input scored with a packaged model into a folder, resumable after a crash.
 
 `scores.parquet` (or `.csv`) has a row for each usable item, in the input's order: `item`, `score` and `rate` (nats) as
 float32, `strange` (score above the model's threshold), with latents also `mu_0` and so on. `quarantine.csv` has the
@@ -21,12 +21,12 @@ from vaeforge.errors import DataError
 from vaeforge.paths import read_json, write_json
 from vaeforge.registry.fetch import Fetched
 from vaeforge.score import error_maps
-from vaeforge.score.batches import Block, Reader
-from vaeforge.score.files import ReadOptions, Source, reader_of
+from vaeforge.score.batches import Batch, Reader
+from vaeforge.score.files import InputFiles, ReadOptions, reader_of
 from vaeforge.score.model import Scorer
-from vaeforge.score.partial_results import ITEM, REASON, Parts, Tally, write_quarantine, write_scores
-from vaeforge.score.progress import Shown
-from vaeforge.score.resume_state import claimed, settle
+from vaeforge.score.partial_results import ITEM, REASON, PartialResults, Progress, write_quarantine, write_scores
+from vaeforge.score.progress import ProgressBar
+from vaeforge.score.resume_state import check_resumable, locked_output
 
 MANIFEST = "manifest.json"
 PART_ROWS = 1024
@@ -52,7 +52,7 @@ class ScoreOptions:
     error_maps: bool
     format: Literal["parquet", "csv"]
 
-    def that_matter(self) -> dict[str, Any]:
+    def resume_key(self) -> dict[str, Any]:
         """All but the number of threads: what a later session must have alike."""
         content = asdict(self)
         del content["reading"]["threads"]
@@ -60,7 +60,7 @@ class ScoreOptions:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScoreOutcome:
     """What came of a scoring: its manifest, and whether that was there already."""
 
     manifest: dict[str, Any]
@@ -68,8 +68,8 @@ class Outcome:
 
 
 def score_run(
-    fetched: Fetched, source: Source, folder: Path, options: ScoreOptions, console: Console, quiet: bool = False
-) -> Outcome:
+    fetched: Fetched, source: InputFiles, folder: Path, options: ScoreOptions, console: Console, quiet: bool = False
+) -> ScoreOutcome:
     """Score `source` with the model `fetched` into `folder`, or go on where an earlier session ended.
 
     Raises:
@@ -81,84 +81,92 @@ def score_run(
     reader = reader_of(source, contract, options.reading)
     scorer = Scorer(fetched.bundle, options.graph, options.reading.threads, options.error_maps)
     model = {"family": contract.family, "sha256": scorer.graph.sha256, "threshold": contract.threshold}
-    with claimed(folder):
-        settle(folder, source, model, options.that_matter())
+    with locked_output(folder):
+        check_resumable(folder, source, model, options.resume_key())
         if (folder / MANIFEST).is_file():
-            return Outcome(read_json(folder / MANIFEST, "remove this folder and score again"), already=True)
-        parts = Parts(folder / "parts")
-        tally = _score(reader, scorer, parts, folder / MAPS, options, console, quiet)
-        _write_results(parts, folder, source, options, tally)
-        manifest = _manifest(fetched, scorer, source, options, tally)
+            return ScoreOutcome(read_json(folder / MANIFEST, "remove this folder and score again"), already=True)
+        parts = PartialResults(folder / "parts")
+        progress = _score(reader, scorer, parts, folder / MAPS, options, console, quiet)
+        _write_results(parts, folder, source, options, progress)
+        manifest = _manifest(fetched, scorer, source, options, progress)
         write_json(folder / MANIFEST, manifest)
         shutil.rmtree(parts.folder)
-    return Outcome(manifest, already=False)
+    return ScoreOutcome(manifest, already=False)
 
 
 def _score(
-    reader: Reader, scorer: Scorer, parts: Parts, maps: Path, options: ScoreOptions, console: Console, quiet: bool
-) -> Tally:
+    reader: Reader,
+    scorer: Scorer,
+    parts: PartialResults,
+    maps: Path,
+    options: ScoreOptions,
+    console: Console,
+    quiet: bool,
+) -> Progress:
     """Score what the parts do not hold yet; a part is written after so many rows or seconds, where one can go on."""
-    tally = parts.tally()
-    if tally.inputs and not quiet:
-        console.print(f"going on after {tally.inputs:,} pictures or rows", highlight=False)
+    progress = parts.progress()
+    if progress.inputs and not quiet:
+        console.print(f"going on after {progress.inputs:,} pictures or rows", highlight=False)
     tables: list[Any] = []
     began = time.monotonic()
-    with Shown(console, quiet, reader.count(), tally.inputs) as shown:
-        for block in _closed(reader.blocks(tally.end)):
-            table, tally = _scored(block, scorer, options, maps, tally)
+    with ProgressBar(console, quiet, reader.count(), progress.inputs) as bar:
+        for batch in _closed(reader.batches(progress.end)):
+            table, progress = _scored(batch, scorer, options, maps, progress)
             tables.append(table)
-            shown.advance(block.inputs, len(block.names))
+            bar.advance(batch.inputs, len(batch.names))
             seconds = time.monotonic() - began
             full = sum(map(len, tables)) >= PART_ROWS or seconds >= PART_SECONDS
-            if block.end is not None and full:
-                tally, began = replace(tally, seconds=tally.seconds + seconds), time.monotonic()
-                parts.add(pyarrow.concat_tables(tables), tally)
+            if batch.end is not None and full:
+                progress, began = replace(progress, seconds=progress.seconds + seconds), time.monotonic()
+                parts.add(pyarrow.concat_tables(tables), progress)
                 tables = []
     if tables:
-        tally = replace(tally, seconds=tally.seconds + time.monotonic() - began)
-        parts.add(pyarrow.concat_tables(tables), tally)
-    return tally
+        progress = replace(progress, seconds=progress.seconds + time.monotonic() - began)
+        parts.add(pyarrow.concat_tables(tables), progress)
+    return progress
 
 
-def _closed(blocks: Iterator[Block]) -> Iterator[Block]:
-    """The blocks; whatever happens to who takes them, the reader's threads and files are given back at once."""
+def _closed(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches; whatever happens to who takes them, the reader's threads and files are given back at once."""
     try:
-        yield from blocks
+        yield from batches
     finally:
-        close = getattr(blocks, "close", None)
+        close = getattr(batches, "close", None)
         if close is not None:
             close()
 
 
-def _scored(block: Block, scorer: Scorer, options: ScoreOptions, maps: Path, tally: Tally) -> tuple[Any, Tally]:
-    """A block's rows, usable or not, and the tally after it."""
-    usable = np.array([position not in block.rejected for position in range(len(block.names))])
-    columns, reasons = _columns(block, usable, scorer, options.latents)
-    clipped = _write_maps(block, usable, scorer, maps) if options.error_maps and usable.any() else 0
-    table = pyarrow.table({ITEM: list(block.names), REASON: pyarrow.array(reasons, pyarrow.string()), **columns})
+def _scored(
+    batch: Batch, scorer: Scorer, options: ScoreOptions, maps: Path, progress: Progress
+) -> tuple[Any, Progress]:
+    """A batch's rows, usable or not, and the progress after it."""
+    usable = np.array([position not in batch.rejected for position in range(len(batch.names))])
+    columns, reasons = _columns(batch, usable, scorer, options.latents)
+    clipped = _write_maps(batch, usable, scorer, maps) if options.error_maps and usable.any() else 0
+    table = pyarrow.table({ITEM: list(batch.names), REASON: pyarrow.array(reasons, pyarrow.string()), **columns})
     good = np.array([reason is None for reason in reasons])
     counted = replace(
-        tally,
-        end=block.end or tally.end,
-        inputs=tally.inputs + block.inputs,
-        scored=tally.scored + int(good.sum()),
-        strange=tally.strange + int(columns["strange"][good].sum()),
-        quarantined=tally.quarantined + int((~good).sum()),
-        clipped=tally.clipped + clipped,
+        progress,
+        end=batch.end or progress.end,
+        inputs=progress.inputs + batch.inputs,
+        scored=progress.scored + int(good.sum()),
+        strange=progress.strange + int(columns["strange"][good].sum()),
+        quarantined=progress.quarantined + int((~good).sum()),
+        clipped=progress.clipped + clipped,
     )
     return table, counted
 
 
 def _columns(
-    block: Block, usable: NDArray[np.bool_], scorer: Scorer, latents: bool
+    batch: Batch, usable: NDArray[np.bool_], scorer: Scorer, latents: bool
 ) -> tuple[dict[str, NDArray[Any]], list[str | None]]:
     """Values by column, zeros for unusable items, and the reasons why they are."""
-    count, size = len(block.names), scorer.contract.latent_dim
+    count, size = len(batch.names), scorer.contract.latent_dim
     score, rate = np.zeros((2, count), dtype=np.float32)
     mu = np.zeros((count, size), dtype=np.float32)
-    reasons = [block.rejected.get(position) for position in range(count)]
+    reasons = [batch.rejected.get(position) for position in range(count)]
     if usable.any():
-        answer = scorer.run(block.x[usable], block.condition[usable])
+        answer = scorer.run(batch.x[usable], batch.condition[usable])
         score[usable], rate[usable], mu[usable] = answer.score, answer.rate, answer.mu
     finite = np.isfinite(score) & np.isfinite(rate) & np.isfinite(mu).all(axis=1)
     for position in np.flatnonzero(~finite).tolist():
@@ -169,31 +177,35 @@ def _columns(
     return columns | ({f"mu_{place}": mu[:, place] for place in range(size)} if latents else {}), reasons
 
 
-def _write_maps(block: Block, usable: NDArray[np.bool_], scorer: Scorer, folder: Path) -> int:
-    """Write the error maps of a block's usable items; how many pixels were clipped."""
-    maps = scorer.error_maps(block.x[usable], block.condition[usable])
-    names = [block.names[position] for position in np.flatnonzero(usable).tolist()]
+def _write_maps(batch: Batch, usable: NDArray[np.bool_], scorer: Scorer, folder: Path) -> int:
+    """Write the error maps of a batch's usable items; how many pixels were clipped."""
+    maps = scorer.error_maps(batch.x[usable], batch.condition[usable])
+    names = [batch.names[position] for position in np.flatnonzero(usable).tolist()]
     return sum(
         error_maps.write_map(error_maps.path_of(folder, name), error_map)
         for name, error_map in zip(names, maps, strict=True)
     )
 
 
-def _write_results(parts: Parts, folder: Path, source: Source, options: ScoreOptions, tally: Tally) -> None:
+def _write_results(
+    parts: PartialResults, folder: Path, source: InputFiles, options: ScoreOptions, progress: Progress
+) -> None:
     if not parts.paths():
         raise DataError(f"input: {source.root} holds no items; give a folder or a file with some")
     first = write_quarantine(parts, folder / "quarantine.csv")
-    if not tally.scored:
+    if not progress.scored:
         raise DataError(
-            f"input: none of {tally.quarantined} item(s) of {source.root} is usable ({'; '.join(first)}); all reasons "
-            f"are in {folder / 'quarantine.csv'}"
+            f"input: none of {progress.quarantined} item(s) of {source.root} is usable ({'; '.join(first)}); all "
+            f"reasons are in {folder / 'quarantine.csv'}"
         )
     write_scores(parts, folder / f"scores.{options.format}")
 
 
-def _manifest(fetched: Fetched, scorer: Scorer, source: Source, options: ScoreOptions, tally: Tally) -> dict[str, Any]:
+def _manifest(
+    fetched: Fetched, scorer: Scorer, source: InputFiles, options: ScoreOptions, progress: Progress
+) -> dict[str, Any]:
     contract = scorer.contract
-    counts = {name: getattr(tally, name) for name in ("inputs", "scored", "strange", "quarantined")}
+    counts = {name: getattr(progress, name) for name in ("inputs", "scored", "strange", "quarantined")}
     manifest = {
         "step": "score",
         "model": {"name": fetched.name, "registered": fetched.model, "version": fetched.version},
@@ -202,13 +214,13 @@ def _manifest(fetched: Fetched, scorer: Scorer, source: Source, options: ScoreOp
         "threshold": contract.threshold,
         "quantile": contract.quantile,
         "input": {"path": str(source.root), "kind": source.kind, "files": len(source.paths)},
-        "options": options.that_matter(),
+        "options": options.resume_key(),
         "scores": f"scores.{options.format}",
         "counts": counts | {"left_out_files": source.left_out},
-        "seconds": round(tally.seconds, 3),
-        "items_per_second": round((tally.scored + tally.quarantined) / max(tally.seconds, 1e-9), 1),
+        "seconds": round(progress.seconds, 3),
+        "items_per_second": round((progress.scored + progress.quarantined) / max(progress.seconds, 1e-9), 1),
     }
     if options.error_maps:
         unit = f"squared error in model units times {error_maps.SCALE}, 16-bit grey"
-        manifest["error_maps"] = {"folder": MAPS, "unit": unit, "clipped_pixels": tally.clipped}
+        manifest["error_maps"] = {"folder": MAPS, "unit": unit, "clipped_pixels": progress.clipped}
     return manifest

@@ -33,7 +33,7 @@ LISTED = 8
 
 
 @dataclass(frozen=True)
-class Columns:
+class TableColumns:
     """Where in a table values, conditions and names are: places of columns, -1 for no names."""
 
     values: list[int]
@@ -41,7 +41,7 @@ class Columns:
     item: int
 
 
-def columns_of(header: list[str], contract: Contract) -> Columns:
+def columns_of(header: list[str], contract: Contract) -> TableColumns:
     """Sort a table's columns out.
 
     Raises:
@@ -65,7 +65,7 @@ def columns_of(header: list[str], contract: Contract) -> Columns:
         raise DataError(
             f"has {len(values)} columns of values ({_some(header)}), must have {wanted}, as the model takes"
         )
-    return Columns(values, condition, item)
+    return TableColumns(values, condition, item)
 
 
 def _place(header: list[str], name: str) -> int:

@@ -1,1 +1,1 @@
-"""Answering over HTTP with a packaged model, and saying whether what is asked still resembles what it was made for."""
+"""Serving of a packaged model over HTTP, and drift of its inputs against the validation samples."""

@@ -1,4 +1,4 @@
-"""What is asked of a request before anyone looks into it: a token, room, size, and that it comes to an end."""
+"""Admission of requests: token, concurrency, size, timeout."""
 
 import asyncio
 import hmac
@@ -11,23 +11,23 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from vaeforge.serve.metrics import Metrics
-from vaeforge.serve.settings import Limits
+from vaeforge.serve.settings import RequestLimits
 
 FORM = "multipart/form-data"
 DRAINED = 4  # times the limit: read and thrown away, so that the client gets to see our answer
 AGAIN = {"Retry-After": "1"}
 
 
-class Guard:
+class Admission:
     """One server's rules.
 
     Args:
-        limits: see `Limits`.
+        limits: see `RequestLimits`.
         token: that requests must bear; none asks for nothing.
         metrics: told how many requests there are at a time.
     """
 
-    def __init__(self, limits: Limits, token: str | None, metrics: Metrics):
+    def __init__(self, limits: RequestLimits, token: str | None, metrics: Metrics):
         self.limits, self.token, self.metrics = limits, token, metrics
         self._inside = 0
 

@@ -18,13 +18,13 @@ from starlette.responses import Response
 import vaeforge
 from vaeforge.errors import VaeforgeError
 from vaeforge.serve import schema
-from vaeforge.serve.admission import FORM, Guard
+from vaeforge.serve.admission import FORM, Admission
 from vaeforge.serve.drift import Drift
-from vaeforge.serve.metrics import Measured, Metrics
-from vaeforge.serve.model import Arrays, Model
-from vaeforge.serve.reload import Shelf
+from vaeforge.serve.metrics import Metrics, MetricsMiddleware
+from vaeforge.serve.model import Arrays, ServedModel
+from vaeforge.serve.reload import ActiveModel
 from vaeforge.serve.request_parsing import (
-    Question,
+    PredictRequest,
     TooMuchError,
     flag_of,
     names_of,
@@ -32,7 +32,7 @@ from vaeforge.serve.request_parsing import (
     read_numbers,
     read_pictures,
 )
-from vaeforge.serve.settings import Limits
+from vaeforge.serve.settings import RequestLimits
 
 JSON = "application/json"
 PICTURES = ("image/png", "image/jpeg", "image/tiff", "application/octet-stream", FORM)
@@ -46,37 +46,37 @@ Background = Callable[[], Coroutine[Any, Any, None]]
 logger = logging.getLogger(__name__)
 
 
-class Desk:
+class AppState:
     """What the routes work with.
 
     Args:
-        shelf: the version that answers.
-        limits: see `Limits`.
+        active: the version that answers.
+        limits: see `RequestLimits`.
         token: asked for, if there is one.
     """
 
-    def __init__(self, shelf: Shelf, limits: Limits, token: str | None = None):
-        self.shelf, self.limits = shelf, limits
+    def __init__(self, active: ActiveModel, limits: RequestLimits, token: str | None = None):
+        self.active, self.limits = active, limits
         self.metrics = Metrics()
-        self.guard = Guard(limits, token, self.metrics)
+        self.admission = Admission(limits, token, self.metrics)
         # one reader: of what a request unfolds to, a picture's pixels or a list's numbers, there is one at a time
         self.reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         # one runner: a run has the threads that it was given, and several at a time would fight for the cores
         self.runner = ThreadPoolExecutor(1, thread_name_prefix="runner")
-        self._drift: tuple[Model, int, Drift] | None = None
+        self._drift: tuple[ServedModel, int, Drift] | None = None
 
-    async def answer(self, ask: Callable[[], Question], model: Model) -> Response:
-        """Read the question, run the model, and write its answer as JSON."""
+    async def answer(self, read: Callable[[], PredictRequest], model: ServedModel) -> Response:
+        """Read the request, run the model, and write its answer as JSON."""
         loop = asyncio.get_running_loop()
-        question = await loop.run_in_executor(self.reader, ask)
-        outputs = await loop.run_in_executor(self.runner, model.run, question.x, question.condition)
-        self.metrics.samples.observe(len(question.x))
+        request = await loop.run_in_executor(self.reader, read)
+        outputs = await loop.run_in_executor(self.runner, model.run, request.x, request.condition)
+        self.metrics.samples.observe(len(request.x))
         model.window.add(outputs["score"], outputs["mu"])
-        return Response(await asyncio.to_thread(_written, model, question, outputs), media_type=JSON)
+        return Response(await asyncio.to_thread(_written, model, request, outputs), media_type=JSON)
 
     async def drift(self) -> Drift:
-        """Of the inputs that the version on the shelf has seen; computed once for the same inputs."""
-        model = self.shelf.model
+        """Of the inputs that the active version has seen; computed once for the same inputs."""
+        model = self.active.model
         total = model.window.total
         if self._drift is None or self._drift[:2] != (model, total):
             found = await asyncio.to_thread(model.drift, model.window.held())
@@ -84,20 +84,20 @@ class Desk:
         return self._drift[2]
 
 
-def build_app(desk: Desk, background: Background | None = None) -> FastAPI:
+def build_app(state: AppState, background: Background | None = None) -> FastAPI:
     """The server's application; `background` runs as long as it does."""
-    app = FastAPI(title="vaeforge", version=vaeforge.__version__, lifespan=_lifespan(desk, background), redoc_url=None)
-    app.add_middleware(Measured, metrics=desk.metrics)
+    app = FastAPI(title="vaeforge", version=vaeforge.__version__, lifespan=_lifespan(state, background), redoc_url=None)
+    app.add_middleware(MetricsMiddleware, metrics=state.metrics)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(VaeforgeError, _not_understood)
     app.add_exception_handler(Exception, _broken)
-    _add_health(app, desk)
-    _add_knowledge(app, desk)
-    _add_predictions(app, desk)
+    _add_health(app, state)
+    _add_knowledge(app, state)
+    _add_predictions(app, state)
     return app
 
 
-def _lifespan(desk: Desk, background: Background | None) -> Callable[[FastAPI], Any]:
+def _lifespan(state: AppState, background: Background | None) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(background()) if background else None
@@ -108,13 +108,13 @@ def _lifespan(desk: Desk, background: Background | None) -> Callable[[FastAPI], 
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            for pool in (desk.reader, desk.runner):
+            for pool in (state.reader, state.runner):
                 pool.shutdown(wait=False, cancel_futures=True)
 
     return lifespan
 
 
-def _add_health(app: FastAPI, desk: Desk) -> None:
+def _add_health(app: FastAPI, state: AppState) -> None:
     @app.get("/health", tags=["state"])
     async def health() -> dict[str, str]:
         """Whether the process answers."""
@@ -123,41 +123,41 @@ def _add_health(app: FastAPI, desk: Desk) -> None:
     @app.get("/ready", tags=["state"])
     async def ready() -> dict[str, Any]:
         """Which version answers, and how following its alias goes; a failed reload leaves the old one answering."""
-        shelf = desk.shelf
-        told = {"checked": shelf.checked, "loaded": shelf.loaded, "failed": shelf.failed, "error": shelf.error}
-        described = shelf.model.described
+        active = state.active
+        told = {"checked": active.checked, "loaded": active.loaded, "failed": active.failed, "error": active.error}
+        described = active.model.described
         return {"status": "ready", "model": described["model"], "version": described["version"], "reload": told}
 
 
-def _add_knowledge(app: FastAPI, desk: Desk) -> None:
-    protected = [Depends(desk.guard.require_token)]
+def _add_knowledge(app: FastAPI, state: AppState) -> None:
+    protected = [Depends(state.admission.require_token)]
 
     @app.get("/model", tags=["model"], dependencies=protected)
     async def model() -> Response:
         """Name, version, threshold, contract and card of the version that answers."""
-        return _json(desk.shelf.model.described)
+        return _json(state.active.model.described)
 
     @app.get("/drift", tags=["model"], dependencies=protected)
     async def drift() -> Response:
         """Whether the last 2,000 inputs resemble the validation samples; see `vaeforge drift`."""
-        return _json(asdict(await desk.drift()))
+        return _json(asdict(await state.drift()))
 
     @app.get("/metrics", tags=["state"], dependencies=protected)
     async def metrics() -> Response:
         """The server's numbers for Prometheus."""
-        return Response(desk.metrics.text(desk.shelf, await desk.drift()), media_type=PROMETHEUS)
+        return Response(state.metrics.text(state.active, await state.drift()), media_type=PROMETHEUS)
 
 
-def _add_predictions(app: FastAPI, desk: Desk) -> None:
-    protected = [Depends(desk.guard.require_token)]
+def _add_predictions(app: FastAPI, state: AppState) -> None:
+    protected = [Depends(state.admission.require_token)]
 
     @app.post("/predict", tags=["predict"], dependencies=protected, openapi_extra=schema.NUMBERS)
     async def predict(request: Request) -> Response:
         """Score samples that are given as numbers."""
-        async with desk.guard.admitted():
+        async with state.admission.admitted():
             _require_type(request, (JSON,))
-            content, model = await desk.guard.body(request), desk.shelf.model
-            return await desk.answer(lambda: read_numbers(content, model.contract, desk.limits.samples), model)
+            content, model = await state.admission.body(request), state.active.model
+            return await state.answer(lambda: read_numbers(content, model.contract, state.limits.samples), model)
 
     @app.post("/predict/image", tags=["predict"], dependencies=protected, openapi_extra=schema.PICTURES)
     async def predict_image(
@@ -167,11 +167,11 @@ def _add_predictions(app: FastAPI, desk: Desk) -> None:
         outputs: Annotated[str | None, Query(description="names, separated by commas")] = None,
     ) -> Response:
         """Score pictures, made into samples as the model's data were."""
-        async with desk.guard.admitted():
+        async with state.admission.admitted():
             _require_type(request, PICTURES)
             ready, names = flag_of("prepared", prepared), outputs_of(names_of(outputs))
-            files, model = await desk.guard.files(request), desk.shelf.model
-            return await desk.answer(lambda: read_pictures(files, model.contract, label, ready, names), model)
+            files, model = await state.admission.files(request), state.active.model
+            return await state.answer(lambda: read_pictures(files, model.contract, label, ready, names), model)
 
 
 def _require_type(request: Request, allowed: tuple[str, ...]) -> None:
@@ -180,14 +180,14 @@ def _require_type(request: Request, allowed: tuple[str, ...]) -> None:
         raise HTTPException(415, f"Content-Type: got {given or 'none'}, must be one of {', '.join(allowed)}")
 
 
-def _written(model: Model, question: Question, outputs: Arrays) -> bytes:
+def _written(model: ServedModel, request: PredictRequest, outputs: Arrays) -> bytes:
     """The answer as JSON.
 
     Raises:
         HTTPException: 422 where an output is not finite, which JSON cannot say: values far from any data do that.
     """
     outputs = {**outputs, "strange": outputs["score"] > model.contract.threshold}
-    wanted = {name: outputs[name] for name in question.outputs}
+    wanted = {name: outputs[name] for name in request.outputs}
     for name, array in wanted.items():
         wrong = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
         if len(wrong):
@@ -195,8 +195,8 @@ def _written(model: Model, question: Question, outputs: Arrays) -> bytes:
             raise HTTPException(422, text)
     described = model.described
     content = {name: described[name] for name in ("model", "version", "threshold")}
-    if question.names:
-        content["names"] = list(question.names)
+    if request.names:
+        content["names"] = list(request.names)
     return pydantic_core.to_json(content | {name: array.tolist() for name, array in wanted.items()})
 
 

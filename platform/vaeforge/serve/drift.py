@@ -1,4 +1,4 @@
-"""Whether new inputs resemble the validation samples that a model was chosen on: numbers, and a verdict by rule.
+"""Drift of inputs against the validation samples that a model was chosen on: numbers, and a verdict by rule.
 
 Shapes: N reference samples, M inputs, L latent dimensions, B = 10 bins. For the score and for each dimension of mu:
 
@@ -37,7 +37,7 @@ Level = Literal["unknown", "stable", "moderate", "drifted"]
 
 
 @dataclass(frozen=True)
-class Reference:
+class DriftReference:
     """What inputs are compared with: `score` [N] and `mu` [N, L] of validation samples, and the model's threshold."""
 
     score: Values
@@ -47,7 +47,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Shift:
+class FeatureDrift:
     """How far one quantity has moved: KS statistic, p-value (of mu's dimensions adjusted), stability index, level."""
 
     name: str
@@ -58,7 +58,7 @@ class Shift:
 
 
 @dataclass(frozen=True)
-class Share:
+class AnomalyRate:
     """Inputs above the threshold: their share, its 99 % interval (Clopper-Pearson), and the share expected."""
 
     value: float
@@ -84,12 +84,12 @@ class Drift:
     reasons: tuple[str, ...]
     inputs: int
     reference: int
-    score: Shift | None = None
-    latents: tuple[Shift, ...] = ()
-    strange: Share | None = None
+    score: FeatureDrift | None = None
+    latents: tuple[FeatureDrift, ...] = ()
+    strange: AnomalyRate | None = None
 
 
-def reference_of(bundle: Bundle) -> Reference:
+def reference_of(bundle: Bundle) -> DriftReference:
     """The reference of a packaged model.
 
     Raises:
@@ -102,10 +102,10 @@ def reference_of(bundle: Bundle) -> Reference:
             f"{bundle.folder}: its reference has score {list(score.shape)} and mu {list(mu.shape)}, must be [N] and "
             f"[N, {contract.latent_dim}]; export the model again"
         )
-    return Reference(score, mu, contract.threshold, contract.quantile)
+    return DriftReference(score, mu, contract.threshold, contract.quantile)
 
 
-def compare(reference: Reference, score: Values, mu: Values | None) -> Drift:
+def compare(reference: DriftReference, score: Values, mu: Values | None) -> Drift:
     """The drift of inputs with `score` [M] and `mu` [M, L], none where it is not known."""
     inputs, known = len(score), len(reference.score)
     if min(inputs, known) < LEAST:
@@ -113,7 +113,7 @@ def compare(reference: Reference, score: Values, mu: Values | None) -> Drift:
         return Drift("unknown", (f"cannot be evaluated: {few}",), inputs, known)
     own = _shift("score", reference.score, score)
     latents = () if mu is None else _latents(reference.mu, mu)
-    share = strange_share(score, reference)
+    share = anomaly_rate(score, reference)
     moved = [shift for shift in (own, *latents) if shift.level != "stable"]
     reasons = [f"{s.name}: PSI {s.index:.3g}, KS {s.statistic:.3g}, p {s.p:.2g}" for s in moved]
     if _is_off(share):
@@ -132,11 +132,11 @@ def stability_index(reference: Values, values: Values) -> float:
     return float(np.sum((q - p) * np.log(q / p)))
 
 
-def strange_share(score: Values, reference: Reference) -> Share:
+def anomaly_rate(score: Values, reference: DriftReference) -> AnomalyRate:
     """The share of `score` [M] above the threshold, with its 99 % interval."""
     strange = int((score > reference.threshold).sum())
     interval = stats.binomtest(strange, len(score)).proportion_ci(1 - SIGNIFICANT)
-    return Share(strange / len(score), float(interval.low), float(interval.high), 1 - reference.quantile)
+    return AnomalyRate(strange / len(score), float(interval.low), float(interval.high), 1 - reference.quantile)
 
 
 def _smoothed(edges: Values, values: Values) -> Values:
@@ -145,24 +145,24 @@ def _smoothed(edges: Values, values: Values) -> Values:
     return shares
 
 
-def _shift(name: str, reference: Values, values: Values) -> Shift:
+def _shift(name: str, reference: Values, values: Values) -> FeatureDrift:
     found = stats.ks_2samp(reference, values, method="asymp")
     return _judged(name, float(found.statistic), float(found.pvalue), stability_index(reference, values))
 
 
-def _latents(reference: Values, mu: Values) -> tuple[Shift, ...]:
+def _latents(reference: Values, mu: Values) -> tuple[FeatureDrift, ...]:
     raw = [_shift(f"mu_{index}", reference[:, index], mu[:, index]) for index in range(mu.shape[1])]
     adjusted = stats.false_discovery_control([shift.p for shift in raw], method="bh")
     return tuple(_judged(s.name, s.statistic, float(p), s.index) for s, p in zip(raw, adjusted, strict=True))
 
 
-def _judged(name: str, statistic: float, p: float, index: float) -> Shift:
+def _judged(name: str, statistic: float, p: float, index: float) -> FeatureDrift:
     level: Level = "stable"
     if p < SIGNIFICANT and index >= MODERATE:
         level = "drifted" if index >= LARGE else "moderate"
-    return Shift(name, statistic, p, index, level)
+    return FeatureDrift(name, statistic, p, index, level)
 
 
-def _is_off(share: Share) -> bool:
+def _is_off(share: AnomalyRate) -> bool:
     excluded = not share.low <= share.expected <= share.high
     return excluded and not share.expected / FACTOR <= share.value <= share.expected * FACTOR

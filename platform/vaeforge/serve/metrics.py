@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests, runs, the version that answers, reloads, drift."""
+"""Metrics of a server for Prometheus: requests, runs, the version that answers, reloads, drift."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vaeforge.serve.drift import Drift
-from vaeforge.serve.reload import Shelf
+from vaeforge.serve.reload import ActiveModel
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SAMPLES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -43,13 +43,13 @@ class Metrics:
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"vaeforge_{name}", text, registry=self.registry)
 
-    def text(self, shelf: Shelf, drift: Drift) -> bytes:
+    def text(self, active: ActiveModel, drift: Drift) -> bytes:
         """Everything in Prometheus' text format, the version, reloads and drift as they are now."""
-        described = shelf.model.described
+        described = active.model.described
         self.model.clear()
         self.model.labels(described["model"], described["version"] or "").set(1)
-        self.reloads.set(shelf.loaded)
-        self.failures.set(shelf.failed)
+        self.reloads.set(active.loaded)
+        self.failures.set(active.failed)
         self._set_drift(drift)
         return generate_latest(self.registry)
 
@@ -63,7 +63,7 @@ class Metrics:
         self.strange.set(drift.strange.value if drift.strange else unknown)
 
 
-class Measured:
+class MetricsMiddleware:
     """ASGI middleware: counts and times requests by route (`other` where there is none) and status."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float] = time.perf_counter):

@@ -1,4 +1,4 @@
-"""A model that is loaded and warm: what answers requests, and remembers the last inputs for the sake of drift.
+"""Served model: loaded, warmed up, with a window of its last inputs for drift.
 
 Shapes: N samples, L latent dimensions; x float32 [N, *event], condition float32 [N, C].
 """
@@ -15,14 +15,14 @@ from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import CARD, MAIN, OUTPUTS, Contract
 from vaeforge.paths import read_json
 from vaeforge.registry.fetch import Fetched
-from vaeforge.serve.drift import Drift, Reference, compare, reference_of
+from vaeforge.serve.drift import Drift, DriftReference, compare, reference_of
 
 WINDOW = 2000  # inputs that drift is judged by
 
 Arrays = dict[str, NDArray[Any]]
 
 
-class Window:
+class InputWindow:
     """The scores and mu of the last `size` inputs, oldest overwritten first."""
 
     def __init__(self, latent_dim: int, size: int = WINDOW):
@@ -45,13 +45,13 @@ class Window:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class ServedModel:
     """One version in use; see `load`."""
 
     fetched: Fetched
     session: Any
-    reference: Reference
-    window: Window
+    reference: DriftReference
+    window: InputWindow
 
     @property
     def contract(self) -> Contract:
@@ -69,7 +69,7 @@ class Model:
         return dict(zip(OUTPUTS, self.session.run(list(OUTPUTS), feeds), strict=True))
 
     def drift(self, held: tuple[NDArray[Any], NDArray[Any]]) -> Drift:
-        """The drift of inputs that `Window.held` gave."""
+        """The drift of inputs that `InputWindow.held` gave."""
         return compare(self.reference, *held)
 
     @cached_property
@@ -85,7 +85,7 @@ class Model:
         }
 
 
-def load(fetched: Fetched, threads: int) -> Model:
+def load(fetched: Fetched, threads: int) -> ServedModel:
     """The model of `fetched`, verified, and run once so that the first request does not wait for what is lazy.
 
     Raises:
@@ -94,13 +94,13 @@ def load(fetched: Fetched, threads: int) -> Model:
     """
     bundle = fetched.bundle
     session = bundle.session(MAIN, threads)
-    model = Model(fetched, session, reference_of(bundle), Window(bundle.contract.latent_dim))
+    model = ServedModel(fetched, session, reference_of(bundle), InputWindow(bundle.contract.latent_dim))
     _warm_up(model)
     _ = model.described
     return model
 
 
-def _warm_up(model: Model) -> None:
+def _warm_up(model: ServedModel) -> None:
     contract = model.contract
     condition = np.zeros((1, len(contract.condition)), dtype=np.float32) if contract.condition else None
     try:
@@ -112,7 +112,7 @@ def _warm_up(model: Model) -> None:
     _require(model, {name: array.shape for name, array in outputs.items()}, shapes)
 
 
-def _require(model: Model, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _require(model: ServedModel, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     for name, shape in wanted.items():
         if found[name] != shape:
             raise RegistryError(

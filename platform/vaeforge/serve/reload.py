@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from vaeforge.errors import VaeforgeError
 from vaeforge.paths import Project
 from vaeforge.registry.fetch import Fetched, bundle_of, resolve
-from vaeforge.serve.model import Model, load
+from vaeforge.serve.model import ServedModel, load
 from vaeforge.track.store import open_store
 
 _ALIAS = re.compile(r"models:/[^/@]+@[^/@]+")
 
 
-def follows(reference: str) -> bool:
+def is_alias(reference: str) -> bool:
     """Whether `reference` is an alias, which may come to point elsewhere; a version and a folder stay what they are."""
     return _ALIAS.fullmatch(reference) is not None
 
 
 @dataclass
-class Shelf:
+class ActiveModel:
     """The version that answers, and how following its alias goes.
 
     Attributes:
@@ -34,18 +34,18 @@ class Shelf:
         loaded, failed: versions that were taken in use after the first, and looks or loads that failed.
     """
 
-    model: Model
+    model: ServedModel
     checked: float | None = None
     error: str | None = None
     loaded: int = 0
     failed: int = 0
 
 
-class Follower:
-    """Keeps a shelf at what an alias points to.
+class AliasWatcher:
+    """Keeps the active model at what an alias points to.
 
     Args:
-        shelf: what is kept up to date.
+        active: what is kept up to date.
         reference: the alias, `models:/NAME@ALIAS`.
         project: where versions are downloaded to.
         tracking_uri: of the registry.
@@ -55,39 +55,39 @@ class Follower:
 
     def __init__(
         self,
-        shelf: Shelf,
+        active: ActiveModel,
         reference: str,
         project: Project,
         tracking_uri: str,
         threads: int,
         changed: Callable[[], None] = lambda: None,
     ):
-        self.shelf, self.reference, self.project = shelf, reference, project
+        self.active, self.reference, self.project = active, reference, project
         self.tracking_uri, self.threads, self.changed = tracking_uri, threads, changed
 
     async def run(self, poll: float) -> None:
         """Look every `poll` seconds until cancelled."""
         while True:
             await asyncio.sleep(poll)
-            await self.look()
+            await self.poll_once()
 
-    async def look(self) -> None:
+    async def poll_once(self) -> None:
         """Look once; load and swap where the alias points to another version."""
-        shelf = self.shelf
+        active = self.active
         try:
-            found = await asyncio.to_thread(self._newer, shelf.model.version)
+            found = await asyncio.to_thread(self._newer, active.model.version)
         except VaeforgeError as error:
-            shelf.error, shelf.failed = str(error), shelf.failed + 1
+            active.error, active.failed = str(error), active.failed + 1
             return
         except Exception as error:  # a damaged download or a store that breaks must not end the server
-            shelf.error, shelf.failed = f"{self.reference}: {error!r}; look at the registry", shelf.failed + 1
+            active.error, active.failed = f"{self.reference}: {error!r}; look at the registry", active.failed + 1
             return
-        shelf.checked, shelf.error = time.time(), None
+        active.checked, active.error = time.time(), None
         if found is not None:
-            shelf.model, shelf.loaded = found, shelf.loaded + 1
+            active.model, active.loaded = found, active.loaded + 1
             self.changed()
 
-    def _newer(self, current: str | None) -> Model | None:
+    def _newer(self, current: str | None) -> ServedModel | None:
         """The alias's version, loaded and warm; none if it is the `current` one."""
         client = open_store(self.tracking_uri)
         version = resolve(client, self.reference)

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from vaeforge.serve.drift import Drift, Shift
+from vaeforge.serve.drift import Drift, FeatureDrift
 
 SHOWN = 12  # latent dimensions, those that have moved furthest
 
@@ -20,6 +20,6 @@ def drift_table(drift: Drift) -> Table:
     return table
 
 
-def _row(shift: Shift) -> tuple[str, ...]:
+def _row(shift: FeatureDrift) -> tuple[str, ...]:
     moved = {"stable": "no", "moderate": "moderately", "drifted": "much"}[shift.level]
     return shift.name, f"{shift.index:.3f}", f"{shift.statistic:.3f}", f"{shift.p:.2g}", moved

@@ -1,4 +1,4 @@
-"""What a request asks: samples as JSON numbers, base64 or pictures, checked against the contract before the model runs.
+"""Parsing of requests: samples as JSON numbers, base64 or images, checked against the contract before the model runs.
 
 Shapes: N samples; x float32 [N, *event], condition float32 [N, C].
 """
@@ -29,7 +29,7 @@ class TooMuchError(DataError):
 
 
 @dataclass(frozen=True)
-class Question:
+class PredictRequest:
     """Samples, their condition (none for models without), which outputs are wanted, and names of pictures."""
 
     x: NDArray[np.float32]
@@ -38,8 +38,8 @@ class Question:
     names: tuple[str, ...] = ()
 
 
-def read_numbers(content: bytes, contract: Contract, most: int) -> Question:
-    """The question in a JSON document `{"inputs": {"x": …}, "condition": …, "outputs": […]}`.
+def read_numbers(content: bytes, contract: Contract, most: int) -> PredictRequest:
+    """The request in a JSON document `{"inputs": {"x": …}, "condition": …, "outputs": […]}`.
 
     `x` is a nested list, or `{"base64": …, "shape": […], "dtype": …}` with little-endian values in C order. The
     condition may lie beside `x`, where MLflow's servers have it.
@@ -58,13 +58,13 @@ def read_numbers(content: bytes, contract: Contract, most: int) -> Question:
     x = samples_of(_values(inputs["x"], contract, most), contract, SAMPLES)
     require_at_most(len(x), most)
     given = document.get("condition", inputs.get("condition"))
-    return Question(x, condition_of(given, contract, len(x)), outputs)
+    return PredictRequest(x, condition_of(given, contract, len(x)), outputs)
 
 
 def read_pictures(
     files: Sequence[tuple[str, bytes]], contract: Contract, label: str | None, prepared: bool, outputs: tuple[str, ...]
-) -> Question:
-    """The question in encoded pictures by name, all of the class `label` where the model has classes.
+) -> PredictRequest:
+    """The request in encoded images by name, all of the class `label` where the model has classes.
 
     Raises:
         DataError: naming the picture that cannot be read, or whatever the model does not take.
@@ -80,7 +80,7 @@ def read_pictures(
             text = str(error)
             raise DataError(text if text.startswith(name) else f"{name}: {text}") from None
     x = samples_of(np.stack(events), contract)
-    return Question(x, condition, outputs, tuple(name for name, _ in files))
+    return PredictRequest(x, condition, outputs, tuple(name for name, _ in files))
 
 
 def flag_of(name: str, text: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""What OpenAPI is told of bodies, which are read by hand: validating millions of numbers one by one is slow."""
+"""OpenAPI schemas of bodies, which are read by hand: validating millions of numbers one by one is slow."""
 
 from typing import Any
 

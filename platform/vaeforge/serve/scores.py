@@ -1,4 +1,4 @@
-"""Scores that `vaeforge score --latents true` wrote, read back: one row an item, columns score, mu_0, mu_1, …."""
+"""Reader of tables that `vaeforge score --latents true` wrote: one row an item, columns score, mu_0, mu_1, …."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A server from its settings to its end: the model first, then the address, then requests until a signal.
+"""Server process from its settings to its end: the model first, then the address, then requests until a signal.
 
 SIGTERM and SIGINT: no new connections, requests in flight are answered for at most `GRACE` seconds, and the process
 ends by that signal.
@@ -13,15 +13,17 @@ import uvicorn
 from vaeforge.errors import ConfigError
 from vaeforge.paths import Project
 from vaeforge.registry.fetch import fetch
-from vaeforge.serve.app import Background, Desk, build_app
+from vaeforge.serve.app import AppState, Background, build_app
 from vaeforge.serve.model import load
-from vaeforge.serve.reload import Follower, Shelf, follows
-from vaeforge.serve.settings import Settings
+from vaeforge.serve.reload import ActiveModel, AliasWatcher, is_alias
+from vaeforge.serve.settings import ServerSettings
 
 GRACE = 10
 
 
-def serve(reference: str, settings: Settings, project: Project, tracking_uri: str, say: Callable[[str], None]) -> None:
+def serve(
+    reference: str, settings: ServerSettings, project: Project, tracking_uri: str, say: Callable[[str], None]
+) -> None:
     """Answer requests with the model called `reference` (see `fetch`) until a signal ends the process.
 
     An alias is followed; a version and a folder stay what they are.
@@ -31,20 +33,20 @@ def serve(reference: str, settings: Settings, project: Project, tracking_uri: st
         RegistryError, DataError, TrackingError: if the model cannot be had or used; see `fetch` and `load`.
     """
     fetched = fetch(reference, project, tracking_uri)
-    shelf = Shelf(load(fetched, settings.threads))
-    desk = Desk(shelf, settings.limits, settings.token)
+    active = ActiveModel(load(fetched, settings.threads))
+    state = AppState(active, settings.limits, settings.token)
     background: Background | None = None
-    if follows(reference):
-        follower = Follower(
-            shelf, reference, project, tracking_uri, settings.threads, lambda: say(f"now {shelf.model.fetched.name}")
+    if is_alias(reference):
+        watcher = AliasWatcher(
+            active, reference, project, tracking_uri, settings.threads, lambda: say(f"now {active.model.fetched.name}")
         )
-        background = partial(follower.run, settings.poll)
+        background = partial(watcher.run, settings.poll)
     with listening(settings.host, settings.port) as listener:
         host, port = listener.getsockname()[:2]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         say(f"serving {fetched.name} at http://{address} (documentation: http://{address}/docs)")
         configuration = uvicorn.Config(
-            build_app(desk, background),
+            build_app(state, background),
             log_level="warning",
             access_log=False,
             server_header=False,

@@ -1,4 +1,4 @@
-"""Where a server listens, what it takes at most, and the token it asks for; all checked before it starts."""
+"""Settings of a server: address, limits, token; all checked before it starts."""
 
 import ipaddress
 import os
@@ -18,7 +18,7 @@ N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """What one server takes.
 
     Attributes:
@@ -35,14 +35,14 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServerSettings:
     """A server's settings.
 
     Attributes:
         host, port: where it listens; port 0 is any free one.
         threads: of one run of the graph; one core is left for reading requests.
         poll: seconds between two looks at where an alias points.
-        limits: see `Limits`.
+        limits: see `RequestLimits`.
         token: asked for in every request but those for its health; none asks for nothing.
     """
 
@@ -50,7 +50,7 @@ class Settings:
     port: int
     threads: int
     poll: float
-    limits: Limits
+    limits: RequestLimits
     token: str | None = field(repr=False)
 
 
@@ -66,7 +66,7 @@ def resolve_settings(
     max_samples: int | None = None,
     max_requests: int | None = None,
     timeout: float | None = None,
-) -> Settings:
+) -> ServerSettings:
     """Settings out of command-line options, whose names the arguments bear; what is none has its default.
 
     Args:
@@ -86,7 +86,7 @@ def resolve_settings(
             others can reach without a token.
     """
     problems: list[str] = []
-    standard, cores = Limits(), len(os.sched_getaffinity(0))
+    standard, cores = RequestLimits(), len(os.sched_getaffinity(0))
 
     def within(option: str, value: N | None, default: N, low: float, high: float) -> N:
         if value is not None and not low <= value <= high:
@@ -95,7 +95,7 @@ def resolve_settings(
             return default
         return default if value is None else value
 
-    limits = Limits(
+    limits = RequestLimits(
         body=int(within("max-body-mb", max_body_mb, standard.body / MB, 0.001, 4096) * MB),
         samples=within("max-samples", max_samples, standard.samples, 1, 65536),
         requests=within("max-requests", max_requests, standard.requests, 1, 4096),
@@ -110,7 +110,7 @@ def resolve_settings(
         _collected(problems, lambda: require_token(host, token))
     if problems:
         raise ConfigError(problems)
-    return Settings(host, port, threads, poll, limits, token)
+    return ServerSettings(host, port, threads, poll, limits, token)
 
 
 def token_of(path: Path | None, environment: Mapping[str, str]) -> str | None:
