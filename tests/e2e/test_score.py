@@ -78,7 +78,7 @@ def test_a_folder_is_scored_and_said_to_be_complete(bundle: Bundle, model: VAE, 
     assert code == 0, output
     found = scores_of(folder)
     np.testing.assert_allclose(found["score"], torch_scores(model, x), rtol=1e-4)
-    assert f"scored 40 items with {bundle.folder}: {found['strange'].sum()} strange" in output
+    assert f"scored 40 items with {bundle.folder}: {found['is_anomaly'].sum()} of 40 flagged as anomalous" in output
     code, output = run(tmp_path, bundle.folder, "x.npy", "--batch", "16", "--threads", "1")
     assert code == 0 and "already complete" in output
     code, output = run(tmp_path, bundle.folder, "x.npy", "--batch", "17")

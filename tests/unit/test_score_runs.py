@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import torch
 from PIL import Image
@@ -58,9 +59,9 @@ def test_results_say_what_was_scored(model: VAE, bundle: Bundle, images: Path, t
     found, manifest = scores_of(tmp_path / "out"), outcome.manifest
     x = np.stack([np.asarray(Image.open(path)).transpose(2, 0, 1) for path in sorted(images.iterdir())])
     np.testing.assert_allclose(found["score"], torch_scores(model, x), rtol=1e-4)
-    assert found["strange"].tolist() == (found["score"] > 0.03).tolist()
-    assert 0 < manifest["counts"]["strange"] < 30 and manifest["counts"]["strange"] == found["strange"].sum()
-    assert list(found) == ["item", "score", "strange", "rate", *(f"mu_{n}" for n in range(5))]
+    assert found["is_anomaly"].tolist() == (found["score"] > 0.03).tolist()
+    assert 0 < manifest["counts"]["strange"] < 30 and manifest["counts"]["strange"] == found["is_anomaly"].sum()
+    assert list(found) == ["item", "score", "is_anomaly", "rate", *(f"mu_{n}" for n in range(5))]
     assert manifest["graph"]["sha256"] == bundle.graph().sha256 and manifest["counts"]["scored"] == 30
     assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == manifest
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name[0] != ".") == [
@@ -209,8 +210,35 @@ def test_an_interrupted_scoring_goes_on_bit_for_bit(
     assert all((one[name] == other[name]).all() for name in one)
     assert outcome.manifest["counts"] == {
         **{"inputs": 30, "scored": 29, "quarantined": 1, "left_out_files": 0},
-        "strange": int(one["strange"].sum()),
+        "strange": int(one["is_anomaly"].sum()),
     }
+
+
+def test_parts_of_an_earlier_version_are_gone_on_with(
+    bundle: Bundle, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They call the flag and its count `strange`."""
+    monkeypatch.setattr("vaeforge.score.step.PART_ROWS", 5)
+    score(bundle, images, tmp_path / "whole", pictures="sample")
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr("vaeforge.score.step._write_results", raise_stop)
+        score(bundle, images, tmp_path / "cut", pictures="sample")
+    for path in sorted((tmp_path / "cut" / "parts").glob("part-*"))[1:]:
+        path.unlink()
+    table = pyarrow.parquet.read_table(path := tmp_path / "cut" / "parts" / "part-000000.parquet")
+    progress = table.schema.metadata[b"vaeforge"].replace(b'"anomalous"', b'"strange"')
+    names = ["strange" if name == "is_anomaly" else name for name in table.column_names]
+    old = table.rename_columns(names).replace_schema_metadata({b"vaeforge": progress})
+    pyarrow.parquet.write_table(old, path)
+    assert "strange" in old.column_names and b'"strange": ' in progress
+    outcome = score(bundle, images, tmp_path / "cut", pictures="sample")
+    one, other = scores_of(tmp_path / "whole"), scores_of(tmp_path / "cut")
+    assert list(one) == list(other) and all((one[name] == other[name]).all() for name in one)
+    assert outcome.manifest["counts"]["strange"] == int(one["is_anomaly"].sum())
+
+
+def raise_stop(*_: Any) -> None:
+    raise StopError
 
 
 def test_a_complete_scoring_is_not_done_again(bundle: Bundle, images: Path, tmp_path: Path) -> None:

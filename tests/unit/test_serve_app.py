@@ -87,6 +87,7 @@ def test_numbers_are_scored(client: TestClient) -> None:
         "version": None,
         "threshold": THRESHOLD,
         "score": [101, 151],
+        "is_anomaly": [False, True],
         "strange": [False, True],
         "mu": [[100, 103, 100], [150, 153, 150]],
         "logvar": [[0, 0, 0], [0, 0, 0]],
@@ -296,7 +297,7 @@ def test_drift_is_judged_by_what_was_asked(tmp_path: Path) -> None:
         assert client.post("/predict", json={"inputs": {"x": packed(np.ascontiguousarray(x))}}).status_code == 200
         found = client.get("/drift").json()
         assert (found["verdict"], found["inputs"], found["reference"]) == ("drifted", 60, 200)
-        assert found["strange"]["value"] == 1
+        assert found["anomaly_rate"]["value"] == 1 and found["strange"] == found["anomaly_rate"]
         metrics = client.get("/metrics").text
         assert "vaeforge_drift_verdict 2.0" in metrics and "vaeforge_drift_inputs 60.0" in metrics
         assert "vaeforge_drift_latents 3.0" in metrics

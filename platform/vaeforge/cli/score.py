@@ -77,8 +77,7 @@ def show_outcome(manifest: dict[str, object], already: bool, folder: Path, out: 
     """Say how many items were scored, and how many of them were flagged."""
     counts, model = manifest["counts"], manifest["model"]
     assert isinstance(counts, dict) and isinstance(model, dict)
-    # `strange` in results of earlier versions
-    anomalous = counts["anomalous"] if "anomalous" in counts else counts["strange"]
+    anomalous = counts["strange"]
     if already:
         out.print(f"{folder}: already complete", highlight=False, soft_wrap=True)
     out.print(

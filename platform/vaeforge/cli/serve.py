@@ -78,13 +78,11 @@ def drift(
     json: Json = False,
 ) -> None:
     """Compare scored inputs with the model's validation samples; exits with 3 if they have drifted, 2 if unknown."""
-    from dataclasses import asdict
     from json import dumps
 
     from vaeforge.paths import Project
     from vaeforge.registry.fetch import fetch
-    from vaeforge.serve.drift import compare, reference_of
-    from vaeforge.serve.report import drift_table
+    from vaeforge.serve.drift import compare, drift_table, reference_of
     from vaeforge.serve.scores import read_scores
     from vaeforge.track.store import default_uri
 
@@ -92,7 +90,7 @@ def drift(
     bundle = fetch(model, project, default_uri(project.root)).bundle
     found = compare(reference_of(bundle), *read_scores(Path(scores), bundle.contract.latent_dim))
     if json:
-        typer.echo(dumps(asdict(found)))
+        typer.echo(dumps(found.plain()))
     else:
         out = console()
         if found.score:

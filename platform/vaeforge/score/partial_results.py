@@ -24,6 +24,8 @@ from vaeforge.score.batches import Position
 META = b"vaeforge"
 REASON = "reason"
 ITEM = "item"
+IS_ANOMALY = "is_anomaly"
+FORMERLY = "strange"  # the name in parts of earlier versions
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Progress:
     end: Position = (0, 0)
     inputs: int = 0
     scored: int = 0
-    strange: int = 0
+    anomalous: int = 0
     quarantined: int = 0
     clipped: int = 0
     seconds: float = 0.0
@@ -73,7 +75,8 @@ class PartialResults:
     def tables(self) -> Iterator[Any]:
         """The rows of each part, in order."""
         for path in self.paths():
-            yield pyarrow.parquet.read_table(path).replace_schema_metadata(None)
+            table = pyarrow.parquet.read_table(path).replace_schema_metadata(None)
+            yield table.rename_columns([IS_ANOMALY if name == FORMERLY else name for name in table.column_names])
 
 
 def _name(number: int) -> str:
@@ -83,6 +86,7 @@ def _name(number: int) -> str:
 def _progress_of(path: Path) -> Progress:
     try:
         content = json.loads(pyarrow.parquet.read_schema(path).metadata[META])
+        content = {"anomalous" if key == FORMERLY else key: value for key, value in content.items()}
         return Progress(**{**content, "end": tuple(content["end"])})
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); remove the output folder and score again") from None

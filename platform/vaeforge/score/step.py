@@ -1,7 +1,7 @@
 """The step `score`: an input scored with a packaged model into a folder, resumable after a crash.
 
 `scores.parquet` (or `.csv`) has a row for each usable item, in the input's order: `item`, `score` and `rate` (nats) as
-float32, `strange` (score above the model's threshold), with latents also `mu_0` and so on. `quarantine.csv` has the
+float32, `is_anomaly` (score above the model's threshold), with latents also `mu_0` and so on. `quarantine.csv` has the
 others with the reason. `manifest.json` is written last; its presence means that everything was scored.
 """
 
@@ -24,7 +24,15 @@ from vaeforge.score import error_maps
 from vaeforge.score.batches import Batch, Reader
 from vaeforge.score.files import InputFiles, ReadOptions, reader_of
 from vaeforge.score.model import Scorer
-from vaeforge.score.partial_results import ITEM, REASON, PartialResults, Progress, write_quarantine, write_scores
+from vaeforge.score.partial_results import (
+    IS_ANOMALY,
+    ITEM,
+    REASON,
+    PartialResults,
+    Progress,
+    write_quarantine,
+    write_scores,
+)
 from vaeforge.score.progress import ProgressBar
 from vaeforge.score.resume_state import check_resumable, locked_output
 
@@ -150,7 +158,7 @@ def _scored(
         end=batch.end or progress.end,
         inputs=progress.inputs + batch.inputs,
         scored=progress.scored + int(good.sum()),
-        strange=progress.strange + int(columns["strange"][good].sum()),
+        anomalous=progress.anomalous + int(columns[IS_ANOMALY][good].sum()),
         quarantined=progress.quarantined + int((~good).sum()),
         clipped=progress.clipped + clipped,
     )
@@ -173,7 +181,7 @@ def _columns(
         reasons[position] = (
             "the model's answer is not finite: its values are far outside of what the model learned from"
         )
-    columns = {"score": score, "strange": score > scorer.contract.threshold, "rate": rate}
+    columns = {"score": score, IS_ANOMALY: score > scorer.contract.threshold, "rate": rate}
     return columns | ({f"mu_{place}": mu[:, place] for place in range(size)} if latents else {}), reasons
 
 
@@ -205,7 +213,12 @@ def _manifest(
     fetched: Fetched, scorer: Scorer, source: InputFiles, options: ScoreOptions, progress: Progress
 ) -> dict[str, Any]:
     contract = scorer.contract
-    counts = {name: getattr(progress, name) for name in ("inputs", "scored", "strange", "quarantined")}
+    counts = {
+        "inputs": progress.inputs,
+        "scored": progress.scored,
+        "strange": progress.anomalous,
+        "quarantined": progress.quarantined,
+    }
     manifest = {
         "step": "score",
         "model": {"name": fetched.name, "registered": fetched.model, "version": fetched.version},

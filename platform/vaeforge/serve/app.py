@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -140,7 +139,7 @@ def _add_knowledge(app: FastAPI, state: AppState) -> None:
     @app.get("/drift", tags=["model"], dependencies=protected)
     async def drift() -> Response:
         """Whether the last 2,000 inputs resemble the validation samples; see `vaeforge drift`."""
-        return _json(asdict(await state.drift()))
+        return _json((await state.drift()).plain())
 
     @app.get("/metrics", tags=["state"], dependencies=protected)
     async def metrics() -> Response:
@@ -186,7 +185,8 @@ def _written(model: ServedModel, request: PredictRequest, outputs: Arrays) -> by
     Raises:
         HTTPException: 422 where an output is not finite, which JSON cannot say: values far from any data do that.
     """
-    outputs = {**outputs, "strange": outputs["score"] > model.contract.threshold}
+    is_anomaly = outputs["score"] > model.contract.threshold
+    outputs = {**outputs, "is_anomaly": is_anomaly, "strange": is_anomaly}
     wanted = {name: outputs[name] for name in request.outputs}
     for name, array in wanted.items():
         wrong = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))

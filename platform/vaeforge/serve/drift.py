@@ -6,21 +6,23 @@ Shapes: N reference samples, M inputs, L latent dimensions, B = 10 bins. For the
 - Population stability index: sum over bins of (q - p) ln(q / p). The bins are deciles of the reference, p and q the
   shares of reference and inputs in them with half a count added to each bin, so that an empty one is no infinity.
 
-p-values of the dimensions are adjusted together (Benjamini and Hochberg 1995). A quantity has moved moderately from an
-index of 0.1 on, much from 0.25 on, both only if its p-value is below 0.01: for few inputs chance alone makes the index
-large (its mean is about (B - 1)(1/N + 1/M) where nothing moved), and for many a p-value alone finds what does not
-matter. The verdict is the worst of all quantities. It is at least moderate where the share of strange inputs is more
-than twice or less than half what the threshold's quantile promises, and its 99 % interval excludes that promise.
+p-values of the dimensions are adjusted together (Benjamini and Hochberg 1995). A quantity has shifted
+moderately from an index of 0.1 on, strongly from 0.25 on, both only if its p-value is below 0.01: for few inputs chance
+alone makes the index large (its mean is about (B - 1)(1/N + 1/M) where nothing shifted), and for many a p-value alone
+finds what does not matter. The verdict is the worst of all quantities. It is at least
+moderate where the share of anomalous inputs is more than twice or less than half what the threshold's quantile
+promises, and its 99 % interval excludes that promise.
 
 The p-values take inputs as independent. Overlapping patches and neighbouring frames are not, and look more certain
 than they are.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.table import Table
 from scipy import stats
 
 from vaeforge.errors import RegistryError
@@ -31,6 +33,7 @@ BINS = 10
 MODERATE, LARGE = 0.1, 0.25
 SIGNIFICANT = 0.01
 FACTOR = 2.0
+SHOWN = 12  # latent dimensions in the table, those with the largest shifts
 
 Values = NDArray[Any]
 Level = Literal["unknown", "stable", "moderate", "drifted"]
@@ -48,7 +51,7 @@ class DriftReference:
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """How far one quantity has moved: KS statistic, p-value (of mu's dimensions adjusted), stability index, level."""
+    """How far one quantity has shifted: KS statistic, p-value (of mu's dimensions adjusted), stability index, level."""
 
     name: str
     statistic: float
@@ -69,7 +72,7 @@ class AnomalyRate:
 
 @dataclass(frozen=True)
 class Drift:
-    """The verdict and what it rests on; `score` and `strange` are none, and `latents` empty, where it is unknown.
+    """The verdict and what it rests on; `score` and `anomaly_rate` are none, and `latents` empty, where it is unknown.
 
     Attributes:
         verdict: unknown (too few inputs), stable, moderate or drifted.
@@ -77,7 +80,7 @@ class Drift:
         inputs, reference: how many samples were compared.
         score: of the model's anomaly score.
         latents: of each dimension of mu; empty where inputs came without.
-        strange: the share above the threshold.
+        anomaly_rate: the share above the threshold.
     """
 
     verdict: Level
@@ -86,7 +89,12 @@ class Drift:
     reference: int
     score: FeatureDrift | None = None
     latents: tuple[FeatureDrift, ...] = ()
-    strange: AnomalyRate | None = None
+    anomaly_rate: AnomalyRate | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON; `strange` is the former name of `anomaly_rate`."""
+        content = asdict(self)
+        return content | {"strange": content["anomaly_rate"]}
 
 
 def reference_of(bundle: Bundle) -> DriftReference:
@@ -114,13 +122,13 @@ def compare(reference: DriftReference, score: Values, mu: Values | None) -> Drif
     own = _shift("score", reference.score, score)
     latents = () if mu is None else _latents(reference.mu, mu)
     share = anomaly_rate(score, reference)
-    moved = [shift for shift in (own, *latents) if shift.level != "stable"]
-    reasons = [f"{s.name}: PSI {s.index:.3g}, KS {s.statistic:.3g}, p {s.p:.2g}" for s in moved]
+    shifted = [shift for shift in (own, *latents) if shift.level != "stable"]
+    reasons = [f"{s.name}: PSI {s.index:.3g}, KS {s.statistic:.3g}, p {s.p:.2g}" for s in shifted]
     if _is_off(share):
         interval = f"99 % interval {share.low:.3g} to {share.high:.3g}"
-        reasons.append(f"strange: {share.value:.3g} of the inputs ({interval}), expected {share.expected:.3g}")
+        reasons.append(f"anomaly rate: {share.value:.3g} of the inputs ({interval}), expected {share.expected:.3g}")
     verdict: Level = "moderate" if reasons else "stable"
-    if any(shift.level == "drifted" for shift in moved):
+    if any(shift.level == "drifted" for shift in shifted):
         verdict = "drifted"
     return Drift(verdict, tuple(reasons), inputs, known, own, latents, share)
 
@@ -134,9 +142,9 @@ def stability_index(reference: Values, values: Values) -> float:
 
 def anomaly_rate(score: Values, reference: DriftReference) -> AnomalyRate:
     """The share of `score` [M] above the threshold, with its 99 % interval."""
-    strange = int((score > reference.threshold).sum())
-    interval = stats.binomtest(strange, len(score)).proportion_ci(1 - SIGNIFICANT)
-    return AnomalyRate(strange / len(score), float(interval.low), float(interval.high), 1 - reference.quantile)
+    anomalous = int((score > reference.threshold).sum())
+    interval = stats.binomtest(anomalous, len(score)).proportion_ci(1 - SIGNIFICANT)
+    return AnomalyRate(anomalous / len(score), float(interval.low), float(interval.high), 1 - reference.quantile)
 
 
 def _smoothed(edges: Values, values: Values) -> Values:
@@ -166,3 +174,21 @@ def _judged(name: str, statistic: float, p: float, index: float) -> FeatureDrift
 def _is_off(share: AnomalyRate) -> bool:
     excluded = not share.low <= share.expected <= share.high
     return excluded and not share.expected / FACTOR <= share.value <= share.expected * FACTOR
+
+
+def drift_table(drift: Drift) -> Table:
+    """The score, and the latent dimensions with the largest stability index."""
+    latents = sorted(drift.latents, key=lambda shift: -shift.index)
+    table = Table(title=f"{drift.inputs} inputs against {drift.reference} validation samples", title_justify="left")
+    for column in ("quantity", "PSI", "KS", "p", "shifted"):
+        table.add_column(column, justify="left" if column in ("quantity", "shifted") else "right")
+    for shift in ([drift.score] if drift.score else []) + latents[:SHOWN]:
+        table.add_row(*_row(shift))
+    if len(latents) > SHOWN:
+        table.caption = f"{len(latents) - SHOWN} latent dimensions with smaller shifts not listed"
+    return table
+
+
+def _row(shift: FeatureDrift) -> tuple[str, ...]:
+    shifted = {"stable": "no", "moderate": "moderately", "drifted": "strongly"}[shift.level]
+    return shift.name, f"{shift.index:.3f}", f"{shift.statistic:.3f}", f"{shift.p:.2g}", shifted

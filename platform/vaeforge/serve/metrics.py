@@ -37,8 +37,8 @@ class Metrics:
         self.verdict = self._gauge("drift_verdict", "-1 unknown, 0 stable, 1 moderate, 2 drifted")
         self.index = self._gauge("drift_score_psi", "population stability index of the score")
         self.statistic = self._gauge("drift_score_ks", "Kolmogorov-Smirnov statistic of the score")
-        self.latents = self._gauge("drift_latents", "latent dimensions that have moved")
-        self.strange = self._gauge("drift_strange_share", "share of inputs above the threshold")
+        self.latents = self._gauge("drift_latents", "latent dimensions that have shifted")
+        self.anomaly_rate = self._gauge("drift_strange_share", "share of inputs above the threshold")
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"vaeforge_{name}", text, registry=self.registry)
@@ -60,7 +60,7 @@ class Metrics:
         unknown = float("nan")
         self.index.set(drift.score.index if drift.score else unknown)
         self.statistic.set(drift.score.statistic if drift.score else unknown)
-        self.strange.set(drift.strange.value if drift.strange else unknown)
+        self.anomaly_rate.set(drift.anomaly_rate.value if drift.anomaly_rate else unknown)
 
 
 class MetricsMiddleware:

@@ -18,8 +18,8 @@ from vaeforge.errors import DataError, nearest
 from vaeforge.package.bundle import Contract
 from vaeforge.package.inputs import condition_of, picture_to_event, read_upload, samples_of
 
-OUTPUTS = ("score", "strange", "mu", "logvar", "reconstruction")
-STANDARD = ("score", "strange", "mu", "logvar")
+OUTPUTS = ("score", "is_anomaly", "strange", "mu", "logvar", "reconstruction")
+STANDARD = ("score", "is_anomaly", "strange", "mu", "logvar")  # strange: the former name of is_anomaly
 TYPES = ("uint8", "float32", "float64")
 SAMPLES = "inputs.x"
 

@@ -18,8 +18,8 @@ _CONDITION: dict[str, Any] = {
 }
 _OUTPUTS: dict[str, Any] = {
     "type": "array",
-    "items": {"enum": ["score", "strange", "mu", "logvar", "reconstruction"]},
-    "description": "unset: all but the reconstruction",
+    "items": {"enum": ["score", "is_anomaly", "strange", "mu", "logvar", "reconstruction"]},
+    "description": "default: all but the reconstruction; strange is the former name of is_anomaly",
 }
 _DOCUMENT: dict[str, Any] = {
     "type": "object",
@@ -44,10 +44,16 @@ _ANSWER: dict[str, Any] = {
     "properties": {
         "model": {"type": "string"},
         "version": {"type": ["string", "null"]},
-        "threshold": {"type": "number", "description": "score above which a sample is strange"},
+        "threshold": {"type": "number", "description": "score above which a sample is anomalous"},
         "names": {"type": "array", "items": {"type": "string"}, "description": "of pictures, in order"},
         "score": {"type": "array", "items": {"type": "number"}},
-        "strange": {"type": "array", "items": {"type": "boolean"}},
+        "is_anomaly": {"type": "array", "items": {"type": "boolean"}, "description": "score > threshold"},
+        "strange": {
+            "type": "array",
+            "items": {"type": "boolean"},
+            "deprecated": True,
+            "description": "the former name of is_anomaly",
+        },
         "mu": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
         "logvar": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
         "reconstruction": {"type": "array", "items": {}},
