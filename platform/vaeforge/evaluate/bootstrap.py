@@ -83,7 +83,7 @@ def bootstrap_means(groups: Integers, values: Mapping[str, Floats], seed: int, d
     return {name: sums[name][drawn].sum(1) / counts[drawn].sum(1) for name in values}
 
 
-def middle(drawn: Floats) -> Interval:
+def percentile_interval(drawn: Floats) -> Interval:
     """The middle 95 % of drawn numbers."""
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))
@@ -102,4 +102,4 @@ def difference_interval(first: Floats, second: Floats, labels: Integers, groups:
 def _interval(drawn: Floats, labels: Integers, groups: Integers, vacuous: Interval) -> Interval:
     if min(blocks_per_label(labels, groups)) < 2:
         return vacuous
-    return middle(drawn)
+    return percentile_interval(drawn)

@@ -8,7 +8,7 @@ images, as many of each class as both have: no image is in both, and the classes
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
+from vaeforge.evaluate.distribution_table import distribution_table
 from vaeforge.evaluate.extractor import Features, load_extractor, pca_features
-from vaeforge.evaluate.frechet import DistributionTable, distribution_table
 from vaeforge.evaluate.images import decoded
 from vaeforge.evaluate.inference import WHITE
 from vaeforge.evaluate.latent_posteriors import Library, class_names, conditions_of, labels_of
@@ -138,17 +138,12 @@ def _lines(
         if len(place) >= 2:
             own = {source: _at(features, place) for source, features in seen.items()}
             table = distribution_table(_at(reference, place), _at(control, place), own, derive(seed, name))
-            lines += [{"class": name, **line} for line in _flat(table)]
+            lines += [{"class": name, **line} for line in table.lines()]
     return lines
 
 
 def _at(features: Features, place: Integers) -> Features:
     return Features(features.values[place], features.groups[place], features.extractor, features.weights)
-
-
-def _flat(table: DistributionTable) -> list[dict[str, Any]]:
-    common = {name: value for name, value in asdict(table).items() if name != "rows"}
-    return [asdict(row) | common for row in table.rows]
 
 
 def distribution_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from vaeforge.evaluate.bootstrap import (
     bootstrap_auroc,
     bootstrap_means,
     difference_interval,
-    middle,
+    percentile_interval,
     weighted_auroc,
 )
 
@@ -90,8 +90,8 @@ def compare_means(metric: str, better: Better, values: Mapping[str, Floats], gro
     rows = []
     for name, found in values.items():
         difference = float(values[MODEL].mean() - found.mean())
-        spread = middle(drawn[MODEL] - drawn[name]) if known else everything
-        interval = middle(drawn[name]) if known else everything
+        spread = percentile_interval(drawn[MODEL] - drawn[name]) if known else everything
+        interval = percentile_interval(drawn[name]) if known else everything
         rows.append(_row(metric, better, name, float(found.mean()), interval, difference, spread))
     return rows
 

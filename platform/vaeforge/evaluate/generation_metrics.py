@@ -4,7 +4,8 @@ Shapes: n samples of each set, values [n, *event] in model units, condition [n, 
 
 Test samples are divided by group into a reference and a control half. Every set is compared with the reference half,
 the control half too: that is what a perfect generator would show. Conditions and pattern images come from the control
-half, so that no set is told about the very samples it is compared with.
+half, so that no set is told about the very samples it is compared with. Sets that follow no real sample are compared by
+KID with both halves, twice the groups; there is one KID of a set, in metrics, tables and differences alike.
 
 The families decide only what the sets are looked at through: images through a network, other data through the
 principal components of the training samples.
@@ -12,7 +13,6 @@ principal components of the training samples.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +24,9 @@ from vaeforge.evaluate.bootstrap import Interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL
 from vaeforge.evaluate.comparison import Row as Compared
+from vaeforge.evaluate.distribution_table import DistributionTable, distribution_table
 from vaeforge.evaluate.extractor import Features, load_extractor, pca_features
-from vaeforge.evaluate.frechet import DistributionTable, distribution_table
 from vaeforge.evaluate.inference import WHITE
-from vaeforge.evaluate.kid import kid_difference
 from vaeforge.evaluate.memorization import Memorisation, memorisation, nearest_of_parts
 from vaeforge.evaluate.pca_baseline import training_values
 from vaeforge.evaluate.results import Findings
@@ -116,13 +115,13 @@ def compare_generated(trained: TrainedModel, space: Space, count: int = COUNT) -
         follows = (conditional and name != MEAN) or (patterned and name == DIFFUSION)
         seen[name] = _extracted(space, name, values, groups[1] if follows else own)
     real_features = [space.extract(real[name], of) for name, of in zip(real, groups, strict=True)]
-    table = distribution_table(real_features[0], real_features[1], seen, seed)
+    alone = not (conditional or patterned)  # a set that follows real samples is not compared with those very ones
+    table = distribution_table(real_features[0], real_features[1], seen, seed, against_both=alone)
     wanted = {name: made[name] for name in (PRIOR, DIFFUSION) if name in made}
     checks = memorised(trained, wanted, np.concatenate(list(real.values())), space.neighbours)
-    whole = None if conditional or patterned else _joined(*real_features)
-    compared = _compared(table, real_features[0], whole, seen | {table.rows[0].name: real_features[1]}, seed)
+    compared = _compared(table)
     metrics = _metrics(table, checks) | _gain(compared)
-    tables = {"generated": _lines(table), "memorisation": [{"set": name, **asdict(c)} for name, c in checks.items()]}
+    tables = {"generated": table.lines(), "memorisation": [{"set": name, **asdict(c)} for name, c in checks.items()]}
     return Generated(Findings(metrics, compared, tables=tables), wanted, control)
 
 
@@ -201,34 +200,17 @@ def memorised(
     return {name: memorisation(found[name], found[""], count, space) for name in sets}
 
 
-def _joined(reference: Features, control: Features) -> Features:
-    """All real samples, as the reference of sets that saw neither half."""
-    return replace(
-        reference,
-        values=np.concatenate([reference.values, control.values]),
-        groups=np.concatenate([reference.groups, control.groups]),
-    )
-
-
-def _compared(
-    table: DistributionTable, real: Features, whole: Features | None, sets: Mapping[str, Features], seed: int
-) -> list[Compared]:
-    """The best that the trained model has, diffusion or else prior samples, beside every other set, by KID.
-
-    Differences between made-up sets are taken against `whole`, all real samples, where there is one: twice the groups.
-    """
-    model = DIFFUSION if DIFFUSION in sets else PRIOR
+def _compared(table: DistributionTable) -> list[Compared]:
+    """The best that the trained model has, diffusion or else prior samples, beside every other set, by KID."""
+    model = DIFFUSION if DIFFUSION in table.kid_draws else PRIOR
     metric = f"KID ({table.extractor}) of {model}"
-    values = {row.name: row.kid for row in table.rows}
     rows = []
     for row in sorted(table.rows, key=lambda one: one.name == model):
         ends = (-np.inf, np.inf) if row.kid_low is None or row.kid_high is None else (row.kid_low, row.kid_high)
-        spread, difference = Interval(0.0, 0.0), values[model] - row.kid
+        difference, spread = 0.0, Interval(0.0, 0.0)
         if row.name != model:
-            wide = whole is not None and row.name in KEYS
-            against = whole if whole is not None and wide else real
-            point, found = kid_difference(against, sets[model], sets[row.name], derive(seed, "kid difference"))
-            difference, spread = point if wide else difference, found or Interval(-np.inf, np.inf)
+            difference, found = table.kid_difference(model, row.name)
+            spread = found or Interval(-np.inf, np.inf)
         name = MODEL if row.name == model else row.name
         rows.append(Compared(metric, "lower", name, row.kid, *ends, difference, *spread, spread.high < 0))
     return rows
@@ -252,9 +234,3 @@ def _metrics(table: DistributionTable, checks: Mapping[str, Memorisation]) -> di
         for what in ("share_closer", "share_copies", "ratio_of_medians"):
             metrics[f"test/memorisation_{what}_{KEYS[name]}"] = check.metrics()[what]
     return metrics
-
-
-def _lines(table: DistributionTable) -> list[dict[str, Any]]:
-    """The rows of the table, each with what it takes to read it alone."""
-    common = {name: value for name, value in asdict(table).items() if name != "rows"}
-    return [asdict(row) | common for row in table.rows]

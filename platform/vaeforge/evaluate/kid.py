@@ -1,57 +1,160 @@
-"""Whether one made-up set of samples is nearer to real ones than another: the difference of two kernel distances."""
+"""Kernel inception distance (KID): how far one set of features lies from another, with intervals over groups.
+
+KID (Bińkowski et al. 2018) is the squared maximum mean discrepancy under k(x, y) = (x.y / D + 1)^3. There is one
+estimate of it here, the unbiased one over all pairs, which torchmetrics' `poly_mmd` computes, too:
+
+    sum_{i != j} k(x_i, x_j) / (N (N - 1)) + sum_{i != j} k(y_i, y_j) / (M (M - 1)) - 2 sum_{ij} k(x_i, y_j) / (N M)
+
+All samples are used at once, not the mean over subsets, which is the same number with more noise. It may be negative,
+has no dimension, and has no bias at any N and M. Groups do not enter the estimate, only its interval: a bootstrap draws
+the groups of each set with replacement, whole, and weighs the pairs. Copies of one group are never paired with each
+other, which would be a sample against itself and would push each draw up. Near zero, where the statistic is degenerate,
+the interval is too wide rather than too narrow.
+
+Shapes: N samples, D features, G groups, B draws. All sums are taken in float64.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.evaluate.bootstrap import Interval, middle
+from vaeforge.errors import DataError
+from vaeforge.evaluate.bootstrap import Interval, percentile_interval
 from vaeforge.evaluate.extractor import Features
-from vaeforge.evaluate.frechet import DRAWS, MIN_GROUPS
-from vaeforge.seeds import derive
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+DRAWS = 500
+MIN_GROUPS = 8  # with fewer, the percentiles of a bootstrap say nothing
+CHUNK = 1024
 
 
-def kid_difference(
-    real: Features, first: Features, second: Features, seed: int, draws: int = DRAWS
-) -> tuple[float, Interval | None]:
-    """KID of `first` less KID of `second`, both against `real`, and its 95 % interval over the same draws of `real`.
+def kid(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """The KID of features [N, D] and [M, D].
 
-    What the real samples have among themselves cancels: U(a, a) - U(b, b) - 2 mean k(r, a) + 2 mean k(r, b), U over
-    pairs of different groups. Groups of all three sets are drawn with replacement; none where they are too few.
+    Raises:
+        DataError: if the numbers of features differ or a set has fewer than two samples.
     """
-    r, a, b = (one.values.astype(np.float64) for one in (real, first, second))
-    weights = [_multiplicities(one.groups, derive(seed, n), draws) for n, one in enumerate((real, first, second))]
-    within = [
-        _within(values, one.groups, w) for values, one, w in zip((a, b), (first, second), weights[1:], strict=True)
-    ]
-    across = [_across(_kernel(r, values), weights[0], w) for values, w in zip((a, b), weights[1:], strict=True)]
-    drawn = within[0] - within[1] - 2 * (across[0] - across[1])
-    if min(len(np.unique(one.groups)) for one in (real, first, second)) < MIN_GROUPS:
-        return float(drawn[0]), None
-    return float(drawn[0]), middle(drawn[1:])
+    require_alike(first, second)
+    x, y = first.astype(np.float64), second.astype(np.float64)
+    within = [(_all_pairs(z, z) - _kernel_diagonal(z).sum()) / (len(z) * (len(z) - 1)) for z in (x, y)]
+    return float(sum(within) - 2 * _all_pairs(x, y) / (len(x) * len(y)))
 
 
-def _multiplicities(groups: Integers, seed: int, draws: int) -> Floats:
-    """How often each sample counts: once in the first row, then as often as its group was drawn. [1 + B, n]."""
-    names, group_of = np.unique(groups, return_inverse=True)
-    times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
-    return np.concatenate([np.ones((1, len(groups))), times[:, group_of]])
+def require_alike(first: NDArray[np.floating], second: NDArray[np.floating]) -> None:
+    """Refuse sets that cannot be compared.
+
+    Raises:
+        DataError: if the numbers of features differ or a set has fewer than two samples.
+    """
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1] or min(len(first), len(second)) < 2:
+        raise DataError(
+            f"feature sets: got {first.shape} and {second.shape}, must be [N >= 2, D] and [M >= 2, D]; "
+            "extract both with the same network"
+        )
 
 
-def _kernel(x: Floats, y: Floats) -> Floats:
-    """KID's (x.y / D + 1)^3 (Bińkowski et al. 2018): [n, m]."""
-    base: Floats = x @ y.T / x.shape[1] + 1
-    return base * base * base
+@dataclass(frozen=True)
+class Resampled:
+    """A set of samples and draws of its groups.
+
+    Attributes:
+        values: [N, D], sorted by group.
+        starts: [G], the first sample of each group; `sizes` [G] how many it has.
+        times: [1 + B, G], how often each group counts: once in the first row, then as often as it was drawn.
+        fewest: the number of groups, the smallest one where sets were joined.
+    """
+
+    values: Floats
+    starts: Integers
+    sizes: Floats
+    times: Floats
+    fewest: int
+
+    def joined(self, other: "Resampled") -> "Resampled":
+        """The samples of both, with the draws of both; their groups are different ones."""
+        return Resampled(
+            np.concatenate([self.values, other.values]),
+            np.concatenate([self.starts, other.starts + len(self.values)]),
+            np.concatenate([self.sizes, other.sizes]),
+            np.concatenate([self.times, other.times], axis=1),
+            min(self.fewest, other.fewest),
+        )
 
 
-def _within(values: Floats, groups: Integers, weights: Floats) -> Floats:
-    other = (groups[:, None] != groups[None, :]).astype(np.float64)
-    pairs = ((weights @ other) * weights).sum(1)
-    result: Floats = ((weights @ (_kernel(values, values) * other)) * weights).sum(1) / np.maximum(pairs, 1.0)
+def resampled(features: Features, seed: int, draws: int = DRAWS) -> Resampled:
+    """`features` with `draws` draws of their groups, with replacement; the same seed draws the same."""
+    order = np.argsort(features.groups, kind="stable")
+    _, starts, sizes = np.unique(features.groups[order], return_index=True, return_counts=True)
+    count = len(sizes)
+    times = np.concatenate([np.ones((1, count)), _draw(count, seed, draws)])
+    return Resampled(features.values[order].astype(np.float64), starts, sizes.astype(np.float64), times, count)
+
+
+def _draw(count: int, seed: int, draws: int) -> Floats:
+    """How often each of `count` groups was drawn: [B, G]."""
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), draws).astype(np.float64)
+
+
+def kid_draws(x: Resampled, y: Resampled) -> Floats:
+    """KID of `x` and `y`, and in each draw of their groups: [1 + B]. Memory: three N x N matrices.
+
+    The difference of two such arrays against the same `x` is the difference of two KIDs, draw by draw.
+
+    Raises:
+        DataError: if the numbers of features differ or a set has fewer than two samples.
+    """
+    require_alike(x.values, y.values)
+    across = _group_sums(_kernel(x.values, y.values), x, y)
+    cross = ((x.times @ across) * y.times).sum(1) / ((x.times @ x.sizes) * (y.times @ y.sizes))
+    result: Floats = _mean_within(x) + _mean_within(y) - 2 * cross
     return result
 
 
-def _across(kernel: Floats, rows: Floats, columns: Floats) -> Floats:
-    result: Floats = ((rows @ kernel) * columns).sum(1) / (rows.sum(1) * columns.sum(1))
+class KidEstimate(NamedTuple):
+    """KID, or a difference of two, and its middle 95 % over draws; None where a set has fewer than 8 groups."""
+
+    value: float
+    interval: Interval | None
+
+
+def kid_estimate(drawn: Floats, *sets: Resampled) -> KidEstimate:
+    """The estimate and its interval from `drawn` [1 + B], which were computed from `sets`."""
+    few = min(one.fewest for one in sets) < MIN_GROUPS
+    return KidEstimate(float(drawn[0]), None if few else percentile_interval(drawn[1:]))
+
+
+def _kernel(x: Floats, y: Floats) -> Floats:
+    base: Floats = x @ y.T / x.shape[1] + 1
+    return base * base * base  # numpy's power is ten times as slow
+
+
+def _kernel_diagonal(x: Floats) -> Floats:
+    diagonal: Floats = ((x * x).sum(1) / x.shape[1] + 1) ** 3
+    return diagonal
+
+
+def _all_pairs(x: Floats, y: Floats) -> float:
+    return float(sum(_kernel(x[start : start + CHUNK], y).sum() for start in range(0, len(x), CHUNK)))
+
+
+def _group_sums(kernel: Floats, x: Resampled, y: Resampled) -> Floats:
+    """The kernel [N, M] summed over the pairs of each two groups: [Gx, Gy]."""
+    sums: Floats = np.add.reduceat(np.add.reduceat(kernel, x.starts, axis=0), y.starts, axis=1)
+    return sums
+
+
+def _mean_within(x: Resampled) -> Floats:
+    """The mean kernel of pairs within one set, per draw: [1 + B].
+
+    Two groups count w_g w_h times, the pairs inside one group w_g times.
+    """
+    kernel = _kernel(x.values, x.values)
+    np.fill_diagonal(kernel, 0.0)
+    sums, weights, sizes = _group_sums(kernel, x, x), x.times, x.sizes
+    total = ((weights @ sums) * weights).sum(1) + (weights - weights**2) @ np.diag(sums)
+    pairs = (weights @ sizes) ** 2 - weights**2 @ sizes**2 + weights @ (sizes * (sizes - 1))
+    result: Floats = total / np.maximum(pairs, 1.0)  # no pair where each draw took the same lone sample
     return result

@@ -1,17 +1,14 @@
 """How numbers of maps become metrics, lines of tables, and arrays to keep."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaeforge.evaluate.bootstrap import Interval, bootstrap_means, middle
+from vaeforge.evaluate.bootstrap import Interval, bootstrap_means, percentile_interval
 from vaeforge.evaluate.comparison import MODEL, Row
-from vaeforge.evaluate.frechet import DistributionTable
-from vaeforge.evaluate.frechet import Row as DistributionRow
 from vaeforge_models.vae import VAE
 
 Floats = NDArray[np.float64]
@@ -45,7 +42,7 @@ def mean_with_interval(name: str, values: NDArray[Any], groups: Integers, seed: 
     """The mean of shares [N] in 0..1 and its 95 % interval over groups; [0, 1] where there is a single group."""
     known = len(np.unique(groups)) > 1
     found = {name: values.astype(np.float64)}
-    ends = middle(bootstrap_means(groups, found, seed)[name]) if known else Interval(0.0, 1.0)
+    ends = percentile_interval(bootstrap_means(groups, found, seed)[name]) if known else Interval(0.0, 1.0)
     return {name: float(values.mean())} | interval_metrics(name, ends)
 
 
@@ -56,13 +53,3 @@ def model_metrics(rows: Iterable[Row], names: Mapping[str, str]) -> dict[str, fl
         if row.name == MODEL and row.metric in names:
             found |= {names[row.metric]: row.value} | interval_metrics(names[row.metric], Interval(row.low, row.high))
     return found
-
-
-def generated_lines(table: DistributionTable) -> list[dict[str, Any]]:
-    """A line for each set of samples, with what the distances were taken by."""
-    beside = {"n": table.n, "extractor": table.extractor, "headline": table.headline}
-    return [{**_named(row), **beside} for row in table.rows]
-
-
-def _named(row: DistributionRow) -> dict[str, Any]:
-    return {key: "" if value is None else value for key, value in asdict(row).items()}

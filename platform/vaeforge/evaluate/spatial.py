@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 
-from vaeforge.evaluate.bootstrap import DRAWS, Interval, bootstrap_means, middle
+from vaeforge.evaluate.bootstrap import DRAWS, Interval, bootstrap_means, percentile_interval
 from vaeforge.evaluate.comparison import MODEL, Row
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ def relative_error_interval(truth: NDArray[Any], found: NDArray[Any], groups: In
         bootstrap_means(groups, {"error": errors[:, channel], "size": sizes[:, channel]}, seed)
         for channel in range(truth.shape[1])
     ]
-    return middle(np.mean([_ratio(one["error"], one["size"]) for one in drawn], axis=0))
+    return percentile_interval(np.mean([_ratio(one["error"], one["size"]) for one in drawn], axis=0))
 
 
 def outside(found: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> Floats:
@@ -108,7 +108,7 @@ def _correlation(sums: Floats) -> Floats:
 
 def interval_of(drawn: Floats, groups: Integers) -> Interval:
     """The middle 95 % of drawn correlations; [-1, 1], which says nothing, where there is a single group."""
-    return middle(drawn) if len(np.unique(groups)) > 1 else EVERYTHING
+    return percentile_interval(drawn) if len(np.unique(groups)) > 1 else EVERYTHING
 
 
 def compare_pearson(

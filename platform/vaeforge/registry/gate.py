@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaeforge.config.experiment import Bounds, Gates
-from vaeforge.evaluate.bootstrap import bootstrap_means, middle
+from vaeforge.evaluate.bootstrap import bootstrap_means, percentile_interval
 from vaeforge.evaluate.tasks import task_named
 from vaeforge.registry.evidence import Evidence
 from vaeforge.registry.lineage import ACTIVE
@@ -114,7 +114,7 @@ def _calibration(candidate: Candidate, gates: Gates, skipped: list[str]) -> Iter
         yield too_few(rule, {"normal": groups_in(groups)}, gates)
         return
     above = (evidence.score[normal] > threshold).astype(np.float64)
-    low = middle(bootstrap_means(groups, {rule: above}, SEED, gates.draws)[rule]).low
+    low = percentile_interval(bootstrap_means(groups, {rule: above}, SEED, gates.draws)[rule]).low
     excess = low - (1 - gates.threshold_quantile)
     found = f"{above.mean():.3g} of test normals lie above the threshold, at least {low:.3g} by the 95 % interval"
     yield Finding(rule, found, needed, excess <= gates.calibration)

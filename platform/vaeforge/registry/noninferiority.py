@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Gates
-from vaeforge.evaluate.bootstrap import blocks_per_label, bootstrap_auroc, bootstrap_means, middle, weighted_auroc
+from vaeforge.evaluate.bootstrap import (
+    blocks_per_label,
+    bootstrap_auroc,
+    bootstrap_means,
+    percentile_interval,
+    weighted_auroc,
+)
 from vaeforge.evaluate.tasks import task_named
 from vaeforge.registry.evidence import Evidence
 from vaeforge.registry.verdict import Finding
@@ -85,7 +91,7 @@ def _likelihood(mine: Evidence, best: Evidence, task: str, dimensions: int, name
     count = groups_in(mine.groups[mine.compared(task)])
     if count < gates.min_groups:
         return too_few(LIKELIHOOD, {"normal" if task_named(task).detects_anomalies else "test": count}, gates)
-    low = middle(gain_per_value(mine, best, task, dimensions, gates.draws)).low
+    low = percentile_interval(gain_per_value(mine, best, task, dimensions, gates.draws)).low
     return _finding(LIKELIHOOD, "nats per value", low, mine.mean_nll(task), best.mean_nll(task), gates.margin, name)
 
 
@@ -93,7 +99,7 @@ def _detection(mine: Evidence, best: Evidence, name: str, gates: Gates) -> Findi
     counts = dict(zip(("normal", "anomalous"), blocks_per_label(mine.labels, mine.groups), strict=True))
     if min(counts.values()) < gates.min_groups:
         return too_few(DETECTION, counts, gates)
-    low = middle(auroc_gain(mine, best, gates.draws)).low
+    low = percentile_interval(auroc_gain(mine, best, gates.draws)).low
     return _finding(DETECTION, "of the AUROC", low, _auroc(mine), _auroc(best), gates.auroc_margin, name)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.anomaly_scores import anomaly_scores, chosen_score, error_maps, fit_reference
-from vaeforge.evaluate.bootstrap import blocks_per_label, bootstrap_means, middle
+from vaeforge.evaluate.bootstrap import blocks_per_label, bootstrap_means, percentile_interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, nelbo_metrics, untrained_model
 from vaeforge.evaluate.comparison import MODEL, Row, compare_auroc
 from vaeforge.evaluate.detection import detection_metrics, pr_curve, require_both, roc_curve, threshold_of
@@ -165,7 +165,7 @@ def _image_metrics(measured: Measured, prepared: Prepared, seed: int) -> dict[st
         result[f"test/score_{name}"] = float(part.score.mean())
         if len(np.unique(groups)) > 1:
             for key, drawn in bootstrap_means(groups, values, seed).items():
-                result[f"test/{key}_low"], result[f"test/{key}_high"] = middle(drawn)
+                result[f"test/{key}_low"], result[f"test/{key}_high"] = percentile_interval(drawn)
     return result
 
 

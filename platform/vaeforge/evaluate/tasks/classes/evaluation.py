@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from vaeforge.evaluate.bootstrap import bootstrap_means, middle
+from vaeforge.evaluate.bootstrap import bootstrap_means, percentile_interval
 from vaeforge.evaluate.class_samples import (
     AGGREGATE,
     KEYS,
@@ -109,7 +109,7 @@ def _with_interval(name: str, values: Floats, groups: Integers, seed: int) -> di
     """The mean of `values` [n], and the ends of its 95 % interval over groups where there are at least two."""
     found = {name: float(values.mean())}
     if len(np.unique(groups)) > 1:
-        low, high = middle(bootstrap_means(groups, {name: values}, seed)[name])
+        low, high = percentile_interval(bootstrap_means(groups, {name: values}, seed)[name])
         found |= {f"{name}_low": low, f"{name}_high": high}
     return found
 

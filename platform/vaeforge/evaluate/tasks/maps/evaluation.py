@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, compare_means
+from vaeforge.evaluate.distribution_table import distribution_table
 from vaeforge.evaluate.extractor import pca_features
-from vaeforge.evaluate.frechet import distribution_table
 from vaeforge.evaluate.images import prior_samples
 from vaeforge.evaluate.imputation import at_prior_mean, noise_of, normalised, posterior_spread, prior_spread
 from vaeforge.evaluate.inference import reconstructions
 from vaeforge.evaluate.map_tables import (
     compact,
-    generated_lines,
     in_raw_units,
     interval_metrics,
     mean_with_interval,
@@ -220,4 +219,4 @@ def _generated(trained: TrainedModel) -> Findings:
     table = distribution_table(real[0], real[1], features, derive(seed, "generated"))
     own = {row.name: row for row in table.rows}["prior samples"]
     metrics = {"test/frechet_prior_pca": own.frechet, "test/kid_prior_pca": own.kid}
-    return Findings(metrics, tables={"generated": generated_lines(table)})
+    return Findings(metrics, tables={"generated": table.lines()})

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaeforge.evaluate.bootstrap import bootstrap_means, middle
+from vaeforge.evaluate.bootstrap import bootstrap_means, percentile_interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, Row
 from vaeforge.evaluate.generation_metrics import KEYS, Generated, compare_generated, memorised, pca_space
@@ -143,7 +143,7 @@ def _values_metrics(trained: TrainedModel, done: _Reconstructed) -> dict[str, fl
     found |= {"constant_voxels": float((~done.kept).sum()), "blocks": float(len(np.unique(groups)))}
     if len(np.unique(groups)) > 1:
         seed = bootstrap_seed(trained.experiment)
-        ends = middle(bootstrap_means(groups, {MODEL: maps}, seed)[MODEL])
+        ends = percentile_interval(bootstrap_means(groups, {MODEL: maps}, seed)[MODEL])
         found |= {"pearson_sample_low": ends.low, "pearson_sample_high": ends.high}
     found.pop("mse")  # every family has it, z sampled
     return {f"test/{name}": float(value) for name, value in found.items()}

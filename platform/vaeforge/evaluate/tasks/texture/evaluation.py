@@ -17,7 +17,7 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from vaeforge.errors import DataError
-from vaeforge.evaluate.bootstrap import DRAWS, Interval, bootstrap_means, middle
+from vaeforge.evaluate.bootstrap import DRAWS, Interval, bootstrap_means, percentile_interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, Row, compare_means
 from vaeforge.evaluate.drawing import spread_over
@@ -221,7 +221,7 @@ def _line(name: str, grain: Grain, data: Grain, seed: int) -> dict[str, Any]:
 def _interval(values: Floats, groups: Integers, seed: int) -> tuple[float | None, float | None]:
     if len(np.unique(groups)) < 2:
         return None, None
-    return middle(bootstrap_means(groups, {"": values}, seed)[""])
+    return percentile_interval(bootstrap_means(groups, {"": values}, seed)[""])
 
 
 def spectral_distance(grain: Grain, data: Grain, seed: int) -> tuple[float | None, float | None, float | None]:
@@ -235,7 +235,7 @@ def spectral_distance(grain: Grain, data: Grain, seed: int) -> tuple[float | Non
         return None, None, None
     distances = np.sqrt(((10 * np.log10(mine / theirs)) ** 2).mean(1))
     few = min(len(np.unique(one.groups)) for one in (grain, data)) < 2
-    spread: Interval | tuple[None, None] = (None, None) if few else middle(distances[1:])
+    spread: Interval | tuple[None, None] = (None, None) if few else percentile_interval(distances[1:])
     return float(distances[0]), *spread
 
 
