@@ -17,7 +17,7 @@ from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.comparison import MODEL
 from vaeforge.evaluate.generation_metrics import DIFFUSION, MEAN, PRIOR, UNTRAINED, pca_space
 from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.tasks import texture
+from vaeforge.evaluate.tasks.texture import evaluation as texture
 from vaeforge.evaluate.tasks.texture.evaluation import (
     DATA,
     Grain,
