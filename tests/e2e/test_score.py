@@ -114,7 +114,7 @@ def test_refusals_are_one_line_and_exit_code_2(bundle: Bundle, tmp_path: Path) -
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "1.png").write_bytes(b"no picture")
     for arguments, told in (
-        ((tmp_path / "none", "bad"), "is no folder"),
+        ((tmp_path / "none", "bad"), "is neither a model URI (models:/NAME@ALIAS, models:/NAME/VERSION) nor a folder"),
         ((bundle.folder, "none"), "input: none is not there"),
         ((bundle.folder, "bad", "--batch", "0"), "--batch: got 0, must be >= 1"),
         ((bundle.folder, "bad", "--format", "xls"), "--format: got 'xls', must be parquet or csv"),

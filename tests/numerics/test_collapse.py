@@ -116,7 +116,7 @@ def test_the_spectrum_is_that_of_the_training_data(tmp_path: Path) -> None:
     centred = np.concatenate([part - part.mean(0) for part in (flat[:25], flat[25:])])
     within = np.linalg.svd(centred, compute_uv=False) ** 2 / 50
     np.testing.assert_allclose(conditional["squared_error"], within, rtol=1e-4, atol=1e-6)
-    assert "none from beta" in describe(plain, "bernoulli")
+    assert "all collapse above beta" in describe(plain, "bernoulli")
 
 
 def test_what_each_likelihood_predicts() -> None:

@@ -56,7 +56,9 @@ def test_a_terminal_gets_a_table_and_a_file_gets_lines() -> None:
     live, plain = viewed("live", at(1), terminal=True), viewed("plain", at(1))
     for text in (live, plain):
         assert "s[1]: 1/4 trials ended (1 completed, 1 running)" in text
-        assert "2 host(s)" in text and "best val/nelbo 12.35 (trial 0)" in text and "budget: 25% of 2 h" in text
+        assert (
+            "2 trials in parallel" in text and "best val/nelbo 12.35 (trial 0)" in text and "budget: 25% of 2 h" in text
+        )
     assert "latent_dim=12 schedule=linear value=0.1235" in live and "6/6" in live
     assert len(plain.splitlines()) == 1
     assert viewed("live", at(1), terminal=False) == plain
@@ -66,7 +68,7 @@ def test_rungs_repeats_and_what_holds_hosts_back_are_shown_where_they_are_known(
     rows = [{**RUNS, "rung": 2, "repeat_of": 0}]
     text = viewed("live", at(1, trials=rows, note="1 host waits for room"), terminal=True)
     assert "2/6, rung 2" in text and "1 (repeats 0)" in text and "1 host waits for room" in text
-    assert "hosts are starting" in viewed("plain", at(1, hosts={}, best=None))
+    assert "starting workers" in viewed("plain", at(1, hosts={}, best=None))
 
 
 def test_pace_counts_from_the_first_start_of_this_session() -> None:
@@ -145,7 +147,9 @@ def test_quiet_says_warnings_and_the_end_alone() -> None:
         view.end(history(finished(0, 12.345, "completed"), finished(1, None, "failed")), "trials")
     warning, end = text.getvalue().splitlines()
     assert warning == "warning: a host [0] ended"
-    assert end == "s ended after 0 s: trials; 1 completed, 1 failed; best val/nelbo 12.35 (trial 0)"
+    assert (
+        end == "Search 's' finished in 0 s: all 2 trials done (1 completed, 1 failed); best val/nelbo 12.35 (trial 0)"
+    )
 
 
 def test_modes_follow_the_options_then_the_console() -> None:

@@ -93,7 +93,7 @@ def test_each_trial_says_why_it_ended(full: Search) -> None:
     rows = reports.trials(full.history)
     assert [row["trial"] for row in rows] == [0, 1, 2, 3, 4, 5]
     assert [row["why"] for row in rows] == [
-        "trained to its end",
+        "ran all 2 epochs",
         "stopped at rung 2: 9, needed <= 8.5",
         "oom: out of memory, epoch 2",
         "stopped on request",
@@ -133,7 +133,7 @@ def test_one_trial_in_full(full: Search) -> None:
     assert "Traceback [2]:" in crashed["crashes"][1]["traceback"]
     assert [epoch["value"] for epoch in crashed["epochs"]] == [12.0, 10.0]
     text = shown(reports.trial_view(crashed))
-    assert "Trial 2: failed" in text and "start 1: oom" in text and "Traceback [1]:" in text
+    assert "Trial 2: failed" in text and "attempt 1: oom" in text and "Traceback [1]:" in text
     stopped = reports.trial(full.history, 1)
     assert stopped["decisions"][0] == {
         "epoch": 2,

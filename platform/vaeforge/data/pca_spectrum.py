@@ -106,8 +106,8 @@ def _chosen(spectrum: Mapping[str, Any], likelihood: str) -> list[float]:
 
 def describe(spectrum: Mapping[str, Any], likelihood: str) -> str:
     """One line for a person: predicted active units over beta, and where the last one dies."""
-    counts = ", ".join(f"{beta:g}: {predicted(spectrum, likelihood, beta)}" for beta in BETAS)
+    counts = ", ".join(f"beta {beta:g} -> {predicted(spectrum, likelihood, beta)}" for beta in BETAS)
     return (
-        f"active units that the PCA spectrum predicts by beta ({likelihood}): {counts}; "
-        f"none from beta = {collapses_at(spectrum, likelihood):.3g} on"
+        f"expected active units (linear theory, {likelihood}): {counts}; "
+        f"all collapse above beta {collapses_at(spectrum, likelihood):.3g}"
     )

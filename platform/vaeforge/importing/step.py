@@ -82,8 +82,8 @@ def _remark_others(folder: Path, findings: Findings) -> None:
     others = sorted(path.name for path in folder.parent.iterdir() if not path.name.startswith(".") and path != folder)
     if others:
         findings.remarks.append(
-            f"{folder.parent} also holds {', '.join(others)}; a family learns from one data set: move away what you do "
-            "not mean before `vaeforge prepare`"
+            f"{folder.parent} also holds {', '.join(others)}; only one data set per family is used: remove the other "
+            "before `vaeforge prepare`"
         )
 
 

@@ -100,7 +100,8 @@ def bundle_of(client: "MlflowClient", version: "ModelVersion", project: Project)
 def _folder(reference: str) -> Path:
     folder = Path(reference)
     if not folder.is_dir():
-        raise ConfigError(f"model: {reference!r} is no folder; must be models:/NAME@ALIAS, models:/NAME/VERSION or one")
+        uris = "models:/NAME@ALIAS, models:/NAME/VERSION"
+        raise ConfigError(f"model: {reference!r} is neither a model URI ({uris}) nor a folder")
     return folder
 
 

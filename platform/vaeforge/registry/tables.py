@@ -18,9 +18,9 @@ def models_table(rows: Sequence[Row]) -> Table:
 
 
 def versions_table(rows: Sequence[Row], model: str) -> Table:
-    """Every version in a line; `look` n: the n-th model measured on this test set."""
+    """Every version in a line; `test-set use` n: the n-th model measured on this test set."""
     table = Table(
-        "version", "role", "created", "val/nelbo", "test nll", "active", "look", "data", "verdict", title=model
+        "version", "role", "created", "val/nelbo", "test nll", "active", "test-set use", "data", "verdict", title=model
     )
     for row in rows:
         role = ", ".join([*row["aliases"], *(["archived"] if row["archived"] else [])])

@@ -106,8 +106,9 @@ class View:
             return
         first = next((standing for standing in ranked(history, self.objective).standings if standing.chosen), None)
         best = f"; best {METRIC} {spread(first.value, first.sd)} (trial {first.trial.number})" if first else ""
-        counts = counted(history.counts())
-        text = f"{self.name} ended after {duration(seconds)}: {reason}; {counts}{best}"
+        done = f"finished in {duration(seconds)}: all {len(history.trials)} trials done"
+        how = done if reason == "trials" else f"ended after {duration(seconds)}: {reason}"
+        text = f"Search {self.name!r} {how} ({counted(history.counts())}){best}"
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     # standard output in mode json
@@ -146,7 +147,10 @@ class View:
             rule = "" if self.objective.single else f", {self.objective.choose.describe()}"
             parts.append(f"best {METRIC} {number(best['value'])} (trial {best['trial']}{rule})")
         parts += [elapsed, *self._rate(snapshot)]
-        parts.append(f"{len(snapshot['hosts'])} host(s)" if snapshot["hosts"] else "hosts are starting")
+        parallel = len(snapshot["hosts"])
+        parts.append(
+            f"{parallel} {'trial' if parallel == 1 else 'trials'} in parallel" if parallel else "starting workers"
+        )
         parts += [f"budget: {snapshot['budget']}"] if snapshot.get("budget") else []
         return parts + ([snapshot["note"]] if snapshot.get("note") else [])
 

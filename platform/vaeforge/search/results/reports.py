@@ -27,7 +27,7 @@ from vaeforge.search.search_lock import Session
 from vaeforge.search.space.objective import METRIC
 
 STATES = ("running", "completed", "early_stopped", "stopped", "failed")
-ENDS = {"completed": "trained to its end", "early_stopped": "no improvement within the patience of early stopping"}
+ENDS = {"early_stopped": "no improvement within the patience of early stopping"}
 FAILURES = {
     "nan": "the loss or a metric was not finite",
     "oom": "out of memory",
@@ -187,13 +187,15 @@ def why(record: TrialRecord) -> str:
         return f"stopped at {record.cause or f'rung {epoch}: {decision.value:.6g}{needed}'}"
     if record.state == "failed":
         return f"{record.cause}: {FAILURES.get(record.cause or '', 'see its crashes')}, epoch {record.epoch}"
+    if record.state == "completed":
+        return record.cause or f"ran all {record.epoch} epochs"
     return record.cause or ENDS.get(record.state, record.state)
 
 
 def trials_table(rows: list[Row], name: str) -> Table:
     """The rows of `trials` for people."""
     table = Table(title=Text(f"{len(rows)} trials of {name}"), title_justify="left")
-    for column in ("trial", "state", "why", METRIC, "epochs", "time", "starts", "parameters"):
+    for column in ("trial", "state", "why", METRIC, "epochs", "time", "attempts", "parameters"):
         table.add_column(column, overflow="fold")
     for row in rows:
         notes = [f"repeats {row['repeat_of']}"] if row["repeat_of"] is not None else []
@@ -254,7 +256,7 @@ def trial_view(detail: Row) -> Group:
         measured = [number((one["metrics"] or {}).get(name)) for name in names]
         cells = (number(one["value"]), f"{one['seconds']:.1f}", *measured, escape(decided.get(one["epoch"], "")))
         epochs.add_row(str(one["epoch"]), *cells)
-    crashes = [Text(f"\nstart {one['attempt']}: {one['cause']}\n{one['traceback']}") for one in detail["crashes"]]
+    crashes = [Text(f"\nattempt {one['attempt']}: {one['cause']}\n{one['traceback']}") for one in detail["crashes"]]
     return Group(facts, epochs, *crashes)
 
 
