@@ -36,13 +36,13 @@ def import_data(config: RunConfig, source: str, options: ImportOptions, console:
 def prepare(config: RunConfig, console: Console) -> None:
     """Cut the family's data into arrays and say what came out."""
     from vaeforge.data.pca_spectrum import describe, likelihood_of
-    from vaeforge.data.prepare import pull
+    from vaeforge.data.prepare import prepared_summary, pull
 
     project = Project()
     pull(project, config.experiment.family)
     prepared = prepare_data(project, config.experiment)
-    counts = ", ".join(f"{count} {name}" for name, count in prepared.manifest["counts"].items())
-    console.print(f"prepared {prepared.folder}: {counts}", highlight=False)
+    summary = prepared_summary(prepared.event_shape, prepared.manifest["counts"])
+    console.print(f"{summary}: {prepared.folder}", highlight=False)
     console.print(describe(prepared.manifest["spectrum"], likelihood_of(config.experiment)), highlight=False)
 
 
@@ -191,12 +191,15 @@ def _diffuse(project: Project, winner: dict[str, Any], folder: Path, console: Co
 
 
 def _evaluate(project: Project, winner: dict[str, Any], folder: Path, diffused: Path | None, console: Console) -> None:
-    from vaeforge.evaluate.comparison import comparison_tables, from_plain
+    from vaeforge.evaluate.comparison import comparison_tables, from_plain, worse_than
     from vaeforge.evaluate.step import evaluate_run
 
     manifest = evaluate_run(project, winner, folder, diffused)
-    for table in comparison_tables([from_plain(row) for row in manifest["comparison"]]):
+    rows = [from_plain(row) for row in manifest["comparison"]]
+    for table in comparison_tables(rows):
         console.print(table)
+    if worse := worse_than(rows):
+        console.print(f"On these data simpler methods are better than the model: {worse}", highlight=False)
     console.print(f"evaluated: {folder}", highlight=False, soft_wrap=True)
 
 

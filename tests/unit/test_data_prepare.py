@@ -11,7 +11,7 @@ from PIL import Image
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
-from vaeforge.data.prepare import ensure_prepared, prepare, pull
+from vaeforge.data.prepare import ensure_prepared, prepare, prepared_summary, pull
 from vaeforge.data.prepared import load_prepared
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.paths import Project, sha256_of
@@ -218,3 +218,11 @@ def test_an_altered_remote_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="could not be pulled"):
         pull(Project(tmp_path), "endoscopy")
     assert not (tmp_path / "data/endoscopy").exists()
+
+
+def test_what_was_prepared_is_said_in_a_sentence() -> None:
+    counts = {"train": 260, "validation": 80, "test_normal": 60, "test_anomalous": 60, "quarantined": 0}
+    said = "Prepared at 96 x 96: 260 train, 80 validation, 60 + 60 test (normal + anomalous); no file skipped"
+    assert prepared_summary((3, 96, 96), counts) == said
+    series = prepared_summary((77,), {"train": 5, "validation": 2, "test": 3, "quarantined": 1})
+    assert series.startswith("Prepared at 77: 5 train, 2 validation, 3 test; 1 skipped")

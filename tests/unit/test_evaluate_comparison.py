@@ -13,12 +13,13 @@ from sklearn.decomposition import PCA
 from vaeforge.errors import DataError
 from vaeforge.evaluate.bootstrap import bootstrap_means
 from vaeforge.evaluate.comparison import (
-    Row,
+    ComparisonRow,
     compare_auroc,
     compare_means,
     comparison_csv,
     comparison_tables,
     from_plain,
+    worse_than,
 )
 from vaeforge.evaluate.pca_baseline import FIT_SAMPLES, fit_plane
 from vaeforge.samples import Samples
@@ -26,6 +27,7 @@ from vaeforge_models.families.endoscopy import EndoscopySettings, EndoscopyVAE
 from vaeforge_models.vae import VAE, DataSpec
 
 LABELS = np.repeat([0, 1], 20)
+VALUES = np.random.default_rng(3).random(40)
 GROUPS = np.repeat(np.arange(20), 2)
 
 
@@ -34,7 +36,7 @@ def model_for(shape: tuple[int, ...]) -> VAE:
     return cast(VAE, EndoscopyVAE(EndoscopySettings(latent_dim=2, width=1), DataSpec(shape)))
 
 
-def by_name(rows: list[Row]) -> dict[str, Row]:
+def by_name(rows: list[ComparisonRow]) -> dict[str, ComparisonRow]:
     return {row.name: row for row in rows}
 
 
@@ -86,7 +88,21 @@ def test_a_better_auroc_alone_is_no_win() -> None:
     other = model + rng.normal(size=40) * 0.5
     found = by_name(compare_auroc({"other": other, "model": model}, LABELS, GROUPS, seed=0))["other"]
     assert found.difference > 0 > found.difference_low
-    assert not found.model_beats
+    assert not found.model_beats and found.significant == "no clear difference"
+
+
+def test_a_better_baseline_is_said_to_be_better() -> None:
+    rows = compare_means("MSE", "lower", {"PCA": VALUES, "as good": 1 + VALUES, "model": 1 + VALUES}, GROUPS, seed=0)
+    assert [row.significant for row in rows] == ["baseline is better", "no clear difference", ""]
+    assert worse_than(rows) == "MSE: PCA"
+    assert worse_than(rows[1:]) == ""
+
+
+def test_rows_of_earlier_evaluations_are_read() -> None:
+    """They say themselves whether the model beats them, and nothing of the opposite."""
+    row = compare_means("MSE", "lower", {"PCA": VALUES, "model": 1 + VALUES}, GROUPS, seed=0)[0]
+    assert list(row.plain())[-1] == "model_beats"
+    assert from_plain(row.plain()).significant == "baseline is better"
 
 
 def test_means_are_drawn_by_whole_groups() -> None:
@@ -104,6 +120,7 @@ def test_lower_or_higher_is_better(better: str, beats: bool) -> None:
     values = {"worse": 2 + rng.random(40), "model": rng.random(40)}
     rows = by_name(compare_means("MSE", better, values, GROUPS, seed=0))
     assert rows["worse"].model_beats is beats
+    assert rows["worse"].significant == ("model is better" if beats else "baseline is better")
     assert rows["worse"].difference == pytest.approx(values["model"].mean() - values["worse"].mean())
     assert rows["worse"].low <= rows["worse"].value <= rows["worse"].high
 
@@ -124,7 +141,12 @@ def test_tables_and_csv_hold_every_row() -> None:
     rows = compare_auroc({"noise": rng.random(40), "model": LABELS.astype(float)}, LABELS, GROUPS, seed=0)
     rows += compare_means("MSE", "lower", {"model": rng.random(40)}, GROUPS, seed=0)
     read = list(csv.DictReader(io.StringIO(comparison_csv(rows))))
-    assert [(row["metric"], row["name"]) for row in read] == [("AUROC", "noise"), ("AUROC", "model"), ("MSE", "model")]
+    assert [(row["metric"], row["method"]) for row in read] == [
+        ("AUROC", "noise"),
+        ("AUROC", "model"),
+        ("MSE", "model"),
+    ]
+    assert [row["significant"] for row in read] == [rows[0].significant, "", ""]
     assert float(read[0]["difference_low"]) == rows[0].difference_low
     screen = io.StringIO()
     for table in comparison_tables(rows):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -90,6 +91,18 @@ def prepare(project: Project, experiment: Experiment) -> Prepared:
     }
     write_json(folder / "manifest.json", manifest)
     return load_prepared(folder)
+
+
+def prepared_summary(event_shape: tuple[int, ...], counts: Mapping[str, int]) -> str:
+    """What prepare made, in one sentence: `Prepared at 96 x 96: 260 train, 80 validation, 60 + 60 test (…)`."""
+    size = " x ".join(map(str, event_shape[1:] if len(event_shape) == 3 else event_shape))
+    if "test" in counts:
+        test = f"{counts['test']} test"
+    else:
+        test = f"{counts['test_normal']} + {counts['test_anomalous']} test (normal + anomalous)"
+    skipped = counts["quarantined"]
+    left_out = "no file skipped" if not skipped else f"{skipped} skipped, see `quarantined` in manifest.json"
+    return f"Prepared at {size}: {counts['train']} train, {counts['validation']} validation, {test}; {left_out}"
 
 
 def write_data_set(folder: Path, data: DataSet) -> dict[str, Any]:

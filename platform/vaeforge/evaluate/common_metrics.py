@@ -11,7 +11,7 @@ from sklearn.manifold import TSNE
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate.comparison import MODEL, Row, compare_means
+from vaeforge.evaluate.comparison import MODEL, ComparisonRow, compare_means
 from vaeforge.evaluate.drawing import canvas, one_axes
 from vaeforge.evaluate.inference import posteriors
 from vaeforge.evaluate.pca_baseline import fit_plane
@@ -71,7 +71,7 @@ def bootstrap_seed(experiment: Experiment) -> int:
     return derive(experiment.training.seed, "evaluation bootstrap")
 
 
-def reconstruction_rows(trained: TrainedModel, active: int) -> list[Row]:
+def reconstruction_rows(trained: TrainedModel, active: int) -> list[ComparisonRow]:
     """Mean squared error per value at z = mu, model units: training mean, PCA, the untrained model and the model."""
     model, prepared = trained.model, trained.prepared
     plane = fit_plane(model, prepared.train, model.latent_dim)

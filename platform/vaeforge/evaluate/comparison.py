@@ -1,13 +1,13 @@
-"""Whether the model was worth training: the same test samples measured by simpler means, side by side.
+"""Comparison of a model with simpler methods (baselines) on the same test samples.
 
-The model beats another row only if the 95 % interval of their difference, over the same draws of independent groups,
-excludes zero on the right side.
+A difference is significant if its 95 % interval, over the same draws of independent groups, excludes zero. On the wrong
+side the baseline is better, and is said to be.
 """
 
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -28,19 +28,19 @@ MODEL = "model"
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Better = Literal["higher", "lower"]
+Significance = Literal["model is better", "baseline is better", "no clear difference", ""]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One way of doing it, and the model compared with it.
+class ComparisonRow:
+    """One method, and the model compared with it.
 
     Attributes:
         metric: what is compared, on the test set.
         better: which numbers are.
-        name: who did it.
+        name: of the method, `model` for the model itself.
         value: `low` and `high` end its 95 % interval.
-        difference: the model's number less this one; `difference_low` and `difference_high` end its 95 % interval.
-        model_beats: whether that interval lies wholly on the better side of zero.
+        difference: model - baseline; `difference_low` and `difference_high` end its 95 % interval.
     """
 
     metric: str
@@ -52,22 +52,49 @@ class Row:
     difference: float
     difference_low: float
     difference_high: float
-    model_beats: bool
+
+    @property
+    def significant(self) -> Significance:
+        """Which of the two the interval of the difference shows to be better; empty for the model itself."""
+        if self.name == MODEL:
+            return ""
+        if self.difference_low <= 0 <= self.difference_high or self.difference_low > self.difference_high:
+            return "no clear difference"
+        return "model is better" if (self.difference_low > 0) == (self.better == "higher") else "baseline is better"
+
+    @property
+    def model_beats(self) -> bool:
+        """Whether the model is shown to be better."""
+        return self.significant == "model is better"
 
     def plain(self) -> dict[str, Any]:
         """For JSON, which has no infinity: ends that are not known are null."""
-        return {key: value if value not in (np.inf, -np.inf) else None for key, value in asdict(self).items()}
+        values = {key: value if value not in (np.inf, -np.inf) else None for key, value in asdict(self).items()}
+        return values | {"model_beats": self.model_beats}
 
 
+CSV_COLUMNS = (
+    "metric",
+    "better",
+    "method",
+    "value",
+    "low",
+    "high",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "significant",
+)
 UNKNOWN: dict[str, Any] = {"low": -np.inf, "high": np.inf, "difference_low": -np.inf, "difference_high": np.inf}
 
 
-def from_plain(row: Mapping[str, Any]) -> Row:
-    """The inverse of `Row.plain`."""
-    return Row(**{key: UNKNOWN[key] if value is None else value for key, value in row.items()})
+def from_plain(row: Mapping[str, Any]) -> ComparisonRow:
+    """The inverse of `ComparisonRow.plain`; `model_beats` follows from the interval."""
+    known = {key: value for key, value in row.items() if key != "model_beats"}
+    return ComparisonRow(**{key: UNKNOWN[key] if value is None else value for key, value in known.items()})
 
 
-def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Integers, seed: int) -> list[Row]:
+def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Integers, seed: int) -> list[ComparisonRow]:
     """Each of the named scores [T] against the one named `model`, as detectors of label 1."""
     drawn = bootstrap_auroc(labels, groups, scored, seed)
     point = {name: weighted_auroc(labels, values, np.ones(len(labels))) for name, values in scored.items()}
@@ -79,7 +106,9 @@ def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Intege
     return rows
 
 
-def compare_means(metric: str, better: Better, values: Mapping[str, Floats], groups: Integers, seed: int) -> list[Row]:
+def compare_means(
+    metric: str, better: Better, values: Mapping[str, Floats], groups: Integers, seed: int
+) -> list[ComparisonRow]:
     """Each of the named values [T], one per test sample, against the one named `model`, by their means.
 
     With fewer than two groups nothing is known of the spread: the intervals are infinite.
@@ -98,34 +127,42 @@ def compare_means(metric: str, better: Better, values: Mapping[str, Floats], gro
 
 def _row(
     metric: str, better: Better, name: str, value: float, interval: Interval, difference: float, spread: Interval
-) -> Row:
-    shown = spread.low > 0 if better == "higher" else spread.high < 0
-    beats = name != MODEL and shown
-    return Row(metric, better, name, value, interval.low, interval.high, difference, spread.low, spread.high, beats)
+) -> ComparisonRow:
+    return ComparisonRow(metric, better, name, value, *interval, difference, *spread)
 
 
-def comparison_csv(rows: Iterable[Row]) -> str:
-    """One line each, with a head."""
+def comparison_csv(rows: Iterable[ComparisonRow]) -> str:
+    """One line each, with a header."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    for row in rows:
+        values = {"method" if key == "name" else key: value for key, value in asdict(row).items()}
+        writer.writerow(values | {"significant": row.significant})
     return text.getvalue()
 
 
-def comparison_tables(rows: Sequence[Row]) -> list[Table]:
+def comparison_tables(rows: Sequence[ComparisonRow]) -> list[Table]:
     """The comparison for a terminal, a table for each metric."""
     return [_table([row for row in rows if row.metric == metric]) for metric in dict.fromkeys(r.metric for r in rows)]
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def worse_than(rows: Iterable[ComparisonRow]) -> str:
+    """The baselines that are shown to be better than the model, by metric, for a line below the tables; or nothing."""
+    better: dict[str, list[str]] = {}
+    for row in rows:
+        if row.significant == "baseline is better":
+            better.setdefault(row.metric, []).append(row.name)
+    return "; ".join(f"{metric}: {', '.join(names)}" for metric, names in better.items())
+
+
+def _table(rows: Sequence[ComparisonRow]) -> Table:
     first = rows[0]
-    table = Table(title=f"{first.metric} on the test set, {first.better} is better; 95 % intervals over groups")
-    for column in ("by", first.metric, "model less this", "beaten"):
+    table = Table(title=f"Test {first.metric} ({first.better} is better); 95 % intervals over groups")
+    for column in ("method", first.metric, "model − baseline", "significant"):  # noqa: RUF001, a minus sign
         table.add_column(column, no_wrap=True)
     for row in rows:
         own = f"{row.value:.4g} [{row.low:.3g}, {row.high:.3g}]"
         against = f"{row.difference:+.3g} [{row.difference_low:+.2g}, {row.difference_high:+.2g}]"
-        beats = "yes" if row.model_beats else "not shown"
-        table.add_row(row.name, own, *(("", "") if row.name == MODEL else (against, beats)))
+        table.add_row(row.name, own, "" if row.name == MODEL else against, row.significant)
     return table

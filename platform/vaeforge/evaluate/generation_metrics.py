@@ -22,8 +22,7 @@ from torch import Tensor
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.bootstrap import Interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
-from vaeforge.evaluate.comparison import MODEL
-from vaeforge.evaluate.comparison import Row as Compared
+from vaeforge.evaluate.comparison import MODEL, ComparisonRow
 from vaeforge.evaluate.distribution_table import DistributionTable, distribution_table
 from vaeforge.evaluate.extractor import Features, load_extractor, pca_features
 from vaeforge.evaluate.inference import WHITE
@@ -200,7 +199,7 @@ def memorised(
     return {name: memorisation(found[name], found[""], count, space) for name in sets}
 
 
-def _compared(table: DistributionTable) -> list[Compared]:
+def _compared(table: DistributionTable) -> list[ComparisonRow]:
     """The best that the trained model has, diffusion or else prior samples, beside every other set, by KID."""
     model = DIFFUSION if DIFFUSION in table.kid_draws else PRIOR
     metric = f"KID ({table.extractor}) of {model}"
@@ -212,11 +211,11 @@ def _compared(table: DistributionTable) -> list[Compared]:
             difference, found = table.kid_difference(model, row.name)
             spread = found or Interval(-np.inf, np.inf)
         name = MODEL if row.name == model else row.name
-        rows.append(Compared(metric, "lower", name, row.kid, *ends, difference, *spread, spread.high < 0))
+        rows.append(ComparisonRow(metric, "lower", name, row.kid, *ends, difference, *spread))
     return rows
 
 
-def _gain(rows: list[Compared]) -> dict[str, float]:
+def _gain(rows: list[ComparisonRow]) -> dict[str, float]:
     """How much better diffusion samples are than prior samples, below 0 for better; nothing without diffusion."""
     against = [row for row in rows if row.name == PRIOR]
     name = "test/kid_diffusion_less_prior"

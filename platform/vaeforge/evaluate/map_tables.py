@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from vaeforge.evaluate.bootstrap import Interval, bootstrap_means, percentile_interval
-from vaeforge.evaluate.comparison import MODEL, Row
+from vaeforge.evaluate.comparison import MODEL, ComparisonRow
 from vaeforge_models.vae import VAE
 
 Floats = NDArray[np.float64]
@@ -46,7 +46,7 @@ def mean_with_interval(name: str, values: NDArray[Any], groups: Integers, seed: 
     return {name: float(values.mean())} | interval_metrics(name, ends)
 
 
-def model_metrics(rows: Iterable[Row], names: Mapping[str, str]) -> dict[str, float]:
+def model_metrics(rows: Iterable[ComparisonRow], names: Mapping[str, str]) -> dict[str, float]:
     """The model's own numbers, with the ends of their intervals, by the metric's name and what it is to be called."""
     found: dict[str, float] = {}
     for row in rows:

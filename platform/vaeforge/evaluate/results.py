@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaeforge.evaluate.comparison import Row
+from vaeforge.evaluate.comparison import ComparisonRow
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class Findings:
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ComparisonRow] = field(default_factory=list)
     curves: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)

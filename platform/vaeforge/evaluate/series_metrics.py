@@ -20,7 +20,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, kurtosis, skew, t
 
 from vaeforge.evaluate.bootstrap import LEVEL, Interval
-from vaeforge.evaluate.comparison import MODEL, Row
+from vaeforge.evaluate.comparison import MODEL, ComparisonRow
 
 BUNDLES = 64
 PATTERN_VOXELS = 500
@@ -252,12 +252,11 @@ def correlation_matrix(values: Floats) -> Floats:
     return _ratio(centred.T @ centred, spread[:, None] * spread)
 
 
-def compare_folds(metric: str, found: Mapping[str, Floats]) -> list[Row]:
+def compare_folds(metric: str, found: Mapping[str, Floats]) -> list[ComparisonRow]:
     """Statistics [1 + G] of each way of doing it, higher for better, against those of the one named `model`."""
     rows = []
     for name, values in found.items():
         less = found[MODEL] - values
         own, spread = interval(values), interval(less)
-        beats = name != MODEL and spread.low > 0
-        rows.append(Row(metric, "higher", name, float(values[0]), *own, float(less[0]), *spread, beats))
+        rows.append(ComparisonRow(metric, "higher", name, float(values[0]), *own, float(less[0]), *spread))
     return rows

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 
 from vaeforge.evaluate.bootstrap import DRAWS, Interval, bootstrap_means, percentile_interval
-from vaeforge.evaluate.comparison import MODEL, Row
+from vaeforge.evaluate.comparison import MODEL, ComparisonRow
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -113,7 +113,7 @@ def interval_of(drawn: Floats, groups: Integers) -> Interval:
 
 def compare_pearson(
     metric: str, truth: NDArray[Any], found: Mapping[str, NDArray[Any]], groups: Integers, seed: int
-) -> list[Row]:
+) -> list[ComparisonRow]:
     """Pearson's correlation, mean over channels, of each of the named values [P, C] against the one named `model`."""
     value = {name: float(pearson(truth, values).mean()) for name, values in found.items()}
     drawn = {name: pearson_draws(truth, values, groups, seed).mean(1) for name, values in found.items()}
@@ -121,9 +121,8 @@ def compare_pearson(
     for name in found:
         low, high = interval_of(drawn[name], groups)
         less = interval_of(drawn[MODEL] - drawn[name], groups)
-        beats = name != MODEL and less.low > 0
         difference = value[MODEL] - value[name]
-        rows.append(Row(metric, "higher", name, value[name], low, high, difference, less.low, less.high, beats))
+        rows.append(ComparisonRow(metric, "higher", name, value[name], low, high, difference, less.low, less.high))
     return rows
 
 

@@ -7,6 +7,7 @@ to be unknown in the other.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from vaeforge.evaluate.comparison import from_plain
 from vaeforge.package.bundle import Contract
 from vaeforge.package.card_texts import intended_use, limits_of
 
@@ -77,13 +78,16 @@ def _row(row: Mapping[str, Any]) -> Plain:
     return {key: row[key] for key in ("metric", "better", "value", "low", "high")}
 
 
+SHOWN = {"model is better": "beaten", "baseline is better": "better", "no clear difference": "not_shown"}
+
+
 def _beaten(rows: Iterable[Mapping[str, Any]]) -> dict[str, Plain]:
-    """By metric, which simpler means the model was shown to beat, and which not."""
+    """By metric: the baselines that the model is shown to beat, those that beat it, and those not shown to differ."""
     found: dict[str, Plain] = {}
     for row in rows:
         if row["name"] != "model":
-            shown = found.setdefault(row["metric"], {"beaten": [], "not_shown": []})
-            shown["beaten" if row["model_beats"] else "not_shown"].append(row["name"])
+            shown = found.setdefault(row["metric"], {"beaten": [], "better": [], "not_shown": []})
+            shown[SHOWN[from_plain(row).significant]].append(row["name"])
     return found
 
 
@@ -145,14 +149,14 @@ def _quality(card: Mapping[str, Any]) -> list[str]:
         for row in card["metrics"]
     ]
     beaten = [
-        (metric, ", ".join(shown["beaten"]) or "nothing", ", ".join(shown["not_shown"]) or "nothing")
+        (metric, *(", ".join(shown.get(kind, ())) or "nothing" for kind in ("beaten", "better", "not_shown")))
         for metric, shown in card["beaten"].items()
     ]
     validation = [(name, f"{value:.6g}") for name, value in sorted(card["validation"].items()) if value is not None]
     return [
         *_table(("metric", "value", "95 % interval", "better"), rows),
         "",
-        *_table(("metric", "shown to beat", "not shown to beat"), beaten),
+        *_table(("metric", "model is better than", "baseline is better", "no clear difference"), beaten),
         "",
         "On the validation set, by which it was chosen:",
         "",

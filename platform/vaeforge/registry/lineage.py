@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vaeforge.evaluate.comparison import from_plain
+
 OBJECTIVE = "val/nelbo"
 ACTIVE = "val/active_units"
 RUN = "vaeforge.run"
@@ -78,12 +80,15 @@ def _quality(metrics: Mapping[str, float], latent_dim: int) -> str:
 
 
 def _measured(comparison: Sequence[Mapping[str, Any]]) -> str:
-    """The model's own numbers on the test set, and what it was shown to beat."""
+    """The model's own numbers on the test set, which baselines it beats there, and which beat it."""
     own = [row for row in comparison if row["name"] == "model"]
     shown = [f"{row['metric']} {row['value']:.4g}{_interval(row['low'], row['high'])}" for row in own]
-    beaten = sorted({row["name"] for row in comparison if row["model_beats"]})
-    found = "; ".join(shown)
-    return f" Test set, 95 % intervals: {found}. Shown to beat on some of these: {', '.join(beaten) or 'nothing'}."
+    found, rows = "; ".join(shown), [from_plain(row) for row in comparison]
+    better, worse = (
+        ", ".join(sorted({row.name for row in rows if row.significant == side})) or "nothing"
+        for side in ("model is better", "baseline is better")
+    )
+    return f" Test set, 95 % intervals: {found}. In some of these clearly better than: {better}; worse than: {worse}."
 
 
 def _interval(low: float | None, high: float | None) -> str:

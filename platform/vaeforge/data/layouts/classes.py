@@ -99,7 +99,7 @@ def _items(folder: Path) -> tuple[list[Item], list[str]]:
         listed = ", ".join(path.relative_to(folder).as_posix() for path in archives)
         raise DataError(
             f"{folder}: holds {len(archives)} archive(s) ({listed}) and {len(pictures)} image file(s), must be one "
-            "archive, or images; move away what you do not mean"
+            "archive, or images; move the others away"
         )
     if archives:
         return _archived(archives[0])
@@ -124,7 +124,7 @@ def _filed(folder: Path, paths: list[Path]) -> list[Item]:
         listed = ", ".join(parent.relative_to(folder).as_posix() for parent in parents[:LISTED])
         raise DataError(
             f"{folder}: images lie in {listed}, must lie in class folders beside one another, or all in one folder; "
-            "several data sets would be mixed: move away what you do not mean"
+            "several data sets would be mixed; move the others away"
         )
     return [
         Item(path.relative_to(folder).as_posix(), label, partial(open_grey, path))

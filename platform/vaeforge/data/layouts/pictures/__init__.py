@@ -38,7 +38,7 @@ def read_split(folder: Path, settings: PictureSettings) -> Split:
         named = ", ".join(str(path.relative_to(folder)) for path in annotated)
         raise DataError(
             f"{folder}: holds annotated images ({named}) beside class folders; they would be mixed into one data set: "
-            "remove the one that you do not mean (the sample is in `skin`)"
+            "remove one of them (the sample is in `skin`)"
         )
     split.extend(pictures)
     _require_all(folder, split)

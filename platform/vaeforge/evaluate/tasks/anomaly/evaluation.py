@@ -17,7 +17,7 @@ from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.anomaly_scores import anomaly_scores, chosen_score, error_maps, fit_reference
 from vaeforge.evaluate.bootstrap import blocks_per_label, bootstrap_means, percentile_interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, nelbo_metrics, untrained_model
-from vaeforge.evaluate.comparison import MODEL, Row, compare_auroc
+from vaeforge.evaluate.comparison import MODEL, ComparisonRow, compare_auroc
 from vaeforge.evaluate.detection import detection_metrics, pr_curve, require_both, roc_curve, threshold_of
 from vaeforge.evaluate.detection_figures import draw_areas, draw_error_maps, draw_pr, draw_roc, draw_scores
 from vaeforge.evaluate.detection_intervals import CALLED, called_intervals, score_table
@@ -109,7 +109,7 @@ def _nelbo_of_kinds(trained: TrainedModel) -> dict[str, float]:
     return result
 
 
-def baseline_rows(trained: TrainedModel, test_scores: Floats) -> list[Row]:
+def baseline_rows(trained: TrainedModel, test_scores: Floats) -> list[ComparisonRow]:
     """AUROC of simple scores, of the model before its first step, and of the model."""
     prepared = trained.prepared
     scored = baseline_scores(trained) | {MODEL: test_scores}

@@ -44,6 +44,7 @@ from vaeforge.trained import TrainedModel
 
 CLASS_MEANS = "class means"
 CLASSIFIED = 2000  # images that a classifier learns from
+SYNTHETIC = "accuracy of a classifier trained on prior samples"
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -72,7 +73,7 @@ def _reconstruction(trained: TrainedModel) -> Findings:
     of_means = means_measured(means, prepared.test)
     ssim = {CLASS_MEANS: of_means[1], UNTRAINED: measure(untrained, prepared.test).ssim, MODEL: values["ssim"]}
     mse = {CLASS_MEANS: of_means[0], MODEL: values["mse"]}
-    rows = compare_means("MSE beside class means", "lower", mse, prepared.test_groups, seed)
+    rows = compare_means("MSE compared with class means", "lower", mse, prepared.test_groups, seed)
     rows += compare_means("SSIM", "higher", ssim, prepared.test_groups, seed)
     metrics: dict[str, float] = {}
     for name in ("ssim", "psnr"):
@@ -147,7 +148,7 @@ def _classified(trained: TrainedModel, library: Library, sets: ClassSets) -> Fin
     values["most frequent class"] = _frequent(library.labels, labels)
     values["nearest class mean"] = _nearest_mean(class_means(prepared.train, len(names)), prepared.test)
     values[MODEL] = values.pop(f"trained on {PRIOR}")
-    rows = compare_means("accuracy trained on prior samples", "higher", values, prepared.test_groups, seed)
+    rows = compare_means(SYNTHETIC, "higher", values, prepared.test_groups, seed)
     metrics = _with_interval("test/accuracy_train_real", values["trained on real"], prepared.test_groups, seed)
     for name, of in ((MODEL, PRIOR), (f"trained on {AGGREGATE}", AGGREGATE)):
         metrics |= _with_interval(f"test/accuracy_train_{KEYS[of]}", values[name], prepared.test_groups, seed)

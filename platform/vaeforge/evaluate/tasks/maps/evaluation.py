@@ -189,8 +189,8 @@ def _imputation(trained: TrainedModel) -> Findings:
 def _imputation_table(names: list[str], x: Floats, found: dict[str, Floats]) -> list[dict[str, str | float]]:
     """A line for each channel and each way of imputing it."""
     return [
-        {"channel": name, "by": by, "mse": float(mse), "pearson": float(correlation)}
-        for by, values in found.items()
+        {"channel": name, "method": method, "mse": float(mse), "pearson": float(correlation)}
+        for method, values in found.items()
         for name, mse, correlation in zip(names, ((values - x) ** 2).mean(0), pearson(x, values), strict=True)
     ]
 

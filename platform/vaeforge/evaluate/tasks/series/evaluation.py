@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vaeforge.evaluate.bootstrap import bootstrap_means, percentile_interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
-from vaeforge.evaluate.comparison import MODEL, Row
+from vaeforge.evaluate.comparison import MODEL, ComparisonRow
 from vaeforge.evaluate.generation_metrics import KEYS, Generated, compare_generated, memorised, pca_space
 from vaeforge.evaluate.inference import posteriors, reconstructions
 from vaeforge.evaluate.pca_baseline import fit_plane
@@ -122,7 +122,7 @@ def _reconstruction(trained: TrainedModel, done: _Reconstructed) -> Findings:
     return Findings(metrics, rows, tables={"voxels": _voxel_table(done, own)}, figures=figures)
 
 
-def _own_metrics(rows: list[Row]) -> dict[str, float]:
+def _own_metrics(rows: list[ComparisonRow]) -> dict[str, float]:
     """The model's headline numbers and, where there are two groups or more, the ends of their intervals."""
     found: dict[str, float] = {}
     for row in rows:

@@ -19,7 +19,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 from vaeforge.errors import DataError
 from vaeforge.evaluate.bootstrap import DRAWS, Interval, bootstrap_means, percentile_interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
-from vaeforge.evaluate.comparison import MODEL, Row, compare_means
+from vaeforge.evaluate.comparison import MODEL, ComparisonRow, compare_means
 from vaeforge.evaluate.drawing import spread_over
 from vaeforge.evaluate.generation_metrics import DIFFUSION, KEYS, MEAN, PRIOR, UNTRAINED, compare_generated, image_space
 from vaeforge.evaluate.images import draw_grid, draw_interpolation, draw_reconstructions, draw_samples
@@ -80,7 +80,7 @@ def quality_findings(trained: TrainedModel) -> Findings:
     """PSNR (dB, peak 255), SSIM and the error of the contrast of reconstructions at z = mu, beside simpler ones."""
     measured = _qualities(trained)
     groups, seed = trained.prepared.test_groups, bootstrap_seed(trained.experiment)
-    rows: list[Row] = []
+    rows: list[ComparisonRow] = []
     metrics: dict[str, float] = {}
     for metric, better in (("PSNR", "higher"), ("SSIM", "higher"), ("contrast error", "lower")):
         values = {name: found[metric] for name, found in measured.items()}
