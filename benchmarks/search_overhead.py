@@ -87,7 +87,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     from vaeforge.search.search_lock import Session
     from vaeforge.search.space.space import parse_space
     from vaeforge.search.step import Request, open_search
-    from vaeforge.search.tracker import Tracker
+    from vaeforge.track.tracker import Tracker
 
     config = load(folder, "toy", overrides={"search.trials": trials})
     train, validation, _ = load_training(folder)

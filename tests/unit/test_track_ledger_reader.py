@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from vaeforge.track.ledger_reader import Fold, flatten, read_lines
 
 SEARCH = {

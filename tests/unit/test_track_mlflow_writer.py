@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from vaeforge.track.ledger_reader import Fold
+
 from vaeforge.track.mlflow_writer import TAG_CHARACTERS, dataset_input, ledger_id, search_tags, trial_tags
 
 SEARCH: dict[str, Any] = {

@@ -1,76 +1,111 @@
-"""The append-only record of a search: JSON lines, one writer, each line on disk before anyone acts on it.
+"""The ledger's file: JSON lines, one writer, each line on disk before anyone acts on it, and one tolerant reader.
 
-What is not in the ledger did not happen; what is, survives. README of the format: `docs/architecture.md`.
+What is not in the ledger did not happen; what is, survives. Its format: `docs/architecture.md`.
 """
 
-import fcntl
 import json
-import math
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
 
 from vaeforge.errors import SearchError
+from vaeforge.ledger.events import LedgerEvent, from_json
 
-Event = dict[str, Any]
-WRITER_PATIENCE = 30.0
+LOCK_SECONDS = 30.0
+E = TypeVar("E", bound=LedgerEvent)
 
 
 class Ledger:
-    """Writes events; the file is locked, so that there is one writer at a time.
+    """The writer of a ledger. The file is locked, so that there is one at a time, until `close` or the process's end.
 
     Raises:
-        SearchError: if another process keeps it locked for `WRITER_PATIENCE` seconds.
+        SearchError: if another process keeps it locked for `LOCK_SECONDS`.
     """
 
     def __init__(self, path: Path):
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        # the lock is on the ledger itself: never replaced by a marker file where the file system has no locks
+        self._lock = FileLock(path, thread_local=False, preserve_lock_file=True, fallback_to_soft=False)
+        try:
+            self._lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.1)
+        except Timeout:
+            raise SearchError(f"{path}: another process is writing this search; end it first") from None
         self._file = path.open("ab", buffering=0)
-        self._lock()
         self.repaired_bytes = repair(path)
 
-    def _lock(self) -> None:
-        deadline = time.monotonic() + WRITER_PATIENCE
-        while True:
-            try:
-                fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    self._file.close()
-                    raise SearchError(f"{self.path}: another process is writing this search; end it first") from None
-                time.sleep(0.1)
-
-    def append(self, event: str, **fields: Any) -> Event:
-        """Write one event and return it once it is on disk.
+    def append(self, event: E) -> E:
+        """Write one event, at the present time, and return it as it reads once it is on disk.
 
         Raises:
             OSError: if the disk is full; the line is then taken back, so that none is half there.
         """
-        line = {"event": event, "time": time.time(), **_finite(fields)}
+        content = replace(event, time=time.time()).to_json()
         before = self._file.seek(0, os.SEEK_END)
         try:
-            self._file.write((json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n").encode())
+            self._file.write((json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n").encode())
             os.fdatasync(self._file.fileno())
         except OSError:
             os.ftruncate(self._file.fileno(), before)
             raise
-        return line
+        written = from_json(content)
+        assert isinstance(written, type(event))
+        return written
 
     def close(self) -> None:
         self._file.close()
+        self._lock.release()
 
 
-def _finite(value: Any) -> Any:
-    """`value` with null for numbers that JSON has no word for."""
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+class LedgerReader:
+    """The complete lines of a ledger, read from where the last read ended.
+
+    Attributes:
+        offset: the byte after the last line that was read.
+        damaged: complete lines so far that were no events, such as the remains of a torn write; they are skipped.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.offset = 0
+        self.damaged = 0
+
+    def read(self, until: int | None = None) -> Iterator[LedgerEvent]:
+        """The events that have been added, up to byte `until`; a line without its newline is left for the next read.
+
+        Raises:
+            OSError: if the ledger cannot be read.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            for line in file:
+                end = self.offset + len(line)
+                if not line.endswith(b"\n") or (until is not None and end > until):
+                    return
+                self.offset = end
+                event = self._event(line)
+                if event is not None:
+                    yield event
+
+    def _event(self, line: bytes) -> LedgerEvent | None:
+        if not line.strip():
+            return None
+        try:
+            return from_json(json.loads(line))
+        except ValueError:
+            self.damaged += 1
+            return None
+
+
+def read_events(path: Path) -> Iterator[LedgerEvent]:
+    """The events of the ledger at `path`, oldest first; nothing if there is no ledger."""
+    if path.exists():
+        yield from LedgerReader(path).read()
 
 
 def repair(path: Path) -> int:
@@ -82,13 +117,3 @@ def repair(path: Path) -> int:
     if sound < len(content):
         os.truncate(path, sound)
     return len(content) - sound
-
-
-def read_events(path: Path) -> Iterator[Event]:
-    """The finished lines of the ledger at `path`, oldest first; nothing if there is no ledger."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield json.loads(line)

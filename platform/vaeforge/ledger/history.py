@@ -1,36 +1,48 @@
-"""What a ledger says happened: its events folded into one record per trial.
+"""History of a search: its ledger's events folded into one record for each trial.
 
-The broker, the resuming engine, the sampler, the live view and the winner all read a search through this.
+The dispatcher, a session that resumes, the sampler, the tracking, the listings and the winner all read a search
+through this. One rule holds for all of them: of an epoch that was trained twice, because its attempt crashed, the
+newest report counts.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import singledispatchmethod
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from vaeforge.ledger.file import Event, read_events
+from vaeforge.ledger.events import (
+    AttemptCrashed,
+    EpochReported,
+    InheritedState,
+    LedgerEvent,
+    Params,
+    SearchEnded,
+    SearchHeader,
+    SearchInterrupted,
+    SearchResumed,
+    TrialDecided,
+    TrialEvent,
+    TrialFinished,
+    TrialLeased,
+    TrialSubmitted,
+    WarmStarted,
+    WorkersRegistered,
+)
+from vaeforge.ledger.file import LedgerReader
+from vaeforge.train.checkpoint_files import Checkpoint
 
-FINAL_OUTCOMES = ("completed", "early_stopped")
-DECISION_FIELDS = ("action", "value", "needed", "why", "donor", "params")
-REPEATED = "repeat"  # the group of trials that repeat another one: no rule compares them
+Phase = Literal["running", "interrupted", "ended"]
+REPEATED = "repeat"  # the group of trials that repeat another one: no scheduler compares them
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What a rule decided about a trial after an epoch.
+class Inheritance:
+    """That a trial went on with the weights of `donor` after `epoch`, and from what."""
 
-    Attributes:
-        value: the trial's value then.
-        needed: what it would have needed to go on; none where nothing was compared.
-        donor: the trial whose weights it goes on with, with `params` from then on (`inherit` only).
-    """
-
-    action: str
-    value: float
-    needed: float | None = None
-    why: str = ""
-    donor: int | None = None
-    params: dict[str, Any] | None = None
+    epoch: int
+    donor: int
+    state: InheritedState
 
 
 @dataclass
@@ -39,43 +51,43 @@ class TrialRecord:
 
     Attributes:
         params: flat parameters; those inherited last where weights were inherited.
+        first_params: those that it was submitted with.
+        started, finished: unix seconds of its first line and of its end.
         reports: the newest report of each epoch, by epoch.
         decisions: by the epoch after which the trial was compared with others.
-        leases: how often a host took it.
-        crash_log: starts that ended in a crash: cause and traceback.
+        leases: how often a worker group took it.
+        crashes: its attempts that failed.
         state: none while it has not ended, else completed, early_stopped, stopped or failed.
         repeat_of: the trial that this one repeats under another seed.
-        inherited: the decision by which it went on with another trial's weights last: `checkpoint`, `best`, `metrics`.
+        inheritance: the last one.
     """
 
     number: int
-    params: dict[str, Any]
-    group: str
+    params: Params
+    group: str = ""
     repeat_of: int | None = None
-    reports: dict[int, Event] = field(default_factory=dict)
-    decisions: dict[int, Decision] = field(default_factory=dict)
+    first_params: Params = field(default_factory=dict)
+    started: float = 0.0
+    finished: float | None = None
+    reports: dict[int, EpochReported] = field(default_factory=dict)
+    decisions: dict[int, TrialDecided] = field(default_factory=dict)
     leases: int = 0
-    crash_log: list[Event] = field(default_factory=list)
+    crashes: list[AttemptCrashed] = field(default_factory=list)
     state: str | None = None
     cause: str | None = None
     host: int | None = None
     generation: int | None = None
-    inherited: Event | None = None
+    inheritance: Inheritance | None = None
     final_value: float | None = None
     final_seconds: float | None = None
 
     @property
-    def crashes(self) -> list[str]:
-        """Causes of the starts that ended in a crash."""
-        return [crash["cause"] for crash in self.crash_log]
-
-    @property
     def attempts(self) -> int:
         """Starts from a checkpoint that a crash made necessary, and the first one."""
-        return len(self.crash_log) + bool(self.leases)
+        return len(self.crashes) + bool(self.leases)
 
     @property
-    def last(self) -> Event | None:
+    def last(self) -> EpochReported | None:
         return self.reports[max(self.reports)] if self.reports else None
 
     @property
@@ -87,141 +99,172 @@ class TrialRecord:
         """The newest finite value."""
         if self.state is not None:
             return self.final_value
-        return next((r["value"] for _, r in sorted(self.reports.items(), reverse=True) if r["value"] is not None), None)
+        return next((r.value for _, r in sorted(self.reports.items(), reverse=True) if r.value is not None), None)
 
     @property
     def seconds(self) -> float:
         """Time inside training, over all epochs."""
         if self.final_seconds is not None:
             return self.final_seconds
-        return float(sum(report["seconds"] for report in self.reports.values()))
+        return float(sum(report.seconds for report in self.reports.values()))
 
-    def checkpoints(self) -> list[Event]:
+    def checkpoints(self) -> list[Checkpoint]:
         """Checkpoints to resume from, newest first, never from a report that was not finite.
 
         Those from before an inheritance hold weights that the trial has given up.
         """
-        floor = self.inherited["epoch"] if self.inherited else 0
+        floor = self.inheritance.epoch if self.inheritance else 0
         own = [r for epoch, r in sorted(self.reports.items(), reverse=True) if epoch > floor]
-        found = [r["checkpoint"] for r in own if r["checkpoint"]][:2]
-        if self.inherited:
-            return [*found, self.inherited["checkpoint"]]
-        best = [own[0]["best"]] if own and own[0]["best"] else []
-        return found + [b for b in best if b not in found]
+        found = [r.checkpoint for r in own if r.checkpoint][:2]
+        if self.inheritance:
+            return [*found, self.inheritance.state.checkpoint]
+        best = own[0].best if own else None
+        return found if best is None or best in found else [*found, best]
 
     @property
     def starts_inherited(self) -> bool:
         """Whether its next start goes on from another trial's weights."""
-        return self.inherited is not None and self.epoch <= int(self.inherited["epoch"])
+        return self.inheritance is not None and self.epoch <= self.inheritance.epoch
 
     @property
-    def best(self) -> Event | None:
+    def best(self) -> Checkpoint | None:
         """The checkpoint after the best epoch."""
-        bests = [r["best"] for _, r in sorted(self.reports.items(), reverse=True) if r["best"]]
-        return bests[0] if bests else None
+        return next((r.best for _, r in sorted(self.reports.items(), reverse=True) if r.best), None)
 
     @property
-    def best_metrics(self) -> dict[str, Any]:
+    def best_metrics(self) -> dict[str, float | None]:
         """The metrics of the best epoch, empty where there is none."""
         best = self.best
-        if best and self.inherited and best == self.inherited["best"]:
-            return dict(self.inherited["metrics"])
-        return dict(self.reports[best["epoch"]]["metrics"]) if best and best["epoch"] in self.reports else {}
+        if best and self.inheritance and best == self.inheritance.state.best:
+            return dict(self.inheritance.state.metrics)
+        return dict(self.reports[best.epoch].metrics) if best and best.epoch in self.reports else {}
 
 
 class History:
     """All trials of a search, and what the search itself recorded.
 
     Attributes:
-        informed: trials of other searches that inform this one.
+        warm_starts: what other searches contributed.
+        ended: how the newest session ended, if it ended by itself.
         ended_trials: in the order in which they ended.
         core_seconds, gpu_seconds: spent in training, epochs that a crash made necessary again included.
         wall_seconds: how long earlier sessions ran, by the ledger's clock.
+        phase: of the newest session, since `phase_time` (0 before it has said how it ended); `signal` interrupted it.
+        newest: unix seconds of the newest line.
+        damaged: lines of the ledger that were no events, where it was read from a file.
         slim: keep of an ended trial no more than its selected and its last epoch: for processes that stay.
     """
 
     def __init__(self, slim: bool = False) -> None:
-        self.header: Event | None = None
+        self.header: SearchHeader | None = None
         self.trials: dict[int, TrialRecord] = {}
         self.generations: dict[int, int] = {}
-        self.ended: Event | None = None
-        self.informed: list[Event] = []
+        self.ended: SearchEnded | None = None
+        self.warm_starts: list[WarmStarted] = []
         self.ended_trials: list[TrialRecord] = []
-        self._open: dict[int, TrialRecord] = {}
         self.core_seconds = self.gpu_seconds = self.wall_seconds = 0.0
+        self.phase: Phase = "running"
+        self.phase_time = self.newest = 0.0
+        self.signal: str | None = None
+        self.damaged = 0
         self.slim = slim
-        self._opened = self._newest = 0.0
+        self._open: dict[int, TrialRecord] = {}
+        self._opened = 0.0
 
-    def apply(self, event: Event) -> None:
-        """Take one event in."""
-        getattr(self, f"_{event['event']}", self._other)(event)
-        self._newest = event["time"]
+    def apply(self, event: LedgerEvent) -> None:
+        """Take one event in; kinds that a later version writes are passed over."""
+        self._take(event)
+        self.newest = event.time
 
-    def _other(self, event: Event) -> None:
+    @singledispatchmethod
+    def _take(self, event: LedgerEvent) -> None:
         pass
 
-    def _search(self, event: Event) -> None:
-        self.header = event
-        self._opened = event["time"]
+    @_take.register
+    def _(self, event: SearchHeader) -> None:
+        if self.header is None:  # the first line rules
+            self.header = event
+            self._opened = event.time
 
-    def _resumed(self, event: Event) -> None:
-        self._close(self._newest)  # the earlier session, where it went without a word
-        self.ended = None
-        self._opened = event["time"]
-        self.generations.clear()  # the hosts of the interrupted session are gone, and so are their leases
+    @_take.register
+    def _(self, event: SearchResumed) -> None:
+        self._close(self.newest)  # the earlier session, where it went without a word
+        self.ended = self.signal = None
+        self.phase, self.phase_time = "running", event.time
+        self._opened = event.time
+        self.generations.clear()  # the workers of the interrupted session are gone, and so are their leases
         for trial in self.trials.values():
             trial.host = trial.generation = None
 
-    def _interrupted(self, event: Event) -> None:
-        self._close(event["time"])
+    @_take.register
+    def _(self, event: SearchInterrupted) -> None:
+        self.phase, self.phase_time, self.signal = "interrupted", event.time, event.signal
+        self._close(event.time)
 
-    def _ended(self, event: Event) -> None:
+    @_take.register
+    def _(self, event: SearchEnded) -> None:
         self.ended = event
-        self._close(event["time"])
+        self.phase, self.phase_time = "ended", event.time
+        self._close(event.time)
 
     def _close(self, until: float) -> None:
         self.wall_seconds += max(0.0, until - self._opened) if self._opened else 0.0
         self._opened = 0.0
 
-    def _informed(self, event: Event) -> None:
-        self.informed.append(event)
+    @_take.register
+    def _(self, event: WarmStarted) -> None:
+        self.warm_starts.append(event)
 
-    def _registered(self, event: Event) -> None:
-        self.generations[event["host"]] = event["generation"]
+    @_take.register
+    def _(self, event: WorkersRegistered) -> None:
+        self.generations[event.host] = event.generation
 
-    def _submitted(self, event: Event) -> None:
-        number = event["trial"]
-        self.trials[number] = TrialRecord(number, event["params"], event["group"], event.get("repeat_of"))
-        self._open[number] = self.trials[number]
+    def _trial(self, event: TrialEvent) -> TrialRecord:
+        """The trial that an event speaks of; one without parameters where the line that submitted it is damaged."""
+        if event.trial not in self.trials:
+            self.trials[event.trial] = self._open[event.trial] = TrialRecord(event.trial, {}, started=event.time)
+        return self.trials[event.trial]
 
-    def _leased(self, event: Event) -> None:
-        trial = self.trials[event["trial"]]
-        trial.leases, trial.host, trial.generation = event["attempt"], event["host"], event["generation"]
+    @_take.register
+    def _(self, event: TrialSubmitted) -> None:
+        trial = self._trial(event)
+        trial.params = trial.first_params = event.params
+        trial.group, trial.repeat_of = event.group, event.repeat_of
 
-    def _reported(self, event: Event) -> None:
-        trial, epoch = self.trials[event["trial"]], event["epoch"]
+    @_take.register
+    def _(self, event: TrialLeased) -> None:
+        trial = self._trial(event)
+        trial.leases, trial.host, trial.generation = event.attempt, event.host, event.generation
+
+    @_take.register
+    def _(self, event: EpochReported) -> None:
+        trial, epoch = self._trial(event), event.epoch
         # an attempt that restarted from an earlier checkpoint replaces what came after it
         trial.reports = {e: report for e, report in trial.reports.items() if e < epoch} | {epoch: event}
-        self.core_seconds += event.get("core_seconds", 0.0)
-        self.gpu_seconds += event.get("gpu_seconds", 0.0)
+        self.core_seconds += event.core_seconds
+        self.gpu_seconds += event.gpu_seconds
 
-    def _decided(self, event: Event) -> None:
-        trial = self.trials[event["trial"]]
-        decision = Decision(**{key: event[key] for key in DECISION_FIELDS if event.get(key) is not None})
-        trial.decisions[event["epoch"]] = decision
-        if decision.action == "inherit":
-            trial.inherited, trial.params = event, dict(decision.params or {})
+    @_take.register
+    def _(self, event: TrialDecided) -> None:
+        trial = self._trial(event)
+        trial.decisions[event.epoch] = event
+        if event.inherited is not None and event.donor is not None:
+            trial.inheritance = Inheritance(event.epoch, event.donor, event.inherited)
+            trial.params = dict(event.params or {})
 
-    def _crashed(self, event: Event) -> None:
-        self.trials[event["trial"]].crash_log.append(event)
+    @_take.register
+    def _(self, event: AttemptCrashed) -> None:
+        self._trial(event).crashes.append(event)
 
-    def _finished(self, event: Event) -> None:
-        trial = self.trials[event["trial"]]
-        trial.state, trial.cause = event["state"], event["cause"]
-        trial.final_value, trial.final_seconds = event["value"], event["seconds"]
-        self.ended_trials.append(self._open.pop(trial.number))
+    @_take.register
+    def _(self, event: TrialFinished) -> None:
+        trial = self._trial(event)
+        trial.state, trial.cause, trial.finished = event.state, event.cause, event.time
+        trial.final_value, trial.final_seconds = event.value, event.seconds
+        if self._open.pop(trial.number, None) is not None:
+            self.ended_trials.append(trial)
         if self.slim and trial.reports:
-            kept = {max(trial.reports)} | ({trial.best["epoch"]} if trial.best else set())
+            kept = {max(trial.reports)} | ({trial.best.epoch} if trial.best else set())
             trial.reports = {epoch: report for epoch, report in trial.reports.items() if epoch in kept}
 
     def unfinished(self) -> list[TrialRecord]:
@@ -235,7 +278,7 @@ class History:
         return counts
 
 
-def fold(events: Iterable[Event], slim: bool = False) -> History:
+def fold(events: Iterable[LedgerEvent], slim: bool = False) -> History:
     """The history that `events` tell."""
     history = History(slim)
     for event in events:
@@ -244,5 +287,10 @@ def fold(events: Iterable[Event], slim: bool = False) -> History:
 
 
 def read_history(path: Path, slim: bool = False) -> History:
-    """The history in the ledger at `path`."""
-    return fold(read_events(path), slim)
+    """The history in the ledger at `path`; an empty one if there is no ledger."""
+    if not path.exists():
+        return History(slim)
+    reader = LedgerReader(path)
+    history = fold(reader.read(), slim)
+    history.damaged = reader.damaged
+    return history

@@ -55,8 +55,7 @@ def log_metrics(client: "MlflowClient", run_id: str, metrics: Mapping[str, float
 
 def log_data(client: "MlflowClient", run_id: str, winner: Mapping[str, Any], source: Path) -> None:
     """Name the data in `source` as the run's input, where the run does not name them yet."""
-    described = {"data_source": str(source), "data_hash": winner["data_hash"]}
-    wanted = dataset_input({**described, "data_identity": winner["data_identity"]})
+    wanted = dataset_input(str(source), winner["data_identity"], winner["data_hash"])
     run = client.get_run(run_id)
     known = run.inputs.dataset_inputs if run.inputs else []
     if wanted.dataset.digest not in {one.dataset.digest for one in known}:

@@ -15,12 +15,13 @@ from vaeforge.data.data_hash import data_identity, list_files
 from vaeforge.data.data_source import describe_source
 from vaeforge.data.dvc_location import where_kept
 from vaeforge.errors import VaeforgeError
+from vaeforge.ledger.events import EpochReported, LedgerEvent, SearchHeader, TrialDecided, TrialSubmitted
+from vaeforge.ledger.file import read_events
 from vaeforge.paths import Project, hash_of, sha256_of
 from vaeforge.provenance import LOCK, code_hash, commit_code_hash, git, lock_hash
 from vaeforge.registry.lineage import version_tags
 from vaeforge.registry.resolve_model import Subject, patch_of
 from vaeforge.registry.trace_run import run_link
-from vaeforge.track.ledger_reader import read_lines
 
 State = Literal["verified", "at hand", "missing", "unknown", "differs"]
 
@@ -82,32 +83,36 @@ def _version(subject: Subject) -> Link:
     return Link("version", name, "verified", "its graph is as its tag says, and its tags as its manifest")
 
 
-def _events(winner: Mapping[str, Any], project: Project) -> list[dict[str, Any]]:
+def _events(winner: Mapping[str, Any], project: Project) -> list[LedgerEvent]:
     ledger = project.search(str(winner["search"])) / "ledger.jsonl"
-    return read_lines(ledger, 0).events if winner["search"] and ledger.is_file() else []
+    return list(read_events(ledger)) if winner["search"] and ledger.is_file() else []
 
 
-def _search(winner: Mapping[str, Any], events: list[dict[str, Any]], project: Project) -> Link:
-    name = str(winner["search"] or "")
-    header = next((event for event in events if event["event"] == "search"), None)
+def _header(events: list[LedgerEvent]) -> SearchHeader | None:
+    return next((event for event in events if isinstance(event, SearchHeader)), None)
+
+
+def _search(winner: Mapping[str, Any], events: list[LedgerEvent], project: Project) -> Link:
+    name, header = str(winner["search"] or ""), _header(events)
     if header is None:
         return Link("search", name, "missing", f"its ledger is not in {project.search(name)}")
     for key in ("configuration_hash", "data_identity", "code_hash"):
-        if header.get(key) != winner.get(key):
-            return Link("search", name, "differs", f"{key} is {header.get(key)} in the ledger, not {winner.get(key)}")
+        if getattr(header, key) != winner.get(key):
+            found = getattr(header, key)
+            return Link("search", name, "differs", f"{key} is {found} in the ledger, not {winner.get(key)}")
     return Link("search", name, "verified", "its ledger has the same configuration, data and code")
 
 
-def _trial(winner: Mapping[str, Any], events: list[dict[str, Any]], project: Project) -> Link:
+def _trial(winner: Mapping[str, Any], events: list[LedgerEvent], project: Project) -> Link:
     """Whether the ledger has the trial end with this very checkpoint, and whether its file is here."""
     number, expected = winner.get("trial"), winner["checkpoint"]["sha256"]
     name = "" if number is None else f"{winner['search']}#{number}"
-    if not any(event["event"] == "submitted" and event["trial"] == number for event in events):
+    if not any(isinstance(event, TrialSubmitted) and event.trial == number for event in events):
         return Link("trial", name, "missing", "no ledger at hand has it")
-    best = [event["best"] for event in events if event["event"] == "reported" and event["trial"] == number]
-    known = {checkpoint["sha256"] for checkpoint in best if checkpoint}
-    inherited = [e["best"] for e in events if e["event"] == "decided" and e["trial"] == number and e.get("best")]
-    if expected not in known | {checkpoint["sha256"] for checkpoint in inherited}:
+    best = [event.best for event in events if isinstance(event, EpochReported) and event.trial == number]
+    decisions = [event for event in events if isinstance(event, TrialDecided) and event.trial == number]
+    best += [decision.inherited.best for decision in decisions if decision.inherited]
+    if expected not in {checkpoint.sha256 for checkpoint in best if checkpoint}:
         return Link("trial", name, "differs", f"its ledger has no best checkpoint {expected}")
     path = project.root / winner["checkpoint"]["path"]
     if not path.is_file():
@@ -117,10 +122,9 @@ def _trial(winner: Mapping[str, Any], events: list[dict[str, Any]], project: Pro
     return Link("trial", name, "verified", "the ledger has its checkpoint, and the file is unaltered")
 
 
-def _space(winner: Mapping[str, Any], events: list[dict[str, Any]]) -> Link:
-    name = str(winner.get("space_hash") or "")
-    header: Mapping[str, Any] = next((event for event in events if event["event"] == "search"), {})
-    content = winner.get("space") or header.get("space")
+def _space(winner: Mapping[str, Any], events: list[LedgerEvent]) -> Link:
+    name, header = str(winner.get("space_hash") or ""), _header(events)
+    content = winner.get("space") or (header.space if header else None)
     if not name:
         return Link("space", "", "unknown", "was not recorded")
     if content is None:

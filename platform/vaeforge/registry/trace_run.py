@@ -30,9 +30,11 @@ def run_link(
     if stage != "active":
         return "missing", f"deleted in {redact(uri)}; `mlflow runs restore` brings it back"
     wanted, epoch = winner["metrics"].get(OBJECTIVE), winner["checkpoint"]["epoch"]
-    values = [point.value for point in points if point.step == epoch]
-    if not values:
+    of_epoch = [point for point in points if point.step == epoch]
+    if not of_epoch:
         return "at hand", f"in {redact(uri)}, without {OBJECTIVE} at epoch {epoch}"
-    if wanted not in values:
-        return "differs", f"{OBJECTIVE} at epoch {epoch} is {values[-1]!r} in {redact(uri)}, not {wanted!r}"
+    # an epoch that was trained again after a crash has two: the newest counts, as in the ledger
+    found = max(of_epoch, key=lambda point: point.timestamp).value
+    if found != wanted:
+        return "differs", f"{OBJECTIVE} at epoch {epoch} is {found!r} in {redact(uri)}, not {wanted!r}"
     return "verified", f"in {redact(uri)}, with the same {OBJECTIVE} at epoch {epoch}"

@@ -1,4 +1,4 @@
-"""Running a search: Tune decides in one thread, hosts train in their own processes, this one watches over both."""
+"""Run of a search: Tune decides in one thread, hosts train in their own processes, this one watches over both."""
 
 import shutil
 import sys
@@ -7,22 +7,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from vaeforge.errors import SearchError
+from vaeforge.ledger.events import SearchEnded, SearchInterrupted, TrialDecided
 from vaeforge.ledger.history import History, read_history
 from vaeforge.search.dispatch.cluster import cluster
 from vaeforge.search.dispatch.resources import Placement
-from vaeforge.search.ending import ending
-from vaeforge.search.plan import Plan
+from vaeforge.search.plan import Plan, search_extent
 from vaeforge.search.progress_view import OPEN, Mode, View
 from vaeforge.search.requests import done, pending
+from vaeforge.search.results.ranking import rank
 from vaeforge.search.search_lock import Session
 from vaeforge.search.signals import Interrupt
+
+if TYPE_CHECKING:  # Ray, which brings seconds of imports, starts first
+    from vaeforge.search.dispatch.snapshot import Snapshot
+    from vaeforge.search.schedulers import TrialDecision
 
 THIN_SHARE = 0.001  # of a core that a thin trial sets aside: it trains nothing, and a population has many
 TICK_SECONDS = 0.25
@@ -68,8 +73,22 @@ def run_search(
         timings |= {"sampler_seconds": run.searcher.ask_seconds, "sampler_wait_seconds": run.searcher.wait_seconds}
     timings["search_seconds"] = time.monotonic() - started
     history = read_history(plan.ledger)
-    view.end(history, history.ended["reason"] if history.ended else "interrupted")
+    view.end(history, history.ended.reason if history.ended else "interrupted")
     return Outcome(history, 128 + interrupt.signal if interrupt.signal else 0, timings)
+
+
+def search_ended(plan: Plan, reason: str, seconds: float) -> SearchEnded:
+    """The ledger's last line: why the search ended, `seconds` after the session began, and how far it was to go."""
+    history = read_history(plan.ledger)
+    best = rank(history, plan.space.objective)[:1]
+    return SearchEnded(
+        reason=reason,
+        asked=search_extent(plan.config.search),
+        seconds=seconds,
+        trials=len(history.trials),
+        best=best[0].trial.number if best else None,
+        value=best[0].value if best else None,
+    )
 
 
 @contextmanager
@@ -123,7 +142,7 @@ class _Run:
 
         plan, search = self.plan, self.plan.config.search
         base = plan.config.experiment
-        points = [t["params"] for event in earlier.informed if event["use"] == "points" for t in event["trials"]]
+        points = [trial.params for other in earlier.warm_starts if other.use == "points" for trial in other.trials]
         wanted = Wanted(
             trials=search.trials,
             start=(*plan.space.start, *points),
@@ -194,13 +213,25 @@ class _Run:
             ),
         )
 
-    def _decide(self, decisions: list[Any]) -> None:
+    def _decide(self, decisions: "list[TrialDecision]") -> None:
         import ray
 
-        whole = self.plan.space.with_fixed_params  # a changed schedule may need or lose a frozen parameter
-        plain = [asdict(v) | {"params": v.params and whole(v.params)} for v in decisions]
-        if plain:
-            ray.get(self.broker.decide.remote(plain))
+        decisions = [self._decided(decision) for decision in decisions]
+        if decisions:
+            ray.get(self.broker.decide.remote(decisions))
+
+    def _decided(self, decision: "TrialDecision") -> TrialDecided:
+        """A decision as the ledger holds it; a changed schedule may need or lose a frozen parameter."""
+        return TrialDecided(
+            trial=decision.trial,
+            epoch=decision.epoch,
+            action=decision.action,
+            value=decision.value,
+            needed=decision.needed,
+            why=decision.why,
+            donor=decision.donor,
+            params=decision.params and self.plan.space.with_fixed_params(decision.params),
+        )
 
     def watch(self) -> None:
         """Until Tune is done or someone interrupts: show, remember processes, do what was asked, end what hangs."""
@@ -226,16 +257,17 @@ class _Run:
     def _look(self) -> None:
         import ray
 
-        snapshot = ray.get(self.broker.tick.remote(time.monotonic() - self.started, self.searcher.remaining))
-        self.registered = frozenset(snapshot["hosts"])
-        self.unfinished = [row["trial"] for row in snapshot["trials"] if row["state"] in OPEN]
-        if snapshot["failure"]:
-            raise SearchError(f"search {self.plan.name!r}: {snapshot['failure']}; free the disk, then --resume")
-        if snapshot["over"]:
-            self.over = snapshot["over"]
+        wall = time.monotonic() - self.started
+        snapshot: Snapshot = ray.get(self.broker.tick.remote(wall, self.searcher.remaining))
+        self.registered = snapshot.hosts
+        self.unfinished = [trial.trial for trial in snapshot.trials if trial.state in OPEN]
+        if snapshot.failure:
+            raise SearchError(f"search {self.plan.name!r}: {snapshot.failure}; free the disk, then --resume")
+        if snapshot.over:
+            self.over = snapshot.over
             self.searcher.end(self.over)
         note = f"{n} host(s) wait for room in the cluster" if (n := self.hosts.waiting) else None
-        self.view.update({**snapshot, "note": note})
+        self.view.update(snapshot, note)
 
     def _obey(self) -> None:
         """What other processes have asked for meanwhile."""
@@ -281,11 +313,10 @@ class _Run:
         ray.get(self.broker.close.remote())
         if self.interrupt.signal is not None:
             self.tune.join(END_SECONDS / 4)
-            ray.get(self.broker.record.remote("interrupted", signal=self.interrupt.signal.name))
+            ray.get(self.broker.record.remote(SearchInterrupted(signal=self.interrupt.signal.name)))
         else:
             reason = self.over or self.searcher.ended or "trials"
-            seconds = time.monotonic() - self.started
-            ray.get(self.broker.record.remote("ended", **ending(self.plan, reason, seconds)))
+            ray.get(self.broker.record.remote(search_ended(self.plan, reason, time.monotonic() - self.started)))
             if self.plan.address is None:
                 end_controllers()
             self.hosts.join(END_SECONDS)  # a thread in Ray when Ray shuts down would take the process with it

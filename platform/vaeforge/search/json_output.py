@@ -1,4 +1,4 @@
-"""What a search says with `--json`: one object a line on standard output, nothing else there.
+"""JSON output of a search, `--json`: one object a line on standard output, nothing else there.
 
 Each has `event` and `time` (unix seconds). Values are nats per sample; null stands for a number that is not there.
 
@@ -18,10 +18,11 @@ A standing, in `best` and `front`: `trial`, `value` (mean over `runs`), `sd` (nu
 
 import json
 import time
-from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.ledger.history import History
+from vaeforge.search.dispatch.snapshot import BestSoFar, TrialStatus
 from vaeforge.search.results.ranking import Standing, ranked
 from vaeforge.search.space.objective import Objective
 
@@ -40,27 +41,15 @@ def start(search: str, trials: int, epochs: int, objective: Objective) -> str:
     return line("start", search=search, trials=trials, epochs=epochs, goals=goals)
 
 
-def trial(row: Mapping[str, Any]) -> str:
-    """A trial has ended; `row` is the one of a snapshot, or `row_of`."""
-    return line("trial", **{key: row.get(key) for key in TRIAL_KEYS})
+def trial(status: TrialStatus) -> str:
+    """A trial has ended."""
+    content = asdict(status)
+    return line("trial", **{key: content[key] for key in TRIAL_KEYS})
 
 
-def row_of(record: TrialRecord) -> Line:
-    """A trial of a ledger with the keys that a snapshot's has."""
-    return {
-        "trial": record.number,
-        "state": record.state or "running",
-        "value": record.value,
-        "epoch": record.epoch,
-        "cause": record.cause,
-        "params": record.params,
-        "repeat_of": record.repeat_of,
-    }
-
-
-def best(found: Mapping[str, Any]) -> str:
-    """Another trial leads, or the leading one has a better value; `found` is the snapshot's `best`."""
-    return line("best", trial=found["trial"], value=found["value"])
+def best(found: BestSoFar) -> str:
+    """Another trial leads, or the leading one has a better value."""
+    return line("best", trial=found.trial, value=found.value)
 
 
 def warning(text: str) -> str:
@@ -74,7 +63,7 @@ def end(history: History, objective: Objective, reason: str, seconds: float) -> 
     on_front = [standing_line(standing) for standing in found.standings if standing.on_front]
     return line(
         "end",
-        search=(history.header or {}).get("name"),
+        search=history.header.name if history.header else None,
         reason=reason,
         seconds=seconds,
         trials=history.counts(),

@@ -1,4 +1,4 @@
-"""What a search is before it runs: everything checked and named, nothing started."""
+"""Plan of a search before it runs: everything checked and named, nothing started."""
 
 import json
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from vaeforge.data.data_source import describe_source
 from vaeforge.data.prepare import ensure_prepared
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError, ResourceError, SearchError
+from vaeforge.ledger.events import SearchExtent, SearchHeader
 from vaeforge.ledger.history import History, read_history
 from vaeforge.paths import Project, hash_of, write_bytes
 from vaeforge.provenance import PATCH, code_hash, command_line, origin
@@ -29,7 +30,7 @@ class Plan:
 
     Attributes:
         placement: of this machine; none when a cluster will say what it has.
-        header: the ledger's first line, without the tracking parts.
+        header: the ledger's first line, without what tracking adds.
         patch: what differed from the commit, where something did; see `provenance.py`.
     """
 
@@ -40,7 +41,7 @@ class Plan:
     prepared: Prepared
     placement: Placement | None
     address: str | None
-    header: dict[str, Any]
+    header: SearchHeader
     patch: bytes | None = None
 
     @property
@@ -86,25 +87,25 @@ def make_plan(
     settings = config.model_dump(mode="json")
     configuration = {"settings": learned(settings), "space": dict(space.content)}
     chosen = name or f"{space.family}-{hash_of([configuration, identity, code])[:8]}"
-    header = {
-        "name": chosen,
-        "family": space.family,
-        "experiment_name": f"vaeforge-{space.family}",
-        "space": dict(space.content),
-        "space_source": space.source,
-        "settings": settings,
-        "data_identity": identity,
-        "data_hash": prepared.manifest["data_hash"],
-        "data_source": prepared.manifest["data_source"],
-        "source": describe_source(project, space.family),
+    header = SearchHeader(
+        name=chosen,
+        family=space.family,
+        experiment_name=f"vaeforge-{space.family}",
+        space=dict(space.content),
+        space_source=space.source,
+        settings=settings,
+        data_identity=identity,
+        data_hash=prepared.manifest["data_hash"],
+        data_source=prepared.manifest["data_source"],
+        source=describe_source(project, space.family),
         **made_by.record,
-        "seed": config.search.seed,
-        "trials": config.search.trials,
-        "checkpoints": config.search.storage and f"{config.search.storage.rstrip('/')}/{chosen}",
-        "configuration_hash": hash_of(configuration),
-        "code_hash": code,
-        "command": command_line(),
-    }
+        seed=config.search.seed,
+        trials=config.search.trials,
+        checkpoints=config.search.storage and f"{config.search.storage.rstrip('/')}/{chosen}",
+        configuration_hash=hash_of(configuration),
+        code_hash=code,
+        command=command_line(),
+    )
     plan = Plan(project, chosen, config, space, prepared, placement, address, header, made_by.patch)
     needed = largest_checkpoint(space, config.experiment, prepared.spec)
     require_disk(plan.folder, needed, config.search, placement or Placement(1, config.search.workers, 0, 1))
@@ -118,6 +119,11 @@ def earlier_history(plan: Plan, named: bool, resume: bool) -> History:
         SearchError: if the name exists and resuming was not asked for, or the search was another one.
     """
     history = read_history(plan.ledger)
+    if history.damaged:
+        raise SearchError(
+            f"{plan.ledger}: {history.damaged} line(s) are damaged, so that what they said is lost; "
+            "start a new search under another --name"
+        )
     if history.header is None:
         if resume:
             raise SearchError(
@@ -135,18 +141,18 @@ def _require_same(history: History, plan: Plan) -> None:
     assert history.header is not None
     before, now = history.header, plan.header
     problems = []
-    if before["space"] != json.loads(json.dumps(now["space"])):  # keys of mappings are texts in a ledger
+    if before.space != json.loads(json.dumps(now.space)):  # keys of mappings are texts in a ledger
         problems.append("the space is another one (fidelity included)")
-    if learned(before["settings"])["experiment"] != learned(now["settings"])["experiment"]:
+    if learned(before.settings)["experiment"] != learned(now.settings)["experiment"]:
         problems.append("the training settings are others")
-    if before["data_identity"] != now["data_identity"]:
-        problems.append(f"the data is another: {before['data_identity'][:12]}…, now {now['data_identity'][:12]}…")
-    if before["seed"] != now["seed"]:
-        problems.append(f"the seed was {before['seed']}, now {now['seed']}")
-    if before["checkpoints"] != now["checkpoints"]:
-        problems.append(f"its checkpoints are in {before['checkpoints'] or 'its folder'}: give the same --storage")
-    population = history.ended["asked"]["trials"] if history.ended else before["trials"]
-    if plan.space.scheduler.name == "pbt" and population != now["trials"]:
+    if before.data_identity != now.data_identity:
+        problems.append(f"the data is another: {before.data_identity[:12]}…, now {now.data_identity[:12]}…")
+    if before.seed != now.seed:
+        problems.append(f"the seed was {before.seed}, now {now.seed}")
+    if before.checkpoints != now.checkpoints:
+        problems.append(f"its checkpoints are in {before.checkpoints or 'its folder'}: give the same --storage")
+    population = history.ended.asked.trials if history.ended and history.ended.asked else before.trials
+    if plan.space.scheduler.name == "pbt" and population != now.trials:
         problems.append(f"its population has {population} trials, and a population cannot grow")
     if problems:
         raise SearchError(
@@ -159,9 +165,9 @@ def learned(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "experiment": {k: v for k, v in settings["experiment"].items() if k != "gates"}}
 
 
-def asked(search: Search) -> dict[str, Any]:
-    """How long a search was asked to go on: the same again is already complete."""
-    return search.model_dump(mode="json", include={"trials", "repeats", "finalists", "budget"})
+def search_extent(search: Search) -> SearchExtent:
+    """How far a search is asked to go: the same again is already complete."""
+    return SearchExtent(search.trials, search.repeats, search.finalists, search.budget.model_dump(mode="json"))
 
 
 def _require_configurations(config: RunConfig, space: Space) -> None:

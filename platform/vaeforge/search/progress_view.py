@@ -1,4 +1,4 @@
-"""What a person sees of a search: a live table in a terminal, plain lines elsewhere, a ranking at the end.
+"""Progress of a search as a person sees it: a live table in a terminal, plain lines elsewhere, a ranking at the end.
 
 Modes: `live` redraws a table; `plain` prints a line when something has changed, every 10 s at most, and once a minute
 otherwise; `quiet` prints warnings and the end; `json` prints the events of `json_output.py`, one a line. In mode `json`
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from vaeforge.ledger.history import History
 from vaeforge.search import json_output
+from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
 from vaeforge.search.results.pareto import bounds
 from vaeforge.search.results.ranking import Ranked, Standing, objective_of, ranked
 from vaeforge.search.space.objective import METRIC, SINGLE, Objective
@@ -63,7 +64,7 @@ class View:
         self._told, self._clock, self._opened = set(earlier), clock, clock()
         self._pace: tuple[float, int] | None = None
         self._printed, self._last = -math.inf, ""
-        self._best: Mapping[str, Any] | None = None
+        self._best: BestSoFar | None = None
         self._live = Live(console=console, refresh_per_second=2) if self.mode == "live" else None
 
     def __enter__(self) -> "View":
@@ -77,17 +78,16 @@ class View:
         if self._live:
             self._live.stop()
 
-    def update(self, snapshot: Mapping[str, Any]) -> None:
-        """Show how things stand. Its keys are those of `snapshot.py`; `total` and `note` may be there or not."""
-        self.total = snapshot.get("total", self.total)
-        if self._pace is None and any(row["state"] == "running" for row in snapshot["trials"]):
-            self._pace = self._clock(), snapshot["ended"]
+    def update(self, snapshot: Snapshot, note: str | None = None) -> None:
+        """Show how things stand, and in words what is to be known beside that."""
+        if self._pace is None and any(trial.state == "running" for trial in snapshot.trials):
+            self._pace = self._clock(), snapshot.ended
         if self._live:
-            self._live.update(self._table(snapshot))
+            self._live.update(self._table(snapshot, note))
         elif self.mode == "json":
             self._tell(snapshot)
         elif self.mode == "plain":
-            self._line(snapshot)
+            self._line(snapshot, note)
 
     def warn(self, text: str) -> None:
         """What a person should know in any mode."""
@@ -101,7 +101,7 @@ class View:
         seconds = self._clock() - self._opened
         if self.mode == "json":
             for record in history.trials.values():
-                self._tell_ended(json_output.row_of(record))
+                self._tell_ended(status_of(record))
             self._say(json_output.end(history, self.objective, reason, seconds))
             return
         first = next((standing for standing in ranked(history, self.objective).standings if standing.chosen), None)
@@ -116,78 +116,76 @@ class View:
     def _say(self, line: str) -> None:
         print(line, file=self.console.file, flush=True)
 
-    def _tell(self, snapshot: Mapping[str, Any]) -> None:
-        for row in snapshot["trials"]:
-            self._tell_ended(row)
-        if snapshot["best"] is not None and snapshot["best"] != self._best:
-            self._best = snapshot["best"]
-            self._say(json_output.best(snapshot["best"]))
+    def _tell(self, snapshot: Snapshot) -> None:
+        for trial in snapshot.trials:
+            self._tell_ended(trial)
+        if snapshot.best is not None and snapshot.best != self._best:
+            self._best = snapshot.best
+            self._say(json_output.best(snapshot.best))
 
-    def _tell_ended(self, row: Mapping[str, Any]) -> None:
-        if row["state"] not in OPEN and row["trial"] not in self._told:
-            self._told.add(row["trial"])
-            self._say(json_output.trial(row))
+    def _tell_ended(self, trial: TrialStatus) -> None:
+        if trial.state not in OPEN and trial.trial not in self._told:
+            self._told.add(trial.trial)
+            self._say(json_output.trial(trial))
 
     # for people
 
-    def _line(self, snapshot: Mapping[str, Any]) -> None:
+    def _line(self, snapshot: Snapshot, note: str | None) -> None:
         """Print a line where something has changed, not too often."""
-        state = f"{snapshot['ended']} {snapshot['counts']} {snapshot['best']} {snapshot.get('note')}"
+        state = f"{snapshot.ended} {snapshot.counts} {snapshot.best} {note}"
         patience = LINE_SECONDS if state != self._last else SILENT_SECONDS
         if self._clock() - self._printed >= patience:
             self._printed, self._last = self._clock(), state
-            self.console.print(", ".join(self._summary(snapshot)), highlight=False, markup=False, soft_wrap=True)
+            text = ", ".join(self._summary(snapshot, note))
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _summary(self, snapshot: Mapping[str, Any]) -> list[str]:
+    def _summary(self, snapshot: Snapshot, note: str | None) -> list[str]:
         """Progress; best so far; pace; hosts; budget."""
         elapsed = duration(self._clock() - self._opened)
-        parts = [f"{self.name}: {snapshot['ended']}/{self.total} trials ended ({counted(snapshot['counts'])})"]
-        best = snapshot["best"]
+        parts = [f"{self.name}: {snapshot.ended}/{self.total} trials ended ({counted(snapshot.counts)})"]
+        best = snapshot.best
         if best is not None:
             rule = "" if self.objective.single else f", {self.objective.choose.describe()}"
-            parts.append(f"best {METRIC} {number(best['value'])} (trial {best['trial']}{rule})")
+            parts.append(f"best {METRIC} {number(best.value)} (trial {best.trial}{rule})")
         parts += [elapsed, *self._rate(snapshot)]
-        parallel = len(snapshot["hosts"])
+        parallel = len(snapshot.hosts)
         parts.append(
             f"{parallel} {'trial' if parallel == 1 else 'trials'} in parallel" if parallel else "starting workers"
         )
-        parts += [f"budget: {snapshot['budget']}"] if snapshot.get("budget") else []
-        return parts + ([snapshot["note"]] if snapshot.get("note") else [])
+        parts += [f"budget: {snapshot.budget}"] if snapshot.budget else []
+        return parts + ([note] if note else [])
 
-    def _rate(self, snapshot: Mapping[str, Any]) -> list[str]:
+    def _rate(self, snapshot: Snapshot) -> list[str]:
         """Trials an hour since the first one of this session was started, and what is left at this pace."""
         if self._pace is None:
             return []
         since, before = self._pace
-        ended, seconds = snapshot["ended"] - before, self._clock() - since
+        ended, seconds = snapshot.ended - before, self._clock() - since
         if ended <= 0 or seconds <= 0:
             return []
-        left = max(0, self.total - snapshot["ended"]) * seconds / ended
+        left = max(0, self.total - snapshot.ended) * seconds / ended
         return [f"{ended / seconds * HOUR:.3g} trials/h", f"about {duration(left)} left"]
 
-    def _table(self, snapshot: Mapping[str, Any]) -> Table:
-        first, *others = self._summary(snapshot)
+    def _table(self, snapshot: Snapshot, note: str | None) -> Table:
+        first, *others = self._summary(snapshot, note)
         table = Table(title=Text(f"{first}\n{', '.join(others)}"), title_justify="left")
         for column in ("trial", "state", "epoch", METRIC, "host", "parameters"):
             table.add_column(column, overflow="fold")
-        newest = sorted(snapshot["trials"], key=lambda row: (row["state"] not in OPEN, -row["trial"]))
-        for row in newest[:SHOWN]:
-            table.add_row(*self._cells(row))
+        newest = sorted(snapshot.trials, key=lambda trial: (trial.state not in OPEN, -trial.trial))
+        for trial in newest[:SHOWN]:
+            table.add_row(*self._cells(trial))
         return table
 
-    def _cells(self, row: Mapping[str, Any]) -> tuple[str, ...]:
-        """One trial: the epoch it has reached, and the rung that it has passed where the snapshot says so."""
-        again = "" if row.get("repeat_of") is None else f" (repeats {row['repeat_of']})"
-        rung = f", rung {row['rung']}" if row.get("rung") else ""
-        host = "" if row["host"] is None else str(row["host"])
-        progress = f"{row['epoch']}/{self.epochs}{rung}"
+    def _cells(self, trial: TrialStatus) -> tuple[str, ...]:
+        """One trial, with the epoch that it has reached."""
+        again = "" if trial.repeat_of is None else f" (repeats {trial.repeat_of})"
         return (
-            f"{row['trial']}{again}",
-            row["state"],
-            progress,
-            number(row["value"]),
-            host,
-            escape(describe(row["params"])),
+            f"{trial.trial}{again}",
+            trial.state,
+            f"{trial.epoch}/{self.epochs}",
+            number(trial.value),
+            "" if trial.host is None else str(trial.host),
+            escape(describe(trial.params)),
         )
 
 

@@ -1,4 +1,4 @@
-"""What proposes trials to Ray Tune: unfinished ones first, then start points, then a sampler's, then repeats.
+"""Searcher of Ray Tune, which proposes trials: unfinished ones first, then start points, then a proposer's, then repeats.
 
 Tune asks in its own loop, which must not wait for a sampler: proposals are made ahead in a thread of their own. There
 the sampler also hears how trials ended. A repeatable search asks only when everything has been told.
@@ -15,7 +15,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from vaeforge.ledger.history import REPEATED, History, TrialRecord
-from vaeforge.search.samplers import Dashboard, FinishedTrial, Sampler, read_finished_trial
+from vaeforge.search.samplers import Dashboard, FinishedTrial, Sampler, transferred
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.objective import objective_values
 
@@ -78,14 +78,14 @@ class TruthfulSearch(Searcher):
 
     def _tell_earlier(self, history: History) -> None:
         """What other searches and earlier sessions of this one have found out."""
-        for event in history.informed:
-            for trial in event["trials"] if event["use"] == "values" else ():
-                self._sampler.tell(read_finished_trial(trial))
-        for number, trial in sorted(history.trials.items()):
-            if trial.repeat_of is None and trial.state is not None:
-                self._sampler.tell(told(trial, objective_values(trial, self._sampler.goals)))
-            elif trial.repeat_of is None:
-                self._sampler.adopt(number, trial.params)
+        for other in history.warm_starts:
+            for trial in other.trials if other.use == "values" else ():
+                self._proposer.tell(transferred(trial))
+        for number, record in sorted(history.trials.items()):
+            if record.repeat_of is None and record.state is not None:
+                self._proposer.tell(told(record, objective_values(record, self._proposer.goals)))
+            elif record.repeat_of is None:
+                self._proposer.adopt(number, record.params)
 
     @property
     def _begun(self) -> int:

@@ -1,22 +1,30 @@
-"""One process at a time runs a search; what a killed one left behind is ended by the next."""
+"""Lock on a search: one process at a time runs it; what a killed one left behind is ended by the next."""
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
 import socket
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
+from filelock import FileLock, Timeout
 
 from vaeforge.errors import SearchError
 from vaeforge.paths import write_json
 
 GRACE_SECONDS = 20.0
 LOOK_SECONDS = 1.0  # for which whoever only looks whether a search runs may hold its lock
+
+
+@dataclass(frozen=True)
+class NotedProcess:
+    """A process as `processes.json` names it: its id, and when it was created, because ids are reused."""
+
+    pid: int
+    started: float
 
 
 class Session:
@@ -27,7 +35,7 @@ class Session:
         folder.mkdir(parents=True, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
             raise SearchError(f"{folder}: belongs to another user; a search is resumed by its owner only")
-        self._lock = (folder / "lock").open("a+")
+        self._lock = FileLock(folder / "lock", thread_local=False, preserve_lock_file=True, fallback_to_soft=False)
         self._acquire()
 
     def _acquire(self) -> None:
@@ -36,33 +44,24 @@ class Session:
         Raises:
             SearchError: naming the process and machine that hold it.
         """
-        deadline = time.monotonic() + LOOK_SECONDS
-        while not self._locked() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if not self._locked():
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "another process"
-            self._lock.close()
-            raise SearchError(f"search {self.folder.name!r} is already running: {holder}; wait for it or end it")
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-        self._lock.flush()
-
-    def _locked(self) -> bool:
         try:
-            fcntl.flock(self._lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+            self._lock.acquire(timeout=LOOK_SECONDS)
+        except Timeout:
+            holder = (self.folder / "lock").read_text() or "another process"
+            raise SearchError(
+                f"search {self.folder.name!r} is already running: {holder}; wait for it or end it"
+            ) from None
+        (self.folder / "lock").write_text(f"process {os.getpid()} on {socket.gethostname()}")
 
     def remember(self) -> None:
         """Note this process's children, so that they can be found should this process be killed."""
-        found = [{"pid": p.pid, "started": _started(p)} for p in psutil.Process().children(recursive=True)]
-        write_json(self.folder / "processes.json", [item for item in found if item["started"] is not None])
+        children = [(p.pid, _started(p)) for p in psutil.Process().children(recursive=True)]
+        found = [NotedProcess(pid, started) for pid, started in children if started is not None]
+        write_json(self.folder / "processes.json", [asdict(process) for process in found])
 
     def end_leftovers(self) -> int:
         """End the processes that an earlier session noted and that still run; returns how many there were."""
-        alive = [process for item in self._noted() if (process := find_process(item)) is not None]
+        alive = [process for item in self._noted() if (process := find_process(item.pid, item.started)) is not None]
         for process in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
@@ -73,17 +72,17 @@ class Session:
             time.sleep(0.1)
         return len(alive)
 
-    def _noted(self) -> list[dict[str, Any]]:
+    def _noted(self) -> list[NotedProcess]:
         """The noted processes; none where there is no list or it cannot be read."""
         try:
-            noted: list[dict[str, Any]] = json.loads((self.folder / "processes.json").read_text())
-        except (OSError, json.JSONDecodeError):
+            noted = json.loads((self.folder / "processes.json").read_text())
+            return [NotedProcess(int(item["pid"]), float(item["started"])) for item in noted]
+        except (OSError, ValueError, KeyError, TypeError):
             return []
-        return noted
 
     def close(self) -> None:
         """Give the lock back."""
-        self._lock.close()
+        self._lock.release()
 
 
 def _started(process: psutil.Process) -> float | None:
@@ -93,11 +92,11 @@ def _started(process: psutil.Process) -> float | None:
         return None
 
 
-def find_process(noted: dict[str, Any]) -> psutil.Process | None:
-    """The running process that `noted` means: its id, and a start time that agrees, because ids are reused."""
+def find_process(pid: int, started: float) -> psutil.Process | None:
+    """The running process of this id, if its start time agrees."""
     try:
-        process = psutil.Process(int(noted["pid"]))
-        same = abs(process.create_time() - float(noted["started"])) < 1.0
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < 1.0
     except psutil.NoSuchProcess:
         return None
     return process if same and process.pid != os.getpid() else None

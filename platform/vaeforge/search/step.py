@@ -3,7 +3,7 @@
 A plain training is a search with one trial in a space of one point: the same hosts, ledger, tracking and resuming.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,21 @@ from rich.console import Console
 
 from vaeforge.config.experiment import RunConfig, Search
 from vaeforge.errors import SearchError
+from vaeforge.ledger.events import SearchResumed, WarmStarted
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import History, read_history
 from vaeforge.paths import Project, write_json
 from vaeforge.search.budget import Limits, Spent
 from vaeforge.search.engine import run_search
-from vaeforge.search.plan import Plan, asked, earlier_history, make_plan
+from vaeforge.search.plan import Plan, earlier_history, make_plan, search_extent
 from vaeforge.search.progress_view import Mode, causes, ranking
 from vaeforge.search.requests import clear
 from vaeforge.search.results.ranking import ranked
 from vaeforge.search.results.winner_manifest import winner_manifest
 from vaeforge.search.search_lock import Session
 from vaeforge.search.space.space import Space
-from vaeforge.search.tracker import Tracker
 from vaeforge.track.store import open_store
+from vaeforge.track.tracker import Tracker
 
 TRACKING_SECONDS = 120.0
 
@@ -89,42 +90,45 @@ def run_step(project: Project, config: RunConfig, space: Space, request: Request
 
 def is_complete(history: History, search: Search) -> bool:
     """Whether nothing is left to do: it ended as it was asked to, and no more is asked now."""
-    if history.ended is None or history.unfinished():
+    if history.ended is None or history.ended.asked is None or history.unfinished():
         return False
-    before, now = history.ended["asked"], asked(search)
-    no_more = now["trials"] <= before["trials"] and now["repeats"] <= before["repeats"]
-    return bool(before == now or (history.ended["reason"] == "trials" and no_more))
+    before, now = history.ended.asked, search_extent(search)
+    no_more = now.trials <= before.trials and now.repeats <= before.repeats
+    return before == now or (history.ended.reason == "trials" and no_more)
 
 
-def informed(plan: Plan, earlier: History, request: Request) -> dict[str, Any] | None:
+def warm_start(plan: Plan, earlier: History, request: Request) -> WarmStarted | None:
     """What a new search knows from the one that it is to start from; none where there is no such one.
 
     Raises:
         SearchError: if that one is of no use here, or comes too late.
     """
-    if earlier.header is not None and request.warm_start not in (None, *(e["source"] for e in earlier.informed)):
+    if earlier.header is not None and request.warm_start not in (
+        None,
+        *(other.source for other in earlier.warm_starts),
+    ):
         raise SearchError(
             f"--warm-start: got {request.warm_start!r}, but search {plan.name!r} has begun, and another one informs a "
             "search only at its start; give a new --name"
         )
     if earlier.header is not None or request.warm_start is None:
         return None
-    from vaeforge.search.warm_start import informing  # brings Optuna, which few starts need that early
+    from vaeforge.search.warm_start import warm_start_record  # brings Optuna, which few starts need that early
 
-    return informing(plan.project, request.warm_start, plan.space, plan.header, plan.config.search.seed)
+    return warm_start_record(plan.project, request.warm_start, plan.space, plan.header, plan.config.search.seed)
 
 
-def open_search(plan: Plan, earlier: History, request: Request, known: dict[str, Any] | None = None) -> None:
+def open_search(plan: Plan, earlier: History, request: Request, known: WarmStarted | None = None) -> None:
     """Write the ledger's next lines: what is searched and is `known` from another search, or that it goes on."""
     ledger = Ledger(plan.ledger)
     try:
         if earlier.header is None:
             plan.keep_patch()
-            ledger.append("search", **plan.header, project_run_id=request.project_run_id)
+            ledger.append(replace(plan.header, project_run_id=request.project_run_id))
         else:
-            ledger.append("resumed", project_run_id=request.project_run_id, trials=plan.config.search.trials)
+            ledger.append(SearchResumed(project_run_id=request.project_run_id, trials=plan.config.search.trials))
         if known is not None:
-            ledger.append("informed", **known)
+            ledger.append(known)
     finally:
         ledger.close()
 
@@ -140,7 +144,7 @@ def _require_budget(plan: Plan, history: History) -> None:
 def _search(plan: Plan, history: History, session: Session, request: Request, console: Console) -> tuple[int, History]:
     """Run the search with its tracking beside it; the exit code, and the whole history."""
     _require_budget(plan, history)
-    known = informed(plan, history, request)
+    known = warm_start(plan, history, request)
     session.end_leftovers()
     clear(plan.folder)
     tracker: Tracker | None = None
@@ -163,15 +167,15 @@ def _search(plan: Plan, history: History, session: Session, request: Request, co
 
 
 def _announce(plan: Plan, history: History, console: Console) -> None:
-    for known in history.informed:
-        use = "their values inform the sampler" if known["use"] == "values" else "its best points are tried first"
-        told = f"{len(known['trials'])} trials of {known['source']!r}: {use} ({known['why']})"
-        console.print(f"{told}; {known['left_out']} are of no use here", highlight=False, soft_wrap=True)
+    for known in history.warm_starts:
+        use = "their values inform the sampler" if known.use == "values" else "its best points are tried first"
+        told = f"{len(known.trials)} trials of {known.source!r}: {use} ({known.why})"
+        console.print(f"{told}; {known.left_out} are of no use here", highlight=False, soft_wrap=True)
     done = len(history.trials) - len(history.unfinished())
     state = f"resumes after {done} trials" if history.trials else "starts"
     console.print(
         f"search [bold]{plan.name}[/] {state}: {plan.config.search.trials} trials of up to {plan.space.fidelity.max} "
-        f"epochs, data {plan.header['data_identity'][:12]}",
+        f"epochs, data {plan.header.data_identity[:12]}",
         highlight=False,
     )
 
@@ -186,11 +190,11 @@ def _conclude(plan: Plan, history: History, request: Request, console: Console) 
 
     for path in write_front(history, plan.space.objective, plan.folder):
         console.print(f"the front: {path}", highlight=False, soft_wrap=True)
-    runs: dict[str, Any] = {}
+    runs = None
     if request.tracking_uri is not None:
         from vaeforge.track.replay import run_ids
 
-        runs = dict(run_ids(plan.folder))
+        runs = run_ids(plan.folder)
     manifest = winner_manifest(request.step, plan, history, runs)
     write_json(plan.folder / "manifest.json", manifest)
     write_json(plan.project.step(request.step) / "manifest.json", manifest)

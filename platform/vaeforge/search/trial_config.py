@@ -1,4 +1,4 @@
-"""A trial of a search as a configuration of its own: to be trained longer, or under other seeds."""
+"""Configuration of one trial of a search, on its own: to be trained longer, or under other seeds."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -30,8 +30,8 @@ def configuration_of(
     if number not in history.trials:
         raise SearchError(f"search {target.name!r}: has no trial {number}; `vaeforge trials {target.name}` lists them")
     header = history.header
-    space = parse_space(header["space"], header["space_source"])
-    base = Experiment.model_validate(header["settings"]["experiment"])
+    space = parse_space(header.space, header.space_source)
+    base = Experiment.model_validate(header.settings["experiment"])
     experiment = experiment_for(space, base, history.trials[number].params, base.training.seed)
     tree: dict[str, Any] = experiment.model_dump(mode="json") | {"search": {}}
     sources: dict[str, str] = {}

@@ -1,14 +1,13 @@
-"""What one search knows that another can use: its trials, on the parameters that both have.
+"""Warm start: what another search contributes to this one, its trials on the parameters that both have.
 
 Where data, epochs and goals are the same, values mean the same, and the sampler is told them. Where they are not, a
 value says nothing about this search; then only the other's best points are tried early.
 """
 
-from typing import Any
-
 import numpy as np
 
 from vaeforge.errors import SearchError
+from vaeforge.ledger.events import SearchHeader, TransferredTrial, WarmStarted
 from vaeforge.ledger.history import History, TrialRecord, read_history
 from vaeforge.paths import Project
 from vaeforge.search.results.ranking import rank
@@ -19,11 +18,17 @@ from vaeforge.search.space.space import Space
 from vaeforge.seeds import derive
 
 POINTS = 3
-COMPARED = ("data_identity", "family")
 
 
-def informing(project: Project, source: str, space: Space, header: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The ledger's line `informed`: source, use (`values` or `points`), why, the trials, and how many were left out.
+def warm_start_record(project: Project, source: str, space: Space, header: SearchHeader, seed: int) -> WarmStarted:
+    """What the search `source` contributes to the one of `header`.
+
+    Args:
+        project: where both are.
+        source: the other search's name.
+        space: this search's.
+        header: this search's.
+        seed: this search's, for parameters that the other one does not have.
 
     Raises:
         SearchError: if there is no such search, or none of its ended trials says something about `space`.
@@ -42,10 +47,10 @@ def informing(project: Project, source: str, space: Space, header: dict[str, Any
     differences = _differences(history, space, header)
     if differences:
         why, points = "; ".join(differences), _best(history, space)
-        return {"source": source, "use": "points", "why": why, "trials": points, "left_out": left}
-    plain = [_plain(trial, params, space, seed) for trial, params in shared]
+        return WarmStarted(source=source, use="points", why=why, trials=points, left_out=left)
+    trials = tuple(_transferred(trial, params, space, seed) for trial, params in shared)
     why = "same data, epochs and goals"
-    return {"source": source, "use": "values", "why": why, "trials": plain, "left_out": left}
+    return WarmStarted(source=source, use="values", why=why, trials=trials, left_out=left)
 
 
 def _shared(space: Space, params: Params) -> Params:
@@ -55,20 +60,20 @@ def _shared(space: Space, params: Params) -> Params:
     return {} if outside else {path: value for path, (_, value) in found.items()}
 
 
-def _differences(history: History, space: Space, header: dict[str, Any]) -> list[str]:
+def _differences(history: History, space: Space, header: SearchHeader) -> list[str]:
     """Why values of the two searches do not mean the same."""
     assert history.header is not None
     before, found = history.header, []
-    if any(before[key] != header[key] for key in COMPARED):
+    if (before.data_identity, before.family) != (header.data_identity, header.family):
         found.append("the data or the family is another")
-    if before["space"].get("fidelity", {}).get("max") != space.content.get("fidelity", {}).get("max"):
+    if before.space.get("fidelity", {}).get("max") != space.content.get("fidelity", {}).get("max"):
         found.append("a full training has another number of epochs")
-    if read_objective(before["space"].get("objective", {}), "", []).goals != space.objective.goals:
+    if read_objective(before.space.get("objective", {}), "", []).goals != space.objective.goals:
         found.append("the goals are others")
     return found
 
 
-def _plain(trial: TrialRecord, params: Params, space: Space, seed: int) -> dict[str, Any]:
+def _transferred(trial: TrialRecord, params: Params, space: Space, seed: int) -> TransferredTrial:
     """A trial as a sampler is told; what this space searches beyond the shared parameters is drawn.
 
     The trial says nothing about these, and a value drawn anew for each of them says nothing either.
@@ -76,15 +81,15 @@ def _plain(trial: TrialRecord, params: Params, space: Space, seed: int) -> dict[
     chance = uniform(np.random.default_rng(derive(seed, "warm", trial.number)))
     whole = sample_space(space.dimensions, lambda one: params[one.path] if one.path in params else chance(one))
     values = objective_values(trial, space.objective.goals)
-    finite = None if any(value is None for value in values) else values
-    state, epoch = trial.state, trial.epoch
-    return {"number": None, "params": space.with_fixed_params(whole), "state": state, "values": finite, "epoch": epoch}
+    known = tuple(value for value in values if value is not None)
+    finite = known if len(known) == len(values) else None
+    return TransferredTrial(space.with_fixed_params(whole), trial.state, finite, trial.epoch)
 
 
-def _best(history: History, space: Space) -> list[dict[str, Any]]:
+def _best(history: History, space: Space) -> tuple[TransferredTrial, ...]:
     """The best points of the other search, in full where this space has all their parameters."""
     assert history.header is not None
-    objective = read_objective(history.header["space"].get("objective", {}), "", [])
+    objective = read_objective(history.header.space.get("objective", {}), "", [])
     ranked = [standing.trial for standing in rank(history, objective)]
     points = [_shared(space, trial.params) for trial in ranked]
-    return [{"params": point} for point in points if point][:POINTS]
+    return tuple(TransferredTrial(point) for point in points if point)[:POINTS]

@@ -1,34 +1,70 @@
-"""Replays a search's ledger into MLflow, any number of times, from wherever the last replay stopped.
+"""Replay of a search's ledger into MLflow, any number of times, from wherever the last one stopped.
 
 `artifacts/searches/<name>/tracking.json` holds how far the store has been told and the ids of its runs. It is written
 after the store; should a crash fall between the two, the next replay tells the same again, which changes nothing.
 """
 
-import fcntl
 import os
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+
+from filelock import FileLock, Timeout
 
 from vaeforge.errors import TrackingError
+from vaeforge.ledger.events import SearchHeader
+from vaeforge.ledger.file import LedgerReader
 from vaeforge.paths import read_json, write_json
-from vaeforge.track.ledger_reader import Event, Fold, read_lines
-from vaeforge.track.mlflow_writer import Mirror, ledger_id
+from vaeforge.track.mlflow_writer import MlflowWriter
 from vaeforge.track.store import absolute_uri, open_store, redact
+from vaeforge.track.tracked_search import TrackedSearch
 
 _CURSOR, _LOCK = "tracking.json", "tracking.lock"
 # MLflow's own retries cannot know whether a run was made before the connection broke; ours look first.
 _ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
-class RunIds(TypedDict):
+@dataclass(frozen=True)
+class RunIds:
     """The MLflow runs of a search: its parent's, and its trials' by number."""
 
     parent: str
-    trials: dict[int, str]
+    trials: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a store has been told a ledger, as `tracking.json` holds it.
+
+    Attributes:
+        store: its URI, without a password.
+        ledger: the identity of the search (`SearchHeader.identity`).
+        offset: the byte after the last line that was told.
+    """
+
+    store: str
+    ledger: str
+    offset: int
+    runs: RunIds
+
+    @classmethod
+    def read(cls, search_folder: Path, remedy: str) -> "Cursor":
+        """The one of a search.
+
+        Raises:
+            DataError: if there has been no replay; `remedy` says what to do about it.
+        """
+        content = read_json(search_folder / _CURSOR, remedy)
+        runs = RunIds(content["parent"], {int(number): run for number, run in content["trials"].items()})
+        return cls(content["store"], content["ledger"], content["offset"], runs)
+
+    def write(self, search_folder: Path) -> None:
+        """Write it beside the ledger."""
+        trials = {str(number): run for number, run in sorted(self.runs.trials.items())}
+        told = {"store": self.store, "ledger": self.ledger, "offset": self.offset}
+        write_json(search_folder / _CURSOR, {**told, "parent": self.runs.parent, "trials": trials})
 
 
 class Replay:
@@ -38,22 +74,20 @@ class Replay:
     """
 
     def __init__(self, ledger: Path, uri: str, root: Path, from_start: bool = False):
-        self.fold = Fold()
-        self.damaged = 0
-        self._ledger = ledger
+        self.search = TrackedSearch()
+        self._ledger = LedgerReader(ledger)
         self._uri = absolute_uri(uri, root)
         self._root = root
         self._from_start = from_start
-        self._offset = 0
         self._started = False
         self._behind = False
-        self._mirror: Mirror | None = None
+        self._writer: MlflowWriter | None = None
         self._known_runs: set[str] = set()
 
     @property
     def complete(self) -> bool:
         """Whether the store has been told that the search's newest session is over."""
-        return self.fold.over and not self._behind
+        return self.search.over and not self._behind
 
     def step(self) -> None:
         """Tell the store what the ledger says that it has not been told. Raising half way, it can be called again.
@@ -67,71 +101,62 @@ class Replay:
             if not self._started:
                 self._start()
             self._take()
-            if self._behind and self.fold.search is not None:
-                self._tell(self.fold.search)
+            if self._behind and self.search.header is not None:
+                self._tell(self.search.header)
 
     def abandon(self) -> None:
         """Tell the store that the search's process is gone: what it left running is killed. Raises as `step` does."""
-        self.fold.abandon()
+        self.search.abandon()
         self._behind = True
         self.step()
 
     def _start(self) -> None:
-        """Fold in what an earlier replay told this store, without telling it again."""
+        """Take in what an earlier replay told this store, without telling it again."""
         cursor = self._cursor()
         if cursor:
-            self._known_runs = {cursor["parent"], *cursor["trials"].values()}
+            self._known_runs = {cursor.runs.parent, *cursor.runs.trials.values()}
         if cursor and not self._from_start:
-            self._take(until=cursor["offset"])
-            if self.fold.search is not None:
-                mirror = self._open(self.fold.search)
-                if mirror.parent.run_id == cursor["parent"] and ledger_id(self.fold.search) == cursor["ledger"]:
-                    self.fold.forget_points(mirror.children)
+            self._take(until=cursor.offset)
+            if self.search.header is not None:
+                writer = self._open(self.search.header)
+                if writer.parent.run_id == cursor.runs.parent and self.search.header.identity == cursor.ledger:
+                    self.search.forget_points(writer.children)
         self._started = True
 
     def _take(self, until: int | None = None) -> None:
-        if not self._ledger.exists():  # the search is still starting
+        if not self._ledger.path.exists():  # the search is still starting
             return
-        lines = read_lines(self._ledger, self._offset, until)
-        for event in lines.events:
-            self.fold.take(event)
-        self._offset = lines.offset
-        self.damaged += lines.damaged
-        self._behind = self._behind or bool(lines.events)
+        before = self._ledger.offset
+        for event in self._ledger.read(until):
+            self.search.take(event)
+        self._behind = self._behind or self._ledger.offset > before
 
-    def _open(self, search: Event) -> Mirror:
-        if self._mirror is None:
+    def _open(self, header: SearchHeader) -> MlflowWriter:
+        if self._writer is None:
             client = open_store(self._uri)
-            self._mirror = Mirror(client, self._root / "mlruns", search, self._known_runs)
-        return self._mirror
+            self._writer = MlflowWriter(client, self._root / "mlruns", header, self._known_runs)
+        return self._writer
 
-    def _tell(self, search: Event) -> None:
-        mirror = self._open(search)
+    def _tell(self, header: SearchHeader) -> None:
+        writer = self._open(header)
         try:
-            mirror.update(self.fold)
+            writer.update(self.search)
         except BaseException:  # what arrived is unknown: look the runs up again before the next try
-            self._known_runs |= {mirror.parent.run_id, *(held.run_id for held in mirror.children.values())}
-            self._mirror = None
+            self._known_runs |= {writer.parent.run_id, *(run.run_id for run in writer.children.values())}
+            self._writer = None
             raise
-        write_json(self._ledger.with_name(_CURSOR), self._written(search, mirror))
+        runs = RunIds(writer.parent.run_id, {number: run.run_id for number, run in writer.children.items()})
+        cursor = Cursor(redact(self._uri), header.identity, self._ledger.offset, runs)
+        cursor.write(self._ledger.path.parent)
         self._behind = False
 
-    def _written(self, search: Event, mirror: Mirror) -> dict[str, Any]:
-        return {
-            "store": redact(self._uri),
-            "ledger": ledger_id(search),
-            "offset": self._offset,
-            "parent": mirror.parent.run_id,
-            "trials": {str(number): held.run_id for number, held in sorted(mirror.children.items())},
-        }
-
-    def _cursor(self) -> dict[str, Any] | None:
+    def _cursor(self) -> Cursor | None:
         """What was written down about this store; none if nothing was, or about another one."""
-        path = self._ledger.with_name(_CURSOR)
-        if not path.exists():
+        folder = self._ledger.path.parent
+        if not (folder / _CURSOR).exists():
             return None
-        content: dict[str, Any] = read_json(path, "delete it; the next replay looks its runs up again")
-        return content if content["store"] == redact(self._uri) else None
+        cursor = Cursor.read(folder, "delete it; the next replay looks its runs up again")
+        return cursor if cursor.store == redact(self._uri) else None
 
 
 def sync(search_folder: Path, uri: str, alive: bool = False) -> dict[str, int]:
@@ -156,9 +181,9 @@ def sync(search_folder: Path, uri: str, alive: bool = False) -> dict[str, int]:
         except (MlflowException, OSError) as error:
             reason = redact(str(error))
         else:
-            if replay.fold.search is None:
+            if replay.search.header is None:
                 raise TrackingError(f"{ledger}: holds no search; it must begin with a line of the event 'search'")
-            return dict(Counter(replay.fold.shown_state(trial) for trial in replay.fold.trials.values()))
+            return dict(Counter(map(replay.search.shown_state, replay.search.trials.values())))
     raise TrackingError(f"tracking store {redact(uri)}: {reason}; the ledger is intact, run `vaeforge sync` again")
 
 
@@ -168,8 +193,7 @@ def run_ids(search_folder: Path) -> RunIds:
     Raises:
         DataError: if there has been no replay.
     """
-    content = read_json(search_folder / _CURSOR, "the search has not been tracked yet; run `vaeforge sync` on it")
-    return RunIds(parent=content["parent"], trials={int(number): run for number, run in content["trials"].items()})
+    return Cursor.read(search_folder, "the search has not been tracked yet; run `vaeforge sync` on it").runs
 
 
 @contextmanager
@@ -179,20 +203,18 @@ def exclusive(search_folder: Path, patience: float = 5.0) -> Iterator[None]:
     Raises:
         TrackingError: if it does not.
     """
-    deadline = time.monotonic() + patience
-    with (search_folder / _LOCK).open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise TrackingError(
-                        f"{search_folder / _LOCK}: held by another process that tracks this search; "
-                        "it brings the store up to date itself, or wait until the search has ended"
-                    ) from None
-            time.sleep(0.1)
+    lock = FileLock(search_folder / _LOCK, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=patience, poll_interval=0.1)
+    except Timeout:
+        raise TrackingError(
+            f"{search_folder / _LOCK}: held by another process that tracks this search; "
+            "it brings the store up to date itself, or wait until the search has ended"
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -1,9 +1,8 @@
-"""Which MLflow store a project uses, and how it is opened so that many processes may open it at once.
+"""MLflow store of a project: which one it is, and how it is opened so that many processes may open it at once.
 
 MLflow is imported inside the functions: that takes seconds, and it reads its privacy settings while it is imported.
 """
 
-import fcntl
 import logging
 import os
 import re
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from filelock import FileLock
 
 from vaeforge.errors import TrackingError
 
@@ -128,8 +129,7 @@ def redact(text: str) -> str:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the file at `path` locked against other processes; the kernel lets go of it when a process dies."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(path, fallback_to_soft=False):
         yield
 
 

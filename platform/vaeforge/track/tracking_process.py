@@ -1,4 +1,4 @@
-"""The process that keeps MLflow up to date while a search runs: `python -m vaeforge.track.tracking_process --ledger …`.
+"""Process that keeps MLflow up to date while a search runs: `python -m vaeforge.track.tracking_process --ledger …`.
 
 The search calls `start` and never waits for the store. Whatever fails here is tried again; training does not notice.
 It ends with the search, or with the search's process.
@@ -92,7 +92,7 @@ def _follow(replay: Replay, log: Log, alive: Callable[[], bool]) -> int:
     while alive():
         if _attempt(replay.step, log):
             # an end from before our start belongs to an earlier session: this one may not have said yet that it resumes
-            if replay.complete and (replay.fold.phase_time >= started or time.monotonic() > patience_ends):
+            if replay.complete and (replay.search.phase_time >= started or time.monotonic() > patience_ends):
                 return 0
             wait = _ROUND_SECONDS
         else:

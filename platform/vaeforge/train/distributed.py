@@ -7,7 +7,6 @@ would import torch for it: more than a second of CPU time and 200 MB for each ho
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from typing import Any, TypeVar, cast
 
 import torch
@@ -22,7 +21,6 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined] # public, t
 from vaeforge.train.process_group import ProcessGroup
 
 T = TypeVar("T")
-C = TypeVar("C")
 CLEAN_UP_SECONDS = 1.0
 PATIENCE = timedelta(minutes=30)  # of a rank that waits in a collective; idle hosts exchange something every 10 s
 
@@ -108,16 +106,16 @@ class _Trainer(DataParallelTrainer):
 
 
 def run_worker_group(
-    function: Callable[[C], None],
-    config: C,
+    function: Callable[[], None],
     name: str,
     storage: str,
     workers: int,
     resources: dict[str, float],
 ) -> None:
-    """Run `function(config)` on each of `workers` ranks until it returns; a group that loses a rank is restarted.
+    """Run `function` on each of `workers` ranks until it returns; a group that loses a rank is restarted.
 
-    Blocks. `resources` are those of one worker, {"CPU": …} or {"CPU": …, "GPU": …}. Workers share a node where they
+    What it needs is bound to it (`functools.partial`): a `train_loop_config` would be unpickled, and its imports made,
+    by the group's controller too. Blocks. `resources` are those of one worker, {"CPU": …} or {"CPU": …, "GPU": …}. Workers share a node where they
     fit on one, and span nodes where they do not.
 
     Raises:
@@ -125,8 +123,7 @@ def run_worker_group(
         ray.train.TrainingFailedError: if the group cannot be kept running.
     """
     trainer = _Trainer(
-        # bound here: a `train_loop_config` would be unpickled, and its imports made, by the controller too
-        partial(function, config),
+        function,
         backend_config=BackendConfig(),
         scaling_config=ScalingConfig(
             num_workers=workers,

@@ -1,20 +1,21 @@
 """Which checkpoints of a search stay, and how one trial's come to be another's. Light: the broker uses it."""
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from vaeforge.errors import CheckpointError
+from vaeforge.ledger.events import InheritedState, SearchHeader
 from vaeforge.ledger.history import History, TrialRecord
 from vaeforge.search.results.ranking import kept
 from vaeforge.search.space.objective import Objective
-from vaeforge.train.checkpoint_files import Checkpoint, inherit
+from vaeforge.train.checkpoint_files import inherit
 from vaeforge.train.storage import join, open_storage
 
 
-def checkpoint_root(header: dict[str, Any], search: Path) -> str:
+def checkpoint_root(header: SearchHeader, search: Path) -> str:
     """Where the checkpoints of a search lie: beside its ledger, or at the storage that it was given."""
-    return str(header.get("checkpoints") or search)
+    return header.checkpoints or str(search)
 
 
 def trial_folder(root: Path | str, number: int) -> str:
@@ -47,7 +48,7 @@ class Keeper:
         names = kept(self._history, self._objective, self._count)
         gone = tuple(number for number in self._there if number not in names)
         self._there -= set(gone)
-        but = tuple((trial.number, trial.best["file"]) for trial in fresh if trial.number in names and trial.best)
+        but = tuple((trial.number, trial.best.file) for trial in fresh if trial.number in names and trial.best)
         return Surplus(gone, but)
 
     def carry_out(self, surplus: Surplus) -> None:
@@ -61,17 +62,14 @@ class Keeper:
             with suppress(OSError):  # a few files too many
                 open_storage(trial_folder(self._root, number)).keep_only([file])
 
-    def inherit(self, donor: TrialRecord, number: int, epoch: int) -> dict[str, Any]:
+    def inherit(self, donor: TrialRecord, number: int, epoch: int) -> InheritedState:
         """Put the state of `donor` after `epoch` where its own tidying does not reach; what the ledger says of it.
 
         Raises:
             CheckpointError: if it is gone or cannot be copied.
         """
         report = donor.reports[epoch]
-        best = Checkpoint(**report["best"]) if report["best"] else None
-        taken, taken_best = inherit(Checkpoint(**report["checkpoint"]), best, trial_folder(self._root, number))
-        return {
-            "checkpoint": asdict(taken),
-            "best": None if taken_best is None else asdict(taken_best),
-            "metrics": donor.best_metrics,
-        }
+        if report.checkpoint is None:
+            raise CheckpointError(f"trial {donor.number}, epoch {epoch}: has no checkpoint to go on from")
+        taken, taken_best = inherit(report.checkpoint, report.best, trial_folder(self._root, number))
+        return InheritedState(taken, taken_best, donor.best_metrics)

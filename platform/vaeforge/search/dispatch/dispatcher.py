@@ -6,15 +6,31 @@ No call pops: a lease is taken back when its host comes again with a higher gene
 """
 
 from collections import deque
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-from vaeforge.ledger.file import Event, Ledger
-from vaeforge.ledger.history import FINAL_OUTCOMES, History, TrialRecord
+from vaeforge.ledger.events import (
+    FINAL_OUTCOMES,
+    AttemptCrashed,
+    EpochReported,
+    InheritedState,
+    LedgerEvent,
+    Params,
+    TrialDecided,
+    TrialFinished,
+    TrialLeased,
+    TrialSubmitted,
+    WorkerProcess,
+    WorkersRegistered,
+)
+from vaeforge.ledger.file import Ledger
+from vaeforge.ledger.history import History, TrialRecord
 from vaeforge.search.budget import Spent
-from vaeforge.search.dispatch.types import Host, Lease, Reply, Terms
+from vaeforge.search.dispatch.types import Host, Lease, Reply, Terms, TrialReport
 
 MAX_STARTS = {"oom": 2, "disk": 1, "checkpoint": 1}
+E = TypeVar("E", bound=LedgerEvent)
 
 
 class Board:
@@ -36,7 +52,7 @@ class Board:
     def readopt(self, now: float) -> None:
         """After a restart of the board within one search: leases that hosts may still hold are still theirs."""
         for host, generation in self.history.generations.items():
-            self.hosts[host] = Host(generation, [], now)
+            self.hosts[host] = Host(generation, (), now)
         for trial in self.history.unfinished():
             self._conclude(trial)
         for trial in self.history.unfinished():
@@ -47,23 +63,23 @@ class Board:
 
     def _conclude(self, trial: TrialRecord) -> None:
         """Write the end that a trial's last report or decision means, also where a crash fell between the two lines."""
-        outcome, decision = (trial.last or {}).get("outcome"), trial.decisions.get(trial.epoch)
+        outcome, decision = trial.last.outcome if trial.last else None, trial.decisions.get(trial.epoch)
         if outcome in FINAL_OUTCOMES:
-            self._finish(trial, str(outcome), None)
+            self._finish(trial, outcome, None)
         elif outcome == "nan":
             self._finish(trial, "failed", "nan")
         elif decision is not None and decision.action == "stop":
             self._finish(trial, "stopped", decision.why)
 
-    def record(self, event: str, **fields: Any) -> Event:
+    def record(self, event: E) -> E:
         """Append to the ledger, then apply."""
-        written = self.ledger.append(event, **fields)
+        written = self.ledger.append(event)
         self.history.apply(written)
         return written
 
     # trials come from Tune
 
-    def submit(self, number: int, params: dict[str, Any], group: str, repeat_of: int | None = None) -> bool:
+    def submit(self, number: int, params: Params, group: str, repeat_of: int | None = None) -> bool:
         """A trial wants to be trained; submitting it again changes nothing.
 
         Whether it was taken: a new one is not once the budget is used up.
@@ -72,7 +88,7 @@ class Board:
         if trial is None and (self.over or self.closing):
             return False
         if trial is None:
-            self.record("submitted", trial=number, params=params, group=group, repeat_of=repeat_of)
+            self.record(TrialSubmitted(trial=number, params=params, group=group, repeat_of=repeat_of))
         self.parked.discard(number)
         if self.over and not self._ended(number) and number not in self.leases:
             self._finish(self.history.trials[number], "stopped", self.over)
@@ -80,7 +96,7 @@ class Board:
             self.waiting.append(number)
         return True
 
-    def park(self, number: int) -> Event | None:
+    def park(self, number: int) -> EpochReported | None:
         """Free the trial's host; returns its newest report."""
         self.parked.add(number)
         if number in self.waiting:
@@ -88,17 +104,17 @@ class Board:
         self.leases.pop(number, None)
         return self.history.trials[number].last
 
-    def decide(self, verdict: dict[str, Any], **inherited: Any) -> None:
-        """A rule's verdict on a trial; the second one after the same epoch changes nothing.
+    def decide(self, decision: TrialDecided, inherited: InheritedState | None = None) -> None:
+        """A rule's decision on a trial; the second one after the same epoch changes nothing.
 
-        `inherited` is what a trial that goes on with another one's weights goes on from: checkpoint, best, metrics.
+        `inherited` is what a trial that goes on with another one's weights goes on from.
         """
-        trial = self.history.trials[verdict["trial"]]
-        if trial.state is not None or verdict["epoch"] in trial.decisions:
+        trial = self.history.trials[decision.trial]
+        if trial.state is not None or decision.epoch in trial.decisions:
             return
-        self.record("decided", **verdict, **inherited)
-        if verdict["action"] == "stop":
-            self._finish(trial, "stopped", verdict["why"])
+        self.record(replace(decision, inherited=inherited))
+        if decision.action == "stop":
+            self._finish(trial, "stopped", decision.why)
         elif self.terms.yields and not {trial.number} & {*self.leases, *self.waiting, *self.parked}:
             self.waiting.append(trial.number)
 
@@ -110,14 +126,14 @@ class Board:
 
     # hosts
 
-    def register(self, host: int, processes: list[dict[str, Any]], now: float) -> int:
+    def register(self, host: int, processes: Sequence[WorkerProcess], now: float) -> int:
         """A worker group starts or restarts; what its earlier generation held waits again."""
         self.released.discard(host)
         generation = self.history.generations.get(host, 0) + 1
         if self.closing:  # a host that comes up when the search has ended: nothing of it belongs into the ledger
             return generation
-        self.record("registered", host=host, generation=generation, processes=processes)
-        self.hosts[host] = Host(generation, processes, now)
+        self.record(WorkersRegistered(host=host, generation=generation, processes=tuple(processes)))
+        self.hosts[host] = Host(generation, tuple(processes), now)
         for lease in [held for held in self.leases.values() if held.host == host]:
             self.crash(lease, "lost", "the worker group that trained it was restarted")
         return generation
@@ -151,24 +167,35 @@ class Board:
             return None
         self.waiting.remove(number)
         attempt = self.history.trials[number].leases + 1
-        self.record("leased", trial=number, attempt=attempt, host=host, generation=generation)
+        self.record(TrialLeased(trial=number, attempt=attempt, host=host, generation=generation))
         self.leases[number] = Lease(number, attempt, host, generation)
         return self.leases[number]
 
-    def report(self, lease: Lease, report: dict[str, Any]) -> Reply:
+    def report(self, lease: Lease, report: TrialReport) -> Reply:
         """An epoch's report; repeating it changes nothing."""
         trial = self.history.trials[lease.trial]
-        known = trial.reports.get(report["epoch"])
-        if known is not None and known["attempt"] == lease.attempt:
-            return self.reply(lease, report["epoch"])
+        known = trial.reports.get(report.epoch)
+        if known is not None and known.attempt == lease.attempt:
+            return self.reply(lease, report.epoch)
         if self.leases.get(lease.trial) != lease:
             return "stop" if trial.state is not None else "drop"
-        cost = {
-            "core_seconds": report["seconds"] * self.terms.cores,
-            "gpu_seconds": report["seconds"] * self.terms.gpus,
-        }
-        self.record("reported", trial=lease.trial, attempt=lease.attempt, **report, **cost)
-        self.epoch_seconds.append(report["seconds"])
+        self.record(
+            EpochReported(
+                trial=lease.trial,
+                attempt=lease.attempt,
+                epoch=report.epoch,
+                metrics=report.metrics,
+                value=report.value,
+                outcome=report.outcome,
+                seconds=report.seconds,
+                checkpoint=report.checkpoint,
+                best=report.best,
+                notes=report.notes,
+                core_seconds=report.seconds * self.terms.cores,
+                gpu_seconds=report.seconds * self.terms.gpus,
+            )
+        )
+        self.epoch_seconds.append(report.seconds)
         aimed = self._aimed(trial)
         self._conclude(trial)
         if aimed and trial.state is None:
@@ -176,7 +203,7 @@ class Board:
         self.spend(aimed)
         if self.over and trial.state is None:
             self._finish(trial, "stopped", self.over)
-        return self.reply(lease, report["epoch"])
+        return self.reply(lease, report.epoch)
 
     def spend(self, reason: str | None = None) -> None:
         """End the search where a budget is used up, or for `reason`: trials that no host holds end now, others soon."""
@@ -219,7 +246,7 @@ class Board:
         if self.leases.get(lease.trial) != lease:
             return
         del self.leases[lease.trial]
-        self.record("crashed", trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback)
+        self.record(AttemptCrashed(trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback))
         trial = self.history.trials[lease.trial]
         if len(trial.crashes) >= min(self.terms.attempts, MAX_STARTS.get(cause, self.terms.attempts)):
             self._finish(trial, "failed", "crash" if cause == "lost" else cause)
@@ -242,7 +269,7 @@ class Board:
     def orphaned(self, nodes: Iterable[str]) -> list[int]:
         """Hosts of which a process ran on a node that is not among the living `nodes`."""
         alive = set(nodes)
-        return [n for n, host in self.hosts.items() if not {p["node"] for p in host.processes} <= alive]
+        return [n for n, host in self.hosts.items() if not {p.node for p in host.processes} <= alive]
 
     def ready(self) -> bool:
         """Whether a trial waits for a host."""
@@ -265,11 +292,12 @@ class Board:
         if trial.number in self.waiting:
             self.waiting.remove(trial.number)
         self.record(
-            "finished",
-            trial=trial.number,
-            state=state,
-            cause=cause,
-            value=trial.value,
-            epoch=trial.epoch,
-            seconds=trial.seconds,
+            TrialFinished(
+                trial=trial.number,
+                state=state,
+                cause=cause,
+                value=trial.value,
+                epoch=trial.epoch,
+                seconds=trial.seconds,
+            )
         )

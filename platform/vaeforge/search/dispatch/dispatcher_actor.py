@@ -6,18 +6,18 @@ from the ledger, and every call may be repeated. No call waits longer than `PATI
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from vaeforge.ledger.file import Event, Ledger
-from vaeforge.ledger.history import FINAL_OUTCOMES, TrialRecord, read_history
+from vaeforge.ledger.events import FINAL_OUTCOMES, EpochReported, LedgerEvent, Params, TrialDecided, WorkerProcess
+from vaeforge.ledger.file import Ledger
+from vaeforge.ledger.history import TrialRecord, read_history
 from vaeforge.search.dispatch.checkpoint_retention import Keeper, checkpoint_root
 from vaeforge.search.dispatch.dispatcher import Board
-from vaeforge.search.dispatch.snapshot import snapshot
-from vaeforge.search.dispatch.types import Lease, Reply, Terms
+from vaeforge.search.dispatch.snapshot import Snapshot, snapshot
+from vaeforge.search.dispatch.types import Lease, NoTask, Relayed, Reply, Task, Terms, TrialReport
 from vaeforge.search.results.ranking import finalists
 from vaeforge.search.space.objective import objective_values, read_objective
 
@@ -32,7 +32,7 @@ class Broker:
         ledger = Ledger(Path(folder) / "ledger.jsonl")
         history = read_history(ledger.path, slim=True)
         assert history.header is not None
-        self.objective = read_objective(history.header["space"].get("objective", {}), "ledger", [])
+        self.objective = read_objective(history.header.space.get("objective", {}), "ledger", [])
         self.board = Board(ledger, history, terms)
         self.board.readopt(time.monotonic())
         self.keeper = Keeper(history, self.objective, keep, checkpoint_root(history.header, Path(folder)))
@@ -65,10 +65,10 @@ class Broker:
 
     # for trials and the driver
 
-    async def submit(self, number: int, params: dict[str, Any], group: str, repeat_of: int | None = None) -> bool:
+    async def submit(self, number: int, params: Params, group: str, repeat_of: int | None = None) -> bool:
         return await self._do(lambda: self.board.submit(number, params, group, repeat_of))
 
-    async def reports(self, number: int, after: int) -> list[dict[str, Any]]:
+    async def reports(self, number: int, after: int) -> list[Relayed]:
         """The trial's reports after epoch `after`, as soon as there is one; the last one of an ended trial says so."""
         trial = self.board.history.trials[number]
         if number in self.board.parked:
@@ -76,35 +76,35 @@ class Broker:
         await self._until(lambda: trial.epoch > after or trial.state is not None)
         fresh = [_slim(report) for epoch, report in sorted(trial.reports.items()) if epoch > after]
         if trial.state is not None:
-            last: dict[str, Any] = {"epoch": trial.epoch, "value": trial.value, "outcome": _outcome(trial)}
-            last["goals"] = objective_values(trial, self.objective.goals)
-            fresh = [report for report in fresh if report["epoch"] < trial.epoch] + [last]
+            goals = tuple(objective_values(trial, self.objective.goals))
+            last = Relayed(trial.epoch, trial.value, _outcome(trial), goals=goals)
+            fresh = [report for report in fresh if report.epoch < trial.epoch] + [last]
         return fresh
 
-    async def decide(self, verdicts: list[dict[str, Any]]) -> None:
+    async def decide(self, decisions: Sequence[TrialDecided]) -> None:
         trials = self.board.history.trials
-        for verdict in verdicts:
-            inherited: dict[str, Any] = {}
-            if verdict["action"] == "inherit" and verdict["epoch"] not in trials[verdict["trial"]].decisions:
-                donor = trials[verdict["donor"]]
-                inherited = await asyncio.to_thread(self.keeper.inherit, donor, verdict["trial"], verdict["epoch"])
-            await self._do(partial(self.board.decide, verdict, **inherited))
+        for decision in decisions:
+            inherited = None
+            if decision.donor is not None and decision.epoch not in trials[decision.trial].decisions:
+                donor = trials[decision.donor]
+                inherited = await asyncio.to_thread(self.keeper.inherit, donor, decision.trial, decision.epoch)
+            await self._do(partial(self.board.decide, decision, inherited))
 
-    async def park(self, number: int) -> Event | None:
+    async def park(self, number: int) -> EpochReported | None:
         return await self._do(lambda: self.board.park(number))
 
     async def stop(self, number: int, cause: str) -> None:
         await self._do(lambda: self.board.stop(number, cause))
 
-    async def record(self, event: str, **fields: Any) -> None:
-        await self._do(lambda: self.board.record(event, **fields))
+    async def record(self, event: LedgerEvent) -> None:
+        await self._do(lambda: self.board.record(event))
 
     async def close(self) -> None:
         """No more leases: hosts return, running trials stay unfinished."""
         self.board.closing = True
         await self._do(lambda: None)
 
-    async def tick(self, wall: float, expected: int) -> dict[str, Any]:
+    async def tick(self, wall: float, expected: int) -> Snapshot:
         """The driver's look: `wall` seconds of this session, `expected` trials that it may still submit."""
         board = self.board
         board.wall, board.expected = board.history.wall_seconds + wall, expected
@@ -114,7 +114,7 @@ class Broker:
     async def finalists(self, count: int) -> list[int]:
         return finalists(self.board.history, self.objective, count)
 
-    async def overdue(self, nodes: list[str]) -> list[dict[str, Any]]:
+    async def overdue(self, nodes: list[str]) -> list[WorkerProcess]:
         """Processes of hosts that gave no sign of life in time; their leases are taken back.
 
         So are those of hosts with a process on a node that is not one of the living `nodes`.
@@ -132,33 +132,32 @@ class Broker:
 
     # for hosts
 
-    async def register(self, host: int, processes: list[dict[str, Any]]) -> int:
+    async def register(self, host: int, processes: Sequence[WorkerProcess]) -> int:
         return await self._do(lambda: self.board.register(host, processes, time.monotonic()))
 
-    async def take(self, host: int, generation: int) -> dict[str, Any]:
-        """A lease with what is needed to start it, `idle`, `again` (register first), or `end`."""
+    async def take(self, host: int, generation: int) -> Task | NoTask:
+        """A lease with what is needed to start it, `idle` (ask again), `again` (register first), or `end`."""
         board = self.board
         if board.closing or host in board.released:
-            return {"kind": "end"}
+            return "end"
         if not board.heard(host, generation, time.monotonic()):
-            return {"kind": "again"}
+            return "again"
         await self._until(lambda: board.closing or board.ready() or board.held_by(host) is not None)
         current = board.hosts.get(host)
         if board.closing or board.release(host):
-            return {"kind": "end"}
+            return "end"
         if current is None or current.generation != generation:
-            return {"kind": "again"}
+            return "again"
         lease = await self._do(lambda: board.lease(host, generation))
         if lease is None:
-            return {"kind": "idle"}
+            return "idle"
         trial = board.history.trials[lease.trial]
-        start = {"params": trial.params, "checkpoints": trial.checkpoints(), "inherited": trial.starts_inherited}
-        return {"kind": "lease", "lease": lease, **start}
+        return Task(lease, trial.params, tuple(trial.checkpoints()), trial.starts_inherited)
 
-    async def report(self, lease: Lease, report: dict[str, Any]) -> Reply:
+    async def report(self, lease: Lease, report: TrialReport) -> Reply:
         self.board.heard(lease.host, lease.generation, time.monotonic())
         first = await self._do(lambda: self.board.report(lease, report))
-        return first if first != "hold" else await self.reply(lease, report["epoch"])
+        return first if first != "hold" else await self.reply(lease, report.epoch)
 
     async def reply(self, lease: Lease, epoch: int) -> Reply:
         """What the host does after `epoch`, once Tune has decided; `hold` means ask again."""
@@ -173,9 +172,8 @@ class Broker:
         await self._do(lambda: self.board.crash(lease, cause, traceback))
 
 
-def _slim(report: Event) -> dict[str, Any]:
-    newest = report["metrics"].get("val/nelbo")
-    return {"epoch": report["epoch"], "value": report["value"], "newest": newest, "outcome": "running"}
+def _slim(report: EpochReported) -> Relayed:
+    return Relayed(report.epoch, report.value, "running", report.metrics.get("val/nelbo"))
 
 
 def _outcome(trial: TrialRecord) -> str:
@@ -183,8 +181,3 @@ def _outcome(trial: TrialRecord) -> str:
     if trial.state == "failed":
         return "nan" if trial.cause == "nan" else "crash"
     return str(trial.state) if trial.state in FINAL_OUTCOMES else "stopped"
-
-
-def checkpoint_event(checkpoint: Any) -> dict[str, Any] | None:
-    """A checkpoint as the ledger writes it."""
-    return None if checkpoint is None else asdict(checkpoint)

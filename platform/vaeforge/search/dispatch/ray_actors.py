@@ -13,6 +13,7 @@ from vaeforge.search.dispatch.data_transfer import ship, unseen_nodes
 from vaeforge.search.dispatch.dispatcher_actor import Broker
 from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.dispatch.types import Terms
+from vaeforge.search.dispatch.worker import HostConfig
 from vaeforge.search.plan import Plan
 from vaeforge.search.schedulers import Scheduler
 from vaeforge.train.checkpoint_files import require_usable
@@ -43,20 +44,19 @@ def start_broker(plan: Plan, terms: Terms) -> Any:
     return actor.remote(str(plan.folder), terms, keep)
 
 
-def host_config(plan: Plan, broker: Any) -> dict[str, Any]:
-    """What every rank of every host is told; see `host.py`."""
+def host_config(plan: Plan, broker: Any) -> HostConfig:
+    """What every rank of every host is told."""
     search = plan.config.search
     limit = search.host_memory_gb
-    return {
-        "broker": broker,
-        "checkpoints": checkpoint_root(plan.header, plan.folder),
-        "shipment": ship(plan.prepared, cluster=plan.address is not None),
-        "space": dict(plan.space.content),
-        "space_source": plan.space.source,
-        "experiment": plan.config.experiment.model_dump(mode="json"),
-        "seed": search.seed,
-        "memory_limit": None if limit is None else int(limit * 1e9),
-    }
+    return HostConfig(
+        broker=broker,
+        checkpoints=checkpoint_root(plan.header, plan.folder),
+        shipment=ship(plan.prepared, cluster=plan.address is not None),
+        space=plan.space,
+        experiment=plan.config.experiment,
+        seed=search.seed,
+        memory_limit=None if limit is None else int(limit * 1e9),
+    )
 
 
 def require_shared(plan: Plan) -> None:

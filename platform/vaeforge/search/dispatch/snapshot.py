@@ -1,51 +1,97 @@
-"""How a search stands, small whatever its length: what the live view and the engine look at each second."""
+"""Snapshot of a running search, small whatever its length: what the live view and the engine look at each second."""
 
-from typing import Any
+from dataclasses import dataclass, field
 
+from vaeforge.ledger.events import Params
 from vaeforge.ledger.history import TrialRecord
 from vaeforge.search.dispatch.dispatcher import Board
 
 RECENT = 12
 
 
-def snapshot(board: Board, failure: str | None) -> dict[str, Any]:
-    """Counts, hosts, the best trial so far, and of the trials those that have not ended and the newest that have.
+@dataclass(frozen=True)
+class TrialStatus:
+    """How one trial stands; `state` is running, waiting, or how it ended, and `host` who trains it now."""
 
-    `over` says why the search ends early, `failure` why it cannot go on.
+    trial: int
+    params: Params
+    epoch: int
+    value: float | None
+    state: str
+    host: int | None = None
+    cause: str | None = None
+    repeat_of: int | None = None
+
+
+@dataclass(frozen=True)
+class BestSoFar:
+    """The trial with the best value so far."""
+
+    trial: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How a search stands.
+
+    Attributes:
+        trials: those that have not ended and the newest that have.
+        counts: trials by state; of those that have not ended, the ones without a host wait.
+        ended: how many have.
+        hosts: the numbers of those that are up.
+        budget: how much of it is used, in words.
+        over: why the search ends early, `failure` why it cannot go on.
     """
+
+    trials: tuple[TrialStatus, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+    ended: int = 0
+    best: BestSoFar | None = None
+    hosts: frozenset[int] = frozenset()
+    budget: str | None = None
+    over: str | None = None
+    failure: str | None = None
+
+
+def snapshot(board: Board, failure: str | None) -> Snapshot:
+    """How the search of `board` stands."""
     history = board.history
-    open_trials = history.unfinished()
     valued = [(value, trial.number) for trial in history.trials.values() if (value := trial.value) is not None]
     best = min(valued, default=None)
-    return {
-        "trials": [_trial(board, trial) for trial in [*open_trials, *history.ended_trials[-RECENT:]]],
-        "counts": _counts(board),
-        "ended": board.ends,
-        "best": None if best is None else {"trial": best[1], "value": best[0]},
-        "hosts": {number: host.processes for number, host in board.hosts.items()},
-        "budget": board.terms.limits.describe(board.spent),
-        "over": board.over,
-        "failure": failure,
-    }
+    return Snapshot(
+        trials=tuple(_status(board, trial) for trial in [*history.unfinished(), *history.ended_trials[-RECENT:]]),
+        counts=_counts(board),
+        ended=board.ends,
+        best=None if best is None else BestSoFar(best[1], best[0]),
+        hosts=frozenset(board.hosts),
+        budget=board.terms.limits.describe(board.spent),
+        over=board.over,
+        failure=failure,
+    )
 
 
 def _counts(board: Board) -> dict[str, int]:
-    """Trials by state; of those that have not ended, the ones without a host wait."""
     counts = board.history.counts()
     waiting = counts.get("running", 0) - len(board.leases)
     split = {"running": len(board.leases), "waiting": waiting}
     return {state: count for state, count in {**counts, **split}.items() if count}
 
 
-def _trial(board: Board, trial: TrialRecord) -> dict[str, Any]:
+def _status(board: Board, trial: TrialRecord) -> TrialStatus:
     held = trial.number in board.leases
-    return {
-        "trial": trial.number,
-        "params": trial.params,
-        "epoch": trial.epoch,
-        "value": trial.value,
-        "state": trial.state or ("running" if held else "waiting"),
-        "host": trial.host if held else None,
-        "cause": trial.cause,
-        "repeat_of": trial.repeat_of,
-    }
+    return status_of(trial, "running" if held else "waiting", trial.host if held else None)
+
+
+def status_of(trial: TrialRecord, unended: str = "running", host: int | None = None) -> TrialStatus:
+    """How a trial of a ledger stands; one that has not ended is in the state `unended`."""
+    return TrialStatus(
+        trial=trial.number,
+        params=trial.params,
+        epoch=trial.epoch,
+        value=trial.value,
+        state=trial.state or unended,
+        host=host,
+        cause=trial.cause,
+        repeat_of=trial.repeat_of,
+    )

@@ -6,13 +6,17 @@ Tune would destroy the process that the next trial is to reuse.
 
 import math
 import time
+from collections import deque
+from dataclasses import asdict
 from typing import Any
 
 import ray
 from ray import tune
 
+from vaeforge.search.dispatch.types import Relayed
+
 RETRY_SECONDS = 0.5
-REFUSED = {"epoch": 0, "value": math.nan, "outcome": "refused", "done": True}
+REFUSED = Relayed(0, None, "refused")
 
 
 class HostedTrial(tune.Trainable):
@@ -29,7 +33,7 @@ class HostedTrial(tune.Trainable):
         # the number comes with the configuration: on reuse, self.trial_id is already the next trial's
         self.number = int(config["trial"])
         self.after = 0
-        self.pending: list[dict[str, Any]] = []
+        self.pending: deque[Relayed] = deque()
         self.taken: bool = self._ask("submit", self.number, config["params"], config["group"], config["repeat_of"])
 
     def _ask(self, call: str, *arguments: Any) -> Any:
@@ -48,23 +52,28 @@ class HostedTrial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         if not self.taken:  # the search ends: this trial was never begun
-            return dict(REFUSED)
+            return _result(REFUSED)
         while not self.pending:
-            self.pending = self._ask("reports", self.number, self.after)
-        report = self.pending.pop(0)
-        self.after = report["epoch"]
-        value = math.nan if report["value"] is None else report["value"]
-        done = report["outcome"] != "running"
-        return {**report, "value": value, "done": done}
+            self.pending.extend(self._ask("reports", self.number, self.after))
+        report = self.pending.popleft()
+        self.after = report.epoch
+        return _result(report)
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Tune pauses the trial: its host is freed, its checkpoint stays where it is."""
         if not self.taken:
-            return {"trial": self.number, "epoch": 0, "checkpoint": None}
-        report = self._ask("park", self.number) or {}
-        return {"trial": self.number, "epoch": self.after, "checkpoint": report.get("checkpoint")}
+            return {"trial": self.number, "epoch": 0}
+        self._ask("park", self.number)
+        return {"trial": self.number, "epoch": self.after}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Tune goes on with the trial: it was submitted when its process was set up, only reports are skipped."""
         if checkpoint is not None and checkpoint["trial"] == self.number:
-            self.after, self.pending = int(checkpoint["epoch"]), []
+            self.after = int(checkpoint["epoch"])
+            self.pending.clear()
+
+
+def _result(report: Relayed) -> dict[str, Any]:
+    """A report as Tune wants it: a value that is a number, and whether it is the last one."""
+    value = math.nan if report.value is None else report.value
+    return {**asdict(report), "value": value, "done": report.outcome != "running"}

@@ -1,11 +1,14 @@
-"""What a board goes by and what it hands out: the terms of a search, hosts as it knows them, leases on trials."""
+"""Records that the driver, the dispatcher and its workers exchange; Ray pickles them."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from vaeforge.ledger.events import Metrics, Params, WorkerProcess
 from vaeforge.search.budget import Limits
+from vaeforge.train.checkpoint_files import Checkpoint
 
 Reply = Literal["go", "stop", "drop", "hold"]
+NoTask = Literal["idle", "again", "end"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,53 @@ class Lease:
     attempt: int
     host: int
     generation: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a host starts a lease with.
+
+    Attributes:
+        params: flat parameters of the trial.
+        checkpoints: to resume from, newest first.
+        inherited: whether the first of them is another trial's.
+    """
+
+    lease: Lease
+    params: Params
+    checkpoints: tuple[Checkpoint, ...] = ()
+    inherited: bool = False
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """An epoch as a host reports it; see `EpochReported` for its attributes."""
+
+    epoch: int
+    metrics: Metrics
+    value: float | None
+    outcome: str
+    seconds: float
+    checkpoint: Checkpoint | None = None
+    best: Checkpoint | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Relayed:
+    """What Tune is told of an epoch, or of a trial's end.
+
+    Attributes:
+        value: the trial's best value so far, `newest` that of this epoch alone.
+        outcome: running, completed, early_stopped, stopped, nan, crash, or refused (never begun).
+        goals: each goal's value at the trial's end.
+    """
+
+    epoch: int
+    value: float | None
+    outcome: str
+    newest: float | None = None
+    goals: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,5 +94,5 @@ class Host:
     """A worker group as the board knows it: its newest generation, its processes, when it was last heard of."""
 
     generation: int
-    processes: list[dict[str, Any]]
+    processes: tuple[WorkerProcess, ...]
     heard: float

@@ -12,6 +12,7 @@ import os
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,51 +22,66 @@ import torch
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.errors import CheckpointError
+from vaeforge.ledger.events import WorkerProcess
 from vaeforge.provenance import machine
 from vaeforge.search.dispatch.checkpoint_retention import trial_folder
-from vaeforge.search.dispatch.data_transfer import open_shipment
-from vaeforge.search.dispatch.dispatcher_actor import checkpoint_event
+from vaeforge.search.dispatch.data_transfer import Shipment, open_shipment
 from vaeforge.search.dispatch.resources import default_memory_limit
-from vaeforge.search.dispatch.types import Lease
-from vaeforge.search.space.space import Space, experiment_for, parse_space, trial_seed
-from vaeforge.train.checkpoint import Checkpoint
+from vaeforge.search.dispatch.types import Lease, NoTask, Task, TrialReport
+from vaeforge.search.space.space import Space, experiment_for, trial_seed
 from vaeforge.train.distributed import RayProcessGroup
 from vaeforge.train.loop import EpochReport, fit
 
 PULSE_SECONDS = 5.0
 
 
-def host(config: dict[str, Any]) -> None:
-    """The loop of one rank.
+@dataclass(frozen=True)
+class HostConfig:
+    """What every rank of every host is told.
 
-    `config` holds: host (number), broker (handle), checkpoints (path or URL under which those of the search lie),
-    shipment (of the data), space (content), space_source, experiment (the base, as plain values), seed (of the
-    search), threads (of this rank), gpus (whether to train on one), memory_limit (bytes that a rank may hold between
-    two trials; none for its part of the node's).
+    Attributes:
+        broker: the actor's handle.
+        checkpoints: path or URL under which those of the search lie.
+        shipment: of the data.
+        experiment: the base that a trial's parameters change.
+        seed: of the search.
+        memory_limit: bytes that a rank may hold between two trials; none for its part of the node's.
     """
-    torch.set_num_threads(min(config["threads"], os.cpu_count() or 1))
-    ranks = RayProcessGroup(config["gpus"])
-    serve(_Worker(config, ranks), ranks, config["memory_limit"] or default_memory_limit(config["threads"]))
+
+    broker: Any
+    checkpoints: str
+    shipment: Shipment
+    space: Space
+    experiment: Experiment
+    seed: int
+    memory_limit: int | None = None
+
+
+def host(settings: HostConfig, number: int, threads: int, gpus: bool) -> None:
+    """The loop of one rank of host `number`, on `threads` threads, and on one GPU where it trains on `gpus`."""
+    torch.set_num_threads(min(threads, os.cpu_count() or 1))
+    ranks = RayProcessGroup(gpus)
+    serve(_Worker(settings, number, ranks), ranks, settings.memory_limit or default_memory_limit(threads))
     ranks.close()
 
 
 class Worker(Protocol):
-    """What takes orders and trains."""
+    """What takes tasks and trains."""
 
-    def take(self) -> dict[str, Any]: ...
+    def take(self) -> Task | NoTask: ...
 
-    def train(self, order: dict[str, Any]) -> None: ...
+    def train(self, task: Task) -> None: ...
 
 
 def serve(worker: Worker, ranks: RayProcessGroup, limit: int) -> None:
-    """All ranks: one order after the other, until the search or this host ends, or a rank holds over `limit` bytes."""
+    """All ranks: one task after the other, until the search or this host ends, or a rank holds over `limit` bytes."""
     settled = False
     while True:
-        order = ranks.broadcast_from_main(worker.take)
-        if order["kind"] == "end":
+        task = ranks.broadcast_from_main(worker.take)
+        if task == "end":
             return
-        if order["kind"] == "lease":
-            worker.train(order)
+        if isinstance(task, Task):
+            worker.train(task)
             release_memory()
             if not settled:  # modules are loaded by now, and looking through them after each trial takes 0.25 s
                 settled = True
@@ -77,30 +93,28 @@ def serve(worker: Worker, ranks: RayProcessGroup, limit: int) -> None:
 class _Worker:
     """One rank between the broker and `fit`."""
 
-    def __init__(self, config: dict[str, Any], ranks: RayProcessGroup):
-        self.config, self.ranks, self.broker = config, ranks, config["broker"]
-        self.number: int = config["host"]
-        self.space: Space = parse_space(config["space"], config["space_source"])
-        self.base = Experiment.model_validate(config["experiment"])
-        self.data = open_shipment(config["shipment"])
+    def __init__(self, settings: HostConfig, number: int, ranks: RayProcessGroup):
+        self.settings, self.number, self.ranks = settings, number, ranks
+        self.broker = settings.broker
+        self.data = open_shipment(settings.shipment)
         self.processes = ranks.gather(_this_process())
         self.generation = -1
         self.pulsed = 0.0
 
-    def take(self) -> dict[str, Any]:
-        """Rank 0: the broker's next order; registers first where the broker does not know this generation."""
+    def take(self) -> Task | NoTask:
+        """Rank 0: the broker's next task; registers first where the broker does not know this generation."""
         if self.generation < 0:
             self.generation = ray.get(self.broker.register.remote(self.number, self.processes))
-        order: dict[str, Any] = ray.get(self.broker.take.remote(self.number, self.generation))
-        if order["kind"] == "again":
+        task: Task | NoTask = ray.get(self.broker.take.remote(self.number, self.generation))
+        if task == "again":
             self.generation = -1
-        return order
+        return task
 
-    def train(self, order: dict[str, Any]) -> None:
+    def train(self, task: Task) -> None:
         """All ranks: train one lease to its end, to a stop, or to an error that all ranks share."""
-        lease: Lease = order["lease"]
+        lease = task.lease
         try:
-            for report in self._timed(self._fit(order)):
+            for report in self._timed(self._fit(task)):
                 if self.ranks.broadcast_from_main(partial(self._report, lease, report)) != "go":
                     return
         except Exception as error:
@@ -110,36 +124,35 @@ class _Worker:
             text = traceback.format_exc()
             self.ranks.broadcast_from_main(lambda: ray.get(self.broker.crash.remote(lease, cause, text)))
 
-    def _fit(self, order: dict[str, Any]) -> Iterator[EpochReport]:
-        number = order["lease"].trial
-        experiment = experiment_for(self.space, self.base, order["params"], trial_seed(self.config["seed"], number))
-        folder = trial_folder(self.config["checkpoints"], number)
-        checkpoints = [Checkpoint(**checkpoint) for checkpoint in order["checkpoints"]]
-        return fit(experiment, self.data, self.ranks.group, folder, checkpoints, self._pulse, order["inherited"])
+    def _fit(self, task: Task) -> Iterator[EpochReport]:
+        settings, number = self.settings, task.lease.trial
+        experiment = experiment_for(settings.space, settings.experiment, task.params, trial_seed(settings.seed, number))
+        folder = trial_folder(settings.checkpoints, number)
+        return fit(experiment, self.data, self.ranks.group, folder, task.checkpoints, self._pulse, task.inherited)
 
-    def _timed(self, reports: Iterator[EpochReport]) -> Iterator[dict[str, Any]]:
-        """Reports as the ledger holds them; `seconds` is all the time spent inside `fit` for that epoch."""
+    def _timed(self, reports: Iterator[EpochReport]) -> Iterator[TrialReport]:
+        """Reports whose `seconds` are all the time spent inside `fit` for that epoch."""
         while True:
             started = time.monotonic()
             report = next(reports, None)
             if report is None:
                 return
-            yield {
-                "epoch": report.epoch,
-                "metrics": report.metrics,
-                "value": report.value,
-                "outcome": report.outcome,
-                "seconds": time.monotonic() - started,
-                "checkpoint": checkpoint_event(report.checkpoint),
-                "best": checkpoint_event(report.best),
-                "notes": list(report.notes),
-            }
+            yield TrialReport(
+                epoch=report.epoch,
+                metrics=report.metrics,
+                value=report.value,
+                outcome=report.outcome,
+                seconds=time.monotonic() - started,
+                checkpoint=report.checkpoint,
+                best=report.best,
+                notes=report.notes,
+            )
 
-    def _report(self, lease: Lease, report: dict[str, Any]) -> str:
+    def _report(self, lease: Lease, report: TrialReport) -> str:
         """Rank 0: hand a report over and wait as long as the broker holds the reply."""
         reply = str(ray.get(self.broker.report.remote(lease, report)))
         while reply == "hold":
-            reply = str(ray.get(self.broker.reply.remote(lease, report["epoch"])))
+            reply = str(ray.get(self.broker.reply.remote(lease, report.epoch)))
         return reply
 
     def _pulse(self) -> None:
@@ -174,11 +187,7 @@ def cause_of(error: Exception) -> str:
     return "disk" if isinstance(error, OSError) else "crash"
 
 
-def _this_process() -> dict[str, Any]:
+def _this_process() -> WorkerProcess:
     """Enough to recognise this process again: process ids are reused."""
-    return {
-        "pid": os.getpid(),
-        "started": psutil.Process().create_time(),
-        "node": ray.get_runtime_context().get_node_id(),
-        "machine": machine(),
-    }
+    node = ray.get_runtime_context().get_node_id()
+    return WorkerProcess(os.getpid(), psutil.Process().create_time(), node, machine())

@@ -12,17 +12,18 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from vaeforge.ledger.events import WorkerProcess
 from vaeforge.search.dispatch.cluster import supplies
 from vaeforge.search.dispatch.resources import Placement, free_ranks
-from vaeforge.search.dispatch.worker import host
+from vaeforge.search.dispatch.worker import HostConfig, host
 from vaeforge.search.search_lock import find_process
 from vaeforge.train.distributed import InsufficientResourcesError, run_worker_group
 
@@ -55,7 +56,7 @@ class Hosts:
     def __init__(
         self,
         placement: Placement,
-        config: dict[str, Any],
+        config: HostConfig,
         storage: str,
         released: Callable[[int], bool],
         registered: Callable[[], Collection[int]] | None = None,
@@ -63,7 +64,7 @@ class Hosts:
         """
         Args:
             placement: how many hosts start, and what each is.
-            config: what every rank is told, see `host.py`.
+            config: what every rank is told.
             storage: a folder for what Ray Train writes and nobody reads.
             released: whether the host of a number is not to start again; asked when its worker group has returned.
             registered: numbers of the hosts whose worker groups have come up; without it, all hosts start at once.
@@ -141,16 +142,12 @@ class Hosts:
 
     def _run(self, own: _Host) -> bool:
         """One worker group, to its end; whether it returned by itself."""
-        config = {
-            **self._config,
-            "host": own.number,
-            "threads": self._placement.threads,
-            "gpus": self._placement.gpus_per_worker > 0,
-        }
+        placement = self._placement
+        loop = partial(host, self._config, own.number, placement.threads, placement.gpus_per_worker > 0)
         # a name of its own each time: a Train run with a known name silently resumes it
         name = f"host-{own.number}-{uuid.uuid4().hex[:8]}"
         try:
-            run_worker_group(host, config, name, self._storage, self._placement.workers, self._placement.resources)
+            run_worker_group(loop, name, self._storage, placement.workers, placement.resources)
             own.failures = 0
             return True
         except InsufficientResourcesError:
@@ -210,16 +207,16 @@ def end_controllers() -> None:
                 process.kill()
 
 
-def kill_processes(processes: list[dict[str, Any]]) -> None:
+def kill_processes(processes: Iterable[WorkerProcess]) -> None:
     """SIGKILL worker processes, each on its own node; one that has gone already is left alone."""
     for process in processes:
-        if process["node"] == ray.get_runtime_context().get_node_id():
+        if process.node == ray.get_runtime_context().get_node_id():
             _kill(process)
         else:
-            where = NodeAffinitySchedulingStrategy(process["node"], soft=False)
+            where = NodeAffinitySchedulingStrategy(process.node, soft=False)
             ray.remote(num_cpus=0)(_kill).options(scheduling_strategy=where).remote(process)
 
 
-def _kill(process: dict[str, Any]) -> None:
-    if find_process(process) is not None:
-        os.kill(process["pid"], signal.SIGKILL)
+def _kill(process: WorkerProcess) -> None:
+    if find_process(process.pid, process.started) is not None:
+        os.kill(process.pid, signal.SIGKILL)

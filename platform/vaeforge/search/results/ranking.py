@@ -17,7 +17,8 @@ from heapq import nsmallest
 from statistics import fmean, stdev
 
 from vaeforge.errors import SearchError
-from vaeforge.ledger.history import FINAL_OUTCOMES, History, TrialRecord
+from vaeforge.ledger.events import FINAL_OUTCOMES
+from vaeforge.ledger.history import History, TrialRecord
 from vaeforge.search.results.pareto import Point, choose, front, ranks
 from vaeforge.search.space.objective import Objective, read_objective
 
@@ -64,7 +65,7 @@ class Ranked:
 
 def objective_of(history: History) -> Objective:
     """What the search that wrote the ledger optimises, as its header says."""
-    space = (history.header or {}).get("space", {})
+    space = history.header.space if history.header else {}
     return read_objective(space.get("objective", {}), "ledger", [])
 
 
@@ -81,7 +82,7 @@ def winner(history: History, objective: Objective) -> Standing:
     """
     found = ranked(history, objective)
     if found.problem is not None:
-        raise SearchError(f"search {(history.header or {}).get('name', '')!r}: {found.problem}")
+        raise SearchError(f"search {history.header.name if history.header else ''!r}: {found.problem}")
     return found.standings[0]
 
 
@@ -233,7 +234,7 @@ def _by_fronts(standings: list[Standing], objective: Objective) -> Ranked:
 
 
 def _nothing(history: History, objective: Objective) -> str:
-    name = (history.header or {}).get("name", "NAME")
+    name = history.header.name if history.header else "NAME"
     stopped = sum(trial.state == "stopped" for trial in history.trials.values())
     why = f", {stopped} were stopped on the way and have no point on the front" if stopped else ""
     ended = "no trial ended with a value" if objective.single else "no trial was trained to its end"

@@ -1,4 +1,4 @@
-"""What there is: the searches of a project, the trials of one, why each ended; and the removal of a search.
+"""Reports of what there is: the searches of a project, the trials of one, why each ended; and the removal of a search.
 
 Everything is read from the ledgers, so that a search can be looked at while it runs, and on a machine without Ray.
 Rows are plain data, the JSON form of `--json`; tables are made of rows.
@@ -17,8 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vaeforge.errors import ConfigError, SearchError, nearest
-from vaeforge.ledger.file import Event, read_events
-from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.ledger.events import SearchHeader
+from vaeforge.ledger.file import read_events
+from vaeforge.ledger.history import History, TrialRecord, read_history
 from vaeforge.paths import Project, read_json
 from vaeforge.search.progress_view import counted, describe, duration, in_bytes, number
 from vaeforge.search.requests import folder_of, holder, pending
@@ -71,28 +72,27 @@ def searches(project: Project) -> list[SearchRow]:
 
 def _search_row(folder: Path) -> SearchRow:
     try:
-        events = list(read_events(folder / "ledger.jsonl"))
-        history = History()
-        for event in events:
-            history.apply(event)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:  # one damaged ledger hides no other
+        history = read_history(folder / "ledger.jsonl")
+        problem = f"{history.damaged} line(s) of its ledger are damaged" if history.damaged else None
+    except OSError as error:  # one unreadable ledger hides no other
         problem = f"{type(error).__name__}: {error}"
+    if problem is not None:
         return SearchRow(folder.name, None, "unreadable", problem, {}, None, None, None, size_of(folder))
-    state, about = _standing_of(folder, history, events)
+    state, about = _standing_of(folder, history)
     return SearchRow(
         name=folder.name,
-        family=(history.header or {}).get("family"),
+        family=history.header.family if history.header else None,
         state=state,
         about=about,
         trials=history.counts(),
         best=_best(history),
-        started=events[0]["time"] if events else None,
-        newest=events[-1]["time"] if events else None,
+        started=history.header.time if history.header else None,
+        newest=history.newest or None,
         size=size_of(folder),
     )
 
 
-def _standing_of(folder: Path, history: History, events: list[Event]) -> tuple[str, str]:
+def _standing_of(folder: Path, history: History) -> tuple[str, str]:
     """State of a search, and what is to be said about it."""
     runner = holder(folder)
     if runner is not None:
@@ -101,10 +101,8 @@ def _standing_of(folder: Path, history: History, events: list[Event]) -> tuple[s
     if history.header is None:
         return "empty", "nothing was started"
     if history.ended is not None:
-        return "ended", str(history.ended["reason"])
-    opened = max(place for place, event in enumerate(events) if event["event"] in ("search", "resumed"))
-    signals = [event["signal"] for event in events[opened:] if event["event"] == "interrupted"]
-    return "interrupted", signals[-1] if signals else "its process ended without a word"
+        return "ended", history.ended.reason
+    return "interrupted", history.signal or "its process ended without a word"
 
 
 def _best(history: History) -> Row | None:
@@ -222,9 +220,14 @@ def trial(history: History, wanted: int) -> Row:
     return {
         **_trial_row(record, repeats_of(history).get(wanted, [])),
         "decisions": [{"epoch": epoch, **{key: getattr(one, key) for key in keys}} for epoch, one in decisions],
-        "crashes": [{key: crash.get(key) for key in ("attempt", "cause", "traceback")} for crash in record.crash_log],
-        "epochs": [{key: one.get(key) for key in ("epoch", "value", "seconds", "metrics")} for one in reports],
-        "best_epoch": record.best["epoch"] if record.best else None,
+        "crashes": [
+            {"attempt": crash.attempt, "cause": crash.cause, "traceback": crash.traceback} for crash in record.crashes
+        ],
+        "epochs": [
+            {"epoch": one.epoch, "value": one.value, "seconds": one.seconds, "metrics": dict(one.metrics)}
+            for one in reports
+        ],
+        "best_epoch": record.best.epoch if record.best else None,
         "best_metrics": record.best_metrics,
         "checkpoint": _checkpoint(record),
     }
@@ -232,7 +235,7 @@ def trial(history: History, wanted: int) -> Row:
 
 def _checkpoint(record: TrialRecord) -> str | None:
     """Where the trial's best checkpoint lies; none where it went because others were better."""
-    file = str(record.best["file"]) if record.best else None
+    file = record.best.file if record.best else None
     return file if file and ("://" in file or Path(file).exists()) else None
 
 
@@ -287,10 +290,9 @@ def remove(project: Project, name: str) -> list[str]:
 
 def _left(project: Project, folder: Path) -> list[str]:
     """What the removal of a search does not touch."""
-    header = next((event for event in read_events(folder / "ledger.jsonl") if event["event"] == "search"), None)
-    experiment = (header or {}).get("experiment_name")
+    header = next((event for event in read_events(folder / "ledger.jsonl") if isinstance(event, SearchHeader)), None)
+    experiment, storage = (header.experiment_name, header.checkpoints) if header else (None, None)
     found = [f"MLflow keeps its runs (experiment {experiment}), and the registry its versions"] if experiment else []
-    storage = (header or {}).get("checkpoints")
     found += [f"{storage} keeps its checkpoints"] if storage else []
     for step in ("tune", "train"):
         manifest = project.step(step) / "manifest.json"

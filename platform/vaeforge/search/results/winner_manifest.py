@@ -1,15 +1,18 @@
 """The manifest that a search ends with: which model won, and everything that leads back from it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vaeforge.errors import SearchError
+from vaeforge.ledger.events import SearchHeader, WorkersRegistered
 from vaeforge.ledger.file import read_events
 from vaeforge.ledger.history import History, TrialRecord
 from vaeforge.paths import hash_of
 from vaeforge.search.plan import Plan
 from vaeforge.search.results.ranking import winner
 from vaeforge.search.space.space import experiment_for, trial_seed
+from vaeforge.track.replay import RunIds
 from vaeforge.train.checkpoint_files import Checkpoint, download
 
 HANDED_ON = (
@@ -25,14 +28,14 @@ HANDED_ON = (
 )
 
 
-def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any]) -> dict[str, Any]:
+def winner_manifest(step: str, plan: Plan, history: History, runs: RunIds | None) -> dict[str, Any]:
     """What `tune` and `train` hand on to the next step.
 
     Args:
         step: `tune` or `train`.
         plan: the search.
         history: how it went.
-        runs: MLflow's run ids, `{"parent": id, "trials": {number: id}}`; empty when nothing was tracked.
+        runs: MLflow's; none when nothing was tracked.
 
     Raises:
         SearchError: if no trial has a model to hand on.
@@ -50,49 +53,49 @@ def winner_manifest(step: str, plan: Plan, history: History, runs: dict[str, Any
         "experiment": experiment_for(plan.space, base, best.params, seed).model_dump(mode="json"),
         "event_shape": list(plan.prepared.event_shape),
         "condition_dim": plan.prepared.spec.condition_dim,
-        "checkpoint": {**checkpoint, "path": _relative(_at_hand(checkpoint, plan), plan.project.root)},
+        "checkpoint": {**asdict(checkpoint), "path": _relative(_at_hand(checkpoint, plan), plan.project.root)},
         "metrics": best.best_metrics,
         "repeats": {"runs": list(standing.runs), "value": standing.value, "sd": standing.sd},
         "params": best.params,
         "search": plan.name,
         "trial": best.number,
         "trials": history.counts(),
-        "space_hash": hash_of(header["space"]),
-        **{key: header.get(key) for key in HANDED_ON},
+        "space_hash": hash_of(header.space),
+        **{key: getattr(header, key) for key in HANDED_ON},
         "training": _training(plan, header, best),
         "mlflow": {
-            "run_id": runs.get("trials", {}).get(best.number),
-            "parent_run_id": runs.get("parent"),
-            "experiment": header["experiment_name"],
+            "run_id": runs.trials.get(best.number) if runs else None,
+            "parent_run_id": runs.parent if runs else None,
+            "experiment": header.experiment_name,
         },
     }
 
 
-def _training(plan: Plan, header: dict[str, Any], best: TrialRecord) -> dict[str, Any]:
+def _training(plan: Plan, header: SearchHeader, best: TrialRecord) -> dict[str, Any]:
     """What, beside the experiment, decides the last bits of a trained model, and whether one training can give it.
 
     `workers`; `threads` of each, none where sessions differed; `device`; `inherited_from`, the trial whose weights it
     went on with, if any; `machine`, none where hosts ran on machines of several kinds, or nobody said which.
     """
-    groups = [event["processes"] for event in read_events(plan.ledger) if event["event"] == "registered"]
-    workers = max(map(len, groups), default=int(header["settings"]["search"]["workers"]))
-    machines = {hash_of(m): m for group in groups for m in (process.get("machine") for process in group)}
-    reports = [report for report in best.reports.values() if report["seconds"] and report.get("core_seconds")]
-    threads = {round(report["core_seconds"] / report["seconds"] / workers) for report in reports}
+    groups = [event.processes for event in read_events(plan.ledger) if isinstance(event, WorkersRegistered)]
+    workers = max(map(len, groups), default=int(header.settings["search"]["workers"]))
+    machines = {hash_of(m): m for group in groups for m in (process.machine for process in group)}
+    reports = [report for report in best.reports.values() if report.seconds and report.core_seconds]
+    threads = {round(report.core_seconds / report.seconds / workers) for report in reports}
     return {
         "workers": workers,
         "threads": threads.pop() if len(threads) == 1 else None,
-        "device": "cuda" if any(report.get("gpu_seconds") for report in reports) else "cpu",
-        "inherited_from": best.inherited["donor"] if best.inherited else None,
+        "device": "cuda" if any(report.gpu_seconds for report in reports) else "cpu",
+        "inherited_from": best.inheritance.donor if best.inheritance else None,
         "machine": next(iter(machines.values())) if len(machines) == 1 else None,
     }
 
 
-def _at_hand(checkpoint: dict[str, Any], plan: Plan) -> str:
+def _at_hand(checkpoint: Checkpoint, plan: Plan) -> str:
     """The file in the search's folder, brought there where the search kept its checkpoints elsewhere."""
-    if plan.header["checkpoints"] is None:
-        return str(checkpoint["file"])
-    return download(Checkpoint(**checkpoint), plan.folder / "winner").file
+    if plan.header.checkpoints is None:
+        return checkpoint.file
+    return download(checkpoint, plan.folder / "winner").file
 
 
 def _relative(file: str, root: Path) -> str:

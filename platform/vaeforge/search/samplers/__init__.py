@@ -3,7 +3,7 @@
 from vaeforge.config.experiment import Experiment
 from vaeforge.search.samplers.base import Sampler
 from vaeforge.search.samplers.dashboard import Dashboard
-from vaeforge.search.samplers.ended import FinishedTrial, read_finished_trial
+from vaeforge.search.samplers.ended import FinishedTrial, transferred
 from vaeforge.search.samplers.gp import GPModel
 from vaeforge.search.samplers.grid import GridSampler
 from vaeforge.search.samplers.nsga2 import NSGA2Sampler
@@ -14,7 +14,7 @@ from vaeforge.search.samplers.tpe import RandomSampler, TPESampler
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.strategies import CMAES, GP, NSGA2, QMC, TPE, Random
 
-__all__ = ["Dashboard", "FinishedTrial", "Sampler", "make_sampler", "read_finished_trial"]
+__all__ = ["Dashboard", "FinishedTrial", "Sampler", "make_sampler", "transferred"]
 
 
 def make_sampler(space: Space, base: Experiment, seed: int) -> Sampler:

@@ -112,7 +112,7 @@ class Journal:
 
     def add(self, record: TrialRecord) -> None:
         """A trial of an earlier session."""
-        by_epoch = {} if len(self._goals) > 1 else {epoch: r["value"] for epoch, r in record.reports.items()}
+        by_epoch = {} if len(self._goals) > 1 else {epoch: report.value for epoch, report in record.reports.items()}
         attributes = {"cause": record.cause, "repeat_of": record.repeat_of, "group": record.group}
         if record.state is None:
             self.begin(record.number, record.params)

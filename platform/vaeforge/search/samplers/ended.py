@@ -1,11 +1,10 @@
 """What a sampler is told of a trial that has ended."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from vaeforge.ledger.history import FINAL_OUTCOMES
+from vaeforge.ledger.events import FINAL_OUTCOMES, TransferredTrial
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.objective import Goal
 
@@ -46,13 +45,6 @@ def as_costs(trial: FinishedTrial, goals: Sequence[Goal]) -> FinishedTrial:
     return replace(trial, values=costs)
 
 
-def read_finished_trial(content: Mapping[str, Any]) -> FinishedTrial:
-    """The trial that `dataclasses.asdict` wrote and JSON brought back, with lists for tuples."""
-    values = content["values"]
-    return FinishedTrial(
-        content["number"],
-        dict(content["params"]),
-        content["state"],
-        None if values is None else tuple(float(value) for value in values),
-        content["epoch"],
-    )
+def transferred(trial: TransferredTrial) -> FinishedTrial:
+    """A trial of another search, which the ledger holds, as a sampler is told."""
+    return FinishedTrial(None, dict(trial.params), trial.state or "failed", trial.values, trial.epoch)

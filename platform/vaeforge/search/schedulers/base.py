@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vaeforge.errors import SearchError
-from vaeforge.ledger.history import Decision, History
+from vaeforge.ledger.events import TrialDecided
+from vaeforge.ledger.history import History
 from vaeforge.search.space.dimensions import Params
 
 Action = Literal["go", "stop", "inherit"]
@@ -119,10 +120,10 @@ class ImmediateScheduler(Scheduler):
             for epoch, decision in sorted(trial.decisions.items()):
                 if epoch in self.epochs:
                     self._record(trial.number, trial.group, epoch, decision.value)
-                    self._given[trial.number, epoch] = decision_of(trial.number, epoch, decision)
+                    self._given[trial.number, epoch] = decision_of(decision)
 
 
-def decision_of(number: int, epoch: int, decision: Decision) -> TrialDecision:
+def decision_of(decision: TrialDecided) -> TrialDecision:
     """A decision of the ledger as the scheduler gave it.
 
     Raises:
@@ -130,12 +131,19 @@ def decision_of(number: int, epoch: int, decision: Decision) -> TrialDecision:
     """
     if decision.action not in ACTIONS:
         raise SearchError(
-            f"ledger: trial {number}, epoch {epoch}: got action {decision.action!r}, must be one of "
+            f"ledger: trial {decision.trial}, epoch {decision.epoch}: got action {decision.action!r}, must be one of "
             f"{', '.join(ACTIONS)}; resume with the version that wrote it"
         )
     action = ACTIONS[decision.action]
     return TrialDecision(
-        number, epoch, action, decision.value, decision.needed, decision.why, decision.donor, decision.params
+        decision.trial,
+        decision.epoch,
+        action,
+        decision.value,
+        decision.needed,
+        decision.why,
+        decision.donor,
+        decision.params,
     )
 
 

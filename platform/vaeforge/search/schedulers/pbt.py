@@ -96,7 +96,7 @@ class PBT(Scheduler):
         member.params, member.gone = trial.params, trial.state is not None or trial.repeat_of is not None
         for epoch, decision in sorted(trial.decisions.items()):
             if epoch in self.epochs:
-                self._given[trial.number, epoch] = decision_of(trial.number, epoch, decision)
+                self._given[trial.number, epoch] = decision_of(decision)
                 member.reached = epoch
 
     def _settle(self, epoch: int) -> list[TrialDecision]:

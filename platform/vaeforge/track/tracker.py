@@ -1,4 +1,4 @@
-"""The tracking process beside a search, as the search sees it: it reads the ledger; training never waits for it."""
+"""Tracking process beside a search, as the search sees it: it reads the ledger; training never waits for it."""
 
 import subprocess
 from pathlib import Path
