@@ -77,6 +77,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
 
     from vaeforge.config.loader import load
     from vaeforge.data.prepared import Prepared, load_training
+    from vaeforge.ledger.events import EpochReported, SearchHeader, TrialFinished, TrialLeased
     from vaeforge.ledger.file import read_events
     from vaeforge.ledger.history import read_history
     from vaeforge.paths import Project
@@ -94,10 +95,20 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     nothing = np.zeros(len(validation), dtype=np.int64)
     prepared = Prepared(folder, {}, train, validation, validation, nothing, nothing, {})
     project, space = Project(folder), parse_space(SPACE, "benchmark")
-    identity = {"git": {"commit": None, "dirty": None}, "data_identity": "0" * 64, "data_hash": None}
-    header = {"name": "toy", "family": "toy", "experiment_name": "vaeforge-toy", "seed": 0, "trials": trials}
-    header |= {"space": SPACE, "settings": config.model_dump(mode="json"), "data_source": str(folder), **identity}
-    header |= {"configuration_hash": "0", "code_hash": "0", "command": "benchmark", "checkpoints": None}
+    header = SearchHeader(
+        name="toy",
+        family="toy",
+        experiment_name="vaeforge-toy",
+        space=SPACE,
+        settings=config.model_dump(mode="json"),
+        data_identity="0" * 64,
+        data_source=str(folder),
+        seed=0,
+        trials=trials,
+        configuration_hash="0",
+        code_hash="0",
+        command="benchmark",
+    )
     placement = place(config.search, *local_resources())
     plan = Plan(project, "toy", config, space, prepared, placement, None, header)
     session = Session(plan.folder)
@@ -109,10 +120,10 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     search_seconds = time.monotonic() - started
     tracked = tracker.finish(300)
     events = list(read_events(plan.ledger))
-    ends = sorted(event["time"] for event in events if event["event"] == "finished")
-    first = min(event["time"] for event in events if event["event"] == "leased")
-    last = max(event["time"] for event in events if event["event"] == "finished")
-    inside = sum(event["seconds"] for event in events if event["event"] == "reported")
+    ends = sorted(event.time for event in events if isinstance(event, TrialFinished))
+    first = min(event.time for event in events if isinstance(event, TrialLeased))
+    last = ends[-1]
+    inside = sum(event.seconds for event in events if isinstance(event, EpochReported))
     return {
         "trials": len(outcome.history.trials),
         "startup": first - began,

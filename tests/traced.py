@@ -12,13 +12,21 @@ from rich.console import Console
 from project import ROOT, SmallProject
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import load_training
+from vaeforge.ledger.events import (
+    EpochReported,
+    SearchEnded,
+    TrialFinished,
+    TrialLeased,
+    TrialSubmitted,
+    WorkerProcess,
+    WorkersRegistered,
+)
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project, write_json
 from vaeforge.provenance import machine
 from vaeforge.search.dispatch.checkpoint_retention import trial_folder
-from vaeforge.search.dispatch.dispatcher_actor import checkpoint_event
-from vaeforge.search.plan import Plan, asked, make_plan
+from vaeforge.search.plan import Plan, make_plan, search_extent
 from vaeforge.search.results.winner_manifest import winner_manifest
 from vaeforge.search.space.space import experiment_for, read_space, trial_seed
 from vaeforge.train.loop import TrainingData, fit
@@ -77,14 +85,14 @@ def searched(root: Path, name: str = "hand", epochs: int = 3) -> dict[str, Any]:
     plan = make_plan(project, config, space, name, None, Console(quiet=True))
     plan.keep_patch()
     ledger = Ledger(plan.ledger)
-    ledger.append("search", **plan.header, project_run_id=None)
-    ledger.append("registered", host=0, generation=0, processes=[{"pid": 1, "machine": machine()}])
-    ledger.append("submitted", trial=0, params=POINT, group="constant")
-    ledger.append("leased", trial=0, attempt=1, host=0, generation=0)
+    ledger.append(plan.header)
+    ledger.append(WorkersRegistered(host=0, generation=0, processes=(WorkerProcess(1, machine=machine()),)))
+    ledger.append(TrialSubmitted(trial=0, params=POINT, group="constant"))
+    ledger.append(TrialLeased(trial=0, attempt=1, host=0, generation=0))
     _train(plan, ledger)
-    ledger.append("ended", reason="trials", asked=asked(config.search))
+    ledger.append(SearchEnded(reason="trials", asked=search_extent(config.search)))
     ledger.close()
-    manifest = winner_manifest("tune", plan, read_history(plan.ledger), {})
+    manifest = winner_manifest("tune", plan, read_history(plan.ledger), None)
     write_json(plan.folder / "manifest.json", manifest)
     return manifest
 
@@ -93,9 +101,17 @@ def _train(plan: Plan, ledger: Ledger) -> None:
     experiment = experiment_for(plan.space, plan.config.experiment, POINT, trial_seed(plan.config.search.seed, 0))
     data, folder = TrainingData(*load_training(plan.prepared.folder)), trial_folder(str(plan.folder / "checkpoints"), 0)
     for report in fit(experiment, data, folder=folder):
-        said = {"epoch": report.epoch, "metrics": report.metrics, "value": report.value, "outcome": report.outcome}
-        said |= {"checkpoint": checkpoint_event(report.checkpoint), "best": checkpoint_event(report.best)}
-        said |= {"seconds": report.seconds, "core_seconds": report.seconds, "gpu_seconds": 0.0, "notes": []}
-        ledger.append("reported", trial=0, attempt=1, **said)
-    ended = {"state": "completed", "cause": None, "value": report.value, "epoch": report.epoch, "seconds": 1.0}
-    ledger.append("finished", trial=0, **ended)
+        ledger.append(
+            EpochReported(
+                trial=0,
+                epoch=report.epoch,
+                metrics=report.metrics,
+                value=report.value,
+                outcome=report.outcome,
+                seconds=report.seconds,
+                checkpoint=report.checkpoint,
+                best=report.best,
+                core_seconds=report.seconds,
+            )
+        )
+    ledger.append(TrialFinished(trial=0, state="completed", value=report.value, epoch=report.epoch, seconds=1.0))

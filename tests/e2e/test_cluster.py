@@ -99,11 +99,11 @@ def require_same_as_one_process(project: SmallProject, name: str) -> None:
     """Each trial of a search has reported what a training of the same experiment in this process reports."""
     history = read_history(project.root / f"artifacts/searches/{name}/ledger.jsonl")
     assert history.header is not None
-    space = parse_space(history.header["space"], "ledger")
-    base = Experiment.model_validate(history.header["settings"]["experiment"])
+    space = parse_space(history.header.space, "ledger")
+    base = Experiment.model_validate(history.header.settings["experiment"])
     arrays = TrainingData(*load_training(project.root / "artifacts/prepared/endoscopy"))
     for number, trial in history.trials.items():
-        experiment = experiment_for(space, base, trial.params, trial_seed(history.header["seed"], number))
+        experiment = experiment_for(space, base, trial.params, trial_seed(history.header.seed or 0, number))
         alone = {report.epoch: report.metrics for report in fit(experiment, arrays, ProcessGroup())}
         assert alone.keys() == trial.reports.keys()
         for epoch, metrics in alone.items():

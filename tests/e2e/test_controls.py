@@ -11,7 +11,7 @@ from project import SampleProject, check_invariants
 from vaeforge.config.loader import load
 from vaeforge.ledger.history import History, TrialRecord, read_history
 from vaeforge.paths import sha256_of
-from vaeforge.search.samplers import make_sampler, read_finished_trial
+from vaeforge.search.samplers import make_sampler, transferred
 from vaeforge.search.space.space import Space, parse_space
 
 SMALL = "training.steps_per_epoch=4 training.batch_size=16 training.evaluation_samples=1"
@@ -58,7 +58,7 @@ def manifest_of(project: SampleProject, name: str) -> Any:
 
 def space_of(history: History) -> Space:
     assert history.header is not None
-    return parse_space(history.header["space"], "ledger")
+    return parse_space(history.header.space, "ledger")
 
 
 def metrics(trial: TrialRecord, *names: str) -> tuple[float, ...]:
@@ -106,7 +106,7 @@ def test_a_budget_of_core_hours_is_kept_to_an_epoch_and_a_larger_one_goes_on(
     hours = 1.5 / 3600
     tune(project, cluster, "b", "--trials", "40", "--budget", f"core_hours={hours}", "--scheduler", "none")
     history = history_of(project, "b")
-    assert history.ended is not None and history.ended["reason"].startswith("core-hours")
+    assert history.ended is not None and history.ended.reason.startswith("core-hours")
     check_invariants(project, "b", len(history.trials))
     reports = project.events("b", "reported")
     epochs = [report["core_seconds"] for report in reports]
@@ -118,20 +118,20 @@ def test_a_budget_of_core_hours_is_kept_to_an_epoch_and_a_larger_one_goes_on(
     wider = (f"core_hours={10 * hours}", str(len(history.trials) + 2))
     tune(project, cluster, "b", "--resume", "true", "--trials", wider[1], "--budget", wider[0], "--scheduler", "none")
     extended = check(project, "b", len(history.trials) + 2)
-    assert extended.ended is not None and extended.ended["reason"] == "trials"
+    assert extended.ended is not None and extended.ended.reason == "trials"
 
 
 @pytest.mark.long
 def test_what_another_search_found_informs_the_first_proposals(project: SampleProject, cluster: dict[str, str]) -> None:
     tune(project, cluster, "first", "--trials", "12", "--search", "random", "--epochs", "1")
     tune(project, cluster, "second", "--trials", "3", "--warm-start", "first", "--epochs", "1", "--hosts", "1")
-    (informed,) = history_of(project, "second").informed
-    assert (informed["source"], informed["use"], len(informed["trials"])) == ("first", "values", 12)
+    (informed,) = history_of(project, "second").warm_starts
+    assert (informed.source, informed.use, len(informed.trials)) == ("first", "values", 12)
     second = history_of(project, "second")
     base = load(project.root, "fmri").experiment
     warm, cold = (make_sampler(space_of(second), base, seed=0) for _ in range(2))
-    for trial in informed["trials"]:
-        warm.tell(read_finished_trial(trial))
+    for trial in informed.trials:
+        warm.tell(transferred(trial))
     assert second.trials[0].params == warm.ask(0) != cold.ask(0)
     refused = tune(project, cluster, "third", "--trials", "3", "--warm-start", "nothing", code=2)
     assert "no search 'nothing'" in refused

@@ -59,7 +59,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registered]
     with server(folder) as address:
         sync(project.search(SEARCH), address)
         runs = run_ids(project.search(SEARCH))
-        winner["mlflow"] |= {"run_id": runs["trials"][0], "parent_run_id": runs["parent"]}
+        winner["mlflow"] |= {"run_id": runs.trials[0], "parent_run_id": runs.parent}
         assert register(project, winner, address).champion
         evaluation = read_json(project.step("evaluate") / "manifest.json", "")
         yield Registered(address, open_store(address), winner, evaluation)

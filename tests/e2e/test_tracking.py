@@ -135,7 +135,7 @@ def content(uri: str) -> list[Any]:
 
 
 def by_trial(client: MlflowClient, ledger: Path) -> dict[int, Run]:
-    return {number: client.get_run(run) for number, run in run_ids(ledger.parent)["trials"].items()}
+    return {number: client.get_run(run) for number, run in run_ids(ledger.parent).trials.items()}
 
 
 def test_a_search_with_its_trials_as_mlflow_shows_it(ledger: Path, uri: str, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_search_with_its_trials_as_mlflow_shows_it(ledger: Path, uri: str, tmp
     client = open_store(uri)
     assert len(all_runs(client)) == 4
 
-    parent = client.get_run(run_ids(ledger.parent)["parent"])
+    parent = client.get_run(run_ids(ledger.parent).parent)
     experiment = client.get_experiment(parent.info.experiment_id)
     assert experiment.name == "vaeforge-endoscopy"
     assert experiment.artifact_location == (tmp_path / "mlruns" / "vaeforge-endoscopy").as_uri()
@@ -152,7 +152,7 @@ def test_a_search_with_its_trials_as_mlflow_shows_it(ledger: Path, uri: str, tmp
     assert (parent.info.start_time, parent.info.end_time) == (1_000_000, 2_010_000)
     assert parent.data.params["experiment.model.latent_dim"] == "32"
     assert (parent.data.metrics["best/value"], parent.data.metrics["trials/total"]) == (47.0, 3.0)
-    assert parent.data.tags["vaeforge.best_run"] == run_ids(ledger.parent)["trials"][0]
+    assert parent.data.tags["vaeforge.best_run"] == run_ids(ledger.parent).trials[0]
     assert parent.data.tags["mlflow.source.git.commit"] == "c0ffee"
     assert json.loads(parent.data.tags["vaeforge.space"]) == SEARCH["space"]
 
@@ -174,12 +174,12 @@ def test_a_search_with_its_trials_as_mlflow_shows_it(ledger: Path, uri: str, tmp
         assert run.info.experiment_id == parent.info.experiment_id
 
 
-def test_curves_have_one_row_an_epoch_and_nan_where_training_broke(ledger: Path, uri: str) -> None:
+def test_curves_have_a_row_for_each_report_and_nan_where_training_broke(ledger: Path, uri: str) -> None:
     append(ledger, FIRST_SESSION + SECOND_SESSION)
     replayed(ledger, uri)
-    client, ids = open_store(uri), run_ids(ledger.parent)["trials"]
+    client, ids = open_store(uri), run_ids(ledger.parent).trials
     curve = [(m.step, m.value, m.timestamp) for m in client.get_metric_history(ids[0], "val/nelbo")]
-    assert curve == [(1, 49.0, 1_011_000), (2, 48.0, 1_012_000), (3, 47.0, 2_003_000)]
+    assert curve == [(1, 49.0, 1_011_000), (2, 48.0, 1_012_000), (2, 48.0, 2_002_000), (3, 47.0, 2_003_000)]
     (broken,) = client.get_metric_history(ids[2], "val/nelbo")
     assert math.isnan(broken.value)
     assert client.get_metric_history(ids[2], "train/loss") == []
@@ -330,7 +330,7 @@ def test_a_project_run_is_the_parent_and_is_ended_by_mlflow_alone(ledger: Path, 
     append(ledger, [SEARCH | {"project_run_id": own}, *FIRST_SESSION[1:]])
     replayed(ledger, uri)
     parent = client.get_run(own)
-    assert run_ids(ledger.parent)["parent"] == own
+    assert run_ids(ledger.parent).parent == own
     assert (parent.info.run_name, parent.info.status) == ("bold-owl-7", "RUNNING")
     assert parent.data.params["experiment.family"] == "'endoscopy'"
     trials = by_trial(client, ledger)
@@ -342,7 +342,7 @@ def test_a_project_run_is_the_parent_and_is_ended_by_mlflow_alone(ledger: Path, 
     again = project(client)
     append(ledger, [event("resumed", 2000.0, project_run_id=again), *SECOND_SESSION[1:]])
     replayed(ledger, uri)
-    assert run_ids(ledger.parent)["parent"] == own
+    assert run_ids(ledger.parent).parent == own
     assert client.get_run(again).data.tags["vaeforge.resumes"] == own
     assert client.get_run(again).info.status == "RUNNING"
     assert client.get_run(own).data.tags["vaeforge.resumed_by"] == again
@@ -365,7 +365,7 @@ def test_another_store_gets_everything_even_where_it_lacks_the_project_run(ledge
     append(ledger, [SEARCH | {"project_run_id": own}, *FIRST_SESSION[1:], *SECOND_SESSION])
     replayed(ledger, here)
     sync(ledger.parent, there)
-    parent = open_store(there).get_run(run_ids(ledger.parent)["parent"])
+    parent = open_store(there).get_run(run_ids(ledger.parent).parent)
     assert (parent.info.status, parent.data.tags["vaeforge.project_run"]) == ("FINISHED", own)
     assert len(content(there)) == 4
 
@@ -373,15 +373,15 @@ def test_another_store_gets_everything_even_where_it_lacks_the_project_run(ledge
 def test_a_search_of_the_same_name_gets_runs_of_its_own(ledger: Path, uri: str, tmp_path: Path) -> None:
     append(ledger, FIRST_SESSION)
     replayed(ledger, uri)
-    first = run_ids(ledger.parent)["parent"]
+    first = run_ids(ledger.parent).parent
     ledger.unlink()
     append(ledger, [SEARCH | {"time": 5000.0}, *SECOND_SESSION])
     replayed(ledger, uri)
     ids, client = run_ids(ledger.parent), open_store(uri)
-    assert ids["parent"] != first
+    assert ids.parent != first
     assert client.get_run(first).info.status == "KILLED"
-    assert [m.step for m in client.get_metric_history(ids["trials"][0], "val/nelbo")] == [2, 3]
-    assert client.get_run(ids["parent"]).data.metrics["best/value"] == 47.0
+    assert [m.step for m in client.get_metric_history(ids.trials[0], "val/nelbo")] == [2, 3]
+    assert client.get_run(ids.parent).data.metrics["best/value"] == 47.0
 
 
 def test_fifty_trials_of_ten_epochs_arrive_whole(ledger: Path, uri: str) -> None:
@@ -393,7 +393,7 @@ def test_fifty_trials_of_ten_epochs_arrive_whole(ledger: Path, uri: str) -> None
     append(ledger, lines)
     replayed(ledger, uri)
     client = open_store(uri)
-    trials = run_ids(ledger.parent)["trials"]
+    trials = run_ids(ledger.parent).trials
     assert sorted(trials) == list(range(50))
     assert [len(client.get_metric_history(trials[n], "val/nelbo")) for n in (0, 49)] == [10, 10]
 
@@ -475,7 +475,7 @@ def test_the_follower_ignores_signals_and_leaves_with_the_search(ledger: Path, u
     now = time.time()
     append(ledger, [line | {"time": now} for line in SECOND_SESSION])
     assert process.wait(30) == 0
-    assert open_store(uri).get_run(run_ids(ledger.parent)["parent"]).info.status == "FINISHED"
+    assert open_store(uri).get_run(run_ids(ledger.parent).parent).info.status == "FINISHED"
     assert read(ledger.parent / "tracking.log") == ""
 
 

@@ -78,7 +78,7 @@ def test_a_killed_search_is_resumed_without_losing_or_repeating(project: SmallPr
         n: e["params"] for n, e in ((e["trial"], e) for e in project.events("s", "submitted")) if n in params
     } == params
     noted = (project.root / "artifacts/searches/s/processes.json").read_text()
-    alive = [p for p in json.loads(noted) if find_process(p) is not None]
+    alive = [p for p in json.loads(noted) if find_process(p["pid"], p["started"]) is not None]
     assert [p for p in alive if psutil.Process(p["pid"]).status() != psutil.STATUS_ZOMBIE] == []
 
 

@@ -1,8 +1,10 @@
 """Leases, rungs and the ledger, without Ray: what follows from each message, and from each message twice."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +12,32 @@ import pytest
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger import file as ledger_module
+from vaeforge.ledger.events import (
+    EpochReported,
+    InheritedState,
+    LedgerEvent,
+    SearchEnded,
+    SearchHeader,
+    SearchInterrupted,
+    SearchResumed,
+    TrialDecided,
+    TrialSubmitted,
+    WorkerProcess,
+)
 from vaeforge.ledger.file import Ledger, read_events
 from vaeforge.ledger.history import read_history
 from vaeforge.search.budget import Limits, Spent
 from vaeforge.search.dispatch.dispatcher import Board
-from vaeforge.search.dispatch.types import Lease, Terms
+from vaeforge.search.dispatch.types import Lease, Terms, TrialReport
+from vaeforge.train.checkpoint_files import Checkpoint
 
 TERMS = Terms(epochs=frozenset({2}))
-PROCESS = {"pid": 1, "started": 0.0, "node": "n"}
+PROCESS = WorkerProcess(1, 0.0, "n")
 
 
-def report(epoch: int, value: float | None = 1.0, outcome: str = "running") -> dict[str, Any]:
-    checkpoint = {"file": f"e{epoch}", "sha256": "0", "epoch": epoch}
-    return {
-        "epoch": epoch,
-        "metrics": {"val/nelbo": value},
-        "value": value,
-        "outcome": outcome,
-        "seconds": 1.0,
-        "checkpoint": checkpoint,
-        "best": checkpoint,
-    }
+def report(epoch: int, value: float | None = 1.0, outcome: str = "running") -> TrialReport:
+    state = Checkpoint(f"e{epoch}", "0", epoch)
+    return TrialReport(epoch, {"val/nelbo": value}, value, outcome, 1.0, state, state)
 
 
 @pytest.fixture
@@ -38,9 +45,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.jsonl"
 
 
-def verdict(trial: int, epoch: int, action: str, value: float, needed: float | None = None) -> dict[str, Any]:
+def decided(trial: int, epoch: int, action: str, value: float, needed: float | None = None) -> TrialDecided:
     why = "" if needed is None else f"rung {epoch}: {value:g}, needed <= {needed:g}"
-    return {"trial": trial, "epoch": epoch, "action": action, "value": value, "needed": needed, "why": why}
+    return TrialDecided(trial=trial, epoch=epoch, action=action, value=value, needed=needed, why=why)
 
 
 def board_at(path: Path, terms: Terms = TERMS) -> Board:
@@ -75,15 +82,19 @@ def leased(board: Board, host: int = 0, generation: int = 1) -> Lease:
     return lease
 
 
-def events(path: Path, kind: str) -> list[dict[str, Any]]:
-    return [event for event in read_events(path) if event["event"] == kind]
+def events(path: Path, kind: str) -> list[Any]:
+    return [event for event in read_events(path) if event.kind == kind]
+
+
+def kinds(path: Path) -> list[str]:
+    return [event.kind for event in read_events(path)]
 
 
 def test_a_trial_from_submission_to_its_end(board: Board, path: Path) -> None:
     lease = leased(board)
     assert board.report(lease, report(1)) == "go"
     assert board.report(lease, report(2)) == "hold"  # a rung: Tune has not decided
-    board.decide(verdict(0, 2, "go", 1.0, None))
+    board.decide(decided(0, 2, "go", 1.0, None))
     assert board.reply(lease, 2) == "go"
     assert board.report(lease, report(3, 0.5, "completed")) == "stop"
     trial = read_history(path).trials[0]
@@ -100,13 +111,12 @@ def test_each_message_twice_changes_nothing(board: Board, path: Path) -> None:
     for _ in range(2):
         assert board.report(lease, report(2)) == "hold"
     for _ in range(2):
-        board.decide(verdict(0, 2, "stop", 1.0, 0.5))
+        board.decide(decided(0, 2, "stop", 1.0, 0.5))
     for _ in range(2):
         assert board.reply(lease, 2) == "stop"
     board.stop(0, "again")
-    kinds = [event["event"] for event in read_events(path)]
-    assert kinds == ["submitted", "registered", "leased", "reported", "reported", "decided", "finished"]
-    assert events(path, "finished")[0]["cause"] == "rung 2: 1, needed <= 0.5"
+    assert kinds(path) == ["submitted", "registered", "leased", "reported", "reported", "decided", "finished"]
+    assert events(path, "finished")[0].cause == "rung 2: 1, needed <= 0.5"
 
 
 def test_a_restarted_host_gives_its_lease_back_and_the_old_one_is_dropped(board: Board, path: Path) -> None:
@@ -116,8 +126,8 @@ def test_a_restarted_host_gives_its_lease_back_and_the_old_one_is_dropped(board:
     assert not board.heard(0, 1, now=1.0)
     assert board.report(old, report(2)) == "drop"
     new = leased(board, generation=2)
-    assert (new.attempt, board.history.trials[0].checkpoints()[0]["epoch"]) == (2, 1)
-    assert [event["cause"] for event in events(path, "crashed")] == ["lost"]
+    assert (new.attempt, board.history.trials[0].checkpoints()[0].epoch) == (2, 1)
+    assert [event.cause for event in events(path, "crashed")] == ["lost"]
     assert board.report(old, report(3)) == "drop"
     assert board.report(new, report(2)) == "hold"
 
@@ -130,7 +140,7 @@ def test_a_trial_that_crashes_its_host_three_times_has_failed(board: Board, path
         board.crash(lease, "crash", "Traceback …")
     assert board.history.trials[0].state == "failed"
     assert leased(board).trial == 1
-    assert [event["trial"] for event in events(path, "finished")] == [0]
+    assert [event.trial for event in events(path, "finished")] == [0]
 
 
 @pytest.mark.parametrize(("cause", "starts"), [("oom", 2), ("disk", 1), ("checkpoint", 1)])
@@ -150,7 +160,7 @@ def test_an_overdue_host_loses_its_lease(board: Board) -> None:
     lease = leased(board)
     assert board.overdue(now=59.0) == []
     ((number, host),) = board.overdue(now=61.0)
-    assert (number, host.processes) == (0, [PROCESS])
+    assert (number, host.processes) == (0, (PROCESS,))
     board.forget(0)
     assert board.report(lease, report(1)) == "drop"
     assert board.register(0, [PROCESS], now=62.0) == 2
@@ -159,7 +169,7 @@ def test_an_overdue_host_loses_its_lease(board: Board) -> None:
 
 def test_slow_epochs_raise_the_deadline(board: Board) -> None:
     lease = leased(board)
-    board.report(lease, report(1) | {"seconds": 40.0})
+    board.report(lease, replace(report(1), seconds=40.0))
     assert board.overdue(now=199.0) == []
     assert len(board.overdue(now=201.0)) == 1
 
@@ -168,7 +178,7 @@ def test_a_parked_trial_frees_its_host_and_goes_on_later(board: Board) -> None:
     lease = leased(board)
     board.report(lease, report(1))
     newest = board.park(0)
-    assert newest is not None and newest["checkpoint"]["epoch"] == 1
+    assert newest is not None and newest.checkpoint == Checkpoint("e1", "0", 1)
     assert board.reply(lease, 1) == "drop"
     assert board.lease(0, 1) is None
     board.stop(0, "the process is reused")  # pausing is not stopping
@@ -188,7 +198,7 @@ def test_a_restarted_broker_stands_where_the_last_one_stood(board: Board, path: 
 
 def test_a_resumed_search_takes_no_lease_over_from_the_last_session(board: Board, path: Path) -> None:
     board.report(leased(board), report(1))
-    board.record("resumed", project_run_id=None)
+    board.record(SearchResumed())
     with restarted(board, path) as again:
         assert again.leases == {}
         again.register(0, [PROCESS], now=0.0)
@@ -199,11 +209,11 @@ def test_a_trial_waits_while_its_rung_is_undecided_after_a_resume(board: Board, 
     lease = leased(board)
     board.report(lease, report(1))
     board.report(lease, report(2))
-    board.record("resumed", project_run_id=None)
+    board.record(SearchResumed())
     with restarted(board, path) as again:
         again.register(0, [PROCESS], now=0.0)
         assert again.lease(0, 1) is None
-        again.decide(verdict(0, 2, "go", 1.0, None))
+        again.decide(decided(0, 2, "go", 1.0, None))
         assert leased(again).attempt == 2
 
 
@@ -224,9 +234,10 @@ def test_a_host_that_comes_up_after_the_end_writes_nothing(board: Board, path: P
 
 def test_the_ledger_survives_a_torn_line_and_has_one_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = Ledger(path)
-    ledger.append("submitted", trial=0, params={}, group="g", value=float("nan"))
+    written = ledger.append(EpochReported(trial=0, epoch=1, metrics={"val/mse": math.inf}, value=math.nan))
+    assert written.value is None and written.metrics == {"val/mse": None}
     assert json.loads(path.read_text())["value"] is None
-    monkeypatch.setattr(ledger_module, "WRITER_PATIENCE", 0.2)
+    monkeypatch.setattr(ledger_module, "LOCK_SECONDS", 0.2)
     with pytest.raises(SearchError, match="another process"):
         Ledger(path)
     ledger.close()
@@ -235,14 +246,14 @@ def test_the_ledger_survives_a_torn_line_and_has_one_writer(path: Path, monkeypa
     assert len(list(read_events(path))) == 1
     repaired = Ledger(path)
     assert repaired.repaired_bytes == 14
-    repaired.append("ended", reason="trials")
+    repaired.append(SearchEnded(reason="trials"))
     repaired.close()
-    assert [event["event"] for event in read_events(path)] == ["submitted", "ended"]
+    assert kinds(path) == ["reported", "ended"]
 
 
 def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = Ledger(path)
-    ledger.append("ended", reason="trials")
+    ledger.append(SearchEnded(reason="trials"))
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -250,9 +261,9 @@ def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patched:
         patched.setattr(ledger_module.os, "fdatasync", full)
         with pytest.raises(OSError, match="No space left"):
-            ledger.append("resumed", project_run_id=None)
-    assert [event["event"] for event in read_events(path)] == ["ended"]
-    ledger.append("resumed", project_run_id=None)
+            ledger.append(SearchResumed())
+    assert kinds(path) == ["ended"]
+    ledger.append(SearchResumed())
     ledger.close()
     assert len(list(read_events(path))) == 2
 
@@ -265,8 +276,8 @@ def test_a_used_up_budget_ends_the_search_after_the_epochs_under_way(path: Path)
     for host in range(2):
         board.register(host, [PROCESS], now=0.0)
     first, second = leased(board, host=0), leased(board, host=1)
-    assert board.report(first, report(1) | {"seconds": 2.0}) == "go"  # 4 of 10
-    assert board.report(first, report(2) | {"seconds": 3.0}) == "stop"  # 10 of 10
+    assert board.report(first, replace(report(1), seconds=2.0)) == "go"  # 4 of 10
+    assert board.report(first, replace(report(2), seconds=3.0)) == "stop"  # 10 of 10
     assert board.history.trials[2].state == "stopped"  # no host had begun it
     assert board.report(second, report(1)) == "stop"
     assert {trial.state for trial in board.history.trials.values()} == {"stopped"}
@@ -280,16 +291,15 @@ def test_wall_time_counts_over_all_sessions(path: Path) -> None:
     limits = Limits(wall=100.0)
     assert limits.exhausted(Spent(wall=99.0)) is None
     assert str(limits.exhausted(Spent(wall=100.0))).startswith("wall-clock time")
-    lines = [
-        {"event": "search", "time": 10.0},
-        {"event": "interrupted", "time": 40.0},
-        {"event": "resumed", "time": 1000.0},
-        {"event": "reported", "time": 1020.0},  # and killed
-        {"event": "resumed", "time": 2000.0},
+    events: list[LedgerEvent] = [
+        SearchHeader(time=10.0, name="s", family="f", space={}),
+        TrialSubmitted(time=11.0, trial=0, params={}, group="g"),
+        SearchInterrupted(time=40.0, signal="SIGINT"),
+        SearchResumed(time=1000.0),
+        EpochReported(time=1020.0, trial=0, epoch=1, metrics={}),  # and killed
+        SearchResumed(time=2000.0),
     ]
-    lines[3] |= {"trial": 0, **report(1)}
-    lines.insert(1, {"event": "submitted", "time": 11.0, "trial": 0, "params": {}, "group": "g"})
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path.write_text("".join(json.dumps(event.to_json()) + "\n" for event in events))
     assert read_history(path).wall_seconds == 30.0 + 20.0
 
 
@@ -302,7 +312,7 @@ def test_the_trial_that_reaches_the_target_is_completed_and_the_others_are_stopp
     first, second = leased(board, host=0), leased(board, host=1)
     assert board.report(first, report(1, 0.4)) == "go"  # without active units it has not arrived
     better = report(2, 0.3)
-    assert board.report(first, better | {"metrics": {"val/nelbo": 0.3, "val/active_units": 5.0}}) == "stop"
+    assert board.report(first, replace(better, metrics={"val/nelbo": 0.3, "val/active_units": 5.0})) == "stop"
     assert board.report(second, report(1)) == "stop"
     states = {number: (trial.state, trial.cause) for number, trial in board.history.trials.items()}
     assert states == {0: ("completed", "target: 0.3 <= 0.5"), 1: ("stopped", "target: 0.3 <= 0.5")}
@@ -319,11 +329,11 @@ def test_a_population_gives_hosts_back_while_it_waits_and_goes_on_with_inherited
         assert board.report(lease, report(1)) == "go"
         assert board.report(lease, report(2, 1.0 + number)) == "drop"  # its host is free for the other
     assert board.lease(0, 1) is None
-    checkpoint = {"file": "trials/00001/from-00000-epoch-00002/e2", "sha256": "7", "epoch": 2}
-    given = {"donor": 0, "params": {"x": 0.5}, **verdict(1, 2, "inherit", 2.0)}
+    checkpoint = Checkpoint("trials/00001/from-00000-epoch-00002/e2", "7", 2)
+    given = replace(decided(1, 2, "inherit", 2.0), donor=0, params={"x": 0.5})
     for _ in range(2):  # the second one changes nothing
-        board.decide(given, checkpoint=checkpoint, best=checkpoint, metrics={"val/nelbo": 1.0})
-        board.decide(verdict(0, 2, "go", 1.0))
+        board.decide(given, InheritedState(checkpoint, checkpoint, {"val/nelbo": 1.0}))
+        board.decide(decided(0, 2, "go", 1.0))
     with restarted(board, path) as again:
         trial = again.history.trials[1]
         assert (trial.params, trial.checkpoints(), trial.starts_inherited) == ({"x": 0.5}, [checkpoint], True)
@@ -333,8 +343,8 @@ def test_a_population_gives_hosts_back_while_it_waits_and_goes_on_with_inherited
             again.report(lease, report(3, 0.5, "completed"))
             lease = again.lease(0, 2)
         assert lease is not None
-        again.report(lease, report(3, 0.4) | {"best": checkpoint})
-        assert [c["epoch"] for c in trial.checkpoints()] == [3, 2]  # never its own from before
+        again.report(lease, replace(report(3, 0.4), best=checkpoint))
+        assert [c.epoch for c in trial.checkpoints()] == [3, 2]  # never its own from before
         assert not trial.starts_inherited
         assert trial.best_metrics == {"val/nelbo": 1.0}  # the donor's, whose weights its best epoch had
 
@@ -369,17 +379,17 @@ def test_a_lost_node_voids_the_leases_of_its_hosts(board: Board) -> None:
     assert board.orphaned(["m"]) == [0]
     board.forget(0, "a node is gone")
     assert board.report(lease, report(1)) == "drop"
-    assert board.history.trials[0].crashes == ["lost"]
+    assert [crash.cause for crash in board.history.trials[0].crashes] == ["lost"]
 
 
 def test_a_slim_history_keeps_what_is_needed_of_ended_trials(board: Board, path: Path) -> None:
     lease = leased(board)
     board.report(lease, report(1))
     board.report(lease, report(2))
-    board.decide(verdict(0, 2, "go", 1.0))
-    best = {"best": {"file": "e2", "sha256": "0", "epoch": 2}}
-    board.report(lease, report(3) | best)
-    board.report(lease, report(4, 0.5, "completed") | best)
+    board.decide(decided(0, 2, "go", 1.0))
+    best = Checkpoint("e2", "0", 2)
+    board.report(lease, replace(report(3), best=best))
+    board.report(lease, replace(report(4, 0.5, "completed"), best=best))
     whole, slim = read_history(path), read_history(path, slim=True)
     assert sorted(whole.trials[0].reports) == [1, 2, 3, 4]
     assert sorted(slim.trials[0].reports) == [2, 4]
@@ -399,9 +409,9 @@ def test_an_end_that_a_crash_left_unsaid_is_said_after_the_restart(
     board: Board, path: Path, last: dict[str, Any], state: str, cause: str | None
 ) -> None:
     board.report(leased(board), report(1))
-    board.ledger.append("reported", trial=0, attempt=1, **{**report(2), **last})
+    board.ledger.append(replace(EpochReported(trial=0, **vars(report(2))), **last))
     if not last:
-        board.ledger.append("decided", **verdict(0, 2, "stop", 3.0, 1.0))
+        board.ledger.append(decided(0, 2, "stop", 3.0, 1.0))
     with restarted(board, path) as again:
         trial = again.history.trials[0]
         assert (trial.state, trial.cause) == (state, cause)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vaeforge.ledger.events import from_json
 from vaeforge.ledger.history import History, fold
 from vaeforge.search.results.pareto import Point, choose, dominates, front, knee_distances, ranks, scale
 from vaeforge.search.results.pareto_plot import write_front
@@ -148,7 +149,9 @@ def test_floors_come_before_the_rule_but_are_no_condition() -> None:
 
 
 def history_of(rows: Sequence[tuple[float, float, str]], goals: dict[str, Any] = TWO) -> History:
-    events: list[dict[str, Any]] = [{"event": "search", "time": 0.0, "name": "s", "space": {"objective": goals}}]
+    events: list[dict[str, Any]] = [
+        {"event": "search", "time": 0.0, "name": "s", "family": "f", "space": {"objective": goals}}
+    ]
     for number, (rate, distortion, state) in enumerate(rows):
         metrics = {"val/rate": rate, "val/distortion": distortion, "val/nelbo": rate + distortion, "val/mse": rate}
         best = {"file": "f", "sha256": "0", "epoch": 1}
@@ -159,7 +162,7 @@ def history_of(rows: Sequence[tuple[float, float, str]], goals: dict[str, Any] =
             {"event": "reported", **one, **report, "checkpoint": best, "best": best},
             {"event": "finished", **one, "state": state, "cause": None, "value": 1.0, "epoch": 1, "seconds": 1.0},
         ]
-    return fold(events)
+    return fold(map(from_json, events))
 
 
 def test_the_figure_and_its_table_hold_every_point(tmp_path: Path) -> None:

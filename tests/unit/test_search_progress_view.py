@@ -3,27 +3,30 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from ledger_events import event
+from vaeforge.ledger.events import LedgerEvent
 from vaeforge.ledger.history import History, fold
+from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus
 from vaeforge.search.progress_view import Mode, View, causes, duration, in_bytes, mode_for, number, ranking
 from vaeforge.search.space.objective import SINGLE, read_objective
 
 PARAMS = {"model.latent_dim": 12, "beta.schedule": "linear", "beta.value": 0.123456}
-DONE = {"trial": 0, "params": PARAMS, "epoch": 6, "value": 12.345, "state": "completed", "host": None, "cause": None}
-RUNS = {"trial": 1, "params": PARAMS, "epoch": 2, "value": 20.0, "state": "running", "host": 1, "cause": None}
-SNAPSHOT: dict[str, Any] = {
-    "trials": [DONE, RUNS],
-    "hosts": {0: [], 1: []},
-    "counts": {"completed": 1, "running": 1},
-    "best": {"trial": 0, "value": 12.345},
-    "ended": 1,
-    "budget": "25% of 2 h",
-    "failure": None,
-}
+DONE = TrialStatus(0, PARAMS, 6, 12.345, "completed")
+RUNS = TrialStatus(1, PARAMS, 2, 20.0, "running", host=1)
+SNAPSHOT = Snapshot(
+    trials=(DONE, RUNS),
+    counts={"completed": 1, "running": 1},
+    ended=1,
+    best=BestSoFar(0, 12.345),
+    hosts=frozenset({0, 1}),
+    budget="25% of 2 h",
+)
 TWO = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
 
 
@@ -37,19 +40,26 @@ class Clock:
         return self.now
 
 
-def viewed(mode: Mode, snapshots: Iterator[tuple[float, dict[str, Any]]], terminal: bool = False, **more: Any) -> str:
+def viewed(
+    mode: Mode,
+    snapshots: Iterator[tuple[float, Snapshot]],
+    terminal: bool = False,
+    total: int = 4,
+    note: str | None = None,
+    **more: Any,
+) -> str:
     """What a view prints of snapshots at seconds after its start."""
     text, clock = io.StringIO(), Clock()
     console = Console(file=text, force_terminal=terminal, width=150)
-    with View(console, "s[1]", 4, 6, mode, clock=clock, **more) as view:
+    with View(console, "s[1]", total, 6, mode, clock=clock, **more) as view:
         for seconds, snapshot in snapshots:
             clock.now = 100.0 + seconds
-            view.update(snapshot)
+            view.update(snapshot, note)
     return text.getvalue()
 
 
-def at(*seconds: float, **changes: Any) -> Iterator[tuple[float, dict[str, Any]]]:
-    return iter([(second, SNAPSHOT | changes) for second in seconds])
+def at(*seconds: float, **changes: Any) -> Iterator[tuple[float, Snapshot]]:
+    return iter([(second, replace(SNAPSHOT, **changes)) for second in seconds])
 
 
 def test_a_terminal_gets_a_table_and_a_file_gets_lines() -> None:
@@ -64,22 +74,22 @@ def test_a_terminal_gets_a_table_and_a_file_gets_lines() -> None:
     assert viewed("live", at(1), terminal=False) == plain
 
 
-def test_rungs_repeats_and_what_holds_hosts_back_are_shown_where_they_are_known() -> None:
-    rows = [{**RUNS, "rung": 2, "repeat_of": 0}]
-    text = viewed("live", at(1, trials=rows, note="1 host waits for room"), terminal=True)
-    assert "2/6, rung 2" in text and "1 (repeats 0)" in text and "1 host waits for room" in text
-    assert "starting workers" in viewed("plain", at(1, hosts={}, best=None))
+def test_repeats_and_what_holds_hosts_back_are_shown_where_they_are_known() -> None:
+    rows = (replace(RUNS, repeat_of=0),)
+    text = viewed("live", at(1, trials=rows), terminal=True, note="1 host waits for room")
+    assert "2/6" in text and "1 (repeats 0)" in text and "1 host waits for room" in text
+    assert "starting workers" in viewed("plain", at(1, hosts=frozenset(), best=None))
 
 
 def test_pace_counts_from_the_first_start_of_this_session() -> None:
     """3 trials had ended before; the first starts after 75 s; 2 more end within the 1,800 s that follow: 4 an hour."""
-    waiting = {**RUNS, "state": "waiting", "host": None}
+    waiting = replace(RUNS, state="waiting", host=None)
     states = [
-        (10.0, SNAPSHOT | {"trials": [DONE, waiting], "ended": 3, "total": 9}),
-        (75.0, SNAPSHOT | {"ended": 3, "total": 9}),
-        (1875.0, SNAPSHOT | {"ended": 5, "total": 9}),
+        (10.0, replace(SNAPSHOT, trials=(DONE, waiting), ended=3)),
+        (75.0, replace(SNAPSHOT, ended=3)),
+        (1875.0, replace(SNAPSHOT, ended=5)),
     ]
-    first, second, third = viewed("plain", iter(states)).splitlines()
+    first, second, third = viewed("plain", iter(states), total=9).splitlines()
     assert "trials/h" not in first and "trials/h" not in second
     assert "4 trials/h, about 60 min left" in third  # 4 of 9 are left
 
@@ -87,7 +97,7 @@ def test_pace_counts_from_the_first_start_of_this_session() -> None:
 def test_lines_come_when_something_changed_and_once_a_minute() -> None:
     assert len(viewed("plain", at(0, 1, 9, 20, 40, 59)).splitlines()) == 1
     assert len(viewed("plain", at(0, 61)).splitlines()) == 2
-    changed = iter([(0.0, SNAPSHOT), (5.0, SNAPSHOT | {"ended": 2}), (11.0, SNAPSHOT | {"ended": 2})])
+    changed = iter([(0.0, SNAPSHOT), (5.0, replace(SNAPSHOT, ended=2)), (11.0, replace(SNAPSHOT, ended=2))])
     assert len(viewed("plain", changed).splitlines()) == 2
 
 
@@ -96,35 +106,35 @@ def test_several_goals_name_the_rule() -> None:
     assert "(trial 0, knee of the front)" in text
 
 
-def finished(number: int, value: float | None, state: str, repeats: int | None = None, **metrics: float) -> list[Any]:
+def finished(
+    number: int, value: float | None, state: str, repeats: int | None = None, **metrics: float
+) -> list[LedgerEvent]:
     """The events of a trial that has ended after 3 epochs."""
-    one = {"trial": number, "time": 0.0}
     best = {"file": "f", "sha256": "0", "epoch": 3}
     measured = {"val/nelbo": value} | {f"val/{name}": metric for name, metric in metrics.items()}
-    report = {"attempt": 1, "epoch": 3, "seconds": 1.0, "checkpoint": best, "best": best, "metrics": measured}
+    cause = "oom" if state == "failed" else None
     return [
-        {"event": "submitted", **one, "params": PARAMS, "group": "linear", "repeat_of": repeats},
-        {"event": "reported", **one, **report, "value": value, "outcome": "running"},
-        {"event": "finished", **one, "state": state, "cause": "oom" if state == "failed" else None, "value": value}
-        | {"seconds": 1.0},
+        event("submitted", trial=number, params=PARAMS, group="linear", repeat_of=repeats),
+        event("reported", trial=number, epoch=3, seconds=1.0, best=best, metrics=measured, value=value),
+        event("finished", trial=number, state=state, cause=cause, value=value, epoch=3, seconds=1.0),
     ]
 
 
-def history(*trials: list[Any], goals: Any = None) -> History:
-    header = {"event": "search", "time": 0.0, "name": "s", "space": {"objective": goals or {}}}
-    return fold([header, *(event for events in trials for event in events)])
+def history(*trials: list[LedgerEvent], goals: Any = None) -> History:
+    header = event("search", name="s", family="f", space={"objective": goals or {}})
+    return fold([header, *(one for events in trials for one in events)])
 
 
 def test_json_lines_tell_the_start_each_end_each_new_best_and_the_end() -> None:
     text, clock = io.StringIO(), Clock()
     with View(Console(file=text, width=20), "s", 4, 6, "json", SINGLE, earlier={7}, clock=clock) as view:
-        view.update(SNAPSHOT | {"trials": [DONE | {"trial": 7}, RUNS], "best": None})
+        view.update(replace(SNAPSHOT, trials=(replace(DONE, trial=7), RUNS), best=None))
         view.update(SNAPSHOT)
         view.update(SNAPSHOT)
         view.warn("a host [0] ended")
         view.end(history(finished(0, 12.345, "completed"), finished(2, 10.0, "completed", rate=2.0)), "trials")
     events = [json.loads(line) for line in text.getvalue().splitlines()]
-    assert [event["event"] for event in events] == ["start", "trial", "best", "warning", "trial", "end"]
+    assert [one["event"] for one in events] == ["start", "trial", "best", "warning", "trial", "end"]
     start, first, best, warning, missed, end = events
     assert start["search"] == "s" and start["trials"] == 4 and start["epochs"] == 6
     assert start["goals"] == [{"metric": "val/nelbo", "mode": "min"}]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from vaeforge.errors import SearchError
+from vaeforge.ledger.events import from_json
 from vaeforge.ledger.history import History, fold
 from vaeforge.search.results.ranking import finalists, kept, leading, objective_of, rank, ranked, winner
 from vaeforge.search.space.objective import SINGLE, Objective, read_objective
@@ -38,13 +39,13 @@ def trial(
         {"event": "reported", **one, **report, "checkpoint": best, "best": best},
     ]
     if state is not None:
-        events.append({"event": "finished", **one, "state": state, "cause": None, "value": value, "seconds": 1.0})
+        events.append({"event": "finished", **one, "state": state, "value": value, "epoch": 1, "seconds": 1.0})
     return events
 
 
 def history(*trials: list[dict[str, Any]], goals: dict[str, Any] | None = None, slim: bool = False) -> History:
-    header = {"event": "search", "time": 0.0, "name": "s", "space": {"objective": goals or {}}}
-    return fold([header, *(event for events in trials for event in events)], slim)
+    header = {"event": "search", "time": 0.0, "name": "s", "family": "f", "space": {"objective": goals or {}}}
+    return fold(map(from_json, [header, *(event for events in trials for event in events)]), slim)
 
 
 def order(found: History, goals: Objective = SINGLE) -> list[int]:

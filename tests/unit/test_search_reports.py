@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from ledger_events import event
 from vaeforge.errors import ConfigError, SearchError
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import History, read_history
@@ -29,12 +30,12 @@ class Search:
         self.project = Project(root)
         self.folder = self.project.search(name)
         self.path = self.folder / "ledger.jsonl"
-        header = {"name": name, "family": "lipid", "experiment_name": "vaeforge-lipid", "checkpoints": None}
+        header = {"name": name, "family": "lipid", "experiment_name": "vaeforge-lipid"}
         self.append("search", **header, space={"objective": goals or {}})
 
-    def append(self, event: str, **fields: Any) -> None:
+    def append(self, kind: str, **fields: Any) -> None:
         with closing(Ledger(self.path)) as ledger:
-            ledger.append(event, **fields)
+            ledger.append(event(kind, **fields))
 
     def submit(self, number: int, repeats: int | None = None) -> None:
         self.append("submitted", trial=number, params=PARAMS, group="linear", repeat_of=repeats)
@@ -76,7 +77,8 @@ def full(tmp_path: Path) -> Search:
         search.append("crashed", trial=2, attempt=attempt, **crash)
     search.finish(2, "failed", "oom", 10.0)
     search.finish(3, "stopped", "stopped on request", 11.0)
-    inherited = {"params": {**PARAMS, "beta.value": 0.6}, "checkpoint": None, "best": None, "metrics": {}}
+    donated = {"file": "from-00000-epoch-00002/e2", "sha256": "0", "epoch": 2}
+    inherited = {"params": {**PARAMS, "beta.value": 0.6}, "checkpoint": donated, "best": None, "metrics": {}}
     search.decide(4, 2, "inherit", 12.0, donor=0, why="generation 1: worst of 4", **inherited)
     return search
 
@@ -210,7 +212,7 @@ def test_the_list_bears_damage_and_emptiness(tmp_path: Path) -> None:
     (tmp_path / "artifacts/searches/file").touch()
     rows = {row.name: row for row in reports.searches(Project(tmp_path))}
     assert set(rows) == {"good", "broken", "empty"}
-    assert rows["broken"].state == "unreadable" and "JSONDecodeError" in rows["broken"].about
+    assert (rows["broken"].state, rows["broken"].about) == ("unreadable", "3 line(s) of its ledger are damaged")
     assert rows["empty"].state == "empty" and rows["good"].best is None
     text = shown(reports.searches_table(list(rows.values()), now=(rows["good"].started or 0.0) + 7200))
     assert "3 searches" in text and "2 h ago" in text and "lipid" in text

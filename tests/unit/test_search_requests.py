@@ -9,6 +9,7 @@ import pytest
 from filelock import lock_descriptor
 
 from vaeforge.errors import SearchError
+from vaeforge.ledger.events import TrialFinished, TrialSubmitted
 from vaeforge.ledger.file import Ledger
 from vaeforge.paths import Project
 from vaeforge.search.requests import (
@@ -30,8 +31,8 @@ def search(root: Path, name: str = "s") -> Path:
     folder = Project(root).search(name)
     ledger = Ledger(folder / "ledger.jsonl")
     for number in (0, 1):
-        ledger.append("submitted", trial=number, params={}, group="g")
-    ledger.append("finished", trial=1, state="completed", cause=None, value=1.0, epoch=1, seconds=1.0)
+        ledger.append(TrialSubmitted(trial=number, params={}, group="g"))
+    ledger.append(TrialFinished(trial=1, state="completed", value=1.0, epoch=1, seconds=1.0))
     ledger.close()
     return folder
 

@@ -150,7 +150,7 @@ def test_leftovers_are_ended_by_id_and_start_time(tmp_path: Path) -> None:
             {"pid": os.getpid(), "started": psutil.Process().create_time()},
         ]
         write_json(tmp_path / "s/processes.json", noted)
-        assert find_process(noted[1]) is None
+        assert find_process(stranger.pid, 1.0) is None
         assert session.end_leftovers() == 1
         assert sleeper.wait(5) == -9
         assert stranger.poll() is None

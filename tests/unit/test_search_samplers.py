@@ -10,7 +10,8 @@ import pytest
 from optuna.trial import TrialState
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.search.samplers import FinishedTrial, Sampler, make_sampler, read_finished_trial, tpe
+from vaeforge.ledger.events import TransferredTrial
+from vaeforge.search.samplers import FinishedTrial, Sampler, make_sampler, tpe, transferred
 from vaeforge.search.samplers.base import StatelessSampler
 from vaeforge.search.samplers.optuna_study import build_study
 from vaeforge.search.samplers.trials import WINDOW, WINDOW_BEST, TrialMemory, window
@@ -259,7 +260,7 @@ def test_the_window_holds_the_best_and_the_newest() -> None:
     assert window(ended[:WINDOW]) == ended[:WINDOW]
 
 
-def test_an_ended_trial_survives_json() -> None:
-    plain = {"number": None, "params": {"a": 1}, "state": "stopped", "values": [1, 2], "epoch": 3}
-    assert read_finished_trial(plain) == FinishedTrial(None, {"a": 1}, "stopped", (1.0, 2.0), 3)
-    assert read_finished_trial(plain | {"values": None}).values is None
+def test_a_trial_of_another_search_has_no_number_here() -> None:
+    told = transferred(TransferredTrial({"a": 1}, "stopped", (1.0, 2.0), 3))
+    assert told == FinishedTrial(None, {"a": 1}, "stopped", (1.0, 2.0), 3)
+    assert transferred(TransferredTrial({"a": 1}, "failed", None, 3)).values is None

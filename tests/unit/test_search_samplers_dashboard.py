@@ -13,6 +13,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from vaeforge.ledger.events import EpochReported
 from vaeforge.ledger.history import History, TrialRecord
 from vaeforge.search.samplers import Dashboard, FinishedTrial
 from vaeforge.search.samplers.dashboard import Journal
@@ -52,9 +53,7 @@ def written(dashboard: Dashboard, path: Path) -> list[optuna.trial.FrozenTrial]:
 
 
 def record(number: int, state: str | None, value: float | None, epoch: int) -> TrialRecord:
-    reports: dict[int, Any] = {
-        e: {"value": value, "seconds": 1.0, "best": None, "metrics": {}} for e in range(1, epoch + 1)
-    }
+    reports = {e: EpochReported(trial=number, epoch=e, metrics={}, value=value) for e in range(1, epoch + 1)}
     cause = "nan at epoch 2" if state == "failed" else None
     return TrialRecord(number, PARAMS, "constant", reports=reports, state=state, cause=cause, final_value=value)
 

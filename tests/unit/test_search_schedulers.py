@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ledger_events import event
 from vaeforge.errors import SearchError
-from vaeforge.ledger.history import Decision, History
+from vaeforge.ledger.events import TrialDecided
+from vaeforge.ledger.history import History
 from vaeforge.search.schedulers import RungReport, Scheduler, TrialDecision, make_scheduler
 from vaeforge.search.schedulers.base import compared, decision_of
 from vaeforge.search.space.space import Space, parse_space
@@ -55,7 +57,7 @@ class Play:
             self.event("submitted", trial=number, params=trial.params, group=trial.group, repeat_of=None)
 
     def event(self, name: str, **fields: Any) -> None:
-        self.history.apply({"event": name, "time": 0.0, **fields})
+        self.history.apply(event(name, **fields))
 
     def steps(self) -> Iterator[list[TrialDecision]]:
         """One epoch of one trial at a time, until all have ended; yields the decisions that follow, not yet written."""
@@ -68,7 +70,7 @@ class Play:
         if self.generator.random() < 0.02 and self.waiting:  # a person stops one that waits
             return self.end(min(self.waiting), "stopped")
         epoch = self.history.trials[number].epoch + 1
-        self.event("reported", trial=number, epoch=epoch, attempt=1, value=self.values[number, epoch])
+        self.event("reported", trial=number, epoch=epoch, metrics={}, value=self.values[number, epoch])
         if epoch == EPOCHS or self.generator.random() < 0.02:
             return self.end(number, "completed" if epoch == EPOCHS else "failed")
         if epoch not in self.scheduler.epochs:
@@ -82,7 +84,7 @@ class Play:
 
     def end(self, number: int, state: str) -> list[TrialDecision]:
         self.waiting.pop(number, None)
-        self.event("finished", trial=number, state=state, cause=None, value=None, seconds=0.0)
+        self.event("finished", trial=number, state=state, epoch=0, seconds=0.0)
         return self.scheduler.on_trial_end(number)
 
     def write(self, decisions: list[TrialDecision]) -> None:
@@ -92,7 +94,7 @@ class Play:
                 assert self.decisions[key] == decision
                 continue
             self.decisions[key] = decision
-            self.event("decided", **asdict(decision))
+            self.history.apply(TrialDecided(**asdict(decision)))
             assert self.waiting.pop(decision.trial) == decision.epoch
             if decision.action == "stop":
                 self.write(self.end(decision.trial, "stopped"))
@@ -197,7 +199,7 @@ def test_each_scheduler_has_its_rule_and_its_epochs() -> None:
 
 def test_a_ledger_of_another_version_is_refused() -> None:
     with pytest.raises(SearchError, match="trial 3, epoch 6: got action 'pause', must be one of go, stop, inherit"):
-        decision_of(3, 6, Decision("pause", 1.0))
+        decision_of(TrialDecided(trial=3, epoch=6, action="pause", value=1.0))
 
 
 def test_texts_show_which_number_is_larger() -> None:

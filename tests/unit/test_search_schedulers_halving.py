@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
+from vaeforge.ledger.events import EpochReported, TrialDecided, TrialSubmitted
 from vaeforge.ledger.history import History
 from vaeforge.search.schedulers import RungReport, TrialDecision
 from vaeforge.search.schedulers.asha import ASHA
@@ -111,9 +112,9 @@ def test_asha_compares_within_groups() -> None:
 def test_asha_replays_what_was_decided_and_nothing_else() -> None:
     history = History()
     for number, value in enumerate((1.0, 5.0)):
-        history.apply({"event": "submitted", "time": 0.0, "trial": number, "params": {}, "group": "constant"})
-        history.apply({"event": "reported", "time": 0.0, "trial": number, "attempt": 1, "epoch": 2, "value": value})
-    history.apply({"event": "decided", "time": 0.0, "trial": 0, "epoch": 2, "action": "go", "value": 1.0, "why": "w"})
+        history.apply(TrialSubmitted(trial=number, params={}, group="constant"))
+        history.apply(EpochReported(trial=number, epoch=2, metrics={}, value=value))
+    history.apply(TrialDecided(trial=0, epoch=2, action="go", value=1.0, why="w"))
     scheduler = ASHA([2], 3)
     scheduler.replay(history)
     assert ask(scheduler, "constant", 0, 2, 99.0) == TrialDecision(

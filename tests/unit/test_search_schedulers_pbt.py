@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 
 from vaeforge.config.loader import load
+from vaeforge.ledger.events import EpochReported, TrialDecided, TrialFinished, TrialSubmitted
 from vaeforge.ledger.history import History
 from vaeforge.search.schedulers import RungReport, TrialDecision
 from vaeforge.search.schedulers.mutation import Mutation, drawn, neighbour, perturbed
@@ -124,15 +125,13 @@ def test_one_that_leaves_while_it_waits_is_not_counted() -> None:
 
 
 def submitted(history: History, number: int, epoch: int, repeat_of: int | None = None) -> None:
-    fields = {"trial": number, "params": params(number), "group": "constant", "repeat_of": repeat_of}
-    history.apply({"event": "submitted", "time": 0.0, **fields})
+    history.apply(TrialSubmitted(trial=number, params=params(number), group="constant", repeat_of=repeat_of))
     for done in range(1, epoch + 1):
-        history.apply({"event": "reported", "time": 0.0, "trial": number, "attempt": 1, "epoch": done, "value": 1.0})
+        history.apply(EpochReported(trial=number, epoch=done, metrics={}, value=1.0))
 
 
 def decided(history: History, number: int, action: str, **fields: Any) -> None:
-    event = {"trial": number, "epoch": 2, "action": action, "value": float(number), **fields}
-    history.apply({"event": "decided", "time": 0.0, **event})
+    history.apply(TrialDecided(trial=number, epoch=2, action=action, **{"value": float(number), **fields}))
 
 
 def test_trials_added_on_resuming_are_a_generation_of_their_own() -> None:
@@ -140,8 +139,7 @@ def test_trials_added_on_resuming_are_a_generation_of_their_own() -> None:
     for number in range(4):
         submitted(history, number, epoch=4)
         decided(history, number, "go")
-        end = {"event": "finished", "time": 0.0, "state": "completed", "cause": None, "value": 1.0, "seconds": 0.0}
-        history.apply(end | {"trial": number})
+        history.apply(TrialFinished(trial=number, state="completed", value=1.0, epoch=4, seconds=0.0))
     submitted(history, 4, epoch=2)  # it waits already
     scheduler = pbt(8)
     scheduler.replay(history)

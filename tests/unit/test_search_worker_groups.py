@@ -14,7 +14,8 @@ import pytest
 
 from vaeforge.search.dispatch import worker_groups as module
 from vaeforge.search.dispatch.cluster import SETTINGS
-from vaeforge.search.dispatch.resources import Placement, Supply
+from vaeforge.search.dispatch.resources import CPU_SHARE, Placement, Supply
+from vaeforge.search.dispatch.types import Lease, NoTask, Task
 from vaeforge.search.dispatch.worker import held_bytes, serve
 from vaeforge.search.dispatch.worker_groups import TRIES, Hosts
 from vaeforge.train.distributed import InsufficientResourcesError
@@ -45,16 +46,15 @@ class Cluster:
         monkeypatch.setattr(module.ray, "is_initialized", lambda: True)
         monkeypatch.setattr(module, "ROOM_SECONDS", 0.01)
 
-    def run(
-        self, function: Any, config: dict[str, Any], name: str, storage: str, workers: int, resources: dict[str, float]
-    ) -> None:
-        self.started.append(config["host"])
+    def run(self, function: Any, name: str, storage: str, workers: int, resources: dict[str, float]) -> None:
+        settings, number, threads, gpus = function.args
+        self.started.append(number)
         self.names.add(name)
-        self.told = {**config, "workers": workers, "resources": resources}
+        self.told = {"settings": settings, "threads": threads, "gpus": gpus, "workers": workers, "resources": resources}
         if self.error is not None:
             raise self.error
-        self.running[config["host"]] = threading.Event()
-        assert self.running[config["host"]].wait(SECONDS)
+        self.running[number] = threading.Event()
+        assert self.running[number].wait(SECONDS)
 
     def end(self, number: int) -> None:
         self.running.pop(number).set()
@@ -81,8 +81,12 @@ def test_a_host_starts_again_unless_it_was_given_back(cluster: Cluster) -> None:
     hosts.grow(1)
     until(lambda: sorted(cluster.running) == [1, 2])  # a new number: the one of 0 was given back
     assert cluster.told == {
-        "seed": 5, "host": 2, "threads": 3, "gpus": False, "workers": 1, "resources": {"CPU": 0.9},
-    }  # fmt: skip
+        "settings": {"seed": 5},
+        "threads": 3,
+        "gpus": False,
+        "workers": 1,
+        "resources": {"CPU": CPU_SHARE},
+    }
     assert not hosts.join(0.05)
     cluster.end(1)
     cluster.end(2)
@@ -202,11 +206,13 @@ class Trainer:
         self.left: list[bytearray] = []
         self.trained = 0
 
-    def take(self) -> dict[str, Any]:
+    def take(self) -> Task | NoTask:
         self.orders -= 1
-        return {"kind": "idle" if self.orders % 2 else "lease"} if self.orders >= 0 else {"kind": "end"}
+        if self.orders < 0:
+            return "end"
+        return "idle" if self.orders % 2 else Task(Lease(0, 1, 0, 1), {})
 
-    def train(self, order: dict[str, Any]) -> None:
+    def train(self, task: Task) -> None:
         self.trained += 1
         freed = bytearray(b"x") * 50_000_000  # what a trial uses and gives back does not count
         self.left.append(bytearray(b"x") * self.leak)
@@ -272,10 +278,10 @@ from vaeforge.search.signals import Interrupt
 folder = Path(sys.argv[1])
 
 
-def rank(config):
+def rank():
     import torch
     from vaeforge.train.distributed import RayProcessGroup
-    ranks = RayProcessGroup(config["gpus"])
+    ranks = RayProcessGroup(gpus=False)
     total = ranks.group.sum(torch.tensor([1.0 + ranks.group.rank]))
     pids = ranks.gather(os.getpid())
     if not (folder / "lost").exists() and ranks.group.rank == 1:
@@ -291,9 +297,9 @@ with Interrupt() as interrupt:
     with cluster(plan, interrupt) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
         from vaeforge.train.distributed import InsufficientResourcesError, run_worker_group
-        run_worker_group(rank, {"gpus": False}, "pair", str(folder), 2, placement.resources)
+        run_worker_group(rank, "pair", str(folder), 2, placement.resources)
         try:
-            run_worker_group(rank, {"gpus": False}, "large", str(folder), 2 * os.cpu_count(), placement.resources)
+            run_worker_group(rank, "large", str(folder), 2 * os.cpu_count(), placement.resources)
         except InsufficientResourcesError as error:
             print("refused:", error)
 """

@@ -248,9 +248,10 @@ class History:
     def _(self, event: TrialDecided) -> None:
         trial = self._trial(event)
         trial.decisions[event.epoch] = event
-        if event.inherited is not None and event.donor is not None:
-            trial.inheritance = Inheritance(event.epoch, event.donor, event.inherited)
+        if event.action == "inherit":
             trial.params = dict(event.params or {})
+        if event.donor is not None and event.inherited is not None:
+            trial.inheritance = Inheritance(event.epoch, event.donor, event.inherited)
 
     @_take.register
     def _(self, event: AttemptCrashed) -> None:

@@ -216,12 +216,11 @@ class _Run:
     def _decide(self, decisions: "list[TrialDecision]") -> None:
         import ray
 
-        decisions = [self._decided(decision) for decision in decisions]
         if decisions:
-            ray.get(self.broker.decide.remote(decisions))
+            ray.get(self.broker.decide.remote([self._decided(decision) for decision in decisions]))
 
     def _decided(self, decision: "TrialDecision") -> TrialDecided:
-        """A decision as the ledger holds it; a changed schedule may need or lose a frozen parameter."""
+        """A decision as the ledger holds it; a changed schedule may need or lose a fixed parameter."""
         return TrialDecided(
             trial=decision.trial,
             epoch=decision.epoch,

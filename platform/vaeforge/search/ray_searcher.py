@@ -1,4 +1,4 @@
-"""Searcher of Ray Tune, which proposes trials: unfinished ones first, then start points, then a proposer's, then repeats.
+"""Searcher of Ray Tune: unfinished trials first, then start points, then a sampler's proposals, then repeats.
 
 Tune asks in its own loop, which must not wait for a sampler: proposals are made ahead in a thread of their own. There
 the sampler also hears how trials ended. A repeatable search asks only when everything has been told.

@@ -2,7 +2,7 @@
 
 Everything here may be done twice. A run is looked up by its tags before it is made, a metric carries the ledger's time
 (the same row again is no new row), and tags and states are compared with what the store already holds. Of an epoch
-that was reported twice the store has two points at most; MLflow takes the later one as the metric's value.
+that was trained again after a crash the store has a point for each time; MLflow takes the latest as the metric's value.
 """
 
 import json

@@ -141,13 +141,13 @@ class TrackedSearch:
             self.resumed_by.append(event.project_run_id)
 
     def _report(self, event: EpochReported) -> None:
-        """Points of an epoch, which replace those of an attempt that crashed.
+        """Points of an epoch.
 
-        What a store has been told cannot be taken back: there the newest of an epoch's points, by time, is the one
-        that counts, and points of later epochs stay until those epochs are reported again.
+        One that was trained again, because its attempt crashed, gets further points: what a store has been told cannot
+        be taken back, and what it holds must not depend on when it was told. The newest one counts, by its time. Points
+        of later epochs that the crashed attempt had reached stay until those epochs are reported again.
         """
         own, record = self._points_of(event.trial), self.trials.get(event.trial)
-        own[:] = [point for point in own if point.step < event.epoch]
         values = {**event.metrics, "epoch_seconds": event.seconds}
         own += _finite_points(values, event.time, event.epoch)
         before = record.reports.get(event.epoch) if record else None

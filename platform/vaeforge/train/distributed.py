@@ -114,9 +114,9 @@ def run_worker_group(
 ) -> None:
     """Run `function` on each of `workers` ranks until it returns; a group that loses a rank is restarted.
 
-    What it needs is bound to it (`functools.partial`): a `train_loop_config` would be unpickled, and its imports made,
-    by the group's controller too. Blocks. `resources` are those of one worker, {"CPU": …} or {"CPU": …, "GPU": …}. Workers share a node where they
-    fit on one, and span nodes where they do not.
+    Blocks. `resources` are those of one worker, {"CPU": …} or {"CPU": …, "GPU": …}. Workers share a node where they
+    fit on one, and span nodes where they do not. What `function` needs is bound to it (`functools.partial`): a
+    `train_loop_config` would be unpickled, and its imports made, by the group's controller too.
 
     Raises:
         InsufficientResourcesError: if the cluster has no room now, be it at the start or for a restart.
