@@ -20,7 +20,7 @@ from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluate.anomaly_scores import Reference, anomaly_scores, chosen_score, error_maps, fit_reference
 from vaeforge.evaluate.bootstrap import draw_weights, ranks_of
-from vaeforge.evaluate.detection_intervals import (
+from vaeforge.evaluate.tasks.anomaly.detection import (
     CALLED,
     area_intervals,
     bootstrap_auprc,

@@ -12,7 +12,11 @@ from samples import random_prepared, small_experiment
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import DataError
-from vaeforge.evaluate.class_samples import (
+from vaeforge.evaluate.images import decoded
+from vaeforge.evaluate.latent_posteriors import Library, class_names, conditions_of, file_names, labels_of, library_of
+from vaeforge.evaluate.memorization import PIXELS, RECONSTRUCTIONS, check_copies
+from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.tasks.classes.class_samples import (
     AGGREGATE,
     PRIOR,
     UNTRAINED,
@@ -22,13 +26,9 @@ from vaeforge.evaluate.class_samples import (
     per_class,
     rounded,
 )
-from vaeforge.evaluate.classes_figures import confusion
-from vaeforge.evaluate.classifier import fit_classifier, small
-from vaeforge.evaluate.copying import PIXELS, RECONSTRUCTIONS, check_copies
-from vaeforge.evaluate.images import decoded
-from vaeforge.evaluate.latent_posteriors import Library, class_names, conditions_of, file_names, labels_of, library_of
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.tasks.classes.classifier import fit_classifier, small
 from vaeforge.evaluate.tasks.classes.evaluation import SYNTHETIC, class_means, evaluate, means_measured
+from vaeforge.evaluate.tasks.classes.figures import confusion
 from vaeforge.samples import Samples
 from vaeforge.train.loop import TrainingData, fit, untrained
 from vaeforge.trained import TrainedModel

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate import imputation
 from vaeforge.evaluate.bootstrap import bootstrap_means
-from vaeforge.evaluate.imputation import at_prior_mean, fill_in, noise_of, posterior_spread, prior_spread
-from vaeforge.evaluate.map_tables import in_raw_units, spread_in_raw_units
-from vaeforge.evaluate.maps_figures import CHANNELS
-from vaeforge.evaluate.spatial import (
+from vaeforge.evaluate.tasks.maps import imputation
+from vaeforge.evaluate.tasks.maps.evaluation import evaluate
+from vaeforge.evaluate.tasks.maps.figures import CHANNELS
+from vaeforge.evaluate.tasks.maps.imputation import at_prior_mean, fill_in, noise_of, posterior_spread, prior_spread
+from vaeforge.evaluate.tasks.maps.spatial import (
     Spread,
     compare_pearson,
     coverage_curve,
@@ -29,8 +29,8 @@ from vaeforge.evaluate.spatial import (
     relative_error,
     relative_error_interval,
 )
-from vaeforge.evaluate.tasks.maps.evaluation import evaluate
-from vaeforge.evaluate.whole_maps import hidden_points
+from vaeforge.evaluate.tasks.maps.tables import in_raw_units, spread_in_raw_units
+from vaeforge.evaluate.tasks.maps.whole_maps import hidden_points
 from vaeforge.samples import Samples
 from vaeforge.train.loop import fit, untrained
 from vaeforge.trained import TrainedModel

@@ -16,7 +16,8 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from samples import random_prepared, small_experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.series_metrics import (
+from vaeforge.evaluate.tasks.series.evaluation import evaluate
+from vaeforge.evaluate.tasks.series.metrics import (
     compare_folds,
     correlation_matrix,
     distances,
@@ -33,7 +34,6 @@ from vaeforge.evaluate.series_metrics import (
     varying,
     voxel_fit,
 )
-from vaeforge.evaluate.tasks.series.evaluation import evaluate
 from vaeforge.samples import Samples
 from vaeforge.train.diffuse import Latents, fit_diffusion
 from vaeforge.train.loop import untrained

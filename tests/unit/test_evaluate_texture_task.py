@@ -27,7 +27,7 @@ from vaeforge.evaluate.tasks.texture.evaluation import (
     quality_findings,
     spectral_distance,
 )
-from vaeforge.evaluate.texture_figures import draw_grain, draw_spectra
+from vaeforge.evaluate.tasks.texture.figures import draw_grain, draw_spectra
 from vaeforge.samples import Samples
 from vaeforge.trained import TrainedModel
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion

@@ -13,9 +13,9 @@ from samples import random_prepared, small_experiment
 from vaeforge.data.prepare import write_data_set
 from vaeforge.diffuse.step import diffuse_run
 from vaeforge.errors import ConfigError, RegistryError
-from vaeforge.evaluate.detection import threshold_of
 from vaeforge.evaluate.inference import scores
 from vaeforge.evaluate.latent_posteriors import library_of
+from vaeforge.evaluate.tasks.anomaly.detection import threshold_of
 from vaeforge.package import step
 from vaeforge.package.bundle import Bundle
 from vaeforge.package.precision import TOLERANCES

@@ -19,6 +19,7 @@ from vaeforge.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+WHITE = 255.0  # of 8-bit pixels
 PIXEL_LIMIT = 80_000_000
 GREYS_16 = ("I;16", "I;16B", "I;16L")
 GREYS_32 = ("I", "F")

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
+from vaeforge.data.images import WHITE
 from vaeforge.errors import CheckpointError, DataError
-from vaeforge.evaluate.inference import WHITE
 from vaeforge.evaluate.pca_baseline import FIT_SAMPLES
 from vaeforge.samples import CHUNK, Samples, evenly_spaced
 from vaeforge.train.batches import centre_crop

@@ -1,4 +1,4 @@
-"""Figures without a display and without matplotlib's global state, and what several of them share."""
+"""Figures without a display and without matplotlib's global state: canvas, axes, images, files. Imports no torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaeforge.evaluate.inference import WHITE
+from vaeforge.data.images import WHITE
 from vaeforge.paths import write_atomically
 from vaeforge.samples import evenly_spaced
 

@@ -22,8 +22,8 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
+from vaeforge.data.images import WHITE
 from vaeforge.errors import CheckpointError, DataError
-from vaeforge.evaluate.inference import WHITE
 from vaeforge.paths import sha256_of
 
 Floats = NDArray[np.float64]

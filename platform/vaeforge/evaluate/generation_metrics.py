@@ -19,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vaeforge.data.images import WHITE
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.bootstrap import Interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, ComparisonRow
 from vaeforge.evaluate.distribution_table import DistributionTable, distribution_table
 from vaeforge.evaluate.extractor import Features, load_extractor, pca_features
-from vaeforge.evaluate.inference import WHITE
 from vaeforge.evaluate.memorization import Memorisation, memorisation, nearest_of_parts
 from vaeforge.evaluate.pca_baseline import training_values
 from vaeforge.evaluate.results import Findings

@@ -18,11 +18,11 @@ from PIL import Image
 from vaeforge.config.experiment import family_named
 from vaeforge.config.layouts import layout_named
 from vaeforge.errors import ConfigError, DataError, nearest
-from vaeforge.evaluate.class_samples import rounded
-from vaeforge.evaluate.copying import Copying, check_copies
 from vaeforge.evaluate.images import decoded
 from vaeforge.evaluate.latent_posteriors import class_names, conditions_of, file_names, labels_of, library_of
+from vaeforge.evaluate.memorization import Copying, check_copies
 from vaeforge.evaluate.step import MANIFEST, hashes_of, relative_to
+from vaeforge.evaluate.tasks.classes.class_samples import rounded
 from vaeforge.generate.latents import NOT_AN_IMAGE, Drawn, Source, draw
 from vaeforge.paths import Project, read_json, write_atomically, write_bytes, write_json
 from vaeforge.seeds import derive

@@ -1,4 +1,4 @@
-"""The pictures of an import, drawn without a display and without matplotlib's global state."""
+"""Charts of an import: bars, histograms and dots."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaeforge.paths import write_atomically
+from vaeforge.evaluate.drawing import canvas, save
 
-DPI = 120
 LABELS = 40  # bars beyond which a label each would be unreadable
 
 
@@ -88,11 +85,8 @@ def histogram(name: str, values: Sequence[float], horizontal: str, vertical: str
 
 def save_chart(chart: Chart, folder: Path) -> Path:
     """Draw `chart` into `folder`/<name>.png."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas(6, 4)
     chart.draw(figure.subplots())
-    path = folder / f"{chart.name}.png"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a script that the font lacks is drawn as boxes
-        write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=DPI))
-    return path
+        return save(figure, folder / f"{chart.name}.png")

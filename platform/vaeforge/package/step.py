@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from vaeforge.config.layouts import layout_named
-from vaeforge.evaluate.detection import threshold_of
 from vaeforge.evaluate.inference import scores
 from vaeforge.evaluate.latent_posteriors import library_of
 from vaeforge.evaluate.step import MANIFEST, hashes_of, relative_to
+from vaeforge.evaluate.tasks.anomaly.detection import threshold_of
 from vaeforge.package.bundle import CONTRACT, MAIN, REFERENCE
 from vaeforge.package.contract_writer import Exported, contract_of
 from vaeforge.package.denoiser_graph import denoising_graph, schedule_of

@@ -13,22 +13,31 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from vaeforge.data.images import WHITE
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.anomaly_scores import anomaly_scores, chosen_score, error_maps, fit_reference
 from vaeforge.evaluate.bootstrap import blocks_per_label, bootstrap_means, percentile_interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, nelbo_metrics, untrained_model
 from vaeforge.evaluate.comparison import MODEL, ComparisonRow, compare_auroc
-from vaeforge.evaluate.detection import detection_metrics, pr_curve, require_both, roc_curve, threshold_of
-from vaeforge.evaluate.detection_figures import draw_areas, draw_error_maps, draw_pr, draw_roc, draw_scores
-from vaeforge.evaluate.detection_intervals import CALLED, called_intervals, score_table
 from vaeforge.evaluate.drawing import spread_over
 from vaeforge.evaluate.extractor import load_extractor
 from vaeforge.evaluate.frechet import inception_style_score
 from vaeforge.evaluate.generation_metrics import PRIOR, compare_generated, image_space
 from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions, draw_samples
-from vaeforge.evaluate.inference import WHITE, Measured, measure, scores
+from vaeforge.evaluate.inference import Measured, measure, scores
 from vaeforge.evaluate.pca_baseline import fit_plane
 from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.tasks.anomaly.detection import (
+    CALLED,
+    called_intervals,
+    detection_metrics,
+    pr_curve,
+    require_both,
+    roc_curve,
+    score_table,
+    threshold_of,
+)
+from vaeforge.evaluate.tasks.anomaly.figures import draw_areas, draw_error_maps, draw_pr, draw_roc, draw_scores
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel

@@ -14,8 +14,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from vaeforge.data.images import WHITE
 from vaeforge.evaluate.bootstrap import bootstrap_means, percentile_interval
-from vaeforge.evaluate.class_samples import (
+from vaeforge.evaluate.common_metrics import bootstrap_seed, squared_errors, untrained_model
+from vaeforge.evaluate.comparison import MODEL, compare_means
+from vaeforge.evaluate.drawing import spread_over
+from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions
+from vaeforge.evaluate.inference import measure
+from vaeforge.evaluate.latent_posteriors import Library, class_names, file_names, labels_of, library_of
+from vaeforge.evaluate.memorization import check_copies
+from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.tasks.classes.class_samples import (
     AGGREGATE,
     KEYS,
     PRIOR,
@@ -28,16 +37,8 @@ from vaeforge.evaluate.class_samples import (
     make_images,
     per_class,
 )
-from vaeforge.evaluate.classes_figures import confusion, draw_classes, draw_confusions
-from vaeforge.evaluate.classifier import Classifier, fit_classifier
-from vaeforge.evaluate.common_metrics import bootstrap_seed, squared_errors, untrained_model
-from vaeforge.evaluate.comparison import MODEL, compare_means
-from vaeforge.evaluate.copying import check_copies
-from vaeforge.evaluate.drawing import spread_over
-from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions
-from vaeforge.evaluate.inference import WHITE, measure
-from vaeforge.evaluate.latent_posteriors import Library, class_names, file_names, labels_of, library_of
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.tasks.classes.classifier import Classifier, fit_classifier
+from vaeforge.evaluate.tasks.classes.figures import confusion, draw_classes, draw_confusions
 from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel

@@ -18,19 +18,11 @@ from vaeforge.evaluate.comparison import MODEL, compare_means
 from vaeforge.evaluate.distribution_table import distribution_table
 from vaeforge.evaluate.extractor import pca_features
 from vaeforge.evaluate.images import prior_samples
-from vaeforge.evaluate.imputation import at_prior_mean, noise_of, normalised, posterior_spread, prior_spread
 from vaeforge.evaluate.inference import reconstructions
-from vaeforge.evaluate.map_tables import (
-    compact,
-    in_raw_units,
-    interval_metrics,
-    mean_with_interval,
-    model_metrics,
-    spread_in_raw_units,
-)
-from vaeforge.evaluate.maps_figures import draw_coverage, draw_maps
 from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.spatial import (
+from vaeforge.evaluate.tasks.maps.figures import draw_coverage, draw_maps
+from vaeforge.evaluate.tasks.maps.imputation import at_prior_mean, noise_of, normalised, posterior_spread, prior_spread
+from vaeforge.evaluate.tasks.maps.spatial import (
     Spread,
     compare_pearson,
     coverage_curve,
@@ -44,7 +36,15 @@ from vaeforge.evaluate.spatial import (
     relative_error,
     relative_error_interval,
 )
-from vaeforge.evaluate.whole_maps import evaluate_whole_maps
+from vaeforge.evaluate.tasks.maps.tables import (
+    compact,
+    in_raw_units,
+    interval_metrics,
+    mean_with_interval,
+    model_metrics,
+    spread_in_raw_units,
+)
+from vaeforge.evaluate.tasks.maps.whole_maps import evaluate_whole_maps
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel

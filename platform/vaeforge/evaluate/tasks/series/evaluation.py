@@ -19,14 +19,14 @@ from vaeforge.evaluate.generation_metrics import KEYS, Generated, compare_genera
 from vaeforge.evaluate.inference import posteriors, reconstructions
 from vaeforge.evaluate.pca_baseline import fit_plane
 from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.series_figures import (
+from vaeforge.evaluate.tasks.series.figures import (
     draw_carpets,
     draw_correlations,
     draw_pearson,
     draw_time_courses,
     draw_values,
 )
-from vaeforge.evaluate.series_metrics import (
+from vaeforge.evaluate.tasks.series.metrics import (
     Folds,
     VoxelFit,
     compare_folds,

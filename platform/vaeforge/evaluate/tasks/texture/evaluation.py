@@ -2,7 +2,7 @@
 
 Shapes: N images [N, C, H, W] in 0..255, averaged over C before grain is measured; K frequencies, B draws.
 
-Grain is contrast sigma / mu, the width of the autocorrelation, and the radial power spectrum (`evaluate/texture.py`).
+Grain is contrast sigma / mu, the width of the autocorrelation, and the radial power spectrum (`grain.py`).
 An image without grain has no width, a black one no contrast: such images are counted as undefined, and left out.
 """
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from vaeforge.data.images import WHITE
 from vaeforge.errors import DataError
 from vaeforge.evaluate.bootstrap import DRAWS, Interval, bootstrap_means, percentile_interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
@@ -23,11 +24,11 @@ from vaeforge.evaluate.comparison import MODEL, ComparisonRow, compare_means
 from vaeforge.evaluate.drawing import spread_over
 from vaeforge.evaluate.generation_metrics import DIFFUSION, KEYS, MEAN, PRIOR, UNTRAINED, compare_generated, image_space
 from vaeforge.evaluate.images import draw_grid, draw_interpolation, draw_reconstructions, draw_samples
-from vaeforge.evaluate.inference import WHITE, posteriors
+from vaeforge.evaluate.inference import posteriors
 from vaeforge.evaluate.pca_baseline import fit_plane
 from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.texture import autocorrelation_width, contrast, radial_spectrum
-from vaeforge.evaluate.texture_figures import draw_grain, draw_spectra
+from vaeforge.evaluate.tasks.texture.figures import draw_grain, draw_spectra
+from vaeforge.evaluate.tasks.texture.grain import autocorrelation_width, contrast, radial_spectrum
 from vaeforge.samples import CHUNK
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel

@@ -1,7 +1,8 @@
-"""How far the numbers of a detector could be off, over draws of whole blocks within each label (see `bootstrap`).
+"""Detection metrics: how well scores tell anomalous from normal samples, with intervals over groups.
 
-Shapes: T test samples; label 1 is anomalous, larger scores are stranger. All intervals are the middle 95 % of the same
-draws; they are [0, 1], which says nothing, where a label has a single block.
+Shapes: T test samples; label 1 is anomalous, larger scores are more anomalous. All intervals are the middle 95 % of the
+same draws of whole groups within each label (see `bootstrap`); they are [0, 1], which says nothing, where a label has a
+single group.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,13 +10,61 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import metrics as sk
 
+from vaeforge.errors import DataError
 from vaeforge.evaluate.bootstrap import DRAWS, Interval, auroc_interval, bootstrap_auroc, draw_weights, ranks_of
-from vaeforge.evaluate.detection import detection_metrics
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 CALLED = ("f1", "accuracy", "precision", "recall")
+
+
+def require_both(labels: Integers) -> None:
+    """Refuse a test set of one kind only, on which nothing can be told apart.
+
+    Raises:
+        DataError: if normal or anomalous samples are missing.
+    """
+    normal, anomalous = int((labels == 0).sum()), int((labels == 1).sum())
+    if not normal or not anomalous:
+        raise DataError(
+            f"test set: {normal} normal and {anomalous} anomalous samples, must have at least one of each; "
+            "prepare data that hold both"
+        )
+
+
+def threshold_of(validation_scores: Floats, quantile: float) -> float:
+    """The score that a share `quantile` of the validation normals stay below; the test set has no part in it."""
+    return float(np.quantile(validation_scores, quantile))
+
+
+def detection_metrics(labels: Integers, scores: Floats, threshold: float) -> dict[str, float]:
+    """Area under the ROC and the precision-recall curve, and what calling scores > `threshold` anomalous gives.
+
+    `auprc` is average precision. Precision and F1 are 0 where nothing is called anomalous.
+    """
+    called = scores > threshold
+    return {
+        "auroc": float(sk.roc_auc_score(labels, scores)),
+        "auprc": float(sk.average_precision_score(labels, scores)),
+        "f1": float(sk.f1_score(labels, called, zero_division=0)),
+        "accuracy": float(sk.accuracy_score(labels, called)),
+        "precision": float(sk.precision_score(labels, called, zero_division=0)),
+        "recall": float(sk.recall_score(labels, called, zero_division=0)),
+    }
+
+
+def roc_curve(labels: Integers, scores: Floats) -> tuple[Floats, Floats]:
+    """False-positive rate and true-positive rate along falling thresholds, from (0, 0) to (1, 1)."""
+    false_positive, true_positive, _ = sk.roc_curve(labels, scores)
+    return false_positive, true_positive
+
+
+def pr_curve(labels: Integers, scores: Floats) -> tuple[Floats, Floats]:
+    """Recall and precision along falling thresholds, from recall 0 to 1."""
+    precision, recall, _ = sk.precision_recall_curve(labels, scores)
+    return recall[::-1], precision[::-1]
 
 
 def weighted_auprc(labels: Integers, ranks: Integers, weights: Floats) -> float:

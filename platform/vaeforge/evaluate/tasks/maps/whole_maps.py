@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from vaeforge.data.block_split import TEST, divide, grid_blocks
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, compare_means
-from vaeforge.evaluate.imputation import fill_in, noise_of, normalised, posterior_spread
 from vaeforge.evaluate.inference import reconstructions
-from vaeforge.evaluate.map_tables import compact, mean_with_interval, model_metrics
-from vaeforge.evaluate.maps_figures import draw_coverage, draw_maps
 from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.spatial import (
+from vaeforge.evaluate.tasks.maps.figures import draw_coverage, draw_maps
+from vaeforge.evaluate.tasks.maps.imputation import fill_in, noise_of, normalised, posterior_spread
+from vaeforge.evaluate.tasks.maps.spatial import (
     coverage_curve,
     interpolate,
     morans_i,
@@ -23,6 +22,7 @@ from vaeforge.evaluate.spatial import (
     pearson,
     relative_error,
 )
+from vaeforge.evaluate.tasks.maps.tables import compact, mean_with_interval, model_metrics
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaeforge.evaluate.spatial import Spread
+from vaeforge.evaluate.tasks.maps.spatial import Spread
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge_models.vae import VAE

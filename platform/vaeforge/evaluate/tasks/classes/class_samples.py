@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vaeforge.data.images import WHITE
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.distribution_table import distribution_table
 from vaeforge.evaluate.extractor import Features, load_extractor, pca_features
 from vaeforge.evaluate.images import decoded
-from vaeforge.evaluate.inference import WHITE
 from vaeforge.evaluate.latent_posteriors import Library, class_names, conditions_of, labels_of
 from vaeforge.evaluate.pca_baseline import FIT_SAMPLES, training_values
 from vaeforge.seeds import derive

@@ -18,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from torch.nn import functional
 
+from vaeforge.data.images import WHITE
 from vaeforge.errors import DataError
-from vaeforge.evaluate.inference import WHITE
 
 SIDE = 32
 COMPONENTS = 64
