@@ -56,7 +56,7 @@ def examine(family: str, project: Project, trials: int) -> dict[str, Any]:
     """The predicted and the trained beta of collapse, and every training on the way."""
     started = time.monotonic()
     experiment = load(project.root, family, None, OVERRIDES).experiment
-    spectrum, likelihood = ensure_prepared(project, experiment).manifest["spectrum"], likelihood_of(experiment)
+    spectrum, likelihood = ensure_prepared(project, experiment).manifest.spectrum, likelihood_of(experiment)
     forecast = collapses_at(spectrum, likelihood)
     tried: dict[float, int] = {}
 

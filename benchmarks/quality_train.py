@@ -55,7 +55,7 @@ def train(experiment: Experiment, data: TrainingData, best: bool = False) -> Tra
             raise RuntimeError(f"{experiment.family}: the training diverged in epoch {reports[-1].epoch}")
         checkpoint = reports[-1].best if best else reports[-1].checkpoint
         assert checkpoint is not None
-        model = load_model(checkpoint.path, checkpoint.sha256, experiment, data.spec)
+        model = load_model(checkpoint, experiment, data.spec)
     return Trained(model, [report.metrics for report in reports], sum(report.seconds for report in reports))
 
 

@@ -95,15 +95,16 @@ def eager(asked: argparse.Namespace) -> None:
     import torch
 
     from vaeforge.data.images import open_picture
+    from vaeforge.manifests.export import read_export
+    from vaeforge.manifests.trained_model import read_trained_model
     from vaeforge.paths import Project
     from vaeforge.trained import load_trained_model
 
     torch.set_num_threads(asked.threads)
-    winner = json.loads(asked.winner.read_text())
-    exported = json.loads((asked.model / "manifest.json").read_text())["checkpoint"]["sha256"]
-    if winner["checkpoint"]["sha256"] != exported:
+    manifest, export = read_trained_model(asked.winner), read_export(asked.model / "manifest.json")
+    if manifest.checkpoint.sha256 != export.lineage.checkpoint.sha256:
         raise SystemExit(f"{asked.winner}: is of another checkpoint than {asked.model}; give --winner")
-    model = load_trained_model(Project(asked.project), winner).model
+    model = load_trained_model(Project(asked.project), manifest).model
     channels = model.event_shape[0]
     with torch.inference_mode():
         model.reconstruct(torch.zeros(asked.batch, *model.event_shape), torch.zeros(asked.batch, 0))

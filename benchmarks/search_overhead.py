@@ -76,7 +76,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     from rich.console import Console
 
     from vaeforge.config.loader import load
-    from vaeforge.data.prepared import Prepared, load_training
+    from vaeforge.data.prepared import Prepared, PreparedManifest, load_training
     from vaeforge.ledger.events import EpochReported, SearchHeader, TrialFinished, TrialLeased
     from vaeforge.ledger.file import read_events
     from vaeforge.ledger.history import read_history
@@ -93,7 +93,8 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     config = load(folder, "toy", overrides={"search.trials": trials})
     train, validation, _ = load_training(folder)
     nothing = np.zeros(len(validation), dtype=np.int64)
-    prepared = Prepared(folder, {}, train, validation, validation, nothing, nothing, {})
+    manifest = PreparedManifest(family="toy", data_identity="0" * 64, arrays={})
+    prepared = Prepared(folder, manifest, train, validation, validation, nothing, nothing, {})
     project, space = Project(folder), parse_space(SPACE, "benchmark")
     header = SearchHeader(
         name="toy",

@@ -11,13 +11,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from manifest_samples import evaluated, exported, model_of, prepared_manifest
 from samples import random_prepared, small_experiment
 from vaeforge.data.prepare import write_data_set
-from vaeforge.evaluate.step import evaluate_run
-from vaeforge.package.step import export_run
-from vaeforge.paths import Project, write_json
+from vaeforge.data.prepared import write_prepared_manifest
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.paths import Project
 from vaeforge.registry.register import Registration, register_run
 from vaeforge.samples import DataSet
 from vaeforge.track.store import open_store
@@ -60,7 +60,7 @@ def _answers(address: str) -> bool:
         return False
 
 
-def untrained_winner(name: str, root: Path) -> tuple[Project, dict[str, Any]]:
+def untrained_model(name: str, root: Path) -> tuple[Project, TrainedModelManifest]:
     """A project with random data of the family `name`, and what `tune` would have written of an untrained model."""
     family, project = families()[name], Project(root)
     data_hash = _write_prepared(family, project.prepared(name))
@@ -68,7 +68,7 @@ def untrained_winner(name: str, root: Path) -> tuple[Project, dict[str, Any]]:
     checkpoint = save(
         project.step("tune") / "best.pt", {"model": untrained(experiment, family.example).state_dict()}, epoch=1
     )
-    return project, {
+    content = {
         "step": "tune",
         "family": name,
         "experiment": experiment.model_dump(mode="json"),
@@ -87,6 +87,7 @@ def untrained_winner(name: str, root: Path) -> tuple[Project, dict[str, Any]]:
         "command": "vaeforge tune",
         "mlflow": {"run_id": None, "parent_run_id": None, "experiment": f"vaeforge-{name}"},
     }
+    return project, model_of(content)
 
 
 def _write_prepared(family: Family, folder: Path) -> str:
@@ -95,13 +96,12 @@ def _write_prepared(family: Family, folder: Path) -> str:
     parts = (prepared.train, prepared.validation, prepared.test)
     groups = [f"{group:02d}" for group in prepared.test_groups]
     arrays = write_data_set(folder, DataSet(*parts, prepared.test_labels, groups, constants=prepared.constants))
-    manifest = {"step": "prepare", "family": family.name, "data_identity": IDENTITY, "data_hash": data_hash}
-    write_json(folder / "manifest.json", {**manifest, "arrays": arrays, "counts": {}, "info": {}})
+    manifest = prepared_manifest(family=family.name, data_identity=IDENTITY, data_hash=data_hash, arrays=arrays)
+    write_prepared_manifest(folder, manifest)
     return data_hash
 
 
-def register(project: Project, winner: dict[str, Any], uri: str) -> Registration:
-    """Evaluate, export and register a winner in the store at `uri`."""
-    evaluation = evaluate_run(project, winner, project.step("evaluate"))
-    export = export_run(project, winner, project.step("export"))
-    return register_run(project, winner, export, evaluation, uri)
+def register(project: Project, model: TrainedModelManifest, uri: str) -> Registration:
+    """Evaluate, export and register a model in the store at `uri`."""
+    evaluation, export = evaluated(project, model), exported(project, model)
+    return register_run(project, model, export, evaluation, uri)

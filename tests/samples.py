@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.layouts import layout_named
 from vaeforge.config.loader import load
@@ -47,7 +48,16 @@ def random_prepared(family: Family, folder: Path, train: int = 23, validation: i
     arrays, samples = random_arrays(family, train, validation), random_samples(family, family.example, test, 7)
     constants = {name: tensor.numpy() for name, tensor in family.example.constants.items()}
     labels, groups = np.arange(test, dtype=np.int64) % 2, np.arange(test, dtype=np.int64) // 2
-    return Prepared(folder, {"info": {}}, arrays.train, arrays.validation, samples, labels, groups, constants)
+    return Prepared(
+        folder,
+        prepared_manifest(family=family.name),
+        arrays.train,
+        arrays.validation,
+        samples,
+        labels,
+        groups,
+        constants,
+    )
 
 
 def small_experiment(family: Family, folder: Path, **overrides: Any) -> Experiment:

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -23,7 +22,8 @@ from vaeforge.ledger.events import (
 )
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import read_history
-from vaeforge.paths import Project, write_json
+from vaeforge.manifests.trained_model import TrainedModelManifest, write_trained_model
+from vaeforge.paths import Project
 from vaeforge.provenance import machine
 from vaeforge.search.dispatch.checkpoint_retention import trial_folder
 from vaeforge.search.plan import Plan, make_plan, search_extent
@@ -78,8 +78,8 @@ def copy_code(root: Path) -> None:
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def searched(root: Path, name: str = "hand", epochs: int = 3) -> dict[str, Any]:
-    """The winner's manifest of a search of one trial, as hosts, broker and `tune` would leave it."""
+def searched(root: Path, name: str = "hand", epochs: int = 3) -> TrainedModelManifest:
+    """The manifest of the best model of a search of one trial, as hosts, broker and `tune` would leave it."""
     project, config = Project(root), load(root, None, None, {"search.trials": 1}, [])
     space = read_space(root / "tune_spaces/endoscopy.yaml").with_epochs(epochs)
     plan = make_plan(project, config, space, name, None, Console(quiet=True))
@@ -93,7 +93,7 @@ def searched(root: Path, name: str = "hand", epochs: int = 3) -> dict[str, Any]:
     ledger.append(SearchEnded(reason="trials", asked=search_extent(config.search)))
     ledger.close()
     manifest = winner_manifest("tune", plan, read_history(plan.ledger), None)
-    write_json(plan.folder / "manifest.json", manifest)
+    write_trained_model(plan.folder / "manifest.json", manifest)
     return manifest
 
 

@@ -1,23 +1,30 @@
 """The steps in the order in which they follow one another, as the command line calls them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from vaeforge.config.experiment import Experiment, RunConfig, family_named
+from vaeforge.config.experiment import RunConfig, family_named
 from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare as prepare_data
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.generate.request import GenerateRequest
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.paths import Project, read_json, write_json
+from vaeforge.manifests.export import ExportManifest, read_export
+from vaeforge.manifests.files import MANIFEST
+from vaeforge.manifests.lineage import checkpoint_of
+from vaeforge.manifests.trained_model import TrainedModelManifest, manifest_path, read_trained_model
+from vaeforge.paths import Project
 from vaeforge.search.space.space import Space, single_point
-from vaeforge.search.step import Request, manifest_of, run_step
+from vaeforge.search.step import Request, run_step
 from vaeforge.track.store import default_uri, redact
-from vaeforge.trained import lineage
+
+if TYPE_CHECKING:
+    from vaeforge.evaluate.manifest import EvaluationManifest
+    from vaeforge.registry.register import Registration
+    from vaeforge.trained import TrainedModel
 
 
 def import_data(config: RunConfig, source: str, options: ImportOptions, console: Console) -> None:
@@ -41,21 +48,21 @@ def prepare(config: RunConfig, console: Console) -> None:
     project = Project()
     pull(project, config.experiment.family)
     prepared = prepare_data(project, config.experiment)
-    summary = prepared_summary(prepared.event_shape, prepared.manifest["counts"])
+    summary = prepared_summary(prepared.event_shape, prepared.manifest.counts)
     console.print(f"{summary}: {prepared.folder}", highlight=False)
-    console.print(describe(prepared.manifest["spectrum"], likelihood_of(config.experiment)), highlight=False)
+    if prepared.manifest.spectrum is not None:
+        console.print(describe(prepared.manifest.spectrum, likelihood_of(config.experiment)), highlight=False)
 
 
 def tune(config: RunConfig, space: Space, request: Request, *, register: bool, console: Console) -> int:
-    """Search, then take the winner through evaluation, export and registration; the exit code."""
+    """Search, then take the best model through evaluation, export and registration; the exit code."""
     project = Project()
     if register and request.tracking_uri is None:
         raise ConfigError("--offline: true goes with --register false: a registry is part of the tracking server")
     result = run_step(project, config, space, request, console)
     if result.manifest is None or not register:
         return result.exit_code
-    folder = project.search(result.manifest["search"])
-    _take_through(project, result.manifest, folder, console)
+    _take_through(project, result.manifest, console)
     return 0
 
 
@@ -66,26 +73,30 @@ def train(config: RunConfig, epochs: int | None, request: Request, console: Cons
     return run_step(Project(), config, space, request, console).exit_code
 
 
-def _take_through(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
-    """Evaluate, export and register `winner`, with the steps' results under `folder`."""
-    diffused = _diffused(project, winner, folder / "diffuse", console)
-    _evaluate(project, winner, folder / "evaluate", diffused, console)
-    _export(project, winner, folder / "export", diffused, (), console)
-    _register(project, winner, folder / "evaluate", folder / "export", console)
+def _take_through(project: Project, manifest: TrainedModelManifest, console: Console) -> None:
+    """Evaluate, export and register a model, with the steps' results in the folder of its search."""
+    folder = project.search(str(manifest.lineage.search))
+    trained = _load(project, manifest, folder / "diffuse", console)
+    evaluation = _evaluate(project, manifest, trained, folder / "evaluate", console)
+    export = _export(project, manifest, trained, folder / "export", (), console)
+    _register(project, manifest, evaluation, export, console)
 
 
 def diffuse(family: str | None, run: str | None, console: Console) -> None:
     """Train the latent diffusion model of `run`; for a family without one that is noted."""
+    from vaeforge.trained import load_trained_model
+
     project = Project()
-    _diffuse(project, winner_of(project, family, run), project.step("diffuse"), console)
+    manifest = model_of(project, family, run)
+    _diffuse(project, manifest, load_trained_model(project, manifest), project.step("diffuse"), console)
 
 
 def evaluate(family: str | None, run: str | None, console: Console) -> None:
     """Measure the model of `run` on its test data."""
     project = Project()
-    winner = winner_of(project, family, run)
-    diffused = _diffused(project, winner, project.step("diffuse"), console)
-    _evaluate(project, winner, project.step("evaluate"), diffused, console)
+    manifest = model_of(project, family, run)
+    trained = _load(project, manifest, project.step("diffuse"), console)
+    _evaluate(project, manifest, trained, project.step("evaluate"), console)
 
 
 def generate(family: str | None, run: str | None, request: GenerateRequest, console: Console) -> None:
@@ -93,19 +104,8 @@ def generate(family: str | None, run: str | None, request: GenerateRequest, cons
     from vaeforge.generate.step import generate_run
 
     project = Project()
-    folder, winner = project.step("generate"), winner_of(project, family, run)
-    manifest = generate_run(
-        project,
-        winner,
-        folder,
-        source=request.source,
-        label=request.label,
-        count=request.count,
-        seed=request.seed,
-        size=request.size,
-        image=request.image,
-    )
-    for warning in manifest["warnings"]:
+    folder, manifest = project.step("generate"), model_of(project, family, run)
+    for warning in generate_run(project, manifest, request, folder).warnings:
         console.print(f"[yellow]warning[/]: {warning}", highlight=False, soft_wrap=True)
     console.print(f"generated: {folder}", highlight=False, soft_wrap=True)
 
@@ -116,21 +116,29 @@ def export(family: str | None, run: str | None, precisions: Sequence[str], conso
 
     ordered_precisions(precisions)  # a wrong one is refused before anything is trained
     project = Project()
-    winner = winner_of(project, family, run)
-    diffused = _diffused(project, winner, project.step("diffuse"), console)
-    _export(project, winner, project.step("export"), diffused, precisions, console)
+    manifest = model_of(project, family, run)
+    trained = _load(project, manifest, project.step("diffuse"), console)
+    _export(project, manifest, trained, project.step("export"), precisions, console)
 
 
 def register(family: str | None, run: str | None, console: Console) -> None:
-    """Register the model of `run`, exporting it first where that has not been done."""
+    """Register the model of `run`, exporting and evaluating it first where that has not been done."""
+    from vaeforge.evaluate.manifest import read_evaluation
+    from vaeforge.registry.register import write_registration
+
     project = Project()
-    winner = winner_of(project, family, run)
-    if not _belongs(project.step("export") / "manifest.json", winner):
-        export(family, run, (), console)
-    if not _belongs(project.step("evaluate") / "manifest.json", winner):
-        evaluate(family, run, console)
-    done = _register(project, winner, project.step("evaluate"), project.step("export"), console)
-    write_json(project.step("register") / "manifest.json", done)
+    manifest = model_of(project, family, run)
+    exported, evaluated = project.step("export"), project.step("evaluate")
+    missing = [folder for folder in (exported, evaluated) if not _belongs(folder, manifest)]
+    if missing:
+        trained = _load(project, manifest, project.step("diffuse"), console)
+        if exported in missing:
+            _export(project, manifest, trained, exported, (), console)
+        if evaluated in missing:
+            _evaluate(project, manifest, trained, evaluated, console)
+    evaluation, export = read_evaluation(evaluated / MANIFEST), read_export(exported / MANIFEST)
+    done = _register(project, manifest, evaluation, export, console)
+    write_registration(project.step("register"), manifest, done)
 
 
 def sync(name: str, console: Console) -> None:
@@ -144,92 +152,89 @@ def sync(name: str, console: Console) -> None:
     console.print(f"synchronised {name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
 
 
-def winner_of(project: Project, family: str | None, run: str | None) -> dict[str, Any]:
-    """The manifest of `run`, which must be of `family` where one is given."""
-    path = manifest_of(project, run or "tune")
-    winner: dict[str, Any] = read_json(path, "run `vaeforge tune` or `vaeforge train` first, or name another --run")
-    if family is not None and winner["family"] != family:
-        raise ConfigError(f"--family: got {family!r}, but {path} holds a model of family {winner['family']!r}")
-    return _judged(project, winner)
+def model_of(project: Project, family: str | None, run: str | None) -> TrainedModelManifest:
+    """The manifest of `run`, which must be of `family` where one is given, under the gates that the project has now."""
+    path = manifest_path(project, run or "tune")
+    manifest = read_trained_model(path)
+    if family is not None and manifest.family != family:
+        raise ConfigError(f"--family: got {family!r}, but {path} holds a model of family {manifest.family!r}")
+    gates = load(project.root, manifest.family, manifest.experiment.preset).experiment.gates
+    return manifest.judged_by(gates)
 
 
-def _judged(project: Project, winner: dict[str, Any]) -> dict[str, Any]:
-    """`winner` under the gates that the project has now: they judge a model, they did not make it."""
-    experiment = Experiment.model_validate(winner["experiment"])
-    gates = load(project.root, experiment.family, experiment.preset).experiment.gates
-    return {**winner, "experiment": experiment.model_copy(update={"gates": gates}).model_dump(mode="json")}
+def _belongs(folder: Path, manifest: TrainedModelManifest) -> bool:
+    """Whether what a later step left in `folder` was made from this very checkpoint."""
+    path = folder / MANIFEST
+    return path.exists() and checkpoint_of(path, "run the step again").sha256 == manifest.checkpoint.sha256
 
 
-def _belongs(manifest: Path, winner: dict[str, Any]) -> bool:
-    """Whether a later step's manifest was made from this very checkpoint."""
-    if not manifest.exists():
-        return False
-    content = read_json(manifest, "run the step again")
-    return bool(content["checkpoint"]["sha256"] == winner["checkpoint"]["sha256"])
+def _load(project: Project, manifest: TrainedModelManifest, folder: Path, console: Console) -> "TrainedModel":
+    """The model, with the latent diffusion model in `folder` if its family has one, which is trained now if need be."""
+    from vaeforge.trained import load_trained_model, with_diffusion
+
+    trained = load_trained_model(project, manifest)
+    if not family_named(manifest.family).diffusion:
+        return trained
+    if not _belongs(folder, manifest):
+        _diffuse(project, manifest, trained, folder, console)
+    return with_diffusion(trained, manifest, folder)
 
 
-def _diffuses(winner: dict[str, Any]) -> bool:
-    """Whether the winner's family has a latent diffusion model."""
-    return family_named(winner["family"]).diffusion
-
-
-def _diffused(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> Path | None:
-    """The folder of the winner's latent diffusion model, trained now where it is not; none for a family without one."""
-    if not _diffuses(winner):
-        return None
-    if not _belongs(folder / "manifest.json", winner):
-        _diffuse(project, winner, folder, console)
-    return folder
-
-
-def _diffuse(project: Project, winner: dict[str, Any], folder: Path, console: Console) -> None:
+def _diffuse(
+    project: Project, manifest: TrainedModelManifest, trained: "TrainedModel", folder: Path, console: Console
+) -> None:
     from vaeforge.diffuse.step import diffuse_run
 
-    manifest = diffuse_run(project, winner, folder)
-    what = "latent diffusion trained" if manifest["trained"] else "this family has no latent diffusion"
+    done = diffuse_run(project, manifest, trained, folder)
+    what = "latent diffusion trained" if done.trained else "this family has no latent diffusion"
     console.print(f"{what}: {folder}", highlight=False, soft_wrap=True)
 
 
-def _evaluate(project: Project, winner: dict[str, Any], folder: Path, diffused: Path | None, console: Console) -> None:
-    from vaeforge.evaluate.comparison import comparison_tables, from_plain, worse_than
+def _evaluate(
+    project: Project, manifest: TrainedModelManifest, trained: "TrainedModel", folder: Path, console: Console
+) -> "EvaluationManifest":
+    from vaeforge.evaluate.comparison import comparison_tables, worse_than
     from vaeforge.evaluate.step import evaluate_run
 
-    manifest = evaluate_run(project, winner, folder, diffused)
-    rows = [from_plain(row) for row in manifest["comparison"]]
-    for table in comparison_tables(rows):
+    evaluation = evaluate_run(project, manifest, trained, folder)
+    for table in comparison_tables(evaluation.comparison):
         console.print(table)
-    if worse := worse_than(rows):
+    if worse := worse_than(evaluation.comparison):
         console.print(f"On these data simpler methods are better than the model: {worse}", highlight=False)
     console.print(f"evaluated: {folder}", highlight=False, soft_wrap=True)
+    return evaluation
 
 
 def _export(
     project: Project,
-    winner: dict[str, Any],
+    manifest: TrainedModelManifest,
+    trained: "TrainedModel",
     folder: Path,
-    diffused: Path | None,
     precisions: Sequence[str],
     console: Console,
-) -> None:
+) -> ExportManifest:
     from vaeforge.package.step import export_run
 
-    export_run(project, winner, folder, precisions, diffused)
+    export = export_run(project, manifest, trained, folder, precisions)
     console.print(f"exported and compared with torch: {folder}", highlight=False, soft_wrap=True)
+    return export
 
 
 def _register(
-    project: Project, winner: dict[str, Any], evaluated: Path, exported: Path, console: Console
-) -> dict[str, Any]:
-    """Register, say what came of it, and return that as a manifest."""
+    project: Project,
+    manifest: TrainedModelManifest,
+    evaluation: "EvaluationManifest",
+    export: ExportManifest,
+    console: Console,
+) -> "Registration":
+    """Register and say what came of it."""
     from vaeforge.registry.register import register_run
 
-    evaluation = read_json(evaluated / "manifest.json", "run `vaeforge evaluate`")
-    export_manifest = read_json(exported / "manifest.json", "run `vaeforge export`")
     uri = default_uri(project.root)
-    done = register_run(project, winner, export_manifest, evaluation, uri)
+    done = register_run(project, manifest, export, evaluation, uri)
     role = "champion" if done.champion else "challenger: " + "; ".join(done.reasons)
     console.print(f"registered [bold]{done.model}[/] version {done.version} ({role})", highlight=False)
     console.print(
         f"open the UI: mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1", highlight=False, soft_wrap=True
     )
-    return {"step": "register", **lineage(winner), **asdict(done)}
+    return done

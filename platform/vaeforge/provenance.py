@@ -1,4 +1,4 @@
-"""Where a result comes from: the commit and what differed from it, the code itself, the packages, the machine.
+"""Provenance of a result: the commit and what differed from it, the code itself, the packages, the machine.
 
 All of this is recorded as it is, null where it cannot be known, and never stops a search.
 """
@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import vaeforge
 import vaeforge_models
@@ -41,38 +40,83 @@ PROCESSORS = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
+class GitState:
+    """A repository's commit, and whether tracked files differed from it; each none where git could not say."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+@dataclass(frozen=True)
+class PatchedGitState(GitState):
+    """A repository's commit and what turns it into the files that were there.
+
+    Attributes:
+        diff_sha256: of what `git diff` prints; none where nothing differed, or nobody recorded how.
+        patch: the name of the file that holds it; none where there is none, or it was too large to keep.
+    """
+
+    diff_sha256: str | None = None
+    patch: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What decides whether two trainings can agree to the last bit: the processor and the libraries that compute.
+
+    Attributes:
+        cpu: the processor's model name.
+        capability: the instruction set that torch chose.
+        cores: logical ones.
+        gpu: none where torch sees none.
+    """
+
+    cpu: str
+    architecture: str
+    capability: str
+    cores: int | None
+    python: str
+    torch: str
+    numpy: str
+    gpu: str | None
+
+
+@dataclass(frozen=True)
 class Origin:
     """What made a result.
 
     Attributes:
-        record: `git` (see `git_state`, and of a dirty tree `diff_sha256` and `patch`, the file that holds it),
-            `lock_sha256` and `machine`.
+        git: the project's commit and what differed from it.
+        lock_sha256: of the project's list of pinned packages; none where it has none.
+        machine: that made it.
         patch: what differed from the commit, for `git apply`; none where nothing did, or it is over PATCH_BYTES.
     """
 
-    record: dict[str, Any]
+    git: PatchedGitState
+    lock_sha256: str | None
+    machine: Machine
     patch: bytes | None
 
 
 def origin(root: Path) -> Origin:
     """What a search that starts now in the project at `root` is made by."""
-    state, patch = git_state(root), None
-    changes = git(root, *DIFF) if state["dirty"] else None
-    state |= {"diff_sha256": None, "patch": None}
-    if changes is not None:
-        state["diff_sha256"] = hashlib.sha256(changes).hexdigest()
-        patch = changes if len(changes) <= PATCH_BYTES else None
-        state["patch"] = PATCH if patch is not None else None
-    return Origin({"git": state, "lock_sha256": lock_hash(root), "machine": machine()}, patch)
+    state = git_state(root)
+    changes = git(root, *DIFF) if state.dirty else None
+    if changes is None:
+        return Origin(PatchedGitState(state.commit, state.dirty), lock_hash(root), machine(), None)
+    kept = len(changes) <= PATCH_BYTES
+    digest = hashlib.sha256(changes).hexdigest()
+    patched = PatchedGitState(state.commit, state.dirty, digest, PATCH if kept else None)
+    return Origin(patched, lock_hash(root), machine(), changes if kept else None)
 
 
-def git_state(root: Path) -> dict[str, Any]:
-    """`{"commit": id, "dirty": whether tracked files differ}`, each none where git cannot say."""
+def git_state(root: Path) -> GitState:
+    """The commit of the repository at `root`, and whether tracked files differ from it."""
     commit = git(root, "rev-parse", "HEAD")
     if commit is None:
-        return {"commit": None, "dirty": None}
+        return GitState(None, None)
     changes = git(root, "status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit.decode().strip(), "dirty": None if changes is None else bool(changes.strip())}
+    return GitState(commit.decode().strip(), None if changes is None else bool(changes.strip()))
 
 
 def git(root: Path, *arguments: str) -> bytes | None:
@@ -104,24 +148,21 @@ def lock_hash(root: Path) -> str | None:
     return sha256_of(path) if path.is_file() else None
 
 
-def machine() -> dict[str, Any]:
-    """What decides whether two trainings can agree to the last bit: the processor and the libraries that compute.
-
-    `capability` is the instruction set that torch chose; `cores` are logical ones; `gpu` is none where torch sees none.
-    """
+def machine() -> Machine:
+    """The machine that this runs on."""
     import numpy
     import torch
 
-    return {
-        "cpu": _processor(),
-        "architecture": platform.machine(),
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numpy": numpy.__version__,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
+    return Machine(
+        cpu=_processor(),
+        architecture=platform.machine(),
+        capability=torch.backends.cpu.get_cpu_capability(),
+        cores=os.cpu_count(),
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        numpy=numpy.__version__,
+        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    )
 
 
 def _processor() -> str:

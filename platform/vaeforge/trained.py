@@ -1,9 +1,7 @@
-"""What the steps after training start from: the manifest of `tune` or `train`, its model, and the data behind it."""
+"""A trained model loaded from its manifest, with its settings and the data behind it: what later steps start from."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 from torch.nn import functional
@@ -11,27 +9,15 @@ from torch.nn import functional
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared, load_prepared
 from vaeforge.errors import DataError
-from vaeforge.paths import Project, read_json
-from vaeforge.train.checkpoint import Checkpoint, load_model
+from vaeforge.manifests.diffusion import read_diffusion
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.paths import Project
+from vaeforge.train.checkpoint import load_model
 from vaeforge.train.diffuse import load_diffusion
 from vaeforge_models.diffusion import LatentDiffusion
 from vaeforge_models.vae import VAE
 
-DIFFUSION_FILE = "diffusion.pt"
 PATTERN_SCALE = 4
-LINEAGE = (
-    "family",
-    "checkpoint",
-    "data_identity",
-    "data_hash",
-    "git",
-    "configuration_hash",
-    "code_hash",
-    "search",
-    "trial",
-    "space_hash",
-    "mlflow",
-)
 
 
 @dataclass(frozen=True)
@@ -47,35 +33,42 @@ class TrainedModel:
     diffusion: LatentDiffusion | None = None
 
 
-def load_trained_model(project: Project, winner: Mapping[str, Any], diffused: Path | None = None) -> TrainedModel:
-    """The model that the manifest `winner` names, with its data, and with the diffusion model in `diffused`.
+def load_trained_model(project: Project, manifest: TrainedModelManifest) -> TrainedModel:
+    """The model that `manifest` names, with its data; its checkpoint is read and hashed once.
 
     Raises:
         CheckpointError: if the checkpoint is missing, damaged or of another model.
         DataError: if the prepared data are missing, damaged, or other than those the model was trained on.
     """
-    experiment = Experiment.model_validate(winner["experiment"])
-    prepared = load_prepared(project.prepared(winner["family"]))
-    found = prepared.manifest["data_identity"]
-    if found != winner["data_identity"]:
+    prepared = load_prepared(project.prepared(manifest.family))
+    found, expected = prepared.manifest.data_identity, manifest.lineage.data_identity
+    if found != expected:
         raise DataError(
-            f"{prepared.folder}: data identity is {found}, but the model was trained on {winner['data_identity']}; "
+            f"{prepared.folder}: data identity is {found}, but the model was trained on {expected}; "
             f"check that data out and run `vaeforge prepare`, or train on the present data"
         )
-    checkpoint = winner["checkpoint"]
-    model = load_model(project.root / checkpoint["path"], checkpoint["sha256"], experiment, prepared.spec)
-    diffusion = None if diffused is None else _diffusion_in(diffused, checkpoint["sha256"])
-    return TrainedModel(model, prepared, experiment, diffusion)
+    model = load_model(manifest.checkpoint.within(project.root), manifest.experiment, prepared.spec)
+    return TrainedModel(model, prepared, manifest.experiment)
 
 
-def _diffusion_in(folder: Path, checkpoint: str) -> LatentDiffusion | None:
-    manifest = read_json(folder / "manifest.json", "run `vaeforge diffuse`")
-    if manifest["checkpoint"]["sha256"] != checkpoint:
+def with_diffusion(trained: TrainedModel, manifest: TrainedModelManifest, folder: Path) -> TrainedModel:
+    """`trained` with the latent diffusion model in `folder`; as it is if its family has none.
+
+    Args:
+        trained: a model without one.
+        manifest: of this model.
+        folder: of a diffuse step.
+
+    Raises:
+        DataError: if the step's manifest is missing, or of another model.
+        CheckpointError: if the diffusion model's file is missing or damaged.
+    """
+    diffused = read_diffusion(folder)
+    if diffused.lineage.checkpoint.sha256 != manifest.checkpoint.sha256:
         raise DataError(f"{folder}: is of another model (checkpoint); run `vaeforge diffuse` again")
-    if not manifest["trained"]:
-        return None
-    found = Checkpoint(str(folder / DIFFUSION_FILE), manifest["diffusion"]["sha256"], manifest["diffusion"]["step"])
-    return load_diffusion(found).model
+    if diffused.diffusion is None:
+        return trained
+    return replace(trained, diffusion=load_diffusion(diffused.diffusion.within(folder)).model)
 
 
 def patterns_of(x: Tensor) -> Tensor:
@@ -83,8 +76,3 @@ def patterns_of(x: Tensor) -> Tensor:
     of the size: [B, 1, H/4, W/4].
     """
     return functional.avg_pool2d(x.mean(1, keepdim=True), PATTERN_SCALE)
-
-
-def lineage(winner: Mapping[str, Any]) -> dict[str, Any]:
-    """What a later step's manifest repeats of the winner's, so that each manifest leads back by itself."""
-    return {key: winner[key] for key in LINEAGE if key in winner}

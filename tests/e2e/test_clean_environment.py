@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from project import ROOT
-from registered import register, server, untrained_winner
+from registered import register, server, untrained_model
+from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project
 from vaeforge.trained import load_trained_model
 
@@ -62,9 +63,9 @@ def documented() -> str:
     return str(code)
 
 
-def by_torch(project: Project, winner: dict[str, Any]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+def by_torch(project: Project, model: TrainedModelManifest) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """Raw test samples with their conditions, and what torch makes of them."""
-    loaded = load_trained_model(project, winner)
+    loaded = load_trained_model(project, model)
     raw, condition = loaded.prepared.test.tensors(np.arange(len(loaded.prepared.test)))
     with torch.no_grad():
         reconstruction, posterior, score = loaded.model.reconstruct(raw.float(), condition)
@@ -90,9 +91,9 @@ def run_documented(python: Path, folder: Path, address: str, family: str, inputs
 
 @pytest.mark.parametrize("family", ["cilia", "endoscopy"])
 def test_the_documented_code_computes_what_torch_does(family: str, address: str, python: Path, tmp_path: Path) -> None:
-    project, winner = untrained_winner(family, tmp_path / "project")
-    assert register(project, winner, address).champion
-    inputs, expected = by_torch(project, winner)
+    project, model = untrained_model(family, tmp_path / "project")
+    assert register(project, model, address).champion
+    inputs, expected = by_torch(project, model)
     assert run_documented(python, tmp_path, address, family, inputs) == ""
     with np.load(tmp_path / "outputs.npz") as outputs:
         for name in OUTPUTS:

@@ -12,12 +12,13 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+from manifest_samples import evaluated, evaluation_of, export_of, exported, model_of, prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepare import write_data_set
+from vaeforge.data.prepared import write_prepared_manifest
 from vaeforge.errors import CheckpointError, DataError, RegistryError
-from vaeforge.evaluate.step import evaluate_run
-from vaeforge.package.step import export_run
 from vaeforge.paths import Project, read_json, sha256_of, write_json
+from vaeforge.records import to_json
 from vaeforge.registry.fetch import fetch
 from vaeforge.registry.listing import difference
 from vaeforge.registry.log import tracking_at
@@ -49,8 +50,8 @@ def write_prepared(folder: Path) -> None:
     parts = (Samples.unconditional(part) for part in (train, validation, test))
     labels, groups = np.repeat([0, 1], 10).astype(np.int64), [f"{number:02d}" for number in np.arange(20) // 2]
     arrays = write_data_set(folder, DataSet(*parts, labels, groups))
-    manifest = {"step": "prepare", "family": "endoscopy", "data_identity": IDENTITY, "data_hash": "a" * 32 + ".dir"}
-    write_json(folder / "manifest.json", {**manifest, "event_shape": list(SHAPE), "arrays": arrays, "counts": {}})
+    manifest = prepared_manifest(data_hash="a" * 32 + ".dir", event_shape=SHAPE, arrays=arrays)
+    write_prepared_manifest(folder, manifest)
 
 
 def train_nothing(project: Project) -> dict[str, Any]:
@@ -92,20 +93,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("finished")
     project = Project(root)
     write_prepared(project.prepared("endoscopy"))
-    winner = train_nothing(project)
-    write_json(root / "winner.json", winner)
+    model = train_nothing(project)
+    write_json(root / "model.json", model)
     (root / "params.yaml").write_text("endoscopy:\n  gates: {min_active_units: 0, min_groups: 5, calibration: 1.0}\n")
-    evaluate_run(project, winner, project.step("evaluate"))
-    export_run(project, winner, project.step("export"))
+    evaluated(project, model_of(model))
+    exported(project, model_of(model))
     return root
 
 
 @dataclass
 class Workshop:
-    """A copy of the finished project with a database of its own, whose winner has a run there."""
+    """A copy of the finished project with a database of its own, whose model has a run there; manifests as JSON."""
 
     project: Project
-    winner: dict[str, Any]
+    model: dict[str, Any]
     uri: str
     client: MlflowClient
 
@@ -113,17 +114,21 @@ class Workshop:
         content: dict[str, Any] = read_json(self.project.step(step) / "manifest.json", "")
         return content
 
-    def register(self, winner: dict[str, Any] | None = None, worse: float = 0.0) -> Registration:
-        """Register the winner, or another one that is `worse` by so many nats per value on every test sample."""
-        winner = winner or self.winner
+    def register(self, model: dict[str, Any] | None = None, worse: float = 0.0) -> Registration:
+        """Register the model, or another one that is `worse` by so many nats per value on every test sample."""
+        model = model or self.model
         export, evaluation = self.manifest("export"), self.manifest("evaluate")
         if worse:
             evaluation = self._worse(evaluation, worse * 3 * 32 * 32)
-        identity = {"checkpoint": winner["checkpoint"], "data_identity": winner["data_identity"]}
-        done = register_run(self.project, winner, export | identity, evaluation | identity, self.uri)
+        identity = {"checkpoint": model["checkpoint"], "data_identity": model["data_identity"]}
+        done = self.register_json(model, export | identity, evaluation | identity)
         shutil.rmtree(self.project.step("evaluate"))
         shutil.copytree(self.project.root / "evaluated", self.project.step("evaluate"))
         return done
+
+    def register_json(self, model: dict[str, Any], export: dict[str, Any], evaluation: dict[str, Any]) -> Registration:
+        read = evaluation_of(evaluation, self.project.root)
+        return register_run(self.project, model_of(model), export_of(export), read, self.uri)
 
     def _worse(self, evaluation: dict[str, Any], nats: float) -> dict[str, Any]:
         path = self.project.step("evaluate") / "arrays/evidence.npz"
@@ -135,8 +140,8 @@ class Workshop:
         return evaluation | {"metrics": metrics, "files": files}
 
     def another(self) -> dict[str, Any]:
-        """The winner of another search."""
-        other = copy.deepcopy(self.winner)
+        """The model of another search."""
+        other = copy.deepcopy(self.model)
         other["checkpoint"]["sha256"] = f"{len(self.versions()):064d}"
         return other
 
@@ -154,9 +159,9 @@ def workshop(finished: Path, tmp_path: Path) -> Workshop:
     project, uri = Project(tmp_path / "project"), f"sqlite:///{tmp_path}/mlflow.db"
     client = open_store(uri)
     experiment = ensure_experiment(client, MODEL, tmp_path / "mlruns")
-    winner = read_json(project.root / "winner.json", "")
-    winner["mlflow"]["run_id"] = client.create_run(experiment).info.run_id
-    return Workshop(project, winner, uri, client)
+    model = read_json(project.root / "model.json", "")
+    model["mlflow"]["run_id"] = client.create_run(experiment).info.run_id
+    return Workshop(project, model, uri, client)
 
 
 def test_evaluation_leaves_numbers_curves_figures_and_a_manifest(finished: Path) -> None:
@@ -170,7 +175,7 @@ def test_evaluation_leaves_numbers_curves_figures_and_a_manifest(finished: Path)
     assert all(sha256_of(folder / name) == digest for name, digest in manifest["files"].items())
     assert (folder / "curves/roc.csv").read_text().splitlines()[:2] == ["x,y", "0,0"]
     assert [row["name"] for row in manifest["comparison"]][-1] == "model"
-    assert manifest["checkpoint"] == read_json(finished / "winner.json", "")["checkpoint"]
+    assert manifest["checkpoint"] == {**read_json(finished / "model.json", "")["checkpoint"], "file": None}
 
 
 def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: Workshop) -> None:
@@ -178,13 +183,13 @@ def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: W
     assert (done.model, done.version, done.champion) == (MODEL, "1", True)
     assert workshop.alias("champion") == workshop.alias("challenger") == "1"
     (version,) = workshop.versions()
-    assert version.run_id == workshop.winner["mlflow"]["run_id"]
+    assert version.run_id == workshop.model["mlflow"]["run_id"]
     with np.load(workshop.project.step("evaluate") / "arrays/evidence.npz") as archive:
         evidence = dict(archive)
     own = {key: value for key, value in version.tags.items() if not key.startswith("vaeforge.audit.")}
     assert own.pop("vaeforge.verdict").startswith("champion: parity: ")
     assert own == {
-        "vaeforge.run": workshop.winner["mlflow"]["run_id"],
+        "vaeforge.run": workshop.model["mlflow"]["run_id"],
         "vaeforge.search": "endoscopy-12345678",
         "vaeforge.trial": "7",
         "vaeforge.commit": "c" * 40,
@@ -195,7 +200,7 @@ def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: W
         "vaeforge.code_hash": "2" * 64,
         "vaeforge.val_nelbo": "-100.25",
         "vaeforge.active_units": "5.0",
-        "vaeforge.checkpoint_sha256": workshop.winner["checkpoint"]["sha256"],
+        "vaeforge.checkpoint_sha256": workshop.model["checkpoint"]["sha256"],
         "vaeforge.model_sha256": workshop.manifest("export")["files"]["model.onnx"],
         "vaeforge.test_looks": "1",
         "vaeforge.test_nll": repr(float(evidence["nll"][evidence["labels"] == 0].mean())),
@@ -222,8 +227,8 @@ def test_the_champion_answers_as_torch_does(workshop: Workshop) -> None:
         served = mlflow.pyfunc.load_model(f"models:/{MODEL}@champion")
     raw = np.load(workshop.project.prepared("endoscopy") / "test.npy")
     answer = served.predict({"x": raw.astype(np.float32)})
-    experiment, checkpoint = Experiment.model_validate(workshop.winner["experiment"]), workshop.winner["checkpoint"]
-    model = load_model(workshop.project.root / checkpoint["path"], checkpoint["sha256"], experiment, DataSpec(SHAPE))
+    manifest = model_of(workshop.model)
+    model = load_model(manifest.checkpoint.within(workshop.project.root), manifest.experiment, DataSpec(SHAPE))
     with torch.no_grad():
         reconstruction, posterior, score = model.reconstruct(torch.from_numpy(raw), torch.zeros(len(raw), 0))
     assert set(answer) == {"reconstruction", "mu", "logvar", "score"}
@@ -244,7 +249,7 @@ def test_downloading_a_version_brings_everything(workshop: Workshop, tmp_path: P
     for step in ("export", "evaluate"):
         names = {Path(name).name for name in workshop.manifest(step)["files"]} - {"model.onnx"}
         assert names <= brought
-    assert read_json(folder / "extra_files" / "winner.json", "") == workshop.winner
+    assert read_json(folder / "extra_files" / "winner.json", "") == to_json(model_of(workshop.model))
     card = read_json(folder / "extra_files" / "card.json", "")
     assert card["verdict"]["promote"] is True
     assert (folder / "extra_files" / "MODEL_CARD.md").read_text().startswith("#")
@@ -259,8 +264,8 @@ def test_registering_twice_makes_one_version(workshop: Workshop) -> None:
     assert len(workshop.client.search_logged_models([experiment])) == 1
 
 
-def test_a_winner_without_a_run_gets_one_and_keeps_it(workshop: Workshop) -> None:
-    workshop.winner["mlflow"]["run_id"] = None
+def test_a_model_without_a_run_gets_one_and_keeps_it(workshop: Workshop) -> None:
+    workshop.model["mlflow"]["run_id"] = None
     first, second = workshop.register(), workshop.register()
     assert first.version == second.version == "1"
     run = workshop.client.get_run(workshop.versions()[0].run_id)
@@ -304,14 +309,14 @@ def test_failed_parity_is_not_registered(workshop: Workshop) -> None:
     export = workshop.manifest("export")
     export["parity"]["passed"] = False
     with pytest.raises(RegistryError, match="parity was not shown"):
-        register_run(workshop.project, workshop.winner, export, workshop.manifest("evaluate"), workshop.uri)
+        workshop.register_json(workshop.model, export, workshop.manifest("evaluate"))
     assert not workshop.client.search_registered_models()
 
 
 def test_a_version_without_evidence_stays_challenger(workshop: Workshop) -> None:
     evaluation = workshop.manifest("evaluate")
     del evaluation["files"]["arrays/evidence.npz"]
-    done = register_run(workshop.project, workshop.winner, workshop.manifest("export"), evaluation, workshop.uri)
+    done = workshop.register_json(workshop.model, workshop.manifest("export"), evaluation)
     assert not done.champion
     assert done.reasons[0].startswith("test/nelbo: cannot be evaluated: manifest: lists no evidence.npz")
     after = workshop.register(workshop.another())
@@ -329,7 +334,7 @@ def test_a_version_that_was_rolled_back_is_not_made_champion_again(workshop: Wor
 
 
 def test_a_challenger_is_judged_anew_by_softer_gates(workshop: Workshop) -> None:
-    strict = copy.deepcopy(workshop.winner)
+    strict = copy.deepcopy(workshop.model)
     strict["experiment"]["gates"]["min_active_units"] = 1000
     assert not workshop.register(strict).champion
     assert workshop.register().champion
@@ -338,7 +343,7 @@ def test_a_challenger_is_judged_anew_by_softer_gates(workshop: Workshop) -> None
 
 
 def test_a_registered_version_is_judged_by_the_projects_present_gates(workshop: Workshop) -> None:
-    strict = copy.deepcopy(workshop.winner)
+    strict = copy.deepcopy(workshop.model)
     strict["experiment"]["gates"]["min_active_units"] = 1000
     assert not workshop.register(strict).champion
     client, project = workshop.client, workshop.project
@@ -411,7 +416,7 @@ def test_runs_and_stores_chosen_elsewhere_are_left_alone(
 
 
 def test_a_run_that_the_store_does_not_have_is_named(workshop: Workshop) -> None:
-    workshop.winner["mlflow"]["run_id"] = "0" * 32
+    workshop.model["mlflow"]["run_id"] = "0" * 32
     with pytest.raises(
         RegistryError, match=f"{'0' * 32} not found.*`vaeforge sync` and `vaeforge register` put it there"
     ):
@@ -422,7 +427,7 @@ def test_a_run_that_the_store_does_not_have_is_named(workshop: Workshop) -> None
 def test_files_of_another_checkpoint_are_refused(workshop: Workshop) -> None:
     other = workshop.another()
     with pytest.raises(RegistryError, match="export manifest: made from checkpoint"):
-        register_run(workshop.project, other, workshop.manifest("export"), workshop.manifest("evaluate"), workshop.uri)
+        workshop.register_json(other, workshop.manifest("export"), workshop.manifest("evaluate"))
 
 
 def test_files_changed_since_their_manifest_are_refused(workshop: Workshop) -> None:
@@ -434,16 +439,15 @@ def test_files_changed_since_their_manifest_are_refused(workshop: Workshop) -> N
 
 
 def test_data_other_than_the_models_are_refused(workshop: Workshop) -> None:
-    workshop.winner["data_identity"] = "f" * 64
-    evaluated = workshop.project.step("evaluate")
+    workshop.model["data_identity"] = "f" * 64
     with pytest.raises(DataError, match="but the model was trained on ffff"):
-        evaluate_run(workshop.project, workshop.winner, evaluated)
+        evaluated(workshop.project, model_of(workshop.model))
 
 
 def test_a_damaged_checkpoint_is_not_exported(workshop: Workshop) -> None:
-    path = workshop.project.root / workshop.winner["checkpoint"]["path"]
+    path = workshop.project.root / workshop.model["checkpoint"]["path"]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="altered or cut off"):
-        export_run(workshop.project, workshop.winner, workshop.project.step("export"))
+        exported(workshop.project, model_of(workshop.model))

@@ -5,9 +5,8 @@ With UPDATE_IMAGES set, docs/images/version.png is drawn anew.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -16,7 +15,9 @@ from browser import CHROMIUM, Page, browser
 from project import ROOT
 from registered import register, server
 from traced import repository, searched
-from vaeforge.paths import Project, read_json
+from vaeforge.evaluate.manifest import EvaluationManifest, read_evaluation
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.paths import Project
 from vaeforge.track.replay import run_ids, sync
 from vaeforge.track.store import open_store
 
@@ -35,34 +36,35 @@ WIDTH, HEIGHT = 1400, 1040
 
 @dataclass
 class Registered:
-    """A search that was tracked at a server, and its winner, registered there."""
+    """A search that was tracked at a server, and its best model, registered there."""
 
     address: str
     client: MlflowClient
-    winner: dict[str, Any]
-    evaluation: dict[str, Any]
+    model: TrainedModelManifest
+    evaluation: EvaluationManifest
 
     @property
     def run_name(self) -> str:
-        return str(self.client.get_run(self.winner["mlflow"]["run_id"]).info.run_name)
+        return str(self.client.get_run(self.model.lineage.mlflow.run_id).info.run_name)
 
     @property
     def figures(self) -> list[str]:
-        return [Path(name).name for name in self.evaluation["files"] if name.endswith(".png")]
+        return [Path(name).name for name in self.evaluation.files if name.endswith(".png")]
 
 
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registered]:
     folder = tmp_path_factory.mktemp("page")
     project = Project(repository(folder / "repository"))
-    winner = searched(project.root, SEARCH, EPOCHS)
+    model = searched(project.root, SEARCH, EPOCHS)
     with server(folder) as address:
         sync(project.search(SEARCH), address)
         runs = run_ids(project.search(SEARCH))
-        winner["mlflow"] |= {"run_id": runs.trials[0], "parent_run_id": runs.parent}
-        assert register(project, winner, address).champion
-        evaluation = read_json(project.step("evaluate") / "manifest.json", "")
-        yield Registered(address, open_store(address), winner, evaluation)
+        tracked = replace(model.lineage.mlflow, run_id=runs.trials[0], parent_run_id=runs.parent)
+        model = replace(model, lineage=replace(model.lineage, mlflow=tracked))
+        assert register(project, model, address).champion
+        evaluation = read_evaluation(project.step("evaluate") / "manifest.json")
+        yield Registered(address, open_store(address), model, evaluation)
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def page(registered: Registered) -> Iterator[Page]:
 def test_the_page_of_a_version_says_what_it_is_and_where_it_comes_from(registered: Registered, page: Page) -> None:
     version = registered.client.get_model_version_by_alias(MODEL, "champion")
     described = [" ".join(part.split()) for part in version.description.split("\n\n")]
-    epoch = registered.winner["checkpoint"]["epoch"]
+    epoch = registered.model.checkpoint.epoch
     assert described[0] == f"endoscopy VAE, trial 0 of the search {SEARCH}, epoch {epoch}."
     shown = page.wait_for("@ challenger", "@ champion", *described)
     assert {f"vaeforge.{name}" for name in TAGS} <= set(version.tags)
@@ -89,7 +91,7 @@ def test_the_page_of_a_version_says_what_it_is_and_where_it_comes_from(registere
 
 
 def test_the_page_of_its_run_shows_figures_curves_and_data(registered: Registered, page: Page) -> None:
-    run = registered.winner["mlflow"]["run_id"]
+    run = registered.model.lineage.mlflow.run_id
     (link,) = {link for link in page.links() if link.endswith(f"/runs/{run}")}
     page.open(link)
     data = registered.client.get_run(run).inputs.dataset_inputs[0].dataset

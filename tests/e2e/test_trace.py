@@ -26,7 +26,7 @@ def test_a_model_is_made_again_from_its_commit_its_changes_and_dvcs_cache(tmp_pa
     root = repository(tmp_path / "project", with_dvc=True, with_code=True)
     params = root / "params.yaml"
     params.write_text(params.read_text().replace("width: 4", "width: 8"))
-    winner = searched(root)
+    model = searched(root)
     params.write_text(params.read_text().replace("seed: 3", "seed: 9"))
     (root / "platform/vaeforge/seeds.py").write_text("raise SystemExit('this is not the code of the model')\n")
     commit(root, "later")
@@ -47,7 +47,7 @@ def test_a_model_is_made_again_from_its_commit_its_changes_and_dvcs_cache(tmp_pa
     shutil.copy(root / "artifacts/searches/hand/code.patch", root / "code.patch")
     output = project.run("trace", "altered.json", "--reproduce", "true", code=2)
     assert "not reproduced" in output and "val/nelbo" in output
-    assert winner["git"]["dirty"]
+    assert model.lineage.git.dirty
 
 
 @pytest.mark.slow
@@ -75,16 +75,16 @@ def test_data_come_from_the_remote_where_the_cache_has_not_all(tmp_path: Path) -
     dvc(root, "remote", "add", "--default", "store", str(tmp_path / "store"))
     commit(root, "remote")
     dvc(root, "push", "--quiet")
-    winner = searched(root, epochs=1)
-    assert where_kept(root, winner["data_hash"], "endoscopy") == Kept("cache")
+    model = searched(root, epochs=1)
+    assert where_kept(root, model.lineage.data_hash, "endoscopy") == Kept("cache")
     shutil.rmtree(root / ".dvc/cache")
     shutil.rmtree(root / "data")
-    assert where_kept(root, winner["data_hash"], "endoscopy") == Kept("remote")
-    check_out(root, tmp_path / "checkout", winner["git"]["commit"], None)
-    assert bring_data(Project(root), tmp_path / "checkout", winner) == "data: pulled from DVC's remote"
+    assert where_kept(root, model.lineage.data_hash, "endoscopy") == Kept("remote")
+    check_out(root, tmp_path / "checkout", model.lineage.git.commit, None)
+    assert bring_data(Project(root), tmp_path / "checkout", model) == "data: pulled from DVC's remote"
     shutil.rmtree(root / ".dvc/cache")
     shutil.rmtree(tmp_path / "store")
-    kept = where_kept(root, winner["data_hash"], "endoscopy")
+    kept = where_kept(root, model.lineage.data_hash, "endoscopy")
     assert kept.place is None and kept.problem
 
 

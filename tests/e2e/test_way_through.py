@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from project import SmallProject, check_invariants, end
-from vaeforge.config.experiment import Experiment
+from vaeforge.manifests.trained_model import TrainedModelManifest, read_trained_model
 from vaeforge.train.checkpoint import load_model
 from vaeforge_models.vae import DataSpec
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as A
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
-    """A project in which one search of two-rank trials has run and registered its winner."""
+    """A project in which one search of two-rank trials has run and registered its best model."""
     project = SmallProject(tmp_path_factory.mktemp("project with spaces ü"))
     project.run("tune", "--name", "first", "--workers", "2")
     return project
@@ -35,18 +35,16 @@ def client(project: SmallProject) -> MlflowClient:
     return MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
 
 
-def winner(project: SmallProject) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((project.root / "artifacts/tune/manifest.json").read_text())
-    return content
+def best_model(project: SmallProject) -> TrainedModelManifest:
+    return read_trained_model(project.root / "artifacts/tune/manifest.json")
 
 
 def torch_reconstruction(project: SmallProject, images: Any) -> Any:
     import torch
 
-    manifest = winner(project)
-    checkpoint, experiment = manifest["checkpoint"], Experiment.model_validate(manifest["experiment"])
-    spec = DataSpec(tuple(manifest["event_shape"]))
-    model = load_model(project.root / checkpoint["path"], checkpoint["sha256"], experiment, spec)
+    manifest = best_model(project)
+    checkpoint, spec = manifest.checkpoint.within(project.root), DataSpec(manifest.event_shape)
+    model = load_model(checkpoint, manifest.experiment, spec)
     with torch.no_grad():
         return model.denormalise(model.reconstruct(torch.from_numpy(images), torch.zeros(len(images), 0))[0]).numpy()
 
@@ -80,14 +78,14 @@ def test_mlflow_and_the_ledger_agree(project: SmallProject, client: MlflowClient
         assert [(m.step, m.value) for m in history] == [(e["epoch"], e["metrics"]["val/nelbo"]) for e in reports]
 
 
-def test_the_winner_is_registered_with_its_lineage(project: SmallProject, client: MlflowClient) -> None:
+def test_the_best_model_is_registered_with_its_lineage(project: SmallProject, client: MlflowClient) -> None:
     version = client.get_model_version_by_alias("vaeforge-endoscopy", "champion")
     assert client.get_model_version_by_alias("vaeforge-endoscopy", "challenger").version == version.version
-    manifest = winner(project)
+    manifest = best_model(project)
     assert version.tags["vaeforge.search"] == "first"
-    assert version.tags["vaeforge.trial"] == str(manifest["trial"])
-    assert version.tags["vaeforge.run"] == manifest["mlflow"]["run_id"]
-    assert version.tags["vaeforge.data_identity"] == manifest["data_identity"]
+    assert version.tags["vaeforge.trial"] == str(manifest.lineage.trial)
+    assert version.tags["vaeforge.run"] == manifest.lineage.mlflow.run_id
+    assert version.tags["vaeforge.data_identity"] == manifest.lineage.data_identity
     metrics = json.loads((project.root / "artifacts/searches/first/evaluate/metrics.json").read_text())
     assert 0 <= metrics["test/auroc_low"] <= metrics["test/auroc"] <= metrics["test/auroc_high"] <= 1
 

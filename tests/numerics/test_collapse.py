@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vaeforge.config.loader import load
 from vaeforge.data.pca_spectrum import collapses_at, describe, predicted, spectrum_of
+from vaeforge.data.prepared import PcaSpectrum
 from vaeforge.samples import DataSet, Samples
 from vaeforge.train.batches import Batch
 from vaeforge.train.process_group import ProcessGroup
@@ -91,7 +92,7 @@ def test_a_calibrated_likelihood_dies_where_beta_times_its_error_reaches_the_lar
     beta: float, alive: bool, tmp_path: Path
 ) -> None:
     """Collapsed, the mean squared error is 7.875 / 6 = 1.3125, and 4 / 1.3125 = 3.048."""
-    spectrum = {"dimensions": 6, "total": sum(SPECTRUM), "squared_error": list(SPECTRUM)}
+    spectrum = PcaSpectrum(dimensions=6, total=sum(SPECTRUM), squared_error=SPECTRUM)
     assert collapses_at(spectrum, "calibrated") == pytest.approx(4 * 6 / 7.875)
     assert (active_units(beta, tmp_path, calibrated=True) > 0) is alive
 
@@ -111,16 +112,16 @@ def test_the_spectrum_is_that_of_the_training_data(tmp_path: Path) -> None:
     plain, conditional = spectrum(np.zeros((50, 0), np.float32)), spectrum(classes)
     flat = images.reshape(50, -1) / 255
     expected = np.linalg.svd(flat - flat.mean(0), compute_uv=False) ** 2 / 50
-    np.testing.assert_allclose(plain["squared_error"], expected, rtol=1e-4, atol=1e-6)
-    assert plain["total"] == pytest.approx(flat.var(0).sum(), rel=1e-5)
+    np.testing.assert_allclose(plain.squared_error, expected, rtol=1e-4, atol=1e-6)
+    assert plain.total == pytest.approx(flat.var(0).sum(), rel=1e-5)
     centred = np.concatenate([part - part.mean(0) for part in (flat[:25], flat[25:])])
     within = np.linalg.svd(centred, compute_uv=False) ** 2 / 50
-    np.testing.assert_allclose(conditional["squared_error"], within, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(conditional.squared_error, within, rtol=1e-4, atol=1e-6)
     assert "all collapse above beta" in describe(plain, "bernoulli")
 
 
 def test_what_each_likelihood_predicts() -> None:
-    spectrum = {"dimensions": 6, "total": 7.875, "squared_error": list(SPECTRUM), "bernoulli": [9.0, 1.0]}
+    spectrum = PcaSpectrum(dimensions=6, total=7.875, squared_error=SPECTRUM, bernoulli=(9.0, 1.0))
     assert collapses_at(spectrum, "squared_error") == 8
     assert collapses_at(spectrum, "bernoulli") == 9
     assert collapses_at(spectrum, "mean_squared_error") == pytest.approx(8 / 6)

@@ -12,9 +12,11 @@ from PIL import Image
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.data.prepare import ensure_prepared, prepare, prepared_summary, pull
-from vaeforge.data.prepared import load_prepared
+from vaeforge.data.prepared import load_prepared, read_prepared_manifest
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.paths import Project, sha256_of
+from vaeforge.provenance import GitState
+from vaeforge.records import to_json
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"size": 16, "margin": 8, "stride": 8}
@@ -54,24 +56,25 @@ def test_what_is_prepared(project: Project, experiment: Experiment) -> None:
 
 def test_the_manifest_says_where_everything_comes_from(project: Project, experiment: Experiment) -> None:
     manifest = prepare(project, experiment).manifest
-    assert manifest == json.loads((project.prepared("endoscopy") / "manifest.json").read_text())
-    assert manifest["step"] == "prepare" and manifest["family"] == "endoscopy"
-    assert manifest["configuration"] == experiment.prepare.model_dump(mode="json")
-    assert manifest["data_source"] == "data/endoscopy"
-    assert manifest["data_hash"] is None
-    assert manifest["git"] == {"commit": None, "dirty": None}
-    assert manifest["event_shape"] == [3, 16, 16]
-    assert manifest["counts"]["test_anomalous"] == 6
-    arrays = manifest["arrays"]
+    assert read_prepared_manifest(project.prepared("endoscopy")) == manifest
+    assert to_json(manifest) == json.loads((project.prepared("endoscopy") / "manifest.json").read_text())
+    assert manifest.step == "prepare" and manifest.family == "endoscopy"
+    assert manifest.configuration == experiment.prepare.model_dump(mode="json")
+    assert manifest.data_source == "data/endoscopy"
+    assert manifest.data_hash is None
+    assert manifest.git == GitState(None, None)
+    assert manifest.event_shape == (3, 16, 16)
+    assert manifest.counts["test_anomalous"] == 6
+    arrays = manifest.arrays
     values = {f"{part}{kind}.npy" for part in ("train", "validation", "test") for kind in ("", "_condition")}
     assert set(arrays) == values | {"test_labels.npy", "test_groups.npy", "constants.npz"}
     for name, entry in arrays.items():
-        assert entry["sha256"] == sha256_of(project.prepared("endoscopy") / name)
+        assert entry.sha256 == sha256_of(project.prepared("endoscopy") / name)
 
 
 def test_preparing_twice_gives_the_same_files(project: Project, experiment: Experiment) -> None:
-    first = prepare(project, experiment).manifest["arrays"]
-    assert prepare(project, experiment).manifest["arrays"] == first
+    first = prepare(project, experiment).manifest.arrays
+    assert prepare(project, experiment).manifest.arrays == first
 
 
 def test_what_is_prepared_already_is_not_written_again(project: Project, experiment: Experiment) -> None:
@@ -92,13 +95,13 @@ def test_other_data_prepare_again(project: Project, experiment: Experiment) -> N
     before = ensure_prepared(project, experiment).manifest
     Image.new("RGB", (30, 30), (99, 99, 99)).save(project.data("endoscopy") / "normal/new.png")
     after = ensure_prepared(project, experiment).manifest
-    assert after["data_identity"] != before["data_identity"]
-    assert after["counts"]["train"] == 11
+    assert after.data_identity != before.data_identity
+    assert after.counts["train"] == 11
 
 
 @pytest.mark.parametrize("name", ["train", "validation", "test", "test_labels", "test_groups"])
 def test_an_altered_array_is_an_error_and_not_repaired(project: Project, experiment: Experiment, name: str) -> None:
-    expected = ensure_prepared(project, experiment).manifest["arrays"][f"{name}.npy"]["sha256"]
+    expected = ensure_prepared(project, experiment).manifest.arrays[f"{name}.npy"].sha256
     path = project.prepared("endoscopy") / f"{name}.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -111,9 +114,9 @@ def test_an_altered_array_is_an_error_and_not_repaired(project: Project, experim
 
 
 def test_preparing_again_mends_an_altered_array(project: Project, experiment: Experiment) -> None:
-    arrays = prepare(project, experiment).manifest["arrays"]
+    arrays = prepare(project, experiment).manifest.arrays
     (project.prepared("endoscopy") / "test.npy").write_bytes(b"")
-    assert prepare(project, experiment).manifest["arrays"] == arrays
+    assert prepare(project, experiment).manifest.arrays == arrays
 
 
 def test_altered_arrays_of_other_settings_are_no_obstacle(
@@ -135,7 +138,7 @@ def test_a_missing_array_is_an_error(project: Project, experiment: Experiment) -
 def test_a_damaged_manifest_is_an_error(project: Project, experiment: Experiment, text: str) -> None:
     ensure_prepared(project, experiment)
     (project.prepared("endoscopy") / "manifest.json").write_text(text)
-    with pytest.raises(DataError, match=r"manifest\.json: (not valid JSON|is not a manifest)"):
+    with pytest.raises(DataError, match=r"manifest\.json: (not valid JSON|is no manifest of prepared data)"):
         ensure_prepared(project, experiment)
 
 
@@ -195,7 +198,7 @@ def test_absent_data_are_pulled_from_the_remote_that_comes_with_the_project(
     copy_of_dvc(tmp_path)
     prepared = ensure_prepared(Project(tmp_path), make_experiment())
     assert prepared.event_shape == (3, 96, 96)
-    assert prepared.manifest["data_hash"] in (ROOT / "data.dvc").read_text()
+    assert prepared.manifest.data_hash in (ROOT / "data.dvc").read_text()
     assert (tmp_path / "data/endoscopy/skin/ATTRIBUTION.md").is_file()
 
 

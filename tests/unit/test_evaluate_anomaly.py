@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import CheckpointError, DataError
@@ -38,7 +39,14 @@ def prepared(tmp_path: Path, make_arrays: Callable[..., TrainingData]) -> Prepar
     test[: T // 2] //= 2
     labels, groups = np.repeat([0, 1], T // 2), np.arange(T) // 5
     return Prepared(
-        tmp_path, {}, arrays.train, arrays.validation, Samples.unconditional(test), labels, groups, constants={}
+        tmp_path,
+        prepared_manifest(),
+        arrays.train,
+        arrays.validation,
+        Samples.unconditional(test),
+        labels,
+        groups,
+        constants={},
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from manifest_samples import prepared_manifest
 from samples import random_prepared, small_experiment
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
@@ -67,7 +68,7 @@ def trained(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) ->
     assert last.best is not None
     model = untrained(experiment, spec)
     model.load_state_dict(torch.load(last.best.file, weights_only=True)["model"])
-    manifest = {"info": {"classes": ["lies", "stands", "a/cross"]}}
+    manifest = prepared_manifest(info={"classes": ["lies", "stands", "a/cross"]})
     labels, groups = labels_of(test), np.arange(len(test))
     prepared = Prepared(folder, manifest, train, validation, test, labels, groups, constants={})
     return TrainedModel(model.eval(), prepared, experiment)

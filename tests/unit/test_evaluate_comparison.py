@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,10 +18,11 @@ from vaeforge.evaluate.comparison import (
     compare_means,
     comparison_csv,
     comparison_tables,
-    from_plain,
+    with_infinities,
     worse_than,
 )
 from vaeforge.evaluate.pca_baseline import FIT_SAMPLES, fit_plane
+from vaeforge.records import record_from
 from vaeforge.samples import Samples
 from vaeforge_models.families.endoscopy import EndoscopySettings, EndoscopyVAE
 from vaeforge_models.vae import VAE, DataSpec
@@ -29,6 +30,11 @@ from vaeforge_models.vae import VAE, DataSpec
 LABELS = np.repeat([0, 1], 20)
 VALUES = np.random.default_rng(3).random(40)
 GROUPS = np.repeat(np.arange(20), 2)
+
+
+def read(plain: dict[str, Any]) -> ComparisonRow:
+    """A row as it is read from JSON."""
+    return record_from(ComparisonRow, with_infinities(plain), "test", "comparison", "")
 
 
 def model_for(shape: tuple[int, ...]) -> VAE:
@@ -102,7 +108,7 @@ def test_rows_of_earlier_evaluations_are_read() -> None:
     """They say themselves whether the model beats them, and nothing of the opposite."""
     row = compare_means("MSE", "lower", {"PCA": VALUES, "model": 1 + VALUES}, GROUPS, seed=0)[0]
     assert list(row.plain())[-1] == "model_beats"
-    assert from_plain(row.plain()).significant == "baseline is better"
+    assert read(row.plain()).significant == "baseline is better"
 
 
 def test_means_are_drawn_by_whole_groups() -> None:
@@ -133,7 +139,7 @@ def test_a_single_group_shows_nothing() -> None:
     assert rows["bad"].difference_high == np.inf
     plain = rows["bad"].plain()
     assert plain["difference_low"] is None and "Infinity" not in json.dumps(plain)
-    assert from_plain(plain) == rows["bad"]
+    assert read(plain) == rows["bad"]
 
 
 def test_tables_and_csv_hold_every_row() -> None:

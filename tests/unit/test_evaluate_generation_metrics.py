@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
@@ -54,7 +55,7 @@ def experiment(tmp_path: Path) -> Experiment:
 def prepared(tmp_path: Path) -> Prepared:
     train, validation, test = (Samples.unconditional(images(n, seed)) for seed, n in enumerate((60, 30, 80)))
     groups = np.repeat(np.arange(GROUPS), 4)
-    return Prepared(tmp_path, {}, train, validation, test, np.zeros(80, np.int64), groups, {})
+    return Prepared(tmp_path, prepared_manifest(), train, validation, test, np.zeros(80, np.int64), groups, {})
 
 
 @pytest.fixture

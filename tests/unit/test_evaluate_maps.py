@@ -9,6 +9,7 @@ import torch
 from scipy.stats import pearsonr
 from torch import Tensor
 
+from manifest_samples import prepared_manifest
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.bootstrap import bootstrap_means
@@ -232,7 +233,7 @@ def maps_of(spec: DataSpec, folder: Path) -> Prepared:
     constants = {name: value.numpy() for name, value in spec.constants.items()}
     labels = np.zeros(5, dtype=np.int64)
     info = {"units": {"test": ["a", "b", "c", "d", "e"]}}
-    return Prepared(folder, {"info": info}, *parts, labels, np.arange(5), constants)
+    return Prepared(folder, prepared_manifest(info=info), *parts, labels, np.arange(5), constants)
 
 
 def test_points_from_end_to_end(tmp_path: Path) -> None:

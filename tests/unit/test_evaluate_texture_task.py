@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from manifest_samples import prepared_manifest
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.comparison import MODEL
@@ -50,7 +51,7 @@ def trained(tmp_path: Path) -> TrainedModel:
     experiment = load(tmp_path, "speckle", "sample", overrides).experiment
     train, validation, test = (Samples.unconditional(speckle(n, seed)) for seed, n in enumerate((40, 20, 48)))
     groups = np.repeat(np.arange(24), 2)
-    prepared = Prepared(tmp_path, {}, train, validation, test, np.zeros(48, np.int64), groups, {})
+    prepared = Prepared(tmp_path, prepared_manifest(), train, validation, test, np.zeros(48, np.int64), groups, {})
     model = build_seeded(experiment.definition.build, experiment.model, prepared.spec, seed=5).eval()
     return TrainedModel(model, prepared, experiment)
 

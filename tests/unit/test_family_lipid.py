@@ -10,6 +10,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
+from manifest_samples import prepared_manifest
 from vaeforge.data.prepared import Prepared
 from vaeforge.package.export import export
 from vaeforge.package.parity import check_parity
@@ -268,6 +269,6 @@ def test_graphs_with_angles_and_a_sigmoid_export(reading: str, tmp_path: Path) -
         condition[0] = spec.constants["centre"].numpy()  # where angles are not defined
     samples = Samples(raw, condition)
     nothing = np.zeros(12, dtype=np.int64)
-    prepared = Prepared(tmp_path, {}, samples, samples, samples, nothing, nothing, {})
+    prepared = Prepared(tmp_path, prepared_manifest(), samples, samples, samples, nothing, nothing, {})
     files = export(model, tmp_path, condition_dim=spec.condition_dim)
     assert check_parity(model, files, prepared).passed

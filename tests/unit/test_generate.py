@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,23 @@ import pytest
 import torch
 from PIL import Image
 
+from manifest_samples import model_manifest
 from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare
 from vaeforge.data.resize import fit_square as square
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.evaluate.latent_posteriors import Library
 from vaeforge.generate.latents import SOURCES, draw
+from vaeforge.generate.manifest import GenerationManifest
+from vaeforge.generate.request import GenerateRequest
 from vaeforge.generate.step import generate_run, reshaped
+from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project, sha256_of
-from vaeforge.provenance import git_state
 from vaeforge.train.checkpoint import save
 from vaeforge.train.loop import untrained
 
 CLASSES = ("flat", "tall")
+Run = Callable[..., GenerationManifest]
 
 
 def library() -> Library:
@@ -32,8 +37,8 @@ def library() -> Library:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, Any]]:
-    """A project with images of two classes, 40 x 20 and 20 x 40, and an untrained winner."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, TrainedModelManifest]:
+    """A project with images of two classes, 40 x 20 and 20 x 40, and an untrained model."""
     root = tmp_path_factory.mktemp("project")
     rng = np.random.default_rng(0)
     for name, shape in zip(CLASSES, [(20, 40), (40, 20)], strict=True):
@@ -43,31 +48,30 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, A
             Image.fromarray(values).save(root / "data/cilia" / name / f"{name}_{number}.png")
     experiment = load(root, "cilia", None, {"model.width": 0.125}).experiment
     prepared = prepare(Project(root), experiment)
-    model = untrained(experiment, prepared.spec)
-    state = {"epoch": 1, "model": model.state_dict(), "descent": {}, "plateau": {}, "selection": {}, "best": None}
+    built = untrained(experiment, prepared.spec)
+    state = {"epoch": 1, "model": built.state_dict(), "descent": {}, "plateau": {}, "selection": {}, "best": None}
     saved = save(root / "best.pt", state, 1)
-    winner = {
+    model_json = {
         "family": "cilia",
         "experiment": experiment.model_dump(mode="json"),
-        "data_identity": prepared.manifest["data_identity"],
-        "git": git_state(root),
+        "data_identity": prepared.manifest.data_identity,
         "checkpoint": {"path": "best.pt", "sha256": saved.sha256, "epoch": 1},
     }
-    return Project(root), winner
+    return Project(root), model_manifest(**model_json)
 
 
 @pytest.fixture
-def run(made: tuple[Project, dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    return lambda folder, **asked: generate_run(*made, folder, **asked)
+def run(made: tuple[Project, TrainedModelManifest]) -> Run:
+    return lambda folder, **asked: generate_run(*made, GenerateRequest(**asked), folder)
 
 
-def test_files_latents_check_and_manifest(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_files_latents_check_and_manifest(run: Run, tmp_path: Path) -> None:
     manifest = run(tmp_path / "out", count=3, seed=1)
     folder = tmp_path / "out"
-    assert json.loads((folder / "manifest.json").read_text())["files"] == manifest["files"]
+    assert json.loads((folder / "manifest.json").read_text())["files"] == manifest.files
     images = [f"images/{name}/{name}_{number:04d}.png" for name in CLASSES for number in (1, 2, 3)]
-    assert sorted(manifest["files"]) == sorted([*images, "latents.npz", "memorisation.csv", "memorisation.json"])
-    assert all(sha256_of(folder / name) == digest for name, digest in manifest["files"].items())
+    assert sorted(manifest.files) == sorted([*images, "latents.npz", "memorisation.csv", "memorisation.json"])
+    assert all(sha256_of(folder / name) == digest for name, digest in manifest.files.items())
     with np.load(folder / "latents.npz", allow_pickle=False) as latents:
         assert latents["z"].shape == (6, 16) and latents["label"].tolist() == [0, 0, 0, 1, 1, 1]
         assert latents["image"].tolist() == [-1] * 6 and latents["classes"].tolist() == list(CLASSES)
@@ -78,17 +82,15 @@ def test_files_latents_check_and_manifest(run: Callable[..., dict[str, Any]], tm
         assert (image.mode, image.size) == ("L", (32, 32))
 
 
-def test_the_seed_decides_and_an_earlier_set_is_replaced(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    first = run(tmp_path / "a", count=2, seed=5)["files"]
-    assert (
-        run(tmp_path / "b", count=2, seed=5)["files"]["images/flat/flat_0001.png"] == first["images/flat/flat_0001.png"]
-    )
-    again = run(tmp_path / "a", count=1, label="tall", source="aggregate")["files"]
+def test_the_seed_decides_and_an_earlier_set_is_replaced(run: Run, tmp_path: Path) -> None:
+    first = run(tmp_path / "a", count=2, seed=5).files
+    assert run(tmp_path / "b", count=2, seed=5).files["images/flat/flat_0001.png"] == first["images/flat/flat_0001.png"]
+    again = run(tmp_path / "a", count=1, label="tall", source="aggregate").files
     found = {path.relative_to(tmp_path / "a").as_posix() for path in (tmp_path / "a").rglob("*") if path.is_file()}
     assert found == {*again, "manifest.json"} and not any("flat" in name for name in found)
 
 
-def test_original_sizes_are_those_of_the_training_images(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_original_sizes_are_those_of_the_training_images(run: Run, tmp_path: Path) -> None:
     for source in ("prior", "image"):
         run(tmp_path / source, count=1, size="original", source=source)
         for name, size in zip(CLASSES, [(32, 16), (16, 32)], strict=True):
@@ -96,7 +98,7 @@ def test_original_sizes_are_those_of_the_training_images(run: Callable[..., dict
                 assert image.size == size
 
 
-def test_images_around_one_training_image_say_which(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_images_around_one_training_image_say_which(run: Run, tmp_path: Path) -> None:
     run(tmp_path, count=2, label="tall", source="image", image=3)
     with np.load(tmp_path / "latents.npz", allow_pickle=False) as latents:
         (around,) = set(latents["image"].tolist())
@@ -115,15 +117,13 @@ def test_images_around_one_training_image_say_which(run: Callable[..., dict[str,
         ({"image": 99, "source": "image", "label": "flat"}, "image: got 99, must be 0 to 9"),
     ],
 )
-def test_what_is_refused(
-    run: Callable[..., dict[str, Any]], tmp_path: Path, asked: dict[str, Any], message: str
-) -> None:
+def test_what_is_refused(run: Run, tmp_path: Path, asked: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         run(tmp_path / "out", **asked)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_of_other_files_is_left_alone(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_a_folder_of_other_files_is_left_alone(run: Run, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "mine.png").write_bytes(b"x")
     with pytest.raises(DataError, match=r"holds 1 file\(s\) that no generate step lists \(images/mine.png\)"):
@@ -132,10 +132,11 @@ def test_a_folder_of_other_files_is_left_alone(run: Callable[..., dict[str, Any]
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
-def test_a_family_without_classes_is_refused(made: tuple[Project, dict[str, Any]], tmp_path: Path) -> None:
-    project, winner = made
+def test_a_family_without_classes_is_refused(made: tuple[Project, TrainedModelManifest], tmp_path: Path) -> None:
+    project, manifest = made
     with pytest.raises(ConfigError, match="family: got endoscopy, must be one that learns from images in classes"):
-        generate_run(project, {**winner, "family": "endoscopy"}, tmp_path)
+        other = replace(manifest, lineage=replace(manifest.lineage, family="endoscopy"))
+        generate_run(project, other, GenerateRequest(), tmp_path)
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -7,16 +7,20 @@ from typing import Any
 
 import pytest
 
+from manifest_samples import export_of, model_manifest, prepared_manifest
 from vaeforge.data.prepared import Prepared
-from vaeforge.package.bundle import Contract, GraphFile
-from vaeforge.package.card import build_card, card_markdown, interval
-from vaeforge.package.sources import sources_of
+from vaeforge.evaluate.comparison import ComparisonRow
+from vaeforge.evaluate.manifest import EvaluationManifest
+from vaeforge.package.card import ModelCard, VerdictSection, build_card, data_credits
+from vaeforge.package.card_markdown import card_markdown, interval
+from vaeforge.package.contract import Contract, GraphFile
 from vaeforge.paths import Project
+from vaeforge.records import record_from, to_json
 
-WINNER: dict[str, Any] = {
+MODEL: dict[str, Any] = {
     "family": "endoscopy",
     "experiment": {"model": {"latent_dim": 8, "width": 4}, "beta": {"schedule": "constant", "value": 0.5}},
-    "checkpoint": {"sha256": "c" * 64, "epoch": 7},
+    "checkpoint": {"path": "best.pt", "sha256": "c" * 64, "epoch": 7},
     "metrics": {"val/nelbo": -100.25, "val/active_units": 5.0, "train/loss": 3.0},
     "data_identity": "d" * 64,
     "data_hash": "a.dir",
@@ -32,18 +36,22 @@ WINNER: dict[str, Any] = {
     "space_hash": "3" * 64,
     "mlflow": {"run_id": "f" * 32},
 }
+FIGURES = {"score": 0.1, "mse": 0.2, "nelbo": 3.0}
 EXPORT: dict[str, Any] = {
+    **{key: MODEL[key] for key in ("family", "checkpoint", "data_identity", "data_hash", "git", "code_hash", "search")},
+    **{"event_shape": [3, 32, 32], "condition_dim": 0, "latent_dim": 8, "folder": "export", "files": {}},
     "opset": 20,
     "parity": {"passed": True, "worst": 2e-7, "tolerance": 1e-4},
     "size_bytes": 1_250_000,
     "latency_ms": {"single_p50": 0.5, "single_p95": 0.6, "batch32_p50": 9.0, "batch32_p95": 9.5},
     "precisions": {
         "int8": {
+            "passed": True,
             "worst": 0.03,
             "tolerance": 0.2,
             "size_bytes": 400_000,
-            "latency_ms": {"single_p50": 0.25, "batch32_p50": 4.0},
-            "quality": {"change": {"score": 0.01, "mse": -0.002, "nelbo": 1.5}},
+            "latency_ms": {"single_p50": 0.25, "single_p95": 0.3, "batch32_p50": 4.0, "batch32_p95": 4.5},
+            "quality": {"fp32": FIGURES, "this": FIGURES, "change": {"score": 0.01, "mse": -0.002, "nelbo": 1.5}},
         }
     },
     "data": {
@@ -56,16 +64,20 @@ EXPORT: dict[str, Any] = {
 }
 
 
-def row(name: str, value: float, beats: bool, low: float | None = 0.5) -> dict[str, Any]:
-    ends = {"low": low, "high": None if low is None else value + 0.1, "difference": 0.1}
-    ends |= {"difference_low": 0.05 if beats else -0.05, "difference_high": 0.2}
-    return {"metric": "AUROC", "better": "higher", "name": name, "value": value, "model_beats": beats, **ends}
+def row(name: str, value: float, difference: float) -> ComparisonRow:
+    ends = (difference - 0.05, difference + 0.05)
+    return ComparisonRow("AUROC", "higher", name, value, 0.5, value + 0.1, difference, *ends)
 
 
-WORSE = row("PCA 40", 0.9, False) | {"difference": -0.15, "difference_low": -0.2, "difference_high": -0.1}
-EVALUATION = {
-    "comparison": [row("PCA 5", 0.6, True), WORSE, row("untrained VAE", 0.7, False), row("model", 0.75, False)]
-}
+def evaluation(*rows: ComparisonRow) -> EvaluationManifest:
+    return EvaluationManifest(
+        lineage=model_manifest().lineage, metrics={}, comparison=rows, folder="evaluate", files={}
+    )
+
+
+EVALUATION = evaluation(
+    row("PCA 5", 0.6, 0.1), row("PCA 40", 0.9, -0.15), row("untrained VAE", 0.7, 0.01), row("model", 0.75, 0.0)
+)
 
 
 def contract(**changes: Any) -> Contract:
@@ -160,9 +172,9 @@ def titles(page: str) -> list[str]:
 
 
 def test_the_page_says_all_that_is_known() -> None:
-    verdict = {"promote": False, "reasons": ["too few active units"]}
-    card = build_card(WINNER, EVALUATION, EXPORT, contract(), verdict)
-    assert json.loads(json.dumps(card)) == card
+    verdict = VerdictSection(promote=False, reasons=("too few active units",))
+    card = build_card(model_manifest(**MODEL), EVALUATION, export_of(EXPORT), contract(), verdict)
+    assert record_from(ModelCard, json.loads(json.dumps(to_json(card))), "", "", "") == card
     page = card_markdown(card)
     assert page.startswith(GOLDEN)
     assert QUALITY in page and SEARCH in page
@@ -175,30 +187,31 @@ def test_the_page_says_all_that_is_known() -> None:
 
 
 def test_a_card_warns_of_what_the_model_is_not_for() -> None:
-    sample = build_card(WINNER, EVALUATION, EXPORT, contract())["limits"]
+    sample = build_card(model_manifest(**MODEL), EVALUATION, export_of(EXPORT), contract()).limits
     assert sample[0].startswith("It was trained on a small sample")
     assert sample[1].startswith("It is not a medical device")
     assert sample[-1].startswith("The int8 graph is for inputs within")
     own = copy.deepcopy(EXPORT)
     own["data"]["shipped_sample"] = False
     graphs = {"model": contract().graphs["model"]}
-    other = build_card(WINNER, EVALUATION, own, contract(graphs=graphs))["limits"]
+    other = build_card(model_manifest(**MODEL), EVALUATION, export_of(own), contract(graphs=graphs)).limits
     assert other[0].startswith("It is not a medical device")
     assert not any("int8" in line or "small sample" in line for line in other)
 
 
 @pytest.mark.parametrize("task", ["anomaly", "texture", "classes", "series", "maps", "a task of somebody's own"])
 def test_every_task_has_a_use_and_limits(task: str) -> None:
-    card = build_card(WINNER, EVALUATION, EXPORT, contract(task=task))
-    assert card["intended_use"]
-    assert any("not a medical device" in line for line in card["limits"])
+    card = build_card(model_manifest(**MODEL), EVALUATION, export_of(EXPORT), contract(task=task))
+    assert card.intended_use
+    assert any("not a medical device" in line for line in card.limits)
 
 
 def test_what_is_unknown_is_said_to_be_unknown() -> None:
-    page = card_markdown(build_card({}, {"comparison": []}, {}, contract()))
+    unknown = {key: EXPORT[key] for key in EXPORT if key not in ("opset", "parity", "latency_ms", "precisions", "data")}
+    page = card_markdown(build_card(model_manifest(metrics={}), evaluation(), export_of(unknown), contract()))
     assert titles(page) == SECTIONS
     assert page.count("Unknown: nothing was recorded.") == 3  # metrics, what was beaten, validation
-    assert "| licence | unknown |" in page and "| checkpoint | unknown |" in page
+    assert "| licence | unknown |" in page and "| MLflow run | unknown |" in page
     assert "Not judged yet." in page
     assert "None" not in page and "\n\n\n" not in page
     parts = page.split("\n## ")[1:]
@@ -213,12 +226,12 @@ def test_an_interval_that_is_not_known_says_why() -> None:
 def test_sources_are_read_off_the_data_folder(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "endoscopy" / "skin"
     folder.mkdir(parents=True)
-    manifest = {"data_source": "data/endoscopy", "counts": {"train": 3}}
+    manifest = prepared_manifest(data_source="data/endoscopy", counts={"train": 3})
     empty: Any = None
     prepared = Prepared(tmp_path, manifest, empty, empty, empty, empty, empty, {})
-    found = sources_of(Project(tmp_path), prepared, "endoscopy")
-    assert (found["licence"], found["attribution"], found["shipped_sample"]) == (None, None, False)
+    found = data_credits(Project(tmp_path), prepared, "endoscopy")
+    assert (found.licence, found.attribution, found.shipped_sample) == (None, None, False)
     (folder / "LICENSE").write_text("\n  MIT License\n\nCopyright somebody\n")
     (folder / "ATTRIBUTION.md").write_text("Made by `python -m vaeforge.data.samples.skin`.")
-    found = sources_of(Project(tmp_path), prepared, "endoscopy")
-    assert (found["licence"], found["shipped_sample"], found["counts"]) == ("MIT License", True, {"train": 3})
+    found = data_credits(Project(tmp_path), prepared, "endoscopy")
+    assert (found.licence, found.shipped_sample, found.counts) == ("MIT License", True, {"train": 3})

@@ -10,6 +10,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import RegistryError
@@ -48,7 +49,7 @@ def files(model: VAE, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
 def prepared(tmp_path: Path) -> Prepared:
     rng = np.random.default_rng(0)
     parts = (Samples.unconditional(rng.integers(0, 256, (n, *SHAPE), dtype=np.uint8)) for n in (2, 9, 14))
-    return Prepared(tmp_path, {}, *parts, *TRUTH, {})
+    return Prepared(tmp_path, prepared_manifest(), *parts, *TRUTH, {})
 
 
 @pytest.fixture
@@ -182,7 +183,7 @@ def test_a_graph_that_is_wrong_on_white_images_alone_is_refused(
     proto.graph.node.insert(0, onnx.helper.make_node("Clip", ["x", "", "limit"], ["clipped"]))
     onnx.save(proto, str(tmp_path / "encoder.onnx"))
     parts = (Samples.unconditional(part.x // 2) for part in (prepared.validation, prepared.test))
-    dim = Prepared(tmp_path, {}, prepared.train, *parts, *TRUTH, {})
+    dim = Prepared(tmp_path, prepared_manifest(), prepared.train, *parts, *TRUTH, {})
     with pytest.raises(RegistryError, match=r"encoder\.onnx: output"):
         check_parity(model, {**files, "encoder": tmp_path / "encoder.onnx"}, dim)
 

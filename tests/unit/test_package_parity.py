@@ -9,10 +9,11 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
+from manifest_samples import prepared_manifest
 from vaeforge.data.prepared import Prepared
 from vaeforge.package.graphs import Graph
 from vaeforge.package.parity import Comparison, ParityReport, measure_parity, relative
-from vaeforge.package.parity_inputs import BATCHES, FAR, Feeder, evenly
+from vaeforge.package.parity_inputs import BATCHES, FAR, ParityInputs, subsample_evenly
 from vaeforge.samples import Samples
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
@@ -41,7 +42,7 @@ def prepared(tmp_path: Path) -> Prepared:
     x = np.zeros((4, VOXELS), dtype=np.float32)
     x[:, 0] = np.arange(4)
     parts = (Samples.unconditional(part) for part in (x[:1], x[:1], x[1:]))
-    return Prepared(tmp_path, {}, *parts, np.zeros(3, np.int64), np.arange(3), {})
+    return Prepared(tmp_path, prepared_manifest(), *parts, np.zeros(3, np.int64), np.arange(3), {})
 
 
 def offset_graph(path: Path, mu: float, score: float) -> Path:
@@ -114,14 +115,14 @@ def test_the_worst_comparison_is_the_one_that_is_no_number() -> None:
 
 def test_all_samples_come_in_the_largest_batches_and_edges_go_far_out(model: VAE) -> None:
     x = np.arange(70, dtype=np.float32)[:, None].repeat(VOXELS, 1)
-    feeder = Feeder(model, Samples.unconditional(x), {"t": 100})
-    large = list(feeder.batches(64))
+    inputs = ParityInputs(model, Samples.unconditional(x), {"t": 100})
+    large = list(inputs.batches(64))
     assert [len(named["x"]) for named in large] == [64, 64]
     assert set(torch.cat([named["x"][:, 0] for named in large]).tolist()) == set(range(70))
-    assert sum(len(named["x"]) for named in feeder.batches(7)) == 70  # ten batches hold the first 64
+    assert sum(len(named["x"]) for named in inputs.batches(7)) == 70  # ten batches hold the first 64
     assert (large[0]["t"].min(), large[0]["t"].max(), large[0]["t"].dtype) == (0, 99, torch.int64)
-    edges = list(feeder.edges(far=True))
-    assert {float(named["x"][0, 0]) for named in feeder.edges(far=False)} == {0.0, 69.0}
+    edges = list(inputs.edges(out_of_range=True))
+    assert {float(named["x"][0, 0]) for named in inputs.edges(out_of_range=False)} == {0.0, 69.0}
     assert {len(named["x"]) for named in edges} == set(BATCHES)
     assert {float(named["x"][0, 0]) for named in edges} == {0.0, 69.0, -690.0, 69.0 + FAR * 69.0}
     assert {float(named["z"].abs().max()) for named in edges if named["x"].abs().max() > 69} == {FAR}
@@ -129,5 +130,5 @@ def test_all_samples_come_in_the_largest_batches_and_edges_go_far_out(model: VAE
 
 def test_many_samples_are_thinned_evenly() -> None:
     samples = Samples.unconditional(np.arange(10, dtype=np.float32)[:, None])
-    assert evenly(samples, 4).x[:, 0].tolist() == [0, 3, 6, 9]
-    assert evenly(samples, 10) is samples
+    assert subsample_evenly(samples, 4).x[:, 0].tolist() == [0, 3, 6, 9]
+    assert subsample_evenly(samples, 10) is samples

@@ -9,22 +9,26 @@ import onnxruntime
 import pytest
 import torch
 
+from manifest_samples import exported, model_manifest, prepared_manifest
 from samples import random_prepared, small_experiment
 from vaeforge.data.prepare import write_data_set
+from vaeforge.data.prepared import write_prepared_manifest
 from vaeforge.diffuse.step import diffuse_run
 from vaeforge.errors import ConfigError, RegistryError
 from vaeforge.evaluate.inference import scores
 from vaeforge.evaluate.latent_posteriors import library_of
 from vaeforge.evaluate.tasks.anomaly.detection import threshold_of
+from vaeforge.manifests.export import ExportManifest, read_export
+from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.package import step
 from vaeforge.package.bundle import Bundle
 from vaeforge.package.precision import TOLERANCES
-from vaeforge.package.step import export_run
-from vaeforge.paths import Project, read_json, sha256_of, write_json
+from vaeforge.paths import Project, read_json, sha256_of
+from vaeforge.records import to_json
 from vaeforge.samples import DataSet
 from vaeforge.train.checkpoint import save
 from vaeforge.train.loop import untrained
-from vaeforge.trained import load_trained_model
+from vaeforge.trained import load_trained_model, with_diffusion
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
 
@@ -40,7 +44,7 @@ DIFFUSION = {"diffusion__steps": 4, "diffusion__timesteps": 100, "diffusion__sam
 SMALL = {"diffusion__width": 0.125, "diffusion__validation_interval": 2}
 
 
-def finished(family: Family, root: Path, **overrides: Any) -> tuple[Project, dict[str, Any]]:
+def finished(family: Family, root: Path, **overrides: Any) -> tuple[Project, TrainedModelManifest]:
     """A project with random data and an untrained model of them, and the manifest that `tune` would have written."""
     project = Project(root)
     prepared = random_prepared(family, project.prepared(family.name), train=24)
@@ -48,20 +52,21 @@ def finished(family: Family, root: Path, **overrides: Any) -> tuple[Project, dic
     parts = (prepared.train, prepared.validation, prepared.test)
     data = DataSet(*parts, prepared.test_labels, groups, constants=prepared.constants)
     names = {"classes": {"classes": ["a", "b", "c"]}, "points": {"channels": [f"c{n}" for n in range(6)]}}
-    manifest = {"data_identity": "d" * 64, "counts": {"train": 24}, "info": names.get(family.data, {})}
-    arrays = write_data_set(prepared.folder, data)
-    write_json(prepared.folder / "manifest.json", {**manifest, "family": family.name, "arrays": arrays})
+    arrays, info = write_data_set(prepared.folder, data), names.get(family.data, {})
+    described = prepared_manifest(family=family.name, counts={"train": 24}, info=info, arrays=arrays)
+    write_prepared_manifest(prepared.folder, described)
     experiment = small_experiment(family, root, **overrides)
-    model = untrained(experiment, family.example)
-    checkpoint = save(project.step("tune") / "best.pt", {"model": model.state_dict()}, epoch=1)
-    return project, {
-        "step": "tune",
-        "family": family.name,
-        "experiment": experiment.model_dump(mode="json"),
-        "checkpoint": {"path": "artifacts/tune/best.pt", "sha256": checkpoint.sha256, "epoch": 1},
-        "data_identity": "d" * 64,
-        "data_hash": None,
-    }
+    built = untrained(experiment, family.example)
+    checkpoint = save(project.step("tune") / "best.pt", {"model": built.state_dict()}, epoch=1)
+    return project, model_manifest(
+        family=family.name,
+        experiment=experiment.model_dump(mode="json"),
+        checkpoint={"path": "artifacts/tune/best.pt", "sha256": checkpoint.sha256, "epoch": 1},
+    )
+
+
+def diffuse(project: Project, manifest: TrainedModelManifest) -> None:
+    diffuse_run(project, manifest, load_trained_model(project, manifest), project.step("diffuse"))
 
 
 @pytest.fixture(params=sorted(families()))
@@ -71,15 +76,15 @@ def family(request: pytest.FixtureRequest) -> Family:
 
 @pytest.mark.slow
 def test_every_family_exports_all_its_graphs_in_all_precisions(family: Family, tmp_path: Path) -> None:
-    project, winner = finished(family, tmp_path, **(DIFFUSION | SMALL if family.diffusion else {}))
-    diffused = project.step("diffuse") if family.diffusion else None
-    if diffused is not None:
-        diffuse_run(project, winner, diffused)
+    project, model = finished(family, tmp_path, **(DIFFUSION | SMALL if family.diffusion else {}))
+    if family.diffusion:
+        diffuse(project, model)
     folder = project.step("export")
-    manifest = export_run(project, winner, folder, ("fp16", "int8"), diffused)
-    assert read_json(folder / "manifest.json", "") == manifest
-    assert all(sha256_of(folder / name) == digest for name, digest in manifest["files"].items())
-    bundle, loaded = Bundle(folder), load_trained_model(project, winner, diffused)
+    manifest = exported(project, model, "fp16", "int8", diffused=family.diffusion)
+    assert read_export(folder / "manifest.json") == manifest
+    assert read_json(folder / "manifest.json", "") == to_json(manifest)
+    assert all(sha256_of(folder / name) == digest for name, digest in manifest.files.items())
+    bundle, loaded = Bundle(folder), load_trained_model(project, model)
     contract = bundle.contract
     assert set(contract.graphs) == GRAPHS[family.name] | {"model_fp16", "model_int8"}
     assert (contract.family, contract.task, contract.data) == (family.name, family.task, family.data)
@@ -109,31 +114,31 @@ def _require_shapes_as_run(bundle: Bundle) -> None:
             assert answer.shape == tuple(size or 3 for size in graph.outputs[value.name]), (name, value.name)
 
 
-def _require_precisions(manifest: dict[str, Any], folder: Path) -> None:
+def _require_precisions(manifest: ExportManifest, folder: Path) -> None:
     parity = read_json(folder / "parity.json", "")
     assert parity["passed"] and parity["precision"] == "fp32"
-    assert manifest["size_bytes"] == (folder / "model.onnx").stat().st_size
-    assert set(manifest["latency_ms"]) == {"single_p50", "single_p95", "batch32_p50", "batch32_p95"}
+    assert manifest.size_bytes == (folder / "model.onnx").stat().st_size
+    assert manifest.latency_ms is not None and manifest.latency_ms.single_p50 > 0
     shares = {
         "fp16": 0.6,
         "int8": 0.9,
     }  # speckle's small net has half of its weights in convolutions, which int8 leaves
     for precision, share in shares.items():
-        told = manifest["precisions"][precision]
-        assert told["passed"] and told["tolerance"] == TOLERANCES[precision]
-        assert told["size_bytes"] < share * manifest["size_bytes"]
-        assert parity["precisions"][precision]["quality"] == told["quality"]
-        assert told["quality"]["this"]["mse"] == pytest.approx(told["quality"]["fp32"]["mse"], rel=0.05)
-        assert told["quality"]["this"] != told["quality"]["fp32"]
+        told = manifest.precisions[precision]
+        assert told.passed and told.tolerance == TOLERANCES[precision]
+        assert told.size_bytes < share * manifest.size_bytes
+        assert parity["precisions"][precision]["quality"] == to_json(told.quality)
+        assert told.quality.this.mse == pytest.approx(told.quality.fp32.mse, rel=0.05)
+        assert told.quality.this != told.quality.fp32
 
 
 @pytest.mark.slow
 def test_the_generating_graph_draws_what_the_aggregate_posterior_is(tmp_path: Path) -> None:
     family = families()["cilia"]
-    project, winner = finished(family, tmp_path)
+    project, model = finished(family, tmp_path)
     folder = project.step("export")
-    export_run(project, winner, folder)
-    loaded = load_trained_model(project, winner)
+    exported(project, model)
+    loaded = load_trained_model(project, model)
     labels = np.array([0, 2, 2, 1])
     library = library_of(loaded.model, loaded.prepared.train)
     noise = torch.Generator().manual_seed(5)
@@ -154,11 +159,11 @@ def test_the_generating_graph_draws_what_the_aggregate_posterior_is(tmp_path: Pa
 def test_numpy_alone_samples_from_the_denoiser_as_torch_does(name: str, noise: str, clip: bool, tmp_path: Path) -> None:
     family = families()[name]
     chosen = DIFFUSION | SMALL | {"diffusion__noise": noise, "diffusion__clip": clip}
-    project, winner = finished(family, tmp_path, **chosen)
-    diffuse_run(project, winner, project.step("diffuse"))
+    project, model = finished(family, tmp_path, **chosen)
+    diffuse(project, model)
     folder = project.step("export")
-    export_run(project, winner, folder, diffused=project.step("diffuse"))
-    diffusion = load_trained_model(project, winner, project.step("diffuse")).diffusion
+    exported(project, model, diffused=True)
+    diffusion = with_diffusion(load_trained_model(project, model), model, project.step("diffuse")).diffusion
     assert diffusion is not None
     expected = diffusion.sample(3, torch.Generator().manual_seed(1), "ddim")
     seeds = torch.randint(2**63 - 1, (3,), generator=torch.Generator().manual_seed(1)).tolist()
@@ -184,20 +189,23 @@ def ddim(session: onnxruntime.InferenceSession, schedule: dict[str, Any], u: np.
 
 
 def test_an_unknown_precision_is_refused_before_anything_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(b"earlier")
+    project, model = finished(families()["fmri"], tmp_path)
+    earlier = project.step("export") / "model.onnx"
+    earlier.parent.mkdir()
+    earlier.write_bytes(b"earlier")
     with pytest.raises(ConfigError, match=r"--precision: got 'fp8', must be one or more of fp32, fp16, int8"):
-        export_run(Project(tmp_path), {}, tmp_path, ("fp8",))
-    assert (tmp_path / "model.onnx").read_bytes() == b"earlier"
+        exported(project, model, "fp8")
+    assert earlier.read_bytes() == b"earlier"
 
 
 @pytest.mark.slow
 def test_a_precision_that_fails_is_named_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    project, winner = finished(families()["fmri"], tmp_path)
+    project, model = finished(families()["fmri"], tmp_path)
     folder = project.step("export")
-    export_run(project, winner, folder, ("int8",))
+    exported(project, model, "int8")
     monkeypatch.setitem(step.TOLERANCES, "fp16", 1e-9)
     with pytest.raises(RegistryError, match=r"model\.fp16\.onnx: output '\w+' \(.*CPU\) differs .* 1e-09 for fp16"):
-        export_run(project, winner, folder, ("fp16",))
+        exported(project, model, "fp16")
     assert not (folder / "model.fp16.onnx").exists()
     assert not (folder / "model.int8.onnx").exists()  # of the earlier export
     assert not (folder / "manifest.json").exists()
@@ -207,7 +215,6 @@ def test_a_precision_that_fails_is_named_and_leaves_no_file(tmp_path: Path, monk
 @pytest.mark.long
 @pytest.mark.slow
 def test_exporting_twice_gives_the_same_files(tmp_path: Path) -> None:
-    project, winner = finished(families()["cilia"], tmp_path)
-    folder = project.step("export")
-    first, second = (export_run(project, winner, folder, ("fp16", "int8"))["files"] for _ in range(2))
+    project, model = finished(families()["cilia"], tmp_path)
+    first, second = (exported(project, model, "fp16", "int8").files for _ in range(2))
     assert {name for name in first if first[name] != second[name]} == set()

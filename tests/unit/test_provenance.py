@@ -13,6 +13,8 @@ import vaeforge
 from vaeforge import provenance
 from vaeforge.provenance import (
     PATCH_BYTES,
+    GitState,
+    PatchedGitState,
     checkout_code_hash,
     code_hash,
     command_line,
@@ -22,7 +24,7 @@ from vaeforge.provenance import (
     origin,
 )
 
-UNKNOWN = {"commit": None, "dirty": None}
+UNKNOWN = GitState(None, None)
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -45,17 +47,17 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_a_clean_commit(repository: Path) -> None:
-    assert git_state(repository) == {"commit": git(repository, "rev-parse", "HEAD"), "dirty": False}
+    assert git_state(repository) == GitState(git(repository, "rev-parse", "HEAD"), False)
 
 
 def test_a_changed_file_is_dirty(repository: Path) -> None:
     (repository / "a.txt").write_text("b")
-    assert git_state(repository)["dirty"] is True
+    assert git_state(repository).dirty is True
 
 
 def test_a_detached_head_has_a_commit(repository: Path) -> None:
     git(repository, "checkout", "--quiet", "--detach")
-    assert git_state(repository) == {"commit": git(repository, "rev-parse", "HEAD"), "dirty": False}
+    assert git_state(repository) == GitState(git(repository, "rev-parse", "HEAD"), False)
 
 
 def test_without_a_repository_nothing_is_known(tmp_path: Path) -> None:
@@ -87,14 +89,14 @@ def test_gits_own_variables_do_not_lead_elsewhere(
     """As they are set while a hook runs."""
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
-    assert git_state(repository)["commit"] == git(repository, "rev-parse", "HEAD")
+    assert git_state(repository).commit == git(repository, "rev-parse", "HEAD")
 
 
 def test_a_clean_tree_has_no_patch(repository: Path) -> None:
     made_by = origin(repository)
     assert made_by.patch is None
-    assert (made_by.record["git"]["diff_sha256"], made_by.record["git"]["patch"]) == (None, None)
-    assert made_by.record["lock_sha256"] is None
+    assert (made_by.git.diff_sha256, made_by.git.patch) == (None, None)
+    assert made_by.lock_sha256 is None
 
 
 @pytest.mark.parametrize("setting", ["diff.noprefix=true", "diff.mnemonicPrefix=true", "color.ui=always"])
@@ -112,7 +114,7 @@ def test_the_patch_gives_the_changed_tree_again(repository: Path, tmp_path: Path
     git(repository, "add", "new.bin")
     made_by = origin(repository)
     assert made_by.patch is not None
-    assert made_by.record["git"]["diff_sha256"] == hashlib.sha256(made_by.patch).hexdigest()
+    assert made_by.git.diff_sha256 == hashlib.sha256(made_by.patch).hexdigest()
     (tmp_path / "code.patch").write_bytes(made_by.patch)
     git(clone, "apply", str(tmp_path / "code.patch"))
     assert (clone / "a.txt").read_text() == "b"
@@ -124,14 +126,14 @@ def test_a_patch_that_is_too_large_is_named_and_not_kept(repository: Path) -> No
     (repository / "a.txt").write_bytes(os.urandom(PATCH_BYTES))
     made_by = origin(repository)
     assert made_by.patch is None
-    assert (len(made_by.record["git"]["diff_sha256"]), made_by.record["git"]["patch"]) == (64, None)
+    assert (len(made_by.git.diff_sha256), made_by.git.patch) == (64, None)
 
 
 def test_the_origin_of_a_folder_without_git_is_unknown_and_no_crash(tmp_path: Path) -> None:
     (tmp_path / "requirements.lock").write_bytes(b"numpy==1\n")
     made_by = origin(tmp_path)
-    assert made_by.record["git"] == {**UNKNOWN, "diff_sha256": None, "patch": None}
-    assert made_by.record["lock_sha256"] == hashlib.sha256(b"numpy==1\n").hexdigest()
+    assert made_by.git == PatchedGitState(None, None)
+    assert made_by.lock_sha256 == hashlib.sha256(b"numpy==1\n").hexdigest()
 
 
 def test_the_machine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -140,10 +142,10 @@ def test_the_machine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     )
     monkeypatch.setattr(provenance, "PROCESSORS", tmp_path / "cpuinfo")
     found = machine()
-    assert found["cpu"] == "A Processor: 2 GHz"
-    assert found["cores"] == os.cpu_count()
+    assert found.cpu == "A Processor: 2 GHz"
+    assert found.cores == os.cpu_count()
     monkeypatch.setattr(provenance, "PROCESSORS", tmp_path / "nothing")
-    assert machine()["cpu"]
+    assert machine().cpu
 
 
 def test_a_checkout_of_the_code_has_the_codes_hash(repository: Path) -> None:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from manifest_samples import model_manifest
 from samples import random_prepared
 from vaeforge.errors import DataError, RegistryError
 from vaeforge.evaluate.common_metrics import nelbo_metrics
 from vaeforge.evaluate.inference import scores
 from vaeforge.evaluate.per_sample_scores import evidence_of
 from vaeforge.evaluate.test_set_usage import looks, record_look
+from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project
 from vaeforge.registry.evidence import Evidence, read_evidence
 from vaeforge.registry.looks import look_number
@@ -93,26 +95,27 @@ def test_damaged_and_missing_evidence_is_refused(content: bytes | None, tmp_path
         read_evidence(tmp_path / "evidence.npz")
 
 
-def winner(checkpoint: str, identity: str = IDENTITY) -> dict[str, Any]:
-    return {"family": "lipid", "data_identity": identity, "checkpoint": {"sha256": checkpoint}}
+def lineage(checkpoint: str, identity: str = IDENTITY) -> Lineage:
+    known = {"path": "best.pt", "sha256": checkpoint, "epoch": 1}
+    return model_manifest(family="lipid", data_identity=identity, checkpoint=known).lineage
 
 
 def test_each_checkpoint_is_one_look_at_its_test_set(tmp_path: Path) -> None:
     project = Project(tmp_path)
     for checkpoint in ("a", "b", "a", "c"):
-        record_look(project, winner(checkpoint))
-    record_look(project, winner("x", "e" * 64))
+        record_look(project, lineage(checkpoint))
+    record_look(project, lineage("x", "e" * 64))
     assert looks(project, IDENTITY) == ["a", "b", "c"]
     assert looks(project, "e" * 64) == ["x"]
-    assert [look_number(project, winner(one), []) for one in ("a", "b", "c", "new")] == [1, 2, 3, 4]
+    assert [look_number(project, lineage(one), []) for one in ("a", "b", "c", "new")] == [1, 2, 3, 4]
     tags = {"vaeforge.checkpoint_sha256": "elsewhere", "vaeforge.data_identity": IDENTITY}
     registered: Any = SimpleNamespace(tags=tags)
-    assert look_number(project, winner("b"), [registered]) == 3
+    assert look_number(project, lineage("b"), [registered]) == 3
 
 
 def test_a_look_that_is_none_is_named(tmp_path: Path) -> None:
     project = Project(tmp_path)
-    record_look(project, winner("a"))
+    record_look(project, lineage("a"))
     path = tmp_path / "artifacts/test_looks.jsonl"
     path.write_text(path.read_text() + "nonsense\n")
     with pytest.raises(DataError, match=r"test_looks\.jsonl, line 2"):

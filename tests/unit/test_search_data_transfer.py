@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from manifest_samples import prepared_manifest
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import DataError, SearchError
 from vaeforge.paths import sha256_of
@@ -108,7 +109,7 @@ def make_prepared(folder: Path) -> Prepared:
     np.savez(folder / "constants.npz", **constants)
     (folder / "manifest.json").write_text("{}")
     nothing = np.zeros(4, dtype=np.int64)
-    return Prepared(folder, {}, **parts, test_labels=nothing, test_groups=nothing, constants=constants)
+    return Prepared(folder, prepared_manifest(), **parts, test_labels=nothing, test_groups=nothing, constants=constants)
 
 
 def install(folder: Path) -> None:

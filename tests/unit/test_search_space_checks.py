@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
-from vaeforge.data.prepared import Prepared
+from vaeforge.data.prepared import PcaSpectrum, Prepared
 from vaeforge.samples import Samples
 from vaeforge.search.advice import collapse_warning
 from vaeforge.search.space.space import Space, parse_space
@@ -17,10 +18,10 @@ from vaeforge.search.space.space import Space, parse_space
 @pytest.fixture
 def prepared(tmp_path: Path) -> Prepared:
     """Data whose largest eigenvalue is 5: a cross-entropy keeps nothing from beta = 5 on."""
-    spectrum = {"dimensions": 3072, "total": 9.0, "squared_error": [4.0, 1.0], "bernoulli": [5.0, 1.0]}
+    spectrum = PcaSpectrum(dimensions=3072, total=9.0, squared_error=(4.0, 1.0), bernoulli=(5.0, 1.0))
     images = Samples.unconditional(np.zeros((4, 3, 32, 32), np.uint8))
     zeros = np.zeros(4, np.int64)
-    return Prepared(tmp_path, {"spectrum": spectrum}, images, images, images, zeros, zeros, {})
+    return Prepared(tmp_path, prepared_manifest(spectrum=spectrum), images, images, images, zeros, zeros, {})
 
 
 def space(**dimensions: Any) -> Space:

@@ -17,7 +17,8 @@ from vaeforge.data.layouts.classes import read as read_classes
 from vaeforge.data.layouts.pictures import read as read_pictures
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.errors import DataError
-from vaeforge.package.bundle import Bundle, Contract
+from vaeforge.package.bundle import Bundle
+from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import condition_of, one_hot, picture_to_event, read_upload, samples_of
 
 CLASSES = ("cat", "dog")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ledger_events import event
 from vaeforge.ledger.events import LedgerEvent, SearchHeader
+from vaeforge.provenance import PatchedGitState
 from vaeforge.track.mlflow_writer import TAG_CHARACTERS, dataset_input, search_tags, trial_tags
 from vaeforge.track.tracked_search import TrackedSearch
 
@@ -35,7 +36,7 @@ def test_a_long_space_is_kept_whole_in_pieces() -> None:
 def test_unknown_lineage_is_left_out_and_known_is_kept() -> None:
     tags = search_tags(SEARCH, tracked())
     assert not {"mlflow.source.git.commit", "vaeforge.git.dirty", "vaeforge.data_hash"} & tags.keys()
-    known = search_tags(replace(SEARCH, git={"commit": "c0", "dirty": True}), tracked())
+    known = search_tags(replace(SEARCH, git=PatchedGitState("c0", True)), tracked())
     assert (known["mlflow.source.git.commit"], known["vaeforge.git.dirty"]) == ("c0", "true")
     assert (known["vaeforge.data_identity"], known["vaeforge.seed"]) == ("ab" * 32, "0")
 

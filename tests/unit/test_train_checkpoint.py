@@ -49,7 +49,7 @@ def test_a_training_at_a_url_is_that_in_a_folder(
     best = download(there[-1].best, tmp_path / "home")
     for name, tensor in load(here[-1].best)["model"].items():
         assert torch.equal(tensor, load(best)["model"][name])
-    model = load_model(best.path, best.sha256, experiment, make_arrays().spec)
+    model = load_model(best, experiment, make_arrays().spec)
     assert not model.training
 
 

@@ -111,7 +111,7 @@ def test_a_checkpoint_of_another_model_is_refused(make_experiment: Make, make_ar
     report = next(fit(make_experiment(), make_arrays(), folder=tmp_path))
     other = make_experiment(model={"latent_dim": 6})
     with pytest.raises(CheckpointError, match="does not fit"):
-        load_model(Path(report.checkpoint.file), report.checkpoint.sha256, other, make_arrays().spec)
+        load_model(report.checkpoint, other, make_arrays().spec)
 
 
 def test_nan_ends_the_training_and_keeps_the_last_finite_checkpoint(

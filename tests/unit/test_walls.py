@@ -28,11 +28,12 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"package", "diffuse", "generate", "importing"},
     {"evaluate", "track"},
     {"trained"},
-    {"ledger"},
+    {"ledger", "manifests"},
     {"data"},
     {"train"},
     {"options", "provenance"},
     {"config"},
+    {"records"},
     {"paths", "seeds", "samples", "plugins"},
     {"errors"},
 ]

@@ -12,7 +12,9 @@ from rich.console import Console
 from vaeforge.cli.option_types import ON_OFF, Commands, OnOff
 from vaeforge.cli.options import MODELS, Json, console
 from vaeforge.errors import ConfigError
-from vaeforge.paths import Project, read_json, write_json
+from vaeforge.manifests.trained_model import read_trained_model
+from vaeforge.paths import Project, write_json
+from vaeforge.records import to_json
 
 app = Commands(add_completion=False)
 DIFFERS = 2
@@ -31,7 +33,7 @@ def trace(
 
     Exits with 2 if anything differs.
     """
-    from vaeforge.registry.resolve_model import find_subject
+    from vaeforge.registry.resolve_model import resolve_model
     from vaeforge.track.store import default_uri
 
     if keep and not reproduce:
@@ -39,8 +41,8 @@ def trace(
     out = console(json)
     project = Project()
     uri = default_uri(project.root)
-    subject = find_subject(model, project, uri)
-    code = _reproduce(subject, project, keep, json, out) if reproduce else _trace(subject, project, uri, json, out)
+    traced = resolve_model(model, project, uri)
+    code = _reproduce(traced, project, keep, json, out) if reproduce else _trace(traced, project, uri, json, out)
     raise typer.Exit(code)
 
 
@@ -52,28 +54,28 @@ def retrain(
     """Train a winner again in the project here, as a host of its search did."""
     from vaeforge.registry.retrain import retrain as train_again
 
-    content = read_json(Path(winner), "name the manifest of a search's winner")
-    write_json(Path(output), train_again(Project(), content, console()))
+    manifest = read_trained_model(Path(winner), "name the manifest of a trained model")
+    write_json(Path(output), to_json(train_again(Project(), manifest, console())))
 
 
-def _trace(subject: Any, project: Project, uri: str, machine: bool, out: Console) -> int:
+def _trace(traced: Any, project: Project, uri: str, machine: bool, out: Console) -> int:
+    from vaeforge.registry.tables import trace_tree
     from vaeforge.registry.trace import trace as follow
-    from vaeforge.registry.trace_view import trace_tree
 
-    chain = follow(subject, project, uri)
+    chain = follow(traced, project, uri)
     problems = [link.kind for link in chain.all() if link.state == "differs"]
     if machine:
-        _print({"model": subject.name, "differs": problems, "chain": chain.plain()})
+        _print({"model": traced.name, "differs": problems, "chain": chain.plain()})
     else:
         out.print(trace_tree(chain))
     return DIFFERS if problems else 0
 
 
-def _reproduce(subject: Any, project: Project, keep: bool, machine: bool, out: Console) -> int:
+def _reproduce(traced: Any, project: Project, keep: bool, machine: bool, out: Console) -> int:
     from vaeforge.registry.reproduce import reproduce as make_again
-    from vaeforge.registry.trace_view import reproduction_table
+    from vaeforge.registry.tables import reproduction_table
 
-    done = make_again(subject, project, keep, out)
+    done = make_again(traced, project, keep, out)
     out.print(reproduction_table(done))
     allowed = f"up to {done.tolerance.relative:g} of a metric" if done.tolerance.relative else "no difference"
     out.print(f"allowed: {allowed}: {done.tolerance.why}", highlight=False, soft_wrap=True)
@@ -84,7 +86,7 @@ def _reproduce(subject: Any, project: Project, keep: bool, machine: bool, out: C
         out.print(f"kept: {done.kept}", highlight=False, soft_wrap=True)
     if machine:
         kept = None if done.kept is None else str(done.kept)
-        _print({"model": subject.name, "reproduced": done.reproduced, **asdict(done), "kept": kept})
+        _print({"model": traced.name, "reproduced": done.reproduced, **asdict(done), "kept": kept})
     return 0 if done.reproduced else DIFFERS
 
 

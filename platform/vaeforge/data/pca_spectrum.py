@@ -1,18 +1,16 @@
-"""How much variance the training data have along their principal axes, and which beta that lets a linear VAE keep.
+"""PCA spectrum of the training data: variance along the principal axes, and the beta that lets a linear VAE keep it.
 
 What a condition explains linearly (class means, trends along coordinates) is taken off first: a conditional decoder
 gets it for nothing, so it can keep no latent unit alive.
 """
-
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.data.prepared import spec_of
+from vaeforge.data.prepared import PcaSpectrum, spec_of
+from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, evenly_spaced
 from vaeforge.train.batches import centre_crop
 from vaeforge.train.loop import untrained
@@ -26,23 +24,22 @@ Floats = NDArray[np.float32]
 
 
 @torch.no_grad()
-def spectrum_of(data: DataSet, experiment: Experiment) -> dict[str, Any]:
-    """The largest eigenvalues of the training data's covariance, in model units: at most 512, of at most 2048 samples.
+def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
+    """The largest eigenvalues of the training data's covariance: at most 512, of at most 2048 samples.
 
-    `squared_error` is of the values themselves, `bernoulli` of (x - p) / sqrt(p (1 - p)) with p the mean value, where
-    the data lie in [0, 1]; a family compares `beta` with one of them, see `vaeforge_models.diagnostics`.
+    A family compares `beta` with one of the two spectra, see `vaeforge_models.diagnostics`.
     """
     model = untrained(experiment, spec_of(data.validation, data.constants))
     chosen = evenly_spaced(len(data.train), SAMPLES)
     parts = data.train[chosen]
     batches = [model.normalise(centre_crop(raw, model.event_shape)).flatten(1).numpy() for raw, _ in parts.batches()]
     values = np.concatenate(batches)
-    found: dict[str, Any] = {"dimensions": values.shape[1], "total": _total(values, parts.condition)}
-    found["squared_error"] = _eigenvalues(values, parts.condition)
-    if values.min() >= 0 and values.max() <= 1:
-        mean = values.mean(0).clip(BERNOULLI_CLIP, 1 - BERNOULLI_CLIP)
-        found["bernoulli"] = _eigenvalues((values - mean) / np.sqrt(mean * (1 - mean)), parts.condition)
-    return found
+    total, eigenvalues = _total(values, parts.condition), _eigenvalues(values, parts.condition)
+    if values.min() < 0 or values.max() > 1:
+        return PcaSpectrum(values.shape[1], total, eigenvalues)
+    mean = values.mean(0).clip(BERNOULLI_CLIP, 1 - BERNOULLI_CLIP)
+    bernoulli = _eigenvalues((values - mean) / np.sqrt(mean * (1 - mean)), parts.condition)
+    return PcaSpectrum(values.shape[1], total, eigenvalues, bernoulli)
 
 
 def _residual(values: Floats, condition: Floats) -> NDArray[np.float64]:
@@ -58,12 +55,11 @@ def _total(values: Floats, condition: Floats) -> float:
     return float((_residual(values, condition) ** 2).sum() / len(values))
 
 
-def _eigenvalues(values: Floats, condition: Floats) -> list[float]:
+def _eigenvalues(values: Floats, condition: Floats) -> tuple[float, ...]:
     residual = _residual(values, condition)
     wide = residual.shape[1] > residual.shape[0]
     gram = (residual @ residual.T if wide else residual.T @ residual) / len(residual)
-    largest: list[float] = np.linalg.eigvalsh(gram)[::-1][:KEPT].clip(min=0).tolist()
-    return largest
+    return tuple(np.linalg.eigvalsh(gram)[::-1][:KEPT].clip(min=0).tolist())
 
 
 def likelihood_of(experiment: Experiment) -> str:
@@ -71,7 +67,7 @@ def likelihood_of(experiment: Experiment) -> str:
     return str(getattr(experiment.model, "likelihood", "squared_error"))
 
 
-def predicted(spectrum: Mapping[str, Any], likelihood: str, beta: float) -> int:
+def predicted(spectrum: PcaSpectrum, likelihood: str, beta: float) -> int:
     """How many units a linear VAE keeps under `beta`.
 
     sigma^2 is beta / 2 for a summed squared error, beta D / 2 for a mean one, beta for Bernoulli. Calibrated, it is
@@ -80,31 +76,35 @@ def predicted(spectrum: Mapping[str, Any], likelihood: str, beta: float) -> int:
     eigenvalues = _chosen(spectrum, likelihood)
     if likelihood != "calibrated":
         return predicted_active_units(eigenvalues, beta * _variance_per_beta(spectrum, likelihood))
-    left = spectrum["total"] - np.cumsum([0.0, *eigenvalues[:-1]])
-    alive = np.array(eigenvalues) > beta * left / spectrum["dimensions"]
+    left = spectrum.total - np.cumsum([0.0, *eigenvalues[:-1]])
+    alive = np.array(eigenvalues) > beta * left / spectrum.dimensions
     return int(np.cumprod(alive).sum())
 
 
-def collapses_at(spectrum: Mapping[str, Any], likelihood: str) -> float:
+def collapses_at(spectrum: PcaSpectrum, likelihood: str) -> float:
     """The beta from which on a linear VAE keeps no unit."""
     return float(max(_chosen(spectrum, likelihood), default=0.0) / _variance_per_beta(spectrum, likelihood))
 
 
-def _variance_per_beta(spectrum: Mapping[str, Any], likelihood: str) -> float:
+def _variance_per_beta(spectrum: PcaSpectrum, likelihood: str) -> float:
     """sigma^2 / beta of a model that has collapsed."""
-    dimensions = spectrum["dimensions"]
-    calibrated = spectrum["total"] / dimensions
+    dimensions = spectrum.dimensions
+    calibrated = spectrum.total / dimensions
     return float(
         {"bernoulli": 1.0, "mean_squared_error": dimensions / 2, "calibrated": calibrated}.get(likelihood, 0.5)
     )
 
 
-def _chosen(spectrum: Mapping[str, Any], likelihood: str) -> list[float]:
-    found: list[float] = spectrum["bernoulli" if likelihood == "bernoulli" else "squared_error"]
-    return found
+def _chosen(spectrum: PcaSpectrum, likelihood: str) -> tuple[float, ...]:
+    """Raises DataError where the likelihood is Bernoulli's and the data do not lie in [0, 1]."""
+    if likelihood != "bernoulli":
+        return spectrum.squared_error
+    if spectrum.bernoulli is None:
+        raise DataError("spectrum: the likelihood is bernoulli, but the training data do not lie in [0, 1]")
+    return spectrum.bernoulli
 
 
-def describe(spectrum: Mapping[str, Any], likelihood: str) -> str:
+def describe(spectrum: PcaSpectrum, likelihood: str) -> str:
     """One line for a person: predicted active units over beta, and where the last one dies."""
     counts = ", ".join(f"beta {beta:g} -> {predicted(spectrum, likelihood, beta)}" for beta in BETAS)
     return (

@@ -12,10 +12,19 @@ from numpy.typing import NDArray
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.data_hash import data_identity, dvc_hash, list_files
 from vaeforge.data.pca_spectrum import spectrum_of
-from vaeforge.data.prepared import CONSTANTS, Prepared, load_prepared, read_manifest
+from vaeforge.data.prepared import (
+    CONSTANTS,
+    MANIFEST,
+    ArrayFile,
+    Prepared,
+    PreparedManifest,
+    load_prepared,
+    read_prepared_manifest,
+    write_prepared_manifest,
+)
 from vaeforge.data.readers import read_source
 from vaeforge.errors import DataError
-from vaeforge.paths import Project, hash_of, write_atomically, write_json
+from vaeforge.paths import Project, hash_of, write_atomically
 from vaeforge.provenance import git_state
 from vaeforge.samples import DataSet
 
@@ -28,10 +37,10 @@ def ensure_prepared(project: Project, experiment: Experiment) -> Prepared:
     """
     pull(project, experiment.family)
     folder = project.prepared(experiment.family)
-    if not (folder / "manifest.json").exists():
+    if not (folder / MANIFEST).exists():
         return prepare(project, experiment)
     identity = data_identity(list_files(project.data(experiment.family)), experiment.prepare)
-    if read_manifest(folder).get("data_identity") != identity:
+    if read_prepared_manifest(folder).data_identity != identity:
         return prepare(project, experiment)
     return load_prepared(folder)
 
@@ -69,27 +78,26 @@ def prepare(project: Project, experiment: Experiment) -> Prepared:
     source, folder = project.data(experiment.family), project.prepared(experiment.family)
     listing = list_files(source)
     data = read_source(source, experiment)
-    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
     arrays = write_data_set(folder, data)
     configuration = experiment.prepare.model_dump(mode="json")
-    manifest: dict[str, Any] = {
-        "step": "prepare",
-        "family": experiment.family,
-        "data_identity": data_identity(listing, experiment.prepare),
-        "data_hash": dvc_hash(project.root, experiment.family, listing),
-        "data_source": str(source.relative_to(project.root)),
-        "git": git_state(project.root),
-        "configuration": configuration,
-        "configuration_hash": hash_of(configuration),
-        "event_shape": list(data.validation.x.shape[1:]),
-        "condition_dim": data.validation.condition.shape[1],
-        "arrays": arrays,
-        "counts": {**data.counts, "quarantined": len(data.quarantined)},
-        "info": data.info,
-        "quarantined": data.quarantined,
-        "spectrum": spectrum_of(data, experiment),
-    }
-    write_json(folder / "manifest.json", manifest)
+    manifest = PreparedManifest(
+        family=experiment.family,
+        data_identity=data_identity(listing, experiment.prepare),
+        data_hash=dvc_hash(project.root, experiment.family, listing),
+        data_source=str(source.relative_to(project.root)),
+        git=git_state(project.root),
+        configuration=configuration,
+        configuration_hash=hash_of(configuration),
+        event_shape=tuple(data.validation.x.shape[1:]),
+        condition_dim=data.validation.condition.shape[1],
+        arrays=arrays,
+        counts={**data.counts, "quarantined": len(data.quarantined)},
+        info=data.info,
+        quarantined=data.quarantined,
+        spectrum=spectrum_of(data, experiment),
+    )
+    write_prepared_manifest(folder, manifest)
     return load_prepared(folder)
 
 
@@ -105,8 +113,8 @@ def prepared_summary(event_shape: tuple[int, ...], counts: Mapping[str, int]) ->
     return f"Prepared at {size}: {counts['train']} train, {counts['validation']} validation, {test}; {left_out}"
 
 
-def write_data_set(folder: Path, data: DataSet) -> dict[str, Any]:
-    """Write the arrays of `data`; their hashes and shapes by file name."""
+def write_data_set(folder: Path, data: DataSet) -> dict[str, ArrayFile]:
+    """Write the arrays of `data`; what the manifest says of them, by file name."""
     groups = {name: number for number, name in enumerate(sorted(set(data.groups)))}
     arrays: dict[str, NDArray[Any]] = {
         "test_labels": data.labels,
@@ -117,12 +125,12 @@ def write_data_set(folder: Path, data: DataSet) -> dict[str, Any]:
     written = {f"{name}.npy": _write(folder / f"{name}.npy", array) for name, array in arrays.items()}
     constants: dict[str, Any] = {name: array.astype(np.float32) for name, array in sorted(data.constants.items())}
     digest = write_atomically(folder / CONSTANTS, lambda file: np.savez(file, **constants))
-    shapes = {name: list(array.shape) for name, array in constants.items()}
-    return written | {CONSTANTS: {"sha256": digest, "shape": shapes}}
+    shapes = {name: tuple(array.shape) for name, array in constants.items()}
+    return written | {CONSTANTS: ArrayFile(digest, shapes)}
 
 
-def _write(path: Path, array: NDArray[Any]) -> dict[str, Any]:
+def _write(path: Path, array: NDArray[Any]) -> ArrayFile:
     def write(file: BinaryIO) -> None:
         np.save(file, array, allow_pickle=False)
 
-    return {"sha256": write_atomically(path, write), "shape": list(array.shape)}
+    return ArrayFile(write_atomically(path, write), tuple(array.shape))

@@ -4,7 +4,8 @@ Shapes: N samples; x [N, *event], uint8 for images, else float32; conditions flo
 room for random crops around the event shape.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,80 @@ import torch
 from numpy.typing import NDArray
 
 from vaeforge.errors import DataError
-from vaeforge.paths import read_json, sha256_of
+from vaeforge.paths import sha256_of, write_json
+from vaeforge.provenance import GitState
+from vaeforge.records import OPTIONAL, read_record, to_json
 from vaeforge.samples import Samples
 from vaeforge_models.vae import DataSpec
 
 PARTS = ("train", "validation", "test")
 CONSTANTS = "constants.npz"
+MANIFEST = "manifest.json"
 REMEDY = "run `vaeforge prepare` again"
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """A file of arrays: its SHA-256 and the shape of its array, or the shapes by name where it holds several."""
+
+    sha256: str
+    shape: tuple[int, ...] | Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class PcaSpectrum:
+    """The largest eigenvalues of the training data's covariance, in model units.
+
+    Attributes:
+        dimensions: values of a sample, D.
+        total: the sum of all eigenvalues.
+        squared_error: eigenvalues of the values themselves, the largest first.
+        bernoulli: of (x - p) / sqrt(p (1 - p)) with p the mean value; none where the data do not lie in [0, 1].
+    """
+
+    dimensions: int
+    total: float
+    squared_error: tuple[float, ...]
+    bernoulli: tuple[float, ...] | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedManifest:
+    """What `vaeforge prepare` says of its arrays; what nobody recorded is none or empty.
+
+    Attributes:
+        data_identity: hash of the family's files and of the settings they were prepared with.
+        data_hash: DVC's of the files; none where they are not what DVC tracks.
+        data_source: their folder, relative to the project's root.
+        git: the project's commit then.
+        configuration: the settings, which depend on the layout of the data.
+        configuration_hash: of these.
+        event_shape: of one item.
+        condition_dim: 0 for data without a condition.
+        arrays: by file name.
+        counts: how many there are of what, for people.
+        info: what a layout's reader notes for evaluation and people: names of classes, channels, units, aspect ratios.
+        quarantined: files or items that could not be used, with the reason.
+        spectrum: of the training data.
+        extra: keys that this version does not know.
+    """
+
+    step: str = "prepare"
+    family: str
+    data_identity: str
+    data_hash: str | None = None
+    data_source: str | None = None
+    git: GitState | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    configuration_hash: str | None = None
+    event_shape: tuple[int, ...] | None = None
+    condition_dim: int | None = None
+    arrays: Mapping[str, ArrayFile]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    spectrum: PcaSpectrum | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,7 +106,7 @@ class Prepared:
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: PreparedManifest
     train: Samples
     validation: Samples
     test: Samples
@@ -70,7 +138,7 @@ def load_prepared(folder: Path) -> Prepared:
     Raises:
         DataError: if something is missing, altered, or not of the shape and type that it must have.
     """
-    manifest = read_manifest(folder)
+    manifest = read_prepared_manifest(folder)
     parts = {
         part: Samples(_array(folder, part, manifest), _array(folder, f"{part}_condition", manifest)) for part in PARTS
     }
@@ -96,31 +164,32 @@ def load_training(folder: Path) -> tuple[Samples, Samples, DataSpec]:
     return train, validation, spec_of(validation, _constants(folder))
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_prepared_manifest(folder: Path) -> PreparedManifest:
     """What `vaeforge prepare` wrote last into `folder`.
 
     Raises:
-        DataError: if it is missing or not a JSON object.
+        DataError: if it is missing, not JSON, or lacks something.
     """
-    path = folder / "manifest.json"
-    manifest = read_json(path, "run `vaeforge prepare`")
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("arrays"), dict):
-        raise DataError(f"{path}: is not a manifest of prepared data; {REMEDY}")
-    return manifest
+    return read_record(PreparedManifest, folder / MANIFEST, "manifest of prepared data", REMEDY)
 
 
-def _array(folder: Path, name: str, manifest: dict[str, Any]) -> NDArray[Any]:
+def write_prepared_manifest(folder: Path, manifest: PreparedManifest) -> None:
+    """Write `manifest` into `folder` atomically."""
+    write_json(folder / MANIFEST, to_json(manifest))
+
+
+def _array(folder: Path, name: str, manifest: PreparedManifest) -> NDArray[Any]:
     array: NDArray[Any] = np.load(_verified(folder / f"{name}.npy", manifest), mmap_mode="r", allow_pickle=False)
     return array
 
 
-def _verified(path: Path, manifest: dict[str, Any]) -> Path:
-    expected = manifest["arrays"].get(path.name)
+def _verified(path: Path, manifest: PreparedManifest) -> Path:
+    expected = manifest.arrays.get(path.name)
     if expected is None or not path.is_file():
-        raise DataError(f"{path}: not found, or not in {path.parent / 'manifest.json'}; {REMEDY}")
+        raise DataError(f"{path}: not found, or not in {path.parent / MANIFEST}; {REMEDY}")
     found = sha256_of(path)
-    if found != expected["sha256"]:
-        raise DataError(f"{path}: SHA-256 is {found}, must be {expected['sha256']}: the file was altered; {REMEDY}")
+    if found != expected.sha256:
+        raise DataError(f"{path}: SHA-256 is {found}, must be {expected.sha256}: the file was altered; {REMEDY}")
     return path
 
 

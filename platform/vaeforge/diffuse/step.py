@@ -1,56 +1,66 @@
-"""The diffuse step: a winner's manifest in, a latent diffusion model of its training latents out, its manifest last."""
+"""The diffuse step: a trained model in, a latent diffusion model of its training latents out, its manifest last."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from vaeforge.evaluate.step import MANIFEST, hashes_of, relative_to
-from vaeforge.paths import Project, write_bytes, write_json
+from vaeforge.manifests.diffusion import DIFFUSION_FILE, DiffusionManifest, DiffusionWeights, write_diffusion
+from vaeforge.manifests.files import MANIFEST, hashes_of, relative_to
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.paths import Project, write_bytes
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.train.batches import centre_crop
 from vaeforge.train.diffuse import Latents, fit_diffusion, save_diffusion
-from vaeforge.trained import DIFFUSION_FILE, TrainedModel, lineage, load_trained_model, patterns_of
+from vaeforge.trained import TrainedModel, patterns_of
 
 
-def diffuse_run(project: Project, winner: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Train the diffusion model of `winner` into `folder` and return the manifest.
+def diffuse_run(
+    project: Project, manifest: TrainedModelManifest, trained: TrainedModel, folder: Path
+) -> DiffusionManifest:
+    """Train the diffusion model of `trained` into `folder`.
 
     Writes diffusion.pt, curve.json and manifest.json last. A family without diffusion gets a manifest that says so.
 
+    Args:
+        project: where the model's files are.
+        manifest: of the model.
+        trained: the model.
+        folder: where the diffusion model goes.
+
     Raises:
         ConfigError: if the loss stops being finite.
-        CheckpointError, DataError: see `load_trained_model`.
     """
-    loaded = load_trained_model(project, winner)
     (folder / MANIFEST).unlink(missing_ok=True)
-    manifest = {"step": "diffuse", **lineage(winner), "trained": loaded.experiment.definition.diffusion}
-    if manifest["trained"]:
-        manifest |= _train(loaded, folder)
-    manifest |= {"folder": relative_to(project, folder), "files": hashes_of(folder)}
-    write_json(folder / MANIFEST, manifest)
-    return manifest
+    diffuses = trained.experiment.definition.diffusion
+    written = DiffusionManifest(
+        lineage=manifest.lineage,
+        trained=diffuses,
+        diffusion=_train(trained, folder) if diffuses else None,
+        folder=relative_to(project, folder),
+        files=hashes_of(folder),
+    )
+    write_diffusion(folder, written)
+    return written
 
 
-def _train(loaded: TrainedModel, folder: Path) -> dict[str, Any]:
-    settings = loaded.experiment.diffusion
-    seed = derive(loaded.experiment.training.seed, "diffusion")
-    train, validation = (latents_of(loaded, part) for part in (loaded.prepared.train, loaded.prepared.validation))
+def _train(trained: TrainedModel, folder: Path) -> DiffusionWeights:
+    settings = trained.experiment.diffusion
+    seed = derive(trained.experiment.training.seed, "diffusion")
+    train, validation = (latents_of(trained, part) for part in (trained.prepared.train, trained.prepared.validation))
     fitted = fit_diffusion(train, validation, settings, seed)
     saved = save_diffusion(folder / DIFFUSION_FILE, fitted)
     curve = [asdict(point) for point in fitted.curve]
     write_bytes(folder / "curve.json", json.dumps(curve, indent=1).encode())
-    return {"diffusion": {"sha256": saved.sha256, "step": saved.epoch, "val_loss": fitted.best.val_loss}}
+    return DiffusionWeights(saved.sha256, saved.epoch, fitted.best.val_loss)
 
 
 @torch.no_grad()
-def latents_of(loaded: TrainedModel, samples: Samples) -> Latents:
+def latents_of(trained: TrainedModel, samples: Samples) -> Latents:
     """Posterior means of samples, images cropped to their centre, and their pattern images where the model sees one."""
-    model, conditional = loaded.model, loaded.experiment.diffusion.conditional
+    model, conditional = trained.model, trained.experiment.diffusion.conditional
     mu, patterns = [], []
     for raw, condition in samples.batches():
         x = model.normalise(centre_crop(raw, model.event_shape))

@@ -88,10 +88,9 @@ CSV_COLUMNS = (
 UNKNOWN: dict[str, Any] = {"low": -np.inf, "high": np.inf, "difference_low": -np.inf, "difference_high": np.inf}
 
 
-def from_plain(row: Mapping[str, Any]) -> ComparisonRow:
-    """The inverse of `ComparisonRow.plain`; `model_beats` follows from the interval."""
-    known = {key: value for key, value in row.items() if key != "model_beats"}
-    return ComparisonRow(**{key: UNKNOWN[key] if value is None else value for key, value in known.items()})
+def with_infinities(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What `ComparisonRow.plain` made of a row, with infinity for ends that are not known."""
+    return {key: UNKNOWN.get(key) if value is None else value for key, value in row.items()}
 
 
 def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Integers, seed: int) -> list[ComparisonRow]:

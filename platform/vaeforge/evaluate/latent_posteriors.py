@@ -95,7 +95,7 @@ def conditions_of(labels: Integers, classes: int) -> Tensor:
 def class_names(prepared: Prepared) -> tuple[str, ...]:
     """What the classes are called; one name for data without classes."""
     classes = prepared.train.condition.shape[1]
-    named = prepared.manifest.get("info", {}).get("classes")
+    named = prepared.manifest.info.get("classes")
     return tuple(named) if named else tuple(f"class_{number}" for number in range(max(1, classes)))
 
 

@@ -1,4 +1,4 @@
-"""The evaluate step: a winner's manifest in, a folder of numbers, curves, tables and figures out, its manifest last."""
+"""The evaluate step: a trained model in, a folder of numbers, curves, tables and figures out, its manifest last."""
 
 import csv
 import io
@@ -11,38 +11,48 @@ import numpy as np
 from vaeforge.evaluate.common_metrics import general_findings
 from vaeforge.evaluate.comparison import comparison_csv
 from vaeforge.evaluate.drawing import save
+from vaeforge.evaluate.manifest import EvaluationManifest, write_evaluation
 from vaeforge.evaluate.results import Findings
 from vaeforge.evaluate.tasks import task_named
 from vaeforge.evaluate.test_set_usage import record_look
-from vaeforge.paths import Project, sha256_of, write_atomically, write_bytes, write_json
-from vaeforge.trained import lineage, load_trained_model
-
-MANIFEST = "manifest.json"
+from vaeforge.manifests.files import MANIFEST, hashes_of, relative_to
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.paths import Project, write_atomically, write_bytes, write_json
+from vaeforge.trained import TrainedModel
 
 
 def evaluate_run(
-    project: Project, winner: Mapping[str, Any], folder: Path, diffused: Path | None = None
-) -> dict[str, Any]:
-    """Evaluate the model of `winner` into `folder` and return the manifest.
+    project: Project, manifest: TrainedModelManifest, trained: TrainedModel, folder: Path
+) -> EvaluationManifest:
+    """Evaluate a trained model into `folder`.
 
     Writes metrics.json (flat), comparison.json and .csv, curves/*.csv, tables/*.csv, figures/*.png, arrays/*.npz, and
-    manifest.json last. `diffused` is the folder of the latent diffusion model that was trained on this winner.
+    manifest.json last.
+
+    Args:
+        project: where the model's files are.
+        manifest: of the model.
+        trained: the model, with its latent diffusion model if it has one.
+        folder: where the results go.
 
     Raises:
         ConfigError: if the family's task has no evaluation.
-        CheckpointError, DataError: see `load_trained_model` and the tasks.
+        DataError: see the tasks.
     """
-    loaded = load_trained_model(project, winner, diffused)
-    task = task_named(loaded.experiment.definition.task)
+    task = task_named(trained.experiment.definition.task)
     (folder / MANIFEST).unlink(missing_ok=True)
-    record_look(project, winner)  # before anything is measured: a look that is cut off was a look
-    findings = general_findings(loaded).joined(task.evaluate(loaded))
+    record_look(project, manifest.lineage)  # before anything is measured: a look that is cut off was a look
+    findings = general_findings(trained).joined(task.evaluate(trained))
     write_findings(findings, folder)
-    rows = [row.plain() for row in findings.rows]
-    manifest = {"step": "evaluate", **lineage(winner), "metrics": findings.metrics, "comparison": rows}
-    manifest |= {"folder": relative_to(project, folder), "files": hashes_of(folder)}
-    write_json(folder / MANIFEST, manifest)
-    return manifest
+    written = EvaluationManifest(
+        lineage=manifest.lineage,
+        metrics=findings.metrics,
+        comparison=tuple(findings.rows),
+        folder=relative_to(project, folder),
+        files=hashes_of(folder),
+    )
+    write_evaluation(folder, written)
+    return written
 
 
 def write_findings(findings: Findings, folder: Path) -> None:
@@ -63,18 +73,6 @@ def write_findings(findings: Findings, folder: Path) -> None:
 
 def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
-
-
-def relative_to(project: Project, folder: Path) -> str:
-    """`folder` as manifests name it: relative to the project's root where it lies inside it."""
-    absolute = folder.resolve()
-    return str(absolute.relative_to(project.root) if absolute.is_relative_to(project.root) else absolute)
-
-
-def hashes_of(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file below `folder` but its manifest, by relative path."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths}
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -2,27 +2,26 @@
 
 import json
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from vaeforge.errors import DataError
+from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project
 
 FILE = "test_looks.jsonl"
 
 
-def record_look(project: Project, winner: Mapping[str, Any]) -> None:
-    """Note that the checkpoint of `winner` has been measured on the test set of its data identity.
+def record_look(project: Project, lineage: Lineage) -> None:
+    """Note that the checkpoint of a model has been measured on the test set of its data identity.
 
     A checkpoint counts once, however often it is evaluated. The line is appended and synced in one write.
     """
-    identity, checkpoint = winner["data_identity"], winner["checkpoint"]["sha256"]
+    identity, checkpoint = lineage.data_identity, lineage.checkpoint.sha256
     if checkpoint in looks(project, identity):
         return
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    line = {"data_identity": identity, "checkpoint": checkpoint, "family": winner["family"], "when": when}
+    line = {"data_identity": identity, "checkpoint": checkpoint, "family": lineage.family, "when": when}
     path = _path(project)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as file:

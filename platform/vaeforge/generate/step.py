@@ -1,4 +1,4 @@
-"""The generate step: a winner's manifest in, images of wished classes out, with a check for copies, the manifest last.
+"""The generate step: a trained model in, images of chosen classes out, with a check for copies, its manifest last.
 
 Shapes: n images [n, 1, S, S] in 0..255; files are grey PNG.
 """
@@ -6,10 +6,9 @@ Shapes: n images [n, 1, S, S] in 0..255; files are grey PNG.
 import csv
 import io
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +20,17 @@ from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.evaluate.images import decoded
 from vaeforge.evaluate.latent_posteriors import class_names, conditions_of, file_names, labels_of, library_of
 from vaeforge.evaluate.memorization import Copying, check_copies
-from vaeforge.evaluate.step import MANIFEST, hashes_of, relative_to
 from vaeforge.evaluate.tasks.classes.class_samples import rounded
-from vaeforge.generate.latents import NOT_AN_IMAGE, Drawn, Source, draw
-from vaeforge.paths import Project, read_json, write_atomically, write_bytes, write_json
+from vaeforge.generate.latents import NOT_AN_IMAGE, Drawn, draw
+from vaeforge.generate.manifest import STEP, GenerationManifest, write_generation
+from vaeforge.generate.request import GenerateRequest
+from vaeforge.manifests.files import MANIFEST, hashes_of, listed_files, relative_to
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.paths import Project, write_atomically, write_bytes, write_json
 from vaeforge.seeds import derive
-from vaeforge.trained import TrainedModel, lineage, load_trained_model
+from vaeforge.trained import TrainedModel, load_trained_model
 
 ALL = "all"
-STEP = "generate"
 GENERATED = "generated"
 Size = Literal["square", "original"]
 Images = NDArray[np.uint8]
@@ -37,69 +38,61 @@ Integers = NDArray[np.int64]
 
 
 def generate_run(
-    project: Project,
-    winner: Mapping[str, Any],
-    folder: Path,
-    source: Source = "prior",
-    label: str = ALL,
-    count: int = 16,
-    seed: int = 0,
-    size: Size = "square",
-    image: int | None = None,
-) -> dict[str, Any]:
-    """Generate `count` images of the class called `label`, or of each class, into `folder`; returns the manifest.
+    project: Project, manifest: TrainedModelManifest, request: GenerateRequest, folder: Path
+) -> GenerationManifest:
+    """Generate images of a class, or of each class, into `folder`.
 
     Writes images/<class>/<class>_<number>.png, latents.npz, memorisation.json and .csv, and manifest.json last. Its
     `warnings` say why the images must be taken for near copies of training images, and are empty where nothing does.
 
     Args:
-        project: where the winner's files are.
-        winner: its manifest.
+        project: where the model's files are.
+        manifest: of the model.
+        request: which images.
         folder: new, empty, or of an earlier generate step, whose files are replaced.
-        source: `prior`, `aggregate` or `image`; see `latents`.
-        label: a class by its name, or `all`.
-        count: images of each class.
-        seed: of latents and aspect ratios.
-        size: `square` as the model makes them, or `original`: aspect ratios drawn from the class's training images.
-        image: which training image of the class for the source `image`; none draws one by the seed.
 
     Raises:
-        ConfigError: if an argument is not allowed, or the family has no classes.
+        ConfigError: if the request is not allowed, or the family has no classes.
         DataError: if `folder` holds other files; else see `load_trained_model`.
         CheckpointError: see `load_trained_model`.
     """
-    _require_arguments(winner["family"], count, size)
-    loaded = load_trained_model(project, winner)
-    names = class_names(loaded.prepared)
-    wanted = _wanted(label, names)
+    _require_arguments(manifest.family, request)
+    trained = load_trained_model(project, manifest)
+    names = class_names(trained.prepared)
+    wanted = _wanted(request.label, names)
     require_room(folder)
-    library = library_of(loaded.model, loaded.prepared.train)
-    drawn = draw(library, source, np.repeat(wanted, count), seed, image)
-    raw = decoded(loaded.model, drawn.z, conditions_of(drawn.labels, loaded.prepared.train.condition.shape[1]))
+    library = library_of(trained.model, trained.prepared.train)
+    drawn = draw(library, request.source, np.repeat(wanted, request.count), request.seed, request.image)
+    raw = decoded(trained.model, drawn.z, conditions_of(drawn.labels, trained.prepared.train.condition.shape[1]))
     images = rounded(raw)
-    check = _checked(loaded, images, wanted)
+    check = _checked(trained, images, wanted)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{STEP}-") as name:
         staging = Path(name)
-        files = _write_images(staging, images, drawn, loaded, seed, size)
+        files = _write_images(staging, images, drawn, trained, request)
         _write_latents(staging, drawn, names)
         _write_check(staging, check, drawn, files, names)
         _replace(folder, staging)
-    asked = {"source": source, "label": label, "count": count, "seed": seed, "size": size, "image": image}
-    manifest = {"step": STEP, **lineage(winner), "asked": asked, "images": len(images), "warnings": _warnings(check)}
-    manifest |= {"folder": relative_to(project, folder), "files": hashes_of(folder)}
-    write_json(folder / MANIFEST, manifest)
-    return manifest
+    written = GenerationManifest(
+        lineage=manifest.lineage,
+        asked=request,
+        images=len(images),
+        warnings=tuple(_warnings(check)),
+        folder=relative_to(project, folder),
+        files=hashes_of(folder),
+    )
+    write_generation(folder, written)
+    return written
 
 
-def _require_arguments(family: str, count: int, size: str) -> None:
+def _require_arguments(family: str, request: GenerateRequest) -> None:
     problems = []
     if not layout_named(family_named(family).data).condition_is_class:
-        problems.append(f"family: got {family}, must be one that learns from images in classes; take another winner")
-    if count < 1:
-        problems.append(f"count: got {count}, must be >= 1")
-    if size not in get_args(Size):
-        problems.append(f"size: got {size!r}, must be one of {', '.join(get_args(Size))}")
+        problems.append(f"family: got {family}, must be one that learns from images in classes; take another model")
+    if request.count < 1:
+        problems.append(f"count: got {request.count}, must be >= 1")
+    if request.size not in get_args(Size):
+        problems.append(f"size: got {request.size!r}, must be one of {', '.join(get_args(Size))}")
     if problems:
         raise ConfigError(problems)
 
@@ -131,9 +124,7 @@ def require_room(folder: Path) -> None:
 
 def _listed(folder: Path) -> list[str]:
     """The files that an earlier generate step wrote into `folder`."""
-    path = folder / MANIFEST
-    manifest = read_json(path, "choose another folder") if path.is_file() else {}
-    return list(manifest["files"]) if manifest.get("step") == STEP else []
+    return list(listed_files(folder, STEP)) if (folder / MANIFEST).is_file() else []
 
 
 def _replace(folder: Path, staging: Path) -> None:
@@ -147,25 +138,27 @@ def _replace(folder: Path, staging: Path) -> None:
         path.replace(target)
 
 
-def _checked(loaded: TrainedModel, images: Images, wanted: Integers) -> Copying:
+def _checked(trained: TrainedModel, images: Images, wanted: Integers) -> Copying:
     """The check against all training images, beside the test images of the same classes."""
-    test = loaded.prepared.test
+    test = trained.prepared.test
     held_out = test[np.isin(labels_of(test), wanted)]
-    return check_copies(loaded.model, {GENERATED: images}, held_out, loaded.prepared.train)[GENERATED]
+    return check_copies(trained.model, {GENERATED: images}, held_out, trained.prepared.train)[GENERATED]
 
 
 def _warnings(check: Copying) -> list[str]:
     return [f"nearly copies of training images: {reason}" for reason in check.reasons]
 
 
-def _write_images(folder: Path, images: Images, drawn: Drawn, loaded: TrainedModel, seed: int, size: Size) -> list[str]:
+def _write_images(
+    folder: Path, images: Images, drawn: Drawn, trained: TrainedModel, request: GenerateRequest
+) -> list[str]:
     """One PNG for each image; their paths relative to `folder`."""
     shaped = [found[0] for found in images]
-    if size == "original":
-        fit = loaded.prepared.manifest["configuration"]["fit"]
-        ratios = _ratios(loaded, drawn, seed)
+    if request.size == "original":
+        fit = trained.prepared.manifest.configuration["fit"]
+        ratios = _ratios(trained, drawn, request.seed)
         shaped = [reshaped(found, ratio, fit) for found, ratio in zip(shaped, ratios, strict=True)]
-    safe = file_names(class_names(loaded.prepared))
+    safe = file_names(class_names(trained.prepared))
     numbers = _numbers(drawn.labels)
     files = [
         f"images/{safe[label]}/{safe[label]}_{number:04d}.png"
@@ -185,10 +178,10 @@ def _numbers(labels: Integers) -> Integers:
     return numbers
 
 
-def _ratios(loaded: TrainedModel, drawn: Drawn, seed: int) -> list[float]:
+def _ratios(trained: TrainedModel, drawn: Drawn, seed: int) -> list[float]:
     """Width / height for each image: that of the training image it was drawn around, else drawn from the class's."""
-    names, known = class_names(loaded.prepared), loaded.prepared.manifest["info"]["aspect_ratios"]
-    train = labels_of(loaded.prepared.train)
+    names, known = class_names(trained.prepared), trained.prepared.manifest.info["aspect_ratios"]
+    train = labels_of(trained.prepared.train)
     generator = np.random.default_rng(derive(seed, "aspect ratios"))
     ratios = []
     for label, image in zip(drawn.labels, drawn.image, strict=True):

@@ -11,7 +11,9 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import TypeAdapter
 
+from vaeforge.data.data_source import DataSource
 from vaeforge.paths import hash_of
+from vaeforge.provenance import Machine, PatchedGitState
 from vaeforge.train.checkpoint_files import Checkpoint
 
 Params: TypeAlias = dict[str, Any]
@@ -47,7 +49,7 @@ class SearchHeader(LedgerEvent):
     Attributes:
         space, settings: as they were given; of any version, so that they are parsed by whoever needs them.
         source: what the data say of themselves, see `data/data_source.py`.
-        git: `commit`, `dirty`, `diff_sha256` and `patch`, see `provenance.py`.
+        git: the project's commit and what differed from it.
         machine: the driver's processor and libraries.
         trials: how many were asked for at the start.
         checkpoints: where they lie; none: beside the ledger.
@@ -66,10 +68,10 @@ class SearchHeader(LedgerEvent):
     data_identity: str = ""
     data_hash: str | None = None
     data_source: str = ""
-    source: dict[str, Any] | None = None
-    git: dict[str, Any] | None = None
+    source: DataSource | None = None
+    git: PatchedGitState | None = None
     lock_sha256: str | None = None
-    machine: dict[str, Any] | None = None
+    machine: Machine | None = None
     seed: int | None = None
     trials: int | None = None
     checkpoints: str | None = None
@@ -150,7 +152,7 @@ class WorkerProcess:
     pid: int
     started: float = 0.0
     node: str = ""
-    machine: dict[str, Any] | None = None
+    machine: Machine | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

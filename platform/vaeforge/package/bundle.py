@@ -1,10 +1,9 @@
-"""A packaged model as those use it who have neither torch nor our settings: graphs, and what is known about them.
+"""A packaged model as used without torch and without our settings: graphs, their contract, reference values.
 
 A bundle is a folder as `vaeforge export` leaves it, or as a registered version is downloaded: there all files but the
 main graph lie in `extra_files`. Nothing here imports torch or MLflow.
 """
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,64 +13,16 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from vaeforge.errors import RegistryError
-from vaeforge.paths import read_json, sha256_of
+from vaeforge.package.contract import CONTRACT, REMEDY, GraphFile, read_contract
+from vaeforge.paths import sha256_of
 
-CONTRACT = "contract.json"
 REFERENCE = "reference.npz"
 EXTRA = "extra_files"
 MAIN = "model"
 OUTPUTS = ("reconstruction", "mu", "logvar", "score")  # of the main graph
 WINNER, CARD = "winner.json", "card.json"  # of a registered version
-REMEDY = "export or download the model again"
 Provider = str | tuple[str, dict[str, str]]
 CPU: tuple[Provider, ...] = ("CPUExecutionProvider",)
-
-
-@dataclass(frozen=True)
-class GraphFile:
-    """One graph of a bundle: its file, what goes in and comes out by name and shape (None: any size), its precision.
-
-    `data` is the SHA-256 of the file with its weights, by name, where they are too large to lie in the graph.
-    """
-
-    file: str
-    inputs: dict[str, tuple[int | None, ...]]
-    outputs: dict[str, tuple[int | None, ...]]
-    precision: str
-    sha256: str
-    data: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What a model's inputs and outputs mean.
-
-    Attributes:
-        family, task: the kind of model, and what it is evaluated by.
-        data: the layout of files that it was trained on: pictures, classes, frames, series or points.
-        prepare: the settings by which those files became arrays.
-        cut: whether samples are patches of larger pictures.
-        event_shape: of one sample, raw units.
-        condition: what each value of a sample's condition means: class names, or coordinates; empty for none.
-        channels: names of a sample's values, where they have names.
-        latent_dim: of mu and logvar.
-        threshold: score above which a sample is called strange: the `quantile` of the scores of validation samples.
-        quantile: see `threshold`.
-        graphs: by name; `model` (x to reconstruction, mu, logvar, score) is always among them.
-    """
-
-    family: str
-    task: str
-    data: str
-    prepare: dict[str, Any]
-    cut: bool
-    event_shape: tuple[int, ...]
-    condition: tuple[str, ...]
-    channels: tuple[str, ...]
-    latent_dim: int
-    threshold: float
-    quantile: float
-    graphs: dict[str, GraphFile]
 
 
 class Bundle:
@@ -116,7 +67,7 @@ class Bundle:
             RegistryError: if it is missing, altered, or no graph that onnxruntime can run.
         """
         graph = self.graph(name)
-        for file, expected in ((graph.file, graph.sha256), *graph.data.items()):
+        for file, expected in ((graph.file, graph.sha256), *(graph.data or {}).items()):
             found = sha256_of(self.path(file))
             if found != expected:
                 raise RegistryError(f"{self.path(file)}: SHA-256 is {found}, must be {expected}; {REMEDY}")
@@ -127,30 +78,6 @@ class Bundle:
         """`score` [N] and `mu` [N, L] of validation samples: what new inputs are compared with."""
         with np.load(self.path(REFERENCE), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-
-
-def read_contract(path: Path) -> Contract:
-    """The contract at `path`.
-
-    Raises:
-        DataError, RegistryError: if it cannot be read or is not complete.
-    """
-    content = read_json(path, REMEDY)
-    try:
-        graphs = {name: _graph(entry) for name, entry in content["graphs"].items()}
-        known: dict[str, Any] = {
-            name: content[name] for name in ("family", "task", "data", "prepare", "cut", "latent_dim")
-        }
-        known |= {name: tuple(content[name]) for name in ("event_shape", "condition", "channels")}
-        known |= {name: float(content[name]) for name in ("threshold", "quantile")}
-        return Contract(**known, graphs=graphs)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RegistryError(f"{path}: is no contract of a model ({error!r}); {REMEDY}") from error
-
-
-def _graph(entry: dict[str, Any]) -> GraphFile:
-    inputs, outputs = ({name: tuple(shape) for name, shape in entry[side].items()} for side in ("inputs", "outputs"))
-    return GraphFile(entry["file"], inputs, outputs, entry["precision"], entry["sha256"], entry.get("data", {}))
 
 
 def open_session(path: Path, threads: int = 1, providers: tuple[Provider, ...] = CPU) -> onnxruntime.InferenceSession:

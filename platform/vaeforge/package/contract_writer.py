@@ -1,7 +1,4 @@
-"""What goes into contract.json: what a packaged model's inputs and outputs mean, read off its data and graphs.
-
-`bundle` reads it. Shapes hold null for a dimension of any size.
-"""
+"""Contract of a trained model, read off its data and its exported graphs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +11,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.latent_posteriors import class_names
+from vaeforge.package.contract import Contract, GraphFile
 from vaeforge.package.export import data_file
 from vaeforge.paths import sha256_of
 from vaeforge.trained import TrainedModel
@@ -27,24 +25,23 @@ class Exported:
     precision: str = "fp32"
 
 
-def contract_of(loaded: TrainedModel, graphs: Mapping[str, Exported], threshold: float) -> dict[str, Any]:
-    """The content of contract.json; `threshold` is the score above which a sample is called strange."""
-    experiment, prepared = loaded.experiment, loaded.prepared
-    layout = layout_named(experiment.definition.data)
-    return {
-        "family": experiment.family,
-        "task": experiment.definition.task,
-        "data": experiment.definition.data,
-        "prepare": experiment.prepare.model_dump(mode="json"),
-        "cut": layout.always_cut or bool(prepared.manifest.get("info", {}).get("cut")),
-        "event_shape": list(loaded.model.event_shape),
-        "condition": list(condition_names(experiment, prepared)),
-        "channels": list(channel_names(prepared)),
-        "latent_dim": loaded.model.latent_dim,
-        "threshold": threshold,
-        "quantile": experiment.gates.threshold_quantile,
-        "graphs": {name: graph_entry(graph) for name, graph in graphs.items()},
-    }
+def contract_of(trained: TrainedModel, graphs: Mapping[str, Exported], threshold: float) -> Contract:
+    """The contract of `trained` with `graphs`; `threshold` is the score above which a sample is called strange."""
+    experiment, prepared = trained.experiment, trained.prepared
+    return Contract(
+        family=experiment.family,
+        task=experiment.definition.task,
+        data=experiment.definition.data,
+        prepare=experiment.prepare.model_dump(mode="json"),
+        cut=layout_named(experiment.definition.data).always_cut or bool(prepared.manifest.info.get("cut")),
+        event_shape=trained.model.event_shape,
+        condition=condition_names(experiment, prepared),
+        channels=channel_names(prepared),
+        latent_dim=trained.model.latent_dim,
+        threshold=threshold,
+        quantile=experiment.gates.threshold_quantile,
+        graphs={name: graph_file(graph) for name, graph in graphs.items()},
+    )
 
 
 def condition_names(experiment: Experiment, prepared: Prepared) -> tuple[str, ...]:
@@ -62,24 +59,24 @@ def condition_names(experiment: Experiment, prepared: Prepared) -> tuple[str, ..
 
 def channel_names(prepared: Prepared) -> tuple[str, ...]:
     """Names of a sample's values where the data name them: of points with several channels, not of pixels or maps."""
-    names = tuple(str(name) for name in prepared.manifest.get("info", {}).get("channels", ()))
+    names = tuple(str(name) for name in prepared.manifest.info.get("channels", ()))
     return names if prepared.event_shape == (len(names),) and prepared.spec.condition_dim else ()
 
 
-def graph_entry(graph: Exported) -> dict[str, Any]:
-    """File, inputs, outputs, precision and SHA-256; `data` lists the file with its weights where that is another."""
+def graph_file(graph: Exported) -> GraphFile:
+    """What the contract says of one graph."""
     proto = onnx.load(str(graph.path), load_external_data=False).graph
     apart = data_file(graph.path)
-    weights = {apart.name: sha256_of(apart)} if apart.is_file() else {}
-    return {
-        "file": graph.path.name,
-        "inputs": {value.name: _shape(value) for value in proto.input},
-        "outputs": {value.name: _shape(value) for value in proto.output},
-        "precision": graph.precision,
-        "sha256": sha256_of(graph.path),
-        **({"data": weights} if weights else {}),
-    }
+    return GraphFile(
+        file=graph.path.name,
+        inputs={value.name: _shape(value) for value in proto.input},
+        outputs={value.name: _shape(value) for value in proto.output},
+        precision=graph.precision,
+        sha256=sha256_of(graph.path),
+        data={apart.name: sha256_of(apart)} if apart.is_file() else None,
+    )
 
 
-def _shape(value: Any) -> list[int | None]:
-    return [size.dim_value if size.HasField("dim_value") else None for size in value.type.tensor_type.shape.dim]
+def _shape(value: Any) -> tuple[int | None, ...]:
+    sizes = value.type.tensor_type.shape.dim
+    return tuple(size.dim_value if size.HasField("dim_value") else None for size in sizes)

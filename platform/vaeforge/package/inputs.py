@@ -16,7 +16,7 @@ from PIL import Image
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.images import open_picture
 from vaeforge.errors import DataError, nearest
-from vaeforge.package.bundle import Contract
+from vaeforge.package.contract import Contract
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]

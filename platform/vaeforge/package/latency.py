@@ -1,10 +1,11 @@
-"""How large a packaged model is, and how long it takes: measured on the machine that exports, one thread on the CPU."""
+"""Latency of a packaged model, measured on the machine that exports, one thread on the CPU."""
 
 import time
 from pathlib import Path
 
 import numpy as np
 
+from vaeforge.manifests.export import Latency
 from vaeforge.package.bundle import open_session
 from vaeforge.package.parity_inputs import main_feeds
 from vaeforge.samples import Samples
@@ -14,8 +15,8 @@ LONGEST = 3.0  # seconds for the runs of one batch size; at least one is made
 SIZES = {"single": 1, "batch32": 32}
 
 
-def latency_of(path: Path, samples: Samples) -> dict[str, float]:
-    """Median and 95th percentile of the main graph's runs in milliseconds, by `single_p50`, `batch32_p95` and so on.
+def latency_of(path: Path, samples: Samples) -> Latency:
+    """Median and 95th percentile of the main graph's runs in milliseconds.
 
     Each run is one batch of real samples; a batch of 32 holds some of them twice where there are fewer.
 
@@ -36,4 +37,4 @@ def latency_of(path: Path, samples: Samples) -> dict[str, float]:
         kept = np.array(seconds[WARM_UPS:] or seconds[-1:]) * 1000
         for percent in (50, 95):
             found[f"{name}_p{percent}"] = round(float(np.percentile(kept, percent)), 4)
-    return found
+    return Latency(**found)

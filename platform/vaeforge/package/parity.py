@@ -18,9 +18,10 @@ from torch import Tensor
 
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import RegistryError
+from vaeforge.manifests.export import ParityOutcome
 from vaeforge.package.bundle import CPU, open_session
 from vaeforge.package.graphs import ERROR_MAP, RECONSTRUCTION, Graph, graphs_of
-from vaeforge.package.parity_inputs import BATCHES, EDGES, Feeder, Named, evenly
+from vaeforge.package.parity_inputs import BATCHES, EDGES, Named, ParityInputs, subsample_evenly
 from vaeforge_models.vae import VAE
 
 TOLERANCE = 1e-4
@@ -77,6 +78,11 @@ class ParityReport:
     @property
     def passed(self) -> bool:
         return all(one.max_rel <= self.tolerance for one in self.comparisons)
+
+    @property
+    def outcome(self) -> ParityOutcome:
+        """As manifests repeat it."""
+        return ParityOutcome(self.passed, self.worst.max_rel, self.tolerance)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: what is not a finite number is null."""
@@ -146,9 +152,9 @@ def measure_parity(
     graphs: Mapping[str, Graph] | None = None,
     precision: str = "fp32",
     tolerance: float = TOLERANCE,
-    far: bool = True,
+    out_of_range: bool = True,
 ) -> ParityReport:
-    """The comparison of `check_parity` without its verdict, on at most 2048 evenly spaced held-out samples.
+    """The comparison of `check_parity` without its verdict, on at most 2048 subsample_evenly spaced held-out samples.
 
     Args:
         model: in evaluation mode on the CPU.
@@ -156,15 +162,15 @@ def measure_parity(
         prepared: the data.
         graphs: what torch computes, by the same names; by default the views of `graphs_of`.
         precision, tolerance: see `ParityReport`.
-        far: whether edge cases beyond the data are compared, too; smaller precisions are for data within their range.
+        out_of_range: compare edge cases beyond the data, too; smaller precisions are for data within their range.
     """
-    held_out = evenly(prepared.validation.joined(prepared.test))
+    held_out = subsample_evenly(prepared.validation.joined(prepared.test))
     views = graphs_of(model, held_out.condition.shape[1]) if graphs is None else graphs
     comparisons: list[Comparison] = []
     for provider in providers():
         for name, graph in views.items():
             session = open_session(files[name], providers=CPU if provider == "CPU" else ((CUDA, EXACT), *CPU))
-            compared = _compare(Feeder(model, held_out, graph.limits), graph, session, far)
+            compared = _compare(ParityInputs(model, held_out, graph.limits), graph, session, out_of_range)
             comparisons += [Comparison(name, output, provider, case, *row) for output, case, *row in compared]
     runtime = f"onnxruntime {onnxruntime.__version__}, 1 thread"
     return ParityReport(precision, tolerance, len(held_out), runtime, tuple(comparisons))
@@ -176,28 +182,32 @@ def providers() -> tuple[str, ...]:
 
 
 def _compare(
-    feeder: Feeder, graph: Graph, session: onnxruntime.InferenceSession, far: bool
+    inputs: ParityInputs, graph: Graph, session: onnxruntime.InferenceSession, out_of_range: bool
 ) -> Iterator[tuple[str, str, float, float, float]]:
     """Output, case, max_abs, max_rel and cosine; the largest batches come first, as they tell the ranges."""
     scales: dict[str, float] = {}
     for size in BATCHES:
         tallies = {output: _Tally() for output in graph.outputs}
-        for named in feeder.batches(size):
-            for output, answer, expected in _answers(feeder.model, graph, session, named):
+        for named in inputs.batches(size):
+            for output, answer, expected in _answers(inputs.model, graph, session, named):
                 tallies[output].add(answer, expected)
         scales = scales or {output: _scale(output, tally) for output, tally in tallies.items()}
         for output, tally in tallies.items():
             yield output, f"batch {size}", tally.max_abs, relative(tally.max_abs, scales[output]), tally.cosine
-    for output, tally in _edge_tallies(feeder, graph, session, scales, far).items():
+    for output, tally in _edge_tallies(inputs, graph, session, scales, out_of_range).items():
         yield output, EDGES, tally.max_abs, tally.max_rel, tally.cosine
 
 
 def _edge_tallies(
-    feeder: Feeder, graph: Graph, session: onnxruntime.InferenceSession, scales: Mapping[str, float], far: bool
+    inputs: ParityInputs,
+    graph: Graph,
+    session: onnxruntime.InferenceSession,
+    scales: Mapping[str, float],
+    out_of_range: bool,
 ) -> dict[str, _Tally]:
     tallies = {output: _Tally() for output in graph.outputs}
-    for named in feeder.edges(far):
-        for output, answer, expected in _answers(feeder.model, graph, session, named):
+    for named in inputs.edges(out_of_range):
+        for output, answer, expected in _answers(inputs.model, graph, session, named):
             own, tally = _Tally(), tallies[output]
             own.add(answer, expected)
             found = relative(tally.add(answer, expected), max(scales[output], _scale(output, own)))

@@ -27,7 +27,7 @@ Named = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Feeder:
+class ParityInputs:
     """Makes named inputs for every graph of `model` out of held-out samples; the same ones every time.
 
     Attributes:
@@ -48,12 +48,12 @@ class Feeder:
             raw, condition = self._take(range(start, start + size))
             yield self._named(raw, condition, torch.randn(3, size, self.model.latent_dim, generator=generator))
 
-    def edges(self, far: bool) -> Iterator[Named]:
-        """See the module's docstring; each at all batch sizes, those beyond the data only with `far`."""
+    def edges(self, out_of_range: bool) -> Iterator[Named]:
+        """See the module's docstring; each at all batch sizes, those beyond the data only if `out_of_range`."""
         generator = self._generator()
         low, high = extremes(self.held_out)
         span = (high - low) or 1.0
-        beyond = ((low - FAR * span, -FAR), (high + FAR * span, FAR)) if far else ()
+        beyond = ((low - FAR * span, -FAR), (high + FAR * span, FAR)) if out_of_range else ()
         for size in BATCHES:
             condition = self._take(range(size))[1]
             for value, reach in ((low, None), (high, None), *beyond):
@@ -91,7 +91,7 @@ def extremes(samples: Samples) -> tuple[float, float]:
     return float(samples.x.min()), float(samples.x.max())
 
 
-def evenly(samples: Samples, most: int = MOST_SAMPLES) -> Samples:
+def subsample_evenly(samples: Samples, most: int = MOST_SAMPLES) -> Samples:
     """All samples, or `most` of them at even distances."""
     if len(samples) <= most:
         return samples

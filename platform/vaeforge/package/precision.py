@@ -23,7 +23,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_stati
 from vaeforge.errors import ConfigError, RegistryError, nearest
 from vaeforge.package.export import LARGEST, read_graph, weight_bytes, write_graph
 from vaeforge.package.fp16 import halved
-from vaeforge.package.parity_inputs import evenly
+from vaeforge.package.parity_inputs import subsample_evenly
 from vaeforge.samples import Samples
 from vaeforge.train.batches import centre_crop
 
@@ -83,7 +83,7 @@ def _quantised(proto: onnx.ModelProto, train: Samples, event_shape: tuple[int, .
             quantize_dynamic(str(plain), str(target), op_types_to_quantize=DENSE, **common)
         else:
             with_condition = any(value.name == "condition" for value in proto.graph.input)
-            reader = Calibration(evenly(train, CALIBRATION_SAMPLES), event_shape, with_condition)
+            reader = Calibration(subsample_evenly(train, CALIBRATION_SAMPLES), event_shape, with_condition)
             quantize_static(str(plain), str(target), reader, op_types_to_quantize=CONVOLUTIONS, **common)
         return onnx.load(str(target))
 

@@ -1,4 +1,4 @@
-"""The export step: a winner's manifest in, ONNX graphs with proven parity out, its manifest last."""
+"""The export step: a trained model in, ONNX graphs that were compared with torch out, its manifest last."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,9 +7,13 @@ from typing import Any
 from vaeforge.config.layouts import layout_named
 from vaeforge.evaluate.inference import scores
 from vaeforge.evaluate.latent_posteriors import library_of
-from vaeforge.evaluate.step import MANIFEST, hashes_of, relative_to
 from vaeforge.evaluate.tasks.anomaly.detection import threshold_of
-from vaeforge.package.bundle import CONTRACT, MAIN, REFERENCE
+from vaeforge.manifests.export import ExportManifest, PrecisionOutcome, write_export
+from vaeforge.manifests.files import MANIFEST, hashes_of, relative_to
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.package.bundle import MAIN, REFERENCE
+from vaeforge.package.card import data_credits
+from vaeforge.package.contract import CONTRACT, write_contract
 from vaeforge.package.contract_writer import Exported, contract_of
 from vaeforge.package.denoiser_graph import denoising_graph, schedule_of
 from vaeforge.package.export import DATA_SUFFIX, OPSET, data_file, export_graphs
@@ -17,13 +21,12 @@ from vaeforge.package.generator_graph import generating_graph
 from vaeforge.package.graphs import IMAGE_AXES, Graph, graphs_of
 from vaeforge.package.latency import latency_of
 from vaeforge.package.parity import ParityReport, measure_parity, require_parity
-from vaeforge.package.parity_inputs import evenly
+from vaeforge.package.parity_inputs import subsample_evenly
 from vaeforge.package.precision import FULL, TOLERANCES, convert, ordered_precisions
-from vaeforge.package.sources import sources_of
 from vaeforge.package.validation_reference import Answers, answers_of, quality_loss, write_reference
 from vaeforge.paths import Project, write_json
-from vaeforge.trained import PATTERN_SCALE, TrainedModel, lineage, load_trained_model
-from vaeforge_models.diffusion import LatentDiffusion
+from vaeforge.records import to_json
+from vaeforge.trained import PATTERN_SCALE, TrainedModel
 from vaeforge_models.vae import VAE
 
 PARITY, SCHEDULE = "parity.json", "diffusion.json"
@@ -32,45 +35,63 @@ OWN = ("*.onnx", f"*.onnx{DATA_SUFFIX}", MANIFEST, CONTRACT, REFERENCE, PARITY, 
 
 def export_run(
     project: Project,
-    winner: Mapping[str, Any],
+    manifest: TrainedModelManifest,
+    trained: TrainedModel,
     folder: Path,
     precisions: Sequence[str] = (FULL,),
-    diffused: Path | None = None,
-) -> dict[str, Any]:
-    """Export the model of `winner` into `folder`, compare it with torch, and return the manifest.
+) -> ExportManifest:
+    """Export a trained model into `folder` and compare it with torch.
 
     Writes the graphs, parity.json (also when parity fails), reference.npz, contract.json, diffusion.json where there is
     a diffusion model, and manifest.json last. What an earlier export left there is removed first.
 
     Args:
-        project: where the winner's files are.
-        winner: its manifest.
+        project: where the model's files are.
+        manifest: of the model.
+        trained: the model, with its latent diffusion model if it has one.
         folder: new, empty, or of an earlier export.
         precisions: of fp32, fp16 and int8; fp32 is always there.
-        diffused: the folder of the latent diffusion model that was trained on this winner.
 
     Raises:
         ConfigError: if a precision is unknown.
         RegistryError: if a graph is not valid or does not compute what torch computes; a graph of a smaller precision
             that does not is removed.
-        CheckpointError, DataError: see `load_trained_model`.
     """
     wanted = ordered_precisions(precisions)
-    loaded = load_trained_model(project, winner, diffused)
     _clear(folder)
-    described = {"family": winner["family"], "checkpoint": winner["checkpoint"]["sha256"]}
-    metadata = described | {"data_identity": winner["data_identity"], "latent_dim": str(loaded.model.latent_dim)}
-    views = _views(loaded)
-    files = export_graphs(views, folder, metadata)
-    exporting = _Exporting(loaded, folder, files)
-    report = exporting.prove(views)
+    views = _views(trained)
+    export = _Export(trained, folder, export_graphs(views, folder, _metadata(manifest, trained.model)))
+    report = export.check(views)
     for precision in wanted[1:]:
-        exporting.add(precision, views[MAIN])
-    manifest = {"step": "export", **lineage(winner), **exporting.describe(), **_parity(report)}
-    manifest |= {"folder": relative_to(project, folder), "data": sources_of(project, loaded.prepared, winner["family"])}
-    manifest |= {"files": hashes_of(folder)}
-    write_json(folder / MANIFEST, manifest)
-    return manifest
+        export.add(precision, views[MAIN])
+    export.describe()
+    written = ExportManifest(
+        lineage=manifest.lineage,
+        event_shape=trained.model.event_shape,
+        condition_dim=trained.prepared.spec.condition_dim,
+        latent_dim=trained.model.latent_dim,
+        opset=OPSET,
+        graphs=tuple(sorted(export.graphs)),
+        size_bytes=size_of(export.files[MAIN]),
+        latency_ms=latency_of(export.files[MAIN], export.validation),
+        precisions=export.precisions,
+        parity=report.outcome,
+        data=data_credits(project, trained.prepared, manifest.family),
+        folder=relative_to(project, folder),
+        files=hashes_of(folder),
+    )
+    write_export(folder, written)
+    return written
+
+
+def _metadata(manifest: TrainedModelManifest, model: VAE) -> dict[str, str]:
+    """What each graph says of itself."""
+    return {
+        "family": manifest.family,
+        "checkpoint": manifest.checkpoint.sha256,
+        "data_identity": manifest.lineage.data_identity,
+        "latent_dim": str(model.latent_dim),
+    }
 
 
 def _clear(folder: Path) -> None:
@@ -81,14 +102,14 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _views(loaded: TrainedModel) -> dict[str, Graph]:
+def _views(trained: TrainedModel) -> dict[str, Graph]:
     """Every graph that the model has, by name."""
-    model, condition_dim = loaded.model, loaded.prepared.spec.condition_dim
+    model, condition_dim = trained.model, trained.prepared.spec.condition_dim
     views = graphs_of(model, condition_dim)
-    if layout_named(loaded.experiment.definition.data).condition_is_class and condition_dim:
-        views["generate"] = generating_graph(model, library_of(model, loaded.prepared.train), condition_dim)
-    if loaded.diffusion is not None:
-        views["denoiser"] = denoising_graph(loaded.diffusion, _pattern_shape(model))
+    if layout_named(trained.experiment.definition.data).condition_is_class and condition_dim:
+        views["generate"] = generating_graph(model, library_of(model, trained.prepared.train), condition_dim)
+    if trained.diffusion is not None:
+        views["denoiser"] = denoising_graph(trained.diffusion, _pattern_shape(model))
     return views
 
 
@@ -98,34 +119,36 @@ def _pattern_shape(model: VAE) -> tuple[int, ...]:
     return (1, *(size // PATTERN_SCALE for size in model.event_shape[1:]))
 
 
-def _parity(report: ParityReport) -> dict[str, Any]:
-    return {"parity": {"passed": report.passed, "worst": report.worst.max_rel, "tolerance": report.tolerance}}
+def size_of(path: Path) -> int:
+    """Bytes of the graph at `path`, with weights that lie apart."""
+    return sum(part.stat().st_size for part in (path, data_file(path)) if part.is_file())
 
 
-class _Exporting:
-    """One export under way: fp32 first, smaller precisions one by one, then what the manifest says of them."""
+class _Export:
+    """One export under way: fp32 first, then smaller precisions one by one, then the contract."""
 
-    def __init__(self, loaded: TrainedModel, folder: Path, files: Mapping[str, Path]):
-        self.loaded, self.folder, self.files = loaded, folder, dict(files)
-        self.validation = evenly(loaded.prepared.validation)
+    def __init__(self, trained: TrainedModel, folder: Path, files: Mapping[str, Path]):
+        self.trained, self.folder, self.files = trained, folder, dict(files)
+        self.validation = subsample_evenly(trained.prepared.validation)
         self.graphs = {name: Exported(path) for name, path in files.items()}
-        self.parity: dict[str, Any] = {}
-        self.precisions: dict[str, Any] = {}
+        self.precisions: dict[str, PrecisionOutcome] = {}
+        self._parity: dict[str, Any] = {}  # parity.json
 
-    def prove(self, views: Mapping[str, Graph]) -> ParityReport:
-        """Compare the fp32 graphs and write what hangs on them."""
-        report = measure_parity(self.loaded.model, self.files, self.loaded.prepared, views)
-        self.parity = report.as_dict() | {"precisions": {}}
-        write_json(self.folder / PARITY, self.parity)
+    def check(self, views: Mapping[str, Graph]) -> ParityReport:
+        """Compare the fp32 graphs with torch and write what depends on them.
+
+        Raises:
+            RegistryError: if they differ by more than the tolerance.
+        """
+        report = measure_parity(self.trained.model, self.files, self.trained.prepared, views)
+        self._parity = report.as_dict() | {"precisions": {}}
+        write_json(self.folder / PARITY, self._parity)
         require_parity(report, self.files)
-        self.answers: Answers = answers_of(self.loaded.model, self.files[MAIN], self.validation)
-        write_reference(self.folder / REFERENCE, self.answers)
-        if self.loaded.diffusion is not None:
-            self._write_schedule(self.loaded.diffusion)
+        self._answers: Answers = answers_of(self.trained.model, self.files[MAIN], self.validation)
+        write_reference(self.folder / REFERENCE, self._answers)
+        if self.trained.diffusion is not None:
+            write_json(self.folder / SCHEDULE, schedule_of(self.trained.diffusion))
         return report
-
-    def _write_schedule(self, diffusion: LatentDiffusion) -> None:
-        write_json(self.folder / SCHEDULE, schedule_of(diffusion))
 
     def add(self, precision: str, view: Graph) -> None:
         """The main graph in a smaller precision, which stays only if its parity holds.
@@ -133,39 +156,27 @@ class _Exporting:
         Raises:
             RegistryError: if it does not.
         """
-        name, model = f"{MAIN}_{precision}", self.loaded.model
+        name, model = f"{MAIN}_{precision}", self.trained.model
         path = self.folder / f"{MAIN}.{precision}.onnx"
-        convert(self.files[MAIN], path, precision, self.loaded.prepared.train, model.event_shape)
-        tolerance, data = TOLERANCES[precision], self.loaded.prepared
-        report = measure_parity(model, {name: path}, data, {name: view}, precision, tolerance, far=False)
-        loss = quality_loss(model, self.answers, answers_of(model, path, self.validation))
-        self.parity["precisions"][precision] = report.as_dict() | {"quality": loss}
-        write_json(self.folder / PARITY, self.parity)
+        convert(self.files[MAIN], path, precision, self.trained.prepared.train, model.event_shape)
+        tolerance, data = TOLERANCES[precision], self.trained.prepared
+        report = measure_parity(model, {name: path}, data, {name: view}, precision, tolerance, out_of_range=False)
+        loss = quality_loss(model, self._answers, answers_of(model, path, self.validation))
+        self._parity["precisions"][precision] = report.as_dict() | {"quality": to_json(loss)}
+        write_json(self.folder / PARITY, self._parity)
         if not report.passed:
             path.unlink()
         require_parity(report, {name: path})
         self.graphs[name] = Exported(path, precision)
-        self.precisions[precision] = {**_parity(report)["parity"], "quality": loss, **self._measured(path)}
+        self.precisions[precision] = PrecisionOutcome(
+            **vars(report.outcome),
+            quality=loss,
+            size_bytes=size_of(path),
+            latency_ms=latency_of(path, self.validation),
+        )
 
-    def describe(self) -> dict[str, Any]:
-        """Write contract.json; what the manifest says of shapes, size, latency and precisions."""
-        loaded, model = self.loaded, self.loaded.model
-        threshold = threshold_of(scores(model, loaded.prepared.validation), loaded.experiment.gates.threshold_quantile)
-        write_json(self.folder / CONTRACT, contract_of(loaded, self.graphs, threshold))
-        return {
-            "event_shape": list(model.event_shape),
-            "condition_dim": loaded.prepared.spec.condition_dim,
-            "latent_dim": model.latent_dim,
-            "opset": OPSET,
-            "graphs": sorted(self.graphs),
-            **self._measured(self.files[MAIN]),
-            "precisions": self.precisions,
-        }
-
-    def _measured(self, path: Path) -> dict[str, Any]:
-        """`size_bytes` with weights that lie apart, and `latency_ms`."""
-        parts = [part for part in (path, data_file(path)) if part.is_file()]
-        return {
-            "size_bytes": sum(part.stat().st_size for part in parts),
-            "latency_ms": latency_of(path, self.validation),
-        }
+    def describe(self) -> None:
+        """Write contract.json."""
+        quantile = self.trained.experiment.gates.threshold_quantile
+        threshold = threshold_of(scores(self.trained.model, self.trained.prepared.validation), quantile)
+        write_contract(self.folder / CONTRACT, contract_of(self.trained, self.graphs, threshold))

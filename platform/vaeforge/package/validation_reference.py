@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vaeforge.manifests.export import QualityFigures, QualityLoss
 from vaeforge.package.bundle import OUTPUTS, open_session
 from vaeforge.package.parity_inputs import main_feeds
 from vaeforge.paths import write_atomically
@@ -38,11 +39,11 @@ class Answers:
     squared_error: Floats
     rate: Floats
 
-    def quality(self, dimensions: int, variance: float) -> dict[str, float]:
-        """`score`, `mse` and `nelbo` (nats per sample, at z = mu, of a Gaussian of `variance`), means over samples."""
+    def quality(self, dimensions: int, variance: float) -> QualityFigures:
+        """Means over samples; the NELBO at z = mu, of a Gaussian of `variance`."""
         mse, rate = float(self.squared_error.mean()), float(self.rate.mean())
         nelbo = float(gaussian_nll(mse * dimensions, dimensions, variance)) + rate
-        return {"score": float(self.score.mean()), "mse": mse, "nelbo": nelbo}
+        return QualityFigures(float(self.score.mean()), mse, nelbo)
 
 
 def answers_of(model: VAE, path: Path, samples: Samples) -> Answers:
@@ -61,15 +62,19 @@ def answers_of(model: VAE, path: Path, samples: Samples) -> Answers:
     return Answers(*(np.concatenate([part[place] for part in parts]).astype(np.float32) for place in range(4)))
 
 
-def quality_loss(model: VAE, full: Answers, other: Answers) -> dict[str, dict[str, float]]:
+def quality_loss(model: VAE, full: Answers, other: Answers) -> QualityLoss:
     """Score, MSE and NELBO of fp32 and of another precision, and the change: relative, of the NELBO in nats.
 
     Both NELBOs take fp32's mean squared error for the variance.
     """
     dimensions, variance = math.prod(model.event_shape), float(full.squared_error.mean())
     before, after = full.quality(dimensions, variance), other.quality(dimensions, variance)
-    change = {name: (after[name] - before[name]) / abs(before[name]) for name in ("score", "mse")}
-    return {"fp32": before, "this": after, "change": change | {"nelbo": after["nelbo"] - before["nelbo"]}}
+    change = QualityFigures(
+        score=(after.score - before.score) / abs(before.score),
+        mse=(after.mse - before.mse) / abs(before.mse),
+        nelbo=after.nelbo - before.nelbo,
+    )
+    return QualityLoss(before, after, change)
 
 
 def write_reference(path: Path, answers: Answers) -> None:

@@ -4,15 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import vaeforge
 import vaeforge_models
-from vaeforge.config.experiment import Experiment
 from vaeforge.data.data_hash import data_identity, list_files
 from vaeforge.errors import DataError, RegistryError, VaeforgeError
+from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project
 from vaeforge.provenance import CHECKOUT, checkout_code_hash, code_hash, git_environment
 
@@ -55,27 +53,27 @@ def code_environment(folder: Path, expected: str) -> tuple[dict[str, str], str]:
     )
 
 
-def bring_data(project: Project, folder: Path, winner: Mapping[str, Any]) -> str:
+def bring_data(project: Project, folder: Path, manifest: TrainedModelManifest) -> str:
     """Put the family's data as they were into the checkout in `folder`; says in words where they come from.
 
     Raises:
         DataError: saying what was tried.
     """
-    experiment, there = Experiment.model_validate(winner["experiment"]), Project(folder).data(winner["family"])
-    if _are(there, experiment, winner):
+    there = Project(folder).data(manifest.family)
+    if _are(there, manifest):
         return "data: the commit holds them itself"
-    told, tried = _by_dvc(project, folder, there, winner["data_hash"])
-    if told is not None and _are(there, experiment, winner):
+    told, tried = _by_dvc(project, folder, there, manifest.lineage.data_hash)
+    if told is not None and _are(there, manifest):
         return told
     if told is not None:
         tried = "what DVC has under the recorded hash has another data identity"
-    here = project.data(winner["family"])
-    if _are(here, experiment, winner):
+    here = project.data(manifest.family)
+    if _are(here, manifest):
         _link(here, there)
         return f"data: linked from {here}, which has the recorded identity ({tried})"
     raise DataError(
-        f"{here}: has not the data identity {winner['data_identity']}, and DVC could not help: {tried}; bring these "
-        "data back, or run `dvc fetch` where they are"
+        f"{here}: has not the data identity {manifest.lineage.data_identity}, and DVC could not help: {tried}; bring "
+        "these data back, or run `dvc fetch` where they are"
     )
 
 
@@ -106,10 +104,10 @@ def _point_at_cache(root: Path, folder: Path) -> None:
     _dvc(folder, "config", "--local", "cache.dir", str((root / cache).resolve()))
 
 
-def _are(folder: Path, experiment: Experiment, winner: Mapping[str, Any]) -> bool:
-    """Whether the files in `folder` have the data identity that the winner was trained on."""
+def _are(folder: Path, manifest: TrainedModelManifest) -> bool:
+    """Whether the files in `folder` have the data identity that the model was trained on."""
     try:
-        return data_identity(list_files(folder), experiment.prepare) == str(winner["data_identity"])
+        return data_identity(list_files(folder), manifest.experiment.prepare) == manifest.lineage.data_identity
     except VaeforgeError:  # no files
         return False
 

@@ -1,9 +1,14 @@
 """What a registered version says of itself: tags that lead back to run, search, commit and data, and a description."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from vaeforge.evaluate.comparison import from_plain
+from vaeforge.evaluate.comparison import ComparisonRow
+from vaeforge.evaluate.manifest import EvaluationManifest
+from vaeforge.manifests.export import ExportManifest
+from vaeforge.manifests.lineage import Lineage
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.records import Number
 
 OBJECTIVE = "val/nelbo"
 ACTIVE = "val/active_units"
@@ -18,25 +23,25 @@ TEST_LOOKS = "vaeforge.test_looks"
 ACTIVE_UNITS = "vaeforge.active_units"
 
 
-def version_tags(winner: Mapping[str, Any], run_id: str, graph_sha256: str) -> dict[str, str]:
+def version_tags(manifest: TrainedModelManifest, run_id: str, graph_sha256: str) -> dict[str, str]:
     """The tags of a version; what is not known, such as the search of a single training, has no tag.
 
     Registering adds those of its measurement, `TEST_NLL` and `TEST_LOOKS`, and `VERDICT` last.
     """
-    git, metrics = winner["git"], winner["metrics"]
+    lineage, metrics = manifest.lineage, manifest.metrics
     known = {
         RUN: run_id,
-        "vaeforge.search": winner["search"],
-        "vaeforge.trial": winner["trial"],
-        "vaeforge.commit": git["commit"],
-        "vaeforge.dirty": git["dirty"],
-        "vaeforge.data_hash": winner["data_hash"],
-        DATA_IDENTITY: winner["data_identity"],
-        "vaeforge.configuration_hash": winner["configuration_hash"],
-        "vaeforge.code_hash": winner["code_hash"],
+        "vaeforge.search": lineage.search,
+        "vaeforge.trial": lineage.trial,
+        "vaeforge.commit": lineage.git.commit,
+        "vaeforge.dirty": lineage.git.dirty,
+        "vaeforge.data_hash": lineage.data_hash,
+        DATA_IDENTITY: lineage.data_identity,
+        "vaeforge.configuration_hash": lineage.configuration_hash,
+        "vaeforge.code_hash": lineage.code_hash,
         VAL_NELBO: metrics.get(OBJECTIVE),
         ACTIVE_UNITS: metrics.get(ACTIVE),
-        CHECKPOINT: winner["checkpoint"]["sha256"],
+        CHECKPOINT: lineage.checkpoint.sha256,
         GRAPH: graph_sha256,
     }
     return {key: _text(value) for key, value in known.items() if value is not None}
@@ -50,27 +55,25 @@ def number_in(tags: Mapping[str, str], name: str) -> float | None:
         return None
 
 
-def describe(
-    winner: Mapping[str, Any], export_manifest: Mapping[str, Any], evaluation: Mapping[str, Any], look: int
-) -> str:
+def describe(manifest: TrainedModelManifest, export: ExportManifest, evaluation: EvaluationManifest, look: int) -> str:
     """A version in a few sentences for a person; it is model number `look` measured on its test set."""
     looked = f" Model number {look} measured on this test set."
     return "\n\n".join(
         [
-            f"{winner['family']} VAE, {_origin(winner)}, epoch {winner['checkpoint']['epoch']}.",
-            _quality(winner["metrics"], export_manifest["latent_dim"]) + _measured(evaluation["comparison"]) + looked,
-            _sources(winner),
+            f"{manifest.family} VAE, {_origin(manifest.lineage)}, epoch {manifest.checkpoint.epoch}.",
+            _quality(manifest.metrics, export.latent_dim) + _measured(evaluation.comparison) + looked,
+            _sources(manifest.lineage),
         ]
     )
 
 
-def _origin(winner: Mapping[str, Any]) -> str:
-    if winner["trial"] is None or winner["search"] is None:
+def _origin(lineage: Lineage) -> str:
+    if lineage.trial is None or lineage.search is None:
         return "a single training"
-    return f"trial {winner['trial']} of the search {winner['search']}"
+    return f"trial {lineage.trial} of the search {lineage.search}"
 
 
-def _quality(metrics: Mapping[str, float], latent_dim: int) -> str:
+def _quality(metrics: Mapping[str, Number | None], latent_dim: int) -> str:
     nelbo, active = metrics.get(OBJECTIVE), metrics.get(ACTIVE)
     validation = "val/nelbo unknown" if nelbo is None else f"val/nelbo {nelbo:.6g} nats per sample"
     units = (
@@ -79,30 +82,28 @@ def _quality(metrics: Mapping[str, float], latent_dim: int) -> str:
     return f"{validation}, {units}."
 
 
-def _measured(comparison: Sequence[Mapping[str, Any]]) -> str:
+def _measured(comparison: Sequence[ComparisonRow]) -> str:
     """The model's own numbers on the test set, which baselines it beats there, and which beat it."""
-    own = [row for row in comparison if row["name"] == "model"]
-    shown = [f"{row['metric']} {row['value']:.4g}{_interval(row['low'], row['high'])}" for row in own]
-    found, rows = "; ".join(shown), [from_plain(row) for row in comparison]
+    own = [row for row in comparison if row.name == "model"]
+    found = "; ".join(f"{row.metric} {row.value:.4g}{_interval(row)}" for row in own)
     better, worse = (
-        ", ".join(sorted({row.name for row in rows if row.significant == side})) or "nothing"
+        ", ".join(sorted({row.name for row in comparison if row.significant == side})) or "nothing"
         for side in ("model is better", "baseline is better")
     )
     return f" Test set, 95 % intervals: {found}. In some of these clearly better than: {better}; worse than: {worse}."
 
 
-def _interval(low: float | None, high: float | None) -> str:
+def _interval(row: ComparisonRow) -> str:
     """Nothing where too few groups leave it unknown."""
-    return "" if low is None or high is None else f" [{low:.4g}, {high:.4g}]"
+    return f" [{row.low:.4g}, {row.high:.4g}]" if math.isfinite(row.low) and math.isfinite(row.high) else ""
 
 
-def _sources(winner: Mapping[str, Any]) -> str:
-    commit, dirty = winner["git"]["commit"], winner["git"]["dirty"]
-    code = "code not under version control" if commit is None else f"code {commit}"
-    state = " with uncommitted changes" if dirty else ""
-    data = f"data {winner['data_hash']}" if winner["data_hash"] else "data not tracked by DVC"
-    return f"Made from {code}{state}, {data}, data identity {winner['data_identity']}."
+def _sources(lineage: Lineage) -> str:
+    code = "code not under version control" if lineage.git.commit is None else f"code {lineage.git.commit}"
+    state = " with uncommitted changes" if lineage.git.dirty else ""
+    data = f"data {lineage.data_hash}" if lineage.data_hash else "data not tracked by DVC"
+    return f"Made from {code}{state}, {data}, data identity {lineage.data_identity}."
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

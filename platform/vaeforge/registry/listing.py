@@ -6,10 +6,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from vaeforge.records import to_json
 from vaeforge.registry.audit import PREFIX, trail_of
 from vaeforge.registry.fetch import ARCHIVED
 from vaeforge.registry.lineage import ACTIVE_UNITS, DATA_IDENTITY, TEST_LOOKS, TEST_NLL, VAL_NELBO, VERDICT, number_in
-from vaeforge.registry.version_files import Stored, stored
+from vaeforge.registry.version_files import VersionManifests, version_manifests
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, models, version_named, versions_of
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 Row = dict[str, Any]
-CODE = ("git", "code_hash", "configuration_hash", "space_hash")
-DATA = ("data_identity", "data_hash")
 
 
 def model_rows(client: "MlflowClient") -> list[Row]:
@@ -51,7 +50,7 @@ def difference(client: "MlflowClient", model: str, first: str, second: str) -> l
     Raises:
         RegistryError: if one does not exist, or carries no manifests.
     """
-    sides = [_parts(stored(client, version_named(client, model, version))) for version in (first, second)]
+    sides = [_parts(version_manifests(client, version_named(client, model, version))) for version in (first, second)]
     rows = []
     for part in sides[0]:
         one, other = (side[part] for side in sides)
@@ -66,13 +65,19 @@ def _pair(part: str, name: str, first: Any, second: Any) -> Row:
     return {"part": part, "name": name, "first": first, "second": second}
 
 
-def _parts(held: Stored) -> dict[str, Row]:
-    winner = held.winner
+def _parts(manifests: VersionManifests) -> dict[str, Row]:
+    lineage = manifests.model.lineage
+    code = {
+        "git": to_json(lineage.git),
+        "code_hash": lineage.code_hash,
+        "configuration_hash": lineage.configuration_hash,
+        "space_hash": lineage.space_hash,
+    }
     return {
-        "params": _flat(winner["experiment"]),
-        "metrics": {**winner["metrics"], **held.evaluation["metrics"]},
-        "data": _flat({key: winner.get(key) for key in DATA}),
-        "code": _flat({key: winner.get(key) for key in CODE}),
+        "params": _flat(manifests.model.settings),
+        "metrics": {**manifests.model.metrics, **manifests.evaluation.metrics},
+        "data": {"data_identity": lineage.data_identity, "data_hash": lineage.data_hash},
+        "code": _flat(code),
     }
 
 

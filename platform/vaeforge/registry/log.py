@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vaeforge.errors import RegistryError
+from vaeforge.manifests.lineage import Lineage
+from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import write_bytes
 from vaeforge.track.mlflow_writer import dataset_input
 from vaeforge.track.store import ensure_experiment, redact
@@ -26,21 +28,27 @@ NAME = "model"
 CHECKPOINT_TAG = "vaeforge.registered_checkpoint"
 
 
-def run_of(client: "MlflowClient", winner: Mapping[str, Any], artifact_root: Path) -> str:
-    """The id of the winner's run; for a model trained without tracking, of one made for its registration."""
-    known = winner["mlflow"]["run_id"]
-    if known:
-        return str(client.get_run(known).info.run_id)
-    experiment = ensure_experiment(client, winner["mlflow"]["experiment"], artifact_root)
-    checkpoint = winner["checkpoint"]["sha256"]
+def run_of(client: "MlflowClient", manifest: TrainedModelManifest, artifact_root: Path) -> str:
+    """The id of the run of the model's trial; for a model trained without tracking, of one made for its registration.
+
+    Raises:
+        RegistryError: if the manifest names neither a run nor an experiment.
+    """
+    known = manifest.lineage.mlflow
+    if known.run_id:
+        return str(client.get_run(known.run_id).info.run_id)
+    if known.experiment is None:
+        raise RegistryError("manifest of the model: names no MLflow experiment (mlflow.experiment); train it again")
+    experiment = ensure_experiment(client, known.experiment, artifact_root)
+    checkpoint = manifest.checkpoint.sha256
     found = client.search_runs([experiment], f"tags.`{CHECKPOINT_TAG}` = '{checkpoint}'", max_results=1)
-    return str(found[0].info.run_id) if found else _create_run(client, experiment, winner)
+    return str(found[0].info.run_id) if found else _create_run(client, experiment, manifest)
 
 
-def _create_run(client: "MlflowClient", experiment: str, winner: Mapping[str, Any]) -> str:
-    tags = {CHECKPOINT_TAG: winner["checkpoint"]["sha256"], "mlflow.runName": f"registered-{winner['family']}"}
+def _create_run(client: "MlflowClient", experiment: str, manifest: TrainedModelManifest) -> str:
+    tags = {CHECKPOINT_TAG: manifest.checkpoint.sha256, "mlflow.runName": f"registered-{manifest.family}"}
     run_id = str(client.create_run(experiment, tags=tags).info.run_id)
-    log_metrics(client, run_id, winner["metrics"], winner["checkpoint"]["epoch"])
+    log_metrics(client, run_id, manifest.finite_metrics, manifest.checkpoint.epoch)
     client.set_terminated(run_id)
     return run_id
 
@@ -53,9 +61,9 @@ def log_metrics(client: "MlflowClient", run_id: str, metrics: Mapping[str, float
     client.log_batch(run_id, metrics=[Metric(key, float(value), now, epoch) for key, value in metrics.items()])
 
 
-def log_data(client: "MlflowClient", run_id: str, winner: Mapping[str, Any], source: Path) -> None:
+def log_data(client: "MlflowClient", run_id: str, lineage: Lineage, source: Path) -> None:
     """Name the data in `source` as the run's input, where the run does not name them yet."""
-    wanted = dataset_input(str(source), winner["data_identity"], winner["data_hash"])
+    wanted = dataset_input(str(source), lineage.data_identity, lineage.data_hash)
     run = client.get_run(run_id)
     known = run.inputs.dataset_inputs if run.inputs else []
     if wanted.dataset.digest not in {one.dataset.digest for one in known}:
@@ -72,7 +80,8 @@ def log_figures(client: "MlflowClient", run_id: str, paths: Sequence[Path]) -> N
 def log_graph(
     client: "MlflowClient",
     run_id: str,
-    winner: Mapping[str, Any],
+    manifest: TrainedModelManifest,
+    latent_dim: int,
     graph: Path,
     extra: Sequence[Path],
     texts: Mapping[str, str],
@@ -95,7 +104,7 @@ def log_graph(
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one bar a file is no progress
     experiment = client.get_run(run_id).info.experiment_id
     model_id = str(client.create_logged_model(experiment, name=NAME, source_run_id=run_id).model_id)
-    shape, condition_dim = tuple(winner["event_shape"]), int(winner["condition_dim"])
+    shape, condition_dim = manifest.event_shape, manifest.condition_dim
     with tempfile.TemporaryDirectory() as folder, tracking_at(client.tracking_uri):
         for name, text in texts.items():
             write_bytes(Path(folder) / name, text.encode())
@@ -105,8 +114,8 @@ def log_graph(
             name=NAME,
             model_id=model_id,
             run_id=run_id,
-            step=winner["checkpoint"]["epoch"],
-            signature=signature(shape, winner["experiment"]["model"]["latent_dim"], condition_dim),
+            step=manifest.checkpoint.epoch,
+            signature=signature(shape, latent_dim, condition_dim),
             input_example=example_input(shape, condition_dim),
             pip_requirements=requirements(),
             onnx_execution_providers=["CPUExecutionProvider"],  # the one that parity was shown on

@@ -1,9 +1,10 @@
-"""The how-manieth model a version is that was measured on its test set."""
+"""The ordinal of a version among the models that were measured on its test set."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from vaeforge.evaluate.test_set_usage import looks
+from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project
 from vaeforge.registry.lineage import CHECKPOINT, DATA_IDENTITY
 
@@ -11,12 +12,12 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-def look_number(project: Project, winner: Mapping[str, Any], versions: Iterable["ModelVersion"]) -> int:
+def look_number(project: Project, lineage: Lineage, versions: Iterable["ModelVersion"]) -> int:
     """1 for the first checkpoint measured on the test set of this data identity, 2 for the second, and so on.
 
     Counted are those that this project measured before it, and those that anybody registered before it.
     """
-    identity, checkpoint = winner["data_identity"], winner["checkpoint"]["sha256"]
+    identity, checkpoint = lineage.data_identity, lineage.checkpoint.sha256
     local = looks(project, identity)
     before = set(local[: local.index(checkpoint)] if checkpoint in local else local)
     before |= {one.tags[CHECKPOINT] for one in versions if one.tags.get(DATA_IDENTITY) == identity}

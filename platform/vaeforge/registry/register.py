@@ -1,22 +1,29 @@
 """The register step: an exported, evaluated model becomes a version with its lineage, and champion if the gate says so.
 
-A version whose `vaeforge.verdict` tag stands is complete: that tag is written last. Registering the same winner again
+A version whose `vaeforge.verdict` tag stands is complete: that tag is written last. Registering the same model again
 finishes a version that a crash left incomplete, judges a challenger anew, and never makes a second version.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vaeforge.config.experiment import Experiment
 from vaeforge.errors import RegistryError
-from vaeforge.package.bundle import CARD, CONTRACT, WINNER, read_contract
-from vaeforge.package.card import build_card, card_markdown
+from vaeforge.evaluate.manifest import EvaluationManifest, evaluation_json
+from vaeforge.manifests.export import ExportManifest
+from vaeforge.manifests.files import MANIFEST
+from vaeforge.manifests.lineage import Lineage
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.package.bundle import CARD, WINNER
+from vaeforge.package.card import VerdictSection, build_card
+from vaeforge.package.card_markdown import card_markdown
+from vaeforge.package.contract import CONTRACT, read_contract
 from vaeforge.package.export import DATA_SUFFIX
-from vaeforge.paths import Project, sha256_of
+from vaeforge.paths import Project, sha256_of, write_json
 from vaeforge.provenance import PATCH
+from vaeforge.records import SPREAD, Metrics, to_json
 from vaeforge.registry.audit import user
 from vaeforge.registry.evidence import EVIDENCE_FILE, Evidence, read_evidence
 from vaeforge.registry.gate import Candidate
@@ -58,12 +65,21 @@ class Registration:
 
 
 @dataclass(frozen=True)
-class _Finished:
-    """What is registered: the winner's manifest, those of its export and evaluation, and their files."""
+class RegistrationManifest:
+    """What the register step writes: the version, and what leads back from it."""
 
-    winner: Mapping[str, Any]
-    export: Mapping[str, Any]
-    evaluation: Mapping[str, Any]
+    step: str
+    lineage: Lineage = field(metadata=SPREAD)
+    registration: Registration = field(metadata=SPREAD)
+
+
+@dataclass(frozen=True)
+class _Submission:
+    """What is registered: the manifests of a model, its export and its evaluation, and the files that they list."""
+
+    model: TrainedModelManifest
+    export: ExportManifest
+    evaluation: EvaluationManifest
     exported: list[Path]
     evaluated: list[Path]
 
@@ -79,61 +95,77 @@ class _Finished:
             return str(error)
 
     def candidate(self) -> Candidate:
-        return candidate_of(self.winner, self.export, self.evaluation, self.evidence())
+        return candidate_of(self.model, self.export, self.evaluation, self.evidence())
 
     def texts(self, verdict: Verdict) -> dict[str, str]:
         """The manifests and the card, by file name."""
         contract = read_contract(_named(self.exported, CONTRACT))
-        card = build_card(self.winner, self.evaluation, self.export, contract, verdict.plain())
-        contents = {WINNER: self.winner, EXPORT: self.export, EVALUATION: self.evaluation, CARD: card}
-        texts = {name: json.dumps(dict(content), indent=2, sort_keys=True) for name, content in contents.items()}
+        told = VerdictSection(verdict.promote, verdict.reasons)
+        card = build_card(self.model, self.evaluation, self.export, contract, told)
+        evaluation = evaluation_json(self.evaluation)
+        contents = {WINNER: to_json(self.model), EXPORT: to_json(self.export), EVALUATION: evaluation}
+        texts = {
+            name: json.dumps(content, indent=2, sort_keys=True)
+            for name, content in {**contents, CARD: to_json(card)}.items()
+        }
         return texts | {CARD_TEXT: card_markdown(card)}
+
+
+def write_registration(folder: Path, manifest: TrainedModelManifest, done: Registration) -> None:
+    """Write the manifest of the register step into `folder`."""
+    write_json(folder / MANIFEST, to_json(RegistrationManifest("register", manifest.lineage, done)))
 
 
 def register_run(
     project: Project,
-    winner: Mapping[str, Any],
-    export_manifest: Mapping[str, Any],
-    evaluation: Mapping[str, Any],
+    manifest: TrainedModelManifest,
+    export: ExportManifest,
+    evaluation: EvaluationManifest,
     tracking_uri: str,
 ) -> Registration:
-    """Register the exported graph of `winner` as a version of `vaeforge-<family>` in the store at `tracking_uri`.
+    """Register the exported graph of a model as a version of `vaeforge-<family>` in the store at `tracking_uri`.
 
     The version always gets the alias `challenger`, and `champion` if the gates let it and nobody else changed the
     champion meanwhile. Its artifacts hold the other graphs, parity, metrics, evidence, curves, figures and its card.
 
+    Args:
+        project: where the files are.
+        manifest: of the model.
+        export: the manifest of its export.
+        evaluation: the manifest of its evaluation.
+        tracking_uri: of the store.
+
     Raises:
         RegistryError: if exports or evaluation are of another checkpoint, files were changed after their manifest,
-            parity was not shown, or the store refuses, for instance because it does not have the winner's run.
+            parity was not shown, or the store refuses, for instance because it does not have the model's run.
         TrackingError: if the store cannot be used.
     """
-    exported = _checked_files(project, winner, export_manifest)
-    evaluated = _checked_files(project, winner, evaluation)
-    finished = _Finished(winner, export_manifest, evaluation, exported, evaluated)
-    _require_exported(finished)
-    client, model = open_store(tracking_uri), f"vaeforge-{winner['family']}"
+    exported = _checked_files(project, manifest, export)
+    evaluated = _checked_files(project, manifest, evaluation)
+    submission = _Submission(manifest, export, evaluation, exported, evaluated)
+    _require_exported(export)
+    client, model = open_store(tracking_uri), f"vaeforge-{manifest.family}"
     project.artifacts.mkdir(parents=True, exist_ok=True)
     with locked(project.artifacts / f".register-{model}.lock"), store_errors(tracking_uri):
-        return _register(client, project, model, finished)
+        return _register(client, project, model, submission)
 
 
-def _register(client: "MlflowClient", project: Project, model: str, finished: _Finished) -> Registration:
-    winner, versions = finished.winner, versions_of(client, model)
-    run_id = run_of(client, winner, project.root / "mlruns")
-    tags = version_tags(winner, run_id, finished.export["files"][GRAPH_FILE])
+def _register(client: "MlflowClient", project: Project, model: str, submission: _Submission) -> Registration:
+    manifest, versions = submission.model, versions_of(client, model)
+    run_id = run_of(client, manifest, project.root / "mlruns")
+    tags = version_tags(manifest, run_id, submission.export.files[GRAPH_FILE])
     version, champion = find_version(versions, tags), champion_of(client, model)
-    settled = _settled_before(version, champion)
-    if settled is not None:
-        return settled
-    gates = Experiment.model_validate(winner["experiment"]).gates
+    earlier = _earlier_registration(version, champion)
+    if earlier is not None:
+        return earlier
     number = None if version is None else str(version.version)
-    verdict = judge(client, finished.candidate(), versions, number, champion, gates)
+    verdict = judge(client, submission.candidate(), versions, number, champion, manifest.experiment.gates)
     if version is None:
-        look = look_number(project, winner, versions)
-        evidence, task = finished.evidence(), Experiment.model_validate(winner["experiment"]).definition.task
+        look = look_number(project, manifest.lineage, versions)
+        evidence, task = submission.evidence(), manifest.experiment.definition.task
         nll = {TEST_NLL: repr(evidence.mean_nll(task))} if isinstance(evidence, Evidence) else {}
-        version = _add_version(client, project, model, finished, verdict, {**tags, **nll, TEST_LOOKS: str(look)})
-    return _settle(client, version, verdict, champion)
+        version = _add_version(client, project, model, submission, verdict, {**tags, **nll, TEST_LOOKS: str(look)})
+    return _finish_registration(client, version, verdict, champion)
 
 
 def find_version(versions: "list[ModelVersion]", tags: Mapping[str, str]) -> "ModelVersion | None":
@@ -149,58 +181,66 @@ def _named(paths: list[Path], name: str) -> Path:
     return found
 
 
-def _require_exported(finished: _Finished) -> None:
+def _require_exported(export: ExportManifest) -> None:
     """The main graph is there and does what torch does: nothing else is worth a version."""
-    if GRAPH_FILE not in finished.export["files"]:
+    if GRAPH_FILE not in export.files:
         raise RegistryError(f"export manifest: lists no {GRAPH_FILE}; run `vaeforge export` again")
-    apart = [name for name in finished.export["files"] if name.endswith(DATA_SUFFIX)]
+    apart = [name for name in export.files if name.endswith(DATA_SUFFIX)]
     if apart:
         raise RegistryError(
             f"export manifest: {apart[0]} holds weights beside their graph, as graphs above 2 GB need; versions hold "
             "one file a graph: register a smaller model; nothing was registered"
         )
-    if not finished.export.get("parity", {}).get("passed"):
+    if export.parity is None or not export.parity.passed:
         raise RegistryError(
             "export manifest: parity was not shown, the graphs do not compute what torch computes; "
             "run `vaeforge export` again and see its parity.json; nothing was registered"
         )
 
 
-def _checked_files(project: Project, winner: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[Path]:
+def _checked_files(
+    project: Project, manifest: TrainedModelManifest, made: ExportManifest | EvaluationManifest
+) -> list[Path]:
     """The files that a step's manifest lists, unchanged since it was written."""
-    step, expected = manifest["step"], winner["checkpoint"]["sha256"]
-    if manifest["checkpoint"]["sha256"] != expected:
+    step, checkpoint, expected = made.step, made.lineage.checkpoint.sha256, manifest.checkpoint.sha256
+    if checkpoint != expected:
         raise RegistryError(
-            f"{step} manifest: made from checkpoint {manifest['checkpoint']['sha256']}, but the one to register is "
+            f"{step} manifest: made from checkpoint {checkpoint}, but the one to register is "
             f"{expected}; run `vaeforge {step}` for it"
         )
-    folder = project.root / manifest["folder"]
-    for name, digest in manifest["files"].items():
+    folder = project.root / made.folder
+    for name, digest in made.files.items():
         found = sha256_of(folder / name) if (folder / name).is_file() else "missing"
         if found != digest:
             raise RegistryError(f"{folder / name}: SHA-256 is {found}, must be {digest}; run `vaeforge {step}` again")
-    return [folder / name for name in manifest["files"]]
+    return [folder / name for name in made.files]
 
 
-def _measured(evaluation: Mapping[str, Any]) -> dict[str, float]:
+def _measured(evaluation: EvaluationManifest) -> Metrics:
     """What evaluation adds to the run's own curves; `val/...` the run has already, but for the threshold."""
-    metrics: dict[str, float] = evaluation["metrics"]
+    metrics = evaluation.metrics
     return {key: value for key, value in metrics.items() if key.startswith("test/") or key == "val/threshold"}
 
 
 def _add_version(
-    client: "MlflowClient", project: Project, model: str, finished: _Finished, verdict: Verdict, tags: dict[str, str]
+    client: "MlflowClient",
+    project: Project,
+    model: str,
+    submission: _Submission,
+    verdict: Verdict,
+    tags: dict[str, str],
 ) -> "ModelVersion":
-    """Log everything to the winner's run, then make the version of it."""
-    winner, run_id = finished.winner, tags[RUN]
-    log_metrics(client, run_id, _measured(finished.evaluation), winner["checkpoint"]["epoch"])
-    log_data(client, run_id, winner, project.data(winner["family"]).relative_to(project.root))
-    log_figures(client, run_id, finished.evaluated)
-    extra = [path for path in (*finished.exported, *finished.evaluated) if path != finished.graph]
-    patch = project.search(str(winner["search"])) / PATCH
-    extra += [patch] if winner["git"].get("patch") and patch.is_file() else []
-    model_id = log_graph(client, run_id, winner, finished.graph, extra, finished.texts(verdict))
-    description = describe(winner, finished.export, finished.evaluation, int(tags[TEST_LOOKS]))
+    """Log everything to the run of the model's trial, then make the version of it."""
+    manifest, run_id = submission.model, tags[RUN]
+    log_metrics(client, run_id, _measured(submission.evaluation), manifest.checkpoint.epoch)
+    log_data(client, run_id, manifest.lineage, project.data(manifest.family).relative_to(project.root))
+    log_figures(client, run_id, submission.evaluated)
+    extra = [path for path in (*submission.exported, *submission.evaluated) if path != submission.graph]
+    patch = project.search(str(manifest.lineage.search)) / PATCH
+    extra += [patch] if manifest.lineage.git.patch and patch.is_file() else []
+    latent_dim, texts = submission.export.latent_dim, submission.texts(verdict)
+    model_id = log_graph(client, run_id, manifest, latent_dim, submission.graph, extra, texts)
+    description = describe(manifest, submission.export, submission.evaluation, int(tags[TEST_LOOKS]))
     return _create_version(client, model, model_id, run_id, tags, description)
 
 
@@ -222,7 +262,7 @@ def _create_version(
         )
 
 
-def _settled_before(version: "ModelVersion | None", champion: str | None) -> Registration | None:
+def _earlier_registration(version: "ModelVersion | None", champion: str | None) -> Registration | None:
     """What came of an earlier registration; one that was champion before is left as it is, for it may have been
     rolled back since."""
     earlier = "" if version is None else version.tags.get(VERDICT, "")
@@ -234,7 +274,9 @@ def _settled_before(version: "ModelVersion | None", champion: str | None) -> Reg
     return Registration(version.name, number, champion == number, (f"registered before as {earlier}",))
 
 
-def _settle(client: "MlflowClient", version: "ModelVersion", verdict: Verdict, champion: str | None) -> Registration:
+def _finish_registration(
+    client: "MlflowClient", version: "ModelVersion", verdict: Verdict, champion: str | None
+) -> Registration:
     """Give the version its aliases and then, as the last thing, its verdict."""
     name, number = version.name, str(version.version)
     newest = aliases_of(client, name).get(CHALLENGER)

@@ -12,7 +12,7 @@ from vaeforge.registry.lineage import DATA_IDENTITY, GRAPH, VERDICT
 from vaeforge.registry.log import store_errors
 from vaeforge.registry.promote import promote, require_usable
 from vaeforge.registry.verdict import Verdict
-from vaeforge.registry.version_files import best_rival, candidate_of, evidence_of, stored
+from vaeforge.registry.version_files import best_rival, candidate_of, evidence_of, version_manifests
 from vaeforge.registry.versions import CHAMPION, champion_of, version_named, versions_of
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def judge_again(client: "MlflowClient", project: Project, model: str, version: s
         RegistryError: if it does not exist, or carries no manifests.
     """
     found = version_named(client, model, version)
-    held = stored(client, found)
-    candidate = candidate_of(held.winner, held.export, held.evaluation, evidence_of(client, found, held.evaluation))
+    held = version_manifests(client, found)
+    candidate = candidate_of(held.model, held.export, held.evaluation, evidence_of(client, found, held.evaluation))
     versions, champion = versions_of(client, model), champion_of(client, model)
-    settings = load(project.root, held.experiment.family, held.experiment.preset)
+    settings = load(project.root, held.model.family, held.model.experiment.preset)
     return judge(client, candidate, versions, version, champion, settings.experiment.gates)
 
 

@@ -1,4 +1,4 @@
-"""Whether a model can be had again: its commit, its data and its seed, trained anew in a folder that goes away."""
+"""Reproduction of a model: its commit, its data and its seed, trained anew in a temporary folder and compared."""
 
 import math
 import subprocess
@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -14,11 +14,13 @@ from typing import Any
 from rich.console import Console
 
 from vaeforge.errors import RegistryError
+from vaeforge.manifests.trained_model import TrainedModelManifest, TrainingConditions, write_trained_model
 from vaeforge.package.bundle import WINNER
-from vaeforge.paths import Project, read_json, write_json
+from vaeforge.paths import Project
+from vaeforge.records import read_record
 from vaeforge.registry.checkout import bring_data, check_out, code_environment
-from vaeforge.registry.resolve_model import Subject, patch_of
-from vaeforge.registry.retrain import Conditions, conditions_of
+from vaeforge.registry.resolve_model import TracedModel, patch_of
+from vaeforge.registry.retrain import RetrainedModel, conditions_of
 
 ELSEWHERE = 1e-3  # relative: other processors and libraries round otherwise, and training carries that on
 RANKS = 2e-3  # relative: gradients of several ranks are summed in another order than those of one
@@ -34,7 +36,7 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricComparison:
     """A metric as it was recorded and as it came out again; `difference` and `allowed` in the metric's own unit."""
 
     metric: str
@@ -49,7 +51,7 @@ class Row:
 class Reproduction:
     """What came out; `same_checkpoint` says whether the training's state is equal to the last byte."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[MetricComparison, ...]
     tolerance: Tolerance
     same_checkpoint: bool
     code: str
@@ -61,40 +63,42 @@ class Reproduction:
         return all(row.holds for row in self.rows)
 
 
-def reproduce(subject: Subject, project: Project, keep: bool, console: Console) -> Reproduction:
-    """Check out, prepare and train `subject` again in a temporary folder, and compare its metrics.
+def reproduce(model: TracedModel, project: Project, keep: bool, console: Console) -> Reproduction:
+    """Check out, prepare and train `model` again in a temporary folder, and compare its metrics.
 
     Args:
+        model: see `resolve_model`.
+        project: whose repository and data it was made from.
         keep: leave that folder, and say where it is.
+        console: where progress is shown.
 
     Raises:
         RegistryError: if the code or the seed's training cannot be had, before anything is trained.
         DataError: if the data cannot.
     """
-    winner = subject.winner
-    conditions, patch = conditions_of(winner), _required_patch(subject, project)
-    commit = winner["git"]["commit"]
+    manifest = model.manifest
+    conditions, (commit, patch) = conditions_of(manifest), _required_code(model, project)
     with _workspace(keep) as folder:
         checkout = folder / "checkout"
         check_out(project.root, checkout, commit, patch)
-        environment, code = code_environment(checkout, winner["code_hash"])
+        environment, code = code_environment(checkout, manifest.lineage.code_hash)
         changed = " with the recorded changes" if patch else ""
         console.print(f"code: commit {commit}{changed}; {code}", highlight=False, soft_wrap=True)
-        data = bring_data(project, checkout, winner)
+        data = bring_data(project, checkout, manifest)
         console.print(data, highlight=False, soft_wrap=True)
-        found = _retrained(winner, checkout, folder, environment, console)
+        found = _retrained(manifest, checkout, folder, environment, console)
     tolerance = tolerance_for(conditions, found)
     return Reproduction(
-        tuple(compare(winner, found, tolerance.relative)),
+        tuple(compare(manifest, found, tolerance.relative)),
         tolerance,
-        found["checkpoint_sha256"] == winner["checkpoint"]["sha256"],
+        found.checkpoint_sha256 == manifest.checkpoint.sha256,
         code,
         data,
         folder if keep else None,
     )
 
 
-def tolerance_for(conditions: Conditions, found: Mapping[str, Any]) -> Tolerance:
+def tolerance_for(conditions: TrainingConditions, found: RetrainedModel) -> Tolerance:
     """How exactly a training under `conditions` must come out again where it was done as `found` says."""
     if conditions.workers > 1:
         return Tolerance(RANKS, f"{conditions.workers} ranks trained it, and one process did now")
@@ -102,28 +106,30 @@ def tolerance_for(conditions: Conditions, found: Mapping[str, Any]) -> Tolerance
         return Tolerance(ELSEWHERE, "a GPU trained it, which sums in no fixed order")
     if conditions.threads is None:
         return Tolerance(ELSEWHERE, "the number of threads changed while it was trained")
-    if conditions.threads != found["threads"]:
-        return Tolerance(ELSEWHERE, f"{conditions.threads} threads trained it, and {found['threads']} did now")
+    if conditions.threads != found.threads:
+        return Tolerance(ELSEWHERE, f"{conditions.threads} threads trained it, and {found.threads} did now")
     if conditions.machine is None:
         return Tolerance(ELSEWHERE, "on what machine it was trained is not recorded, or machines of several kinds were")
-    other = [key for key in COMPUTES if conditions.machine.get(key) != found["machine"].get(key)]
+    before, now = asdict(conditions.machine), asdict(found.machine)
+    other = [key for key in COMPUTES if before[key] != now[key]]
     if other:
-        shown = "; ".join(f"{key} was {conditions.machine.get(key)}, is {found['machine'].get(key)}" for key in other)
+        shown = "; ".join(f"{key} was {before[key]}, is {now[key]}" for key in other)
         return Tolerance(ELSEWHERE, f"another kind of machine: {shown}")
     return Tolerance(0.0, "the same kind of machine, libraries and number of threads")
 
 
-def compare(winner: Mapping[str, Any], found: Mapping[str, Any], relative: float) -> Iterator[Row]:
-    """Each metric of the winner's epoch beside what came out, and the epoch itself."""
-    recorded, again = {"epoch": winner["checkpoint"]["epoch"], **winner["metrics"]}, found["metrics"]
-    again = {"epoch": found["epoch"], **again}
+def compare(manifest: TrainedModelManifest, found: RetrainedModel, relative: float) -> Iterator[MetricComparison]:
+    """Each metric of the model's epoch beside what came out, and the epoch itself."""
+    recorded = {"epoch": manifest.checkpoint.epoch, **manifest.metrics}
+    again = {"epoch": found.epoch, **found.metrics}
     for name in sorted({*recorded, *again}):
         before, now = _number(recorded.get(name)), _number(again.get(name))
         if before is None or now is None:
-            yield Row(name, before, now, None, 0.0, holds=before is now and name in recorded and name in again)
+            both = name in recorded and name in again
+            yield MetricComparison(name, before, now, None, 0.0, holds=before is now and both)
         else:
             allowed = relative * abs(before)
-            yield Row(name, before, now, abs(now - before), allowed, holds=abs(now - before) <= allowed)
+            yield MetricComparison(name, before, now, abs(now - before), allowed, holds=abs(now - before) <= allowed)
 
 
 def _number(value: Any) -> float | None:
@@ -131,26 +137,26 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _required_patch(subject: Subject, project: Project) -> bytes | None:
-    """What is to be applied to the commit; refused where the code is not known."""
-    state = subject.winner["git"]
-    if state["commit"] is None:
+def _required_code(model: TracedModel, project: Project) -> tuple[str, bytes | None]:
+    """The commit and what is to be applied to it; refused where the code is not known."""
+    state = model.manifest.lineage.git
+    if state.commit is None:
         raise RegistryError("model: the project was in no git repository, so that its code is not known; see `trace`")
-    patch = patch_of(subject, project) if state["dirty"] else None
-    if state["dirty"] is not False and patch is None:
+    patch = patch_of(model, project) if state.dirty else None
+    if state.dirty is not False and patch is None:
         raise RegistryError(
             "model: files differed from the commit when it was made, and the patch that says how is not here "
             "(code.patch beside the search's ledger, or in the version's files); bring that back"
         )
-    return patch
+    return state.commit, patch
 
 
 def _retrained(
-    winner: Mapping[str, Any], checkout: Path, folder: Path, environment: Mapping[str, str], console: Console
-) -> dict[str, Any]:
-    """What the recorded code makes of the winner's experiment, in a process of its own."""
+    manifest: TrainedModelManifest, checkout: Path, folder: Path, environment: Mapping[str, str], console: Console
+) -> RetrainedModel:
+    """What the recorded code makes of the model's experiment, in a process of its own."""
     given, output = folder / WINNER, folder / "retrained.json"
-    write_json(given, dict(winner))
+    write_trained_model(given, manifest)
     command = [sys.executable, "-m", "vaeforge", "retrain", str(given), "--output", str(output)]
     lines: list[str] = []
     with subprocess.Popen(
@@ -166,8 +172,7 @@ def _retrained(
     if process.returncode or not output.is_file():
         reason = " ".join(lines[-5:]) or "it said nothing"
         raise RegistryError(f"retraining ended with {process.returncode}: {reason}")
-    result: dict[str, Any] = read_json(output, "retrain again")
-    return result
+    return read_record(RetrainedModel, output, "outcome of a retraining", "retrain again", RegistryError)
 
 
 @contextmanager

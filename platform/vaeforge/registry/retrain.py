@@ -1,11 +1,10 @@
-"""One training as a host of a search did it, up to the epoch whose checkpoint was handed on, in this process alone."""
+"""Training a model again as a worker of its search did, up to the epoch of its checkpoint, in this process alone."""
 
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -14,81 +13,83 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepare import ensure_prepared
 from vaeforge.data.prepared import load_training
 from vaeforge.errors import DataError, RegistryError, ResourceError
+from vaeforge.manifests.trained_model import TrainedModelManifest, TrainingConditions
 from vaeforge.paths import Project
-from vaeforge.provenance import machine
+from vaeforge.provenance import Machine, machine
+from vaeforge.records import Number
 from vaeforge.train.loop import EpochReport, TrainingData, fit
 from vaeforge.train.process_group import ProcessGroup
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What decides the last bits of a training beside its experiment; as a winner's manifest has it (`training`).
+class RetrainedModel:
+    """What came of training a model again.
 
     Attributes:
-        workers: ranks.
-        threads: of a rank; none where they changed on the way.
+        epoch: of the checkpoint that was handed on, or the last one before it where training ended earlier.
+        metrics: of that epoch.
+        checkpoint_sha256: after it.
+        best_epoch: then.
+        threads: that it was trained on.
         device: cpu or cuda.
-        inherited_from: the trial whose weights it went on with; none for a training of its own.
-        machine: see `provenance.machine`; none where nobody knows.
+        machine: that it was trained on.
     """
 
-    workers: int
-    threads: int | None
+    epoch: int
+    metrics: Mapping[str, Number | None]
+    checkpoint_sha256: str | None
+    best_epoch: int | None
+    threads: int
     device: str
-    inherited_from: int | None
-    machine: Mapping[str, Any] | None
+    machine: Machine
 
 
-def conditions_of(winner: Mapping[str, Any]) -> Conditions:
-    """How the winner was trained.
+def conditions_of(manifest: TrainedModelManifest) -> TrainingConditions:
+    """How a model was trained.
 
     Raises:
         RegistryError: if nobody recorded it, or one training cannot give it.
     """
-    recorded = winner.get("training")
-    if recorded is None:
+    found = manifest.training
+    if found is None:
         raise RegistryError(
             "model: its manifest does not say on how many threads and on what it was trained; only models of searches "
             "that record this can be reproduced, so train it again"
         )
-    found = Conditions(**{name: recorded[name] for name in Conditions.__annotations__})
     if found.inherited_from is not None:
         raise RegistryError(
-            f"model: trial {winner['trial']} went on with weights of trial {found.inherited_from} (scheduler pbt), so "
-            "that no single training gives it; reproduce a model of a search under another scheduler"
+            f"model: trial {manifest.lineage.trial} went on with weights of trial {found.inherited_from} (scheduler "
+            "pbt), so that no single training gives it; reproduce a model of a search under another scheduler"
         )
     return found
 
 
-def retrain(project: Project, winner: Mapping[str, Any], console: Console) -> dict[str, Any]:
-    """Prepare the project's data, train the winner's experiment, and return what came of it.
-
-    `epoch`; `metrics` of it; `checkpoint_sha256` after it; `best_epoch` then; `threads`, `device` and `machine`.
+def retrain(project: Project, manifest: TrainedModelManifest, console: Console) -> RetrainedModel:
+    """Prepare the project's data and train a model's experiment up to the epoch of its checkpoint.
 
     Raises:
         RegistryError: if the model cannot be had by one training.
         DataError: if the project's data are others.
     """
-    conditions, experiment = conditions_of(winner), Experiment.model_validate(winner["experiment"])
+    conditions, experiment = conditions_of(manifest), manifest.experiment
     prepared = ensure_prepared(project, experiment)
-    identity = prepared.manifest["data_identity"]
-    if identity != winner["data_identity"]:
-        raise DataError(
-            f"{project.data(winner['family'])}: data identity is {identity}, must be {winner['data_identity']}"
-        )
+    identity, expected = prepared.manifest.data_identity, manifest.lineage.data_identity
+    if identity != expected:
+        raise DataError(f"{project.data(manifest.family)}: data identity is {identity}, must be {expected}")
     device, threads = _device(conditions), min(conditions.threads or 1, os.cpu_count() or 1)
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="vaeforge-") as folder:
-        last = _train(experiment, TrainingData(*load_training(prepared.folder)), device, Path(folder), winner, console)
-    return {
-        "epoch": last.epoch,
-        "metrics": last.metrics,
-        "checkpoint_sha256": last.checkpoint.sha256 if last.checkpoint else None,
-        "best_epoch": last.best.epoch if last.best else None,
-        "threads": threads,
-        "device": device.type,
-        "machine": machine(),
-    }
+        data, wanted = TrainingData(*load_training(prepared.folder)), manifest.checkpoint.epoch
+        last = _train(experiment, data, device, Path(folder), wanted, console)
+    return RetrainedModel(
+        epoch=last.epoch,
+        metrics=last.metrics,
+        checkpoint_sha256=last.checkpoint.sha256 if last.checkpoint else None,
+        best_epoch=last.best.epoch if last.best else None,
+        threads=threads,
+        device=device.type,
+        machine=machine(),
+    )
 
 
 def _train(
@@ -96,11 +97,11 @@ def _train(
     data: TrainingData,
     device: torch.device,
     folder: Path,
-    winner: Mapping[str, Any],
+    wanted: int,
     console: Console,
 ) -> EpochReport:
-    """The report of the winner's epoch; of an earlier one where training ended before it."""
-    wanted, last = int(winner["checkpoint"]["epoch"]), None
+    """The report of the epoch `wanted`; of an earlier one where training ended before it."""
+    last = None
     for report in fit(experiment, data, ProcessGroup(device=device), folder):
         last = report
         nelbo = report.metrics["val/nelbo"]
@@ -114,7 +115,7 @@ def _train(
     return last
 
 
-def _device(conditions: Conditions) -> torch.device:
+def _device(conditions: TrainingConditions) -> torch.device:
     if conditions.device == "cpu":
         return torch.device("cpu")
     if not torch.cuda.is_available():

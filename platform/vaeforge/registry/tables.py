@@ -1,15 +1,28 @@
-"""Rows of the registry as tables for people."""
+"""Tables and trees for people: models, versions, verdicts, traces and reproductions."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
 
 from vaeforge.registry.verdict import Verdict
 
+if TYPE_CHECKING:  # they bring torch, which lists of models need not wait for
+    from vaeforge.registry.reproduce import MetricComparison, Reproduction
+    from vaeforge.registry.trace import State, TraceLink
+
 Row = dict[str, Any]
+COLOURS: "dict[State, str]" = {
+    "verified": "green",
+    "at hand": "cyan",
+    "missing": "yellow",
+    "unknown": "yellow",
+    "differs": "bold red",
+}
 
 
 def models_table(rows: Sequence[Row]) -> Table:
@@ -71,3 +84,31 @@ def _text(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def trace_tree(link: "TraceLink") -> Tree:
+    """The chain, each link with its state and what was looked at."""
+    tree = Tree(_link_label(link))
+    for origin in link.origins:
+        tree.children.append(trace_tree(origin))
+    return tree
+
+
+def _link_label(link: "TraceLink") -> Text:
+    return Text.assemble(
+        (link.kind, "bold"), f" {link.name or 'not recorded'}  ", (link.state, COLOURS[link.state]), f": {link.detail}"
+    )
+
+
+def reproduction_table(reproduction: "Reproduction") -> Table:
+    """Metric, recorded, found, difference, allowed."""
+    table = Table("metric", "recorded", "found", "difference", "allowed", title="epoch of the model, trained again")
+    for row in reproduction.rows:
+        table.add_row(*_metric_cells(row), style=None if row.holds else "bold red")
+    return table
+
+
+def _metric_cells(row: "MetricComparison") -> tuple[str, ...]:
+    numbers = (row.recorded, row.found)
+    difference = "none" if row.difference is None else f"{row.difference:.3g}"
+    return (row.metric, *("none" if n is None else f"{n:.10g}" for n in numbers), difference, f"{row.allowed:.3g}")

@@ -2,16 +2,18 @@
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vaeforge.config.experiment import Experiment
 from vaeforge.errors import RegistryError, VaeforgeError
+from vaeforge.evaluate.manifest import EvaluationManifest, read_evaluation
+from vaeforge.manifests.export import ExportManifest, read_export
+from vaeforge.manifests.trained_model import TrainedModelManifest, read_trained_model
 from vaeforge.package.bundle import EXTRA, WINNER
-from vaeforge.paths import read_json, sha256_of
+from vaeforge.paths import sha256_of
 from vaeforge.registry.evidence import EVIDENCE_FILE, Evidence, read_evidence
 from vaeforge.registry.gate import Candidate
 from vaeforge.registry.lineage import DATA_IDENTITY, TEST_NLL, number_in
@@ -27,55 +29,54 @@ AGREEMENT = 1e-9
 
 
 @dataclass(frozen=True)
-class Stored:
+class VersionManifests:
     """The manifests that a version was registered with."""
 
-    winner: dict[str, Any]
-    export: dict[str, Any]
-    evaluation: dict[str, Any]
-
-    @property
-    def experiment(self) -> Experiment:
-        """The settings that it was trained with."""
-        return Experiment.model_validate(self.winner["experiment"])
+    model: TrainedModelManifest
+    export: ExportManifest
+    evaluation: EvaluationManifest
 
 
 def candidate_of(
-    winner: Mapping[str, Any], export: Mapping[str, Any], evaluation: Mapping[str, Any], evidence: "Evidence | str"
+    manifest: TrainedModelManifest, export: ExportManifest, evaluation: EvaluationManifest, evidence: "Evidence | str"
 ) -> Candidate:
     """What the gates look at, of manifests and evidence, or of the reason why there is no evidence."""
-    experiment = Experiment.model_validate(winner["experiment"])
-    size, latency = export.get("size_bytes"), export.get("latency_ms", {}).get("single_p95")
+    latency = export.latency_ms
     return Candidate(
-        task=experiment.definition.task,
-        dimensions=math.prod(winner["event_shape"]),
-        data_identity=winner["data_identity"],
-        metrics={**winner["metrics"], **evaluation["metrics"]},
-        parity=bool(export["parity"]["passed"]),
+        task=manifest.experiment.definition.task,
+        dimensions=math.prod(manifest.event_shape),
+        data_identity=manifest.lineage.data_identity,
+        metrics={**manifest.finite_metrics, **evaluation.metrics},
+        parity=export.parity is not None and export.parity.passed,
         evidence=evidence if isinstance(evidence, Evidence) else None,
         problem=evidence if isinstance(evidence, str) else "",
-        size_bytes=size,
-        latency_ms=latency,
+        size_bytes=export.size_bytes,
+        latency_ms=None if latency is None else latency.single_p95,
     )
 
 
-def stored(client: "MlflowClient", version: "ModelVersion") -> Stored:
+def version_manifests(client: "MlflowClient", version: "ModelVersion") -> VersionManifests:
     """The manifests of `version`.
 
     Raises:
-        RegistryError: if it carries none, as versions do that were registered by other means.
+        RegistryError: if it carries none, as versions do that were registered by other means, or they are damaged.
     """
-    with _brought(client, version, WINNER, EXPORT, EVALUATION) as paths:
-        return Stored(*(read_json(path, "register the model again") for path in paths))
+    remedy = "register the model again"
+    with _downloaded(client, version, WINNER, EXPORT, EVALUATION) as (model, export, evaluation):
+        return VersionManifests(
+            read_trained_model(model, remedy, RegistryError),
+            read_export(export, remedy, RegistryError),
+            read_evaluation(evaluation, remedy, RegistryError),
+        )
 
 
-def evidence_of(client: "MlflowClient", version: "ModelVersion", evaluation: Mapping[str, Any]) -> "Evidence | str":
+def evidence_of(client: "MlflowClient", version: "ModelVersion", evaluation: EvaluationManifest) -> "Evidence | str":
     """The evidence of `version`, unchanged since its evaluation, or why there is none."""
-    expected = evaluation["files"].get(f"arrays/{EVIDENCE_FILE}")
+    expected = evaluation.files.get(f"arrays/{EVIDENCE_FILE}")
     if expected is None:
         return "was evaluated without evidence"
     try:
-        with _brought(client, version, EVIDENCE_FILE) as (path,):
+        with _downloaded(client, version, EVIDENCE_FILE) as (path,):
             found = sha256_of(path)
             return read_evidence(path) if found == expected else f"SHA-256 of its evidence is {found}, not {expected}"
     except VaeforgeError as error:
@@ -106,7 +107,7 @@ def best_rival(
 def _rival(client: "MlflowClient", version: "ModelVersion", task: str, expected: float) -> Rival:
     name = f"version {version.version}"
     try:
-        found = evidence_of(client, version, stored(client, version).evaluation)
+        found = evidence_of(client, version, version_manifests(client, version).evaluation)
     except VaeforgeError as error:
         return Rival(name, None, str(error))
     if isinstance(found, str):
@@ -118,7 +119,7 @@ def _rival(client: "MlflowClient", version: "ModelVersion", task: str, expected:
 
 
 @contextmanager
-def _brought(client: "MlflowClient", version: "ModelVersion", *names: str) -> Iterator[list[Path]]:
+def _downloaded(client: "MlflowClient", version: "ModelVersion", *names: str) -> Iterator[list[Path]]:
     """Some of the files beside a version's graph, in a folder that is gone afterwards."""
     import mlflow
 

@@ -27,7 +27,7 @@ from vaeforge.config.layouts import layout_named
 from vaeforge.data.resize import fit_square
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import DAMAGE
-from vaeforge.package.bundle import Contract
+from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
 

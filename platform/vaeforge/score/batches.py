@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.errors import RegistryError
-from vaeforge.package.bundle import Contract
+from vaeforge.package.contract import Contract
 
 Values = NDArray[np.float32]
 Position = tuple[int, int]  # a file's number, and a row in it: all before it is done

@@ -11,7 +11,7 @@ import numpy as np
 
 from vaeforge.config.layouts import layout_named
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.package.bundle import Contract
+from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import one_hot
 from vaeforge.score.batches import Values
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.images import SUFFIXES as PICTURES
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.package.bundle import Contract
+from vaeforge.package.contract import Contract
 from vaeforge.score.arrays import ArrayFile
 from vaeforge.score.batches import Batch, Position, Reader, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions

@@ -17,7 +17,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from vaeforge.errors import DataError
-from vaeforge.package.bundle import Contract
+from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting
 
 BESIDE = ("x", "y", "z", "section", "hemisphere", "")  # columns that are no channels

@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from vaeforge.config.layouts import PictureMode, layout_named
 from vaeforge.data.images import open_picture
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.package.bundle import Contract
+from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import Pixels, picture_to_event
 from vaeforge.score.batches import Batch, Position, Rows, Values, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions

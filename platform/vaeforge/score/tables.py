@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from vaeforge.config.layouts import layout_named
 from vaeforge.errors import DataError
 from vaeforge.importing.delimited import delimiter_of
-from vaeforge.package.bundle import Contract
+from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting
 
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, UnicodeDecodeError, csv.Error)

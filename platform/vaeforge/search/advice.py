@@ -18,6 +18,9 @@ def collapse_warning(space: Space, base: Experiment, prepared: Prepared) -> str 
     find their own weight, are left out.
     """
     largest: list[tuple[float, float]] = []
+    spectrum = prepared.manifest.spectrum
+    if spectrum is None:  # data prepared by an old version
+        return None
     about_beta = [one for one in corner_points(space) if any(path.startswith("beta.") for path in one)]
     for example in about_beta or [{}]:  # the others leave beta as it is by default
         experiment = experiment_for(space, base, example, seed=0)
@@ -26,7 +29,7 @@ def collapse_warning(space: Space, base: Experiment, prepared: Prepared) -> str 
         dimensions, latent_dim = math.prod(prepared.event_shape), getattr(experiment.model, "latent_dim", 1)
         scale = effective_beta(1.0, dimensions, latent_dim, experiment.training.normalised_beta)
         reached = scale * max(experiment.beta.beta(step / GRID) for step in range(GRID + 1))
-        largest.append((reached, collapses_at(prepared.manifest["spectrum"], likelihood_of(experiment))))
+        largest.append((reached, collapses_at(spectrum, likelihood_of(experiment))))
     if not largest or any(beta < limit for beta, limit in largest):
         return None
     beta, limit = min(largest)

@@ -83,7 +83,7 @@ def make_plan(
     if collapse is not None:
         console.print(f"[yellow]warning[/]: {collapse}", highlight=False)
     code, made_by = code_hash(), origin(project.root)
-    identity = prepared.manifest["data_identity"]
+    identity = prepared.manifest.data_identity
     settings = config.model_dump(mode="json")
     configuration = {"settings": learned(settings), "space": dict(space.content)}
     chosen = name or f"{space.family}-{hash_of([configuration, identity, code])[:8]}"
@@ -95,10 +95,12 @@ def make_plan(
         space_source=space.source,
         settings=settings,
         data_identity=identity,
-        data_hash=prepared.manifest["data_hash"],
-        data_source=prepared.manifest["data_source"],
+        data_hash=prepared.manifest.data_hash,
+        data_source=prepared.manifest.data_source or "",
         source=describe_source(project, space.family),
-        **made_by.record,
+        git=made_by.git,
+        lock_sha256=made_by.lock_sha256,
+        machine=made_by.machine,
         seed=config.search.seed,
         trials=config.search.trials,
         checkpoints=config.search.storage and f"{config.search.storage.rstrip('/')}/{chosen}",

@@ -1,11 +1,9 @@
-"""The steps `tune` and `train`: from a configuration to a finished search and its winner's manifest.
+"""The steps `tune` and `train`: from a configuration to a finished search and the manifest of its best model.
 
 A plain training is a search with one trial in a space of one point: the same hosts, ledger, tracking and resuming.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -14,6 +12,8 @@ from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchResumed, WarmStarted
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import History, read_history
+from vaeforge.manifests.files import MANIFEST
+from vaeforge.manifests.trained_model import TrainedModelManifest, write_trained_model
 from vaeforge.paths import Project, write_json
 from vaeforge.search.budget import Limits, Spent
 from vaeforge.search.engine import run_search
@@ -58,11 +58,11 @@ class Result:
     """How the step ended; `manifest` is none where it was interrupted."""
 
     exit_code: int
-    manifest: dict[str, Any] | None
+    manifest: TrainedModelManifest | None
 
 
 def run_step(project: Project, config: RunConfig, space: Space, request: Request, console: Console) -> Result:
-    """Search `space`, or finish what an earlier call began; writes the winner's manifest last.
+    """Search `space`, or finish what an earlier call began; writes the manifest of its best model last.
 
     Raises:
         VaeforgeError: for anything that is refused before the start, or ends the search.
@@ -181,7 +181,7 @@ def _announce(plan: Plan, history: History, console: Console) -> None:
 
 
 def _conclude(plan: Plan, history: History, request: Request, console: Console) -> Result:
-    """Show the ranking, write the winner's manifest."""
+    """Show the ranking, write the manifest of the best model."""
     if not ranked(history, plan.space.objective).standings:
         console.print(causes(history))
         raise SearchError(f"search {plan.name!r}: all {len(history.trials)} trials failed; nothing is registered")
@@ -196,19 +196,11 @@ def _conclude(plan: Plan, history: History, request: Request, console: Console) 
 
         runs = run_ids(plan.folder)
     manifest = winner_manifest(request.step, plan, history, runs)
-    write_json(plan.folder / "manifest.json", manifest)
-    write_json(plan.project.step(request.step) / "manifest.json", manifest)
+    write_trained_model(plan.folder / MANIFEST, manifest)
+    write_trained_model(plan.project.step(request.step) / MANIFEST, manifest)
     return Result(0, manifest)
 
 
 def _resume(request: Request, plan: Plan) -> str:
     named = "" if request.name is not None else f" --name {plan.name}"
     return f"{request.resume_command}{named}"
-
-
-def manifest_of(project: Project, run: str) -> Path:
-    """Where the manifest of `run` lies: `tune` or `train` for the newest of that step, a search's name, or a path."""
-    if run in ("tune", "train"):
-        return project.step(run) / "manifest.json"
-    named = project.search(run) / "manifest.json"
-    return named if named.exists() or not Path(run).exists() else Path(run)

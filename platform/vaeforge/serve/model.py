@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.errors import RegistryError
-from vaeforge.package.bundle import CARD, MAIN, OUTPUTS, Contract
+from vaeforge.package.bundle import CARD, MAIN, OUTPUTS
+from vaeforge.package.contract import Contract
 from vaeforge.paths import read_json
 from vaeforge.registry.fetch import Fetched
 from vaeforge.serve.drift import Drift, DriftReference, compare, reference_of

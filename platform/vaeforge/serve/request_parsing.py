@@ -15,7 +15,7 @@ import pydantic_core
 from numpy.typing import NDArray
 
 from vaeforge.errors import DataError, nearest
-from vaeforge.package.bundle import Contract
+from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import condition_of, picture_to_event, read_upload, samples_of
 
 OUTPUTS = ("score", "is_anomaly", "strange", "mu", "logvar", "reconstruction")

@@ -208,7 +208,7 @@ def trial_tags(header: SearchHeader, tracked: TrackedSearch, trial: TrialRecord)
         "vaeforge.last_crash": crash and crash.cause,
         "vaeforge.traceback": crash.traceback[-TAG_CHARACTERS:] if crash and crash.traceback else None,
         "vaeforge.data_identity": header.data_identity,
-        "mlflow.source.git.commit": _git(header, "commit"),
+        "mlflow.source.git.commit": header.git.commit if header.git else None,
     }
     return {key: _text(value, TAG_CHARACTERS) for key, value in tags.items() if value is not None}
 
@@ -233,8 +233,8 @@ def search_tags(header: SearchHeader, tracked: TrackedSearch) -> dict[str, str]:
         "vaeforge.reason": tracked.end and tracked.end.reason,
         "vaeforge.resumed_by": tracked.resumed_by[-1] if tracked.resumed_by else None,
         "vaeforge.project_run": header.project_run_id,
-        "vaeforge.git.dirty": _git(header, "dirty"),
-        "mlflow.source.git.commit": _git(header, "commit"),
+        "vaeforge.git.dirty": header.git.dirty if header.git else None,
+        "mlflow.source.git.commit": header.git.commit if header.git else None,
         "mlflow.source.name": header.command,
         "mlflow.source.type": "LOCAL",
         "vaeforge.data_identity": header.data_identity,
@@ -272,10 +272,6 @@ def _run_state(run: "Run") -> RunState:
         params=set(run.data.params),
         has_data=bool(run.inputs and run.inputs.dataset_inputs),
     )
-
-
-def _git(header: SearchHeader, key: str) -> Any:
-    return (header.git or {}).get(key)
 
 
 def _text(value: Any, limit: int) -> str:

@@ -84,16 +84,16 @@ def load_newest(
     raise CheckpointError("; ".join(problems) or "there is no checkpoint to resume from")
 
 
-def load_model(path: Path, sha256: str, experiment: Experiment, spec: DataSpec) -> VAE:
-    """The model of `experiment` with the weights in the checkpoint at `path`, in evaluation mode on the CPU.
+def load_model(checkpoint: Checkpoint, experiment: Experiment, spec: DataSpec) -> VAE:
+    """The model of `experiment` with the weights in `checkpoint`, in evaluation mode on the CPU.
 
     Raises:
         CheckpointError: if the file is damaged or belongs to another model.
     """
     model = experiment.definition.build(experiment.model, spec)
-    content = load(Checkpoint(str(path), sha256, epoch=0))
+    content = load(checkpoint)
     try:
         model.load_state_dict(content["model"])
     except (KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: does not fit the model of this experiment ({error})") from error
+        raise CheckpointError(f"{checkpoint.file}: does not fit the model of this experiment ({error})") from error
     return model.eval()

@@ -42,6 +42,25 @@ class Checkpoint:
         return replace(self, file=join(folder, name_of(self.file)))
 
 
+@dataclass(frozen=True)
+class CheckpointRef:
+    """A checkpoint as manifests name it, after the search that made it has ended.
+
+    Attributes:
+        path: relative to the project's root where it lies inside it.
+        file: where it lay while the search ran, a path or a URL; none where nobody recorded it.
+    """
+
+    path: str
+    sha256: str
+    epoch: int
+    file: str | None = None
+
+    def within(self, root: Path) -> Checkpoint:
+        """The checkpoint in the project at `root`."""
+        return Checkpoint(str(root / self.path), self.sha256, self.epoch)
+
+
 def require_usable(location: Path | str) -> None:
     """Write, read and remove a small file in the storage at `location`, without waiting for it to come back.
 

@@ -1,34 +1,23 @@
-"""The manifest that a search ends with: which model won, and everything that leads back from it."""
+"""Manifest of a search's best model: which trial it is, and everything that leads back from it."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchHeader, WorkersRegistered
 from vaeforge.ledger.file import read_events
 from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.manifests.lineage import Lineage, MlflowRuns
+from vaeforge.manifests.trained_model import RepeatedRuns, TrainedModelManifest, TrainingConditions
 from vaeforge.paths import hash_of
+from vaeforge.provenance import PatchedGitState
 from vaeforge.search.plan import Plan
 from vaeforge.search.results.ranking import winner
 from vaeforge.search.space.space import experiment_for, trial_seed
 from vaeforge.track.replay import RunIds
-from vaeforge.train.checkpoint_files import Checkpoint, download
-
-HANDED_ON = (
-    "space",
-    "data_identity",
-    "data_hash",
-    "source",
-    "git",
-    "lock_sha256",
-    "configuration_hash",
-    "code_hash",
-    "command",
-)
+from vaeforge.train.checkpoint_files import Checkpoint, CheckpointRef, download
 
 
-def winner_manifest(step: str, plan: Plan, history: History, runs: RunIds | None) -> dict[str, Any]:
+def winner_manifest(step: str, plan: Plan, history: History, runs: RunIds | None) -> TrainedModelManifest:
     """What `tune` and `train` hand on to the next step.
 
     Args:
@@ -43,52 +32,61 @@ def winner_manifest(step: str, plan: Plan, history: History, runs: RunIds | None
     """
     standing = winner(history, plan.space.objective)
     best, header = standing.trial, history.header or plan.header
+    base, seed = plan.config.experiment, trial_seed(plan.config.search.seed, best.number)
+    return TrainedModelManifest(
+        step=step,
+        lineage=_lineage(plan, header, best, runs),
+        settings=experiment_for(plan.space, base, best.params, seed).model_dump(mode="json"),
+        event_shape=plan.prepared.event_shape,
+        condition_dim=plan.prepared.spec.condition_dim,
+        metrics=best.best_metrics,
+        repeats=RepeatedRuns(tuple(standing.runs), standing.value, standing.sd),
+        params=best.params,
+        trials=history.counts(),
+        space=header.space,
+        source=header.source,
+        lock_sha256=header.lock_sha256,
+        command=header.command,
+        training=_training(plan, header, best),
+    )
+
+
+def _lineage(plan: Plan, header: SearchHeader, best: TrialRecord, runs: RunIds | None) -> Lineage:
     checkpoint = best.best
     if checkpoint is None:
         raise SearchError(f"search {plan.name!r}: no trial ended with a model; see the causes above")
-    base, seed = plan.config.experiment, trial_seed(plan.config.search.seed, best.number)
-    return {
-        "step": step,
-        "family": plan.space.family,
-        "experiment": experiment_for(plan.space, base, best.params, seed).model_dump(mode="json"),
-        "event_shape": list(plan.prepared.event_shape),
-        "condition_dim": plan.prepared.spec.condition_dim,
-        "checkpoint": {**asdict(checkpoint), "path": _relative(_at_hand(checkpoint, plan), plan.project.root)},
-        "metrics": best.best_metrics,
-        "repeats": {"runs": list(standing.runs), "value": standing.value, "sd": standing.sd},
-        "params": best.params,
-        "search": plan.name,
-        "trial": best.number,
-        "trials": history.counts(),
-        "space_hash": hash_of(header.space),
-        **{key: getattr(header, key) for key in HANDED_ON},
-        "training": _training(plan, header, best),
-        "mlflow": {
-            "run_id": runs.trials.get(best.number) if runs else None,
-            "parent_run_id": runs.parent if runs else None,
-            "experiment": header.experiment_name,
-        },
-    }
+    path = _relative(_at_hand(checkpoint, plan), plan.project.root)
+    return Lineage(
+        family=plan.space.family,
+        checkpoint=CheckpointRef(path, checkpoint.sha256, checkpoint.epoch, checkpoint.file),
+        data_identity=header.data_identity,
+        data_hash=header.data_hash,
+        git=header.git or PatchedGitState(None, None),
+        configuration_hash=header.configuration_hash,
+        code_hash=header.code_hash or "",
+        search=plan.name,
+        trial=best.number,
+        space_hash=hash_of(header.space),
+        mlflow=MlflowRuns(
+            runs.trials.get(best.number) if runs else None, runs.parent if runs else None, header.experiment_name
+        ),
+    )
 
 
-def _training(plan: Plan, header: SearchHeader, best: TrialRecord) -> dict[str, Any]:
-    """What, beside the experiment, decides the last bits of a trained model, and whether one training can give it.
-
-    `workers`; `threads` of each, none where sessions differed; `device`; `inherited_from`, the trial whose weights it
-    went on with, if any; `machine`, none where hosts ran on machines of several kinds, or nobody said which.
-    """
+def _training(plan: Plan, header: SearchHeader, best: TrialRecord) -> TrainingConditions:
+    """How the trial was trained."""
     groups = [event.processes for event in read_events(plan.ledger) if isinstance(event, WorkersRegistered)]
     workers = max(map(len, groups), default=int(header.settings["search"]["workers"]))
-    machines = {hash_of(m): m for group in groups for m in (process.machine for process in group)}
+    machines = {process.machine for group in groups for process in group}
     reports = [report for report in best.reports.values() if report.seconds and report.core_seconds]
     threads = {round(report.core_seconds / report.seconds / workers) for report in reports}
-    return {
-        "workers": workers,
-        "threads": threads.pop() if len(threads) == 1 else None,
-        "device": "cuda" if any(report.gpu_seconds for report in reports) else "cpu",
-        "inherited_from": best.inheritance.donor if best.inheritance else None,
-        "machine": next(iter(machines.values())) if len(machines) == 1 else None,
-    }
+    return TrainingConditions(
+        workers=workers,
+        threads=threads.pop() if len(threads) == 1 else None,
+        device="cuda" if any(report.gpu_seconds for report in reports) else "cpu",
+        inherited_from=best.inheritance.donor if best.inheritance else None,
+        machine=machines.pop() if len(machines) == 1 else None,
+    )
 
 
 def _at_hand(checkpoint: Checkpoint, plan: Plan) -> str:

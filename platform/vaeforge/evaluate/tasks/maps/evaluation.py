@@ -73,7 +73,7 @@ def evaluate(trained: TrainedModel) -> Findings:
 def channel_names(trained: TrainedModel) -> list[str]:
     """The names of the values of a sample, numbers where the data have none."""
     count = int(np.prod(trained.prepared.event_shape))
-    names = trained.prepared.manifest["info"].get("channels", [])
+    names = trained.prepared.manifest.info.get("channels", [])
     return list(names) if len(names) == count else [f"channel {number}" for number in range(1, count + 1)]
 
 

@@ -43,7 +43,7 @@ def evaluate_whole_maps(trained: TrainedModel) -> Findings:
 def map_names(trained: TrainedModel) -> list[str]:
     """The names of the held-out maps, numbers where the data have none."""
     count = len(trained.prepared.test)
-    names = trained.prepared.manifest["info"].get("units", {}).get("test", [])
+    names = trained.prepared.manifest.info.get("units", {}).get("test", [])
     return list(names) if len(names) == count else [f"map {number}" for number in range(1, count + 1)]
 
 

@@ -1,0 +1,69 @@
+"""Lineage of a model: what the manifest of every later step repeats, so that each leads back by itself."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaeforge.provenance import PatchedGitState
+from vaeforge.records import read_record
+from vaeforge.train.checkpoint_files import CheckpointRef
+
+
+@dataclass(frozen=True)
+class MlflowRuns:
+    """Where MLflow has a search; ids are none where it was not tracked.
+
+    Attributes:
+        run_id: of the trial.
+        parent_run_id: of the search.
+        experiment: the name of the experiment that both belong to.
+    """
+
+    run_id: str | None = None
+    parent_run_id: str | None = None
+    experiment: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """What made a model; what nobody recorded is none.
+
+    Attributes:
+        checkpoint: its weights.
+        data_identity: of the data that it was trained on.
+        data_hash: DVC's of the same; none where they were not what DVC tracks.
+        git: the project's commit when the search began, and what differed from it.
+        configuration_hash: of everything that decides what a search tries.
+        code_hash: of vaeforge itself, see `provenance.code_hash`.
+        search: the search's name.
+        trial: its number in that search.
+        space_hash: of what was searched.
+        mlflow: where it was tracked.
+    """
+
+    family: str
+    checkpoint: CheckpointRef
+    data_identity: str
+    data_hash: str | None
+    git: PatchedGitState
+    configuration_hash: str | None = None
+    code_hash: str
+    search: str | None
+    trial: int | None = None
+    space_hash: str | None = None
+    mlflow: MlflowRuns = MlflowRuns()
+
+
+@dataclass(frozen=True)
+class _MadeFrom:
+    """What the manifest of any step says of the model that it was made from."""
+
+    checkpoint: CheckpointRef
+
+
+def checkpoint_of(path: Path, remedy: str) -> CheckpointRef:
+    """The checkpoint that the step whose manifest lies at `path` was made from.
+
+    Raises:
+        DataError: if the manifest is missing, not JSON, or names none; `remedy` says what to do about it.
+    """
+    return read_record(_MadeFrom, path, "manifest of a step", remedy).checkpoint

@@ -1,0 +1,75 @@
+"""Contract of a packaged model: what its inputs and outputs mean, as contract.json holds it. Imports no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vaeforge.errors import RegistryError
+from vaeforge.paths import write_json
+from vaeforge.records import OPTIONAL, read_record, to_json
+
+CONTRACT = "contract.json"
+REMEDY = "export or download the model again"
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """One graph of a bundle: its file, what goes in and comes out by name and shape (None: any size), its precision.
+
+    `data` is the SHA-256 of the file with its weights, by name; none where they lie in the graph.
+    """
+
+    file: str
+    inputs: Mapping[str, tuple[int | None, ...]]
+    outputs: Mapping[str, tuple[int | None, ...]]
+    precision: str
+    sha256: str
+    data: Mapping[str, str] | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a model's inputs and outputs mean.
+
+    Attributes:
+        family, task: the kind of model, and what it is evaluated by.
+        data: the layout of files that it was trained on: pictures, classes, frames, series or points.
+        prepare: the settings by which those files became arrays.
+        cut: whether samples are patches of larger pictures.
+        event_shape: of one sample, raw units.
+        condition: what each value of a sample's condition means: class names, or coordinates; empty for none.
+        channels: names of a sample's values, where they have names.
+        latent_dim: of mu and logvar.
+        threshold: score above which a sample is called strange: the `quantile` of the scores of validation samples.
+        quantile: see `threshold`.
+        graphs: by name; `model` (x to reconstruction, mu, logvar, score) is always among them.
+    """
+
+    family: str
+    task: str
+    data: str
+    prepare: Mapping[str, Any]
+    cut: bool
+    event_shape: tuple[int, ...]
+    condition: tuple[str, ...]
+    channels: tuple[str, ...]
+    latent_dim: int
+    threshold: float
+    quantile: float
+    graphs: Mapping[str, GraphFile]
+
+
+def read_contract(path: Path) -> Contract:
+    """The contract at `path`.
+
+    Raises:
+        DataError: if it is missing or not JSON.
+        RegistryError: if it lacks something.
+    """
+    return read_record(Contract, path, "contract of a model", REMEDY, RegistryError)
+
+
+def write_contract(path: Path, contract: Contract) -> None:
+    """Write `contract` to `path` atomically."""
+    write_json(path, to_json(contract))

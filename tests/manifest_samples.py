@@ -1,0 +1,72 @@
+"""Manifests of made-up models, and manifests out of their JSON."""
+
+from pathlib import Path
+from typing import Any
+
+from vaeforge.data.prepared import PreparedManifest
+from vaeforge.evaluate.manifest import EvaluationManifest, read_evaluation
+from vaeforge.evaluate.step import evaluate_run
+from vaeforge.manifests.export import ExportManifest
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.package.step import export_run
+from vaeforge.paths import Project, write_json
+from vaeforge.records import record_from
+from vaeforge.trained import load_trained_model, with_diffusion
+
+IDENTITY = "d" * 64
+MODEL: dict[str, Any] = {
+    "step": "tune",
+    "family": "endoscopy",
+    "experiment": {"family": "endoscopy"},
+    "event_shape": [3, 32, 32],
+    "condition_dim": 0,
+    "checkpoint": {"path": "artifacts/tune/best.pt", "sha256": "c" * 64, "epoch": 3},
+    "metrics": {"val/nelbo": -100.25, "val/active_units": 5.0},
+    "data_identity": IDENTITY,
+    "data_hash": None,
+    "git": {"commit": None, "dirty": None},
+    "code_hash": "2" * 64,
+    "search": "endoscopy-12345678",
+}
+
+
+def model_of(content: dict[str, Any]) -> TrainedModelManifest:
+    """A trained model's manifest as JSON, read."""
+    return record_from(TrainedModelManifest, content, "test", "manifest of a trained model", "")
+
+
+def model_manifest(**changed: Any) -> TrainedModelManifest:
+    """The manifest of a made-up model, by JSON keys."""
+    return model_of({**MODEL, **changed})
+
+
+def export_of(content: dict[str, Any]) -> ExportManifest:
+    """An export's manifest as JSON, read."""
+    return record_from(ExportManifest, content, "test", "manifest of an export", "")
+
+
+def evaluation_of(content: dict[str, Any], folder: Path) -> EvaluationManifest:
+    """An evaluation's manifest as JSON, read from a file in `folder`."""
+    write_json(folder / "evaluation.json", content)
+    found = read_evaluation(folder / "evaluation.json")
+    (folder / "evaluation.json").unlink()
+    return found
+
+
+def prepared_manifest(**changed: Any) -> PreparedManifest:
+    """The manifest of made-up prepared data."""
+    return PreparedManifest(**{"family": "endoscopy", "data_identity": IDENTITY, "arrays": {}} | changed)
+
+
+def evaluated(project: Project, model: TrainedModelManifest, folder: Path | None = None) -> EvaluationManifest:
+    """Evaluate a model, by default where the step `evaluate` does."""
+    trained = load_trained_model(project, model)
+    return evaluate_run(project, model, trained, folder or project.step("evaluate"))
+
+
+def exported(project: Project, model: TrainedModelManifest, *precisions: str, diffused: bool = False) -> ExportManifest:
+    """Export a model, with the diffusion model that the step `diffuse` made of it if it was `diffused`."""
+    trained = load_trained_model(project, model)
+    if diffused:
+        trained = with_diffusion(trained, model, project.step("diffuse"))
+    return export_run(project, model, trained, project.step("export"), precisions)
