@@ -60,7 +60,8 @@ def reports(folder: Path, params: dict[str, Any], seed: int, checkpoints: Path |
 
     from vaeforge.config.loader import load
     from vaeforge.data.prepared import load_training
-    from vaeforge.search.space.space import experiment_for, parse_space
+    from vaeforge.search.space.space import parse_space
+    from vaeforge.search.space.trial_experiment import experiment_for
     from vaeforge.train.loop import TrainingData, fit
 
     torch.set_num_threads(1)

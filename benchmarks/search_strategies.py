@@ -20,8 +20,8 @@ from search_replay import Deciding, Lookup, Params, space_content
 from search_table import BENCHMARKS, EPOCHS, FAMILY
 
 from vaeforge.config.loader import load
-from vaeforge.search.samplers import FinishedTrial, make_sampler
-from vaeforge.search.schedulers import RungReport, make_scheduler
+from vaeforge.search.samplers.trials import FinishedTrial
+from vaeforge.search.schedulers.base import RungReport
 from vaeforge.search.space.space import Space, parse_space
 
 TRIALS = 1000  # more than any replay reaches; of the rules only PBT asks for it
@@ -81,8 +81,8 @@ class _Ours:
     def __init__(self, space: Space, seed: int, row: Row):
         base = load(BENCHMARKS, FAMILY, "sample", {"training.epochs": EPOCHS}).experiment
         self.space, self.base, self.row = space, base, row
-        self.sampler = make_sampler(space, base, seed)
-        self.scheduler = make_scheduler(space, seed, TRIALS)
+        self.sampler = space.build_sampler(seed)
+        self.scheduler = space.build_scheduler(seed, TRIALS)
         self.epochs = self.scheduler.epochs
         self._recorded: dict[tuple[str, int], list[float]] = {}
 

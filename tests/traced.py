@@ -28,7 +28,8 @@ from vaeforge.provenance import machine
 from vaeforge.search.dispatch.checkpoint_retention import trial_folder
 from vaeforge.search.plan import Plan, make_plan, search_extent
 from vaeforge.search.results.winner_manifest import winner_manifest
-from vaeforge.search.space.space import experiment_for, read_space, trial_seed
+from vaeforge.search.space.space import read_space
+from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.train.loop import TrainingData, fit
 
 POINT = {"model.latent_dim": 6, "beta.schedule": "constant", "beta.value": 0.1}

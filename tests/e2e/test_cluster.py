@@ -14,7 +14,8 @@ from project import SmallProject, check_invariants, end
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import load_training
 from vaeforge.ledger.history import read_history
-from vaeforge.search.space.space import experiment_for, parse_space, trial_seed
+from vaeforge.search.space.space import parse_space
+from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.train.loop import TrainingData, fit
 from vaeforge.train.process_group import ProcessGroup
 

@@ -8,10 +8,9 @@ import pytest
 from mlflow import MlflowClient
 
 from project import SampleProject, check_invariants
-from vaeforge.config.loader import load
 from vaeforge.ledger.history import History, TrialRecord, read_history
 from vaeforge.paths import sha256_of
-from vaeforge.search.samplers import make_sampler, transferred
+from vaeforge.search.samplers.trials import transferred
 from vaeforge.search.space.space import Space, parse_space
 
 SMALL = "training.steps_per_epoch=4 training.batch_size=16 training.evaluation_samples=1"
@@ -128,8 +127,7 @@ def test_what_another_search_found_informs_the_first_proposals(project: SamplePr
     (informed,) = history_of(project, "second").warm_starts
     assert (informed.source, informed.use, len(informed.trials)) == ("first", "values", 12)
     second = history_of(project, "second")
-    base = load(project.root, "fmri").experiment
-    warm, cold = (make_sampler(space_of(second), base, seed=0) for _ in range(2))
+    warm, cold = (space_of(second).build_sampler(seed=0) for _ in range(2))
     for trial in informed.trials:
         warm.tell(transferred(trial))
     assert second.trials[0].params == warm.ask(0) != cold.ask(0)

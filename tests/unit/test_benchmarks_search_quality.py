@@ -203,7 +203,7 @@ def test_a_stopped_trial_is_told_as_what_the_row_says(row: str, monkeypatch: pyt
     import search_strategies as strategies
 
     search, told = strategies.ROWS[row].start(0, "interpolated"), []
-    monkeypatch.setattr(search.proposer, "tell", told.append)
+    monkeypatch.setattr(search.sampler, "tell", told.append)
     search.tell(3, {}, "stopped", 5.0, 9)
     search.tell(4, {}, "failed", None, 2)
     states = {"tpe_asha": "stopped", "tpe_asha_ray": "completed"}

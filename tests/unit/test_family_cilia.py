@@ -11,7 +11,8 @@ from samples import random_prepared, random_samples
 from vaeforge.config.loader import load
 from vaeforge.package.export import export
 from vaeforge.package.parity import check_parity
-from vaeforge.search.space.space import check, read_space
+from vaeforge.search.space.checks import check
+from vaeforge.search.space.space import read_space
 from vaeforge_models.families.cilia import FAMILY, CiliaSettings, CiliaVAE
 from vaeforge_models.likelihoods import squared_error_distortion
 from vaeforge_models.schedules import SCHEDULES

@@ -9,8 +9,13 @@ import pytest
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.errors import ConfigError
-from vaeforge.search.space.space import Fidelity, Space, check, corner_points, experiment_for, parse_space
-from vaeforge.search.space.strategies import GP, TPE, Median
+from vaeforge.search.samplers.gp import GPSettings
+from vaeforge.search.samplers.tpe import TPESettings
+from vaeforge.search.schedulers.median import MedianSettings
+from vaeforge.search.space.checks import check
+from vaeforge.search.space.fidelity import Fidelity
+from vaeforge.search.space.space import Space, parse_space
+from vaeforge.search.space.trial_experiment import experiment_for
 
 RANGE = {"model.latent_dim": {"int": [2, 8], "log": True}}
 
@@ -92,7 +97,7 @@ def test_a_start_point_takes_the_frozen_values_and_may_leave_others_out(base: Ex
 
 
 def test_examples_hold_what_is_frozen() -> None:
-    found = corner_points(frozen(beta__schedule="linear", model__latent_dim=4))
+    found = frozen(beta__schedule="linear", model__latent_dim=4).corner_points()
     assert {"model.latent_dim": 4} in found and {} in found
     schedules = [example for example in found if "beta.schedule" in example]
     assert {example["beta.schedule"] for example in schedules} == {"linear"}
@@ -123,10 +128,10 @@ def test_the_command_line_holds_over_the_file() -> None:
     written = content(space=BRANCHED, search={"name": "tpe", "startup": 4}, freeze={"model.latent_dim": 4})
     space = parse_space(written, "s")
     changed = space.with_changes(search="gp", scheduler={"name": "median", "grace": 5}, freeze={"beta.warmup": 0.2})
-    assert (changed.search, changed.scheduler) == (GP(), Median(grace=5))
+    assert (changed.search, changed.scheduler) == (GPSettings(), MedianSettings(grace=5))
     assert changed.fixed == {"model.latent_dim": 4, "beta.warmup": 0.2}
     assert space.with_changes(freeze={"model.latent_dim": 5}).fixed == {"model.latent_dim": 5}
-    assert space.with_changes(search="tpe").search == TPE(startup=4)
+    assert space.with_changes(search="tpe").search == TPESettings(startup=4)
     assert space.content == written
 
 
@@ -152,12 +157,12 @@ def test_problems_of_the_command_line_are_called_so_and_told_at_once() -> None:
 def test_fewer_epochs_move_the_schedulers_epochs_along() -> None:
     space = parse_space(content(fidelity={"max": 18, "min": 6}, scheduler={"name": "median", "grace": 9}), "s")
     shorter = space.with_epochs(6)
-    assert (shorter.fidelity, shorter.scheduler) == (Fidelity(6, 2, 3), Median(grace=3))
+    assert (shorter.fidelity, shorter.scheduler) == (Fidelity(6, 2, 3), MedianSettings(grace=3))
     assert "scheduler" not in parse_space(content(), "s").with_epochs(3).content
 
 
 def test_a_frozen_schedule_does_not_hide_a_collapse(base: Experiment) -> None:
     """The warning looks at the examples: each that names beta must have the range's ends and no default."""
-    for example in corner_points(frozen(beta__schedule="linear")):
+    for example in frozen(beta__schedule="linear").corner_points():
         about_beta = [path for path in example if path.startswith("beta.")]
         assert about_beta == [] or "beta.value" in about_beta

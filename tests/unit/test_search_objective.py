@@ -8,23 +8,23 @@ from typing import Any
 
 import pytest
 
-from vaeforge.search.space.objective import METRICS, SINGLE, Constraint, Goal, Knee, Objective, Weight, read_objective
+from vaeforge.errors import ConfigError
+from vaeforge.search.space.form import checked
+from vaeforge.search.space.objective import METRICS, SINGLE, Constraint, Goal, Knee, Objective, Weight
+from vaeforge.search.space.objective_form import read_objective
 
 TWO = {"val/distortion": "min", "val/rate": "min"}
 ROOT = Path(__file__).parents[2]
 
 
 def read(content: Any) -> Objective:
-    problems: list[str] = []
-    found = read_objective(content, "space.yaml", problems)
-    assert problems == []
-    return found
+    return checked(lambda: read_objective(content), "space.yaml: objective")
 
 
 def problems_of(content: Any) -> list[str]:
-    problems: list[str] = []
-    read_objective(content, "space.yaml", problems)
-    return problems
+    with pytest.raises(ConfigError) as caught:
+        read(content)
+    return caught.value.problems
 
 
 def test_nothing_said_is_the_beta_free_number() -> None:
@@ -123,10 +123,10 @@ def test_all_problems_are_told_at_once() -> None:
     assert len(problems_of(content)) == 4
 
 
-def test_reading_one_imports_nothing_heavy() -> None:
-    """The broker reads objectives; an import of torch costs it seconds and memory."""
+def test_the_dispatcher_imports_nothing_heavy() -> None:
+    """The dispatcher is given an objective; an import of torch costs it seconds and memory, one of pydantic 0.1 s."""
     code = (
-        "import sys; import vaeforge.search.space.objective; "
+        "import sys; import vaeforge.search.space.objective, vaeforge.search.dispatch.dispatcher_actor; "
         "heavy = ('torch', 'ray', 'optuna', 'pydantic', 'vaeforge.config.experiment'); "
         "print([name for name in heavy if name in sys.modules])"
     )

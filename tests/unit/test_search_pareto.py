@@ -14,16 +14,14 @@ from vaeforge.ledger.events import from_json
 from vaeforge.ledger.history import History, fold
 from vaeforge.search.results.pareto import Point, choose, dominates, front, knee_distances, ranks, scale
 from vaeforge.search.results.pareto_plot import write_front
-from vaeforge.search.space.objective import SINGLE, Objective, read_objective
+from vaeforge.search.space.objective import SINGLE, Objective
+from vaeforge.search.space.objective_form import read_objective
 
 TWO = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
 
 
 def objective(**content: Any) -> Objective:
-    problems: list[str] = []
-    found = read_objective({**TWO, **content}, "test", problems)
-    assert not problems
-    return found
+    return read_objective({**TWO, **content})
 
 
 def points(rows: Sequence[tuple[float, float]], active: Sequence[float] = ()) -> list[Point]:
@@ -189,7 +187,7 @@ def test_three_goals_are_three_panels(tmp_path: Path) -> None:
     goals = {"metrics": {"val/rate": "min", "val/distortion": "min", "val/mse": "min"}}
     history = history_of([(1.0, 2.0, "completed"), (2.0, 1.0, "completed")], goals)
     two = history_of([(1.0, 2.0, "completed"), (2.0, 1.0, "completed")])
-    wide = write_front(history, read_objective(goals, "test", []), tmp_path / "three")[0]
+    wide = write_front(history, read_objective(goals), tmp_path / "three")[0]
     narrow = write_front(two, objective(), tmp_path / "two")[0]
     with Image.open(wide) as three, Image.open(narrow) as one:
         assert three.width == pytest.approx(3 * one.width, rel=0.01)

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from ledger_events import event
 from vaeforge.ledger.events import LedgerEvent
 from vaeforge.ledger.history import History, fold
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus
 from vaeforge.search.progress_view import Mode, View, causes, duration, in_bytes, mode_for, number, ranking
-from vaeforge.search.space.objective import SINGLE, read_objective
+from vaeforge.search.space.objective import SINGLE
+from vaeforge.search.space.objective_form import objective_of, read_objective
 
 PARAMS = {"model.latent_dim": 12, "beta.schedule": "linear", "beta.value": 0.123456}
 DONE = TrialStatus(0, PARAMS, 6, 12.345, "completed")
@@ -28,6 +30,11 @@ SNAPSHOT = Snapshot(
     budget="25% of 2 h",
 )
 TWO = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
+
+
+def table_of(found: History, limit: int = 10) -> Table:
+    """The ranking by the objective that the history's header names."""
+    return ranking(found, objective_of(found), limit)
 
 
 class Clock:
@@ -102,7 +109,7 @@ def test_lines_come_when_something_changed_and_once_a_minute() -> None:
 
 
 def test_several_goals_name_the_rule() -> None:
-    text = viewed("plain", at(1), objective=read_objective(TWO, "test", []))
+    text = viewed("plain", at(1), objective=read_objective(TWO))
     assert "(trial 0, knee of the front)" in text
 
 
@@ -177,17 +184,17 @@ def printed(table: Any) -> str:
 
 def test_ranking_and_causes() -> None:
     found = history(finished(0, 7.5, "completed", rate=2.25, active_units=5.0), finished(1, None, "failed"))
-    text = printed(ranking(found))
+    text = printed(table_of(found))
     assert all(part in text for part in ("7.50", "2.25", "completed", "lower is better)")) and "front" not in text
     assert "oom" in printed(causes(found))
     floors = history(finished(0, 7.5, "completed"), goals={"require": {"val/active_units": 4}})
-    assert "those with val/active_units >= 4 first" in printed(ranking(floors))
+    assert "those with val/active_units >= 4 first" in printed(table_of(floors))
 
 
 def test_ranking_shows_mean_and_spread_of_repeats_and_says_which_failed() -> None:
     """1.0 and 2.0: mean 1.5, sample standard deviation 0.7071."""
     again = [finished(2, 2.0, "completed", 0), finished(3, None, "failed", 1)]
-    text = printed(ranking(history(finished(0, 1.0, "completed"), finished(1, 1.2, "completed"), *again)))
+    text = printed(table_of(history(finished(0, 1.0, "completed"), finished(1, 1.2, "completed"), *again)))
     assert "1.50 ± 0.7071" in text and "1 + 1 failed" in text
     assert "trial 1: repeats 3 did not end well" in text and "by their mean ± standard deviation" in text
 
@@ -195,14 +202,16 @@ def test_ranking_shows_mean_and_spread_of_repeats_and_says_which_failed() -> Non
 def test_the_front_is_shown_whole_with_the_chosen_point_and_its_rule() -> None:
     rows = [(10.0, 200.0), (12.0, 130.0), (20.0, 100.0), (30.0, 300.0)]
     trials = [finished(n, 1.0, "completed", rate=rate, distortion=d) for n, (rate, d) in enumerate(rows)]
-    text = printed(ranking(history(*trials, finished(4, 0.1, "stopped", rate=0.0, distortion=0.0), goals=TWO), limit=1))
+    text = printed(
+        table_of(history(*trials, finished(4, 0.1, "stopped", rate=0.0, distortion=0.0), goals=TWO), limit=1)
+    )
     assert "Front of val/rate (min), val/distortion (min); chosen: knee of the front" in text
     lines = [line for line in text.splitlines() if "completed" in line]
     assert [line.split("│")[1].strip() for line in lines] == ["chosen", "front", "front"]
     assert lines[0].split("│")[2].strip() == "1"
     assert "1 trials were stopped on the way; they are in the ledger and not on the front" in text
     rule = {**TWO, "choose": {"constraint": {"val/rate": 1.0}, "best": "val/distortion"}}
-    unmet = printed(ranking(history(*trials, goals=rule)))
+    unmet = printed(table_of(history(*trials, goals=rule)))
     assert "no point of the front keeps val/rate <= 1" in " ".join(unmet.split()) and "│ chosen" not in unmet
 
 

@@ -11,12 +11,12 @@ from optuna.trial import TrialState
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.ledger.events import TransferredTrial
-from vaeforge.search.samplers import FinishedTrial, Sampler, make_sampler, tpe, transferred
-from vaeforge.search.samplers.base import StatelessSampler
-from vaeforge.search.samplers.optuna_study import build_study
-from vaeforge.search.samplers.trials import WINDOW, WINDOW_BEST, TrialMemory, window
+from vaeforge.search.plugins import samplers
+from vaeforge.search.samplers.base import Sampler, StatelessSampler
+from vaeforge.search.samplers.optuna_bridge import study as study_module
+from vaeforge.search.samplers.optuna_bridge.study import WINDOW, WINDOW_BEST, build_study, window
+from vaeforge.search.samplers.trials import FinishedTrial, TrialMemory, transferred
 from vaeforge.search.space.space import Space, parse_space
-from vaeforge.search.space.strategies import SAMPLERS
 
 SPACE = {
     "model.latent_dim": {"int": [2, 64], "log": True},
@@ -33,8 +33,8 @@ SPACE = {
 OPTIONS: dict[str, dict[str, Any]] = {"tpe": {"startup": 4}, "gp": {"startup": 4}, "nsga2": {"population": 4}}
 GOALS = {"metrics": {"val/distortion": "min", "val/active_units": "max"}}
 COUNT = {"gp": 11}  # trials of a search; a Gaussian process takes its time
-SINGLE = sorted(SAMPLERS)
-SEVERAL = sorted(name for name, kind in SAMPLERS.items() if kind.several_goals)
+SINGLE = sorted(samplers())
+SEVERAL = sorted(name for name, kind in samplers().items() if kind.several_goals)
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,7 @@ def remembered(sampler: Sampler) -> TrialMemory:
 @pytest.mark.parametrize(("strategy", "several"), cases())
 def test_proposals_are_points_of_the_space(strategy: str, several: bool, base: Experiment) -> None:
     space = space_of(strategy, several, freeze={"beta.warmup": 0.2})
-    sampler = make_sampler(space, base, 0)
+    sampler = space.build_sampler(0)
     ended = drive(sampler, COUNT.get(strategy, 18), several)
     for params in [*(t.params for t in ended), *(t.params for t in remembered(sampler).running())]:
         assert space.violations(params) == []
@@ -116,11 +116,11 @@ def test_proposals_are_points_of_the_space(strategy: str, several: bool, base: E
 def test_the_same_knowledge_gives_the_same_proposal(strategy: str, several: bool, base: Experiment) -> None:
     """A resumed search: other order of telling, start points and unfinished trials adopted, everything told twice."""
     space = space_of(strategy, several)
-    first = make_sampler(space, base, 5)
+    first = space.build_sampler(5)
     count = COUNT.get(strategy, 14)
     ended = drive(first, count, several)
     shuffled = random.Random(0).sample(ended, len(ended))
-    again = make_sampler(space, base, 5)
+    again = space.build_sampler(5)
     for trial in [*shuffled, *shuffled[:3]]:
         again.tell(trial)
     for unfinished in remembered(first).running():
@@ -134,7 +134,7 @@ def test_the_same_knowledge_gives_the_same_proposal(strategy: str, several: bool
 def test_the_seed_decides(strategy: str, base: Experiment) -> None:
     found = []
     for seed in (0, 0, 1):
-        sampler = make_sampler(space_of(strategy), base, seed)
+        sampler = space_of(strategy).build_sampler(seed)
         found.append([sampler.ask(number) for number in range(6)])
     assert found[0] == found[1] != found[2]
 
@@ -142,7 +142,7 @@ def test_the_seed_decides(strategy: str, base: Experiment) -> None:
 @pytest.mark.parametrize("strategy", SINGLE)
 def test_what_is_given_is_taken_and_the_rest_proposed(strategy: str, base: Experiment) -> None:
     space = space_of(strategy)
-    sampler = make_sampler(space, base, 0)
+    sampler = space.build_sampler(0)
     whole_point = {
         "model.latent_dim": 5,
         "training.batch_size": 16,
@@ -160,9 +160,9 @@ def test_what_is_given_is_taken_and_the_rest_proposed(strategy: str, base: Exper
 
 @pytest.mark.parametrize("strategy", ["tpe", "gp", "cmaes", "nsga2"])
 def test_trials_of_another_search_inform_where_they_fit(strategy: str, base: Experiment) -> None:
-    source = make_sampler(space_of(strategy), base, 1)
+    source = space_of(strategy).build_sampler(1)
     told = [FinishedTrial(None, t.params, t.state, t.values, t.epoch) for t in drive(source, 12, False)]
-    with_news, without = (make_sampler(space_of(strategy), base, 0) for _ in range(2))
+    with_news, without = (space_of(strategy).build_sampler(0) for _ in range(2))
     outside = FinishedTrial(None, {**told[0].params, "model.latent_dim": 999}, "completed", (0.0,), 9)
     for trial in [*told, *told, outside]:
         with_news.tell(trial)
@@ -172,7 +172,7 @@ def test_trials_of_another_search_inform_where_they_fit(strategy: str, base: Exp
 
 
 def test_a_trial_of_another_search_needs_no_frozen_values_and_every_other(base: Experiment) -> None:
-    sampler = make_sampler(space_of("tpe", freeze={"training.batch_size": 16}), base, 0)
+    sampler = space_of("tpe", freeze={"training.batch_size": 16}).build_sampler(0)
     params = {"model.latent_dim": 5, "optimizer.weight_decay": 0.1, "beta.schedule": "free_bits"}
     partial = {"model.latent_dim": 5, "beta.schedule": "free_bits"}
     other = {**params, "training.batch_size": 32}
@@ -183,7 +183,7 @@ def test_a_trial_of_another_search_needs_no_frozen_values_and_every_other(base: 
 
 @pytest.mark.parametrize("strategy", SEVERAL)
 def test_goals_to_maximise_become_costs(strategy: str, base: Experiment) -> None:
-    sampler = make_sampler(space_of(strategy, several=True), base, 0)
+    sampler = space_of(strategy, several=True).build_sampler(0)
     params = sampler.ask(0)
     assert params is not None
     assert [goal.metric for goal in sampler.goals] == ["val/distortion", "val/active_units"]
@@ -233,7 +233,7 @@ def test_with_several_goals_stopped_trials_are_left_out() -> None:
 
 
 def test_a_study_stays_small(base: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    sampler = make_sampler(space_of("tpe"), base, 0)
+    sampler = space_of("tpe").build_sampler(0)
     params = sampler.ask(0)
     assert params is not None
     for number in range(1, 1001):
@@ -244,7 +244,7 @@ def test_a_study_stays_small(base: Experiment, monkeypatch: pytest.MonkeyPatch) 
         studies.append(build_study(*arguments))
         return studies[-1]
 
-    monkeypatch.setattr(tpe, "build_study", spy)
+    monkeypatch.setattr(study_module, "build_study", spy)
     sampler.ask(1001)
     trials = studies[0].get_trials(states=[TrialState.COMPLETE])
     assert len(trials) == WINDOW

@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 
 from vaeforge.ledger.events import EpochReported
 from vaeforge.ledger.history import History, TrialRecord
-from vaeforge.search.samplers import Dashboard, FinishedTrial
-from vaeforge.search.samplers.dashboard import Journal
+from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard, Journal
+from vaeforge.search.samplers.trials import FinishedTrial
 from vaeforge.search.space.space import Space, parse_space
 
 CONTENT = {

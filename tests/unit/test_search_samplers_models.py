@@ -13,20 +13,19 @@ from scipy.stats import qmc
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.errors import ConfigError
-from vaeforge.search.samplers import FinishedTrial, Sampler, make_sampler
+from vaeforge.search.samplers.base import Sampler
 from vaeforge.search.samplers.cmaes import CMAESModel
 from vaeforge.search.samplers.gp import GPModel
-from vaeforge.search.samplers.grid import size_of
+from vaeforge.search.samplers.grid import grid_size
 from vaeforge.search.samplers.nsga2 import Child
-from vaeforge.search.samplers.optuna_samplers import optuna_gp
-from vaeforge.search.samplers.optuna_study import build_study
+from vaeforge.search.samplers.optuna_bridge.own_samplers import optuna_gp
+from vaeforge.search.samplers.optuna_bridge.study import build_study
 from vaeforge.search.samplers.per_subspace import SubspaceContext
 from vaeforge.search.samplers.qmc import QMCSequence
-from vaeforge.search.samplers.trials import RunningTrial
+from vaeforge.search.samplers.trials import FinishedTrial, RunningTrial
 from vaeforge.search.samplers.unit_scaling import from_unit
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.space import Space, parse_space
-from vaeforge.search.space.subspaces import grid_size
 from vaeforge.seeds import derive
 
 CUBE = {f"x.{i}": {"float": [0, 1]} for i in range(3)}
@@ -82,8 +81,7 @@ def best(sampler: Sampler, cost: Callable[[Params], float], count: int, at_once:
 def medians(names: tuple[str, ...], base: Experiment, cost: Callable[[Params], float], count: int, at_once: int) -> Any:
     seeds = range(5)
     return {
-        name: median(best(make_sampler(space_of(name, CUBE), base, s), cost, count, at_once) for s in seeds)
-        for name in names
+        name: median(best(space_of(name, CUBE).build_sampler(s), cost, count, at_once) for s in seeds) for name in names
     }
 
 
@@ -95,8 +93,8 @@ def test_those_that_learn_come_closer_than_chance(base: Experiment) -> None:
 
 
 def test_a_gaussian_process_comes_closer_than_chance(base: Experiment) -> None:
-    found = [best(make_sampler(space_of("gp", CUBE), base, seed), sphere, 18) for seed in (0, 1)]
-    chance = [best(make_sampler(space_of("random", CUBE), base, seed), sphere, 18) for seed in range(20)]
+    found = [best(space_of("gp", CUBE).build_sampler(seed), sphere, 18) for seed in (0, 1)]
+    chance = [best(space_of("random", CUBE).build_sampler(seed), sphere, 18) for seed in range(20)]
     assert max(found) < min(chance)
 
 
@@ -187,9 +185,9 @@ def test_point_k_is_that_of_the_sequence_in_any_session(kind: str, engine: Any, 
     seed = derive(7, "branch", "all")
     reference = engine(4, scramble=True, rng=np.random.default_rng(seed)).random(8)
     expected = [{d.path: from_unit(d, u) for d, u in zip(space.dimensions, row, strict=True)} for row in reference]
-    first = make_sampler(space, base, 7)
+    first = space.build_sampler(7)
     assert [first.ask(number) for number in range(4)] == expected[:4]
-    again = make_sampler(space, base, 7)
+    again = space.build_sampler(7)
     again.tell(FinishedTrial(0, expected[0], "failed", None, 0))
     again.tell(
         FinishedTrial(1, {**expected[1], "x.0": 0.5}, "completed", (1.0,), 9)
@@ -199,7 +197,7 @@ def test_point_k_is_that_of_the_sequence_in_any_session(kind: str, engine: Any, 
 
 
 def test_few_integers_are_each_proposed_before_one_comes_again(base: Experiment) -> None:
-    sampler = make_sampler(space_of("qmc", {"x.0": {"int": [1, 5]}}), base, 0)
+    sampler = space_of("qmc", {"x.0": {"int": [1, 5]}}).build_sampler(0)
     values = [params["x.0"] for number in range(9) if (params := sampler.ask(number))]
     assert sorted(values[:5]) == [1, 2, 3, 4, 5]
     assert len(values) == 9
@@ -209,16 +207,16 @@ def test_a_grid_is_proposed_once_and_ends(base: Experiment) -> None:
     space = space_of(
         {"name": "grid", "points": 4}, {"x.9": CHOICE, "x.2": {"int": [1, 3]}, "x.3": {"choice": ["a", "b"]}}
     )
-    sampler = make_sampler(space, base, 0)
+    sampler = space.build_sampler(0)
     asked: list[Params] = []
     while (params := sampler.ask(len(asked))) is not None:
         asked.append(params)
     points = {tuple(sorted(params.items())) for params in asked}
-    assert len(points) == len(asked) == grid_size(space) == size_of(space.dimensions, 4)
+    assert len(points) == len(asked) == grid_size(space.dimensions, 4)
     assert sampler.ask(len(asked)) is None
-    other = make_sampler(space, base, 1)
+    other = space.build_sampler(1)
     assert [other.ask(n) for n in range(len(asked))] != asked
-    again = make_sampler(space, base, 0)
+    again = space.build_sampler(0)
     for number in (0, 1, 2, 5):  # 3 and 4 were never submitted
         again.tell(FinishedTrial(number, asked[number], "completed", (1.0,), 9))
     assert [again.ask(6), again.ask(7), again.ask(8)] == [asked[3], asked[4], asked[6]]
@@ -227,12 +225,12 @@ def test_a_grid_is_proposed_once_and_ends(base: Experiment) -> None:
 def test_too_large_a_grid_is_refused(base: Experiment) -> None:
     space = space_of({"name": "grid", "points": 100}, CUBE)
     with pytest.raises(ConfigError, match="grid: has 1000000 points with 100 a range, must be <= 100000"):
-        make_sampler(space, base, 0)
+        space.build_sampler(0)
 
 
 @pytest.mark.parametrize("strategy", ["gp", "cmaes", "qmc"])
 def test_the_bandit_tries_every_branch_and_then_prefers_the_best(strategy: str, base: Experiment) -> None:
-    sampler = make_sampler(space_of(strategy, {"x.9": CHOICE}), base, 0)
+    sampler = space_of(strategy, {"x.9": CHOICE}).build_sampler(0)
     chosen = []
     for number in range(24):
         params = sampler.ask(number)
@@ -248,7 +246,7 @@ def test_the_bandit_tries_every_branch_and_then_prefers_the_best(strategy: str, 
 def test_too_many_branches_are_refused(base: Experiment) -> None:
     choices = {f"x.{i}": {"choice": [0, 1, 2]} for i in range(3)}
     with pytest.raises(ConfigError, match="27"):
-        make_sampler(space_of("cmaes", choices), base, 0)
+        space_of("cmaes", choices).build_sampler(0)
 
 
 def test_a_child_has_what_its_parents_have() -> None:
@@ -282,7 +280,7 @@ def front_distance(sampler: Sampler, count: int) -> float:
 def test_several_goals_are_approached(strategy: str, base: Experiment) -> None:
     goals = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
     found, chance = (
-        median(front_distance(make_sampler(space_of(name, CUBE, objective=goals), base, seed), 60) for seed in range(3))
+        median(front_distance(space_of(name, CUBE, objective=goals).build_sampler(seed), 60) for seed in range(3))
         for name in (strategy, "random")
     )
     assert found < chance / 2

@@ -10,8 +10,8 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import create_trial
 
-from vaeforge.search.samplers.ended import FinishedTrial
 from vaeforge.search.samplers.nondominated import best_quarter, cost_ranks, crowding, order_of
+from vaeforge.search.samplers.trials import FinishedTrial
 from vaeforge.search.samplers.trials_since_improvement import trials_since_improvement
 from vaeforge.search.samplers.unit_scaling import from_unit, to_unit
 from vaeforge.search.space.dimensions import Choice, Range

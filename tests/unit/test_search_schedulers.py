@@ -15,10 +15,9 @@ from ledger_events import event
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import TrialDecided
 from vaeforge.ledger.history import History
-from vaeforge.search.schedulers import RungReport, Scheduler, TrialDecision, make_scheduler
-from vaeforge.search.schedulers.base import compared, decision_of
+from vaeforge.search.plugins import schedulers
+from vaeforge.search.schedulers.base import RungReport, Scheduler, TrialDecision, compared, decision_of
 from vaeforge.search.space.space import Space, parse_space
-from vaeforge.search.space.strategies import SCHEDULERS
 
 BETA = {"float": [0.01, 1], "log": True}
 TRIALS, EPOCHS = 11, 12
@@ -32,9 +31,9 @@ def space(scheduler: str, **changes: Any) -> Space:
     return parse_space(content | {"scheduler": scheduler} | changes, "space.yaml")
 
 
-@pytest.fixture(params=SCHEDULERS)
+@pytest.fixture(params=schedulers())
 def make(request: pytest.FixtureRequest) -> Make:
-    return lambda: make_scheduler(space(request.param), seed=5, trials=TRIALS)
+    return lambda: space(request.param).build_scheduler(seed=5, trials=TRIALS)
 
 
 def arrival(number: int) -> RungReport:
@@ -184,7 +183,7 @@ def test_a_value_that_is_not_finite_is_refused(make: Make) -> None:
 
 
 def test_each_scheduler_has_its_rule_and_its_epochs() -> None:
-    kinds = {name: type(make_scheduler(space(name), seed=0, trials=4)).__name__ for name in SCHEDULERS}
+    kinds = {name: type(space(name).build_scheduler(seed=0, trials=4)).__name__ for name in schedulers()}
     assert kinds == {
         "asha": "ASHA",
         "hyperband": "Hyperband",
@@ -192,9 +191,9 @@ def test_each_scheduler_has_its_rule_and_its_epochs() -> None:
         "pbt": "PBT",
         "none": "NoScheduler",
     }
-    for name in SCHEDULERS:
+    for name in schedulers():
         parsed = space(name)
-        assert make_scheduler(parsed, seed=0, trials=4).epochs == frozenset(parsed.scheduler.epochs(parsed.fidelity))
+        assert parsed.build_scheduler(seed=0, trials=4).epochs == frozenset(parsed.scheduler.epochs(parsed.fidelity))
 
 
 def test_a_ledger_of_another_version_is_refused() -> None:

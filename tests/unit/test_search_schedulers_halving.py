@@ -9,8 +9,8 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from vaeforge.ledger.events import EpochReported, TrialDecided, TrialSubmitted
 from vaeforge.ledger.history import History
-from vaeforge.search.schedulers import RungReport, TrialDecision
 from vaeforge.search.schedulers.asha import ASHA
+from vaeforge.search.schedulers.base import RungReport, TrialDecision
 from vaeforge.search.schedulers.hyperband import Hyperband, bracket_sizes
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ray.tune.schedulers import MedianStoppingRule
 
-from vaeforge.search.schedulers import RungReport, TrialDecision
+from vaeforge.search.schedulers.base import RungReport, TrialDecision
 from vaeforge.search.schedulers.median import MedianStopping
 
 

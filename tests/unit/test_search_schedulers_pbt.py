@@ -12,11 +12,12 @@ import scipy.stats
 from vaeforge.config.loader import load
 from vaeforge.ledger.events import EpochReported, TrialDecided, TrialFinished, TrialSubmitted
 from vaeforge.ledger.history import History
-from vaeforge.search.schedulers import RungReport, TrialDecision
+from vaeforge.search.schedulers.base import RungReport, TrialDecision
 from vaeforge.search.schedulers.mutation import Mutation, drawn, neighbour, perturbed
 from vaeforge.search.schedulers.pbt import PBT
 from vaeforge.search.space.dimensions import Choice, Params, Range
-from vaeforge.search.space.space import experiment_for, read_space
+from vaeforge.search.space.space import read_space
+from vaeforge.search.space.trial_experiment import experiment_for
 
 ROOT = Path(__file__).parents[2]
 LATENT = Range("model.latent_dim", "model.latent_dim", 2, 64, True, True)

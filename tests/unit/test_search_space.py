@@ -13,8 +13,11 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
 from vaeforge.search.dispatch.resources import largest_checkpoint
-from vaeforge.search.space.space import Fidelity, check, experiment_for, parse_space, read_space, trial_seed
-from vaeforge.search.space.subspaces import grid_size
+from vaeforge.search.samplers.grid import grid_size
+from vaeforge.search.space.checks import check
+from vaeforge.search.space.fidelity import Fidelity
+from vaeforge.search.space.space import parse_space, read_space
+from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.train.loop import untrained
 from vaeforge_models.families import families
 from vaeforge_models.schedules import Cyclical
@@ -47,7 +50,7 @@ def test_the_spaces_of_the_documentation_are_sound_and_silent() -> None:
     spaces = [parse_space(example, "README.md") for example in examples]
     assert [len(space.objective.goals) for space in spaces] == [1, 2]
     assert [check(space, load(ROOT, space.family).experiment) for space in spaces] == [[], []]
-    assert grid_size(spaces[0]) == 90
+    assert grid_size(spaces[0].dimensions, 3) == 90
 
 
 @pytest.mark.parametrize(

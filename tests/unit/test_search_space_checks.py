@@ -11,7 +11,7 @@ from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import PcaSpectrum, Prepared
 from vaeforge.samples import Samples
-from vaeforge.search.advice import collapse_warning
+from vaeforge.search.space.checks import collapse_warning
 from vaeforge.search.space.space import Space, parse_space
 
 

@@ -4,40 +4,45 @@ from typing import Any
 
 import pytest
 
+from vaeforge.errors import ConfigError
+from vaeforge.search.plugins import samplers, schedulers
+from vaeforge.search.samplers.cmaes import CMAESSettings
+from vaeforge.search.samplers.gp import GPSettings
+from vaeforge.search.samplers.grid import GridSettings
+from vaeforge.search.samplers.nsga2 import NSGA2Settings
+from vaeforge.search.samplers.qmc import QMCSettings
+from vaeforge.search.samplers.random_sampler import RandomSettings
+from vaeforge.search.samplers.tpe import TPESettings
+from vaeforge.search.schedulers.asha import ASHASettings
+from vaeforge.search.schedulers.hyperband import HyperbandSettings
+from vaeforge.search.schedulers.median import MedianSettings
+from vaeforge.search.schedulers.mutation import mutable
+from vaeforge.search.schedulers.no_scheduler import NoSchedulerSettings
+from vaeforge.search.schedulers.pbt import PBTSettings
 from vaeforge.search.space.fidelity import Fidelity
-from vaeforge.search.space.objective import SINGLE, Objective, read_objective
-from vaeforge.search.space.strategies import (
-    CMAES,
-    GP,
-    NSGA2,
-    PBT,
-    QMC,
-    SAMPLERS,
-    SCHEDULERS,
-    TPE,
-    Asha,
-    Grid,
-    Hyperband,
-    Median,
-    NoScheduler,
-    Random,
-    mutable,
-    read_scheduler,
-    read_search,
-    refuse_misfit,
-)
+from vaeforge.search.space.form import checked
+from vaeforge.search.space.objective import SINGLE, Objective
+from vaeforge.search.space.objective_form import read_objective
+from vaeforge.search.space.space_file import read_sampler, read_scheduler
 
-TWO = read_objective({"metrics": {"val/rate": "min", "val/mse": "min"}}, "s", [])
+TWO = read_objective({"metrics": {"val/rate": "min", "val/mse": "min"}})
+SAMPLERS, SCHEDULERS = samplers(), schedulers()
 
 
 def search(content: Any, objective: Objective = SINGLE) -> tuple[Any, list[str]]:
-    problems: list[str] = []
-    return read_search(content, "s: search", objective, problems), problems
+    """The settings and no problems, or the problems."""
+    try:
+        return checked(lambda: read_sampler(content, objective), "s: search"), []
+    except ConfigError as error:
+        return None, error.problems
 
 
 def scheduler(content: Any, objective: Objective = SINGLE) -> tuple[Any, list[str]]:
-    problems: list[str] = []
-    return read_scheduler(content, "s: scheduler", objective, problems), problems
+    """The settings and no problems, or the problems."""
+    try:
+        return checked(lambda: read_scheduler(content, objective), "s: scheduler"), []
+    except ConfigError as error:
+        return None, error.problems
 
 
 def test_the_names_are_those_of_the_documentation() -> None:
@@ -46,8 +51,8 @@ def test_the_names_are_those_of_the_documentation() -> None:
 
 
 def test_the_defaults_follow_the_number_of_goals() -> None:
-    assert search(None) == (TPE(), []) and scheduler(None) == (Asha(), [])
-    assert search(None, TWO) == (TPE(), []) and scheduler(None, TWO) == (NoScheduler(), [])
+    assert search(None) == (TPESettings(), []) and scheduler(None) == (ASHASettings(), [])
+    assert search(None, TWO) == (TPESettings(), []) and scheduler(None, TWO) == (NoSchedulerSettings(), [])
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -63,12 +68,12 @@ def test_a_scheduler_by_name_or_by_mapping(name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ({"name": "tpe", "startup": 4}, TPE(startup=4)),
-        ({"name": "gp", "startup": 4}, GP(startup=4)),
-        ({"name": "cmaes", "startup": 3}, CMAES(startup=3)),
-        ({"name": "qmc", "kind": "halton"}, QMC(kind="halton")),
-        ({"name": "grid", "points": 5}, Grid(points=5)),
-        ({"name": "nsga2", "population": 8}, NSGA2(population=8)),
+        ({"name": "tpe", "startup": 4}, TPESettings(startup=4)),
+        ({"name": "gp", "startup": 4}, GPSettings(startup=4)),
+        ({"name": "cmaes", "startup": 3}, CMAESSettings(startup=3)),
+        ({"name": "qmc", "kind": "halton"}, QMCSettings(kind="halton")),
+        ({"name": "grid", "points": 5}, GridSettings(points=5)),
+        ({"name": "nsga2", "population": 8}, NSGA2Settings(population=8)),
     ],
 )
 def test_options_of_samplers(content: dict[str, Any], found: Any) -> None:
@@ -92,7 +97,7 @@ def test_options_of_samplers(content: dict[str, Any], found: Any) -> None:
 def test_bad_samplers_are_refused(content: Any, message: str) -> None:
     found, problems = search(content)
     assert len(problems) == 1 and message in problems[0], problems
-    assert found == TPE()
+    assert found is None
 
 
 @pytest.mark.parametrize(
@@ -129,13 +134,13 @@ def test_what_knows_one_goal_is_refused_with_several() -> None:
 @pytest.mark.parametrize(
     ("settings", "epochs"),
     [
-        (Asha(), [2, 6]),
-        (Hyperband(), [2, 6]),
-        (Median(), list(range(2, 18))),
-        (Median(grace=15), [15, 16, 17]),
-        (PBT(), [2, 4, 6, 8, 10, 12, 14, 16]),
-        (PBT(interval=7), [7, 14]),
-        (NoScheduler(), []),
+        (ASHASettings(), [2, 6]),
+        (HyperbandSettings(), [2, 6]),
+        (MedianSettings(), list(range(2, 18))),
+        (MedianSettings(grace=15), [15, 16, 17]),
+        (PBTSettings(), [2, 4, 6, 8, 10, 12, 14, 16]),
+        (PBTSettings(interval=7), [7, 14]),
+        (NoSchedulerSettings(), []),
     ],
 )
 def test_when_a_scheduler_decides(settings: Any, epochs: list[int]) -> None:
@@ -144,37 +149,50 @@ def test_when_a_scheduler_decides(settings: Any, epochs: list[int]) -> None:
 
 def test_the_setting_that_moves_the_first_decision() -> None:
     fidelity = Fidelity(18, 2, 3)
-    assert Asha().first(fidelity) == Median().first(fidelity) == PBT().first(fidelity) == ("fidelity.min", 2)
-    assert Median(grace=5).first(fidelity) == ("scheduler.grace", 5)
-    assert PBT(interval=6).first(fidelity) == ("scheduler.interval", 6)
+    assert (
+        ASHASettings().first(fidelity)
+        == MedianSettings().first(fidelity)
+        == PBTSettings().first(fidelity)
+        == ("fidelity.min", 2)
+    )
+    assert MedianSettings(grace=5).first(fidelity) == ("scheduler.grace", 5)
+    assert PBTSettings(interval=6).first(fidelity) == ("scheduler.interval", 6)
 
 
 @pytest.mark.parametrize(
     ("settings", "setting"),
-    [(Median(grace=9), "grace"), (PBT(interval=10), "interval"), (Median(), None), (PBT(), None), (Asha(), None)],
+    [
+        (MedianSettings(grace=9), "grace"),
+        (PBTSettings(interval=10), "interval"),
+        (MedianSettings(), None),
+        (PBTSettings(), None),
+        (ASHASettings(), None),
+    ],
 )
 def test_a_first_decision_at_the_last_epoch_is_refused(settings: Any, setting: str | None) -> None:
-    problems: list[str] = []
-    refuse_misfit(settings, Fidelity(9, 3, 3), "s: scheduler", problems)
-    assert bool(problems) is (setting is not None)
-    assert all(f"scheduler.{setting} must be < 9" in problem for problem in problems)
+    problem = settings.too_late(Fidelity(9, 3, 3))
+    assert (problem is not None) is (setting is not None)
+    assert problem is None or f"scheduler.{setting} must be < 9" in problem
 
 
 def test_without_rungs_median_and_pbt_have_nothing_to_do_and_asha_stops_nothing() -> None:
-    for settings, refused in ((Median(), True), (PBT(), True), (Asha(), False), (NoScheduler(), False)):
-        problems: list[str] = []
-        refuse_misfit(settings, Fidelity(9, 9, 3), "s", problems)
-        assert bool(problems) is refused
+    for settings, refused in (
+        (MedianSettings(), True),
+        (PBTSettings(), True),
+        (ASHASettings(), False),
+        (NoSchedulerSettings(), False),
+    ):
+        assert (settings.too_late(Fidelity(9, 9, 3)) is not None) is refused
 
 
 @pytest.mark.parametrize(
     ("settings", "content"),
     [
-        (Asha(), {"name": "asha"}),
-        (Median(grace=6), {"name": "median", "grace": 2}),
-        (PBT(interval=9, quantile=0.5), {"name": "pbt", "interval": 3, "quantile": 0.5}),
-        (PBT(), {"name": "pbt"}),
-        (Median(grace=17), {"name": "median", "grace": 5}),  # 17 / 3 rounds to the last epoch
+        (ASHASettings(), {"name": "asha"}),
+        (MedianSettings(grace=6), {"name": "median", "grace": 2}),
+        (PBTSettings(interval=9, quantile=0.5), {"name": "pbt", "interval": 3, "quantile": 0.5}),
+        (PBTSettings(), {"name": "pbt"}),
+        (MedianSettings(grace=17), {"name": "median", "grace": 5}),  # 17 / 3 rounds to the last epoch
     ],
 )
 def test_a_shorter_training_moves_what_is_counted_in_epochs(settings: Any, content: dict[str, Any]) -> None:
@@ -189,4 +207,4 @@ def test_what_population_based_training_may_change() -> None:
 def test_which_choices_give_their_options_models_of_their_own() -> None:
     apart = {name: kind.separate for name, kind in SAMPLERS.items() if kind.separate != "none"}
     assert apart == {"gp": "opening", "cmaes": "every", "qmc": "opening"}
-    assert Random().separate == "none"
+    assert RandomSettings().separate == "none"

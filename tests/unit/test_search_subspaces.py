@@ -8,9 +8,10 @@ import optuna
 import pytest
 
 from vaeforge.errors import ConfigError
+from vaeforge.search.samplers.grid import grid_size
 from vaeforge.search.space.dimensions import Choice, Dimension, Range
 from vaeforge.search.space.space import Space, parse_space, read_space
-from vaeforge.search.space.subspaces import Subspace, grid_size, split_into_subspaces
+from vaeforge.search.space.subspaces import Subspace, split_into_subspaces
 
 ROOT = Path(__file__).parents[2]
 UNIT = {"float": [0.0, 1.0]}
@@ -39,7 +40,7 @@ def paths(branch: Subspace) -> set[str]:
 
 
 def test_options_that_open_dimensions_are_branches_and_other_choices_stay() -> None:
-    found = {branch.name: branch for branch in split_into_subspaces(space(), categorical=False)}
+    found = {branch.name: branch for branch in split_into_subspaces(space(), "cmaes", categorical=False)}
     assert list(found) == ["constant", "linear", "cyclical, linear", "cyclical, cosine"]
     assert [choice.path for choice in found["linear"].choices] == ["model.upsample"]
     assert paths(found["linear"]) == {"model.latent_dim", "model.upsample", "beta.value", "beta.warmup"}
@@ -48,16 +49,16 @@ def test_options_that_open_dimensions_are_branches_and_other_choices_stay() -> N
 
 
 def test_with_categorical_every_option_is_a_branch_of_ranges_alone() -> None:
-    found = split_into_subspaces(space(), categorical=True)
+    found = split_into_subspaces(space(), "cmaes", categorical=True)
     assert len(found) == 2 * 4
     assert not any(branch.choices for branch in found)
     assert found[0].name == "resize, constant"
 
 
 def test_a_flat_space_is_one_branch() -> None:
-    (only,) = split_into_subspaces(space({"model.latent_dim": {"int": [2, 8]}}), categorical=True)
+    (only,) = split_into_subspaces(space({"model.latent_dim": {"int": [2, 8]}}), "cmaes", categorical=True)
     assert (only.name, only.fixed, paths(only)) == ("all", {}, {"model.latent_dim"})
-    (empty,) = split_into_subspaces(space({}), categorical=False)
+    (empty,) = split_into_subspaces(space({}), "cmaes", categorical=False)
     assert empty.dimensions == ()
 
 
@@ -65,7 +66,7 @@ def test_a_flat_space_is_one_branch() -> None:
 @pytest.mark.parametrize("freeze", [{}, {"model.latent_dim": 4, "beta.warmup": 0.2}, {"beta.schedule": "cyclical"}])
 def test_each_suggestion_lies_in_exactly_one_branch_and_fills_it(categorical: bool, freeze: dict[str, Any]) -> None:
     searched = space(freeze=freeze)
-    found = split_into_subspaces(searched, categorical)
+    found = split_into_subspaces(searched, "cmaes", categorical)
     study, seen = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)), set()
     for _ in range(60):
         params = searched.suggest(study.ask())
@@ -78,7 +79,8 @@ def test_each_suggestion_lies_in_exactly_one_branch_and_fills_it(categorical: bo
 
 def test_a_frozen_value_that_one_branch_has_is_fixed_in_that_one_alone() -> None:
     found = {
-        branch.name: branch for branch in split_into_subspaces(space(freeze={"beta.warmup": 0.2}), categorical=False)
+        branch.name: branch
+        for branch in split_into_subspaces(space(freeze={"beta.warmup": 0.2}), "cmaes", categorical=False)
     }
     assert found["linear"].fixed == {"beta.schedule": "linear", "beta.warmup": 0.2}
     assert "beta.warmup" not in found["constant"].fixed
@@ -89,17 +91,17 @@ def test_a_frozen_value_that_one_branch_has_is_fixed_in_that_one_alone() -> None
 def test_every_shipped_space_has_a_branch_for_each_schedule(path: Path) -> None:
     shipped = read_space(path)
     schedules = shipped.content["space"]["beta.schedule"]["choice"]
-    assert [branch.fixed["beta.schedule"] for branch in split_into_subspaces(shipped, categorical=False)] == list(
-        schedules
-    )
+    assert [
+        branch.fixed["beta.schedule"] for branch in split_into_subspaces(shipped, "cmaes", categorical=False)
+    ] == list(schedules)
 
 
 def test_too_many_branches_are_refused_without_being_made() -> None:
     many = {f"model.c{n}": {"choice": list(range(10))} for n in range(20)}
-    assert len(split_into_subspaces(space(many), categorical=False)) == 1
+    assert len(split_into_subspaces(space(many), "cmaes", categorical=False)) == 1
     with pytest.raises(ConfigError, match=r"got 100000000000000000000, must be <= 24; freeze a choice"):
-        split_into_subspaces(space(many, search="cmaes"), categorical=True)
-    assert len(split_into_subspaces(space({"model.a": {"choice": list(range(24))}}), categorical=True)) == 24
+        split_into_subspaces(space(many, search="cmaes"), "cmaes", categorical=True)
+    assert len(split_into_subspaces(space({"model.a": {"choice": list(range(24))}}), "cmaes", categorical=True)) == 24
 
 
 def listed(dimensions: tuple[Dimension, ...], points: int) -> list[tuple[Any, ...]]:
@@ -117,13 +119,13 @@ def listed(dimensions: tuple[Dimension, ...], points: int) -> list[tuple[Any, ..
 def test_the_size_of_a_grid_is_the_number_of_its_configurations(points: int) -> None:
     searched = space(search={"name": "grid", "points": points})
     every = listed(searched.dimensions, points)
-    assert grid_size(searched) == len(every) == len(set(every))
+    assert grid_size(searched.dimensions, points) == len(every) == len(set(every))
 
 
 def test_the_size_of_a_grid_by_hand() -> None:
-    assert grid_size(space()) == 3 * 2 * (3 + 3 * 3 + 3 * (1 + 3))  # 3 points a range; cycles: 2, 3, 4
-    assert grid_size(space(freeze={"beta.schedule": "linear", "model.latent_dim": 8})) == 2 * 3 * 3
-    assert grid_size(space({})) == 1
+    assert grid_size(space().dimensions, 3) == 3 * 2 * (3 + 3 * 3 + 3 * (1 + 3))  # 3 points a range; cycles: 2, 3, 4
+    assert grid_size(space(freeze={"beta.schedule": "linear", "model.latent_dim": 8}).dimensions, 3) == 2 * 3 * 3
+    assert grid_size(space({}).dimensions, 3) == 1
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from vaeforge.search.signals import Interrupt
 
 if TYPE_CHECKING:  # Ray, which brings seconds of imports, starts first
     from vaeforge.search.dispatch.snapshot import Snapshot
-    from vaeforge.search.schedulers import TrialDecision
+    from vaeforge.search.schedulers.base import TrialDecision
 
 THIN_SHARE = 0.001  # of a core that a thin trial sets aside: it trains nothing, and a population has many
 TICK_SECONDS = 0.25
@@ -116,14 +116,13 @@ class _Run:
     ):
         from vaeforge.search.dispatch.ray_actors import host_config, start_broker, terms_of
         from vaeforge.search.dispatch.worker_groups import Hosts
-        from vaeforge.search.schedulers import make_scheduler
 
         self.plan, self.session = plan, session
         self.scratch, self.interrupt, self.view = scratch, interrupt, view
         self.started = time.monotonic()
         search = plan.config.search
         self.registered: frozenset[int] = frozenset()
-        self.scheduler = make_scheduler(plan.space, search.seed, search.trials)
+        self.scheduler = plan.space.build_scheduler(search.seed, search.trials)
         self.scheduler.replay(earlier)
         self.broker = start_broker(plan, terms_of(plan, self.scheduler, placement))
         config = host_config(plan, self.broker)
@@ -138,7 +137,7 @@ class _Run:
 
     def _searcher(self, earlier: History) -> Any:
         from vaeforge.search.ray_searcher import TruthfulSearch, Wanted
-        from vaeforge.search.samplers import Dashboard, make_sampler
+        from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard
 
         plan, search = self.plan, self.plan.config.search
         base = plan.config.experiment
@@ -152,7 +151,7 @@ class _Run:
             stagnation=search.budget.stagnation,
         )
         return TruthfulSearch(
-            make_sampler(plan.space, base, search.seed),
+            plan.space.build_sampler(search.seed),
             earlier,
             wanted,
             lambda params: plan.space.group(params, base),

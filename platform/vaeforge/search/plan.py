@@ -16,9 +16,9 @@ from vaeforge.ledger.events import SearchExtent, SearchHeader
 from vaeforge.ledger.history import History, read_history
 from vaeforge.paths import Project, hash_of, write_bytes
 from vaeforge.provenance import PATCH, code_hash, command_line, origin
-from vaeforge.search.advice import collapse_warning
 from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
-from vaeforge.search.space.space import Space, check
+from vaeforge.search.space.checks import check, collapse_warning
+from vaeforge.search.space.space import Space
 from vaeforge.train.batches import class_weights
 
 NAME_LIMIT = 100

@@ -20,7 +20,7 @@ from vaeforge.ledger.history import History
 from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
 from vaeforge.search.results.pareto import bounds
-from vaeforge.search.results.ranking import Ranked, Standing, objective_of, ranked
+from vaeforge.search.results.ranking import Ranked, Standing, ranked
 from vaeforge.search.space.objective import METRIC, SINGLE, Objective
 
 Mode = Literal["live", "plain", "quiet", "json"]
@@ -189,9 +189,8 @@ class View:
         )
 
 
-def ranking(history: History, limit: int = 10) -> Table:
-    """The best trials, best first, by the objective in the ledger's header; with several goals the whole front."""
-    objective = objective_of(history)
+def ranking(history: History, objective: Objective, limit: int = 10) -> Table:
+    """The best trials, best first; with several goals the whole front."""
     found = ranked(history, objective)
     columns = [METRIC] if objective.single else [goal.metric for goal in objective.goals]
     others = [name for name in ("val/rate", "val/active_units") if name not in columns]

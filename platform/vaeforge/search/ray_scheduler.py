@@ -12,7 +12,7 @@ from ray.tune import Stopper
 from ray.tune.schedulers import FIFOScheduler
 
 from vaeforge.ledger.history import REPEATED
-from vaeforge.search.schedulers import RungReport, Scheduler, TrialDecision
+from vaeforge.search.schedulers.base import RungReport, Scheduler, TrialDecision
 
 Decide = Callable[[list[TrialDecision]], None]
 

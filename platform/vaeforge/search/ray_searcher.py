@@ -15,7 +15,9 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from vaeforge.ledger.history import REPEATED, History, TrialRecord
-from vaeforge.search.samplers import Dashboard, FinishedTrial, Sampler, transferred
+from vaeforge.search.samplers.base import Sampler
+from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard
+from vaeforge.search.samplers.trials import FinishedTrial, transferred
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.objective import objective_values
 

@@ -185,7 +185,7 @@ def _conclude(plan: Plan, history: History, request: Request, console: Console) 
     if not ranked(history, plan.space.objective).standings:
         console.print(causes(history))
         raise SearchError(f"search {plan.name!r}: all {len(history.trials)} trials failed; nothing is registered")
-    console.print(ranking(history))
+    console.print(ranking(history, plan.space.objective))
     from vaeforge.search.results.pareto_plot import write_front
 
     for path in write_front(history, plan.space.objective, plan.folder):

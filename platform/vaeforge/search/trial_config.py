@@ -9,8 +9,10 @@ from vaeforge.errors import SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
 from vaeforge.search.requests import folder_of, parse_target
-from vaeforge.search.results.ranking import objective_of, winner
-from vaeforge.search.space.space import experiment_for, parse_space
+from vaeforge.search.results.ranking import winner
+from vaeforge.search.space.objective_form import objective_of
+from vaeforge.search.space.space import parse_space
+from vaeforge.search.space.trial_experiment import experiment_for
 
 
 def configuration_of(

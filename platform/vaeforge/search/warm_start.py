@@ -13,7 +13,8 @@ from vaeforge.paths import Project
 from vaeforge.search.results.ranking import rank
 from vaeforge.search.samplers.unit_scaling import sample_space, uniform
 from vaeforge.search.space.dimensions import Params
-from vaeforge.search.space.objective import objective_values, read_objective
+from vaeforge.search.space.objective import objective_values
+from vaeforge.search.space.objective_form import objective_of
 from vaeforge.search.space.space import Space
 from vaeforge.seeds import derive
 
@@ -68,7 +69,7 @@ def _differences(history: History, space: Space, header: SearchHeader) -> list[s
         found.append("the data or the family is another")
     if before.space.get("fidelity", {}).get("max") != space.content.get("fidelity", {}).get("max"):
         found.append("a full training has another number of epochs")
-    if read_objective(before.space.get("objective", {}), "", []).goals != space.objective.goals:
+    if objective_of(history).goals != space.objective.goals:
         found.append("the goals are others")
     return found
 
@@ -89,7 +90,7 @@ def _transferred(trial: TrialRecord, params: Params, space: Space, seed: int) ->
 def _best(history: History, space: Space) -> tuple[TransferredTrial, ...]:
     """The best points of the other search, in full where this space has all their parameters."""
     assert history.header is not None
-    objective = read_objective(history.header.space.get("objective", {}), "", [])
+    objective = objective_of(history)
     ranked = [standing.trial for standing in rank(history, objective)]
     points = [_shared(space, trial.params) for trial in ranked]
     return tuple(TransferredTrial(point) for point in points if point)[:POINTS]

@@ -19,7 +19,7 @@ from vaeforge.search.dispatch.dispatcher import Board
 from vaeforge.search.dispatch.snapshot import Snapshot, snapshot
 from vaeforge.search.dispatch.types import Lease, NoTask, Relayed, Reply, Task, Terms, TrialReport
 from vaeforge.search.results.ranking import finalists
-from vaeforge.search.space.objective import objective_values, read_objective
+from vaeforge.search.space.objective import Objective, objective_values
 
 PATIENCE = 8.0
 T = TypeVar("T")
@@ -28,11 +28,11 @@ T = TypeVar("T")
 class Broker:
     """Runs as a Ray actor; see `Board` for what each call means."""
 
-    def __init__(self, folder: str, terms: Terms, keep: int):
+    def __init__(self, folder: str, terms: Terms, keep: int, objective: Objective):
         ledger = Ledger(Path(folder) / "ledger.jsonl")
         history = read_history(ledger.path, slim=True)
         assert history.header is not None
-        self.objective = read_objective(history.header.space.get("objective", {}), "ledger", [])
+        self.objective = objective
         self.board = Board(ledger, history, terms)
         self.board.readopt(time.monotonic())
         self.keeper = Keeper(history, self.objective, keep, checkpoint_root(history.header, Path(folder)))

@@ -15,7 +15,7 @@ from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.dispatch.types import Terms
 from vaeforge.search.dispatch.worker import HostConfig
 from vaeforge.search.plan import Plan
-from vaeforge.search.schedulers import Scheduler
+from vaeforge.search.schedulers.base import Scheduler
 from vaeforge.train.checkpoint_files import require_usable
 
 
@@ -41,7 +41,7 @@ def start_broker(plan: Plan, terms: Terms) -> Any:
     search = plan.config.search
     # a finalist whose model is to be handed on must still have it when it has been repeated
     keep = max(search.keep_checkpoints, search.finalists if search.repeats > 1 else 0)
-    return actor.remote(str(plan.folder), terms, keep)
+    return actor.remote(str(plan.folder), terms, keep, plan.space.objective)
 
 
 def host_config(plan: Plan, broker: Any) -> HostConfig:

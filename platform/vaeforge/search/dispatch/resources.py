@@ -13,7 +13,8 @@ import torch
 
 from vaeforge.config.experiment import Experiment, Search
 from vaeforge.errors import ResourceError
-from vaeforge.search.space.space import Space, corner_points, experiment_for
+from vaeforge.search.space.space import Space
+from vaeforge.search.space.trial_experiment import experiment_for
 from vaeforge.train.loop import untrained
 from vaeforge_models.vae import DataSpec, parameter_count
 
@@ -146,7 +147,7 @@ def default_memory_limit(threads: int) -> int:
 def largest_checkpoint(space: Space, base: Experiment, spec: DataSpec) -> int:
     """Bytes of a training state of the largest model that the space's ends name."""
     sizes = []
-    for example in corner_points(space):
+    for example in space.corner_points():
         experiment = experiment_for(space, base, example, seed=0)
         sizes.append(_parameters(experiment, spec))
     return max(sizes) * BYTES_PER_PARAMETER

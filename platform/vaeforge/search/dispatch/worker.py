@@ -28,7 +28,8 @@ from vaeforge.search.dispatch.checkpoint_retention import trial_folder
 from vaeforge.search.dispatch.data_transfer import Shipment, open_shipment
 from vaeforge.search.dispatch.resources import default_memory_limit
 from vaeforge.search.dispatch.types import Lease, NoTask, Task, TrialReport
-from vaeforge.search.space.space import Space, experiment_for, trial_seed
+from vaeforge.search.space.space import Space
+from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.train.distributed import RayProcessGroup
 from vaeforge.train.loop import EpochReport, fit
 

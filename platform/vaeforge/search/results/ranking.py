@@ -20,7 +20,7 @@ from vaeforge.errors import SearchError
 from vaeforge.ledger.events import FINAL_OUTCOMES
 from vaeforge.ledger.history import History, TrialRecord
 from vaeforge.search.results.pareto import Point, choose, front, ranks
-from vaeforge.search.space.objective import Objective, read_objective
+from vaeforge.search.space.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,6 @@ class Ranked:
     standings: list[Standing]
     problem: str | None = None
     note: str = ""
-
-
-def objective_of(history: History) -> Objective:
-    """What the search that wrote the ledger optimises, as its header says."""
-    space = history.header.space if history.header else {}
-    return read_objective(space.get("objective", {}), "ledger", [])
 
 
 def rank(history: History, objective: Objective) -> list[Standing]:

@@ -23,9 +23,10 @@ from vaeforge.ledger.history import History, TrialRecord, read_history
 from vaeforge.paths import Project, read_json
 from vaeforge.search.progress_view import counted, describe, duration, in_bytes, number
 from vaeforge.search.requests import folder_of, holder, pending
-from vaeforge.search.results.ranking import leading, objective_of, ranked, repeats_of
+from vaeforge.search.results.ranking import leading, ranked, repeats_of
 from vaeforge.search.search_lock import Session
 from vaeforge.search.space.objective import METRIC
+from vaeforge.search.space.objective_form import objective_of
 
 STATES = ("running", "completed", "early_stopped", "stopped", "failed")
 ENDS = {"early_stopped": "no improvement within the patience of early stopping"}

@@ -12,7 +12,7 @@ from vaeforge.paths import hash_of
 from vaeforge.provenance import PatchedGitState
 from vaeforge.search.plan import Plan
 from vaeforge.search.results.ranking import winner
-from vaeforge.search.space.space import experiment_for, trial_seed
+from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.track.replay import RunIds
 from vaeforge.train.checkpoint_files import Checkpoint, CheckpointRef, download
 

@@ -1,4 +1,4 @@
-"""What every strategy does for a search: it proposes trials, and is told of those that run and have ended."""
+"""Sampler interface: proposes trials, and is told of those that run and have ended."""
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -6,13 +6,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vaeforge.search.samplers.ended import FinishedTrial, as_costs
-from vaeforge.search.samplers.trials import TrialMemory
+from vaeforge.search.samplers.trials import FinishedTrial, TrialMemory, as_costs
 from vaeforge.search.samplers.trials_since_improvement import trials_since_improvement
 from vaeforge.search.samplers.unit_scaling import sample_space, uniform
 from vaeforge.search.space.dimensions import Dimension, Params
 from vaeforge.search.space.objective import Goal
-from vaeforge.search.space.space import Space
+from vaeforge.search.space.search_space import SearchSpace
 from vaeforge.seeds import derive
 
 
@@ -55,7 +54,7 @@ class StatelessSampler(ABC):
         memory: what was asked, adopted and told, with costs for values.
     """
 
-    def __init__(self, space: Space, seed: int):
+    def __init__(self, space: SearchSpace, seed: int):
         self.space = space
         self.seed = seed
         self.memory = TrialMemory()

@@ -6,35 +6,37 @@ grid that was done by when a search ended is spread over all of it. A trial take
 trial has had.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from vaeforge.errors import ConfigError
-from vaeforge.search.samplers.base import StatelessSampler
-from vaeforge.search.space.dimensions import Choice, Dimension, Params
-from vaeforge.search.space.space import Space
-from vaeforge.search.space.subspaces import size_of
+from vaeforge.search.samplers.base import Sampler, StatelessSampler
+from vaeforge.search.samplers.settings import SamplerSettings
+from vaeforge.search.space.dimensions import Choice, Dimension, Params, Range
+from vaeforge.search.space.search_space import SearchSpace
 from vaeforge.seeds import derive
 
-MOST = 100_000
+MAX_POINTS = 100_000
 
 
 class GridSampler(StatelessSampler):
     """Proposes each point of the grid once, then nothing.
 
     Raises:
-        ConfigError: if the grid has more than `MOST` points.
+        ConfigError: if the grid has more than `MAX_POINTS` points.
     """
 
-    def __init__(self, space: Space, seed: int, points: int):
+    def __init__(self, space: SearchSpace, seed: int, points: int):
         super().__init__(space, seed)
         self._per_range = points
-        size = size_of(space.dimensions, points)
-        if size > MOST:
+        size = grid_size(space.dimensions, points)
+        if size > MAX_POINTS:
             raise ConfigError(
-                f"{space.source}: search: grid: has {size} points with {points} a range, must be <= {MOST}; "
+                f"{space.source}: search: grid: has {size} points with {points} a range, must be <= {MAX_POINTS}; "
                 "give fewer points, narrow the space, or take another sampler"
             )
         self._order = np.random.default_rng(derive(seed, "grid")).permutation(size)
@@ -61,7 +63,7 @@ def values_of(dimension: Dimension, points: int) -> list[Any]:
 def _sizes(dimension: Dimension, points: int) -> list[int]:
     """For each value of a dimension, how many points there are with it."""
     values = values_of(dimension, points)
-    return [size_of(dimension.options[v], points) if isinstance(dimension, Choice) else 1 for v in values]
+    return [grid_size(dimension.options[v], points) if isinstance(dimension, Choice) else 1 for v in values]
 
 
 def point_at(dimensions: Sequence[Dimension], points: int, index: int) -> Params:
@@ -78,3 +80,27 @@ def point_at(dimensions: Sequence[Dimension], points: int, index: int) -> Params
                 break
             rest -= size
     return params
+
+
+def grid_size(dimensions: Iterable[Dimension], points: int) -> int:
+    """How many points the grid over `dimensions` has, with `points` values of each range."""
+    return math.prod(
+        len(dimension.grid(points))
+        if isinstance(dimension, Range)
+        else sum(grid_size(below, points) for below in dimension.options.values())
+        for dimension in dimensions
+    )
+
+
+class GridSettings(SamplerSettings):
+    """Every combination of the options and of `points` values of each range, the ends among them."""
+
+    place: ClassVar[int] = 5
+    name: Literal["grid"] = "grid"
+    points: Annotated[int, Field(ge=1, le=1000, description="values of each range")] = 3
+
+    def build(self, space: SearchSpace, seed: int) -> Sampler:
+        return GridSampler(space, seed, self.points)
+
+
+SAMPLER = GridSettings

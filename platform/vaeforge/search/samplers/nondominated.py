@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vaeforge.search.results.pareto import Costs, ranks
-from vaeforge.search.samplers.ended import FinishedTrial
+from vaeforge.search.samplers.trials import FinishedTrial
 
 
 def cost_ranks(costs: Sequence[Costs]) -> list[int]:

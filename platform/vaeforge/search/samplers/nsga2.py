@@ -10,15 +10,17 @@ mutation with probability 1 / (number of parameters), on the unit scale, clipped
 an option comes from either parent, and mutates into any.
 """
 
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
-from vaeforge.search.samplers.base import StatelessSampler
+from vaeforge.search.samplers.base import Sampler, StatelessSampler
 from vaeforge.search.samplers.nondominated import order_of
+from vaeforge.search.samplers.settings import SamplerSettings
 from vaeforge.search.samplers.unit_scaling import from_unit, sample_space, to_unit, uniform
 from vaeforge.search.space.dimensions import Choice, Dimension, Params, Range
-from vaeforge.search.space.space import Space
+from vaeforge.search.space.search_space import SearchSpace
 from vaeforge.seeds import derive
 
 CROSSOVER = 0.9  # probability; otherwise a child has one parent
@@ -29,7 +31,7 @@ SPREAD_MUTATION = 10.0  # have 25,000 trials: with 96 on a sphere and on Rosenbr
 class NSGA2Sampler(StatelessSampler):
     """Children of the best trials; random until `population` of them have ended with a value."""
 
-    def __init__(self, space: Space, seed: int, population: int):
+    def __init__(self, space: SearchSpace, seed: int, population: int):
         super().__init__(space, seed)
         self._population = population
 
@@ -92,3 +94,17 @@ def _polynomial(u: float) -> float:
     """A step in [-1, 1], mostly small, for a uniform u."""
     power = 1 / (SPREAD_MUTATION + 1)
     return float((2 * u) ** power - 1 if u < 0.5 else 1 - (2 * (1 - u)) ** power)
+
+
+class NSGA2Settings(SamplerSettings):
+    """A genetic algorithm for several goals (Deb et al. 2002)."""
+
+    place: ClassVar[int] = 6
+    name: Literal["nsga2"] = "nsga2"
+    population: Annotated[int, Field(ge=2, description="trials of a generation; the first one is random")] = 20
+
+    def build(self, space: SearchSpace, seed: int) -> Sampler:
+        return NSGA2Sampler(space, seed, self.population)
+
+
+SAMPLER = NSGA2Settings

@@ -1,25 +1,26 @@
-"""A low-discrepancy sequence over one branch: scrambled Sobol' (Sobol' 1967; Owen 1995) or Halton (1960; Owen 2017).
+"""A low-discrepancy sequence over one subspace: scrambled Sobol' (Sobol' 1967; Owen 1995) or Halton (1960; Owen 2017).
 
-Point k of a branch is the same in every session: the sequence is fixed by the search's seed and the branch's name,
-and a trial takes the first point that no trial of the branch has had. So nothing has to be counted or kept, a point
+Point k of a subspace is the same in every session: the sequence is fixed by the search's seed and the subspace's name,
+and a trial takes the first point that no trial of the subspace has had. So nothing has to be counted or kept, a point
 is not lost to a start point, and ranges of few integers are not proposed twice before they are exhausted.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy.stats import qmc
 
-from vaeforge.search.samplers.ended import FinishedTrial
-from vaeforge.search.samplers.per_subspace import SubspaceContext, SubspaceModel
-from vaeforge.search.samplers.trials import RunningTrial
+from vaeforge.search.samplers.base import Sampler
+from vaeforge.search.samplers.per_subspace import PerSubspaceSampler, SubspaceContext, SubspaceModel
+from vaeforge.search.samplers.settings import SamplerSettings, Separate
+from vaeforge.search.samplers.trials import FinishedTrial, RunningTrial
 from vaeforge.search.samplers.unit_scaling import from_unit
 from vaeforge.search.space.dimensions import Dimension, Params
+from vaeforge.search.space.search_space import SearchSpace
 
 Kind = Literal["sobol", "halton"]
-ENGINES = {"sobol": qmc.Sobol, "halton": qmc.Halton}
-REPEATS = 100  # points in a row that had been taken before repetition is accepted: the branch is exhausted
+REPEATS = 100  # points in a row that had been taken before repetition is accepted: the subspace is exhausted
 
 
 class QMCSequence:
@@ -27,8 +28,11 @@ class QMCSequence:
 
     def __init__(self, dimensions: Sequence[Dimension], seed: int, kind: Kind):
         self._dimensions = dimensions
+        from scipy.stats import qmc  # takes 0.4 s to import, and a space is read in many processes
+
         rng = np.random.default_rng(seed)
-        self._engine: Any = ENGINES[kind](len(dimensions), scramble=True, rng=rng) if dimensions else None
+        engines = {"sobol": qmc.Sobol, "halton": qmc.Halton}
+        self._engine: Any = engines[kind](len(dimensions), scramble=True, rng=rng) if dimensions else None
         self._points: list[Params] = []
 
     def __getitem__(self, k: int) -> Params:
@@ -49,11 +53,11 @@ class QMCSequence:
 
 
 class QMCModel(SubspaceModel):
-    """The next point of the branch's sequence."""
+    """The next point of the subspace's sequence."""
 
-    def __init__(self, dimensions: Sequence[Dimension], place: SubspaceContext, kind: Kind):
-        super().__init__(dimensions, place)
-        self._points = QMCSequence(self.dimensions, place.seed, kind)
+    def __init__(self, dimensions: Sequence[Dimension], context: SubspaceContext, kind: Kind):
+        super().__init__(dimensions, context)
+        self._points = QMCSequence(self.dimensions, context.seed, kind)
 
     def propose(self, ended: Sequence[FinishedTrial], running: Sequence[RunningTrial], seed: int) -> Params:
         """See `SubspaceModel`."""
@@ -63,3 +67,18 @@ class QMCModel(SubspaceModel):
 def taken(ended: Sequence[FinishedTrial], running: Sequence[RunningTrial]) -> list[Params]:
     """The parameters of this search's trials."""
     return [*(t.params for t in ended if t.number is not None), *(t.params for t in running)]
+
+
+class QMCSettings(SamplerSettings):
+    """A low-discrepancy sequence: Sobol' (1967), scrambled, or Halton (1960)."""
+
+    place: ClassVar[int] = 3
+    separate: ClassVar[Separate] = "opening"
+    name: Literal["qmc"] = "qmc"
+    kind: Kind = "sobol"
+
+    def build(self, space: SearchSpace, seed: int) -> Sampler:
+        return PerSubspaceSampler(space, seed, self.subspaces(space), partial(QMCModel, kind=self.kind))
+
+
+SAMPLER = QMCSettings

@@ -1,17 +1,53 @@
-"""What a sampler knows: trials that run, trials that have ended, trials of other searches, each under one order.
+"""Trials as a sampler knows them: those that run, those that have ended, those of other searches."""
 
-A model is fitted to a window of them, so that the cost of a proposal stays bounded however long a search is.
-"""
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-from vaeforge.search.samplers.ended import FinishedTrial
-from vaeforge.search.samplers.nondominated import order_of
+from vaeforge.ledger.events import FINAL_OUTCOMES, TransferredTrial
 from vaeforge.search.space.dimensions import Params
+from vaeforge.search.space.objective import Goal
 
-WINDOW = 300  # trials a model is fitted to: 0.06 s of a core for TPE to ask with so many, 0.3 s for GP
-WINDOW_BEST = 30  # of these, the best of all time; the others are the newest
+
+@dataclass(frozen=True)
+class FinishedTrial:
+    """A trial that has ended.
+
+    Attributes:
+        number: its number in this search; none for a trial of another search, whose numbers mean nothing here.
+        params: its flat parameters; with inherited ones, those that it had last.
+        state: completed, early_stopped, stopped (by a rule or a person) or failed.
+        values: each goal's metric as measured; none where one is missing or not finite.
+        epoch: the epochs that it was trained for.
+    """
+
+    number: int | None
+    params: Params
+    state: str
+    values: tuple[float, ...] | None
+    epoch: int
+
+    @property
+    def finite(self) -> tuple[float, ...]:
+        """The values, empty unless all are finite."""
+        sound = self.values is not None and all(map(math.isfinite, self.values))
+        return self.values if sound and self.values is not None else ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was trained to its end and has values."""
+        return self.state in FINAL_OUTCOMES and bool(self.finite)
+
+
+def as_costs(trial: FinishedTrial, goals: Sequence[Goal]) -> FinishedTrial:
+    """`trial` with a cost for each value: smaller is better whatever the goal."""
+    costs = tuple(goal.cost(value) for goal, value in zip(goals, trial.finite, strict=True)) if trial.finite else None
+    return replace(trial, values=costs)
+
+
+def transferred(trial: TransferredTrial) -> FinishedTrial:
+    """A trial of another search, which the ledger holds, as a sampler is told."""
+    return FinishedTrial(None, dict(trial.params), trial.state or "failed", trial.values, trial.epoch)
 
 
 @dataclass(frozen=True)
@@ -58,15 +94,3 @@ class TrialMemory:
         """The parameters of every trial of this search."""
         yield from self._running.values()
         yield from (trial.params for trial in self._ended.values())
-
-
-def window(ended: list[FinishedTrial]) -> list[FinishedTrial]:
-    """At most `WINDOW` of the trials: the best `WINDOW_BEST` and the newest, in the given order."""
-    if len(ended) <= WINDOW:
-        return ended
-    kept = set(order_of(ended)[:WINDOW_BEST])
-    for index in reversed(range(len(ended))):
-        if len(kept) == WINDOW:
-            break
-        kept.add(index)
-    return [ended[index] for index in sorted(kept)]

@@ -12,7 +12,7 @@ trials dominate; so none has to be chosen.
 from collections.abc import Iterable
 
 from vaeforge.search.results.pareto import Costs, dominates
-from vaeforge.search.samplers.ended import FinishedTrial
+from vaeforge.search.samplers.trials import FinishedTrial
 
 
 def trials_since_improvement(ended: Iterable[FinishedTrial]) -> int:

@@ -8,9 +8,12 @@ be promoted later.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar, Literal
 
-from vaeforge.search.schedulers.base import ImmediateScheduler, RungReport, TrialDecision
+from vaeforge.search.schedulers.base import ImmediateScheduler, RungReport, Scheduler, TrialDecision
 from vaeforge.search.schedulers.halving import Rungs
+from vaeforge.search.schedulers.settings import SchedulerContext, SchedulerSettings
+from vaeforge.search.space.fidelity import Fidelity
 
 
 class ASHA(ImmediateScheduler):
@@ -25,3 +28,19 @@ class ASHA(ImmediateScheduler):
 
     def _record(self, number: int, group: str, epoch: int, value: float) -> None:
         self._rungs.record((0, group, epoch), number, value)
+
+
+class ASHASettings(SchedulerSettings):
+    """Asynchronous successive halving (Li et al. 2020); its rungs are those of `fidelity`."""
+
+    place: ClassVar[int] = 0
+    name: Literal["asha"] = "asha"
+
+    def epochs(self, fidelity: Fidelity) -> list[int]:
+        return fidelity.rungs()
+
+    def build(self, context: SchedulerContext) -> Scheduler:
+        return ASHA(self.epochs(context.fidelity), context.fidelity.reduction)
+
+
+SCHEDULER = ASHASettings

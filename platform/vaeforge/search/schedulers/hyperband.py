@@ -12,9 +12,14 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Annotated, ClassVar, Literal
 
-from vaeforge.search.schedulers.base import ImmediateScheduler, RungReport, TrialDecision
+from pydantic import Field
+
+from vaeforge.search.schedulers.base import ImmediateScheduler, RungReport, Scheduler, TrialDecision
 from vaeforge.search.schedulers.halving import Rungs
+from vaeforge.search.schedulers.settings import SchedulerContext, SchedulerSettings
+from vaeforge.search.space.fidelity import Fidelity
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -59,3 +64,31 @@ def bracket_sizes(rungs: int, reduction: int, brackets: int) -> list[int]:
     """Trials of each bracket in one round of Hyperband; see the module's formula."""
     halvings = [rungs - s for s in range(brackets)]
     return [-(-(rungs + 1) * reduction**h // (h + 1)) for h in halvings]
+
+
+class HyperbandSettings(SchedulerSettings):
+    """Asynchronous Hyperband (Li et al. 2018): ASHA in brackets, of which s starts at min * reduction^s."""
+
+    place: ClassVar[int] = 1
+    name: Literal["hyperband"] = "hyperband"
+    brackets: Annotated[int, Field(ge=1)] = 3
+
+    def epochs(self, fidelity: Fidelity) -> list[int]:
+        return fidelity.rungs()
+
+    def build(self, context: SchedulerContext) -> Scheduler:
+        return Hyperband(self.epochs(context.fidelity), context.fidelity.reduction, self.brackets)
+
+    def warnings(self, fidelity: Fidelity) -> list[str]:
+        """Where the rungs leave room for fewer brackets than were asked for."""
+        rungs = fidelity.rungs()
+        if self.brackets <= len(rungs) + 1:
+            return []
+        left = f"{len(rungs) + 1} of the {self.brackets} brackets" if rungs else "one bracket, which stops no trial"
+        return [
+            f"hyperband: there is room for {left}: rungs at {', '.join(map(str, rungs)) or 'no epoch'} below "
+            f"fidelity.max = {fidelity.max}; lower fidelity.min or fidelity.reduction for more, or brackets"
+        ]
+
+
+SCHEDULER = HyperbandSettings

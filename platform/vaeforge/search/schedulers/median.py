@@ -14,10 +14,14 @@ often would spare those and train what is to be stopped for longer.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
-from vaeforge.search.schedulers.base import ImmediateScheduler, RungReport, TrialDecision, compared, counted
+from vaeforge.search.schedulers.base import ImmediateScheduler, RungReport, Scheduler, TrialDecision, compared, counted
+from vaeforge.search.schedulers.settings import SchedulerContext, SchedulerSettings
+from vaeforge.search.space.fidelity import Fidelity
 
 FEWEST = 3  # others, as in Ray Tune and Optuna's tutorials
 
@@ -55,3 +59,22 @@ class MedianStopping(ImmediateScheduler):
         course = self._running_averages.setdefault(number, RunningAverage())
         course.best, course.total, course.count = min(course.best, value), course.total + value, course.count + 1
         self._averages.setdefault((group, epoch), {})[number] = course.total / course.count
+
+
+class MedianSettings(SchedulerSettings):
+    """The median stopping rule (Golovin et al. 2017), at each epoch from `grace` on."""
+
+    place: ClassVar[int] = 2
+    begins: ClassVar[str | None] = "grace"
+    must_decide: ClassVar[bool] = True
+    name: Literal["median"] = "median"
+    grace: Annotated[int | None, Field(ge=1, description="first epoch that is judged; none: fidelity.min")] = None
+
+    def epochs(self, fidelity: Fidelity) -> list[int]:
+        return list(range(self.first(fidelity)[1], fidelity.max))
+
+    def build(self, context: SchedulerContext) -> Scheduler:
+        return MedianStopping(self.epochs(context.fidelity))
+
+
+SCHEDULER = MedianSettings

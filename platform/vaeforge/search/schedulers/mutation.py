@@ -1,6 +1,6 @@
 """How population based training (Jaderberg et al. 2017) changes a donor's parameters: perturbed, or drawn anew.
 
-Only what can change without another model or another set of weights does: `strategies.mutable`. Each such parameter is
+Only what can change without another model or another set of weights does: `mutable`. Each such parameter is
     drawn anew from its range or options                     with probability `resample`,
     times 1.2 or 0.8, clipped to its range                   otherwise, either factor with probability 1/2.
 An integer is rounded, and moves by one where rounding would undo the step. A value that its bound would keep in place
@@ -16,10 +16,15 @@ from typing import Any
 import numpy as np
 
 from vaeforge.search.space.dimensions import Choice, Dimension, Params, Range, walk
-from vaeforge.search.space.strategies import mutable
 
 SCHEDULE = "beta.schedule"
+MUTABLE = ("optimizer.lr", "optimizer.weight_decay")
 FACTORS = (1.2, 0.8)
+
+
+def mutable(path: str) -> bool:
+    """Whether population based training may change the parameter at `path` between two generations."""
+    return path.startswith("beta.") or path in MUTABLE
 
 
 @dataclass(frozen=True)

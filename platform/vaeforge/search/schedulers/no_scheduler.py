@@ -1,7 +1,11 @@
 """No rule: every trial trains to its end."""
 
+from typing import ClassVar, Literal
+
 from vaeforge.ledger.history import History
 from vaeforge.search.schedulers.base import RungReport, Scheduler, TrialDecision
+from vaeforge.search.schedulers.settings import SchedulerContext, SchedulerSettings
+from vaeforge.search.space.fidelity import Fidelity
 
 
 class NoScheduler(Scheduler):
@@ -15,3 +19,19 @@ class NoScheduler(Scheduler):
 
     def replay(self, history: History) -> None:
         """Nothing was decided."""
+
+
+class NoSchedulerSettings(SchedulerSettings):
+    """Every trial trains to its end."""
+
+    place: ClassVar[int] = 4
+    name: Literal["none"] = "none"
+
+    def epochs(self, fidelity: Fidelity) -> list[int]:
+        return []
+
+    def build(self, context: SchedulerContext) -> Scheduler:
+        return NoScheduler()
+
+
+SCHEDULER = NoSchedulerSettings

@@ -13,13 +13,17 @@ The price is waiting: members give their hosts back meanwhile, so that a populat
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from vaeforge.ledger.history import History, TrialRecord
 from vaeforge.search.schedulers.base import RungReport, Scheduler, TrialDecision, compared, decision_of, require_finite
-from vaeforge.search.schedulers.mutation import Mutation
-from vaeforge.search.space.dimensions import Params
+from vaeforge.search.schedulers.mutation import Mutation, mutable
+from vaeforge.search.schedulers.settings import SchedulerContext, SchedulerSettings
+from vaeforge.search.space.dimensions import Dimension, Params, walk
+from vaeforge.search.space.fidelity import Fidelity
 from vaeforge.seeds import derive
 
 
@@ -138,3 +142,36 @@ class PBT(Scheduler):
         numbers = "" if decision.needed is None else f" ({compared(decision.value, decision.needed)})"
         why = f"{generation}: worst {count} of {len(order)}{numbers}; weights of trial {donor}"
         return replace(decision, why=why, donor=donor, params=params)
+
+
+class PBTSettings(SchedulerSettings):
+    """Population based training (Jaderberg et al. 2017), in generations of `interval` epochs."""
+
+    place: ClassVar[int] = 3
+    several_goals: ClassVar[bool] = False
+    begins: ClassVar[str | None] = "interval"
+    must_decide: ClassVar[bool] = True
+    name: Literal["pbt"] = "pbt"
+    interval: Annotated[int | None, Field(ge=1, description="epochs of a generation; none: fidelity.min")] = None
+    quantile: Annotated[float, Field(gt=0, le=0.5, description="share that inherits, and share that bequeaths")] = 0.25
+    resample: Annotated[float, Field(ge=0, le=1, description="probability that a parameter is drawn anew")] = 0.25
+
+    def epochs(self, fidelity: Fidelity) -> list[int]:
+        interval = self.first(fidelity)[1]
+        return list(range(interval, fidelity.max, interval))
+
+    def build(self, context: SchedulerContext) -> Scheduler:
+        mutation = Mutation(context.dimensions, self.resample)
+        return PBT(self.epochs(context.fidelity), context.trials, self.quantile, mutation, context.seed)
+
+    def unmet(self, dimensions: tuple[Dimension, ...]) -> list[str]:
+        """Something must be searched that it may change."""
+        if any(mutable(dimension.path) for dimension in walk(dimensions)):
+            return []
+        return [
+            "pbt changes beta.*, optimizer.lr and optimizer.weight_decay on the way, and none of them is searched; add "
+            "one to the space, or take another scheduler"
+        ]
+
+
+SCHEDULER = PBTSettings

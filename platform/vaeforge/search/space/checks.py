@@ -1,33 +1,56 @@
-"""What a search's strategies and goals need of its space: what is missing is refused, what is unwise is warned of."""
+"""Checks of a space before anything is trained in it: what cannot work is refused, what is unwise is warned of."""
 
-from typing import TYPE_CHECKING
+import math
 
 from vaeforge.config.experiment import Experiment
+from vaeforge.data.pca_spectrum import collapses_at, likelihood_of
+from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError
 from vaeforge.search.space.dimensions import walk
 from vaeforge.search.space.objective import Constraint, Objective
-from vaeforge.search.space.strategies import PBT, Hyperband, mutable
-from vaeforge.search.space.subspaces import split_into_subspaces
+from vaeforge.search.space.space import Space
+from vaeforge.search.space.trial_experiment import experiment_for
+from vaeforge_models.objective import effective_beta
 
-if TYPE_CHECKING:  # a space asks for its own needs when it is checked
-    from vaeforge.search.space.space import Space
+GRID = 64  # points of a training at which a schedule is looked at
 
 
-def unmet(space: "Space") -> list[str]:
+def check(space: Space, base: Experiment) -> list[str]:
+    """Check `space` against the configuration; returns warnings.
+
+    Raises:
+        ConfigError: with every path that does not exist, every end of a range or start point that is not allowed, and
+            what the strategies cannot do in this space.
+    """
+    if space.family != base.family:
+        raise ConfigError(f"{space.source}: family: got {space.family!r}, but this search is for {base.family!r}")
+    problems = dict.fromkeys([*_start_problems(space), *unmet(space)])  # ordered, without repetition
+    warnings: dict[str, None] = {}
+    for params in [*space.start, *space.corner_points()]:
+        try:
+            experiment = experiment_for(space, base, params, seed=0)
+        except ConfigError as error:
+            problems |= dict.fromkeys(error.problems)
+        else:
+            warnings |= dict.fromkeys(early_comparison(space, experiment))
+    if problems:
+        raise ConfigError(list(problems))
+    return [*warnings, *(f"{space.source}: scheduler: {text}" for text in space.scheduler.warnings(space.fidelity))]
+
+
+def _start_problems(space: Space) -> list[str]:
+    points = enumerate(space.start, start=1)
+    return [
+        f"{space.source}: start: point {number}: {wrong}" for number, p in points for wrong in space.violations(p, True)
+    ]
+
+
+def unmet(space: Space) -> list[str]:
     """What the sampler, the scheduler and the goals need and this space does not have."""
-    problems: list[str] = []
-    try:
-        if space.search.separate != "none":
-            split_into_subspaces(space, categorical=space.search.separate == "every")
-    except ConfigError as error:
-        problems += error.problems
-    paths = [dimension.path for dimension in walk(space.dimensions)]
-    if isinstance(space.scheduler, PBT) and not any(map(mutable, paths)):
-        problems.append(
-            f"{space.source}: scheduler: pbt changes beta.*, optimizer.lr and optimizer.weight_decay on the way, and "
-            "none of them is searched; add one to the space, or take another scheduler"
-        )
-    if "model.likelihood" in paths and "val/distortion" in _compared(space.objective):
+    problems = space.search.unmet(space)
+    problems += [f"{space.source}: scheduler: {text}" for text in space.scheduler.unmet(space.dimensions)]
+    searched = {dimension.path for dimension in walk(space.dimensions)}
+    if "model.likelihood" in searched and "val/distortion" in _compared(space.objective):
         problems.append(
             f"{space.source}: objective: val/distortion is measured by each trial's own likelihood, and "
             "model.likelihood is searched, so that trials cannot be compared by it; take val/mse, or freeze "
@@ -42,7 +65,7 @@ def _compared(objective: Objective) -> set[str]:
     return {goal.metric for goal in objective.goals} | set(bounds)
 
 
-def early_comparison(space: "Space", experiment: Experiment) -> list[str]:
+def early_comparison(space: Space, experiment: Experiment) -> list[str]:
     """A warning where trials are compared before the schedule of `experiment` can have reached its full beta."""
     epochs, last = space.scheduler.epochs(space.fidelity), space.fidelity.max
     full = experiment.beta.full_beta_at()
@@ -55,14 +78,29 @@ def early_comparison(space: "Space", experiment: Experiment) -> list[str]:
     ]
 
 
-def few_brackets(space: "Space") -> list[str]:
-    """A warning where the rungs leave room for fewer brackets than Hyperband was asked for."""
-    scheduler, rungs = space.scheduler, space.fidelity.rungs()
-    if not isinstance(scheduler, Hyperband) or scheduler.brackets <= len(rungs) + 1:
-        return []
-    left = f"{len(rungs) + 1} of the {scheduler.brackets} brackets" if rungs else "one bracket, which stops no trial"
-    return [
-        f"{space.source}: scheduler: hyperband: there is room for {left}: rungs at "
-        f"{', '.join(map(str, rungs)) or 'no epoch'} below fidelity.max = {space.fidelity.max}; lower fidelity.min or "
-        "fidelity.reduction for more, or brackets"
-    ]
+def collapse_warning(space: Space, base: Experiment, prepared: Prepared) -> str | None:
+    """A warning where even the smallest beta of the space is one under which a linear VAE keeps no unit.
+
+    The largest beta that a schedule reaches counts, because that is the one in force at its end; controllers, which
+    find their own weight, are left out.
+    """
+    largest: list[tuple[float, float]] = []
+    spectrum = prepared.manifest.spectrum
+    if spectrum is None:  # data prepared by an old version
+        return None
+    about_beta = [one for one in space.corner_points() if any(path.startswith("beta.") for path in one)]
+    for example in about_beta or [{}]:  # the others leave beta as it is by default
+        experiment = experiment_for(space, base, example, seed=0)
+        if experiment.beta.initial() or experiment.beta.schedule in ("capacity", "free_bits"):
+            continue
+        dimensions, latent_dim = math.prod(prepared.event_shape), getattr(experiment.model, "latent_dim", 1)
+        scale = effective_beta(1.0, dimensions, latent_dim, experiment.training.normalised_beta)
+        reached = scale * max(experiment.beta.beta(step / GRID) for step in range(GRID + 1))
+        largest.append((reached, collapses_at(spectrum, likelihood_of(experiment))))
+    if not largest or any(beta < limit for beta, limit in largest):
+        return None
+    beta, limit = min(largest)
+    return (
+        f"{space.source}: the smallest beta, {beta:.3g}, is above {limit:.3g}, from which on a linear VAE keeps no "
+        "active unit on these data: every trial may collapse; lower the range of beta"
+    )

@@ -1,4 +1,4 @@
-"""What a search space is made of: ranges and choices, some of which open further dimensions.
+"""Dimensions of a search space: ranges and choices, some of which open further dimensions.
 
 Nothing of Optuna is imported here: hosts read spaces too, and an import costs each of them a second.
 """
@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from vaeforge.errors import nearest
-from vaeforge.search.space.parse_helpers import is_number
 
 Params = dict[str, Any]
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a finite number; true and false are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

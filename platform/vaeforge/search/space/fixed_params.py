@@ -4,47 +4,56 @@ A frozen range is no longer searched. A frozen choice is not either, and the dim
 searched in its place. A frozen parameter that only some options open holds under these options alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vaeforge.errors import nearest
 from vaeforge.search.space.dimensions import Choice, Dimension, Params, Range, walk
 
 
-def narrow(
-    dimensions: tuple[Dimension, ...], frozen: Mapping[str, Any], where: str, problems: list[str]
-) -> tuple[Dimension, ...]:
-    """`dimensions` with each one that is `frozen` narrowed to its value; what does not fit is added to `problems`."""
-    wrong: dict[str, None] = {}  # a path may stand in several branches
-    narrowed = _narrow(dimensions, frozen, where, wrong)
-    known, open_paths = _paths(dimensions), _paths(narrowed)
-    for path in frozen:
-        if path not in known:
-            wrong[f"{where}: {path}: not in the space{nearest(path, known)}"] = None
-        elif path not in open_paths:
-            wrong[f"{where}: {path}: no trial has it under the other frozen values; leave it out"] = None
-    problems += wrong
-    return narrowed
-
-
-def _narrow(
-    dimensions: tuple[Dimension, ...], frozen: Mapping[str, Any], where: str, wrong: dict[str, None]
-) -> tuple[Dimension, ...]:
+def narrow(dimensions: tuple[Dimension, ...], frozen: Mapping[str, Any]) -> tuple[Dimension, ...]:
+    """`dimensions` with each one that is `frozen` narrowed to its value; unchanged where it does not contain that."""
     narrowed = []
     for dimension in dimensions:
         if dimension.path in frozen:
-            dimension = _fixed(dimension, frozen[dimension.path], where, wrong)
+            dimension = _fixed(dimension, frozen[dimension.path])
         if isinstance(dimension, Choice):
-            opened = {option: _narrow(below, frozen, where, wrong) for option, below in dimension.options.items()}
-            dimension = _with(dimension, opened)
+            dimension = _with(dimension, {option: narrow(below, frozen) for option, below in dimension.options.items()})
         narrowed.append(dimension)
     return tuple(narrowed)
 
 
-def _fixed(dimension: Dimension, value: Any, where: str, wrong: dict[str, None]) -> Dimension:
-    """`dimension` with nothing but `value`; unchanged where it does not admit it."""
+def frozen_problems(dimensions: tuple[Dimension, ...], frozen: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
+    """The path of each frozen parameter that cannot be frozen so, and what is wrong."""
+    wrong: dict[tuple[str, str], None] = {}  # ordered, without repetition: a path may stand under several options
+    narrowed = narrow(dimensions, frozen)
+    for dimension in _known(dimensions, frozen):
+        value = frozen.get(dimension.path)
+        if dimension.path in frozen and not dimension.contains(value):
+            wrong[dimension.path, f"got {value!r}, must be {dimension.rule(value)}"] = None
+    known, open_paths = _paths(dimensions), _paths(narrowed)
+    for path in frozen:
+        if path not in known:
+            wrong[path, f"not in the space{nearest(path, known)}"] = None
+        elif path not in open_paths:
+            wrong[path, "no trial has it under the other frozen values; leave it out"] = None
+    return [((str(path),), text) for path, text in wrong]
+
+
+def _known(dimensions: tuple[Dimension, ...], frozen: Mapping[str, Any]) -> Iterator[Dimension]:
+    """Every dimension but those of options that are not the frozen one."""
+    for dimension in dimensions:
+        yield dimension
+        if isinstance(dimension, Choice):
+            left = _fixed(dimension, frozen[dimension.path]) if dimension.path in frozen else dimension
+            assert isinstance(left, Choice)
+            for below in left.options.values():
+                yield from _known(below, frozen)
+
+
+def _fixed(dimension: Dimension, value: Any) -> Dimension:
+    """`dimension` with nothing but `value`; unchanged where it does not contain it."""
     if not dimension.contains(value):
-        wrong[f"{where}: {dimension.path}: got {value!r}, must be {dimension.rule(value)}"] = None
         return dimension
     if isinstance(dimension, Choice):
         return _with(dimension, {option: below for option, below in dimension.options.items() if option == value})
@@ -52,19 +61,19 @@ def _fixed(dimension: Dimension, value: Any, where: str, wrong: dict[str, None])
     return Range(dimension.path, dimension.name, value, value, dimension.whole, dimension.log)
 
 
-def searched(narrowed: tuple[Dimension, ...], frozen: Mapping[str, Any]) -> tuple[Dimension, ...]:
+def searched_dimensions(narrowed: tuple[Dimension, ...], frozen: Mapping[str, Any]) -> tuple[Dimension, ...]:
     """What is left to search of `narrowed` dimensions."""
     left: list[Dimension] = []
     for dimension in narrowed:
         if isinstance(dimension, Range):
             left += [] if dimension.path in frozen else [dimension]
             continue
-        opened = {option: searched(below, frozen) for option, below in dimension.options.items()}
+        opened = {option: searched_dimensions(below, frozen) for option, below in dimension.options.items()}
         left += opened[only(dimension)] if dimension.path in frozen else [_with(dimension, opened)]
     return tuple(left)
 
 
-def complete(narrowed: tuple[Dimension, ...], frozen: Mapping[str, Any], params: Params) -> Params:
+def with_fixed_params(narrowed: tuple[Dimension, ...], frozen: Mapping[str, Any], params: Params) -> Params:
     """`params` with the frozen values that are open under them and without those that are not, in the space's order."""
     full = _open(narrowed, frozen, params)
     return full | {path: value for path, value in params.items() if path not in full and path not in frozen}

@@ -1,21 +1,17 @@
-"""How a conditional space falls into flat ones, and how many configurations a grid over it has.
+"""Flat parts of a conditional space.
 
-A branch is one combination of the options that open dimensions: under it every trial has the same parameters, which is
-what samplers need that cannot model conditional ones.
+A subspace is one combination of the options that open dimensions: under it every trial has the same parameters, which
+is what samplers need that cannot model conditional ones.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
 
 from vaeforge.errors import ConfigError
 from vaeforge.search.space.dimensions import Choice, Dimension, Params, Range
-from vaeforge.search.space.strategies import Grid
-
-if TYPE_CHECKING:  # a space counts its own branches when it is checked
-    from vaeforge.search.space.space import Space
+from vaeforge.search.space.search_space import SearchSpace
 
 MAX_SUBSPACES = 24
 
@@ -46,8 +42,10 @@ class Subspace:
         return all(path in params and params[path] == value for path, value in self.fixed.items())
 
 
-def split_into_subspaces(space: "Space", categorical: bool) -> tuple[Subspace, ...]:
+def split_into_subspaces(space: SearchSpace, sampler: str, categorical: bool) -> tuple[Subspace, ...]:
     """Every combination of the options that open dimensions; with `categorical` of the options of all choices.
+
+    `sampler` is the name of the one that needs them, for the message.
 
     Raises:
         ConfigError: if there are more than `MAX_SUBSPACES`.
@@ -56,13 +54,13 @@ def split_into_subspaces(space: "Space", categorical: bool) -> tuple[Subspace, .
     if count > MAX_SUBSPACES:
         which = "the options of all choices" if categorical else "the options that open dimensions"
         raise ConfigError(
-            f"{space.source}: search: {space.search.name} needs a model for each combination of {which}: got {count}, "
+            f"{space.source}: search: {sampler} needs a model for each combination of {which}: got {count}, "
             f"must be <= {MAX_SUBSPACES}; freeze a choice, or take tpe, which holds them in one"
         )
-    return tuple(_branch(space, *parts) for parts in _split(space.dimensions, categorical))
+    return tuple(_subspace(space, *parts) for parts in _split(space.dimensions, categorical))
 
 
-def _branch(space: "Space", chosen: Params, flat: tuple[Dimension, ...]) -> Subspace:
+def _subspace(space: SearchSpace, chosen: Params, flat: tuple[Dimension, ...]) -> Subspace:
     ranges = tuple(dimension for dimension in flat if isinstance(dimension, Range))
     choices = tuple(dimension for dimension in flat if isinstance(dimension, Choice))
     return Subspace(", ".join(map(str, chosen.values())) or "all", space.with_fixed_params(chosen), ranges, choices)
@@ -103,19 +101,3 @@ def _joined(parts: tuple[tuple[Params, tuple[Dimension, ...]], ...]) -> tuple[Pa
     for options, _ in parts:
         chosen |= options
     return chosen, tuple(dimension for _, opened in parts for dimension in opened)
-
-
-def grid_size(space: "Space") -> int:
-    """How many configurations the grid over `space` has, with the points of its own `search: grid` or the default's."""
-    points = space.search.points if isinstance(space.search, Grid) else Grid().points
-    return size_of(space.dimensions, points)
-
-
-def size_of(dimensions: Iterable[Dimension], points: int) -> int:
-    """How many points the grid over `dimensions` has, with `points` values of each range."""
-    return math.prod(
-        len(dimension.grid(points))
-        if isinstance(dimension, Range)
-        else sum(size_of(below, points) for below in dimension.options.values())
-        for dimension in dimensions
-    )

@@ -22,14 +22,14 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from vaeforge.ledger.history import History, TrialRecord
-from vaeforge.search.samplers.ended import FinishedTrial
-from vaeforge.search.samplers.optuna_study import (
+from vaeforge.search.samplers.optuna_bridge.study import (
     distribution_of,
     named,
     running_to_frozen_trial,
     silence_optuna,
     to_frozen_trial,
 )
+from vaeforge.search.samplers.trials import FinishedTrial
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.objective import objective_values
 from vaeforge.search.space.space import Space

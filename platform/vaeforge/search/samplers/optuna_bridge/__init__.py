@@ -1,0 +1,1 @@
+"""All that knows Optuna: studies built from trials, its samplers, and the journal of its dashboard."""
