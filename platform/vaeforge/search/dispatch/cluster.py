@@ -37,7 +37,7 @@ LATER = (
     "vaeforge.search.dispatch.worker_groups",
     "ray.tune",
     "vaeforge.search.ray_searcher",
-    "vaeforge.search.samplers",
+    "vaeforge.search.samplers.optuna_bridge.own_samplers",
 )
 
 
