@@ -127,7 +127,7 @@ def test_the_dispatcher_imports_nothing_heavy() -> None:
     """The dispatcher is given an objective; an import of torch costs it seconds and memory."""
     code = (
         "import sys; import vaeforge.search.space.objective, vaeforge.search.dispatch.dispatcher_actor; "
-        "heavy = ('torch', 'ray', 'optuna', 'scipy', 'vaeforge.config.experiment', 'vaeforge.search.space.space_file'); "
+        "heavy = ('torch', 'ray', 'optuna', 'scipy', 'vaeforge.config.experiment', 'vaeforge.search.space.space'); "
         "print([name for name in heavy if name in sys.modules])"
     )
     environment = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}"}

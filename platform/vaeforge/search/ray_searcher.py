@@ -82,12 +82,12 @@ class TruthfulSearch(Searcher):
         """What other searches and earlier sessions of this one have found out."""
         for other in history.warm_starts:
             for trial in other.trials if other.use == "values" else ():
-                self._proposer.tell(transferred(trial))
+                self._sampler.tell(transferred(trial))
         for number, record in sorted(history.trials.items()):
             if record.repeat_of is None and record.state is not None:
-                self._proposer.tell(told(record, objective_values(record, self._proposer.goals)))
+                self._sampler.tell(told(record, objective_values(record, self._sampler.goals)))
             elif record.repeat_of is None:
-                self._proposer.adopt(number, record.params)
+                self._sampler.adopt(number, record.params)
 
     @property
     def _begun(self) -> int:
