@@ -1,0 +1,34 @@
+"""A search that an earlier build began, see `tests/ledgers/README.md`, goes on in this one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from project import SmallProject, check_invariants
+from vaeforge.ledger.history import read_history
+
+LEDGERS = Path(__file__).parents[1] / "ledgers"
+
+
+@pytest.mark.timeout(300)
+def test_a_search_whose_budget_was_used_up_by_an_earlier_build_goes_on_with_a_larger_one(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    ledger = tmp_path / "artifacts/searches/budget/ledger.jsonl"
+    ledger.parent.mkdir(parents=True)
+    shutil.copy(LEDGERS / "budget.jsonl", ledger)
+    before = read_history(ledger)
+    same = ("--name", "budget", "--resume", "true", "--scheduler", "none", "--set", "training.steps_per_epoch=20")
+    quick = ("--offline", "true", "--register", "false")
+    refused = project.run("tune", *same, "--trials", "4", "--budget", "core_hours=0.0005", *quick, code=2)
+    assert "its budget is used up" in refused
+    project.run("tune", *same, "--trials", "4", "--budget", "core_hours=1", *quick)
+    check_invariants(project, "budget", 4)
+    after = read_history(ledger)
+    assert after.ended is not None and after.ended.reason == "trials"
+    assert after.counts() == {"stopped": 3, "completed": 1}
+    assert [vars(after.trials[number]) for number in before.trials] == [vars(trial) for trial in before.trials.values()]
+    assert after.core_seconds > before.core_seconds and after.wall_seconds > before.wall_seconds
+    (row,) = [json.loads(line) for line in project.run("searches", "--json", "true").splitlines()]
+    assert (row["state"], row["trials"]) == ("ended", {"completed": 1, "stopped": 3})
