@@ -7,13 +7,14 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from shutil import copyfileobj
 
 from vaeforge.errors import CheckpointError, ConfigError
 from vaeforge.paths import sha256_of, write_atomically
+from vaeforge.records import OPTIONAL
 from vaeforge.train.storage import INHERITED, copy_into, join, located, name_of, open_storage, split
 
 CHECKPOINT_NAME = re.compile(rf"(?:{INHERITED}/)?epoch-\d+\.pt")
@@ -54,7 +55,7 @@ class CheckpointRef:
     path: str
     sha256: str
     epoch: int
-    file: str | None = None
+    file: str | None = field(default=None, metadata=OPTIONAL)
 
     def within(self, root: Path) -> Checkpoint:
         """The checkpoint in the project at `root`."""
