@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from vaeforge.config.loader import load
-from vaeforge.data.pca_spectrum import collapses_at, likelihood_of
+from vaeforge.data.pca_spectrum import collapse_beta, likelihood_of
 from vaeforge.data.prepare import ensure_prepared
 from vaeforge.paths import Project
 from vaeforge.train.loop import TrainingData, fit
@@ -57,7 +57,7 @@ def examine(family: str, project: Project, trials: int) -> dict[str, Any]:
     started = time.monotonic()
     experiment = load(project.root, family, None, OVERRIDES).experiment
     spectrum, likelihood = ensure_prepared(project, experiment).manifest.spectrum, likelihood_of(experiment)
-    forecast = collapses_at(spectrum, likelihood)
+    forecast = collapse_beta(spectrum, likelihood)
     tried: dict[float, int] = {}
 
     def alive(beta: float) -> bool:

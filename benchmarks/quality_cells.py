@@ -19,7 +19,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.evaluate.anomaly_scores import anomaly_scores, fit_reference
 from vaeforge.evaluate.comparison import MODEL, compare_auroc
 from vaeforge.evaluate.inference import scores
-from vaeforge.evaluate.pca_baseline import Plane
+from vaeforge.evaluate.pca_baseline import PcaBaseline
 from vaeforge.seeds import derive
 from vaeforge.train.loop import untrained
 from vaeforge_models.vae import VAE
@@ -115,7 +115,7 @@ def choose(parts: Division, quick: bool) -> tuple[Experiment, Trained, list[dict
     return chosen, trained, [row[3] for row in sorted(rows, key=lambda row: row[0])]
 
 
-def plane_errors(plane: Plane, trained: Trained, parts: Division) -> dict[str, float]:
+def plane_errors(plane: PcaBaseline, trained: Trained, parts: Division) -> dict[str, float]:
     """Mean squared error per value of validation normals at z = mu, beside planes of 4, 16 and 48 components."""
     samples = grey(parts.validation)
     errors = plane.errors(trained.model, samples).mean(0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
-from vaeforge.evaluate.pca_baseline import Plane
+from vaeforge.evaluate.pca_baseline import PcaBaseline
 from vaeforge.samples import Samples
 from vaeforge.train.checkpoint import load_model
 from vaeforge.train.loop import TrainingData, fit
@@ -70,13 +70,13 @@ def arrays(train_images: NDArray[np.uint8], validation_images: NDArray[np.uint8]
     return TrainingData(grey(train_images), grey(validation_images), spec)
 
 
-def plane_through(images: NDArray[np.uint8], components: int) -> Plane:
+def plane_through(images: NDArray[np.uint8], components: int) -> PcaBaseline:
     """The principal components of all of the images [N, H, W], grey values in [0, 1]."""
     from sklearn.decomposition import PCA
 
     values = images.reshape(len(images), -1).astype(np.float32) / 255.0
     fitted = PCA(components, svd_solver="full" if len(images) < values.shape[1] else "covariance_eigh").fit(values)
-    return Plane(fitted.mean_.astype(np.float64), fitted.components_.astype(np.float64))
+    return PcaBaseline(fitted.mean_.astype(np.float64), fitted.components_.astype(np.float64))
 
 
 def auroc(anomalous: NDArray[np.bool_], scores: Floats) -> float:

@@ -35,7 +35,7 @@ def import_data(config: RunConfig, source: str, options: ImportOptions, console:
     result = run_import(Path(source), family.name, family.data, Project(), options)
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
     console.print(f"imported {result.folder}: {counts}; {result.quarantined} quarantined", highlight=False)
-    for remark in result.remarks:
+    for remark in result.notes:
         console.print(f"[yellow]note[/]: {remark}", highlight=False, soft_wrap=True)
     console.print(f"{result.tracking}; next: vaeforge prepare --family {family.name}", highlight=False, soft_wrap=True)
 

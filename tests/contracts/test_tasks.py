@@ -10,10 +10,10 @@ import pytest
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.diffuse.step import latents_of
 from vaeforge.errors import ConfigError
-from vaeforge.evaluate.common_metrics import general_findings
+from vaeforge.evaluate.common_metrics import common_result
 from vaeforge.evaluate.comparison import MODEL
-from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.step import write_findings
+from vaeforge.evaluate.results import EvaluationResult
+from vaeforge.evaluate.step import write_result
 from vaeforge.evaluate.tasks import task_named, task_names
 from vaeforge.train.checkpoint import load
 from vaeforge.train.diffuse import fit_diffusion
@@ -50,8 +50,8 @@ def trained(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Trained
 
 
 @pytest.fixture(scope="module")
-def findings(trained: TrainedModel) -> Findings:
-    return general_findings(trained).joined(task_named(trained.experiment.definition.task).evaluate(trained))
+def result(trained: TrainedModel) -> EvaluationResult:
+    return common_result(trained).joined(task_named(trained.experiment.definition.task).evaluate(trained))
 
 
 def test_file_and_task_have_the_same_name() -> None:
@@ -78,24 +78,24 @@ def test_a_task_that_is_not_there_is_refused_with_the_nearest() -> None:
         task_named("anomalie")
 
 
-def test_metrics_are_finite_numbers_under_test_and_val(findings: Findings) -> None:
-    assert findings.metrics
-    for name, value in findings.metrics.items():
+def test_metrics_are_finite_numbers_under_test_and_val(result: EvaluationResult) -> None:
+    assert result.metrics
+    for name, value in result.metrics.items():
         assert name.startswith(("test/", "val/")), name
         assert isinstance(value, float) and np.isfinite(value), name
 
 
-def test_the_model_stands_beside_training_mean_and_untrained_model(findings: Findings) -> None:
-    for metric in {row.metric for row in findings.rows}:
-        names = [row.name for row in findings.rows if row.metric == metric]
+def test_the_model_stands_beside_training_mean_and_untrained_model(result: EvaluationResult) -> None:
+    for metric in {row.metric for row in result.rows}:
+        names = [row.name for row in result.rows if row.metric == metric]
         assert MODEL in names, metric
         assert len(names) == len(set(names)), metric
-    mse = [row.name for row in findings.rows if row.metric == "MSE"]
+    mse = [row.name for row in result.rows if row.metric == "MSE"]
     assert {"training mean", "untrained VAE"} <= set(mse)
 
 
-def test_everything_is_written(findings: Findings, tmp_path: Path) -> None:
-    write_findings(findings, tmp_path)
+def test_everything_is_written(result: EvaluationResult, tmp_path: Path) -> None:
+    write_result(result, tmp_path)
     for kind in ("curves", "figures"):
         assert list((tmp_path / kind).iterdir()), kind
     assert (tmp_path / "comparison.csv").stat().st_size > 100

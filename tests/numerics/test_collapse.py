@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vaeforge.config.loader import load
-from vaeforge.data.pca_spectrum import collapses_at, describe, predicted, spectrum_of
+from vaeforge.data.pca_spectrum import collapse_beta, describe, predicted, spectrum_of
 from vaeforge.data.prepared import PcaSpectrum
 from vaeforge.samples import DataSet, Samples
 from vaeforge.train.batches import Batch
@@ -93,7 +93,7 @@ def test_a_calibrated_likelihood_dies_where_beta_times_its_error_reaches_the_lar
 ) -> None:
     """Collapsed, the mean squared error is 7.875 / 6 = 1.3125, and 4 / 1.3125 = 3.048."""
     spectrum = PcaSpectrum(dimensions=6, total=sum(SPECTRUM), squared_error=SPECTRUM)
-    assert collapses_at(spectrum, "calibrated") == pytest.approx(4 * 6 / 7.875)
+    assert collapse_beta(spectrum, "calibrated") == pytest.approx(4 * 6 / 7.875)
     assert (active_units(beta, tmp_path, calibrated=True) > 0) is alive
 
 
@@ -122,9 +122,9 @@ def test_the_spectrum_is_that_of_the_training_data(tmp_path: Path) -> None:
 
 def test_what_each_likelihood_predicts() -> None:
     spectrum = PcaSpectrum(dimensions=6, total=7.875, squared_error=SPECTRUM, bernoulli=(9.0, 1.0))
-    assert collapses_at(spectrum, "squared_error") == 8
-    assert collapses_at(spectrum, "bernoulli") == 9
-    assert collapses_at(spectrum, "mean_squared_error") == pytest.approx(8 / 6)
+    assert collapse_beta(spectrum, "squared_error") == 8
+    assert collapse_beta(spectrum, "bernoulli") == 9
+    assert collapse_beta(spectrum, "mean_squared_error") == pytest.approx(8 / 6)
     assert predicted(spectrum, "squared_error", 3.0) == 2
     assert predicted(spectrum, "bernoulli", 3.0) == 1
     assert predicted(spectrum, "mean_squared_error", 0.5) == 2

@@ -14,9 +14,9 @@ from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import CheckpointError, DataError
-from vaeforge.evaluate.common_metrics import general_findings, untrained_model
-from vaeforge.evaluate.results import Findings
-from vaeforge.evaluate.tasks.anomaly.evaluation import baseline_scores, detection_findings, evaluate, generated_findings
+from vaeforge.evaluate.common_metrics import common_result, untrained_model
+from vaeforge.evaluate.results import EvaluationResult
+from vaeforge.evaluate.tasks.anomaly.evaluation import baseline_scores, detection_result, evaluate, generated_result
 from vaeforge.samples import Samples
 from vaeforge.train.loop import TrainingData
 from vaeforge.trained import TrainedModel
@@ -66,8 +66,8 @@ def trained(model: VAE, prepared: Prepared, experiment: Experiment) -> TrainedMo
     return TrainedModel(model, prepared, experiment)
 
 
-def everything(trained: TrainedModel) -> Findings:
-    return general_findings(trained).joined(detection_findings(trained))
+def everything(trained: TrainedModel) -> EvaluationResult:
+    return common_result(trained).joined(detection_result(trained))
 
 
 def errors(model: VAE, samples: Samples) -> np.ndarray:
@@ -78,7 +78,7 @@ def errors(model: VAE, samples: Samples) -> np.ndarray:
 
 
 def test_scores_threshold_and_images(trained: TrainedModel, prepared: Prepared) -> None:
-    metrics = detection_findings(trained).metrics
+    metrics = detection_result(trained).metrics
     validation, test = errors(trained.model, prepared.validation), errors(trained.model, prepared.test)
     threshold = np.quantile(validation.reshape(len(prepared.validation), -1).mean(1), 0.8)
     assert metrics["val/threshold"] == pytest.approx(threshold, rel=1e-4)
@@ -112,7 +112,7 @@ def test_nelbo_on_test_takes_the_variance_of_validation(trained: TrainedModel, p
 
 def test_the_test_set_has_no_part_in_the_threshold(trained: TrainedModel, prepared: Prepared) -> None:
     inverted = replace(prepared, test=Samples.unconditional(255 - prepared.test.x))
-    one, other = (detection_findings(replace(trained, prepared=p)).metrics for p in (prepared, inverted))
+    one, other = (detection_result(replace(trained, prepared=p)).metrics for p in (prepared, inverted))
     assert one["val/threshold"] == other["val/threshold"]
     assert one["test/score_normal"] != other["test/score_normal"]
 
@@ -130,7 +130,7 @@ def test_the_chosen_score_decides_and_all_are_listed(
 ) -> None:
     experiment = make_experiment(gates={"threshold_quantile": 0.8}, model={"score": "rate"})
     other = untrained_model(experiment, trained.prepared)
-    found = detection_findings(TrainedModel(other, trained.prepared, experiment))
+    found = detection_result(TrainedModel(other, trained.prepared, experiment))
     table = {line["score"]: line for line in found.tables["scores"]}
     assert [name for name, line in table.items() if line["chosen"] == "yes"] == ["rate"]
     for end in ("", "_low", "_high"):
@@ -159,7 +159,7 @@ def test_prior_samples_are_compared_with_normals_alone(trained: TrainedModel, pr
     changed = np.array(prepared.test.x)
     changed[prepared.test_labels == 1] //= 3
     other = replace(trained, prepared=replace(prepared, test=Samples.unconditional(changed)))
-    assert generated_findings(trained).metrics == generated_findings(other).metrics
+    assert generated_result(trained).metrics == generated_result(other).metrics
 
 
 def test_a_broken_model_is_refused(trained: TrainedModel) -> None:
@@ -189,7 +189,7 @@ def test_baseline_scores_find_what_they_look_for(trained: TrainedModel, prepared
 
 
 def test_every_model_is_compared_by_reconstruction(trained: TrainedModel, prepared: Prepared) -> None:
-    rows = {row.name: row for row in general_findings(trained).rows}
+    rows = {row.name: row for row in common_result(trained).rows}
     assert [*rows] == ["training mean", "PCA 5", "untrained VAE", "model"]
     assert rows["model"].value == pytest.approx(errors(trained.model, prepared.test).mean(), rel=1e-4)
     assert not rows["untrained VAE"].model_beats  # these weights are hardly other than untrained ones

@@ -21,11 +21,11 @@ from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluate.anomaly_scores import Reference, anomaly_scores, chosen_score, error_maps, fit_reference
 from vaeforge.evaluate.bootstrap import draw_weights, ranks_of
 from vaeforge.evaluate.tasks.anomaly.detection import (
-    CALLED,
+    THRESHOLD_METRICS,
     area_intervals,
     bootstrap_auprc,
-    called_intervals,
     score_table,
+    threshold_intervals,
     weighted_auprc,
 )
 from vaeforge.samples import Samples
@@ -220,13 +220,13 @@ def test_intervals_are_those_of_repeated_blocks() -> None:
     expected = np.quantile(drawn, [0.025, 0.975], axis=0).T
     areas = bootstrap_auprc(labels, groups, {"a": scores}, 9, draws=200)["a"]
     np.testing.assert_allclose(np.quantile(areas, [0.025, 0.975]), expected[0])
-    found = called_intervals(labels, groups, scores, 0.5, 9, draws=200)
-    np.testing.assert_allclose([found[name] for name in CALLED], expected[1:])
+    found = threshold_intervals(labels, groups, scores, 0.5, 9, draws=200)
+    np.testing.assert_allclose([found[name] for name in THRESHOLD_METRICS], expected[1:])
 
 
 def test_nothing_called_anomalous_counts_as_zero() -> None:
     labels, groups, scores = labelled()
-    found = called_intervals(labels, groups, scores, np.inf, 0, draws=50)
+    found = threshold_intervals(labels, groups, scores, np.inf, 0, draws=50)
     assert found["f1"] == found["precision"] == found["recall"] == (0, 0)
     assert found["accuracy"] == (0.6, 0.6)  # 36 of 60 in every draw, because labels are drawn apart
 
@@ -235,7 +235,7 @@ def test_a_single_block_says_nothing() -> None:
     labels, groups, scores = labelled()
     groups = np.where(labels == 1, 99, groups)
     assert area_intervals(labels, groups, {"a": scores}, 0)["a"] == ((0, 1), (0, 1))
-    assert called_intervals(labels, groups, scores, 0.5, 0)["recall"] == (0, 1)
+    assert threshold_intervals(labels, groups, scores, 0.5, 0)["recall"] == (0, 1)
 
 
 def test_the_table_lists_all_and_marks_one() -> None:

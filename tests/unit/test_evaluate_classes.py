@@ -14,9 +14,16 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import DataError
 from vaeforge.evaluate.images import decoded
-from vaeforge.evaluate.latent_posteriors import Library, class_names, conditions_of, file_names, labels_of, library_of
+from vaeforge.evaluate.latent_posteriors import (
+    LatentLibrary,
+    class_names,
+    conditions_of,
+    file_names,
+    labels_of,
+    library_of,
+)
 from vaeforge.evaluate.memorization import PIXELS, RECONSTRUCTIONS, check_copies
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.evaluate.tasks.classes.class_samples import (
     AGGREGATE,
     PRIOR,
@@ -75,11 +82,11 @@ def trained(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def found(trained: TrainedModel) -> Findings:
+def found(trained: TrainedModel) -> EvaluationResult:
     return evaluate(trained)
 
 
-def test_the_model_is_measured_per_class(trained: TrainedModel, found: Findings) -> None:
+def test_the_model_is_measured_per_class(trained: TrainedModel, found: EvaluationResult) -> None:
     test = trained.prepared.test
     raw, condition = test.tensors(slice(None))
     with torch.no_grad():
@@ -90,7 +97,7 @@ def test_the_model_is_measured_per_class(trained: TrainedModel, found: Findings)
     assert found.metrics["test/ssim_low"] < found.metrics["test/ssim"] < found.metrics["test/ssim_high"]
 
 
-def test_it_has_learned_what_the_classes_look_like(found: Findings) -> None:
+def test_it_has_learned_what_the_classes_look_like(found: EvaluationResult) -> None:
     metrics = found.metrics
     assert metrics["test/class_consistency_real"] > 0.95
     assert metrics["test/class_consistency_prior_low"] > 0.5 > metrics["test/class_consistency_untrained"]
@@ -101,7 +108,7 @@ def test_it_has_learned_what_the_classes_look_like(found: Findings) -> None:
     assert rows[SYNTHETIC, "trained on untrained VAE"].model_beats
 
 
-def test_every_table_names_its_extractor_and_every_class(found: Findings) -> None:
+def test_every_table_names_its_extractor_and_every_class(found: EvaluationResult) -> None:
     lines = found.tables["generated"]
     kinds = {(line["class"], line["extractor"]) for line in lines}
     names = ["all", "lies", "stands", "a/cross"]
@@ -113,7 +120,7 @@ def test_every_table_names_its_extractor_and_every_class(found: Findings) -> Non
     assert len(distribution_metrics(lines)) >= 2 * 4 * 2
 
 
-def test_the_libraries_of_all_classes_are_kept(trained: TrainedModel, found: Findings) -> None:
+def test_the_libraries_of_all_classes_are_kept(trained: TrainedModel, found: EvaluationResult) -> None:
     assert sorted(found.arrays) == ["latents_a_cross", "latents_lies", "latents_stands"]
     kept = found.arrays["latents_stands"]
     raw, condition = trained.prepared.train.tensors(trained.prepared.train.condition[:, 1] == 1)
@@ -149,7 +156,7 @@ def test_sets_have_the_same_classes_and_real_ones_are_not_shared(trained: Traine
 
 def test_the_aggregate_posterior_has_the_moments_of_the_mixture() -> None:
     rng = np.random.default_rng(0)
-    library = Library(rng.normal(size=(6, 2)), rng.uniform(0.1, 2, (6, 2)), np.array([0, 0, 0, 0, 1, 1]))
+    library = LatentLibrary(rng.normal(size=(6, 2)), rng.uniform(0.1, 2, (6, 2)), np.array([0, 0, 0, 0, 1, 1]))
     part = library.of(0)
     which = rng.integers(4, size=400_000)
     drawn = part.mu[which] + part.sigma[which] * rng.normal(size=(len(which), 2))  # the mixture itself

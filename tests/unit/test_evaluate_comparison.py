@@ -21,7 +21,7 @@ from vaeforge.evaluate.comparison import (
     with_infinities,
     worse_than,
 )
-from vaeforge.evaluate.pca_baseline import FIT_SAMPLES, fit_plane
+from vaeforge.evaluate.pca_baseline import FIT_SAMPLES, fit_pca_baseline
 from vaeforge.records import record_from
 from vaeforge.samples import Samples
 from vaeforge_models.families.endoscopy import EndoscopySettings, EndoscopyVAE
@@ -53,7 +53,7 @@ def test_plane_errors_are_those_of_reconstruction() -> None:
     flat_train = train[:, :, 2:18, 2:18].reshape(30, -1) / 255
     flat_test = test.reshape(70, -1) / 255
     model = model_for((3, 16, 16))
-    plane = fit_plane(model, Samples.unconditional(train), components=29)
+    plane = fit_pca_baseline(model, Samples.unconditional(train), components=29)
     errors = plane.errors(model, Samples.unconditional(test))
     assert errors.shape == (70, 30)
     np.testing.assert_allclose(errors[:, 0], ((flat_test - flat_train.mean(0)) ** 2).mean(1), rtol=1e-5)
@@ -67,13 +67,15 @@ def test_plane_errors_are_those_of_reconstruction() -> None:
 def test_a_plane_takes_no_more_samples_than_fit_in_memory() -> None:
     train = np.zeros((FIT_SAMPLES + 500, 3, 16, 16), np.uint8)
     train[FIT_SAMPLES:] = 255  # the end of the data must be looked at as well
-    mean = fit_plane(model_for((3, 16, 16)), Samples.unconditional(train), components=1).mean
+    mean = fit_pca_baseline(model_for((3, 16, 16)), Samples.unconditional(train), components=1).mean
     np.testing.assert_allclose(mean, 500 / (FIT_SAMPLES + 500), rtol=0.01)
 
 
 def test_a_plane_needs_two_samples() -> None:
     with pytest.raises(DataError, match="1 samples, must be at least 2"):
-        fit_plane(model_for((3, 16, 16)), Samples.unconditional(np.zeros((1, 3, 16, 16), np.uint8)), components=1)
+        fit_pca_baseline(
+            model_for((3, 16, 16)), Samples.unconditional(np.zeros((1, 3, 16, 16), np.uint8)), components=1
+        )
 
 
 def test_the_model_beats_only_what_it_clearly_beats() -> None:

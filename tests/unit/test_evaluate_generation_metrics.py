@@ -21,7 +21,7 @@ from vaeforge.evaluate.generation_metrics import (
     MEAN,
     PRIOR,
     UNTRAINED,
-    Space,
+    FeatureSpace,
     compare_generated,
     generate,
     image_space,
@@ -78,31 +78,31 @@ def diffused(request: pytest.FixtureRequest, trained: TrainedModel) -> Iterator[
 
 def test_a_family_without_diffusion_is_compared_by_its_prior_samples(trained: TrainedModel) -> None:
     found = compare_generated(trained, pca_space(trained))
-    names = {row.name for row in found.findings.rows}
+    names = {row.name for row in found.result.rows}
     assert names == {REAL, MEAN, UNTRAINED, MODEL}
     assert set(found.sets) == {PRIOR}
     assert found.sets[PRIOR].shape == (40, 1, 16, 16)  # half of 80 test samples
-    assert all(row.metric.startswith("KID (PCA-59 of train) of prior") for row in found.findings.rows)
-    assert not any("diffusion" in key for key in found.findings.metrics)
+    assert all(row.metric.startswith("KID (PCA-59 of train) of prior") for row in found.result.rows)
+    assert not any("diffusion" in key for key in found.result.metrics)
 
 
 def test_diffusion_is_compared_with_the_prior(diffused: TrainedModel) -> None:
     found = compare_generated(diffused, pca_space(diffused), count=24)
-    rows, metrics = {row.name: row for row in found.findings.rows}, found.findings.metrics
+    rows, metrics = {row.name: row for row in found.result.rows}, found.result.metrics
     assert set(rows) == {REAL, MEAN, UNTRAINED, PRIOR, MODEL}
     gain = metrics["test/kid_diffusion_less_prior"]
     assert gain == rows[PRIOR].difference
     assert gain == rows[MODEL].value - rows[PRIOR].value
-    printed = {line["name"]: line["kid"] for line in found.findings.tables["generated"]}
+    printed = {line["name"]: line["kid"] for line in found.result.tables["generated"]}
     assert printed[PRIOR] == rows[PRIOR].value == metrics["test/kid_prior"]
     assert metrics["test/kid_diffusion_less_prior_low"] < gain < metrics["test/kid_diffusion_less_prior_high"]
     assert set(found.sets) == {PRIOR, DIFFUSION}
-    assert [line["set"] for line in found.findings.tables["memorisation"]] == [PRIOR, DIFFUSION]
-    assert {line["n"] for line in found.findings.tables["generated"]} == {24}
+    assert [line["set"] for line in found.result.tables["memorisation"]] == [PRIOR, DIFFUSION]
+    assert {line["n"] for line in found.result.tables["generated"]} == {24}
 
 
 def test_it_comes_again(diffused: TrainedModel) -> None:
-    first, second = (compare_generated(diffused, pca_space(diffused), count=16).findings for _ in range(2))
+    first, second = (compare_generated(diffused, pca_space(diffused), count=16).result for _ in range(2))
     assert first.metrics == second.metrics
     assert first.rows == second.rows
 
@@ -130,7 +130,7 @@ def test_no_set_is_told_about_the_samples_it_is_compared_with(trained: TrainedMo
         seen.append(groups)
         return Features(values.reshape(len(values), -1), groups, "values", "none")
 
-    compare_generated(trained, Space(extract))
+    compare_generated(trained, FeatureSpace(extract))
     reference, control = seen[-2:]
     assert len(reference) == len(control) == 40
     assert not set(reference) & set(control)
@@ -141,7 +141,7 @@ def test_with_one_test_group_validation_is_the_control(trained: TrainedModel, pr
     found = compare_generated(replace(trained, prepared=alone), pca_space(trained), count=12)
     validation = {image.tobytes() for image in prepared.validation.x}
     assert {image.tobytes() for image in found.control.x} <= validation
-    assert all(row.low == -np.inf and not row.model_beats for row in found.findings.rows if row.name == REAL)
+    assert all(row.low == -np.inf and not row.model_beats for row in found.result.rows if row.name == REAL)
 
 
 def test_copies_of_training_samples_are_found_wherever_they_lie(trained: TrainedModel, monkeypatch: Any) -> None:

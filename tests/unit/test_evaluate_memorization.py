@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 
 from vaeforge.errors import DataError
 from vaeforge.evaluate import memorization as module
-from vaeforge.evaluate.memorization import Nearest, check_memorisation, memorisation, nearest
+from vaeforge.evaluate.memorization import Nearest, check_memorization, memorization, nearest
 
 
 def normal(count: int, width: int = 8, seed: int = 0) -> np.ndarray:
@@ -38,19 +38,19 @@ def test_distances_are_root_mean_squares_in_the_datas_units(tmp_path: Path) -> N
 def test_copies_are_found_all_of_them() -> None:
     train = np.random.default_rng(0).integers(0, 256, (300, 3, 8, 8), dtype=np.uint8)
     held_out = np.random.default_rng(1).integers(0, 256, (200, 3, 8, 8), dtype=np.uint8)
-    found = check_memorisation(train[50:150], held_out, train)
+    found = check_memorization(train[50:150], held_out, train)
     assert (found.share_closer, found.share_copies, found.ratio_of_medians) == (1, 1, 0)
     assert (found.generated, found.held_out, found.train, found.space) == (100, 200, 300, "pixels")
 
 
 def test_near_copies_are_found_and_are_no_copies() -> None:
     train = normal(500)
-    found = check_memorisation(train[:200] + 0.01 * normal(200, seed=5), normal(500, seed=1), train, "a network")
+    found = check_memorization(train[:200] + 0.01 * normal(200, seed=5), normal(500, seed=1), train, "a network")
     assert found.share_closer > 0.99 and found.share_copies == 0 and found.ratio_of_medians < 0.05
 
 
 def test_fresh_samples_of_the_same_distribution_lie_closer_in_one_of_a_hundred() -> None:
-    found = check_memorisation(normal(4000, seed=2), normal(4000, seed=1), normal(1000))
+    found = check_memorization(normal(4000, seed=2), normal(4000, seed=1), normal(1000))
     assert found.share_closer == pytest.approx(0.01, abs=0.007)  # three deviations of sqrt(2 * 0.01 / 4000)
     assert found.share_held_out == pytest.approx(0.01, abs=0.0005)
     assert found.ratio_of_medians == pytest.approx(1, abs=0.03)
@@ -59,14 +59,14 @@ def test_fresh_samples_of_the_same_distribution_lie_closer_in_one_of_a_hundred()
 def test_a_quarter_of_copies_is_a_quarter() -> None:
     train = normal(400)
     generated = np.concatenate([train[:100], normal(300, seed=2)])
-    found = check_memorisation(generated, normal(1000, seed=1), train)
+    found = check_memorization(generated, normal(1000, seed=1), train)
     assert found.share_copies == 0.25 and found.share_closer == pytest.approx(0.26, abs=0.02)
 
 
 def test_the_threshold_is_the_first_percentile_of_held_out_distances() -> None:
     held_out = Nearest(np.arange(1.0, 102.0), np.zeros(101, np.int64))  # its percentiles are 1, 2, 3 ... 101
     generated = Nearest(np.array([0.0, 2.0, 2.5, 102.0]), np.zeros(4, np.int64))
-    found = memorisation(generated, held_out, 10, "features")
+    found = memorization(generated, held_out, 10, "features")
     assert found.threshold == 2 and found.share_closer == 0.5 and found.share_copies == 0.25
     assert found.share_held_out == pytest.approx(2 / 101)
     assert found.ratio_of_medians == pytest.approx(2.25 / 51)
@@ -76,7 +76,7 @@ def test_the_threshold_is_the_first_percentile_of_held_out_distances() -> None:
 def test_held_out_samples_that_were_trained_on_are_refused() -> None:
     train = normal(50)
     with pytest.raises(DataError, match="split the data by group"):
-        check_memorisation(normal(20, seed=2), train[:20], train)
+        check_memorization(normal(20, seed=2), train[:20], train)
 
 
 def test_shapes_that_differ_and_values_that_are_not_finite_are_refused() -> None:
@@ -90,4 +90,4 @@ def test_shapes_that_differ_and_values_that_are_not_finite_are_refused() -> None
         with pytest.raises(DataError, match=r"samples 0\.\.4 hold values that are not finite"):
             nearest(*pair)
     with pytest.raises(DataError, match="at least 1 of each"):
-        memorisation(Nearest(np.zeros(0), np.zeros(0, np.int64)), Nearest(np.ones(1), np.zeros(1, np.int64)), 5, "a")
+        memorization(Nearest(np.zeros(0), np.zeros(0, np.int64)), Nearest(np.ones(1), np.zeros(1, np.int64)), 5, "a")

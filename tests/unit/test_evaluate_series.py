@@ -15,7 +15,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from samples import random_prepared, small_experiment
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.evaluate.tasks.series.evaluation import evaluate
 from vaeforge.evaluate.tasks.series.metrics import (
     compare_folds,
@@ -218,8 +218,8 @@ def trained(prepared: Prepared, tmp_path: Path) -> TrainedModel:
 
 
 def test_the_task_leaves_constant_voxels_out(trained: TrainedModel, prepared: Prepared) -> None:
-    findings = evaluate(trained)
-    metrics = findings.metrics
+    result = evaluate(trained)
+    metrics = result.metrics
     kept = np.delete(np.arange(24), 3)
     raw, condition = prepared.test.tensors(slice(None))
     with torch.no_grad():
@@ -236,7 +236,7 @@ def test_the_task_leaves_constant_voxels_out(trained: TrainedModel, prepared: Pr
     assert metrics["test/pattern"] == pytest.approx(stats.pearsonr(upper(truth), upper(own)).statistic)
     for name in ("pearson_voxel", "r2", "pattern", "pearson_sample"):
         assert metrics[f"test/{name}_low"] <= metrics[f"test/{name}"] <= metrics[f"test/{name}_high"]
-    table = findings.tables["voxels"]
+    table = result.tables["voxels"]
     assert [line["voxel"] for line in table] == kept.tolist()
     assert [line["pearson"] for line in table] == pytest.approx(voxels, abs=1e-9)
 
@@ -256,35 +256,35 @@ def test_the_model_is_compared_with_planes_of_its_size(trained: TrainedModel, pr
 
 
 def test_generated_sets_stand_beside_real_ones(trained: TrainedModel) -> None:
-    findings = evaluate(trained)
-    lines = findings.tables["generated_values"]
+    result = evaluate(trained)
+    lines = result.tables["generated_values"]
     assert [line["set"] for line in lines] == ["real", "real, validation", "prior samples", "latent diffusion"]
     assert len({tuple(line) for line in lines}) == 1
-    arrays = findings.arrays["generated"]
+    arrays = result.arrays["generated"]
     assert {name: array.shape for name, array in arrays.items()} == {"prior": (12, 24), "diffusion": (12, 24)}
     prior = np.delete(arrays["prior"], 3, axis=1).astype(np.float64)
-    assert findings.metrics["test/sd_prior"] == pytest.approx(prior.std(), rel=1e-5)
-    assert {"test/pattern_prior", "test/ks_diffusion", "test/pattern_real"} <= set(findings.metrics)
-    assert {line["set"] for line in findings.tables["memorisation_decoded"]} == {"prior samples", "latent diffusion"}
+    assert result.metrics["test/sd_prior"] == pytest.approx(prior.std(), rel=1e-5)
+    assert {"test/pattern_prior", "test/ks_diffusion", "test/pattern_real"} <= set(result.metrics)
+    assert {line["set"] for line in result.tables["memorisation_decoded"]} == {"prior samples", "latent diffusion"}
 
 
 def test_without_diffusion_there_are_prior_samples_alone(trained: TrainedModel) -> None:
-    findings = evaluate(replace(trained, diffusion=None))
-    assert list(findings.arrays["generated"]) == ["prior"]
-    assert not any(name.endswith("_diffusion") for name in findings.metrics)
+    result = evaluate(replace(trained, diffusion=None))
+    assert list(result.arrays["generated"]) == ["prior"]
+    assert not any(name.endswith("_diffusion") for name in result.metrics)
     expected = {"time_courses", "pearson_voxels", "correlations", "samples", "values"}
-    assert set(findings.figures) == expected
+    assert set(result.figures) == expected
 
 
 def test_a_single_subject_block_has_no_interval(trained: TrainedModel, prepared: Prepared) -> None:
     alone = replace(prepared, test_groups=np.zeros(24, np.int64))
-    findings = evaluate(replace(trained, prepared=alone))
-    assert "test/r2" in findings.metrics and "test/r2_low" not in findings.metrics
-    assert not any(row.model_beats for row in findings.rows)
+    result = evaluate(replace(trained, prepared=alone))
+    assert "test/r2" in result.metrics and "test/r2_low" not in result.metrics
+    assert not any(row.model_beats for row in result.rows)
 
 
 def test_the_evaluation_comes_again(trained: TrainedModel) -> None:
-    first: Findings
+    first: EvaluationResult
     first, second = (evaluate(trained) for _ in range(2))
     assert first.metrics == second.metrics
     assert first.rows == second.rows

@@ -17,15 +17,15 @@ from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.comparison import MODEL
 from vaeforge.evaluate.generation_metrics import DIFFUSION, MEAN, PRIOR, UNTRAINED, pca_space
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.evaluate.tasks.texture import evaluation as texture
 from vaeforge.evaluate.tasks.texture.evaluation import (
     DATA,
     Grain,
     evaluate,
-    grain_findings,
+    grain_result,
     measure_grain,
-    quality_findings,
+    quality_result,
     spectral_distance,
 )
 from vaeforge.evaluate.tasks.texture.figures import draw_grain, draw_spectra
@@ -64,17 +64,17 @@ def conditionally_diffused(trained: TrainedModel) -> TrainedModel:
 
 
 @pytest.fixture(params=["plain", "conditional"])
-def findings(
+def result(
     request: pytest.FixtureRequest, trained: TrainedModel, monkeypatch: pytest.MonkeyPatch
-) -> tuple[str, Findings]:
+) -> tuple[str, EvaluationResult]:
     if request.param != "conditional":
         monkeypatch.setattr(texture, "image_space", lambda _: pca_space(trained))  # the network takes seconds
     chosen = trained if request.param == "plain" else conditionally_diffused(trained)
     return request.param, evaluate(chosen)
 
 
-def test_everything_is_found(findings: tuple[str, Findings]) -> None:
-    kind, found = findings
+def test_everything_is_found(result: tuple[str, EvaluationResult]) -> None:
+    kind, found = result
     made = [PRIOR] if kind == "plain" else [PRIOR, DIFFUSION]
     assert all(math.isfinite(value) for value in found.metrics.values())
     assert [line["set"] for line in found.tables["grain"]] == [DATA, "reconstructions", *made]
@@ -87,7 +87,7 @@ def test_everything_is_found(findings: tuple[str, Findings]) -> None:
 
 
 def test_quality_against_scikit_image(trained: TrainedModel) -> None:
-    found = quality_findings(trained)
+    found = quality_result(trained)
     rows = {(row.metric, row.name): row for row in found.rows}
     raw = trained.prepared.test.x
     with torch.no_grad():
@@ -113,7 +113,7 @@ def test_quality_against_scikit_image(trained: TrainedModel) -> None:
 
 
 def test_grain_of_blurred_noise(trained: TrainedModel) -> None:
-    found = grain_findings(trained, {PRIOR: speckle(60, 7).astype(np.float32)})
+    found = grain_result(trained, {PRIOR: speckle(60, 7).astype(np.float32)})
     data, _, same = found.tables["grain"]
     raw = trained.prepared.test.x[:, 0].reshape(48, -1).astype(np.float64)
     assert data["contrast"] == pytest.approx((raw.std(1) / raw.mean(1)).mean())
@@ -126,14 +126,14 @@ def test_grain_of_blurred_noise(trained: TrainedModel) -> None:
 
 
 def test_another_grain_is_told_apart(trained: TrainedModel) -> None:
-    coarse = grain_findings(trained, {PRIOR: speckle(60, 7, sigma=3).astype(np.float32)}).tables["grain"]
+    coarse = grain_result(trained, {PRIOR: speckle(60, 7, sigma=3).astype(np.float32)}).tables["grain"]
     assert coarse[2]["autocorrelation_width_low"] > coarse[0]["autocorrelation_width_high"]
     assert coarse[2]["log_spectral_distance_low"] > 5
 
 
 def test_constant_and_black_images_are_counted(trained: TrainedModel) -> None:
     images = np.concatenate([speckle(5, 1), np.full((2, 1, SIDE, SIDE), 80, np.uint8), np.zeros((1, 1, SIDE, SIDE))])
-    line = grain_findings(trained, {PRIOR: images.astype(np.float32)}).tables["grain"][2]
+    line = grain_result(trained, {PRIOR: images.astype(np.float32)}).tables["grain"][2]
     assert (line["contrast_undefined"], line["autocorrelation_width_undefined"]) == (1, 3)
     alone = measure_grain(speckle(5, 1).astype(np.float32), np.arange(5))
     assert line["autocorrelation_width"] == pytest.approx(alone.width.mean())
@@ -158,14 +158,14 @@ def test_black_test_images_are_left_out_of_the_contrast_error(trained: TrainedMo
     x = np.array(trained.prepared.test.x)
     x[:3] = 0
     prepared = replace(trained.prepared, test=Samples.unconditional(x))
-    rows = quality_findings(replace(trained, prepared=prepared)).rows
+    rows = quality_result(replace(trained, prepared=prepared)).rows
     rest = replace(
         trained.prepared,
         test=Samples.unconditional(x[3:]),
         test_groups=trained.prepared.test_groups[3:],
         test_labels=trained.prepared.test_labels[3:],
     )
-    expected = quality_findings(replace(trained, prepared=rest)).rows
+    expected = quality_result(replace(trained, prepared=rest)).rows
     errors = [[row.value for row in found if row.metric == "contrast error"] for found in (rows, expected)]
     assert errors[0] == pytest.approx(errors[1])
 

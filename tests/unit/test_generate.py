@@ -17,7 +17,7 @@ from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare
 from vaeforge.data.resize import fit_square as square
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.evaluate.latent_posteriors import Library
+from vaeforge.evaluate.latent_posteriors import LatentLibrary
 from vaeforge.generate.latents import SOURCES, draw
 from vaeforge.generate.manifest import GenerationManifest
 from vaeforge.generate.request import GenerateRequest
@@ -31,9 +31,9 @@ CLASSES = ("flat", "tall")
 Run = Callable[..., GenerationManifest]
 
 
-def library() -> Library:
+def library() -> LatentLibrary:
     rng = np.random.default_rng(0)
-    return Library(rng.normal(size=(9, 3)), np.full((9, 3), 0.01), np.array([0, 1, 0, 1, 0, 1, 0, 1, 0]))
+    return LatentLibrary(rng.normal(size=(9, 3)), np.full((9, 3), 0.01), np.array([0, 1, 0, 1, 0, 1, 0, 1, 0]))
 
 
 @pytest.fixture(scope="module")

@@ -208,7 +208,7 @@ def test_modes_become_grey_by_one_policy(project: Project, tmp_path: Path) -> No
     assert np.unique(pixels(result.folder / "ink.png")).tolist() == [100]
     assert np.unique(pixels(result.folder / "colour.png")).tolist() == [200]
     assert all(pixels(result.folder / name).shape == (2, 2) for name in files(result))
-    assert any(remark.startswith("modes CMYK (1)") for remark in result.remarks)
+    assert any(remark.startswith("modes CMYK (1)") for remark in result.notes)
 
 
 def test_frames_of_several_sizes_are_taken_and_said(project: Project, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_frames_of_several_sizes_are_taken_and_said(project: Project, tmp_path: 
     add(tmp_path / "frames", 1, first=30, size=(20, 10))
     result = take(project, tmp_path / "frames", "frames")
     assert result.counts == {"images": 3}
-    assert "2 sizes, the most frequent ones 8 x 6 (2), 20 x 10 (1)" in result.remarks
+    assert "2 sizes, the most frequent ones 8 x 6 (2), 20 x 10 (1)" in result.notes
 
 
 def test_only_the_first_of_several_frames_is_read_and_said(project: Project, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_only_the_first_of_several_frames_is_read_and_said(project: Project, tmp
     pages[0].save(tmp_path / "frames/stack.tif", save_all=True, append_images=pages[1:])
     result = take(project, tmp_path / "frames", "frames")
     assert np.unique(pixels(result.folder / "stack.png")).tolist() == [10]
-    assert "1 file(s) hold several frames, of which only the first is read" in result.remarks
+    assert "1 file(s) hold several frames, of which only the first is read" in result.notes
 
 
 @pytest.mark.parametrize("kind", ["pictures", "classes"])

@@ -125,7 +125,7 @@ def test_nifti_voxels_are_those_that_vary_in_all_subjects(project: Project, sour
     np.testing.assert_array_equal(found["sub-02_bold"], two[kept].T)
     with np.load(result.folder / ".import/voxels.npz") as voxels:
         assert np.array_equal(voxels["mask"], kept)
-    assert "5 of 8 voxels kept, those that vary in all subjects" in result.remarks
+    assert "5 of 8 voxels kept, those that vary in all subjects" in result.notes
 
 
 def test_a_mask_decides_the_voxels(project: Project, source: Path) -> None:
@@ -180,7 +180,7 @@ def test_grids_that_differ_are_refused(project: Project, source: Path) -> None:
 def test_affines_that_differ_are_said(project: Project, source: Path) -> None:
     nifti(source / "a.nii", volume(1))
     nifti(source / "b.nii", volume(2), affine=np.diag([2, 2, 2, 1]))
-    assert any("affines" in remark for remark in take(project, source).remarks)
+    assert any("affines" in remark for remark in take(project, source).notes)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

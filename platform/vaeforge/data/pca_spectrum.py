@@ -81,7 +81,7 @@ def predicted(spectrum: PcaSpectrum, likelihood: str, beta: float) -> int:
     return int(np.cumprod(alive).sum())
 
 
-def collapses_at(spectrum: PcaSpectrum, likelihood: str) -> float:
+def collapse_beta(spectrum: PcaSpectrum, likelihood: str) -> float:
     """The beta from which on a linear VAE keeps no unit."""
     return float(max(_chosen(spectrum, likelihood), default=0.0) / _variance_per_beta(spectrum, likelihood))
 
@@ -109,5 +109,5 @@ def describe(spectrum: PcaSpectrum, likelihood: str) -> str:
     counts = ", ".join(f"beta {beta:g} -> {predicted(spectrum, likelihood, beta)}" for beta in BETAS)
     return (
         f"expected active units (linear theory, {likelihood}): {counts}; "
-        f"all collapse above beta {collapses_at(spectrum, likelihood):.3g}"
+        f"all collapse above beta {collapse_beta(spectrum, likelihood):.3g}"
     )

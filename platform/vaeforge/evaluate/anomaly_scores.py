@@ -135,7 +135,7 @@ def _scores_of(model: VAE, raw: Tensor, condition: Tensor, reference: Reference)
     sampled, improbable = torch.zeros_like(rate), torch.zeros_like(rate)
     for drawn in _outputs(model, posterior, condition, reference.eps):
         sampled += _distortion(model, x, drawn, reference)
-        improbable += _improbability(x, model.mean(drawn), reference.variance)
+        improbable += _gaussian_nll(x, model.mean(drawn), reference.variance)
     draws = len(reference.eps)
     named = {name: values.numpy() for name, values in (scored | {"nelbo_sampled": sampled / draws + rate}).items()}
     named["mahalanobis"] = reference.mahalanobis(posterior.mu.double().numpy())
@@ -168,7 +168,7 @@ def _distortion(model: VAE, x: Tensor, output: Tensor, reference: Reference) -> 
     return whole
 
 
-def _improbability(x: Tensor, reconstruction: Tensor, variance: Tensor) -> Tensor:
+def _gaussian_nll(x: Tensor, reconstruction: Tensor, variance: Tensor) -> Tensor:
     """-log N(x; reconstruction, diag variance), nats: [B]."""
     constant = 0.5 * (2 * math.pi * variance).log().sum()
     return constant + 0.5 * (_squares(x, reconstruction) / variance.flatten()).sum(1)

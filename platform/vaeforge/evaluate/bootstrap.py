@@ -42,7 +42,7 @@ def _auroc_of_ranks(labels: Integers, ranks: Integers, weights: Floats) -> float
     return float((anomalous * below_or_half).sum() / (normal.sum() * anomalous.sum()))
 
 
-def blocks_per_label(labels: Integers, groups: Integers) -> tuple[int, int]:
+def groups_per_label(labels: Integers, groups: Integers) -> tuple[int, int]:
     """How many blocks hold normal and how many hold anomalous samples."""
     normal, anomalous = (len(np.unique(groups[labels == label])) for label in (0, 1))
     return normal, anomalous
@@ -100,6 +100,6 @@ def difference_interval(first: Floats, second: Floats, labels: Integers, groups:
 
 
 def _interval(drawn: Floats, labels: Integers, groups: Integers, vacuous: Interval) -> Interval:
-    if min(blocks_per_label(labels, groups)) < 2:
+    if min(groups_per_label(labels, groups)) < 2:
         return vacuous
     return percentile_interval(drawn)

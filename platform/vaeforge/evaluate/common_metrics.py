@@ -14,9 +14,9 @@ from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.comparison import MODEL, ComparisonRow, compare_means
 from vaeforge.evaluate.drawing import canvas, one_axes
 from vaeforge.evaluate.inference import posteriors
-from vaeforge.evaluate.pca_baseline import fit_plane
+from vaeforge.evaluate.pca_baseline import fit_pca_baseline
 from vaeforge.evaluate.per_sample_scores import EVIDENCE, evidence_of
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
 from vaeforge.train.loop import untrained
@@ -32,7 +32,7 @@ PERPLEXITY = 30.0
 Floats = NDArray[np.float64]
 
 
-def general_findings(trained: TrainedModel) -> Findings:
+def common_result(trained: TrainedModel) -> EvaluationResult:
     """Metrics, comparison, latent figures and curves that every family has.
 
     `test/nelbo` (nats per sample) takes its variance from the validation samples: D/2 log(2 pi val/mse) +
@@ -49,7 +49,7 @@ def general_findings(trained: TrainedModel) -> Findings:
     figures = {"latents": draw_latents(mu, prepared.test_labels), "kl_per_dimension": _draw_rates(per_dimension)}
     arrays = {EVIDENCE: evidence_of(model, prepared, samples, metrics["val/mse"])}
     rows = reconstruction_rows(trained, int(metrics["val/active_units"]))
-    return Findings(metrics, rows, curves, figures=figures, arrays=arrays)
+    return EvaluationResult(metrics, rows, curves, figures=figures, arrays=arrays)
 
 
 def nelbo_metrics(model: VAE, test: Samples, samples: int, variance: float, suffix: str = "") -> dict[str, float]:
@@ -74,7 +74,7 @@ def bootstrap_seed(experiment: Experiment) -> int:
 def reconstruction_rows(trained: TrainedModel, active: int) -> list[ComparisonRow]:
     """Mean squared error per value at z = mu, model units: training mean, PCA, the untrained model and the model."""
     model, prepared = trained.model, trained.prepared
-    plane = fit_plane(model, prepared.train, model.latent_dim)
+    plane = fit_pca_baseline(model, prepared.train, model.latent_dim)
     errors = plane.errors(model, prepared.test)
     values = {"training mean": errors[:, 0]}
     for components in sorted({active, errors.shape[1] - 1} - {0}):

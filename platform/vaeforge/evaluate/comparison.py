@@ -58,7 +58,7 @@ class ComparisonRow:
         """Which of the two the interval of the difference shows to be better; empty for the model itself."""
         if self.name == MODEL:
             return ""
-        if self.difference_low <= 0 <= self.difference_high or self.difference_low > self.difference_high:
+        if not (self.difference_low > 0 or self.difference_high < 0):  # what is no number shows nothing
             return "no clear difference"
         return "model is better" if (self.difference_low > 0) == (self.better == "higher") else "baseline is better"
 

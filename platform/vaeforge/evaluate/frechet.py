@@ -41,14 +41,14 @@ def _moments(values: NDArray[np.floating]) -> tuple[Floats, Floats]:
     return mean, root
 
 
-class Score(NamedTuple):
+class InceptionScore(NamedTuple):
     """Mean and standard deviation over splits."""
 
     mean: float
     deviation: float
 
 
-def inception_style_score(probabilities: NDArray[np.floating], splits: int = 10) -> Score:
+def inception_style_score(probabilities: NDArray[np.floating], splits: int = 10) -> InceptionScore:
     """exp(mean KL(p(y|x) || p(y))) of class probabilities [N, K] in each of `splits` parts: from 1 to K.
 
     It falls with the number of samples in a part and knows nothing of the real data; quote N and the classifier's name.
@@ -62,7 +62,7 @@ def inception_style_score(probabilities: NDArray[np.floating], splits: int = 10)
     if not (np.isfinite(p).all() and (p >= 0).all() and np.allclose(p.sum(1), 1, atol=1e-4)):
         raise DataError("inception-style score: rows must be probabilities that sum to 1; pass a softmax")
     parts = [np.exp(_divergence(part).mean()) for part in np.array_split(p, splits)]
-    return Score(float(np.mean(parts)), float(np.std(parts)))
+    return InceptionScore(float(np.mean(parts)), float(np.std(parts)))
 
 
 def _divergence(p: Floats) -> Floats:

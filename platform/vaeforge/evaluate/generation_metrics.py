@@ -26,9 +26,9 @@ from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, ComparisonRow
 from vaeforge.evaluate.distribution_table import DistributionTable, distribution_table
 from vaeforge.evaluate.extractor import Features, load_extractor, pca_features
-from vaeforge.evaluate.memorization import Memorisation, memorisation, nearest_of_parts
+from vaeforge.evaluate.memorization import Memorization, memorization, nearest_of_parts
 from vaeforge.evaluate.pca_baseline import training_values
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.train.batches import centre_crop
@@ -48,7 +48,7 @@ Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Space:
+class FeatureSpace:
     """What sets of samples are looked at through.
 
     Attributes:
@@ -65,17 +65,17 @@ class Generated:
     """What was found, and the samples themselves.
 
     Attributes:
-        findings: `test/kid_...`, `test/frechet_...`, `test/memorisation_...`, their tables, and the comparison.
+        result: `test/kid_...`, `test/frechet_...`, `test/memorisation_...`, their tables, and the comparison.
         sets: prior samples, and diffusion samples where there is a diffusion model: model units, [n, *event].
         control: the test samples that conditions and patterns were taken from.
     """
 
-    findings: Findings
+    result: EvaluationResult
     sets: dict[str, Values]
     control: Samples
 
 
-def image_space(model: VAE) -> Space:
+def image_space(model: VAE) -> FeatureSpace:
     """EfficientNet-Lite0 on images [n, 1 or 3, H, W], rounded to 8 bits as files are.
 
     Raises:
@@ -87,17 +87,17 @@ def image_space(model: VAE) -> Space:
         raw = model.denormalise(torch.from_numpy(values)).numpy()
         return extractor(np.rint(raw.clip(0, WHITE)).astype(np.uint8), groups).features
 
-    return Space(extract, "pixels, model units")
+    return FeatureSpace(extract, "pixels, model units")
 
 
-def pca_space(trained: TrainedModel, components: int = COMPONENTS) -> Space:
+def pca_space(trained: TrainedModel, components: int = COMPONENTS) -> FeatureSpace:
     """The principal components of the training samples, at most `components`; for samples that are no images."""
     train = training_values(trained.model, trained.prepared.train)
     features = pca_features(train, min(components, len(train) - 1, train.shape[1]))
-    return Space(lambda values, groups: features(values.reshape(len(values), -1), groups))
+    return FeatureSpace(lambda values, groups: features(values.reshape(len(values), -1), groups))
 
 
-def compare_generated(trained: TrainedModel, space: Space, count: int = COUNT) -> Generated:
+def compare_generated(trained: TrainedModel, space: FeatureSpace, count: int = COUNT) -> Generated:
     """Samples of a model, and of its diffusion model if it has one, against real ones; at most `count` of each.
 
     Where the test samples are of one group only, validation samples are the control.
@@ -121,7 +121,7 @@ def compare_generated(trained: TrainedModel, space: Space, count: int = COUNT) -
     compared = _compared(table)
     metrics = _metrics(table, checks) | _gain(compared)
     tables = {"generated": table.lines(), "memorisation": [{"set": name, **asdict(c)} for name, c in checks.items()]}
-    return Generated(Findings(metrics, compared, tables=tables), wanted, control)
+    return Generated(EvaluationResult(metrics, compared, tables=tables), wanted, control)
 
 
 def generate(trained: TrainedModel, control: Samples, seed: int) -> dict[str, Values]:
@@ -175,7 +175,7 @@ def _halves(prepared: Prepared, count: int, seed: int) -> tuple[Samples, Samples
     return prepared.test[first], prepared.test[second], (groups[first], groups[second])
 
 
-def _extracted(space: Space, name: str, values: Values, groups: Integers) -> Features:
+def _extracted(space: FeatureSpace, name: str, values: Values, groups: Integers) -> Features:
     """Features of one set; the training mean goes through the network once."""
     if name != MEAN:
         return space.extract(values, groups)
@@ -185,7 +185,7 @@ def _extracted(space: Space, name: str, values: Values, groups: Integers) -> Fea
 
 def memorised(
     trained: TrainedModel, sets: Mapping[str, Values], held_out: Values, space: str
-) -> dict[str, Memorisation]:
+) -> dict[str, Memorization]:
     """Whether samples of each set copy training samples, beside held-out real ones; all in model units.
 
     Raises:
@@ -196,7 +196,7 @@ def memorised(
         model.normalise(centre_crop(raw, model.event_shape)).float().numpy() for raw, _ in train.batches(TRAIN_AT_ONCE)
     )
     found, count = nearest_of_parts({**sets, "": held_out}, parts), len(train)
-    return {name: memorisation(found[name], found[""], count, space) for name in sets}
+    return {name: memorization(found[name], found[""], count, space) for name in sets}
 
 
 def _compared(table: DistributionTable) -> list[ComparisonRow]:
@@ -224,7 +224,7 @@ def _gain(rows: list[ComparisonRow]) -> dict[str, float]:
     return {key: value for key, value in found.items() if np.isfinite(value)}  # too few groups: no interval
 
 
-def _metrics(table: DistributionTable, checks: Mapping[str, Memorisation]) -> dict[str, float]:
+def _metrics(table: DistributionTable, checks: Mapping[str, Memorization]) -> dict[str, float]:
     metrics = {"test/generated_count": float(table.n)}
     for row in table.rows:
         key = KEYS.get(row.name, "real")

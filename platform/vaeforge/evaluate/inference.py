@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Measured:
+class ImageMetrics:
     """What reconstruction at z = mu says of each sample, all [N].
 
     Attributes:
@@ -33,13 +33,13 @@ class Measured:
     psnr: Floats
     ssim: Floats
 
-    def where(self, chosen: NDArray[np.bool_]) -> "Measured":
+    def where(self, chosen: NDArray[np.bool_]) -> "ImageMetrics":
         """The samples for which `chosen` [N] holds."""
-        return Measured(self.score[chosen], self.psnr[chosen], self.ssim[chosen])
+        return ImageMetrics(self.score[chosen], self.psnr[chosen], self.ssim[chosen])
 
 
 @torch.no_grad()
-def measure(model: VAE, samples: Samples) -> Measured:
+def measure(model: VAE, samples: Samples) -> ImageMetrics:
     """Score, PSNR and SSIM of each sample.
 
     Raises:
@@ -52,7 +52,7 @@ def measure(model: VAE, samples: Samples) -> Measured:
         raise CheckpointError(
             f"the model gives {bad} of {len(score)} samples a score that is not finite; train it again"
         )
-    return Measured(score, psnr, ssim)
+    return ImageMetrics(score, psnr, ssim)
 
 
 def _measure_batch(model: VAE, raw: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:

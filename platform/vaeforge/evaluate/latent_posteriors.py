@@ -28,14 +28,14 @@ UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True)
-class Library:
+class LatentLibrary:
     """The posteriors of training samples: mu and sigma [N, L], and their classes [N]."""
 
     mu: Floats
     sigma: Floats
     labels: Integers
 
-    def of(self, label: int) -> "Library":
+    def of(self, label: int) -> "LatentLibrary":
         """The samples of one class.
 
         Raises:
@@ -45,7 +45,7 @@ class Library:
         if not mine.any():
             known = sorted(set(self.labels.tolist()))
             raise DataError(f"latent library: no training sample of class {label}, must be one of {known}")
-        return Library(self.mu[mine], self.sigma[mine], self.labels[mine])
+        return LatentLibrary(self.mu[mine], self.sigma[mine], self.labels[mine])
 
     def moments(self) -> tuple[Floats, Floats]:
         """Mean [L] and covariance [L, L] of the mixture of all posteriors."""
@@ -74,9 +74,9 @@ class Library:
         return found
 
 
-def library_of(model: VAE, train: Samples) -> Library:
+def library_of(model: VAE, train: Samples) -> LatentLibrary:
     """The posteriors of `train`."""
-    return Library(*posteriors(model, train), labels_of(train))
+    return LatentLibrary(*posteriors(model, train), labels_of(train))
 
 
 def labels_of(samples: Samples) -> Integers:

@@ -50,7 +50,7 @@ class Nearest(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Memorisation:
+class Memorization:
     """How near generated samples come to the training set, beside held-out real ones.
 
     Attributes:
@@ -78,7 +78,7 @@ class Memorisation:
         return {name: float(value) for name, value in asdict(self).items() if name != "space"}
 
 
-def memorisation(generated: Nearest, held_out: Nearest, train: int, space: str) -> Memorisation:
+def memorization(generated: Nearest, held_out: Nearest, train: int, space: str) -> Memorization:
     """Compare nearest distances to the same `train` training samples.
 
     Held-out samples must share no group with training ones (patches of one image), else the check is too lenient.
@@ -88,14 +88,14 @@ def memorisation(generated: Nearest, held_out: Nearest, train: int, space: str) 
     """
     if min(len(generated.distance), len(held_out.distance)) < 1:
         raise DataError(
-            f"memorisation: got {len(generated.distance)} generated and {len(held_out.distance)} held-out samples, "
+            f"memorization: got {len(generated.distance)} generated and {len(held_out.distance)} held-out samples, "
             "must be at least 1 of each"
         )
     usual = float(np.median(held_out.distance))
     if not usual > 0:
-        raise DataError("memorisation: most held-out samples are in the training set; split the data by group")
+        raise DataError("memorization: most held-out samples are in the training set; split the data by group")
     threshold = float(np.quantile(held_out.distance, QUANTILE))
-    return Memorisation(
+    return Memorization(
         share_closer=float((generated.distance <= threshold).mean()),
         share_held_out=float((held_out.distance <= threshold).mean()),
         share_copies=float((generated.distance == 0).mean()),
@@ -108,13 +108,13 @@ def memorisation(generated: Nearest, held_out: Nearest, train: int, space: str) 
     )
 
 
-def check_memorisation(generated: Samples, held_out: Samples, train: Samples, space: str = "pixels") -> Memorisation:
-    """`memorisation` of samples [N, ...], [M, ...] and [T, ...] of the same shape and on the same scale.
+def check_memorization(generated: Samples, held_out: Samples, train: Samples, space: str = "pixels") -> Memorization:
+    """`memorization` of samples [N, ...], [M, ...] and [T, ...] of the same shape and on the same scale.
 
     Raises:
-        DataError: see `memorisation` and `nearest`.
+        DataError: see `memorization` and `nearest`.
     """
-    return memorisation(nearest(generated, train), nearest(held_out, train), len(train), space)
+    return memorization(nearest(generated, train), nearest(held_out, train), len(train), space)
 
 
 def nearest(samples: Samples, train: Samples) -> Nearest:
@@ -201,7 +201,7 @@ class Copying:
         neighbour: [n], its index.
     """
 
-    checks: dict[str, Memorisation]
+    checks: dict[str, Memorization]
     space: str
     distance: NDArray[np.float64]
     neighbour: NDArray[np.int64]
@@ -212,7 +212,7 @@ class Copying:
         return [reason for check in self.checks.values() for reason in _reasons(check)]
 
 
-def _reasons(check: Memorisation) -> list[str]:
+def _reasons(check: Memorization) -> list[str]:
     found = []
     if check.share_copies > 0:
         found.append(f"{check.share_copies:.1%} equal a training image in every pixel ({check.space})")
@@ -251,7 +251,7 @@ def check_copies(
 
 
 def _copying(name: str, seen: Mapping[str, Mapping[str, Nearest]], train: int) -> Copying:
-    checks = {look: memorisation(nearby[name], nearby[HELD_OUT], train, look) for look, nearby in seen.items()}
+    checks = {look: memorization(nearby[name], nearby[HELD_OUT], train, look) for look, nearby in seen.items()}
     last = list(seen)[-1]
     return Copying(checks, last, seen[last][name].distance, seen[last][name].neighbour)
 

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Plane:
+class PcaBaseline:
     """A mean sample [D] and orthonormal directions [K, D], the strongest first."""
 
     mean: Floats
@@ -60,7 +60,7 @@ def training_values(model: VAE, train: Samples, limit: int = FIT_SAMPLES) -> NDA
 
 
 @torch.no_grad()
-def fit_plane(model: VAE, train: Samples, components: int) -> Plane:
+def fit_pca_baseline(model: VAE, train: Samples, components: int) -> PcaBaseline:
     """The principal components of training samples in the units of `model`.
 
     At most 2048 samples, evenly spaced, are used: PCA holds all of them in memory. Fewer components than asked for
@@ -75,4 +75,4 @@ def fit_plane(model: VAE, train: Samples, components: int) -> Plane:
     kept = min(components, len(values) - 1, values.shape[1])
     solver = "full" if kept > min(values.shape) // 2 else "randomized"
     fitted = PCA(kept, svd_solver=solver, random_state=0).fit(values)
-    return Plane(fitted.mean_.astype(np.float64), fitted.components_.astype(np.float64))
+    return PcaBaseline(fitted.mean_.astype(np.float64), fitted.components_.astype(np.float64))

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Findings:
+class EvaluationResult:
     """Everything that one evaluation writes.
 
     Attributes:
@@ -32,9 +32,9 @@ class Findings:
     figures: dict[str, Figure] = field(default_factory=dict)
     arrays: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
 
-    def joined(self, other: "Findings") -> "Findings":
-        """These findings and the other's."""
-        return Findings(
+    def joined(self, other: "EvaluationResult") -> "EvaluationResult":
+        """These results and the other's."""
+        return EvaluationResult(
             self.metrics | other.metrics,
             self.rows + other.rows,
             self.curves | other.curves,

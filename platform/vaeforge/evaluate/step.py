@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from vaeforge.evaluate.common_metrics import general_findings
+from vaeforge.evaluate.common_metrics import common_result
 from vaeforge.evaluate.comparison import comparison_csv
 from vaeforge.evaluate.drawing import save
 from vaeforge.evaluate.manifest import EvaluationManifest, write_evaluation
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.evaluate.tasks import task_named
 from vaeforge.evaluate.test_set_usage import record_look
 from vaeforge.manifests.files import MANIFEST, hashes_of, relative_to
@@ -42,12 +42,12 @@ def evaluate_run(
     task = task_named(trained.experiment.definition.task)
     (folder / MANIFEST).unlink(missing_ok=True)
     record_look(project, manifest.lineage)  # before anything is measured: a look that is cut off was a look
-    findings = general_findings(trained).joined(task.evaluate(trained))
-    write_findings(findings, folder)
+    result = common_result(trained).joined(task.evaluate(trained))
+    write_result(result, folder)
     written = EvaluationManifest(
         lineage=manifest.lineage,
-        metrics=findings.metrics,
-        comparison=tuple(findings.rows),
+        metrics=result.metrics,
+        comparison=tuple(result.rows),
         folder=relative_to(project, folder),
         files=hashes_of(folder),
     )
@@ -55,19 +55,19 @@ def evaluate_run(
     return written
 
 
-def write_findings(findings: Findings, folder: Path) -> None:
+def write_result(result: EvaluationResult, folder: Path) -> None:
     """Everything found as files below `folder`."""
-    write_json(folder / "metrics.json", findings.metrics)
-    write_json(folder / "comparison.json", [row.plain() for row in findings.rows])
-    write_bytes(folder / "comparison.csv", comparison_csv(findings.rows).encode())
-    for name, (x, y) in findings.curves.items():
+    write_json(folder / "metrics.json", result.metrics)
+    write_json(folder / "comparison.json", [row.plain() for row in result.rows])
+    write_bytes(folder / "comparison.csv", comparison_csv(result.rows).encode())
+    for name, (x, y) in result.curves.items():
         lines = [{"x": f"{a:.9g}", "y": f"{b:.9g}"} for a, b in zip(x, y, strict=True)]
         write_bytes(folder / "curves" / f"{name}.csv", _csv(lines).encode())
-    for name, table in findings.tables.items():
+    for name, table in result.tables.items():
         write_bytes(folder / "tables" / f"{name}.csv", _csv(table).encode())
-    for name, figure in findings.figures.items():
+    for name, figure in result.figures.items():
         save(figure, folder / "figures" / f"{name}.png")
-    for name, arrays in findings.arrays.items():
+    for name, arrays in result.arrays.items():
         _write_arrays(folder / "arrays" / f"{name}.npz", arrays)
 
 

@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from vaeforge.evaluate.results import Findings
+    from vaeforge.evaluate.results import EvaluationResult
     from vaeforge.trained import TrainedModel
 
 
-class Task(ABC):
+class EvaluationTask(ABC):
     """One task. It is loaded by whoever asks for it, also where there is no torch: `evaluate` imports what it needs.
 
     Attributes:
@@ -26,7 +26,7 @@ class Task(ABC):
     limits: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def evaluate(self, trained: "TrainedModel") -> "Findings":
+    def evaluate(self, trained: "TrainedModel") -> "EvaluationResult":
         """Everything that is measured of a trained model for this task: `val/...` and `test/...` numbers and the rest.
 
         Raises:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaeforge.errors import ConfigError
-from vaeforge.evaluate.latent_posteriors import Library
+from vaeforge.evaluate.latent_posteriors import LatentLibrary
 from vaeforge.seeds import derive
 
 Source = Literal["prior", "aggregate", "image"]
@@ -42,7 +42,7 @@ class Drawn:
     image: Integers
 
 
-def draw(library: Library, source: Source, labels: Integers, seed: int, image: int | None = None) -> Drawn:
+def draw(library: LatentLibrary, source: Source, labels: Integers, seed: int, image: int | None = None) -> Drawn:
     """One latent for each label; the draws of a class do not depend on which other classes are asked for.
 
     Args:
@@ -69,7 +69,7 @@ def draw(library: Library, source: Source, labels: Integers, seed: int, image: i
 
 
 def _of_class(
-    library: Library, source: Source, labels: Integers, around: Integers, generator: torch.Generator
+    library: LatentLibrary, source: Source, labels: Integers, around: Integers, generator: torch.Generator
 ) -> Tensor:
     if source == "aggregate":
         return library.aggregate(labels, generator)
@@ -80,7 +80,7 @@ def _of_class(
     return mu + sigma * eps
 
 
-def _one_of(library: Library, label: int, image: int | None, seed: int) -> int:
+def _one_of(library: LatentLibrary, label: int, image: int | None, seed: int) -> int:
     """The index among all training images of one image of the class."""
     own = np.flatnonzero(library.labels == label)
     library.of(label)  # refuses a class without images
@@ -88,7 +88,7 @@ def _one_of(library: Library, label: int, image: int | None, seed: int) -> int:
     return int(own[chosen])
 
 
-def _require_image(library: Library, source: Source, labels: Integers, image: int | None) -> None:
+def _require_image(library: LatentLibrary, source: Source, labels: Integers, image: int | None) -> None:
     if source not in SOURCES:
         raise ConfigError(f"source: got {source!r}, must be one of {', '.join(SOURCES)}")
     if image is None:

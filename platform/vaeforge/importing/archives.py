@@ -30,7 +30,7 @@ DAMAGE = (
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A member of an archive: its name, its size in bytes unpacked, and why it is unsafe, if it is."""
 
     name: str
@@ -68,7 +68,7 @@ def unpack(archive: Path, folder: Path) -> Iterator[Path]:
 def _unzip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         infos = opened.infolist()
-        members = [Member(info.filename, info.file_size, info.is_dir(), _zip_problem(info)) for info in infos]
+        members = [ArchiveMember(info.filename, info.file_size, info.is_dir(), _zip_problem(info)) for info in infos]
         _refuse_unsafe(archive, members, folder)
         for info in (info for info in infos if not info.is_dir()):
             with opened.open(info) as content:
@@ -92,7 +92,7 @@ def _untar(archive: Path, folder: Path) -> None:
             if len(infos) > MEMBERS_LIMIT or size > BYTES_LIMIT:
                 raise DataError(f"{archive}: has more than {MEMBERS_LIMIT} members or {BYTES_LIMIT} bytes")
         _require_end(opened)
-        _refuse_unsafe(archive, [Member(i.name, i.size, i.isdir(), _tar_problem(i)) for i in infos], folder)
+        _refuse_unsafe(archive, [ArchiveMember(i.name, i.size, i.isdir(), _tar_problem(i)) for i in infos], folder)
         for info in (info for info in infos if info.isfile()):
             content = opened.extractfile(info)
             if content is not None:
@@ -122,7 +122,7 @@ def _name_problem(name: str) -> str | None:
     return "has .. in its path" if ".." in path.parts else None
 
 
-def _refuse_unsafe(archive: Path, members: list[Member], folder: Path) -> None:
+def _refuse_unsafe(archive: Path, members: list[ArchiveMember], folder: Path) -> None:
     unsafe = [f"{member.name!r} {member.problem}" for member in members if member.problem]
     if unsafe:
         raise DataError(f"{archive}: {len(unsafe)} unsafe member(s), must be none; pack it anew: {listed(unsafe)}")

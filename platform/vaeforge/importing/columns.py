@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vaeforge.data.source_files import listed
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.parsed_source import Findings
+from vaeforge.importing.parsed_source import ImportLog
 
 AXES = ("x", "y", "z")
 LABELS = ("section", "hemisphere")
@@ -32,7 +32,7 @@ class Columns:
     channels: list[str]
 
 
-def choose_columns(path: Path, table: Table, options: ImportOptions, findings: Findings) -> Columns:
+def choose_columns(path: Path, table: Table, options: ImportOptions, log: ImportLog) -> Columns:
     """Sort out the columns of a table: as the options say, else by name, in whatever case.
 
     Columns that are no numbers, and row numbers, go into the quarantine.
@@ -57,7 +57,7 @@ def choose_columns(path: Path, table: Table, options: ImportOptions, findings: F
     if shared:
         raise ConfigError(f"--columns: {', '.join(shared)} is given for several of {', '.join((*AXES, *LABELS))}")
     _require_numbers(path, table, [found[axis] for axis in AXES])
-    channels = _channels(path, table, options, set(found.values()), findings)
+    channels = _channels(path, table, options, set(found.values()), log)
     labels = {name: found[name] for name in LABELS if name in found}
     return Columns({axis: found[axis] for axis in AXES}, labels, channels)
 
@@ -81,7 +81,7 @@ def _hint(table: Table, axis: str) -> str:
     return nearest(axis, table) or (f"; did you mean {min(ends, key=len)!r}?" if ends else "")
 
 
-def _channels(path: Path, table: Table, options: ImportOptions, taken: set[str], findings: Findings) -> list[str]:
+def _channels(path: Path, table: Table, options: ImportOptions, taken: set[str], log: ImportLog) -> list[str]:
     if options.channels:
         missing = [name for name in options.channels if name not in table]
         if missing:
@@ -95,13 +95,13 @@ def _channels(path: Path, table: Table, options: ImportOptions, taken: set[str],
     channels = []
     for name in (name for name in table if name not in taken):
         if name.strip().lower() in ("", "index") or name.lower().startswith(INDICES):
-            findings.leave_out(f"{path.name}: column {name!r}", "numbers rows; name it in --channels to use it")
+            log.quarantine(f"{path.name}: column {name!r}", "numbers rows; name it in --channels to use it")
         elif not is_numeric(table[name]):
-            findings.leave_out(f"{path.name}: column {name!r}", f"is no column of numbers ({_sample(table[name])})")
+            log.quarantine(f"{path.name}: column {name!r}", f"is no column of numbers ({_sample(table[name])})")
         else:
             channels.append(name)
     if not channels:
-        raise DataError(f"{path}: no column of numbers besides coordinates and labels{findings.first_reasons()}")
+        raise DataError(f"{path}: no column of numbers besides coordinates and labels{log.first_reasons()}")
     return channels
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from vaeforge.data.images import SUFFIXES
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
-from vaeforge.importing.images import Candidate
+from vaeforge.importing.images import PictureFile
 from vaeforge.importing.import_options import usable_name
-from vaeforge.importing.parsed_source import Findings, shown
+from vaeforge.importing.parsed_source import ImportLog, shown
 from vaeforge.importing.walk_source import walk
 
 NUMBERED = re.compile(r"(?P<label>.+)_\d+")
@@ -18,10 +18,10 @@ NUMBERED = re.compile(r"(?P<label>.+)_\d+")
 NAMELESS = "has no name of the form [Class]_[Number], and lies in no class folder"
 
 
-def by_class(source: Path, findings: Findings, suffix: str) -> tuple[list[Candidate], list[str]]:
+def by_class(source: Path, log: ImportLog, suffix: str) -> tuple[list[PictureFile], list[str]]:
     """The picture files with their classes, and the classes without any; `suffix` is the new one, empty: as it is."""
-    files, folders = walk(require_folder(source), findings)
-    pictures = picture_files(files, source, findings)
+    files, folders = walk(require_folder(source), log)
+    pictures = picture_files(files, source, log)
     flat = [path for path in pictures if path.parent == source]
     if flat and len(flat) < len(pictures):
         raise DataError(
@@ -33,10 +33,10 @@ def by_class(source: Path, findings: Findings, suffix: str) -> tuple[list[Candid
         label = composed(_from_name(path) if flat else path.parent.name)
         problem = usable_name(label) if label else NAMELESS
         if problem:
-            findings.leave_out(shown(path, source), f"class {label!r} {problem}" if label else problem)
+            log.quarantine(shown(path, source), f"class {label!r} {problem}" if label else problem)
         else:
             target = Path(label) / (composed(path.stem) + (suffix or path.suffix))
-            candidates.append(Candidate(path, shown(path, source), label, target))
+            candidates.append(PictureFile(path, shown(path, source), label, target))
     # a folder is an empty class if nothing is below it, or only files that are no pictures
     known = {path.parent for path in pictures}
     barren = {*folders, *(path.parent for path in files)} - known - {source}
@@ -55,11 +55,11 @@ def require_folder(source: Path) -> Path:
     return source
 
 
-def picture_files(files: list[Path], source: Path, findings: Findings) -> list[Path]:
+def picture_files(files: list[Path], source: Path, log: ImportLog) -> list[Path]:
     """Files with a picture's suffix; the others go into the quarantine."""
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
     for path in sorted(set(files) - set(pictures)):
-        findings.leave_out(shown(path, source), f"its suffix is none of {', '.join(SUFFIXES)}")
+        log.quarantine(shown(path, source), f"its suffix is none of {', '.join(SUFFIXES)}")
     return pictures
 
 

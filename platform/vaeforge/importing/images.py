@@ -22,7 +22,7 @@ from vaeforge.data.images import DAMAGE, FORMATS, open_picture
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import DataError
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram, histogram
-from vaeforge.importing.parsed_source import Content, Findings, Row, summarise
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, summarise
 
 Pixels = NDArray[np.uint8]
 LEAST_OF_CLASS = 3  # pictures: one to train, one to validate and one to test
@@ -30,7 +30,7 @@ MEASURES = ("width", "height", "aspect_ratio", "mean")
 
 
 @dataclass(frozen=True)
-class Candidate:
+class PictureFile:
     """A picture file of the source, its class (empty where there are none) and where it is to be written."""
 
     path: Path
@@ -40,10 +40,10 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredImage:
     """A picture that can be used: its candidate, its row of statistics, and the SHA-256 of its pixels."""
 
-    candidate: Candidate
+    candidate: PictureFile
     row: Row
     pixels_sha256: str
     histogram: NDArray[np.int64]
@@ -59,7 +59,7 @@ def decode(path: Path, grey: bool) -> Pixels:
     return np.asarray(picture.convert("L") if grey else picture)
 
 
-def measure(candidate: Candidate, grey: bool) -> Measured:
+def measure(candidate: PictureFile, grey: bool) -> MeasuredImage:
     """Decode a picture and measure it.
 
     Raises:
@@ -69,7 +69,7 @@ def measure(candidate: Candidate, grey: bool) -> Measured:
     described = _described(candidate.path)
     counts = np.bincount(pixels.reshape(-1), minlength=256)
     row = {"file": candidate.shown, "class": candidate.label, **shape_row(pixels), **described}
-    return Measured(candidate, row, pixels_sha256(pixels), counts)
+    return MeasuredImage(candidate, row, pixels_sha256(pixels), counts)
 
 
 def _described(path: Path) -> Row:
@@ -103,8 +103,8 @@ def pixels_sha256(pixels: Pixels) -> str:
 
 
 def read_images(
-    source: Path, candidates: list[Candidate], empty: Iterable[str], grey: bool, least: int, findings: Findings
-) -> Content:
+    source: Path, candidates: list[PictureFile], empty: Iterable[str], grey: bool, least: int, log: ImportLog
+) -> ParsedSource:
     """The usable ones of `candidates`; the others go into the quarantine.
 
     Args:
@@ -113,7 +113,7 @@ def read_images(
         empty: classes that hold no picture at all.
         grey: whether pictures become 8-bit grey.
         least: pictures that a class needs, so that each part of the data gets one.
-        findings: takes what is noticed.
+        log: takes what is noticed.
 
     Raises:
         DataError: if none can be used, a class has too few, or two would get the same name or are the same picture.
@@ -123,8 +123,8 @@ def read_images(
         try:
             measured.append(measure(candidate, grey))
         except DataError as error:
-            findings.leave_out(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
-    refuse_unusable(source, [item.row for item in measured], [c.label for c in candidates], empty, least, findings)
+            log.quarantine(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
+    refuse_unusable(source, [item.row for item in measured], [c.label for c in candidates], empty, least, log)
     reject_duplicates(
         source,
         "items would get the name of another",
@@ -138,7 +138,7 @@ def read_images(
         "remove one of each",
     )
     rows = [item.row for item in measured]
-    _remark(rows, findings)
+    _note(rows, log)
     # every pixel of colour pictures counts in each channel
     values = np.sum([item.histogram for item in measured], axis=0)
 
@@ -146,11 +146,11 @@ def read_images(
         for item in measured:
             _write(item, folder / item.candidate.target, grey)
 
-    return Content(rows, summarise(rows, "class", MEASURES), _counts(rows), charts(rows, values), write)
+    return ParsedSource(rows, summarise(rows, "class", MEASURES), _counts(rows), charts(rows, values), write)
 
 
 def refuse_unusable(
-    source: Path, rows: list[Row], labels: Iterable[str], empty: Iterable[str], least: int, findings: Findings
+    source: Path, rows: list[Row], labels: Iterable[str], empty: Iterable[str], least: int, log: ImportLog
 ) -> None:
     """Refuse classes with fewer than `least` usable items, and a source without any.
 
@@ -159,8 +159,8 @@ def refuse_unusable(
     """
     if not rows:
         raise DataError(
-            f"{source}: nothing usable in it ({len(findings.quarantine)} item(s) quarantined)"
-            f"{findings.first_reasons()}; see docs/import.md for what may be given"
+            f"{source}: nothing usable in it ({len(log.quarantined)} item(s) quarantined)"
+            f"{log.first_reasons()}; see docs/import.md for what may be given"
         )
     found, given = Counter(row["class"] for row in rows), Counter(labels)
     few = [
@@ -171,7 +171,7 @@ def refuse_unusable(
     if few:
         raise DataError(
             f"{source}: {len(few)} class(es) with too few pictures, at least {least} each are needed: {'; '.join(few)}"
-            f"{findings.first_reasons()}; add pictures or remove the class"
+            f"{log.first_reasons()}; add pictures or remove the class"
         )
 
 
@@ -193,16 +193,16 @@ def _counts(rows: list[Row]) -> dict[str, int]:
     return {"images": len(rows), **({"classes": classes} if classes else {})}
 
 
-def _remark(rows: list[Row], findings: Findings) -> None:
+def _note(rows: list[Row], log: ImportLog) -> None:
     sizes, modes = Counter((row["width"], row["height"]) for row in rows), Counter(row["mode"] for row in rows)
     if len(sizes) > 1:
         common = ", ".join(f"{width} x {height} ({count})" for (width, height), count in sizes.most_common(3))
-        findings.remarks.append(f"{len(sizes)} sizes, the most frequent ones {common}")
+        log.notes.append(f"{len(sizes)} sizes, the most frequent ones {common}")
     if len(modes) > 1:
-        findings.remarks.append("modes " + ", ".join(f"{mode} ({count})" for mode, count in sorted(modes.items())))
+        log.notes.append("modes " + ", ".join(f"{mode} ({count})" for mode, count in sorted(modes.items())))
     stacks = sum(row["frames"] > 1 for row in rows)
     if stacks:
-        findings.remarks.append(f"{stacks} file(s) hold several frames, of which only the first is read")
+        log.notes.append(f"{stacks} file(s) hold several frames, of which only the first is read")
 
 
 def charts(rows: list[Row], values: NDArray[np.int64]) -> list[Chart]:
@@ -217,7 +217,7 @@ def charts(rows: list[Row], values: NDArray[np.int64]) -> list[Chart]:
     ]
 
 
-def _write(item: Measured, path: Path, grey: bool) -> None:
+def _write(item: MeasuredImage, path: Path, grey: bool) -> None:
     """Write one picture; its pixels are compared with those that were checked."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not grey:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.parsed_source import Content, Findings
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource
 from vaeforge.plugins import Plugins
 
 
@@ -23,13 +23,13 @@ class ImportFormat(ABC):
     layout: ClassVar[str]
 
     @abstractmethod
-    def parse(self, source: Path, options: ImportOptions, findings: Findings) -> Content:
+    def parse(self, source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
         """Read and check `source`, a folder or file (archives are unpacked before), whole.
 
         Args:
             source: what is imported.
             options: what the user said about it; a format looks at its own options only.
-            findings: takes what is left out and what a person should know.
+            log: takes what is left out and what a person should know.
 
         Raises:
             DataError: if nothing in it can be used, or something in it cannot be meant.

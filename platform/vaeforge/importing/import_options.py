@@ -48,7 +48,7 @@ class ImportResult:
         manifest: its import.json.
         counts: how many items of each sort were written.
         quarantined: how many items of the source could not be used; quarantine.csv says which and why.
-        remarks: what a person should know about these data.
+        notes: what a person should know about these data.
         tracked: whether DVC has them.
         tracking: what DVC did, or why it did nothing.
     """
@@ -57,7 +57,7 @@ class ImportResult:
     manifest: Path
     counts: dict[str, int]
     quarantined: int
-    remarks: list[str]
+    notes: list[str]
     tracked: bool
     tracking: str
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError, as_float32, require_finite
-from vaeforge.importing.parsed_source import Findings, shown
+from vaeforge.importing.parsed_source import ImportLog, shown
 from vaeforge.paths import write_atomically
 
 Voxels = NDArray[np.bool_]
@@ -34,7 +34,7 @@ DAMAGE = (
 
 
 def read_volumes(
-    paths: list[Path], root: Path, mask: Path | None, findings: Findings
+    paths: list[Path], root: Path, mask: Path | None, log: ImportLog
 ) -> tuple[list[tuple[Path, Loader]], Callable[[Path], None]]:
     """Each usable file with what reads its matrix, and what writes `voxels.npz`: mask [X, Y, Z] and affine [4, 4].
 
@@ -53,19 +53,19 @@ def read_volumes(
                 require_finite(str(path), as_float32(values[varying].T))
             seen.append((path, image.affine, varying))
         except DamagedFileError as error:
-            findings.leave_out(shown(path, root), error.reason)
+            log.quarantine(shown(path, root), error.reason)
     if not seen:
         return [], _nothing
     _refuse_grids(root, [(shown(path, root), varying.shape) for path, _, varying in seen])
     affine = seen[0][1]
     if any(not np.allclose(affine, other, atol=TOLERANCE) for _, other, _ in seen):
-        findings.remarks.append("the affines of the NIfTI files differ: are they in one space?")
+        log.notes.append("the affines of the NIfTI files differ: are they in one space?")
     maps = [voxels for _, _, voxels in seen]
     kept = _mask(mask, maps[0].shape) if mask else reduce(np.logical_and, maps)
     if not kept.any():
         raise DataError(f"{root}: no voxel varies in all {len(seen)} subjects, or is in the mask; give another --mask")
     how = "by the mask" if mask else "those that vary in all subjects"
-    findings.remarks.append(f"{int(kept.sum())} of {kept.size} voxels kept, {how}")
+    log.notes.append(f"{int(kept.sum())} of {kept.size} voxels kept, {how}")
 
     def write(folder: Path) -> None:
         path = folder / ".import" / "voxels.npz"

@@ -26,26 +26,26 @@ from vaeforge.importing.images import (
     write_grey,
 )
 from vaeforge.importing.import_options import usable_name
-from vaeforge.importing.parsed_source import Content, Findings, Row, shown, summarise
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.walk_source import walk
 
 KEYS = ("images", "labels", "classes")
 
 
-def find_stack(source: Path, findings: Findings) -> Path | None:
+def find_stack(source: Path, log: ImportLog) -> Path | None:
     """The `.npz` file that `source` is, or the `images.npz` in it, if there is one; what lies beside it is left out."""
     if source.is_file() and source.suffix.lower() == ".npz":
         return source
     inside = source / "images.npz"
     if not inside.is_file():
         return None
-    for path in walk(source, findings)[0]:
+    for path in walk(source, log)[0]:
         if path != inside:
-            findings.leave_out(shown(path, source), "lies beside images.npz, which is read alone")
+            log.quarantine(shown(path, source), "lies beside images.npz, which is read alone")
     return inside
 
 
-def read_stack(path: Path, findings: Findings) -> Content:
+def read_stack(path: Path, log: ImportLog) -> ParsedSource:
     """The labelled pictures in the file at `path`.
 
     Raises:
@@ -58,7 +58,7 @@ def read_stack(path: Path, findings: Findings) -> Content:
     rows: list[Row] = []
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         rows.append({"file": f"{index:0{digits}d}.png", "class": classes[label], **shape_row(image)})
-    refuse_unusable(path, rows, [row["class"] for row in rows], classes, LEAST_OF_CLASS, findings)
+    refuse_unusable(path, rows, [row["class"] for row in rows], classes, LEAST_OF_CLASS, log)
     require_classes(path, len(classes))
     reject_duplicates(
         path,
@@ -74,7 +74,7 @@ def read_stack(path: Path, findings: Findings) -> Content:
             write_grey(image, folder / row["class"] / row["file"])
 
     counts = {"images": len(rows), "classes": len(classes)}
-    return Content(rows, summarise(rows, "class", MEASURES), counts, charts(rows, _histogram(images)), write)
+    return ParsedSource(rows, summarise(rows, "class", MEASURES), counts, charts(rows, _histogram(images)), write)
 
 
 def _check(

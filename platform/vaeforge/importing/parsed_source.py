@@ -26,23 +26,23 @@ class Quarantined:
 
 
 @dataclass
-class Findings:
+class ImportLog:
     """What is noticed while a source is read."""
 
-    quarantine: list[Quarantined] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    def leave_out(self, item: str, reason: str) -> None:
+    def quarantine(self, item: str, reason: str) -> None:
         """Enter `item` into the quarantine."""
-        self.quarantine.append(Quarantined(item, reason))
+        self.quarantined.append(Quarantined(item, reason))
 
     def first_reasons(self) -> str:
         """The first few entries, for the end of an error."""
-        return "".join(f"; {entry.item}: {entry.reason}" for entry in self.quarantine[:3])
+        return "".join(f"; {entry.item}: {entry.reason}" for entry in self.quarantined[:3])
 
 
 @dataclass(frozen=True)
-class Content:
+class ParsedSource:
     """A checked source.
 
     Attributes:

@@ -12,7 +12,7 @@ from vaeforge.importing.dvc_add import track
 from vaeforge.importing.figures import save_chart
 from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, ImportResult, data_set_name, usable_name
-from vaeforge.importing.parsed_source import Content, Findings, Row, shown, write_table
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, write_table
 from vaeforge.importing.staging import UNPACKED, hidden, only_import, staged, tidy
 from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project, sha256_of, write_json
@@ -44,13 +44,13 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
         with only_import(project.artifacts / "import.lock"):
             tidy(folder.parent)
             _refuse_places(source, folder, options.replace)
-            findings = Findings()
+            log = ImportLog()
             with opened(source, hidden(folder, UNPACKED)) as place:
-                content = how.parse(place, options, findings)
-                _remark_others(folder, findings)
+                content = how.parse(place, options, log)
+                _note_others(folder, log)
                 with staged(folder) as filling:
                     content.write(filling)
-                    _describe(filling, source, family, kind, options, content, findings)
+                    _describe(filling, source, family, kind, options, content, log)
     except OSError as error:
         raise DataError(f"{folder}: could not be imported ({error}); nothing was changed") from None
     finally:
@@ -61,8 +61,8 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
         folder=folder,
         manifest=folder / BESIDE / "import.json",
         counts=content.counts,
-        quarantined=len(findings.quarantine),
-        remarks=findings.remarks,
+        quarantined=len(log.quarantined),
+        notes=log.notes,
         tracked=tracked,
         tracking=tracking,
     )
@@ -75,13 +75,13 @@ def _refuse_places(source: Path, folder: Path, replace: bool) -> None:
         raise DataError(f"{folder}: exists already; give another --name, or --replace true")
 
 
-def _remark_others(folder: Path, findings: Findings) -> None:
+def _note_others(folder: Path, log: ImportLog) -> None:
     """Data sets of one family are read together, or refused together: better say so now."""
     if not folder.parent.is_dir():
         return
     others = sorted(path.name for path in folder.parent.iterdir() if not path.name.startswith(".") and path != folder)
     if others:
-        findings.remarks.append(
+        log.notes.append(
             f"{folder.parent} also holds {', '.join(others)}; only one data set per family is used: remove the other "
             "before `vaeforge prepare`"
         )
@@ -93,14 +93,14 @@ def _describe(
     family: str,
     kind: str,
     options: ImportOptions,
-    content: Content,
-    findings: Findings,
+    content: ParsedSource,
+    log: ImportLog,
 ) -> None:
     """Write statistics, figures and, last, the manifest."""
     beside = folder / BESIDE
     write_table(beside / "statistics.csv", content.items, _header(content.items))
     write_table(beside / "summary.csv", content.summary, _header(content.summary))
-    quarantine = [{"file": entry.item, "reason": entry.reason} for entry in findings.quarantine]
+    quarantine = [{"file": entry.item, "reason": entry.reason} for entry in log.quarantined]
     write_table(beside / "quarantine.csv", quarantine, ("file", "reason"))
     for chart in content.charts:
         save_chart(chart, beside)
@@ -112,8 +112,8 @@ def _describe(
         "kind": kind,
         "options": _plain(options),
         "counts": content.counts,
-        "quarantined": len(findings.quarantine),
-        "remarks": findings.remarks,
+        "quarantined": len(log.quarantined),
+        "remarks": log.notes,
         "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in files},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
     }

@@ -15,7 +15,7 @@ from vaeforge.importing.arrays import VALUES_LIMIT, array_names, read_array, tex
 from vaeforge.importing.columns import AXES
 from vaeforge.importing.delimited import delimiter_of, first_line, read_frame
 from vaeforge.importing.hdf import read_datasets
-from vaeforge.importing.parsed_source import Findings, shown
+from vaeforge.importing.parsed_source import ImportLog, shown
 from vaeforge.importing.walk_source import walk
 
 HDF, TEXT = (".h5", ".hdf5"), (".csv", ".tsv")
@@ -26,13 +26,13 @@ DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, MemoryError)
 Columns = dict[str, NDArray[Any]]
 
 
-def find_table(source: Path, findings: Findings) -> Path:
+def find_table(source: Path, log: ImportLog) -> Path:
     """The file `source`, or the one table in the folder `source`.
 
     Raises:
         DataError: if there is none, or several.
     """
-    files = walk(source, findings)[0] if source.is_dir() else [source]
+    files = walk(source, log)[0] if source.is_dir() else [source]
     tables = [path for path in files if path.suffix.lower() in SUFFIXES]
     root = source if source.is_dir() else source.parent
     if len(tables) != 1:
@@ -41,7 +41,7 @@ def find_table(source: Path, findings: Findings) -> Path:
             f"{source}: has {len(tables)} tables ({', '.join(SUFFIXES)}), must be one; holds {named or 'nothing'}"
         )
     for path in (path for path in files if path != tables[0]):
-        findings.leave_out(shown(path, root), f"its suffix is none of {', '.join(SUFFIXES)}")
+        log.quarantine(shown(path, root), f"its suffix is none of {', '.join(SUFFIXES)}")
     return tables[0]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
 from vaeforge.importing.archives import is_archive, unpack
-from vaeforge.importing.parsed_source import Findings, shown
+from vaeforge.importing.parsed_source import ImportLog, shown
 
 SKIPPED = ("__MACOSX",)  # what macOS adds to its archives
 
@@ -39,7 +39,7 @@ def _without_wrapper(folder: Path) -> Path:
     return inner[0] if len(inner) == 1 and inner[0].is_dir() else folder
 
 
-def walk(source: Path, findings: Findings) -> tuple[list[Path], list[Path]]:
+def walk(source: Path, log: ImportLog) -> tuple[list[Path], list[Path]]:
     """The plain files in the folder `source` and its folders that hold nothing, both sorted.
 
     Hidden names are passed over. What is no plain file, and names that are no UTF-8, go into the quarantine.
@@ -53,7 +53,7 @@ def walk(source: Path, findings: Findings) -> tuple[list[Path], list[Path]]:
     outside: list[str] = []
 
     def unreadable(error: OSError) -> None:
-        findings.leave_out(shown(Path(str(error.filename)), source), f"cannot be read ({error.strerror})")
+        log.quarantine(shown(Path(str(error.filename)), source), f"cannot be read ({error.strerror})")
 
     for where, folders, names in os.walk(source, onerror=unreadable):
         here = Path(where)
@@ -64,7 +64,7 @@ def walk(source: Path, findings: Findings) -> tuple[list[Path], list[Path]]:
         for path in (here / name for name in entries):
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
                 outside.append(shown(path, source))
-            elif _usable(path, source, findings):
+            elif _usable(path, source, log):
                 files.append(path)
     if outside:
         raise DataError(
@@ -74,15 +74,15 @@ def walk(source: Path, findings: Findings) -> tuple[list[Path], list[Path]]:
     return files, empty
 
 
-def _usable(path: Path, source: Path, findings: Findings) -> bool:
+def _usable(path: Path, source: Path, log: ImportLog) -> bool:
     """Whether `path` is a file to read; folders are not, and what cannot be read is entered into the quarantine."""
     if path.is_dir():
         if path.is_symlink():
-            findings.leave_out(shown(path, source), "a link to a folder is not followed")
+            log.quarantine(shown(path, source), "a link to a folder is not followed")
         return False
     problem = _problem(path)
     if problem:
-        findings.leave_out(shown(path, source), problem)
+        log.quarantine(shown(path, source), problem)
     return problem is None
 
 

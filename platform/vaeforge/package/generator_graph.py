@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaeforge.evaluate.latent_posteriors import Library
+from vaeforge.evaluate.latent_posteriors import LatentLibrary
 from vaeforge.package.graphs import EXAMPLE_BATCH, RECONSTRUCTION, Graph, View
 from vaeforge_models.vae import VAE
 
@@ -34,7 +34,7 @@ class Generator(View):
         return (self.model.denormalise(self.model.mean(self.model.decode(z, self.classes[label]))),)
 
 
-def generating_graph(model: VAE, library: Library, classes: int) -> Graph:
+def generating_graph(model: VAE, library: LatentLibrary, classes: int) -> Graph:
     """The graph for a model whose condition is one of `classes` classes, one-hot.
 
     Raises:

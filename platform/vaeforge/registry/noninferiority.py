@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Gates
 from vaeforge.evaluate.bootstrap import (
-    blocks_per_label,
     bootstrap_auroc,
     bootstrap_means,
+    groups_per_label,
     percentile_interval,
     weighted_auroc,
 )
@@ -96,7 +96,7 @@ def _likelihood(mine: Evidence, best: Evidence, task: str, dimensions: int, name
 
 
 def _detection(mine: Evidence, best: Evidence, name: str, gates: Gates) -> Finding:
-    counts = dict(zip(("normal", "anomalous"), blocks_per_label(mine.labels, mine.groups), strict=True))
+    counts = dict(zip(("normal", "anomalous"), groups_per_label(mine.labels, mine.groups), strict=True))
     if min(counts.values()) < gates.min_groups:
         return too_few(DETECTION, counts, gates)
     low = percentile_interval(auroc_gain(mine, best, gates.draws)).low

@@ -1,10 +1,10 @@
 """Evaluation tasks by name: a module or package here with a TASK, or an entry point of the group `vaeforge.tasks`."""
 
-from vaeforge.evaluate.task import Task
+from vaeforge.evaluate.task import EvaluationTask
 from vaeforge.plugins import Plugins
 
 # mypy takes no abstract class where a class to build is wanted; none is built here
-TASKS: Plugins[Task] = Plugins(__name__, "TASK", "vaeforge.tasks", Task, "task")  # type: ignore[type-abstract]
+TASKS: Plugins[EvaluationTask] = Plugins(__name__, "TASK", "vaeforge.tasks", EvaluationTask, "task")  # type: ignore[type-abstract]
 
 
 def task_names() -> list[str]:
@@ -12,7 +12,7 @@ def task_names() -> list[str]:
     return TASKS.names()
 
 
-def task_named(name: str) -> Task:
+def task_named(name: str) -> EvaluationTask:
     """The task called `name`; no other one is loaded.
 
     Raises:

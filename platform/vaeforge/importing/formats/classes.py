@@ -7,17 +7,17 @@ from vaeforge.importing.images import LEAST_OF_CLASS, read_images, require_class
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.npz_images import find_stack, read_stack
-from vaeforge.importing.parsed_source import Content, Findings
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource
 
 
-def read_classes(source: Path, findings: Findings) -> Content:
+def read_classes(source: Path, log: ImportLog) -> ParsedSource:
     """Grey pictures in classes.
 
     Raises:
         DataError: as `read_images`.
     """
-    candidates, empty = by_class(source, findings, suffix=".png")
-    content = read_images(source, candidates, empty, grey=True, least=LEAST_OF_CLASS, findings=findings)
+    candidates, empty = by_class(source, log, suffix=".png")
+    content = read_images(source, candidates, empty, grey=True, least=LEAST_OF_CLASS, log=log)
     require_classes(source, len(content.summary))
     return content
 
@@ -27,9 +27,9 @@ class ClassesFormat(ImportFormat):
 
     layout = "classes"
 
-    def parse(self, source: Path, options: ImportOptions, findings: Findings) -> Content:
-        stack = find_stack(source, findings)
-        return read_stack(stack, findings) if stack else read_classes(source, findings)
+    def parse(self, source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
+        stack = find_stack(source, log)
+        return read_stack(stack, log) if stack else read_classes(source, log)
 
 
 FORMAT = ClassesFormat()

@@ -6,25 +6,25 @@ from pathlib import Path
 from vaeforge.data.layouts.pictures.class_folders import is_normal
 from vaeforge.errors import DataError
 from vaeforge.importing.image_layouts import by_class
-from vaeforge.importing.images import Candidate, read_images
+from vaeforge.importing.images import PictureFile, read_images
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.parsed_source import Content, Findings
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource
 
 
-def read_pictures(source: Path, options: ImportOptions, findings: Findings) -> Content:
+def read_pictures(source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
     """Colour pictures in classes, one or more of them `normal` or `normal-…`.
 
     Raises:
         DataError: as `read_images`; or if there is no normal or no anomalous class.
     """
-    candidates, empty = by_class(source, findings, suffix="")
+    candidates, empty = by_class(source, log, suffix="")
     renamed = [_renamed(candidate, options.normal) for candidate in candidates]
     names = {candidate.label for candidate in candidates} | set(empty)
     unknown = sorted(set(options.normal) - names)
     if unknown:
         raise DataError(f"--normal: got {', '.join(unknown)}, must be among the classes {', '.join(sorted(names))}")
-    content = read_images(source, renamed, empty, grey=False, least=2, findings=findings)
+    content = read_images(source, renamed, empty, grey=False, least=2, log=log)
     normal = {is_normal(row["class"]) for row in content.items}
     if normal != {True, False}:
         missing = "normal" if normal == {False} else "anomalous"
@@ -35,12 +35,12 @@ def read_pictures(source: Path, options: ImportOptions, findings: Findings) -> C
     return content
 
 
-def _renamed(candidate: Candidate, normal: Collection[str]) -> Candidate:
+def _renamed(candidate: PictureFile, normal: Collection[str]) -> PictureFile:
     """The candidate under `normal-<class>` if its class is called normal by the user."""
     if candidate.label not in normal or is_normal(candidate.label):
         return candidate
     label = f"normal-{candidate.label}"
-    return Candidate(candidate.path, candidate.shown, label, Path(label) / candidate.target.name)
+    return PictureFile(candidate.path, candidate.shown, label, Path(label) / candidate.target.name)
 
 
 class PicturesFormat(ImportFormat):
@@ -48,8 +48,8 @@ class PicturesFormat(ImportFormat):
 
     layout = "pictures"
 
-    def parse(self, source: Path, options: ImportOptions, findings: Findings) -> Content:
-        return read_pictures(source, options, findings)
+    def parse(self, source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
+        return read_pictures(source, options, log)
 
 
 FORMAT = PicturesFormat()

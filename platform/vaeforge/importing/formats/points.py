@@ -20,7 +20,7 @@ from vaeforge.importing.columns import AXES, Columns, choose_columns, numbers
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.parsed_source import Content, Findings, Row
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row
 from vaeforge.importing.tables import find_table, read_table
 from vaeforge.paths import write_atomically
 
@@ -31,7 +31,7 @@ LEAST = 2
 
 
 @dataclass(frozen=True)
-class Points:
+class ImportedPoints:
     """Usable points: numbers [N, 3 + C] by column, labels (section, hemisphere) [N] by column, as text or integers."""
 
     numbers: dict[str, NDArray[np.float32]]
@@ -42,19 +42,19 @@ class Points:
         return [name for name in self.numbers if name not in AXES]
 
 
-def read_points(source: Path, options: ImportOptions, findings: Findings) -> Content:
+def read_points(source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
     """The points in a table, in whichever format.
 
     Raises:
         DataError: if columns are missing or wrong, no row is usable, or two points are at one place.
     """
-    path = find_table(source, findings)
+    path = find_table(source, log)
     table = read_table(path)
-    columns = choose_columns(path, table, options, findings)
-    points = _usable(path, table, columns, findings)
+    columns = choose_columns(path, table, options, log)
+    points = _usable(path, table, columns, log)
     _reject_shared_places(path, points)
     for name in (name for name in points.channels if np.ptp(points.numbers[name]) == 0):
-        findings.remarks.append(f"channel {name} is constant")
+        log.notes.append(f"channel {name} is constant")
     count = len(points.numbers["x"])
 
     def write(folder: Path) -> None:
@@ -62,10 +62,10 @@ def read_points(source: Path, options: ImportOptions, findings: Findings) -> Con
         write_atomically(folder / FILE, lambda file: pyarrow.parquet.write_table(packed, file, compression="zstd"))
 
     counts = {"points": count, "channels": len(points.channels), "rows_dropped": len(table[columns.axes["x"]]) - count}
-    return Content(_statistics(path, points), _summary(points), counts, _charts(points), write)
+    return ParsedSource(_statistics(path, points), _summary(points), counts, _charts(points), write)
 
 
-def _usable(path: Path, table: dict[str, NDArray[Any]], columns: Columns, findings: Findings) -> Points:
+def _usable(path: Path, table: dict[str, NDArray[Any]], columns: Columns, log: ImportLog) -> ImportedPoints:
     """The rows that are finite in every column; the others are counted, the first one is named."""
     sources = {**columns.axes, **{name: name for name in columns.channels}}
     values = {name: as_float32(numbers(table[source])) for name, source in sources.items()}
@@ -77,15 +77,15 @@ def _usable(path: Path, table: dict[str, NDArray[Any]], columns: Columns, findin
         row = int(np.argmin(usable))
         column = next(name for name, good in {**finite, **given}.items() if not good[row])
         reason = f"NaN, infinite, beyond float32 or empty in column {column!r}"
-        findings.leave_out(f"{path.name}: row {row} (from 0)", f"{reason}; the first of {dropped} rows dropped")
-        findings.remarks.append(f"{dropped} of {len(usable)} rows dropped: NaN or infinite; the first is row {row}")
+        log.quarantine(f"{path.name}: row {row} (from 0)", f"{reason}; the first of {dropped} rows dropped")
+        log.notes.append(f"{dropped} of {len(usable)} rows dropped: NaN or infinite; the first is row {row}")
     if usable.sum() < LEAST:
         raise DataError(
             f"{path}: {int(usable.sum())} of {len(usable)} rows are finite in all of {', '.join(sources)}, at least "
-            f"{LEAST} are needed{findings.first_reasons()}; name the columns to use with --channels"
+            f"{LEAST} are needed{log.first_reasons()}; name the columns to use with --channels"
         )
     labels = {name: _label(table[source][usable]) for name, source in columns.labels.items()}
-    return Points({name: column[usable] for name, column in values.items()}, labels)
+    return ImportedPoints({name: column[usable] for name, column in values.items()}, labels)
 
 
 def _given(column: NDArray[Any]) -> NDArray[np.bool_]:
@@ -107,7 +107,7 @@ def _whole(column: NDArray[Any]) -> bool:
     return bool(((column == np.round(column)) & (np.abs(column) < 2**53)).all())
 
 
-def _reject_shared_places(path: Path, points: Points) -> None:
+def _reject_shared_places(path: Path, points: ImportedPoints) -> None:
     """Points at one place have one condition, and could be in train and test at once."""
     places = np.stack([points.numbers[axis] for axis in AXES], axis=1)
     _, first, counts = np.unique(places, axis=0, return_index=True, return_counts=True)
@@ -120,7 +120,7 @@ def _reject_shared_places(path: Path, points: Points) -> None:
         )
 
 
-def _statistics(path: Path, points: Points) -> list[Row]:
+def _statistics(path: Path, points: ImportedPoints) -> list[Row]:
     return [
         {
             "column": name,
@@ -135,12 +135,12 @@ def _statistics(path: Path, points: Points) -> list[Row]:
     ]
 
 
-def _sections(points: Points) -> NDArray[Any]:
+def _sections(points: ImportedPoints) -> NDArray[Any]:
     return points.labels.get("section", np.full(len(points.numbers["x"]), "all"))
 
 
-def _summary(points: Points) -> list[Row]:
-    """Points and extent of each section."""
+def _summary(points: ImportedPoints) -> list[Row]:
+    """Number of points and extent of each section."""
     sections = _sections(points)
     rows = []
     for section in np.unique(sections):
@@ -152,7 +152,7 @@ def _summary(points: Points) -> list[Row]:
     return rows
 
 
-def _charts(points: Points) -> list[Chart]:
+def _charts(points: ImportedPoints) -> list[Chart]:
     values = np.zeros(len(EDGES) - 1, dtype=np.int64)
     for name in points.channels:
         channel = points.numbers[name].astype(np.float64)
@@ -172,8 +172,8 @@ class PointsFormat(ImportFormat):
 
     layout = "points"
 
-    def parse(self, source: Path, options: ImportOptions, findings: Findings) -> Content:
-        return read_points(source, options, findings)
+    def parse(self, source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
+        return read_points(source, options, log)
 
 
 FORMAT = PointsFormat()

@@ -31,7 +31,7 @@ from vaeforge.importing.figures import Bars, Chart, Histogram
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions, stem, usable_name
 from vaeforge.importing.nifti import read_volumes
-from vaeforge.importing.parsed_source import Content, Findings, Row, shown, summarise
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
 
@@ -45,7 +45,7 @@ Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Subject:
+class SubjectSeries:
     """A series of the source and how to read it."""
 
     name: str
@@ -54,34 +54,34 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSeries:
     """A series that can be used; `sha256` is of its values and shape."""
 
-    subject: Subject
+    subject: SubjectSeries
     row: Row
     sha256: str
     histogram: NDArray[np.int64]
 
 
-def read_series(source: Path, options: ImportOptions, findings: Findings) -> Content:
+def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
     """All series in a file or below a folder.
 
     Raises:
         DataError: if none can be used, two have the same name or values, their voxels differ in number, or a file
             holds pickled objects.
     """
-    files = walk(source, findings)[0] if source.is_dir() else [source]
+    files = walk(source, log)[0] if source.is_dir() else [source]
     root = source if source.is_dir() else source.parent
     mask = options.mask.resolve() if options.mask else None
     files = [path for path in files if path.resolve() != mask]
-    subjects, extras = _subjects(files, root, mask, findings)
+    subjects, extras = _subjects(files, root, mask, log)
     measured = []
     for subject in subjects:
         try:
             measured.append(_measure(subject))
         except DamagedFileError as error:
-            findings.leave_out(subject.shown, error.reason)
-    _refuse(source, measured, findings)
+            log.quarantine(subject.shown, error.reason)
+    _refuse(source, measured, log)
     values = np.sum([item.histogram for item in measured], axis=0)
     rows = [item.row for item in measured]
     names, lengths = [row["subject"] for row in rows], [float(row["timepoints"]) for row in rows]
@@ -96,54 +96,54 @@ def read_series(source: Path, options: ImportOptions, findings: Findings) -> Con
         Histogram("intensities", EDGES, values, "value, standard deviations from the subject's mean", "values"),
     ]
     counts = {"subjects": len(rows), "timepoints": int(sum(lengths)), "voxels": rows[0]["voxels"]}
-    return Content(rows, summary, counts, charts, write)
+    return ParsedSource(rows, summary, counts, charts, write)
 
 
 def _subjects(
-    files: list[Path], root: Path, mask: Path | None, findings: Findings
-) -> tuple[list[Subject], Callable[[Path], None]]:
+    files: list[Path], root: Path, mask: Path | None, log: ImportLog
+) -> tuple[list[SubjectSeries], Callable[[Path], None]]:
     """What the files hold, and what writes the files that go beside it."""
     volumes = [path for path in files if path.name.lower().endswith(NIFTI)]
     if mask and not volumes:
         raise DataError(f"--mask: given, but there is no NIFTI file ({', '.join(NIFTI)}) in {root}; leave it away")
-    subjects: list[Subject] = []
+    subjects: list[SubjectSeries] = []
     for path in (path for path in files if path not in volumes):
         where = shown(path, root)
         if path.suffix.lower() == ".npz":
-            subjects += _arrays(path, where, findings)
+            subjects += _arrays(path, where, log)
         elif path.suffix.lower() in TEXT:
-            subjects.append(Subject(stem(path.name), where, partial(read_matrix, path)))
+            subjects.append(SubjectSeries(stem(path.name), where, partial(read_matrix, path)))
         else:
-            findings.leave_out(where, f"its suffix is none of .npz, {', '.join((*NIFTI, *TEXT))}")
-    loaders, extras = read_volumes(volumes, root, mask, findings)
-    subjects += [Subject(stem(path.name), shown(path, root), load) for path, load in loaders]
-    return [subject for subject in map(_composed, subjects) if _named(subject, findings)], extras
+            log.quarantine(where, f"its suffix is none of .npz, {', '.join((*NIFTI, *TEXT))}")
+    loaders, extras = read_volumes(volumes, root, mask, log)
+    subjects += [SubjectSeries(stem(path.name), shown(path, root), load) for path, load in loaders]
+    return [subject for subject in map(_composed, subjects) if _named(subject, log)], extras
 
 
-def _arrays(path: Path, where: str, findings: Findings) -> list[Subject]:
+def _arrays(path: Path, where: str, log: ImportLog) -> list[SubjectSeries]:
     try:
         names = array_names(path)
     except DamagedFileError as error:
-        findings.leave_out(where, error.reason)
+        log.quarantine(where, error.reason)
         return []
     if len(names) == 1 and names[0].lower() in GENERIC:
-        return [Subject(stem(path.name), where, partial(read_array, path, names[0]))]
-    return [Subject(name, f"{where}: {name}", partial(read_array, path, name)) for name in names]
+        return [SubjectSeries(stem(path.name), where, partial(read_array, path, names[0]))]
+    return [SubjectSeries(name, f"{where}: {name}", partial(read_array, path, name)) for name in names]
 
 
-def _composed(subject: Subject) -> Subject:
+def _composed(subject: SubjectSeries) -> SubjectSeries:
     return replace(subject, name=unicodedata.normalize("NFC", subject.name))
 
 
-def _named(subject: Subject, findings: Findings) -> bool:
+def _named(subject: SubjectSeries, log: ImportLog) -> bool:
     """Whether a subject's name can be a key; names become files wherever somebody unpacks the archive."""
     problem = usable_name(subject.name)
     if problem:
-        findings.leave_out(subject.shown, f"the subject's name {subject.name[:120]!r} {problem}")
+        log.quarantine(subject.shown, f"the subject's name {subject.name[:120]!r} {problem}")
     return problem is None
 
 
-def _checked(subject: Subject) -> Values:
+def _checked(subject: SubjectSeries) -> Values:
     """The series as float32 [T, V].
 
     Raises:
@@ -161,7 +161,7 @@ def _checked(subject: Subject) -> Values:
     return values
 
 
-def _measure(subject: Subject) -> Measured:
+def _measure(subject: SubjectSeries) -> MeasuredSeries:
     values = _checked(subject)
     mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     row: Row = {
@@ -176,7 +176,7 @@ def _measure(subject: Subject) -> Measured:
         "max": float(values.max()),
     }
     counts, _ = np.histogram((values - np.float32(mean)) / np.float32(std or 1), bins=EDGES)
-    return Measured(subject, row, _sha256(values), counts.astype(np.int64))
+    return MeasuredSeries(subject, row, _sha256(values), counts.astype(np.int64))
 
 
 def _sha256(values: Values) -> str:
@@ -185,11 +185,11 @@ def _sha256(values: Values) -> str:
     return digest.hexdigest()
 
 
-def _refuse(source: Path, measured: list[Measured], findings: Findings) -> None:
+def _refuse(source: Path, measured: list[MeasuredSeries], log: ImportLog) -> None:
     if not measured:
         raise DataError(
-            f"{source}: nothing usable in it ({len(findings.quarantine)} item(s) quarantined)"
-            f"{findings.first_reasons()}; see docs/import.md for what may be given"
+            f"{source}: nothing usable in it ({len(log.quarantined)} item(s) quarantined)"
+            f"{log.first_reasons()}; see docs/import.md for what may be given"
         )
     names = ((item.subject.name.casefold(), item.subject.shown) for item in measured)
     reject_duplicates(source, "subjects have the name of another", names, "rename one of each")
@@ -204,7 +204,7 @@ def _refuse(source: Path, measured: list[Measured], findings: Findings) -> None:
         )
 
 
-def _pack(file: BinaryIO, measured: list[Measured]) -> None:
+def _pack(file: BinaryIO, measured: list[MeasuredSeries]) -> None:
     """Write the series into an archive, one at a time; the same series always give the same bytes."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for item in measured:
@@ -222,8 +222,8 @@ class SeriesFormat(ImportFormat):
 
     layout = "series"
 
-    def parse(self, source: Path, options: ImportOptions, findings: Findings) -> Content:
-        return read_series(source, options, findings)
+    def parse(self, source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
+        return read_series(source, options, log)
 
 
 FORMAT = SeriesFormat()

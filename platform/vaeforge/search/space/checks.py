@@ -3,7 +3,7 @@
 import math
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.data.pca_spectrum import collapses_at, likelihood_of
+from vaeforge.data.pca_spectrum import collapse_beta, likelihood_of
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError
 from vaeforge.search.space.dimensions import walk
@@ -96,7 +96,7 @@ def collapse_warning(space: Space, base: Experiment, prepared: Prepared) -> str 
         dimensions, latent_dim = math.prod(prepared.event_shape), getattr(experiment.model, "latent_dim", 1)
         scale = effective_beta(1.0, dimensions, latent_dim, experiment.training.normalised_beta)
         reached = scale * max(experiment.beta.beta(step / GRID) for step in range(GRID + 1))
-        largest.append((reached, collapses_at(spectrum, likelihood_of(experiment))))
+        largest.append((reached, collapse_beta(spectrum, likelihood_of(experiment))))
     if not largest or any(beta < limit for beta, limit in largest):
         return None
     beta, limit = min(largest)

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from vaeforge.evaluate.task import Task
+from vaeforge.evaluate.task import EvaluationTask
 
 if TYPE_CHECKING:
-    from vaeforge.evaluate.results import Findings
+    from vaeforge.evaluate.results import EvaluationResult
     from vaeforge.trained import TrainedModel
 
 
-class AnomalyDetectionTask(Task):
+class AnomalyDetectionTask(EvaluationTask):
     """See `evaluation.evaluate`."""
 
     name = "anomaly"
@@ -25,7 +25,7 @@ class AnomalyDetectionTask(Task):
         "A low score does not say that an image is normal: anomalies that the model reconstructs well go unseen.",
     )
 
-    def evaluate(self, trained: "TrainedModel") -> "Findings":
+    def evaluate(self, trained: "TrainedModel") -> "EvaluationResult":
         from vaeforge.evaluate.tasks.anomaly.evaluation import evaluate
 
         return evaluate(trained)

@@ -17,7 +17,7 @@ from vaeforge.evaluate.bootstrap import DRAWS, Interval, auroc_interval, bootstr
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-CALLED = ("f1", "accuracy", "precision", "recall")
+THRESHOLD_METRICS = ("f1", "accuracy", "precision", "recall")
 
 
 def require_both(labels: Integers) -> None:
@@ -106,14 +106,17 @@ def area_intervals(
     return {name: (roc[name], pr[name]) for name in scores}
 
 
-def called_intervals(
+def threshold_intervals(
     labels: Integers, groups: Integers, scores: Floats, threshold: float, seed: int, draws: int = DRAWS
 ) -> dict[str, Interval]:
     """The intervals of F1, accuracy, precision and recall when scores [T] > `threshold` are called anomalous."""
     called, anomalous = scores > threshold, labels == 1
     kinds = np.stack([called & anomalous, called & ~anomalous, ~called & anomalous, ~called & ~anomalous], axis=1)
     counts = np.stack([weights @ kinds for weights in _draws(labels, groups, seed, draws)])
-    return {name: auroc_interval(drawn, labels, groups) for name, drawn in zip(CALLED, _rates(counts), strict=True)}
+    return {
+        name: auroc_interval(drawn, labels, groups)
+        for name, drawn in zip(THRESHOLD_METRICS, _rates(counts), strict=True)
+    }
 
 
 def _rates(counts: Floats) -> Iterator[Floats]:

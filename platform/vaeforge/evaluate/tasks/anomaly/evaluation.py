@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vaeforge.data.images import WHITE
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluate.anomaly_scores import anomaly_scores, chosen_score, error_maps, fit_reference
-from vaeforge.evaluate.bootstrap import blocks_per_label, bootstrap_means, percentile_interval
+from vaeforge.evaluate.bootstrap import bootstrap_means, groups_per_label, percentile_interval
 from vaeforge.evaluate.common_metrics import bootstrap_seed, nelbo_metrics, untrained_model
 from vaeforge.evaluate.comparison import MODEL, ComparisonRow, compare_auroc
 from vaeforge.evaluate.drawing import spread_over
@@ -24,17 +24,17 @@ from vaeforge.evaluate.extractor import load_extractor
 from vaeforge.evaluate.frechet import inception_style_score
 from vaeforge.evaluate.generation_metrics import PRIOR, compare_generated, image_space
 from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions, draw_samples
-from vaeforge.evaluate.inference import Measured, measure, scores
-from vaeforge.evaluate.pca_baseline import fit_plane
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.inference import ImageMetrics, measure, scores
+from vaeforge.evaluate.pca_baseline import fit_pca_baseline
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.evaluate.tasks.anomaly.detection import (
-    CALLED,
-    called_intervals,
+    THRESHOLD_METRICS,
     detection_metrics,
     pr_curve,
     require_both,
     roc_curve,
     score_table,
+    threshold_intervals,
     threshold_of,
 )
 from vaeforge.evaluate.tasks.anomaly.figures import draw_areas, draw_error_maps, draw_pr, draw_roc, draw_scores
@@ -49,7 +49,7 @@ NAMES = {0: "normal", 1: "anomalous"}
 Floats = NDArray[np.float64]
 
 
-def evaluate(trained: TrainedModel) -> Findings:
+def evaluate(trained: TrainedModel) -> EvaluationResult:
     """Detection at a threshold from validation normals alone, beside simple scores; image quality per kind; prior
     samples beside held-out normals.
 
@@ -57,11 +57,11 @@ def evaluate(trained: TrainedModel) -> Findings:
         DataError: if the test set lacks normal or anomalous samples.
         CheckpointError: if the model's scores are not finite.
     """
-    found = detection_findings(trained).joined(generated_findings(trained))
-    return found.joined(Findings(figures=_images(trained.model, trained.prepared)))
+    found = detection_result(trained).joined(generated_result(trained))
+    return found.joined(EvaluationResult(figures=_images(trained.model, trained.prepared)))
 
 
-def detection_findings(trained: TrainedModel) -> Findings:
+def detection_result(trained: TrainedModel) -> EvaluationResult:
     """What `evaluate` says of the scores, without what it draws and generates."""
     model, prepared, experiment = trained.model, trained.prepared, trained.experiment
     require_both(prepared.test_labels)
@@ -72,7 +72,9 @@ def detection_findings(trained: TrainedModel) -> Findings:
     scored = all_scores(trained, measured.score)
     table = score_table(labels, groups, scored, chosen_score(model), seed)
     metrics = {"val/threshold": threshold} | _nelbo_of_kinds(trained)
-    metrics |= _areas(table) | _called(measured, prepared, threshold, seed) | _image_metrics(measured, prepared, seed)
+    metrics |= (
+        _areas(table) | _at_threshold(measured, prepared, threshold, seed) | _image_metrics(measured, prepared, seed)
+    )
     curves = {"roc": roc_curve(labels, measured.score), "pr": pr_curve(labels, measured.score)}
     figures = {
         "roc": draw_roc(*curves["roc"], metrics),
@@ -82,7 +84,7 @@ def detection_findings(trained: TrainedModel) -> Findings:
     }
     arrays = {"scores": {**scored, "labels": labels, "groups": groups}}
     rows = baseline_rows(trained, measured.score)
-    return Findings(metrics, rows, curves, {"scores": table}, figures, arrays)
+    return EvaluationResult(metrics, rows, curves, {"scores": table}, figures, arrays)
 
 
 def all_scores(trained: TrainedModel, own: Floats) -> dict[str, Floats]:
@@ -128,7 +130,7 @@ def baseline_rows(trained: TrainedModel, test_scores: Floats) -> list[Comparison
 def baseline_scores(trained: TrainedModel) -> dict[str, Floats]:
     """The test scores [T] of each baseline, among them the model before its first step."""
     prepared = trained.prepared
-    plane = fit_plane(trained.model, prepared.train, max(PLANES))
+    plane = fit_pca_baseline(trained.model, prepared.train, max(PLANES))
     errors = plane.errors(trained.model, prepared.test)
     scored = {"darkness": _darkness(prepared.test), "distance to mean": errors[:, 0]}
     scored |= {f"PCA {k}": errors[:, k] for k in PLANES if k < errors.shape[1]}
@@ -146,14 +148,14 @@ def _areas(table: list[dict[str, Any]]) -> dict[str, float]:
     return {f"test/{name}": value for name, value in chosen.items() if isinstance(value, float)}
 
 
-def _called(measured: Measured, prepared: Prepared, threshold: float, seed: int) -> dict[str, float]:
+def _at_threshold(measured: ImageMetrics, prepared: Prepared, threshold: float, seed: int) -> dict[str, float]:
     """What the threshold gives, with 95 % intervals, and how many samples and blocks there are."""
     labels, groups = prepared.test_labels, prepared.test_groups
     found = detection_metrics(labels, measured.score, threshold)
-    found = {name: found[name] for name in CALLED}
-    for name, interval in called_intervals(labels, groups, measured.score, threshold, seed).items():
+    found = {name: found[name] for name in THRESHOLD_METRICS}
+    for name, interval in threshold_intervals(labels, groups, measured.score, threshold, seed).items():
         found |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
-    normal_blocks, anomalous_blocks = blocks_per_label(labels, groups)
+    normal_blocks, anomalous_blocks = groups_per_label(labels, groups)
     found |= {
         "count_normal": float((labels == 0).sum()),
         "count_anomalous": float((labels == 1).sum()),
@@ -163,7 +165,7 @@ def _called(measured: Measured, prepared: Prepared, threshold: float, seed: int)
     return {f"test/{name}": value for name, value in found.items()}
 
 
-def _image_metrics(measured: Measured, prepared: Prepared, seed: int) -> dict[str, float]:
+def _image_metrics(measured: ImageMetrics, prepared: Prepared, seed: int) -> dict[str, float]:
     """Means of PSNR (dB), SSIM and score per kind; the first two with intervals where a kind has several blocks."""
     result: dict[str, float] = {}
     for label, name in NAMES.items():
@@ -178,7 +180,7 @@ def _image_metrics(measured: Measured, prepared: Prepared, seed: int) -> dict[st
     return result
 
 
-def generated_findings(trained: TrainedModel) -> Findings:
+def generated_result(trained: TrainedModel) -> EvaluationResult:
     """Prior samples against test normals, which is what the model has learned: Fréchet distance, KID, copies of
     training samples, and an inception-style score beside that of as many real images.
     """
@@ -196,4 +198,4 @@ def generated_findings(trained: TrainedModel) -> Findings:
         metrics[f"test/inception_style_{name}"] = score
         line = {"set": name, "n": len(images), "score": score}
         lines.append(line | {"classifier": extractor.name, "weights": extractor.weights})
-    return generated.findings.joined(Findings(metrics, tables={"inception_style": lines}))
+    return generated.result.joined(EvaluationResult(metrics, tables={"inception_style": lines}))

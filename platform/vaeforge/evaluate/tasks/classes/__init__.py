@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from vaeforge.evaluate.task import Task
+from vaeforge.evaluate.task import EvaluationTask
 
 if TYPE_CHECKING:
-    from vaeforge.evaluate.results import Findings
+    from vaeforge.evaluate.results import EvaluationResult
     from vaeforge.trained import TrainedModel
 
 
-class ClassesTask(Task):
+class ClassesTask(EvaluationTask):
     """See `evaluation.evaluate`."""
 
     name = "classes"
@@ -23,7 +23,7 @@ class ClassesTask(Task):
         "It may draw near copies of training images; check before you pass any on, where those are not public.",
     )
 
-    def evaluate(self, trained: "TrainedModel") -> "Findings":
+    def evaluate(self, trained: "TrainedModel") -> "EvaluationResult":
         from vaeforge.evaluate.tasks.classes.evaluation import evaluate
 
         return evaluate(trained)

@@ -20,7 +20,7 @@ from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.distribution_table import distribution_table
 from vaeforge.evaluate.extractor import Features, load_extractor, pca_features
 from vaeforge.evaluate.images import decoded
-from vaeforge.evaluate.latent_posteriors import Library, class_names, conditions_of, labels_of
+from vaeforge.evaluate.latent_posteriors import LatentLibrary, class_names, conditions_of, labels_of
 from vaeforge.evaluate.pca_baseline import FIT_SAMPLES, training_values
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel
@@ -56,7 +56,7 @@ class ClassSets:
         return ClassSets(self.labels[chosen], self.reference[chosen], self.control[chosen], generated)
 
 
-def class_sets(trained: TrainedModel, library: Library, count: int = PLANE_IMAGES) -> ClassSets:
+def class_sets(trained: TrainedModel, library: LatentLibrary, count: int = PLANE_IMAGES) -> ClassSets:
     """At most `count` images of each set, the same number of each class as far as there are enough real ones."""
     prepared, seed = trained.prepared, derive(bootstrap_seed(trained.experiment), "class sets")
     rng = np.random.default_rng(seed)
@@ -73,7 +73,7 @@ def class_sets(trained: TrainedModel, library: Library, count: int = PLANE_IMAGE
     return ClassSets(labels, np.asarray(prepared.test.x[reference]), np.asarray(prepared.validation.x[control]), made)
 
 
-def make_images(trained: TrainedModel, library: Library, labels: Integers, seed: int) -> dict[str, Images]:
+def make_images(trained: TrainedModel, library: LatentLibrary, labels: Integers, seed: int) -> dict[str, Images]:
     """One image for each label from every source, rounded to 8 bits as files are."""
     model, prepared = trained.model, trained.prepared
     condition = conditions_of(labels, prepared.train.condition.shape[1])

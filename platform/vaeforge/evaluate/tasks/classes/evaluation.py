@@ -21,9 +21,9 @@ from vaeforge.evaluate.comparison import MODEL, compare_means
 from vaeforge.evaluate.drawing import spread_over
 from vaeforge.evaluate.images import draw_interpolation, draw_reconstructions
 from vaeforge.evaluate.inference import measure
-from vaeforge.evaluate.latent_posteriors import Library, class_names, file_names, labels_of, library_of
+from vaeforge.evaluate.latent_posteriors import LatentLibrary, class_names, file_names, labels_of, library_of
 from vaeforge.evaluate.memorization import check_copies
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.evaluate.tasks.classes.class_samples import (
     AGGREGATE,
     KEYS,
@@ -50,7 +50,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def evaluate(trained: TrainedModel) -> Findings:
+def evaluate(trained: TrainedModel) -> EvaluationResult:
     """Reconstruction and generation, class by class, beside simple means; the latent library of each class is kept.
 
     Raises:
@@ -61,10 +61,12 @@ def evaluate(trained: TrainedModel) -> Findings:
     found = _reconstruction(trained).joined(_distributions(trained, sets)).joined(_copies(trained, sets))
     if len(class_names(trained.prepared)) > 1:
         found = found.joined(_classified(trained, library, sets))
-    return found.joined(Findings(figures=_figures(trained, sets), arrays=library.arrays(class_names(trained.prepared))))
+    return found.joined(
+        EvaluationResult(figures=_figures(trained, sets), arrays=library.arrays(class_names(trained.prepared)))
+    )
 
 
-def _reconstruction(trained: TrainedModel) -> Findings:
+def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     """Mean squared error, SSIM and PSNR of all test images and of each class, beside each class's mean image."""
     model, prepared, seed = trained.model, trained.prepared, bootstrap_seed(trained.experiment)
     measured, names, labels = measure(model, prepared.test), class_names(prepared), labels_of(prepared.test)
@@ -83,7 +85,7 @@ def _reconstruction(trained: TrainedModel) -> Findings:
     files = dict(zip(names, file_names(names), strict=True))
     for line in lines:
         metrics |= {f"test/{name}_{files[line['class']]}": line[name] for name in ("mse", "ssim")}
-    return Findings(metrics, rows, tables={"classes": lines})
+    return EvaluationResult(metrics, rows, tables={"classes": lines})
 
 
 def class_means(train: Samples, classes: int) -> Floats:
@@ -116,12 +118,12 @@ def _with_interval(name: str, values: Floats, groups: Integers, seed: int) -> di
     return found
 
 
-def _distributions(trained: TrainedModel, sets: ClassSets) -> Findings:
+def _distributions(trained: TrainedModel, sets: ClassSets) -> EvaluationResult:
     lines = distribution_lines(trained, sets)
-    return Findings(distribution_metrics(lines), tables={"generated": lines})
+    return EvaluationResult(distribution_metrics(lines), tables={"generated": lines})
 
 
-def _copies(trained: TrainedModel, sets: ClassSets) -> Findings:
+def _copies(trained: TrainedModel, sets: ClassSets) -> EvaluationResult:
     """Whether images from the prior and from the aggregate posteriors copy training images."""
     prepared = trained.prepared
     made = {name: sets.generated[name] for name in (PRIOR, AGGREGATE)}
@@ -134,10 +136,10 @@ def _copies(trained: TrainedModel, sets: ClassSets) -> Findings:
             lines.append({"set": name, **asdict(check)})
             for what in ("share_closer", "ratio_of_medians"):
                 metrics[f"test/memorisation_{what}_{space}_{KEYS[name]}"] = check.metrics()[what]
-    return Findings(metrics, tables={"memorisation": lines})
+    return EvaluationResult(metrics, tables={"memorisation": lines})
 
 
-def _classified(trained: TrainedModel, library: Library, sets: ClassSets) -> Findings:
+def _classified(trained: TrainedModel, library: LatentLibrary, sets: ClassSets) -> EvaluationResult:
     """Class consistency of generated images; accuracy on real test images of what learned from generated ones."""
     prepared, seed = trained.prepared, bootstrap_seed(trained.experiment)
     names, labels = class_names(prepared), labels_of(prepared.test)
@@ -153,10 +155,10 @@ def _classified(trained: TrainedModel, library: Library, sets: ClassSets) -> Fin
     metrics = _with_interval("test/accuracy_train_real", values["trained on real"], prepared.test_groups, seed)
     for name, of in ((MODEL, PRIOR), (f"trained on {AGGREGATE}", AGGREGATE)):
         metrics |= _with_interval(f"test/accuracy_train_{KEYS[of]}", values[name], prepared.test_groups, seed)
-    return Findings(metrics, rows).joined(_consistency(real, sets, names, seed))
+    return EvaluationResult(metrics, rows).joined(_consistency(real, sets, names, seed))
 
 
-def _consistency(real: Classifier, sets: ClassSets, names: tuple[str, ...], seed: int) -> Findings:
+def _consistency(real: Classifier, sets: ClassSets, names: tuple[str, ...], seed: int) -> EvaluationResult:
     """How often a classifier of real images sees the class that was asked for; each image is independent."""
     images = {"real": sets.control, **sets.generated}
     predicted = {name: real.predict(found) for name, found in images.items()}
@@ -169,7 +171,9 @@ def _consistency(real: Classifier, sets: ClassSets, names: tuple[str, ...], seed
     compared = {"real images": correct["real"], UNTRAINED: correct[UNTRAINED], AGGREGATE: correct[AGGREGATE]}
     rows = compare_means("class consistency of prior samples", "higher", compared | {MODEL: correct[PRIOR]}, own, seed)
     lines = per_class(correct, sets.labels, names)
-    return Findings(metrics, rows, tables={"consistency": lines}, figures={"confusion": draw_confusions(shown, names)})
+    return EvaluationResult(
+        metrics, rows, tables={"consistency": lines}, figures={"confusion": draw_confusions(shown, names)}
+    )
 
 
 def _to_learn_from(train: Samples) -> Integers:

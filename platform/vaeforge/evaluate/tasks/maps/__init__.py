@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from vaeforge.evaluate.task import Task
+from vaeforge.evaluate.task import EvaluationTask
 
 if TYPE_CHECKING:
-    from vaeforge.evaluate.results import Findings
+    from vaeforge.evaluate.results import EvaluationResult
     from vaeforge.trained import TrainedModel
 
 
-class MapsTask(Task):
+class MapsTask(EvaluationTask):
     """See `evaluation.evaluate`."""
 
     name = "maps"
@@ -22,7 +22,7 @@ class MapsTask(Task):
         "It knows the coordinate frame of its training data and nothing outside of their bounding box.",
     )
 
-    def evaluate(self, trained: "TrainedModel") -> "Findings":
+    def evaluate(self, trained: "TrainedModel") -> "EvaluationResult":
         from vaeforge.evaluate.tasks.maps.evaluation import evaluate
 
         return evaluate(trained)

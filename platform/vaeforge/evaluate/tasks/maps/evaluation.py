@@ -19,7 +19,7 @@ from vaeforge.evaluate.distribution_table import distribution_table
 from vaeforge.evaluate.extractor import pca_features
 from vaeforge.evaluate.images import prior_samples
 from vaeforge.evaluate.inference import reconstructions
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.evaluate.tasks.maps.figures import draw_coverage, draw_maps
 from vaeforge.evaluate.tasks.maps.imputation import at_prior_mean, noise_of, normalised, posterior_spread, prior_spread
 from vaeforge.evaluate.tasks.maps.spatial import (
@@ -58,7 +58,7 @@ Floats = NDArray[np.float64]
 Values = NDArray[Any]
 
 
-def evaluate(trained: TrainedModel) -> Findings:
+def evaluate(trained: TrainedModel) -> EvaluationResult:
     """Correlation, relative error, Moran's I, bounds, imputation and honesty of intervals, by channel and over all.
 
     Metrics without `imputation` are of reconstructions at z = mu; `test/pearson` and `test/imputation_...` are of held
@@ -124,7 +124,7 @@ def _reconstruct(trained: TrainedModel) -> _Reconstructed:
     return _Reconstructed(points.condition, *raw, x=x[:count], spread=at_test, noise=noise)
 
 
-def _reconstruction(trained: TrainedModel) -> Findings:
+def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     prepared, names, done = trained.prepared, channel_names(trained), _reconstruct(trained)
     groups, seed, count = prepared.test_groups, bootstrap_seed(trained.experiment), len(prepared.test)
     truth, found = done.truth[:count], done.found[:count]
@@ -146,10 +146,10 @@ def _reconstruction(trained: TrainedModel) -> Findings:
     arrays: dict[str, Values] = {"coordinates": done.coordinates, "truth": done.truth, "reconstruction": done.found}
     arrays |= {"latent_sd": done.latent_sd, "held_out": np.arange(len(done.truth)) < count}
     curves = {"coverage": coverage_curve(done.spread, done.x, done.noise)}
-    return Findings(metrics, [], curves, {"channels": table}, figures, {"maps": compact(arrays)})
+    return EvaluationResult(metrics, [], curves, {"channels": table}, figures, {"maps": compact(arrays)})
 
 
-def _imputation(trained: TrainedModel) -> Findings:
+def _imputation(trained: TrainedModel) -> EvaluationResult:
     """Held-out points from their coordinates alone, beside interpolation between training points."""
     model, prepared, seed = trained.model, trained.prepared, bootstrap_seed(trained.experiment)
     groups, places = prepared.test_groups, prepared.test.condition
@@ -183,7 +183,7 @@ def _imputation(trained: TrainedModel) -> Findings:
     figures = {f"imputation_{name.removeprefix('maps_')}": figure for name, figure in drawn.items()}
     figures["coverage"] = draw_coverage({"from coordinates alone": curves["imputation_coverage"]})
     arrays: dict[str, Values] = {"coordinates": places, "groups": groups, **raw}
-    return Findings(metrics, rows, curves, {"imputation": table}, figures, {"imputation": compact(arrays)})
+    return EvaluationResult(metrics, rows, curves, {"imputation": table}, figures, {"imputation": compact(arrays)})
 
 
 def _imputation_table(names: list[str], x: Floats, found: dict[str, Floats]) -> list[dict[str, str | float]]:
@@ -195,7 +195,7 @@ def _imputation_table(names: list[str], x: Floats, found: dict[str, Floats]) -> 
     ]
 
 
-def _generated(trained: TrainedModel) -> Findings:
+def _generated(trained: TrainedModel) -> EvaluationResult:
     """Samples from the prior at half of the test blocks against the real points of the other half.
 
     Real against real are the two halves, so the place makes the same difference in every row. Nothing where the test
@@ -203,7 +203,7 @@ def _generated(trained: TrainedModel) -> Findings:
     """
     model, prepared, seed = trained.model, trained.prepared, bootstrap_seed(trained.experiment)
     if len(np.unique(prepared.test_groups)) < LEAST_GROUPS:
-        return Findings()
+        return EvaluationResult()
     second = prepared.test_groups % 2 == 1
     train, x = normalised(model, prepared.train), normalised(model, prepared.test)
     extract = pca_features(train, min(COMPONENTS, len(train) - 1, train.shape[1]))
@@ -219,4 +219,4 @@ def _generated(trained: TrainedModel) -> Findings:
     table = distribution_table(real[0], real[1], features, derive(seed, "generated"))
     own = {row.name: row for row in table.rows}["prior samples"]
     metrics = {"test/frechet_prior_pca": own.frechet, "test/kid_prior_pca": own.kid}
-    return Findings(metrics, tables={"generated": table.lines()})
+    return EvaluationResult(metrics, tables={"generated": table.lines()})

@@ -10,7 +10,7 @@ from vaeforge.data.block_split import TEST, divide, grid_blocks
 from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, compare_means
 from vaeforge.evaluate.inference import reconstructions
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.evaluate.tasks.maps.figures import draw_coverage, draw_maps
 from vaeforge.evaluate.tasks.maps.imputation import fill_in, noise_of, normalised, posterior_spread
 from vaeforge.evaluate.tasks.maps.spatial import (
@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-def evaluate_whole_maps(trained: TrainedModel) -> Findings:
+def evaluate_whole_maps(trained: TrainedModel) -> EvaluationResult:
     """Everything in the units that maps come in, each scaled by itself; intervals over test groups, the channels.
 
     A map has no condition to be predicted from, so imputation hides a fifth of the blocks of a grid over the points.
@@ -51,7 +51,7 @@ def _coordinates(trained: TrainedModel) -> NDArray[np.float32]:
     return trained.prepared.constants["coordinates"]
 
 
-def _reconstruction(trained: TrainedModel) -> Findings:
+def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     model, prepared, names = trained.model, trained.prepared, map_names(trained)
     groups, seed, coordinates = prepared.test_groups, bootstrap_seed(trained.experiment), _coordinates(trained)
     x, shown = (values.T for values in reconstructions(model, prepared.test))
@@ -87,7 +87,7 @@ def _reconstruction(trained: TrainedModel) -> Findings:
     curves = {"coverage": coverage_curve(spread, x.T, noise)}
     figures["coverage"] = draw_coverage({"of reconstructions": curves["coverage"]})
     arrays = compact({"coordinates": coordinates, "truth": x, "reconstruction": shown, "latent_sd": spread.sd.T})
-    return Findings(metrics, rows, curves, {"maps": table}, figures, {"maps": arrays})
+    return EvaluationResult(metrics, rows, curves, {"maps": table}, figures, {"maps": arrays})
 
 
 def hidden_points(coordinates: NDArray[np.float32], seed: int) -> Mask:
@@ -101,7 +101,7 @@ def hidden_points(coordinates: NDArray[np.float32], seed: int) -> Mask:
     return hidden
 
 
-def _imputation(trained: TrainedModel) -> Findings:
+def _imputation(trained: TrainedModel) -> EvaluationResult:
     """Hidden points of held-out maps, beside interpolation from the same map's visible points."""
     model, prepared, names = trained.model, trained.prepared, map_names(trained)
     groups, seed, coordinates = prepared.test_groups, bootstrap_seed(trained.experiment), _coordinates(trained)
@@ -127,4 +127,4 @@ def _imputation(trained: TrainedModel) -> Findings:
     drawn = draw_maps(coordinates[hidden], columns, names)
     figures = {f"imputation_{name.removeprefix('maps_')}": figure for name, figure in drawn.items()}
     arrays = {"imputation": compact({"hidden": hidden, **columns})}
-    return Findings(metrics, rows, {}, {}, figures, arrays)
+    return EvaluationResult(metrics, rows, {}, {}, figures, arrays)

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from vaeforge.evaluate.task import Task
+from vaeforge.evaluate.task import EvaluationTask
 
 if TYPE_CHECKING:
-    from vaeforge.evaluate.results import Findings
+    from vaeforge.evaluate.results import EvaluationResult
     from vaeforge.trained import TrainedModel
 
 
-class SeriesTask(Task):
+class SeriesTask(EvaluationTask):
     """See `evaluation.evaluate`."""
 
     name = "series"
@@ -22,7 +22,7 @@ class SeriesTask(Task):
         "It knows voxels in the order and the units of its training files; time is no input.",
     )
 
-    def evaluate(self, trained: "TrainedModel") -> "Findings":
+    def evaluate(self, trained: "TrainedModel") -> "EvaluationResult":
         from vaeforge.evaluate.tasks.series.evaluation import evaluate
 
         return evaluate(trained)

@@ -17,8 +17,8 @@ from vaeforge.evaluate.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluate.comparison import MODEL, ComparisonRow
 from vaeforge.evaluate.generation_metrics import KEYS, Generated, compare_generated, memorised, pca_space
 from vaeforge.evaluate.inference import posteriors, reconstructions
-from vaeforge.evaluate.pca_baseline import fit_plane
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.pca_baseline import fit_pca_baseline
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.evaluate.tasks.series.figures import (
     draw_carpets,
     draw_correlations,
@@ -54,7 +54,7 @@ Floats = NDArray[np.float64]
 Values = NDArray[Any]
 
 
-def evaluate(trained: TrainedModel) -> Findings:
+def evaluate(trained: TrainedModel) -> EvaluationResult:
     """Correlations, errors, distributions and correlation patterns of reconstructions and of generated samples.
 
     Voxels that are constant over the test time points have no correlation: they are left out of everything here and
@@ -89,7 +89,7 @@ def _reconstruct(trained: TrainedModel) -> _Reconstructed:
     model, prepared = trained.model, trained.prepared
     truth, own = reconstructions(model, prepared.test)
     untrained = reconstructions(untrained_model(trained.experiment, prepared), prepared.test)[1]
-    plane = fit_plane(model, prepared.train, model.latent_dim)
+    plane = fit_pca_baseline(model, prepared.train, model.latent_dim)
     found = {"training mean": plane.reconstruct(truth, 0)}
     for components in sorted({_active_units(trained), len(plane.directions)} - {0}):
         if components <= len(plane.directions):
@@ -106,7 +106,7 @@ def _active_units(trained: TrainedModel) -> int:
     return int((mu.var(0) > ACTIVE_THRESHOLD).sum())
 
 
-def _reconstruction(trained: TrainedModel, done: _Reconstructed) -> Findings:
+def _reconstruction(trained: TrainedModel, done: _Reconstructed) -> EvaluationResult:
     fits = {name: voxel_fit(done.truth, values, done.folds) for name, values in done.found.items()}
     truth = pattern_of(done.truth, done.folds)
     patterns = {name: pattern_similarity(truth, pattern_of(values, done.folds)) for name, values in done.found.items()}
@@ -119,7 +119,7 @@ def _reconstruction(trained: TrainedModel, done: _Reconstructed) -> Findings:
         "time_courses": draw_time_courses(done.truth, done.own, own.pearson, trained.prepared.test_groups),
         "pearson_voxels": draw_pearson(shown),
     }
-    return Findings(metrics, rows, tables={"voxels": _voxel_table(done, own)}, figures=figures)
+    return EvaluationResult(metrics, rows, tables={"voxels": _voxel_table(done, own)}, figures=figures)
 
 
 def _own_metrics(rows: list[ComparisonRow]) -> dict[str, float]:
@@ -158,7 +158,7 @@ def _voxel_table(done: _Reconstructed, own: VoxelFit) -> list[dict[str, Any]]:
     ]
 
 
-def _generation(trained: TrainedModel, done: _Reconstructed) -> Findings:
+def _generation(trained: TrainedModel, done: _Reconstructed) -> EvaluationResult:
     """Prior and diffusion samples: as sets beside real ones, then moments, distributions and correlation patterns."""
     generated = compare_generated(trained, pca_space(trained))
     sets = {name: values.astype(np.float64)[:, done.kept] for name, values in generated.sets.items()}
@@ -170,13 +170,13 @@ def _generation(trained: TrainedModel, done: _Reconstructed) -> Findings:
         "samples": draw_carpets(matrices),
         "values": draw_values(matrices),
     }
-    own = Findings(_generated_metrics(table), tables={"generated_values": table}, figures=figures)
-    arrays = Findings(arrays={"generated": _raw(trained.model, generated)})
-    return generated.findings.joined(own).joined(_copies(trained, generated)).joined(arrays)
+    own = EvaluationResult(_generated_metrics(table), tables={"generated_values": table}, figures=figures)
+    arrays = EvaluationResult(arrays={"generated": _raw(trained.model, generated)})
+    return generated.result.joined(own).joined(_copies(trained, generated)).joined(arrays)
 
 
-def _copies(trained: TrainedModel, generated: Generated) -> Findings:
-    """The memorisation check with reconstructions of test samples for a yardstick.
+def _copies(trained: TrainedModel, generated: Generated) -> EvaluationResult:
+    """The memorization check with reconstructions of test samples for a yardstick.
 
     A decoder gives means, without the noise of measured time points, so that whatever it gives lies nearer to the
     training samples than held-out measurements do: beside these, every generated set looks like copies.
@@ -189,7 +189,7 @@ def _copies(trained: TrainedModel, generated: Generated) -> Findings:
         for name, check in checks.items()
         for what in ("share_closer", "ratio_of_medians")
     }
-    return Findings(metrics, tables={"memorisation_decoded": lines})
+    return EvaluationResult(metrics, tables={"memorisation_decoded": lines})
 
 
 def _generated_table(done: _Reconstructed, sets: Mapping[str, Floats]) -> list[dict[str, Any]]:

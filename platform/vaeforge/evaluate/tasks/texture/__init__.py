@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from vaeforge.evaluate.task import Task
+from vaeforge.evaluate.task import EvaluationTask
 
 if TYPE_CHECKING:
-    from vaeforge.evaluate.results import Findings
+    from vaeforge.evaluate.results import EvaluationResult
     from vaeforge.trained import TrainedModel
 
 
-class TextureTask(Task):
+class TextureTask(EvaluationTask):
     """See `evaluation.evaluate`."""
 
     name = "texture"
@@ -22,7 +22,7 @@ class TextureTask(Task):
         "It knows patches of one size and one imaging setup. Other frequencies, depths or gains are other textures.",
     )
 
-    def evaluate(self, trained: "TrainedModel") -> "Findings":
+    def evaluate(self, trained: "TrainedModel") -> "EvaluationResult":
         from vaeforge.evaluate.tasks.texture.evaluation import evaluate
 
         return evaluate(trained)

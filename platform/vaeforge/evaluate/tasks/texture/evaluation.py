@@ -25,8 +25,8 @@ from vaeforge.evaluate.drawing import spread_over
 from vaeforge.evaluate.generation_metrics import DIFFUSION, KEYS, MEAN, PRIOR, UNTRAINED, compare_generated, image_space
 from vaeforge.evaluate.images import draw_grid, draw_interpolation, draw_reconstructions, draw_samples
 from vaeforge.evaluate.inference import posteriors
-from vaeforge.evaluate.pca_baseline import fit_plane
-from vaeforge.evaluate.results import Findings
+from vaeforge.evaluate.pca_baseline import fit_pca_baseline
+from vaeforge.evaluate.results import EvaluationResult
 from vaeforge.evaluate.tasks.texture.figures import draw_grain, draw_spectra
 from vaeforge.evaluate.tasks.texture.grain import autocorrelation_width, contrast, radial_spectrum
 from vaeforge.samples import CHUNK
@@ -54,7 +54,7 @@ class Grain:
     groups: Integers
 
 
-def evaluate(trained: TrainedModel) -> Findings:
+def evaluate(trained: TrainedModel) -> EvaluationResult:
     """Image quality beside simpler reconstructions, grain of all sets, generated sets beside real ones, figures.
 
     Raises:
@@ -73,11 +73,11 @@ def evaluate(trained: TrainedModel) -> Findings:
     }
     if DIFFUSION in made:
         figures["samples_diffusion"] = draw_grid(made[DIFFUSION][:DRAWN])
-    found = Findings(figures=figures).joined(quality_findings(trained)).joined(grain_findings(trained, made))
-    return found.joined(generated.findings)
+    found = EvaluationResult(figures=figures).joined(quality_result(trained)).joined(grain_result(trained, made))
+    return found.joined(generated.result)
 
 
-def quality_findings(trained: TrainedModel) -> Findings:
+def quality_result(trained: TrainedModel) -> EvaluationResult:
     """PSNR (dB, peak 255), SSIM and the error of the contrast of reconstructions at z = mu, beside simpler ones."""
     measured = _qualities(trained)
     groups, seed = trained.prepared.test_groups, bootstrap_seed(trained.experiment)
@@ -94,7 +94,7 @@ def quality_findings(trained: TrainedModel) -> Findings:
         key = f"test/{metric.lower().replace(' ', '_')}"
         metrics |= {key: own.value, f"{key}_low": own.low, f"{key}_high": own.high}
         rows += compared
-    return Findings(metrics, rows)
+    return EvaluationResult(metrics, rows)
 
 
 @torch.no_grad()
@@ -119,7 +119,7 @@ def _reconstructors(trained: TrainedModel) -> dict[str, Reconstruct]:
     model, prepared = trained.model, trained.prepared
     mu = torch.from_numpy(posteriors(model, prepared.validation)[0])
     active = max(1, active_units(mu.sum(0), mu.square().sum(0), len(mu)))
-    plane = fit_plane(model, prepared.train, active)
+    plane = fit_pca_baseline(model, prepared.train, active)
     before = untrained_model(trained.experiment, prepared)
 
     def flat(components: int) -> Reconstruct:
@@ -147,7 +147,7 @@ def _quality(image: Tensor, target: Tensor) -> dict[str, Floats]:
     return {"PSNR": psnr.double().numpy(), "SSIM": ssim.double().numpy(), "contrast error": error}
 
 
-def grain_findings(trained: TrainedModel, made: dict[str, Images]) -> Findings:
+def grain_result(trained: TrainedModel, made: dict[str, Images]) -> EvaluationResult:
     """Contrast, width and spectrum of at most 400 test samples, their reconstructions, and the sets in `made`."""
     test = trained.prepared.test
     places = spread_over(np.arange(len(test)), TEXTURES)
@@ -172,7 +172,7 @@ def grain_findings(trained: TrainedModel, made: dict[str, Images]) -> Findings:
     }
     figures = {"spectra": draw_spectra(frequency, powers), "grain": draw_grain(histograms)}
     curves = {f"spectrum_{NAMES[name]}": (frequency, power) for name, power in powers.items()}
-    return Findings(_flat(lines), curves=curves, tables={"grain": lines}, figures=figures)
+    return EvaluationResult(_flat(lines), curves=curves, tables={"grain": lines}, figures=figures)
 
 
 def measure_grain(images: Images, groups: Integers) -> Grain:
