@@ -22,7 +22,7 @@ import numpy as np
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import Prepare
 from vaeforge.importing.import_format import ImportFormat
-from vaeforge.importing.parsed_source import Content
+from vaeforge.importing.parsed_source import ParsedSource
 from vaeforge.samples import DataSet, Samples
 
 
@@ -45,10 +45,10 @@ class TextLayout(Layout):
 class TextFormat(ImportFormat):
     layout = "text"
 
-    def parse(self, source, options, findings):
+    def parse(self, source, options, log):
         values = np.loadtxt(source, ndmin=2)
         write = lambda folder: np.savetxt(folder / "values.txt", values)
-        return Content([{"file": source.name}], [], {"samples": len(values)}, [], write)
+        return ParsedSource([{"file": source.name}], [], {"samples": len(values)}, [], write)
 
 
 LAYOUT, FORMAT = TextLayout(), TextFormat()
