@@ -1,4 +1,4 @@
-"""Everything that vaeforge raises on purpose.
+"""Exceptions that vaeforge raises on purpose.
 
 VaeforgeError
 ├── ConfigError      settings, spaces, command-line values: all problems of one reading at once

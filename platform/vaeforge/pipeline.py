@@ -1,6 +1,7 @@
-"""The steps in the order in which they follow one another, as the command line calls them."""
+"""Pipeline steps in order, as the command line and the Python interface call them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +28,27 @@ if TYPE_CHECKING:
     from vaeforge.trained import TrainedModel
 
 
-def import_data(config: RunConfig, source: str, options: ImportOptions, console: Console) -> None:
+@dataclass(frozen=True)
+class SearchOutcome:
+    """How a search or training ended.
+
+    Attributes:
+        exit_code: 0, or 128 and the number of the signal that interrupted it.
+        manifest: of its best model; none where it was interrupted.
+        registration: the version in the registry; none where nothing was registered.
+    """
+
+    exit_code: int
+    manifest: TrainedModelManifest | None
+    registration: "Registration | None" = None
+
+
+def import_data(project: Project, config: RunConfig, source: str, options: ImportOptions, console: Console) -> None:
     """Make a data set of `source` and say what came of it."""
     from vaeforge.importing.step import run_import
 
     family = config.experiment.definition
-    result = run_import(Path(source), family.name, family.data, Project(), options)
+    result = run_import(Path(source), family.name, family.data, project, options)
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
     console.print(f"imported {result.folder}: {counts}; {result.quarantined} quarantined", highlight=False)
     for remark in result.notes:
@@ -40,12 +56,11 @@ def import_data(config: RunConfig, source: str, options: ImportOptions, console:
     console.print(f"{result.tracking}; next: vaeforge prepare --family {family.name}", highlight=False, soft_wrap=True)
 
 
-def prepare(config: RunConfig, console: Console) -> None:
+def prepare(project: Project, config: RunConfig, console: Console) -> None:
     """Cut the family's data into arrays and say what came out."""
     from vaeforge.data.pca_spectrum import describe, likelihood_of
     from vaeforge.data.prepare import prepared_summary, pull
 
-    project = Project()
     pull(project, config.experiment.family)
     prepared = prepare_data(project, config.experiment)
     summary = prepared_summary(prepared.event_shape, prepared.manifest.counts)
@@ -54,79 +69,75 @@ def prepare(config: RunConfig, console: Console) -> None:
         console.print(describe(prepared.manifest.spectrum, likelihood_of(config.experiment)), highlight=False)
 
 
-def tune(config: RunConfig, space: Space, request: Request, *, register: bool, console: Console) -> int:
-    """Search, then take the best model through evaluation, export and registration; the exit code."""
-    project = Project()
+def tune(
+    project: Project, config: RunConfig, space: Space, request: Request, *, register: bool, console: Console
+) -> SearchOutcome:
+    """Search, then take the best model through evaluation, export and registration where it is to be registered."""
     if register and request.tracking_uri is None:
         raise ConfigError("--offline: true goes with --register false: a registry is part of the tracking server")
     result = run_step(project, config, space, request, console)
     if result.manifest is None or not register:
-        return result.exit_code
-    _take_through(project, result.manifest, console)
-    return 0
+        return SearchOutcome(result.exit_code, result.manifest)
+    return SearchOutcome(0, result.manifest, _take_through(project, result.manifest, console))
 
 
-def train(config: RunConfig, epochs: int | None, request: Request, console: Console) -> int:
-    """Train one configuration; the exit code."""
+def train(project: Project, config: RunConfig, epochs: int | None, request: Request, console: Console) -> SearchOutcome:
+    """Train one configuration."""
     experiment = config.experiment
     space: Space = single_point(experiment.family, epochs or experiment.training.epochs)
-    return run_step(Project(), config, space, request, console).exit_code
+    result = run_step(project, config, space, request, console)
+    return SearchOutcome(result.exit_code, result.manifest)
 
 
-def _take_through(project: Project, manifest: TrainedModelManifest, console: Console) -> None:
+def _take_through(project: Project, manifest: TrainedModelManifest, console: Console) -> "Registration":
     """Evaluate, export and register a model, with the steps' results in the folder of its search."""
     folder = project.search(str(manifest.lineage.search))
     trained = _load(project, manifest, folder / "diffuse", console)
     evaluation = _evaluate(project, manifest, trained, folder / "evaluate", console)
     export = _export(project, manifest, trained, folder / "export", (), console)
-    _register(project, manifest, evaluation, export, console)
+    return _register(project, manifest, evaluation, export, console)
 
 
-def diffuse(family: str | None, run: str | None, console: Console) -> None:
+def diffuse(project: Project, family: str | None, run: str | None, console: Console) -> None:
     """Train the latent diffusion model of `run`; for a family without one that is noted."""
     from vaeforge.trained import load_trained_model
 
-    project = Project()
     manifest = model_of(project, family, run)
     _diffuse(project, manifest, load_trained_model(project, manifest), project.step("diffuse"), console)
 
 
-def evaluate(family: str | None, run: str | None, console: Console) -> None:
+def evaluate(project: Project, family: str | None, run: str | None, console: Console) -> "EvaluationManifest":
     """Measure the model of `run` on its test data."""
-    project = Project()
     manifest = model_of(project, family, run)
     trained = _load(project, manifest, project.step("diffuse"), console)
-    _evaluate(project, manifest, trained, project.step("evaluate"), console)
+    return _evaluate(project, manifest, trained, project.step("evaluate"), console)
 
 
-def generate(family: str | None, run: str | None, request: GenerateRequest, console: Console) -> None:
+def generate(project: Project, family: str | None, run: str | None, request: GenerateRequest, console: Console) -> None:
     """Generate images with the model of `run` and say what nearly copies its training images."""
     from vaeforge.generate.step import generate_run
 
-    project = Project()
     folder, manifest = project.step("generate"), model_of(project, family, run)
     for warning in generate_run(project, manifest, request, folder).warnings:
         console.print(f"[yellow]warning[/]: {warning}", highlight=False, soft_wrap=True)
     console.print(f"generated: {folder}", highlight=False, soft_wrap=True)
 
 
-def export(family: str | None, run: str | None, precisions: Sequence[str], console: Console) -> None:
+def export(project: Project, family: str | None, run: str | None, precisions: Sequence[str], console: Console) -> None:
     """Export the model of `run` to ONNX, in smaller precisions too where `precisions` names some."""
     from vaeforge.package.precision import ordered_precisions
 
     ordered_precisions(precisions)  # a wrong one is refused before anything is trained
-    project = Project()
     manifest = model_of(project, family, run)
     trained = _load(project, manifest, project.step("diffuse"), console)
     _export(project, manifest, trained, project.step("export"), precisions, console)
 
 
-def register(family: str | None, run: str | None, console: Console) -> None:
+def register(project: Project, family: str | None, run: str | None, console: Console) -> None:
     """Register the model of `run`, exporting and evaluating it first where that has not been done."""
     from vaeforge.evaluate.manifest import read_evaluation
     from vaeforge.registry.register import write_registration
 
-    project = Project()
     manifest = model_of(project, family, run)
     exported, evaluated = project.step("export"), project.step("evaluate")
     missing = [folder for folder in (exported, evaluated) if not _belongs(folder, manifest)]
@@ -141,11 +152,10 @@ def register(family: str | None, run: str | None, console: Console) -> None:
     write_registration(project.step("register"), manifest, done)
 
 
-def sync(name: str, console: Console) -> None:
+def sync(project: Project, name: str, console: Console) -> None:
     """Replay a search's ledger into MLflow."""
     from vaeforge.track.replay import sync as replay
 
-    project = Project()
     if not (project.search(name) / "ledger.jsonl").exists():
         raise DataError(f"{project.search(name)}: there is no search of this name; see artifacts/searches")
     counts = replay(project.search(name), default_uri(project.root))

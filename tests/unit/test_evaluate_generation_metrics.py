@@ -13,6 +13,7 @@ from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
+from vaeforge.evaluate import generation_metrics
 from vaeforge.evaluate.comparison import MODEL
 from vaeforge.evaluate.distribution_table import REAL
 from vaeforge.evaluate.extractor import Features
@@ -145,7 +146,7 @@ def test_with_one_test_group_validation_is_the_control(trained: TrainedModel, pr
 
 
 def test_copies_of_training_samples_are_found_wherever_they_lie(trained: TrainedModel, monkeypatch: Any) -> None:
-    monkeypatch.setattr("vaeforge.evaluate.generation_metrics.TRAIN_AT_ONCE", 7)  # 60 training samples in nine parts
+    monkeypatch.setattr(generation_metrics, "TRAIN_AT_ONCE", 7)  # 60 training samples in nine parts
     train, test = (part.x.astype(np.float32) / 255 for part in (trained.prepared.train, trained.prepared.test))
     fresh = images(50, 9).astype(np.float32) / 255
     found = memorised(trained, {"copied": train[[0, 13, 59]], "fresh": fresh}, test, "pixels")

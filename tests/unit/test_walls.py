@@ -22,6 +22,7 @@ ONLY_IN = {
 LAYERS = [  # a room imports from rooms of later lines and from its own
     {"__main__"},
     {"cli"},
+    {"api"},
     {"pipeline"},
     {"score", "serve"},
     {"search", "registry"},

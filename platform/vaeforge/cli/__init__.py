@@ -1,1 +1,1 @@
-"""The command line: one file per group of commands; nothing but parsing and calling a step."""
+"""Command line: one file per group of commands; nothing but parsing and calling a step."""

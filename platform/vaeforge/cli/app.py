@@ -1,4 +1,4 @@
-"""The command line: parse, call one step, exit with its code. 0 done, 2 refused or failed, 130 and 143 interrupted."""
+"""Main command: parse, call one step, exit with its code. 0 done, 2 refused or failed, 130 and 143 interrupted."""
 
 import os
 import sys
@@ -64,8 +64,9 @@ def import_(
 ) -> None:
     """Make a checked, versioned data set under data/<family> out of your own files."""
     from vaeforge import pipeline
-    from vaeforge.cli import arguments
+    from vaeforge.api import requests
     from vaeforge.importing.import_options import ImportOptions
+    from vaeforge.paths import Project
 
     options = ImportOptions(
         name=name or "",
@@ -76,16 +77,19 @@ def import_(
         columns=columns,
         channels=channels,
     )
-    pipeline.import_data(arguments.resolve_config(family, None, [], {}), source, options, console())
+    project = Project()
+    pipeline.import_data(project, requests.resolve_config(project, family), source, options, console())
 
 
 @app.command(rich_help_panel=DATA)
 def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> None:
     """Cut data/<family> into arrays under artifacts/prepared."""
     from vaeforge import pipeline
-    from vaeforge.cli import arguments
+    from vaeforge.api import requests
+    from vaeforge.paths import Project
 
-    pipeline.prepare(arguments.resolve_config(family, preset, set_, {}), console())
+    project = Project()
+    pipeline.prepare(project, requests.resolve_config(project, family, preset, set_), console())
 
 
 app.add_typer(searches.app)
@@ -100,38 +104,43 @@ def pipeline_(
 ) -> None:
     """Prepare the data, then do all that `tune` does: search, evaluate, export and register the winner."""
     from vaeforge import pipeline
-    from vaeforge.cli import arguments
+    from vaeforge.api import requests
+    from vaeforge.paths import Project
 
-    overrides = arguments.search_overrides(trials=trials, workers=workers)
-    config = arguments.resolve_config(family, None, set_, overrides)
-    out = console()
-    request = arguments.request("tune", resume_command=resume_command(), console=out)
-    pipeline.prepare(config, out)
-    raise typer.Exit(pipeline.tune(config, arguments.load_space(config), request, register=True, console=out))
+    overrides = requests.search_overrides(trials=trials, workers=workers)
+    project, out = Project(), console()
+    config = requests.resolve_config(project, family, None, set_, overrides)
+    request = requests.search_request(project, "tune", resume_command=resume_command(), console=out)
+    pipeline.prepare(project, config, out)
+    space = requests.load_space(project, config)
+    raise typer.Exit(pipeline.tune(project, config, space, request, register=True, console=out).exit_code)
 
 
 @app.command(rich_help_panel=SEARCH)
 def sync(name: Annotated[str, typer.Option(help="name of the search", metavar="TEXT")]) -> None:
     """Bring MLflow up to date with a search's ledger; doing it twice changes nothing."""
     from vaeforge import pipeline
+    from vaeforge.paths import Project
 
-    pipeline.sync(name, console())
+    pipeline.sync(Project(), name, console())
 
 
 @app.command(rich_help_panel=EVALUATE)
 def diffuse(family: Family = None, run: Run = None) -> None:
     """Train a latent diffusion model on a trained model's latents, for families that have one."""
     from vaeforge import pipeline
+    from vaeforge.paths import Project
 
-    pipeline.diffuse(family, run, console())
+    pipeline.diffuse(Project(), family, run, console())
 
 
 @app.command(rich_help_panel=EVALUATE)
 def evaluate(family: Family = None, run: Run = None) -> None:
     """Measure a trained model on the test data."""
     from vaeforge import pipeline
+    from vaeforge.paths import Project
 
-    pipeline.evaluate(family, run, console())
+    pipeline.evaluate(Project(), family, run, console())
 
 
 @app.command(rich_help_panel=EVALUATE)
@@ -142,8 +151,9 @@ def export(
 ) -> None:
     """Export a trained model to ONNX and compare it with torch."""
     from vaeforge import pipeline
+    from vaeforge.paths import Project
 
-    pipeline.export(family, run, precision, console())
+    pipeline.export(Project(), family, run, precision, console())
 
 
 @app.command(rich_help_panel=EVALUATE)
@@ -168,17 +178,19 @@ def generate(
     """Generate images per class and check them for near copies of the training data."""
     from vaeforge import pipeline
     from vaeforge.generate.request import GenerateRequest
+    from vaeforge.paths import Project
 
     request = GenerateRequest(source=source, label=label, count=count, seed=seed or 0, size=size, image=image)
-    pipeline.generate(family, run, request, console())
+    pipeline.generate(Project(), family, run, request, console())
 
 
 @app.command(rich_help_panel=MODELS)
 def register(family: Family = None, run: Run = None) -> None:
     """Register an evaluated, exported model; it becomes champion if the gates let it."""
     from vaeforge import pipeline
+    from vaeforge.paths import Project
 
-    pipeline.register(family, run, console())
+    pipeline.register(Project(), family, run, console())
 
 
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)

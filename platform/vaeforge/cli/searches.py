@@ -84,9 +84,10 @@ def tune(
 ) -> None:
     """Search a space; evaluate, export and register the winner."""
     from vaeforge import pipeline
-    from vaeforge.cli import arguments
+    from vaeforge.api import requests
+    from vaeforge.paths import Project
 
-    overrides = arguments.search_overrides(
+    overrides = requests.search_overrides(
         trials=trials,
         workers=workers,
         hosts=hosts,
@@ -94,12 +95,13 @@ def tune(
         seed=seed,
         repeats=repeats,
         storage=storage,
-        budget=arguments.read_scalars(budget),
+        budget=requests.read_scalars(budget),
         deterministic=deterministic,
     )
-    config = arguments.resolve_config(family, preset, set_, overrides)
-    out = console(json)
-    request = arguments.request(
+    project, out = Project(), console(json)
+    config = requests.resolve_config(project, family, preset, set_, overrides)
+    request = requests.search_request(
+        project,
         "tune",
         name=name,
         resume=resume,
@@ -111,10 +113,16 @@ def tune(
         resume_command=resume_command(),
         console=out,
     )
-    found = arguments.load_space(
-        config, path=space, epochs=epochs, search=search, scheduler=scheduler, freeze=arguments.read_scalars(freeze)
+    found = requests.load_space(
+        project,
+        config,
+        path=space,
+        epochs=epochs,
+        search=search,
+        scheduler=scheduler,
+        freeze=requests.read_scalars(freeze),
     )
-    raise typer.Exit(pipeline.tune(config, found, request, register=register, console=out))
+    raise typer.Exit(pipeline.tune(project, config, found, request, register=register, console=out).exit_code)
 
 
 @app.command(rich_help_panel=SEARCH)
@@ -138,13 +146,15 @@ def train(
 ) -> None:
     """Train one configuration as DDP over `workers` ranks: the one in params.yaml, or a search's."""
     from vaeforge import pipeline
-    from vaeforge.cli import arguments
+    from vaeforge.api import requests
+    from vaeforge.paths import Project
 
-    overrides = arguments.search_overrides(
+    overrides = requests.search_overrides(
         trials=1, finalists=1, repeats=seeds, workers=workers, device=device, seed=seed, storage=storage
     )
-    out = console(json)
-    request = arguments.request(
+    project, out = Project(), console(json)
+    request = requests.search_request(
+        project,
         "train",
         name=name,
         resume=resume,
@@ -155,8 +165,8 @@ def train(
         resume_command=resume_command(),
         console=out,
     )
-    config = arguments.config_from_trial(from_, family, preset, set_, overrides)
-    raise typer.Exit(pipeline.train(config, epochs, request, out))
+    config = requests.config_from_trial(project, from_, family, preset, set_, overrides)
+    raise typer.Exit(pipeline.train(project, config, epochs, request, out).exit_code)
 
 
 @app.command(rich_help_panel=SEARCH)

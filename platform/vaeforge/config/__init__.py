@@ -1,1 +1,1 @@
-"""The typed configuration: its tree, its files, and how they are read."""
+"""Typed configuration: its tree, its files, and how they are read."""

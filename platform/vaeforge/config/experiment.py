@@ -1,4 +1,4 @@
-"""The typed configuration tree. Reading it from files and overrides is `config/loader.py`."""
+"""Typed configuration tree of one run; `config/loader.py` reads it from files and overrides."""
 
 from typing import Annotated, Any, Literal
 

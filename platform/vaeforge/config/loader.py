@@ -1,4 +1,4 @@
-"""From files and the command line to the typed configuration tree.
+"""Loader of the configuration: from files and the command line to the typed tree.
 
 Later ones win: common defaults, the family's defaults, its preset, `params.yaml` (common sections, then the family's
 own), then `--set section.key=value` and the named options.

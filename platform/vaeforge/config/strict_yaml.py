@@ -1,4 +1,4 @@
-"""YAML read strictly: a duplicate key is an error, and 1e-3 is a number."""
+"""Strict YAML: a duplicate key is an error, and 1e-3 is a number."""
 
 import re
 from pathlib import Path

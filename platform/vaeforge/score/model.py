@@ -49,11 +49,15 @@ class Scorer:
 
     def run(self, x: Values, condition: Values) -> Scored:
         """Score, rate and latents of x [n, *event] under condition [n, C]."""
-        mu, logvar, score = self._answers(self.session, OUTPUTS, x, condition)
+        mu, logvar, score = self.outputs(OUTPUTS, x, condition)
         wide = logvar.astype(np.float64)
         with np.errstate(over="ignore"):  # an infinite rate is told as what it is
             rate = 0.5 * (np.square(mu, dtype=np.float64) + np.exp(wide) - 1 - wide).sum(axis=1)
             return Scored(score, rate.astype(np.float32), mu)
+
+    def outputs(self, names: tuple[str, ...], x: Values, condition: Values) -> list[NDArray[Any]]:
+        """Outputs of the graph by name, for x [n, *event] under condition [n, C]."""
+        return self._answers(self.session, names, x, condition)
 
     def error_maps(self, x: Values, condition: Values) -> Values:
         """The squared error of each pixel in model units, the mean of its channels: [n, H, W]."""

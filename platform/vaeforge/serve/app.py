@@ -1,4 +1,4 @@
-"""The HTTP interface: routes, what each answers, and how all refusals look, `{"error": "where: got, must be"}`."""
+"""HTTP interface: routes, what each answers, and how all refusals look, `{"error": "where: got, must be"}`."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Following an alias: the version that it points to is loaded beside the old one, warmed up, and takes its place.
+"""Alias watcher: the version that an alias points to is loaded beside the old one, warmed up, and takes its place.
 
 Requests in flight end on the version that they began with. Whatever goes wrong, the old version goes on answering.
 """

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-_NESTED: dict[str, Any] = {"type": "array", "items": {}, "description": "one sample, or [N, *event]; raw units"}
-_PACKED: dict[str, Any] = {
+JsonSchema = dict[str, Any]  # open content: what OpenAPI allows
+
+_NESTED: JsonSchema = {"type": "array", "items": {}, "description": "one sample, or [N, *event]; raw units"}
+_PACKED: JsonSchema = {
     "type": "object",
     "required": ["base64", "shape", "dtype"],
     "properties": {
@@ -12,16 +14,16 @@ _PACKED: dict[str, Any] = {
         "dtype": {"enum": ["uint8", "float32", "float64"]},
     },
 }
-_CONDITION: dict[str, Any] = {
+_CONDITION: JsonSchema = {
     "description": "for models with one: a class, a class a sample, numbers [C], or numbers [N, C]",
     "anyOf": [{"type": "string"}, {"type": "array", "items": {}}],
 }
-_OUTPUTS: dict[str, Any] = {
+_OUTPUTS: JsonSchema = {
     "type": "array",
     "items": {"enum": ["score", "is_anomaly", "strange", "mu", "logvar", "reconstruction"]},
     "description": "default: all but the reconstruction; strange is the former name of is_anomaly",
 }
-_DOCUMENT: dict[str, Any] = {
+_DOCUMENT: JsonSchema = {
     "type": "object",
     "required": ["inputs"],
     "properties": {
@@ -31,14 +33,14 @@ _DOCUMENT: dict[str, Any] = {
     },
     "additionalProperties": False,
 }
-_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-_FORM: dict[str, Any] = {
+_BYTES: JsonSchema = {"schema": {"type": "string", "format": "binary"}}
+_FORM: JsonSchema = {
     "schema": {
         "type": "object",
         "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
     }
 }
-_ANSWER: dict[str, Any] = {
+_ANSWER: JsonSchema = {
     "type": "object",
     "required": ["model", "version", "threshold"],
     "properties": {
@@ -59,7 +61,7 @@ _ANSWER: dict[str, Any] = {
         "reconstruction": {"type": "array", "items": {}},
     },
 }
-_ERROR: dict[str, Any] = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+_ERROR: JsonSchema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 _REFUSALS = {
     "401": "no token, or the wrong one",
     "413": "too many bytes or samples",
@@ -68,7 +70,7 @@ _REFUSALS = {
     "429": "too busy",
     "503": "out of time",
 }
-_RESPONSES: dict[str, Any] = {
+_RESPONSES: JsonSchema = {
     "200": {"description": "in the order of the samples", "content": {"application/json": {"schema": _ANSWER}}},
     **{
         status: {"description": text, "content": {"application/json": {"schema": _ERROR}}}
@@ -76,11 +78,11 @@ _RESPONSES: dict[str, Any] = {
     },
 }
 
-NUMBERS: dict[str, Any] = {
+NUMBERS: JsonSchema = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": _DOCUMENT}}},
     "responses": _RESPONSES,
 }
-PICTURES: dict[str, Any] = {
+PICTURES: JsonSchema = {
     "requestBody": {
         "required": True,
         "content": {

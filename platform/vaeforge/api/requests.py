@@ -1,7 +1,7 @@
-"""Requests to the steps, out of typed options and the project's files."""
+"""Requests to the steps, out of typed arguments and the project's files."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +19,39 @@ from vaeforge.track.store import default_uri, project_run_id
 
 
 def resolve_config(
-    family: str | None, preset: str | None, assignments: list[str] | None, overrides: Mapping[str, Any]
+    project: Project,
+    family: str | None = None,
+    preset: str | None = None,
+    assignments: Sequence[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> RunConfig:
-    """The configuration that the project's files and the command line name."""
-    return load(Path(), family, preset, overrides, assignments or [])
+    """The configuration that the project's files and the caller's settings give.
+
+    Args:
+        project: whose `params.yaml` is read.
+        family: kind of model; none: the file's.
+        preset: named settings of the family; none: the file's.
+        assignments: `section.key=value` texts.
+        overrides: dotted path to value.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    return load(project.root, family, preset, overrides, assignments or [])
 
 
 def config_from_trial(
+    project: Project,
     source: str | None,
-    family: str | None,
-    preset: str | None,
-    assignments: list[str] | None,
-    overrides: Mapping[str, Any],
+    family: str | None = None,
+    preset: str | None = None,
+    assignments: Sequence[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """The configuration of a search's trial where `source` names one, else what the project's files say.
 
     Args:
+        project: where searches and `params.yaml` are.
         source: `NAME` (its winner) or `NAME#TRIAL`; none for the project's files.
         family: that the configuration must be of.
         preset: does not go with a trial, which has all its settings.
@@ -45,12 +62,12 @@ def config_from_trial(
         ConfigError: if options contradict the trial; SearchError: if there is no such trial.
     """
     if source is None:
-        return resolve_config(family, preset, assignments, overrides)
+        return resolve_config(project, family, preset, assignments, overrides)
     from vaeforge.search.trial_config import configuration_of
 
     if preset is not None:
         raise ConfigError("--preset: does not go with --from, which takes everything from the trial; use --set")
-    config = configuration_of(Project(), source, overrides, assignments or [])
+    config = configuration_of(project, source, overrides or {}, assignments or [])
     if family not in (None, config.experiment.family):
         raise ConfigError(f"--family: got {family!r}, but {source!r} is of family {config.experiment.family!r}")
     return config
@@ -67,6 +84,7 @@ def read_scalars(pairs: Mapping[str, str]) -> dict[str, Any]:
 
 
 def load_space(
+    project: Project,
     config: RunConfig,
     *,
     path: Path | None = None,
@@ -78,6 +96,7 @@ def load_space(
     """The space of a search: its file, with what the command line changes in it.
 
     Args:
+        project: to whose root the file's name is relative.
         config: of which the family matters.
         path: the space file; none: `tune_spaces/<family>.yaml`.
         epochs: of a full training; none: the file's.
@@ -85,13 +104,20 @@ def load_space(
         scheduler: the scheduler; none: the file's.
         freeze: path to value of parameters that are not searched.
     """
-    found = read_space(path or Path(f"tune_spaces/{config.experiment.family}.yaml"))
+    found = read_space(_shown(project.root / (path or f"tune_spaces/{config.experiment.family}.yaml")))
     return found.with_epochs(epochs).with_changes(
         search=search, scheduler=scheduler, freeze=dict(freeze) if freeze else None
     )
 
 
-def request(
+def _shown(path: Path) -> Path:
+    """`path` as a person here would write it: relative to the working directory where it lies below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def search_request(
+    project: Project,
     step: str,
     *,
     console: Console,
@@ -107,6 +133,7 @@ def request(
     """What is asked of a search beyond its configuration; see `Request`.
 
     Args:
+        project: whose MLflow store tracks the search.
         step: `tune` or `train`.
         console: where the search is shown.
         resume_command: shown when the search is interrupted.
@@ -123,7 +150,7 @@ def request(
         name=name,
         resume=resume,
         address=address or os.environ.get("RAY_ADDRESS", "").strip() or None,
-        tracking_uri=None if offline else default_uri(Path().resolve()),
+        tracking_uri=None if offline else default_uri(project.root),
         project_run_id=project_run_id(),
         resume_command=resume_command,
         warm_start=warm_start,
