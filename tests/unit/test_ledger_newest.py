@@ -6,11 +6,11 @@ from typing import Any
 
 import optuna
 import pytest
+from vaeforge.registry.trace_run import run_link
 
 from project import EmptyProject
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import read_history
-from vaeforge.registry.trace_run import run_link
 from vaeforge.search.dispatch.dispatcher import Board
 from vaeforge.search.dispatch.types import Terms
 from vaeforge.search.results.ranking import winner

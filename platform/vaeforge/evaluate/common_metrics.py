@@ -1,4 +1,4 @@
-"""What is measured of every model, whatever its family: likelihood, latents, reconstruction beside simpler means."""
+"""Evaluation that every family has: likelihood, latents, reconstruction beside baselines, and the test metrics."""
 
 import math
 
@@ -11,9 +11,11 @@ from sklearn.manifold import TSNE
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
+from vaeforge.errors import ConfigError
 from vaeforge.evaluate.comparison import MODEL, ComparisonRow, compare_means
 from vaeforge.evaluate.drawing import canvas, one_axes
 from vaeforge.evaluate.inference import posteriors
+from vaeforge.evaluate.metric import METRICS
 from vaeforge.evaluate.pca_baseline import fit_pca_baseline
 from vaeforge.evaluate.per_sample_scores import EVIDENCE, evidence_of
 from vaeforge.evaluate.results import EvaluationResult
@@ -23,9 +25,8 @@ from vaeforge.train.loop import untrained
 from vaeforge.train.process_group import ProcessGroup
 from vaeforge.train.validation import validate
 from vaeforge.trained import TrainedModel
-from vaeforge_models.diagnostics import mutual_information
 from vaeforge_models.likelihoods import gaussian_nll
-from vaeforge_models.vae import VAE, Posterior
+from vaeforge_models.vae import VAE
 
 DRAWN_LATENTS = 1000
 PERPLEXITY = 30.0
@@ -43,13 +44,24 @@ def common_result(trained: TrainedModel) -> EvaluationResult:
     metrics = validate(model, prepared.validation, ProcessGroup(), samples)
     metrics |= nelbo_metrics(model, prepared.test, samples, metrics["val/mse"])
     mu, sigma = posteriors(model, prepared.test)
-    metrics |= _latent_metrics(mu, sigma)
     per_dimension = np.sort(_rates(mu, sigma).mean(0))[::-1]
     curves = {"kl_per_dimension": (np.arange(1, len(per_dimension) + 1, dtype=np.float64), per_dimension)}
     figures = {"latents": draw_latents(mu, prepared.test_labels), "kl_per_dimension": _draw_rates(per_dimension)}
     arrays = {EVIDENCE: evidence_of(model, prepared, samples, metrics["val/mse"])}
     rows = reconstruction_rows(trained, int(metrics["val/active_units"]))
-    return EvaluationResult(metrics, rows, curves, figures=figures, arrays=arrays)
+    result = EvaluationResult(metrics, rows, curves, figures=figures, arrays=arrays)
+    for name in METRICS.names():
+        result = result.joined(_measured(name, trained, result))
+    return result
+
+
+def _measured(name: str, trained: TrainedModel, before: EvaluationResult) -> EvaluationResult:
+    """What the metric called `name` finds; it must not overwrite what is there."""
+    found = METRICS.named(name).measure(trained)
+    wrong = sorted(key for key in found.metrics if not key.startswith("test/") or key in before.metrics)
+    if wrong:
+        raise ConfigError(f"test metric {name!r}: gave {', '.join(wrong)}, must be test/... and not be there already")
+    return found
 
 
 def nelbo_metrics(model: VAE, test: Samples, samples: int, variance: float, suffix: str = "") -> dict[str, float]:
@@ -103,14 +115,6 @@ def squared_errors(model: VAE, samples: Samples) -> Floats:
 def _rates(mu: Floats, sigma: Floats) -> Floats:
     rates: Floats = 0.5 * (mu**2 + sigma**2 - 1 - 2 * np.log(sigma))
     return rates
-
-
-def _latent_metrics(mu: Floats, sigma: Floats) -> dict[str, float]:
-    """How far the test samples' latents tell them apart, at most log of their number, nats."""
-    posterior = Posterior(torch.from_numpy(mu), torch.from_numpy(2 * np.log(sigma)))
-    generator = torch.Generator().manual_seed(derive(0, "mutual information"))
-    eps = torch.randn(mu.shape, dtype=torch.float64, generator=generator)
-    return {"test/mutual_information": mutual_information(posterior, eps)}
 
 
 def _draw_rates(per_dimension: Floats) -> Figure:

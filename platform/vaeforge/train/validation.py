@@ -1,4 +1,4 @@
-"""What is measured on validation data after each epoch, as sums over ranks divided once."""
+"""Validation after each epoch: the metrics of every model, and those of plug-ins, as sums over ranks divided once."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from vaeforge.samples import CHUNK, Samples
 from vaeforge.seeds import derive
 from vaeforge.train.process_group import ProcessGroup
-from vaeforge_models.diagnostics import active_units
+from vaeforge.train.validation_metric import validation_metrics
 from vaeforge_models.likelihoods import calibrated_nelbo
 from vaeforge_models.vae import VAE
 
@@ -20,8 +20,8 @@ def validate(model: VAE, validation: Samples, group: ProcessGroup, samples: int)
     """The `val/` metrics of `model`.
 
     `val/nelbo` is the calibrated Gaussian negative log-likelihood plus the rate, with z sampled `samples` times from
-    q(z|x) under a fixed seed; beta is nowhere in it. Nats per sample, except `val/mse`, which is per value, and
-    `val/active_units`, a count.
+    q(z|x) under a fixed seed; beta is nowhere in it. Nats per sample, except `val/mse`, which is per value, and the
+    metrics of plug-ins (`validation_metric.py`), among them `val/active_units`, a count.
     """
     was_training = model.training
     model.eval()
@@ -37,26 +37,26 @@ def _noise(count: int, samples: int, latent_dim: int) -> Tensor:
 
 
 def _sums(model: VAE, share: Samples, noise: Tensor, device: torch.device) -> Tensor:
-    """float64 [3 + 2 L]: squared error, rate, training distortion, then sums of mu and of mu squared."""
+    """float64 [3 + K]: squared error, rate, training distortion, then the sums of the other metrics."""
     totals = torch.zeros(3, dtype=torch.float64, device=device)
-    mu_sums = torch.zeros(2, model.latent_dim, dtype=torch.float64, device=device)
+    others = [torch.zeros(one.size(model), dtype=torch.float64, device=device) for one in validation_metrics()]
     for number, (raw, condition) in enumerate(share.batches(CHUNK, device)):
         x = model.normalise(raw)
         posterior = model.encode(x, condition)
         totals[1] += posterior.rate().sum(dtype=torch.float64)
-        mu = posterior.mu.to(torch.float64)
-        mu_sums += torch.stack([mu.sum(0), mu.square().sum(0)])
+        for one, held in zip(validation_metrics(), others, strict=True):
+            held += one.sums(model, x, posterior)
         for eps in noise[:, number * CHUNK : (number + 1) * CHUNK].to(device):
             output = model.decode(posterior.sample(eps), condition)
             totals[0] += (x - model.mean(output)).square().sum(dtype=torch.float64)
             totals[2] += model.distortion(x, output).sum(dtype=torch.float64)
-    return torch.cat([totals, mu_sums.flatten()])
+    return torch.cat([totals, *others])
 
 
 def _metrics(sums: Tensor, count: int, samples: int, model: VAE) -> dict[str, float]:
     dimensions = math.prod(model.event_shape)
     squared_error, rate, distortion = sums[:3].tolist()
-    mu, mu_squared = sums[3:].view(2, model.latent_dim)
+    others = torch.split(sums[3:], [one.size(model) for one in validation_metrics()])
     mse = squared_error / (samples * count * dimensions)
     if model.calibrated:
         log_mse = 0.5 * dimensions * math.log(mse) if mse > 0 else -math.inf
@@ -67,5 +67,5 @@ def _metrics(sums: Tensor, count: int, samples: int, model: VAE) -> dict[str, fl
         "val/rate": rate / count,
         "val/distortion": distortion / (samples * count),
         "val/mse": mse,
-        "val/active_units": float(active_units(mu, mu_squared, count)),
+        **{one.name: one.value(held, count) for one, held in zip(validation_metrics(), others, strict=True)},
     }

@@ -25,13 +25,14 @@ if TYPE_CHECKING:  # a probe on a node needs no torch
     from vaeforge.data.prepared import Prepared
     from vaeforge.train.loop import TrainingData
 
-ENTRY_POINTS = ("vaeforge.families", "vaeforge.layouts")  # what a worker needs to build an experiment
+# what a worker needs to build an experiment and to train it
+ENTRY_POINTS = ("vaeforge.families", "vaeforge.layouts", "vaeforge.validation_metrics")
 PACKAGES = ("vaeforge", "vaeforge_models")
 PROBE_SECONDS = 30.0
 
 
 def code_packages() -> list[str]:
-    """Paths for `runtime_env={"py_modules": ...}`: this code, and families and layouts that are not in site-packages.
+    """Paths for `runtime_env={"py_modules": ...}`: this code, and what other packages add that is not in site-packages.
 
     These come with their metadata, because an entry point is how they are found. What it imports beyond its own
     top-level package must be installed on every node, as torch must.
