@@ -99,11 +99,16 @@ def _arranged(kind: Any, content: Mapping[str, Any]) -> dict[str, Any]:
             found[one.name] = _arranged(types[one.name], content)
             known |= {_key(inner) for inner in fields(types[one.name])}
         elif one.name != EXTRA and _key(one) in content:
-            found[one.name] = content[_key(one)]
+            found[one.name] = _inner(types[one.name], content[_key(one)])
         known.add(_key(one))
     if any(one.name == EXTRA for one in fields(kind)):
         found[EXTRA] = {key: value for key, value in content.items() if key not in known}
     return found
+
+
+def _inner(kind: Any, value: Any) -> Any:
+    """The value of a field, arranged as well where the field is a record."""
+    return _arranged(kind, value) if is_dataclass(kind) and isinstance(value, Mapping) else value
 
 
 @cache

@@ -80,7 +80,7 @@ def test_samples_are_taken_as_they_are_and_only_of_their_size(endoscopy: Made, t
     outcome = score(endoscopy[1], tmp_path, tmp_path / "out", pictures="sample")
     expected = torch_scores(endoscopy[0], x.transpose(0, 3, 1, 2))
     np.testing.assert_allclose(scores_of(tmp_path / "out")["score"], expected, rtol=1e-4)
-    assert outcome.manifest["counts"]["quarantined"] == 1
+    assert outcome.manifest.counts.quarantined == 1
 
 
 @pytest.mark.parametrize("batch", [1, 5, 64])
@@ -98,7 +98,7 @@ def test_frames_are_cut_at_the_stride(speckle: Made, tmp_path: Path, batch: int)
                 patches.append(image[None, row : row + 32, column : column + 32])
     assert found["item"].tolist() == names
     np.testing.assert_allclose(found["score"], torch_scores(speckle[0], np.stack(patches)), rtol=1e-4)
-    assert outcome.manifest["counts"]["quarantined"] == 1 and outcome.manifest["counts"]["inputs"] == 3
+    assert outcome.manifest.counts.quarantined == 1 and outcome.manifest.counts.inputs == 3
 
 
 def test_models_of_patches_cut_pictures_unless_told_otherwise(endoscopy: Made) -> None:
@@ -119,7 +119,7 @@ def test_classes_come_from_folders_or_the_option(cilia: Made, tmp_path: Path, la
     found = scores_of(tmp_path / "out")
     assert found["item"].tolist() == kept
     np.testing.assert_allclose(found["score"], torch_scores(cilia[0], x, condition), rtol=1e-4)
-    assert outcome.manifest["counts"]["quarantined"] == len(places) - len(kept)
+    assert outcome.manifest.counts.quarantined == len(places) - len(kept)
 
 
 def test_archives_of_images_with_classes(cilia: Made, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_archives_of_images_with_classes(cilia: Made, tmp_path: Path) -> None:
         "2,\"class: got 'other', must be one of the classes round, flat, long"
         in (tmp_path / "out" / "quarantine.csv").read_text()
     )
-    assert outcome.manifest["counts"]["quarantined"] == 1
+    assert outcome.manifest.counts.quarantined == 1
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -198,7 +198,7 @@ def test_tables_take_logarithms_where_prepare_did(tmp_path: Path, tmp_path_facto
     kept = [0, 1, 2, 4]
     expected = torch_scores(model, np.log1p(x[kept]), places[kept])
     np.testing.assert_allclose(scores_of(tmp_path / "out")["score"], expected, rtol=1e-3)
-    assert outcome.manifest["counts"]["quarantined"] == 1
+    assert outcome.manifest.counts.quarantined == 1
 
 
 def test_maps_are_scaled_by_their_own_values(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -216,7 +216,7 @@ def test_maps_are_scaled_by_their_own_values(tmp_path: Path, tmp_path_factory: p
     found = scores_of(tmp_path / "out")
     assert found["item"].tolist() == ["c0", "c1", "c3"]
     np.testing.assert_allclose(found["score"], torch_scores(model, scaled), rtol=1e-3)
-    assert outcome.manifest["counts"]["quarantined"] == 1
+    assert outcome.manifest.counts.quarantined == 1
 
 
 def test_series_from_archives_and_tables(fmri: Made, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_folders_of_arrays_name_items_by_file(fmri: Made, tmp_path: Path) -> Non
     names = ["part0.npy/0", "part0.npy/1", "part1.npy/0", "part1.npy/1", "single.npy/0"]
     assert found["item"].tolist() == names
     np.testing.assert_allclose(found["score"], torch_scores(fmri[0], np.concatenate([x, x[:1]])), rtol=1e-4)
-    assert outcome.manifest["counts"]["left_out_files"] == 1
+    assert outcome.manifest.counts.left_out_files == 1
 
 
 def test_what_does_not_go_together_is_refused(endoscopy: Made, fmri: Made, cilia: Made, tmp_path: Path) -> None:

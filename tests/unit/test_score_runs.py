@@ -17,9 +17,11 @@ from PIL import Image
 from scoring import score, scores_of, torch_scores, untrained, write_bundle
 from vaeforge.errors import DataError
 from vaeforge.package.bundle import Bundle
+from vaeforge.records import to_json
 from vaeforge.score import step
 from vaeforge.score.batches import Values
 from vaeforge.score.error_maps import path_of
+from vaeforge.score.manifest import ScoreCounts, read_score_manifest
 from vaeforge.score.model import Scored, Scorer
 from vaeforge.score.resume_state import locked_output
 from vaeforge_models.vae import VAE
@@ -60,10 +62,11 @@ def test_results_say_what_was_scored(model: VAE, bundle: Bundle, images: Path, t
     x = np.stack([np.asarray(Image.open(path)).transpose(2, 0, 1) for path in sorted(images.iterdir())])
     np.testing.assert_allclose(found["score"], torch_scores(model, x), rtol=1e-4)
     assert found["is_anomaly"].tolist() == (found["score"] > 0.03).tolist()
-    assert 0 < manifest["counts"]["strange"] < 30 and manifest["counts"]["strange"] == found["is_anomaly"].sum()
+    assert 0 < manifest.counts.anomalous < 30 and manifest.counts.anomalous == found["is_anomaly"].sum()
     assert list(found) == ["item", "score", "is_anomaly", "rate", *(f"mu_{n}" for n in range(5))]
-    assert manifest["graph"]["sha256"] == bundle.graph().sha256 and manifest["counts"]["scored"] == 30
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == manifest
+    assert manifest.graph.sha256 == bundle.graph().sha256 and manifest.counts.scored == 30
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == to_json(manifest)
+    assert read_score_manifest(tmp_path / "out") == manifest and to_json(manifest)["counts"]["strange"] > 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name[0] != ".") == [
         *("manifest.json", "quarantine.csv", "scores.parquet", "state.json")
     ]
@@ -99,7 +102,7 @@ def test_the_mean_of_an_error_map_is_the_score(bundle: Bundle, images: Path, tmp
         pixels = np.asarray(Image.open(tmp_path / "out" / "error_maps" / f"{item}.png"))
         assert pixels.shape == (32, 32) and pixels.dtype == np.uint16
         assert abs(pixels.mean() / 65535 - value) < 1 / 131070 + 1e-6
-    assert outcome.manifest["error_maps"]["clipped_pixels"] == 0
+    assert outcome.manifest.error_maps is not None and outcome.manifest.error_maps.clipped_pixels == 0
 
 
 def test_bad_pictures_are_quarantined(bundle: Bundle, images: Path, tmp_path: Path) -> None:
@@ -111,7 +114,7 @@ def test_bad_pictures_are_quarantined(bundle: Bundle, images: Path, tmp_path: Pa
     Image.new("F", (32, 32)).save(images / "deep.tif")
     outcome = score(bundle, images, tmp_path / "out", batch=3)
     assert set(reasons(tmp_path / "out")) == {"cut.png", "text.png", "empty.png", "bomb.png", "deep.tif"}
-    assert outcome.manifest["counts"]["quarantined"] == 5 and outcome.manifest["counts"]["scored"] == 30
+    assert outcome.manifest.counts.quarantined == 5 and outcome.manifest.counts.scored == 30
     assert "100000000 pixels" in reasons(tmp_path / "out")["bomb.png"]
 
 
@@ -208,10 +211,9 @@ def test_an_interrupted_scoring_goes_on_bit_for_bit(
     assert done == (after - 1) // 2
     one, other = scores_of(tmp_path / "whole"), scores_of(tmp_path / "cut")
     assert all((one[name] == other[name]).all() for name in one)
-    assert outcome.manifest["counts"] == {
-        **{"inputs": 30, "scored": 29, "quarantined": 1, "left_out_files": 0},
-        "strange": int(one["is_anomaly"].sum()),
-    }
+    assert outcome.manifest.counts == ScoreCounts(
+        inputs=30, scored=29, anomalous=int(one["is_anomaly"].sum()), quarantined=1, left_out_files=0
+    )
 
 
 def test_parts_of_an_earlier_version_are_gone_on_with(
@@ -234,7 +236,7 @@ def test_parts_of_an_earlier_version_are_gone_on_with(
     outcome = score(bundle, images, tmp_path / "cut", pictures="sample")
     one, other = scores_of(tmp_path / "whole"), scores_of(tmp_path / "cut")
     assert list(one) == list(other) and all((one[name] == other[name]).all() for name in one)
-    assert outcome.manifest["counts"]["strange"] == int(one["is_anomaly"].sum())
+    assert outcome.manifest.counts.anomalous == int(one["is_anomaly"].sum())
 
 
 def raise_stop(*_: Any) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -20,6 +20,9 @@ from vaeforge.cli.option_types import (
     choice,
 )
 from vaeforge.cli.options import USE, console
+
+if TYPE_CHECKING:
+    from vaeforge.score.manifest import ScoreManifest
 
 app = Commands(add_completion=False)
 
@@ -73,18 +76,16 @@ def score(
     show_outcome(outcome.manifest, outcome.already, folder, console())
 
 
-def show_outcome(manifest: dict[str, object], already: bool, folder: Path, out: Console) -> None:
+def show_outcome(manifest: "ScoreManifest", already: bool, folder: Path, out: Console) -> None:
     """Say how many items were scored, and how many of them were flagged."""
-    counts, model = manifest["counts"], manifest["model"]
-    assert isinstance(counts, dict) and isinstance(model, dict)
-    anomalous = counts["strange"]
+    counts = manifest.counts
     if already:
         out.print(f"{folder}: already complete", highlight=False, soft_wrap=True)
     out.print(
-        f"scored {counts['scored']:,} items with {model['name']}: {anomalous:,} of {counts['scored']:,} flagged as "
-        f"anomalous ({anomalous / counts['scored']:.1%}, score > {manifest['threshold']:.6g}), "
-        f"{counts['quarantined']:,} quarantined, {manifest['seconds']} s, {manifest['items_per_second']:,} items/s",
+        f"scored {counts.scored:,} items with {manifest.model.name}: {counts.anomalous:,} of {counts.scored:,} flagged "
+        f"as anomalous ({counts.anomalous / counts.scored:.1%}, score > {manifest.threshold:.6g}), "
+        f"{counts.quarantined:,} quarantined, {manifest.seconds} s, {manifest.items_per_second:,} items/s",
         highlight=False,
         soft_wrap=True,
     )
-    out.print(f"scores: {folder / str(manifest['scores'])}", highlight=False, soft_wrap=True)
+    out.print(f"scores: {folder / manifest.scores}", highlight=False, soft_wrap=True)

@@ -18,11 +18,21 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from vaeforge.errors import DataError
-from vaeforge.paths import read_json, write_json
+from vaeforge.manifests.files import MANIFEST
 from vaeforge.registry.fetch import Fetched
 from vaeforge.score import error_maps
 from vaeforge.score.batches import Batch, Reader
 from vaeforge.score.files import InputFiles, ReadOptions, reader_of
+from vaeforge.score.manifest import (
+    ErrorMapFiles,
+    ScoreCounts,
+    ScoredInput,
+    ScoreManifest,
+    ScoringGraph,
+    ScoringModel,
+    read_score_manifest,
+    write_score_manifest,
+)
 from vaeforge.score.model import Scorer
 from vaeforge.score.partial_results import (
     IS_ANOMALY,
@@ -36,7 +46,6 @@ from vaeforge.score.partial_results import (
 from vaeforge.score.progress import ProgressBar
 from vaeforge.score.resume_state import check_resumable, locked_output
 
-MANIFEST = "manifest.json"
 PART_ROWS = 1024
 PART_SECONDS = 5.0
 MAPS = "error_maps"
@@ -71,7 +80,7 @@ class ScoreOptions:
 class ScoreOutcome:
     """What came of a scoring: its manifest, and whether that was there already."""
 
-    manifest: dict[str, Any]
+    manifest: ScoreManifest
     already: bool
 
 
@@ -92,12 +101,12 @@ def score_run(
     with locked_output(folder):
         check_resumable(folder, source, model, options.resume_key())
         if (folder / MANIFEST).is_file():
-            return ScoreOutcome(read_json(folder / MANIFEST, "remove this folder and score again"), already=True)
+            return ScoreOutcome(read_score_manifest(folder), already=True)
         parts = PartialResults(folder / "parts")
         progress = _score(reader, scorer, parts, folder / MAPS, options, console, quiet)
         _write_results(parts, folder, source, options, progress)
         manifest = _manifest(fetched, scorer, source, options, progress)
-        write_json(folder / MANIFEST, manifest)
+        write_score_manifest(folder, manifest)
         shutil.rmtree(parts.folder)
     return ScoreOutcome(manifest, already=False)
 
@@ -211,29 +220,19 @@ def _write_results(
 
 def _manifest(
     fetched: Fetched, scorer: Scorer, source: InputFiles, options: ScoreOptions, progress: Progress
-) -> dict[str, Any]:
-    contract = scorer.contract
-    counts = {
-        "inputs": progress.inputs,
-        "scored": progress.scored,
-        "strange": progress.anomalous,
-        "quarantined": progress.quarantined,
-    }
-    manifest = {
-        "step": "score",
-        "model": {"name": fetched.name, "registered": fetched.model, "version": fetched.version},
-        "family": contract.family,
-        "graph": {"name": options.graph, "sha256": scorer.graph.sha256, "precision": scorer.graph.precision},
-        "threshold": contract.threshold,
-        "quantile": contract.quantile,
-        "input": {"path": str(source.root), "kind": source.kind, "files": len(source.paths)},
-        "options": options.resume_key(),
-        "scores": f"scores.{options.format}",
-        "counts": counts | {"left_out_files": source.left_out},
-        "seconds": round(progress.seconds, 3),
-        "items_per_second": round((progress.scored + progress.quarantined) / max(progress.seconds, 1e-9), 1),
-    }
-    if options.error_maps:
-        unit = f"squared error in model units times {error_maps.SCALE}, 16-bit grey"
-        manifest["error_maps"] = {"folder": MAPS, "unit": unit, "clipped_pixels": progress.clipped}
-    return manifest
+) -> ScoreManifest:
+    contract, unit = scorer.contract, f"squared error in model units times {error_maps.SCALE}, 16-bit grey"
+    return ScoreManifest(
+        model=ScoringModel(fetched.name, fetched.model, fetched.version),
+        family=contract.family,
+        graph=ScoringGraph(options.graph, scorer.graph.sha256, scorer.graph.precision),
+        threshold=contract.threshold,
+        quantile=contract.quantile,
+        input=ScoredInput(str(source.root), source.kind, len(source.paths)),
+        options=options.resume_key(),
+        scores=f"scores.{options.format}",
+        counts=ScoreCounts(progress.inputs, progress.scored, progress.anomalous, progress.quarantined, source.left_out),
+        seconds=round(progress.seconds, 3),
+        items_per_second=round((progress.scored + progress.quarantined) / max(progress.seconds, 1e-9), 1),
+        error_maps=ErrorMapFiles(MAPS, unit, progress.clipped) if options.error_maps else None,
+    )
