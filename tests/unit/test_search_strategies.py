@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from vaeforge.errors import ConfigError
-from vaeforge.search.plugins import samplers, schedulers
 from vaeforge.search.samplers.cmaes import CMAESSettings
 from vaeforge.search.samplers.gp import GPSettings
 from vaeforge.search.samplers.grid import GridSettings
@@ -24,6 +23,7 @@ from vaeforge.search.space.form import checked
 from vaeforge.search.space.objective import SINGLE, Objective
 from vaeforge.search.space.objective_form import read_objective
 from vaeforge.search.space.space_file import read_sampler, read_scheduler
+from vaeforge.search.strategy_registry import samplers, schedulers
 
 TWO = read_objective({"metrics": {"val/rate": "min", "val/mse": "min"}})
 SAMPLERS, SCHEDULERS = samplers(), schedulers()

@@ -25,8 +25,14 @@ if TYPE_CHECKING:  # a probe on a node needs no torch
     from vaeforge.data.prepared import Prepared
     from vaeforge.train.loop import TrainingData
 
-# what a worker needs to build an experiment and to train it
-ENTRY_POINTS = ("vaeforge.families", "vaeforge.layouts", "vaeforge.validation_metrics")
+# what a worker needs to build an experiment, to train it, and to unpickle the space with its settings
+ENTRY_POINTS = (
+    "vaeforge.families",
+    "vaeforge.layouts",
+    "vaeforge.validation_metrics",
+    "vaeforge.samplers",
+    "vaeforge.schedulers",
+)
 PACKAGES = ("vaeforge", "vaeforge_models")
 PROBE_SECONDS = 30.0
 

@@ -1,1 +1,1 @@
-"""Samplers, which propose the trials of a search: one file each (`SAMPLER`), found by `search/plugins.py`."""
+"""Samplers, which propose the trials of a search: one file each (`SAMPLER`), found by `search/strategy_registry.py`."""

@@ -1,1 +1,1 @@
-"""Schedulers as pure decisions: one file each (`SCHEDULER`), found by `search/plugins.py`."""
+"""Schedulers as pure decisions: one file each (`SCHEDULER`), found by `search/strategy_registry.py`."""

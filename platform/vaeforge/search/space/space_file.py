@@ -14,7 +14,6 @@ from pydantic import (
 )
 
 from vaeforge.errors import nearest
-from vaeforge.search.plugins import sampler_named, samplers, schedulers
 from vaeforge.search.samplers.settings import SamplerSettings
 from vaeforge.search.schedulers.settings import SchedulerSettings
 from vaeforge.search.space.dimension_form import read_dimensions
@@ -25,6 +24,7 @@ from vaeforge.search.space.form import Form, gather, mapping, refuse, whole_numb
 from vaeforge.search.space.objective import SINGLE, Objective
 from vaeforge.search.space.objective_form import read_objective
 from vaeforge.search.space.strategies import StrategySettings
+from vaeforge.search.strategy_registry import sampler_named, samplers, schedulers
 
 S = TypeVar("S", bound=StrategySettings)
 

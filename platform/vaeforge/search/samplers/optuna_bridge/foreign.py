@@ -113,7 +113,9 @@ class ForeignSampler:
         trial = study.ask()
         for dimension in dimensions:
             dimension.suggest(trial)
-        written = {**study.system_attrs, **trial.system_attrs}
+        # where samplers write it; Optuna shows it nowhere else
+        storage = study._storage
+        written = {**storage.get_study_system_attrs(study._study_id), **storage.get_trial_system_attrs(trial._trial_id)}
         return sorted(key for key in written if SHARED not in key)
 
     def _tried(self, dimensions: Sequence[Dimension], goals: int) -> optuna.Study:
