@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from vaeforge.errors import VaeforgeError
     from vaeforge.trained import TrainedModel
 
-__version__ = "0.1.0"
-
 # packages called like two functions below: loaded first, so that they do not take the functions' places later
 import_module("vaeforge.train")
 import_module("vaeforge.evaluate")
 
 from vaeforge.api.steps import evaluate, export, train, tune  # noqa: E402
+from vaeforge.version import __version__  # noqa: E402
 
 _LAZY = {
     "Evaluation": "vaeforge.api.results",

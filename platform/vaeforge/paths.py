@@ -9,6 +9,8 @@ from typing import Any, BinaryIO
 
 from vaeforge.errors import DataError
 
+PACKAGE = Path(__file__).parent  # this package's code
+
 
 class Project:
     """The folders of one project; nothing is created until something is written."""

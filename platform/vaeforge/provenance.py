@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import vaeforge
 import vaeforge_models
-from vaeforge.paths import sha256_of
+from vaeforge.paths import PACKAGE, sha256_of
 
 GIT_SECONDS = 10
 LOCK = "requirements.lock"
@@ -177,7 +176,7 @@ def _processor() -> str:
 
 def code_hash() -> str:
     """SHA-256 over the relative paths and contents of the Python files of vaeforge and vaeforge_models in use."""
-    return _hash_of({package.__name__: Path(str(package.__file__)).parent for package in (vaeforge, vaeforge_models)})
+    return _hash_of({"vaeforge": PACKAGE, "vaeforge_models": Path(str(vaeforge_models.__file__)).parent})
 
 
 def checkout_code_hash(root: Path) -> str | None:

@@ -167,7 +167,7 @@ def test_the_code_hash_is_of_content_and_names(tmp_path: Path, monkeypatch: pyte
     package = tmp_path / "vaeforge"
     shutil.copytree(Path(vaeforge.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     original = code_hash()
-    monkeypatch.setattr(provenance.vaeforge, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(provenance, "PACKAGE", package)
     assert code_hash() == original
     (package / "notes.txt").write_text("not code")
     assert code_hash() == original

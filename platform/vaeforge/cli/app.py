@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from vaeforge import __version__
 from vaeforge.cli import models, score, searches, serve, trace
 from vaeforge.cli.option_types import (
     INTEGER,
@@ -40,6 +39,7 @@ from vaeforge.cli.options import (
     resume_command,
 )
 from vaeforge.errors import VaeforgeError
+from vaeforge.version import __version__
 
 app = Commands(
     name="vaeforge",

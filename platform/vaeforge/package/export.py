@@ -12,10 +12,10 @@ from pathlib import Path
 import onnx
 import torch
 
-import vaeforge
 from vaeforge.errors import RegistryError
 from vaeforge.package.graphs import Graph, graphs_of
 from vaeforge.paths import write_bytes
+from vaeforge.version import __version__
 from vaeforge_models.vae import VAE
 
 OPSET = 20
@@ -126,7 +126,7 @@ def _converted(name: str, graph: Graph, metadata: Mapping[str, str]) -> onnx.Mod
 
 def _describe(proto: onnx.ModelProto, name: str, metadata: Mapping[str, str]) -> None:
     proto.graph.name = name
-    proto.producer_name, proto.producer_version = "vaeforge", vaeforge.__version__
+    proto.producer_name, proto.producer_version = "vaeforge", __version__
     proto.doc_string = f"{name} graph of a variational autoencoder; inputs and reconstructions are in raw data units"
     onnx.helper.set_model_props(proto, {**metadata, "torch": torch.__version__})
 

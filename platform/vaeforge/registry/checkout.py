@@ -6,12 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import vaeforge
 import vaeforge_models
 from vaeforge.data.data_hash import data_identity, list_files
 from vaeforge.errors import DataError, RegistryError, VaeforgeError
 from vaeforge.manifests.trained_model import TrainedModelManifest
-from vaeforge.paths import Project
+from vaeforge.paths import PACKAGE, Project
 from vaeforge.provenance import CHECKOUT, checkout_code_hash, code_hash, git_environment
 
 SECONDS = 600.0  # for git, and for DVC where it copies from its cache
@@ -45,7 +44,7 @@ def code_environment(folder: Path, expected: str) -> tuple[dict[str, str], str]:
         return _environment([folder / place for place in CHECKOUT.values()]), "the commit's own code"
     if own == expected:
         held = "does not hold vaeforge" if found is None else f"holds other code ({found[:12]})"
-        packages = [Path(str(package.__file__)).parent for package in (vaeforge, vaeforge_models)]
+        packages = [PACKAGE, Path(str(vaeforge_models.__file__)).parent]
         return _environment(packages), f"vaeforge as it runs now: the commit {held}, and this is the recorded code"
     raise RegistryError(
         f"code: {expected[:12]} is recorded, but the commit holds {(found or 'no vaeforge')[:12]} and what runs now is "

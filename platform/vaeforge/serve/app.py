@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-import vaeforge
 from vaeforge.errors import VaeforgeError
 from vaeforge.serve import schema
 from vaeforge.serve.admission import FORM, Admission
@@ -32,6 +31,7 @@ from vaeforge.serve.request_parsing import (
     read_pictures,
 )
 from vaeforge.serve.settings import RequestLimits
+from vaeforge.version import __version__
 
 JSON = "application/json"
 PICTURES = ("image/png", "image/jpeg", "image/tiff", "application/octet-stream", FORM)
@@ -85,7 +85,7 @@ class AppState:
 
 def build_app(state: AppState, background: Background | None = None) -> FastAPI:
     """The server's application; `background` runs as long as it does."""
-    app = FastAPI(title="vaeforge", version=vaeforge.__version__, lifespan=_lifespan(state, background), redoc_url=None)
+    app = FastAPI(title="vaeforge", version=__version__, lifespan=_lifespan(state, background), redoc_url=None)
     app.add_middleware(MetricsMiddleware, metrics=state.metrics)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(VaeforgeError, _not_understood)

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import vaeforge
 from vaeforge.errors import TrackingError
+from vaeforge.paths import PACKAGE
 from vaeforge.track.replay import Replay, exclusive
 from vaeforge.track.store import default_uri, redact
 
@@ -34,7 +34,7 @@ def start(ledger: Path, uri: str, root: Path) -> "subprocess.Popen[bytes]":
     """
     command = [sys.executable, "-m", "vaeforge.track.tracking_process", "--ledger", str(ledger.resolve())]
     command += ["--root", str(root.resolve()), "--parent", str(os.getpid())]
-    sources = [str(Path(vaeforge.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    sources = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "PYTHONPATH": os.pathsep.join(filter(None, sources))}
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
         environment.pop(name, None)
