@@ -17,6 +17,7 @@ from registered import untrained_model
 from vaeforge import pipeline
 from vaeforge.data.prepared import read_prepared_manifest
 from vaeforge.errors import DataError, RegistryError
+from vaeforge.evaluate import step as evaluate_step
 from vaeforge.evaluate.manifest import evaluation_json, read_evaluation
 from vaeforge.generate.manifest import read_generation
 from vaeforge.manifests.diffusion import read_diffusion
@@ -188,8 +189,8 @@ def test_a_checkpoint_is_opened_once_for_all_steps_after_a_search(
         given.append(trained)
         return replace(read_evaluation(KEPT / "evaluate.json"), comparison=())
 
-    monkeypatch.setattr("vaeforge.train.checkpoint.load", counted)
-    monkeypatch.setattr("vaeforge.evaluate.step.evaluate_run", step)
+    monkeypatch.setattr(checkpoint, "load", counted)
+    monkeypatch.setattr(evaluate_step, "evaluate_run", step)
     monkeypatch.setattr("vaeforge.package.step.export_run", step)
     monkeypatch.setattr(pipeline, "_register", lambda *_: None)
     pipeline._take_through(project, manifest, Console(quiet=True))
