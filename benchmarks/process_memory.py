@@ -30,7 +30,7 @@ class Memory:
         found = {}
         for name, (start, stop) in spans.items():
             inside = [sample for moment, sample in self.samples if start <= moment <= stop]
-            for kind in ("driver", "broker", "host", "thin trial", "tracker"):
+            for kind in ("driver", "dispatcher", "host", "thin trial", "tracker"):
                 values = [sample[kind] for sample in inside if kind in sample]
                 found[f"{kind} MB, {name} tenth"] = sum(values) / len(values) if values else float("nan")
         return found
@@ -48,6 +48,6 @@ def _kind(process: psutil.Process) -> str | None:
         command = " ".join(process.cmdline())
     except psutil.Error:
         return None
-    kinds = {"ray::Broker": "broker", "ray::RayTrainWorker": "host", "ray::HostedTrial": "thin trial"}
+    kinds = {"ray::DispatcherActor": "dispatcher", "ray::RayTrainWorker": "host", "ray::HostedTrial": "thin trial"}
     kinds |= {"vaeforge.track.tracking_process": "tracker"}
     return next((kind for mark, kind in kinds.items() if mark in command), None)

@@ -86,9 +86,9 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     from vaeforge.search.engine import run_search
     from vaeforge.search.plan import Plan
     from vaeforge.search.results.ranking import winner
-    from vaeforge.search.search_lock import Session
+    from vaeforge.search.search_lock import SearchLock
     from vaeforge.search.space.space import parse_space
-    from vaeforge.search.step import Request, open_search
+    from vaeforge.search.step import SearchRequest, open_search
     from vaeforge.track.tracker import Tracker
 
     config = load(folder, "toy", overrides={"search.trials": trials})
@@ -113,8 +113,8 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     )
     placement = place(config.search, *local_resources())
     plan = Plan(project, "toy", config, space, prepared, placement, None, header)
-    session = Session(plan.folder)
-    open_search(plan, read_history(plan.ledger), Request("tune"))
+    session = SearchLock(plan.folder)
+    open_search(plan, read_history(plan.ledger), SearchRequest("tune"))
     started, began = time.monotonic(), time.time()
     memory = Memory()
     tracker = Tracker(plan.ledger, f"sqlite:///{folder / 'mlflow.db'}", folder)

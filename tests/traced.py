@@ -80,7 +80,7 @@ def copy_code(root: Path) -> None:
 
 
 def searched(root: Path, name: str = "hand", epochs: int = 3) -> TrainedModelManifest:
-    """The manifest of the best model of a search of one trial, as hosts, broker and `tune` would leave it."""
+    """The manifest of the best model of a search of one trial, as hosts, dispatcher and `tune` would leave it."""
     project, config = Project(root), load(root, None, None, {"search.trials": 1}, [])
     space = read_space(root / "tune_spaces/endoscopy.yaml").with_epochs(epochs)
     plan = make_plan(project, config, space, name, None, Console(quiet=True))

@@ -19,7 +19,7 @@ from vaeforge.manifests.lineage import checkpoint_of
 from vaeforge.manifests.trained_model import TrainedModelManifest, manifest_path, read_trained_model
 from vaeforge.paths import Project
 from vaeforge.search.space.space import Space, single_point
-from vaeforge.search.step import Request, run_step
+from vaeforge.search.step import SearchRequest, run_step
 from vaeforge.track.store import default_uri, redact
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def prepare(project: Project, config: RunConfig, console: Console) -> None:
 
 
 def tune(
-    project: Project, config: RunConfig, space: Space, request: Request, *, register: bool, console: Console
+    project: Project, config: RunConfig, space: Space, request: SearchRequest, *, register: bool, console: Console
 ) -> SearchOutcome:
     """Search, then take the best model through evaluation, export and registration where it is to be registered."""
     if register and request.tracking_uri is None:
@@ -81,7 +81,9 @@ def tune(
     return SearchOutcome(0, result.manifest, _take_through(project, result.manifest, console))
 
 
-def train(project: Project, config: RunConfig, epochs: int | None, request: Request, console: Console) -> SearchOutcome:
+def train(
+    project: Project, config: RunConfig, epochs: int | None, request: SearchRequest, console: Console
+) -> SearchOutcome:
     """Train one configuration."""
     experiment = config.experiment
     space: Space = single_point(experiment.family, epochs or experiment.training.epochs)

@@ -1,6 +1,6 @@
 """What holds for every scheduler: one answer a question, nobody left waiting, and a cut search decides as an uncut one.
 
-Searches are played with random values in a random order, without training: `play` is host, broker and Tune at once.
+Searches are played with random values in a random order, without training: `play` is host, dispatcher and Tune at once.
 """
 
 import math

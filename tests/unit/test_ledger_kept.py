@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
+from manifest_samples import model_of
 from vaeforge.ledger.events import SearchResumed, TrialDecided, from_json
 from vaeforge.ledger.file import Ledger, LedgerReader, read_events
 from vaeforge.ledger.history import History, fold, read_history
 from vaeforge.paths import Project, read_json
-from vaeforge.registry.resolve_model import Subject
+from vaeforge.registry.resolve_model import TracedModel
 from vaeforge.registry.trace import trace
-from vaeforge.search.dispatch.dispatcher import Board
-from vaeforge.search.dispatch.types import Terms
+from vaeforge.search.dispatch.dispatcher import Dispatcher
+from vaeforge.search.dispatch.types import DispatchConfig
 from vaeforge.search.results import reports
-from vaeforge.search.schedulers import RungReport, make_scheduler
+from vaeforge.search.schedulers.base import RungReport
 from vaeforge.search.space.space import parse_space
 from vaeforge.track.replay import run_ids, sync
 from vaeforge.track.store import open_store
@@ -96,12 +97,12 @@ def test_a_session_that_was_interrupted_is_taken_up_where_it_was(tmp_path: Path)
     ledger, history = Ledger(path), read_history(path)
     assert history.phase == "running" and history.generations == {}
     before = [(trial.number, trial.params, trial.epoch) for trial in history.unfinished()]
-    board = Board(ledger, history, Terms())
-    board.readopt(now=0.0)
-    assert list(board.waiting) == [number for number, _, _ in before] == [4]
+    dispatcher = Dispatcher(ledger, history, DispatchConfig())
+    dispatcher.recover(now=0.0)
+    assert list(dispatcher.waiting) == [number for number, _, _ in before] == [4]
     assert history.trials[4].epoch == 1
     assert [state.epoch for state in history.trials[4].checkpoints()] == [1]
-    lease = board.lease(0, board.register(0, (), now=0.0))
+    lease = dispatcher.lease(0, dispatcher.register(0, (), now=0.0))
     assert lease is not None and (lease.trial, lease.attempt) == (4, 2)
     ledger.close()
 
@@ -122,7 +123,7 @@ def test_a_generation_that_was_half_decided_is_decided_as_it_was() -> None:
     history, whole = until("population", 2), read_history(FOLDER / "population.jsonl")
     assert history.header is not None
     space = parse_space(history.header.space, "ledger")
-    scheduler = make_scheduler(space, history.header.seed or 0, 4)
+    scheduler = space.build_scheduler(history.header.seed or 0, 4)
     scheduler.replay(history)
 
     given = []
@@ -167,7 +168,7 @@ def test_a_store_is_told_them_and_traces_lead_back_to_them(project: Project) -> 
             assert ("vaeforge.inherited" in data.tags) == (trial.inheritance is not None)
         manifest = read_json(project.search(name) / "manifest.json", "")
         manifest["mlflow"] |= {"run_id": ids.trials[manifest["trial"]], "parent_run_id": ids.parent}
-        chain = trace(Subject(name, manifest, project.search(name)), project, uri)
+        chain = trace(TracedModel(name, model_of(manifest), project.search(name)), project, uri)
         states = {link.kind: link.state for link in chain.all()}
         assert [states[kind] for kind in ("run", "trial", "search", "space")] == ["verified"] * 4
 

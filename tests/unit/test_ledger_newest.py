@@ -6,15 +6,18 @@ from typing import Any
 
 import optuna
 import pytest
-from vaeforge.registry.trace_run import run_link
 
+from manifest_samples import model_manifest
 from project import EmptyProject
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import read_history
-from vaeforge.search.dispatch.dispatcher import Board
-from vaeforge.search.dispatch.types import Terms
+from vaeforge.paths import Project
+from vaeforge.registry.resolve_model import TracedModel
+from vaeforge.registry.trace import TraceLink, trace
+from vaeforge.search.dispatch.dispatcher import Dispatcher
+from vaeforge.search.dispatch.types import DispatchConfig
 from vaeforge.search.results.ranking import winner
-from vaeforge.search.samplers import Dashboard
+from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard
 from vaeforge.search.space.objective import SINGLE
 from vaeforge.search.space.space import parse_space
 from vaeforge.track.replay import Replay, run_ids
@@ -79,13 +82,13 @@ def append(ledger: Path, lines: list[str]) -> None:
 def test_in_the_search_that_goes_on(ledger: Path) -> None:
     append(ledger, FIRST + SECOND)
     history = read_history(ledger)
-    board = Board(Ledger(ledger), history, Terms())
-    board.readopt(0.0)
+    dispatcher = Dispatcher(Ledger(ledger), history, DispatchConfig())
+    dispatcher.recover(0.0)
     trial = history.trials[0]
     assert (trial.value, trial.best_metrics) == (8.5, {"val/nelbo": 8.5, "val/mse": 0.85})
     assert [state.sha256 for state in trial.checkpoints()] == ["22", "11"]
-    board.stop(0, "enough")
-    board.ledger.close()
+    dispatcher.stop(0, "enough")
+    dispatcher.ledger.close()
     assert read_history(ledger).trials[0].final_value == 8.5
 
 
@@ -113,10 +116,14 @@ def test_in_the_store_and_what_a_trace_says_of_it(ledger: Path, tmp_path: Path, 
     assert (metrics["val/nelbo"], metrics["val/mse"], metrics["value"]) == (8.5, 0.85, 8.5)
     rows = [(row.step, row.value, row.timestamp) for row in client.get_metric_history(run, "val/nelbo")]
     assert sorted(rows) == [(1, 9.5, 4000), (2, 8.5, 8000), (2, 9.0, 5000)]
-    made = {"metrics": {"val/nelbo": 8.5}, "checkpoint": {"epoch": 2}}
-    assert run_link(uri, run, made)[0] == "verified"
-    state, detail = run_link(uri, run, {**made, "metrics": {"val/nelbo": 9.0}})
-    assert state == "differs" and "is 8.5" in detail
+
+    def link(value: float) -> TraceLink:
+        state = {"path": "epoch-00002.pt", "sha256": "22", "epoch": 2}
+        made = model_manifest(metrics={"val/nelbo": value}, checkpoint=state, mlflow={"run_id": run})
+        return trace(TracedModel("it", made, tmp_path), Project(tmp_path), uri)
+
+    assert (link(8.5).kind, link(8.5).state) == ("run", "verified")
+    assert link(9.0).state == "differs" and "is 8.5" in link(9.0).detail
 
 
 def test_in_the_dashboards_journal(ledger: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from vaeforge.data.prepared import Prepared
 from vaeforge.errors import DataError, SearchError
 from vaeforge.paths import sha256_of
 from vaeforge.samples import Samples
-from vaeforge.search.dispatch.data_transfer import Shipment, code_packages, open_shipment
+from vaeforge.search.dispatch.data_transfer import DataHandle, code_packages, open_data
 
 ROOT = Path(__file__).parents[2]
 CODE = [str(ROOT / "platform/vaeforge"), str(ROOT / "models/vaeforge_models")]
@@ -33,13 +33,13 @@ sys.path.append(addition)  # as a script's own folder is: workers do not know it
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 from test_search_data_transfer import make_prepared
-from vaeforge.search.dispatch.data_transfer import code_packages, open_shipment, ship, unseen_nodes
+from vaeforge.search.dispatch.data_transfer import code_packages, open_data, publish_data, unseen_nodes
 
 
-def look(shipment):
+def look(handle):
     import vaeforge
     from vaeforge_models.families import families
-    arrays = open_shipment(shipment)
+    arrays = open_data(handle)
     train = arrays.train
     return {
         "code": vaeforge.__file__,
@@ -52,16 +52,17 @@ def look(shipment):
     }
 
 
-def on(node, shipment):
+def on(node, handle):
     task = ray.remote(num_cpus=0)(look).options(scheduling_strategy=On(node, soft=False))
-    return ray.get(task.remote(shipment), timeout=150)
+    return ray.get(task.remote(handle), timeout=150)
 
 
 settings = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
 ray.init(address="local", num_cpus=1, runtime_env={"py_modules": code_packages()}, **settings)
 here = ray.get_runtime_context().get_node_id()
 prepared = make_prepared(folder / "hidden")
-alone = [ship(prepared, cluster=False).stored, ship(prepared).stored is None, unseen_nodes(folder / "hidden")]
+alone = [publish_data(prepared, cluster=False).stored, publish_data(prepared).stored is None]
+alone.append(unseen_nodes(folder / "hidden"))
 start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
 start += ["--address", ray.get_runtime_context().gcs_address]
 hide = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder / "hidden")]
@@ -81,13 +82,13 @@ while len(nodes := [node for node in ray.nodes() if node["Alive"]]) < 2:
     assert time.monotonic() < deadline and second.poll() is None, (folder / "second.log").read_text()
     time.sleep(0.1)
 there = next(node["NodeID"] for node in nodes if node["NodeID"] != here)
-shipment = ship(prepared)
-seen = {"alone": alone, "stored": shipment.stored is not None}
-seen |= {"here": on(here, shipment), "there": on(there, shipment)}
+handle = publish_data(prepared)
+seen = {"alone": alone, "stored": handle.stored is not None}
+seen |= {"here": on(here, handle), "there": on(there, handle)}
 seen["unseen"] = [unseen_nodes(folder / "hidden"), unseen_nodes(folder / "shared")]
 seen["left"] = sorted(path.name for path in folder.rglob(".probe*"))
 try:
-    on(there, ship(prepared, cluster=False))
+    on(there, publish_data(prepared, cluster=False))
 except Exception as error:
     seen["refused"] = str(error)
 (folder / "seen.json").write_text(json.dumps(seen))
@@ -147,16 +148,16 @@ def test_a_package_travels_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_data_are_read_where_they_lie_if_they_are_those_meant(tmp_path: Path) -> None:
     prepared = make_prepared(tmp_path / "prepared")
-    shipment = Shipment(str(prepared.folder), sha256_of(prepared.folder / "manifest.json"), None)
-    arrays = open_shipment(shipment)
+    handle = DataHandle(str(prepared.folder), sha256_of(prepared.folder / "manifest.json"), None)
+    arrays = open_data(handle)
     assert isinstance(arrays.train.x, np.memmap)
     np.testing.assert_array_equal(arrays.train.x, prepared.train.x)
     (prepared.folder / "manifest.json").write_text('{"prepared": "again"}')
     with pytest.raises(DataError, match="the prepared data are others on"):
-        open_shipment(shipment)
+        open_data(handle)
     shutil.rmtree(prepared.folder)
     with pytest.raises(DataError, match=r"cannot be read \(No such file"):
-        open_shipment(shipment)
+        open_data(handle)
 
 
 def may_hide() -> bool:

@@ -26,12 +26,12 @@ from vaeforge.ledger.events import (
 )
 from vaeforge.ledger.file import Ledger, read_events
 from vaeforge.ledger.history import read_history
-from vaeforge.search.budget import Limits, Spent
-from vaeforge.search.dispatch.dispatcher import Board
-from vaeforge.search.dispatch.types import Lease, Terms, TrialReport
+from vaeforge.search.budget import BudgetLimits, BudgetSpent
+from vaeforge.search.dispatch.dispatcher import Dispatcher
+from vaeforge.search.dispatch.types import DispatchConfig, Lease, TrialReport
 from vaeforge.train.checkpoint_files import Checkpoint
 
-TERMS = Terms(epochs=frozenset({2}))
+CONFIG = DispatchConfig(epochs=frozenset({2}))
 PROCESS = WorkerProcess(1, 0.0, "n")
 
 
@@ -50,34 +50,34 @@ def decided(trial: int, epoch: int, action: str, value: float, needed: float | N
     return TrialDecided(trial=trial, epoch=epoch, action=action, value=value, needed=needed, why=why)
 
 
-def board_at(path: Path, terms: Terms = TERMS) -> Board:
-    board = Board(Ledger(path), read_history(path), terms)
-    board.readopt(now=0.0)
-    return board
+def dispatcher_at(path: Path, config: DispatchConfig = CONFIG) -> Dispatcher:
+    dispatcher = Dispatcher(Ledger(path), read_history(path), config)
+    dispatcher.recover(now=0.0)
+    return dispatcher
 
 
 @pytest.fixture
-def board(path: Path) -> Iterator[Board]:
-    board = board_at(path)
-    board.submit(0, {"x": 1}, "constant")
-    assert board.register(0, [PROCESS], now=0.0) == 1
-    yield board
-    board.ledger.close()
+def dispatcher(path: Path) -> Iterator[Dispatcher]:
+    dispatcher = dispatcher_at(path)
+    dispatcher.submit(0, {"x": 1}, "constant")
+    assert dispatcher.register(0, [PROCESS], now=0.0) == 1
+    yield dispatcher
+    dispatcher.ledger.close()
 
 
 @contextmanager
-def restarted(board: Board, path: Path) -> Iterator[Board]:
-    """The board after its process was killed and started again."""
-    board.ledger.close()
-    again = board_at(path)
+def restarted(dispatcher: Dispatcher, path: Path) -> Iterator[Dispatcher]:
+    """The dispatcher after its process was killed and started again."""
+    dispatcher.ledger.close()
+    again = dispatcher_at(path)
     try:
         yield again
     finally:
         again.ledger.close()
 
 
-def leased(board: Board, host: int = 0, generation: int = 1) -> Lease:
-    lease = board.lease(host, generation)
+def leased(dispatcher: Dispatcher, host: int = 0, generation: int = 1) -> Lease:
+    lease = dispatcher.lease(host, generation)
     assert lease is not None
     return lease
 
@@ -90,145 +90,145 @@ def kinds(path: Path) -> list[str]:
     return [event.kind for event in read_events(path)]
 
 
-def test_a_trial_from_submission_to_its_end(board: Board, path: Path) -> None:
-    lease = leased(board)
-    assert board.report(lease, report(1)) == "go"
-    assert board.report(lease, report(2)) == "hold"  # a rung: Tune has not decided
-    board.decide(decided(0, 2, "go", 1.0, None))
-    assert board.reply(lease, 2) == "go"
-    assert board.report(lease, report(3, 0.5, "completed")) == "stop"
+def test_a_trial_from_submission_to_its_end(dispatcher: Dispatcher, path: Path) -> None:
+    lease = leased(dispatcher)
+    assert dispatcher.report(lease, report(1)) == "continue"
+    assert dispatcher.report(lease, report(2)) == "wait"  # a rung: Tune has not decided
+    dispatcher.decide(decided(0, 2, "go", 1.0, None))
+    assert dispatcher.reply(lease, 2) == "continue"
+    assert dispatcher.report(lease, report(3, 0.5, "completed")) == "stop"
     trial = read_history(path).trials[0]
     assert (trial.state, trial.value, trial.epoch, trial.seconds) == ("completed", 0.5, 3, 3.0)
-    assert board.lease(0, 1) is None
+    assert dispatcher.lease(0, 1) is None
 
 
-def test_each_message_twice_changes_nothing(board: Board, path: Path) -> None:
-    board.submit(0, {"x": 1}, "constant")
-    lease = leased(board)
-    assert leased(board) == lease  # the answer to the first take was lost
+def test_each_message_twice_changes_nothing(dispatcher: Dispatcher, path: Path) -> None:
+    dispatcher.submit(0, {"x": 1}, "constant")
+    lease = leased(dispatcher)
+    assert leased(dispatcher) == lease  # the answer to the first take was lost
     for _ in range(2):
-        assert board.report(lease, report(1)) == "go"
+        assert dispatcher.report(lease, report(1)) == "continue"
     for _ in range(2):
-        assert board.report(lease, report(2)) == "hold"
+        assert dispatcher.report(lease, report(2)) == "wait"
     for _ in range(2):
-        board.decide(decided(0, 2, "stop", 1.0, 0.5))
+        dispatcher.decide(decided(0, 2, "stop", 1.0, 0.5))
     for _ in range(2):
-        assert board.reply(lease, 2) == "stop"
-    board.stop(0, "again")
+        assert dispatcher.reply(lease, 2) == "stop"
+    dispatcher.stop(0, "again")
     assert kinds(path) == ["submitted", "registered", "leased", "reported", "reported", "decided", "finished"]
     assert events(path, "finished")[0].cause == "rung 2: 1, needed <= 0.5"
 
 
-def test_a_restarted_host_gives_its_lease_back_and_the_old_one_is_dropped(board: Board, path: Path) -> None:
-    old = leased(board)
-    board.report(old, report(1))
-    assert board.register(0, [PROCESS], now=1.0) == 2
-    assert not board.heard(0, 1, now=1.0)
-    assert board.report(old, report(2)) == "drop"
-    new = leased(board, generation=2)
-    assert (new.attempt, board.history.trials[0].checkpoints()[0].epoch) == (2, 1)
+def test_a_restarted_host_gives_its_lease_back_and_the_old_one_is_dropped(dispatcher: Dispatcher, path: Path) -> None:
+    old = leased(dispatcher)
+    dispatcher.report(old, report(1))
+    assert dispatcher.register(0, [PROCESS], now=1.0) == 2
+    assert not dispatcher.heartbeat(0, 1, now=1.0)
+    assert dispatcher.report(old, report(2)) == "release"
+    new = leased(dispatcher, generation=2)
+    assert (new.attempt, dispatcher.history.trials[0].checkpoints()[0].epoch) == (2, 1)
     assert [event.cause for event in events(path, "crashed")] == ["lost"]
-    assert board.report(old, report(3)) == "drop"
-    assert board.report(new, report(2)) == "hold"
+    assert dispatcher.report(old, report(3)) == "release"
+    assert dispatcher.report(new, report(2)) == "wait"
 
 
-def test_a_trial_that_crashes_its_host_three_times_has_failed(board: Board, path: Path) -> None:
-    board.submit(1, {"x": 2}, "constant")
+def test_a_trial_that_crashes_its_host_three_times_has_failed(dispatcher: Dispatcher, path: Path) -> None:
+    dispatcher.submit(1, {"x": 2}, "constant")
     for _ in range(3):
-        lease = leased(board)
+        lease = leased(dispatcher)
         assert lease.trial == 0  # a crashed trial is tried again first
-        board.crash(lease, "crash", "Traceback …")
-    assert board.history.trials[0].state == "failed"
-    assert leased(board).trial == 1
+        dispatcher.crash(lease, "crash", "Traceback …")
+    assert dispatcher.history.trials[0].state == "failed"
+    assert leased(dispatcher).trial == 1
     assert [event.trial for event in events(path, "finished")] == [0]
 
 
 @pytest.mark.parametrize(("cause", "starts"), [("oom", 2), ("disk", 1), ("checkpoint", 1)])
-def test_causes_that_a_retry_seldom_mends_have_fewer(board: Board, cause: str, starts: int) -> None:
+def test_causes_that_a_retry_seldom_mends_have_fewer(dispatcher: Dispatcher, cause: str, starts: int) -> None:
     for _ in range(starts):
-        assert board.history.trials[0].state is None
-        board.crash(leased(board), cause, "")
-    assert (board.history.trials[0].state, board.history.trials[0].cause) == ("failed", cause)
+        assert dispatcher.history.trials[0].state is None
+        dispatcher.crash(leased(dispatcher), cause, "")
+    assert (dispatcher.history.trials[0].state, dispatcher.history.trials[0].cause) == ("failed", cause)
 
 
-def test_nan_fails_the_trial(board: Board) -> None:
-    assert board.report(leased(board), report(1, None, "nan")) == "stop"
-    assert (board.history.trials[0].state, board.history.trials[0].cause) == ("failed", "nan")
+def test_nan_fails_the_trial(dispatcher: Dispatcher) -> None:
+    assert dispatcher.report(leased(dispatcher), report(1, None, "nan")) == "stop"
+    assert (dispatcher.history.trials[0].state, dispatcher.history.trials[0].cause) == ("failed", "nan")
 
 
-def test_an_overdue_host_loses_its_lease(board: Board) -> None:
-    lease = leased(board)
-    assert board.overdue(now=59.0) == []
-    ((number, host),) = board.overdue(now=61.0)
+def test_an_overdue_host_loses_its_lease(dispatcher: Dispatcher) -> None:
+    lease = leased(dispatcher)
+    assert dispatcher.timed_out(now=59.0) == []
+    ((number, host),) = dispatcher.timed_out(now=61.0)
     assert (number, host.processes) == (0, (PROCESS,))
-    board.forget(0)
-    assert board.report(lease, report(1)) == "drop"
-    assert board.register(0, [PROCESS], now=62.0) == 2
-    assert leased(board, generation=2).attempt == 2
+    dispatcher.mark_lost(0)
+    assert dispatcher.report(lease, report(1)) == "release"
+    assert dispatcher.register(0, [PROCESS], now=62.0) == 2
+    assert leased(dispatcher, generation=2).attempt == 2
 
 
-def test_slow_epochs_raise_the_deadline(board: Board) -> None:
-    lease = leased(board)
-    board.report(lease, replace(report(1), seconds=40.0))
-    assert board.overdue(now=199.0) == []
-    assert len(board.overdue(now=201.0)) == 1
+def test_slow_epochs_raise_the_deadline(dispatcher: Dispatcher) -> None:
+    lease = leased(dispatcher)
+    dispatcher.report(lease, replace(report(1), seconds=40.0))
+    assert dispatcher.timed_out(now=199.0) == []
+    assert len(dispatcher.timed_out(now=201.0)) == 1
 
 
-def test_a_parked_trial_frees_its_host_and_goes_on_later(board: Board) -> None:
-    lease = leased(board)
-    board.report(lease, report(1))
-    newest = board.park(0)
+def test_a_parked_trial_frees_its_host_and_goes_on_later(dispatcher: Dispatcher) -> None:
+    lease = leased(dispatcher)
+    dispatcher.report(lease, report(1))
+    newest = dispatcher.pause(0)
     assert newest is not None and newest.checkpoint == Checkpoint("e1", "0", 1)
-    assert board.reply(lease, 1) == "drop"
-    assert board.lease(0, 1) is None
-    board.stop(0, "the process is reused")  # pausing is not stopping
-    board.submit(0, {"x": 1}, "constant")
-    assert leased(board).attempt == 2
+    assert dispatcher.reply(lease, 1) == "release"
+    assert dispatcher.lease(0, 1) is None
+    dispatcher.stop(0, "the process is reused")  # pausing is not stopping
+    dispatcher.submit(0, {"x": 1}, "constant")
+    assert leased(dispatcher).attempt == 2
 
 
-def test_a_restarted_broker_stands_where_the_last_one_stood(board: Board, path: Path) -> None:
-    board.submit(1, {"x": 2}, "linear")
-    lease = leased(board)
-    board.report(lease, report(1))
-    with restarted(board, path) as again:
-        assert again.report(lease, report(2)) == "hold"  # the host goes on as if nothing had been
+def test_a_restarted_broker_stands_where_the_last_one_stood(dispatcher: Dispatcher, path: Path) -> None:
+    dispatcher.submit(1, {"x": 2}, "linear")
+    lease = leased(dispatcher)
+    dispatcher.report(lease, report(1))
+    with restarted(dispatcher, path) as again:
+        assert again.report(lease, report(2)) == "wait"  # the host goes on as if nothing had been
         assert again.register(1, [PROCESS], now=0.0) == 1
         assert leased(again, host=1).trial == 1
 
 
-def test_a_resumed_search_takes_no_lease_over_from_the_last_session(board: Board, path: Path) -> None:
-    board.report(leased(board), report(1))
-    board.record(SearchResumed())
-    with restarted(board, path) as again:
+def test_a_resumed_search_takes_no_lease_over_from_the_last_session(dispatcher: Dispatcher, path: Path) -> None:
+    dispatcher.report(leased(dispatcher), report(1))
+    dispatcher.record(SearchResumed())
+    with restarted(dispatcher, path) as again:
         assert again.leases == {}
         again.register(0, [PROCESS], now=0.0)
         assert leased(again).attempt == 2
 
 
-def test_a_trial_waits_while_its_rung_is_undecided_after_a_resume(board: Board, path: Path) -> None:
-    lease = leased(board)
-    board.report(lease, report(1))
-    board.report(lease, report(2))
-    board.record(SearchResumed())
-    with restarted(board, path) as again:
+def test_a_trial_waits_while_its_rung_is_undecided_after_a_resume(dispatcher: Dispatcher, path: Path) -> None:
+    lease = leased(dispatcher)
+    dispatcher.report(lease, report(1))
+    dispatcher.report(lease, report(2))
+    dispatcher.record(SearchResumed())
+    with restarted(dispatcher, path) as again:
         again.register(0, [PROCESS], now=0.0)
         assert again.lease(0, 1) is None
         again.decide(decided(0, 2, "go", 1.0, None))
         assert leased(again).attempt == 2
 
 
-def test_closing_drops_trials_without_ending_them(board: Board) -> None:
-    lease = leased(board)
-    board.closing = True
-    assert board.report(lease, report(1)) == "drop"
-    board.stop(0, "Tune ends")
-    assert board.history.trials[0].state is None
+def test_closing_drops_trials_without_ending_them(dispatcher: Dispatcher) -> None:
+    lease = leased(dispatcher)
+    dispatcher.closing = True
+    assert dispatcher.report(lease, report(1)) == "release"
+    dispatcher.stop(0, "Tune ends")
+    assert dispatcher.history.trials[0].state is None
 
 
-def test_a_host_that_comes_up_after_the_end_writes_nothing(board: Board, path: Path) -> None:
-    board.closing = True
+def test_a_host_that_comes_up_after_the_end_writes_nothing(dispatcher: Dispatcher, path: Path) -> None:
+    dispatcher.closing = True
     before = path.read_bytes()
-    board.register(1, [PROCESS], now=1.0)
+    dispatcher.register(1, [PROCESS], now=1.0)
     assert path.read_bytes() == before
 
 
@@ -270,27 +270,27 @@ def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_used_up_budget_ends_the_search_after_the_epochs_under_way(path: Path) -> None:
     """Two hosts of two cores, 10 core-seconds: the epoch that uses them up is the last of its trial."""
-    board = board_at(path, Terms(cores=2.0, limits=Limits(core=10.0)))
+    dispatcher = dispatcher_at(path, DispatchConfig(cores=2.0, limits=BudgetLimits(core=10.0)))
     for number in range(3):
-        board.submit(number, {"x": number}, "g")
+        dispatcher.submit(number, {"x": number}, "g")
     for host in range(2):
-        board.register(host, [PROCESS], now=0.0)
-    first, second = leased(board, host=0), leased(board, host=1)
-    assert board.report(first, replace(report(1), seconds=2.0)) == "go"  # 4 of 10
-    assert board.report(first, replace(report(2), seconds=3.0)) == "stop"  # 10 of 10
-    assert board.history.trials[2].state == "stopped"  # no host had begun it
-    assert board.report(second, report(1)) == "stop"
-    assert {trial.state for trial in board.history.trials.values()} == {"stopped"}
-    assert board.over == board.history.trials[1].cause == "core-hours: 0.002778 h of 0.002778 h"
-    assert not board.submit(3, {"x": 3}, "g")
+        dispatcher.register(host, [PROCESS], now=0.0)
+    first, second = leased(dispatcher, host=0), leased(dispatcher, host=1)
+    assert dispatcher.report(first, replace(report(1), seconds=2.0)) == "continue"  # 4 of 10
+    assert dispatcher.report(first, replace(report(2), seconds=3.0)) == "stop"  # 10 of 10
+    assert dispatcher.history.trials[2].state == "stopped"  # no host had begun it
+    assert dispatcher.report(second, report(1)) == "stop"
+    assert {trial.state for trial in dispatcher.history.trials.values()} == {"stopped"}
+    assert dispatcher.over == dispatcher.history.trials[1].cause == "core-hours: 0.002778 h of 0.002778 h"
+    assert not dispatcher.submit(3, {"x": 3}, "g")
     assert 3 not in read_history(path).trials
-    board.ledger.close()
+    dispatcher.ledger.close()
 
 
 def test_wall_time_counts_over_all_sessions(path: Path) -> None:
-    limits = Limits(wall=100.0)
-    assert limits.exhausted(Spent(wall=99.0)) is None
-    assert str(limits.exhausted(Spent(wall=100.0))).startswith("wall-clock time")
+    limits = BudgetLimits(wall=100.0)
+    assert limits.exhausted(BudgetSpent(wall=99.0)) is None
+    assert str(limits.exhausted(BudgetSpent(wall=100.0))).startswith("wall-clock time")
     events: list[LedgerEvent] = [
         SearchHeader(time=10.0, name="s", family="f", space={}),
         TrialSubmitted(time=11.0, trial=0, params={}, group="g"),
@@ -304,37 +304,37 @@ def test_wall_time_counts_over_all_sessions(path: Path) -> None:
 
 
 def test_the_trial_that_reaches_the_target_is_completed_and_the_others_are_stopped(path: Path) -> None:
-    terms = Terms(limits=Limits(target=0.5), floors=(("val/active_units", 4.0),))
-    board = board_at(path, terms)
+    config = DispatchConfig(limits=BudgetLimits(target=0.5), floors=(("val/active_units", 4.0),))
+    dispatcher = dispatcher_at(path, config)
     for number in range(2):
-        board.submit(number, {"x": number}, "g")
-        board.register(number, [PROCESS], now=0.0)
-    first, second = leased(board, host=0), leased(board, host=1)
-    assert board.report(first, report(1, 0.4)) == "go"  # without active units it has not arrived
+        dispatcher.submit(number, {"x": number}, "g")
+        dispatcher.register(number, [PROCESS], now=0.0)
+    first, second = leased(dispatcher, host=0), leased(dispatcher, host=1)
+    assert dispatcher.report(first, report(1, 0.4)) == "continue"  # without active units it has not arrived
     better = report(2, 0.3)
-    assert board.report(first, replace(better, metrics={"val/nelbo": 0.3, "val/active_units": 5.0})) == "stop"
-    assert board.report(second, report(1)) == "stop"
-    states = {number: (trial.state, trial.cause) for number, trial in board.history.trials.items()}
+    assert dispatcher.report(first, replace(better, metrics={"val/nelbo": 0.3, "val/active_units": 5.0})) == "stop"
+    assert dispatcher.report(second, report(1)) == "stop"
+    states = {number: (trial.state, trial.cause) for number, trial in dispatcher.history.trials.items()}
     assert states == {0: ("completed", "target: 0.3 <= 0.5"), 1: ("stopped", "target: 0.3 <= 0.5")}
-    board.ledger.close()
+    dispatcher.ledger.close()
 
 
 def test_a_population_gives_hosts_back_while_it_waits_and_goes_on_with_inherited_weights(path: Path) -> None:
-    board = board_at(path, Terms(epochs=frozenset({2}), yields=True))
-    board.register(0, [PROCESS], now=0.0)
+    dispatcher = dispatcher_at(path, DispatchConfig(epochs=frozenset({2}), releases_worker=True))
+    dispatcher.register(0, [PROCESS], now=0.0)
     for number in range(2):
-        board.submit(number, {"x": number}, "g")
-        lease = leased(board)
+        dispatcher.submit(number, {"x": number}, "g")
+        lease = leased(dispatcher)
         assert lease.trial == number
-        assert board.report(lease, report(1)) == "go"
-        assert board.report(lease, report(2, 1.0 + number)) == "drop"  # its host is free for the other
-    assert board.lease(0, 1) is None
+        assert dispatcher.report(lease, report(1)) == "continue"
+        assert dispatcher.report(lease, report(2, 1.0 + number)) == "release"  # its host is free for the other
+    assert dispatcher.lease(0, 1) is None
     checkpoint = Checkpoint("trials/00001/from-00000-epoch-00002/e2", "7", 2)
     given = replace(decided(1, 2, "inherit", 2.0), donor=0, params={"x": 0.5})
     for _ in range(2):  # the second one changes nothing
-        board.decide(given, InheritedState(checkpoint, checkpoint, {"val/nelbo": 1.0}))
-        board.decide(decided(0, 2, "go", 1.0))
-    with restarted(board, path) as again:
+        dispatcher.decide(given, InheritedState(checkpoint, checkpoint, {"val/nelbo": 1.0}))
+        dispatcher.decide(decided(0, 2, "go", 1.0))
+    with restarted(dispatcher, path) as again:
         trial = again.history.trials[1]
         assert (trial.params, trial.checkpoints(), trial.starts_inherited) == ({"x": 0.5}, [checkpoint], True)
         again.register(0, [PROCESS], now=0.0)
@@ -349,47 +349,47 @@ def test_a_population_gives_hosts_back_while_it_waits_and_goes_on_with_inherited
         assert trial.best_metrics == {"val/nelbo": 1.0}  # the donor's, whose weights its best epoch had
 
 
-def test_repeats_are_not_compared(board: Board) -> None:
-    board.submit(1, {"x": 1}, "repeat", repeat_of=0)
-    leased(board)
-    assert board.register(1, [PROCESS], now=0.0) == 1
-    lease = leased(board, host=1)
+def test_repeats_are_not_compared(dispatcher: Dispatcher) -> None:
+    dispatcher.submit(1, {"x": 1}, "repeat", repeat_of=0)
+    leased(dispatcher)
+    assert dispatcher.register(1, [PROCESS], now=0.0) == 1
+    lease = leased(dispatcher, host=1)
     assert lease.trial == 1
-    assert [board.report(lease, report(epoch)) for epoch in (1, 2)] == ["go", "go"]
+    assert [dispatcher.report(lease, report(epoch)) for epoch in (1, 2)] == ["continue", "continue"]
 
 
-def test_hosts_that_no_trial_will_need_are_given_back(board: Board) -> None:
-    board.register(1, [PROCESS], now=0.0)
-    board.expected = 0
-    assert not board.release(1)  # a trial waits for a host: this one takes it
-    board.expected = None
-    leased(board)
-    assert not board.release(1)  # nobody has said yet how many trials may come
-    board.expected = 1
-    assert not board.release(1)
-    board.expected = 0
-    assert not board.release(0)  # it trains
-    assert board.release(1) and board.release(1)
-    assert 1 not in board.hosts
+def test_hosts_that_no_trial_will_need_are_given_back(dispatcher: Dispatcher) -> None:
+    dispatcher.register(1, [PROCESS], now=0.0)
+    dispatcher.expected = 0
+    assert not dispatcher.release(1)  # a trial waits for a host: this one takes it
+    dispatcher.expected = None
+    leased(dispatcher)
+    assert not dispatcher.release(1)  # nobody has said yet how many trials may come
+    dispatcher.expected = 1
+    assert not dispatcher.release(1)
+    dispatcher.expected = 0
+    assert not dispatcher.release(0)  # it trains
+    assert dispatcher.release(1) and dispatcher.release(1)
+    assert 1 not in dispatcher.hosts
 
 
-def test_a_lost_node_voids_the_leases_of_its_hosts(board: Board) -> None:
-    lease = leased(board)
-    assert board.orphaned(["n", "m"]) == []
-    assert board.orphaned(["m"]) == [0]
-    board.forget(0, "a node is gone")
-    assert board.report(lease, report(1)) == "drop"
-    assert [crash.cause for crash in board.history.trials[0].crashes] == ["lost"]
+def test_a_lost_node_voids_the_leases_of_its_hosts(dispatcher: Dispatcher) -> None:
+    lease = leased(dispatcher)
+    assert dispatcher.on_dead_nodes(["n", "m"]) == []
+    assert dispatcher.on_dead_nodes(["m"]) == [0]
+    dispatcher.mark_lost(0, "a node is gone")
+    assert dispatcher.report(lease, report(1)) == "release"
+    assert [crash.cause for crash in dispatcher.history.trials[0].crashes] == ["lost"]
 
 
-def test_a_slim_history_keeps_what_is_needed_of_ended_trials(board: Board, path: Path) -> None:
-    lease = leased(board)
-    board.report(lease, report(1))
-    board.report(lease, report(2))
-    board.decide(decided(0, 2, "go", 1.0))
+def test_a_slim_history_keeps_what_is_needed_of_ended_trials(dispatcher: Dispatcher, path: Path) -> None:
+    lease = leased(dispatcher)
+    dispatcher.report(lease, report(1))
+    dispatcher.report(lease, report(2))
+    dispatcher.decide(decided(0, 2, "go", 1.0))
     best = Checkpoint("e2", "0", 2)
-    board.report(lease, replace(report(3), best=best))
-    board.report(lease, replace(report(4, 0.5, "completed"), best=best))
+    dispatcher.report(lease, replace(report(3), best=best))
+    dispatcher.report(lease, replace(report(4, 0.5, "completed"), best=best))
     whole, slim = read_history(path), read_history(path, slim=True)
     assert sorted(whole.trials[0].reports) == [1, 2, 3, 4]
     assert sorted(slim.trials[0].reports) == [2, 4]
@@ -406,13 +406,13 @@ def test_a_slim_history_keeps_what_is_needed_of_ended_trials(board: Board, path:
     ],
 )
 def test_an_end_that_a_crash_left_unsaid_is_said_after_the_restart(
-    board: Board, path: Path, last: dict[str, Any], state: str, cause: str | None
+    dispatcher: Dispatcher, path: Path, last: dict[str, Any], state: str, cause: str | None
 ) -> None:
-    board.report(leased(board), report(1))
-    board.ledger.append(replace(EpochReported(trial=0, **vars(report(2))), **last))
+    dispatcher.report(leased(dispatcher), report(1))
+    dispatcher.ledger.append(replace(EpochReported(trial=0, **vars(report(2))), **last))
     if not last:
-        board.ledger.append(decided(0, 2, "stop", 3.0, 1.0))
-    with restarted(board, path) as again:
+        dispatcher.ledger.append(decided(0, 2, "stop", 3.0, 1.0))
+    with restarted(dispatcher, path) as again:
         trial = again.history.trials[0]
         assert (trial.state, trial.cause) == (state, cause)
         assert 0 not in again.waiting and 0 not in again.leases

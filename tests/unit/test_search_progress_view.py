@@ -14,7 +14,7 @@ from ledger_events import event
 from vaeforge.ledger.events import LedgerEvent
 from vaeforge.ledger.history import History, fold
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus
-from vaeforge.search.progress_view import Mode, View, causes, duration, in_bytes, mode_for, number, ranking
+from vaeforge.search.progress_view import Mode, ProgressView, causes, duration, in_bytes, mode_for, number, ranking
 from vaeforge.search.space.objective import SINGLE
 from vaeforge.search.space.objective_form import objective_of, read_objective
 
@@ -58,7 +58,7 @@ def viewed(
     """What a view prints of snapshots at seconds after its start."""
     text, clock = io.StringIO(), Clock()
     console = Console(file=text, force_terminal=terminal, width=150)
-    with View(console, "s[1]", total, 6, mode, clock=clock, **more) as view:
+    with ProgressView(console, "s[1]", total, 6, mode, clock=clock, **more) as view:
         for seconds, snapshot in snapshots:
             clock.now = 100.0 + seconds
             view.update(snapshot, note)
@@ -134,7 +134,7 @@ def history(*trials: list[LedgerEvent], goals: Any = None) -> History:
 
 def test_json_lines_tell_the_start_each_end_each_new_best_and_the_end() -> None:
     text, clock = io.StringIO(), Clock()
-    with View(Console(file=text, width=20), "s", 4, 6, "json", SINGLE, earlier={7}, clock=clock) as view:
+    with ProgressView(Console(file=text, width=20), "s", 4, 6, "json", SINGLE, earlier={7}, clock=clock) as view:
         view.update(replace(SNAPSHOT, trials=(replace(DONE, trial=7), RUNS), best=None))
         view.update(SNAPSHOT)
         view.update(SNAPSHOT)
@@ -157,7 +157,7 @@ def test_json_lines_tell_the_start_each_end_each_new_best_and_the_end() -> None:
 
 def test_quiet_says_warnings_and_the_end_alone() -> None:
     text = io.StringIO()
-    with View(Console(file=text, width=150), "s", 4, 6, "quiet", clock=Clock()) as view:
+    with ProgressView(Console(file=text, width=150), "s", 4, 6, "quiet", clock=Clock()) as view:
         view.update(SNAPSHOT)
         assert text.getvalue() == ""
         view.warn("a host [0] ended")

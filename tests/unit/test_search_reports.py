@@ -18,7 +18,7 @@ from vaeforge.ledger.history import History, read_history
 from vaeforge.paths import Project, write_json
 from vaeforge.search import requests
 from vaeforge.search.results import reports
-from vaeforge.search.search_lock import Session
+from vaeforge.search.search_lock import SearchLock
 
 PARAMS = {"model.latent_dim": 12, "beta.value": 0.5}
 
@@ -192,7 +192,7 @@ def test_how_a_search_stands(full: Search, do: Callable[[Search], None], state: 
 
 
 def test_a_search_that_runs_is_told_by_its_lock(full: Search) -> None:
-    session = Session(full.folder)
+    session = SearchLock(full.folder)
     try:
         (row,) = reports.searches(full.project)
         assert (row.state, row.about) == ("running", requests.holder(full.folder))
@@ -243,7 +243,7 @@ def test_what_runs_or_lies_elsewhere_is_not_removed(full: Search, tmp_path: Path
     outside = tmp_path / "outside"
     outside.mkdir()
     (full.folder.parent / "link").symlink_to(outside)
-    session = Session(full.folder)
+    session = SearchLock(full.folder)
     try:
         with pytest.raises(SearchError, match=r"'s' is already running: process \d+"):
             reports.remove(full.project, "s")

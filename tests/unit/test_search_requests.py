@@ -13,8 +13,8 @@ from vaeforge.ledger.events import TrialFinished, TrialSubmitted
 from vaeforge.ledger.file import Ledger
 from vaeforge.paths import Project
 from vaeforge.search.requests import (
-    Request,
-    Target,
+    SearchTarget,
+    StopRequest,
     ask,
     clear,
     done,
@@ -23,7 +23,7 @@ from vaeforge.search.requests import (
     parse_target,
     pending,
 )
-from vaeforge.search.search_lock import Session
+from vaeforge.search.search_lock import SearchLock
 
 
 def search(root: Path, name: str = "s") -> Path:
@@ -42,9 +42,9 @@ def asked(folder: Path) -> list[int | None]:
 
 
 def test_targets() -> None:
-    assert parse_target("lipid-3f2a") == Target("lipid-3f2a")
-    assert parse_target("lipid-3f2a#12") == Target("lipid-3f2a", 12)
-    assert parse_target("a#b#3") == Target("a#b", 3)
+    assert parse_target("lipid-3f2a") == SearchTarget("lipid-3f2a")
+    assert parse_target("lipid-3f2a#12") == SearchTarget("lipid-3f2a", 12)
+    assert parse_target("a#b#3") == SearchTarget("a#b", 3)
     for wrong in ("", "#3", "s#", "s#x", "s#-1", "s#1.5", "s#²"):
         with pytest.raises(SearchError, match=f"got {wrong!r}, must be NAME or NAME#TRIAL"):
             parse_target(wrong)
@@ -62,7 +62,7 @@ def test_names_do_not_lead_elsewhere(tmp_path: Path, name: str) -> None:
 
 def test_requests_are_found_once_each_and_taken_back(tmp_path: Path) -> None:
     folder = search(tmp_path)
-    session = Session(folder)
+    session = SearchLock(folder)
     try:
         assert pending(folder) == []
         for trial in (0, None, 0):
@@ -82,7 +82,7 @@ def test_what_cannot_be_stopped_is_refused(tmp_path: Path) -> None:
     folder = search(tmp_path)
     with pytest.raises(SearchError, match="is not running, there is nothing to stop"):
         ask(folder)
-    session = Session(folder)
+    session = SearchLock(folder)
     try:
         with pytest.raises(SearchError, match=r"got trial 7, must be one of its trials \(0 to 1\)"):
             ask(folder, 7)
@@ -100,9 +100,9 @@ def test_files_of_another_hand(tmp_path: Path) -> None:
     for name in ("stop", "stop-00012", "stop-123456", ".stop.12.tmp", "stop-3", "stop-0000012", "stop-00012.tmp", "go"):
         (place / name).touch()
     assert pending(tmp_path) == [
-        Request(None, "the file stop"),
-        Request(12, "the file stop-00012"),
-        Request(123456, "the file stop-123456"),
+        StopRequest(None, "the file stop"),
+        StopRequest(12, "the file stop-00012"),
+        StopRequest(123456, "the file stop-123456"),
     ]
     clear(tmp_path)
     assert pending(tmp_path) == []
@@ -110,7 +110,7 @@ def test_files_of_another_hand(tmp_path: Path) -> None:
 
 
 def hold(folder: str, ready: "multiprocessing.synchronize.Event", over: "multiprocessing.synchronize.Event") -> None:
-    session = Session(Path(folder))
+    session = SearchLock(Path(folder))
     ready.set()
     over.wait(60)
     session.close()
@@ -133,12 +133,12 @@ def test_the_lock_of_another_process_names_it(tmp_path: Path) -> None:
         over.set()
         process.join(60)
     assert holder(folder) is None
-    Session(folder).close()  # asking did not keep the lock
+    SearchLock(folder).close()  # asking did not keep the lock
 
 
 def test_someone_else_who_looks_at_the_same_time_does_not_run_the_search(tmp_path: Path) -> None:
     folder = search(tmp_path)
-    Session(folder).close()
+    SearchLock(folder).close()
     other = (folder / "lock").open()
     assert lock_descriptor(other.fileno(), blocking=False)
     end = threading.Timer(0.05, other.close)
@@ -155,7 +155,7 @@ def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
     process.start()
     assert ready.wait(60)
     with pytest.raises(SearchError, match=f"search 's' is already running: process {process.pid} on "):
-        Session(folder)
+        SearchLock(folder)
     process.kill()
     process.join(60)
-    Session(folder).close()
+    SearchLock(folder).close()

@@ -24,7 +24,7 @@ from vaeforge.search.dispatch.resources import (
     place_on,
     require_disk,
 )
-from vaeforge.search.search_lock import Session, find_process
+from vaeforge.search.search_lock import SearchLock, find_process
 
 
 def search(**values: Any) -> Search:
@@ -132,17 +132,17 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_one_session_at_a_time(tmp_path: Path) -> None:
-    first = Session(tmp_path / "s")
+    first = SearchLock(tmp_path / "s")
     with pytest.raises(SearchError, match=f"process {os.getpid()} on "):
-        Session(tmp_path / "s")
+        SearchLock(tmp_path / "s")
     first.close()
-    Session(tmp_path / "s").close()
+    SearchLock(tmp_path / "s").close()
 
 
 def test_leftovers_are_ended_by_id_and_start_time(tmp_path: Path) -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    session = Session(tmp_path / "s")
+    session = SearchLock(tmp_path / "s")
     try:
         noted = [
             {"pid": sleeper.pid, "started": psutil.Process(sleeper.pid).create_time()},

@@ -64,24 +64,27 @@ def sphere(params: Params) -> float:
     return float(((np.array([params[path] for path in CUBE]) - TARGET) ** 2).sum())
 
 
-def best(sampler: Sampler, cost: Callable[[Params], float], count: int, at_once: int = 1) -> float:
-    """The smallest cost after `count` trials, `at_once` of them running."""
+def best(sampler: Sampler, cost: Callable[[Params], float], count: int, parallel: int = 1) -> float:
+    """The smallest cost after `count` trials, `parallel` of them running."""
     running: list[Params] = []
     costs: list[float] = []
     for number in range(count):
         params = sampler.ask(number)
         assert params is not None
         running.append(params)
-        if len(running) == at_once:
+        if len(running) == parallel:
             costs.append(cost(running[0]))
             sampler.tell(FinishedTrial(len(costs) - 1, running.pop(0), "completed", (costs[-1],), 9))
     return min(costs)
 
 
-def medians(names: tuple[str, ...], base: Experiment, cost: Callable[[Params], float], count: int, at_once: int) -> Any:
+def medians(
+    names: tuple[str, ...], base: Experiment, cost: Callable[[Params], float], count: int, parallel: int
+) -> Any:
     seeds = range(5)
     return {
-        name: median(best(space_of(name, CUBE).build_sampler(s), cost, count, at_once) for s in seeds) for name in names
+        name: median(best(space_of(name, CUBE).build_sampler(s), cost, count, parallel) for s in seeds)
+        for name in names
     }
 
 

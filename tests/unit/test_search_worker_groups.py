@@ -17,7 +17,7 @@ from vaeforge.search.dispatch.cluster import SETTINGS
 from vaeforge.search.dispatch.resources import CPU_SHARE, Placement, Supply
 from vaeforge.search.dispatch.types import Lease, NoTask, Task
 from vaeforge.search.dispatch.worker import held_bytes, serve
-from vaeforge.search.dispatch.worker_groups import TRIES, Hosts
+from vaeforge.search.dispatch.worker_groups import MAX_RESTARTS, WorkerGroups
 from vaeforge.train.distributed import InsufficientResourcesError
 
 SECONDS = 10.0
@@ -67,7 +67,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 def test_a_host_starts_again_unless_it_was_given_back(cluster: Cluster) -> None:
     given_back: set[int] = set()
-    hosts = Hosts(Placement(2, 1, 0.0, 3), {"seed": 5}, "", given_back.__contains__)
+    hosts = WorkerGroups(Placement(2, 1, 0.0, 3), {"seed": 5}, "", given_back.__contains__)
     hosts.start()
     until(lambda: len(cluster.running) == 2)
     assert (hosts.alive, hosts.wanted) == (2, 2)
@@ -78,7 +78,7 @@ def test_a_host_starts_again_unless_it_was_given_back(cluster: Cluster) -> None:
     given_back.add(0)
     cluster.end(0)
     until(lambda: hosts.alive == 1)
-    hosts.grow(1)
+    hosts.scale_up(1)
     until(lambda: sorted(cluster.running) == [1, 2])  # a new number: the one of 0 was given back
     assert cluster.told == {
         "settings": {"seed": 5},
@@ -96,17 +96,17 @@ def test_a_host_starts_again_unless_it_was_given_back(cluster: Cluster) -> None:
 
 def test_a_host_that_fails_again_and_again_is_given_up(cluster: Cluster) -> None:
     cluster.error = RuntimeError("no torch there")
-    hosts = Hosts(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
+    hosts = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
     hosts.start()
     until(lambda: hosts.alive == 0)
-    assert cluster.started == [0] * TRIES
-    assert [str(error) for error in hosts.new_errors()] == ["no torch there"] * TRIES
+    assert cluster.started == [0] * MAX_RESTARTS
+    assert [str(error) for error in hosts.new_errors()] == ["no torch there"] * MAX_RESTARTS
     assert hosts.new_errors() == []
 
 
 def test_a_host_without_room_waits_and_gives_up_at_the_end(cluster: Cluster) -> None:
     cluster.error, cluster.free = InsufficientResourcesError("full"), 0.1
-    hosts = Hosts(Placement(2, 1, 0.0, 1), {}, "", lambda number: True)
+    hosts = WorkerGroups(Placement(2, 1, 0.0, 1), {}, "", lambda number: True)
     hosts.start()
     until(lambda: hosts.waiting == 2)
     time.sleep(0.1)
@@ -124,7 +124,7 @@ def test_a_host_without_room_waits_and_gives_up_at_the_end(cluster: Cluster) -> 
 def test_room_counts_neither_others_nor_hosts_on_their_way(cluster: Cluster) -> None:
     up: set[int] = set()
     cluster.cores, cluster.free = 9, 5.2  # others hold four times 0.9 and 0.2 of a core: there is room for five ranks
-    hosts = Hosts(Placement(1, 2, 0.0, 1), {}, "", lambda number: True, lambda: up)
+    hosts = WorkerGroups(Placement(1, 2, 0.0, 1), {}, "", lambda number: True, lambda: up)
     assert hosts.room() == 2
     hosts.start()
     until(lambda: 0 in cluster.running)
@@ -138,7 +138,7 @@ def test_room_counts_neither_others_nor_hosts_on_their_way(cluster: Cluster) -> 
 
 def test_hosts_that_wait_come_before_new_ones(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    hosts = Hosts(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, set)
+    hosts = WorkerGroups(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, set)
     hosts.start()
     until(lambda: 0 in cluster.running)
     assert hosts.room() == 1  # of four cores one is for the host that starts, two are for those whose turn comes
@@ -146,7 +146,7 @@ def test_hosts_that_wait_come_before_new_ones(cluster: Cluster, monkeypatch: pyt
     cluster.end(0)
     assert hosts.join(SECONDS)
     cluster.error, cluster.free = InsufficientResourcesError("full"), 0.1
-    hosts = Hosts(Placement(1, 1, 0.0, 1), {}, "", lambda number: True)
+    hosts = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: True)
     monkeypatch.setattr(module, "ROOM_SECONDS", SECONDS)
     hosts.start()
     until(lambda: hosts.waiting == 1)
@@ -159,7 +159,7 @@ def test_hosts_that_wait_come_before_new_ones(cluster: Cluster, monkeypatch: pyt
 def test_hosts_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     up: set[int] = set()
-    hosts = Hosts(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, lambda: up)
+    hosts = WorkerGroups(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, lambda: up)
     hosts.start()
     for count in (1, 2, 3):
         until(lambda count=count: len(cluster.running) == count)
@@ -172,7 +172,7 @@ def test_hosts_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeypa
 
 
 def test_no_host_starts_another_cluster_when_ray_has_gone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    hosts = Hosts(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
+    hosts = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
     hosts.start()
     until(lambda: 0 in cluster.running)
     monkeypatch.setattr(module.ray, "is_initialized", lambda: False)
@@ -206,7 +206,7 @@ class Trainer:
         self.left: list[bytearray] = []
         self.trained = 0
 
-    def take(self) -> Task | NoTask:
+    def next_task(self) -> Task | NoTask:
         self.orders -= 1
         if self.orders < 0:
             return "end"

@@ -14,7 +14,7 @@ from vaeforge.errors import ConfigError
 from vaeforge.paths import Project
 from vaeforge.search.progress_view import mode_for
 from vaeforge.search.space.space import Space, read_space
-from vaeforge.search.step import Request
+from vaeforge.search.step import SearchRequest
 from vaeforge.track.store import default_uri, project_run_id
 
 
@@ -129,8 +129,8 @@ def search_request(
     warm_start: str | None = None,
     quiet: bool = False,
     json: bool = False,
-) -> Request:
-    """What is asked of a search beyond its configuration; see `Request`.
+) -> SearchRequest:
+    """What is asked of a search beyond its configuration; see `SearchRequest`.
 
     Args:
         project: whose MLflow store tracks the search.
@@ -145,7 +145,7 @@ def search_request(
         quiet: show only warnings and the end.
         json: show one JSON object a line.
     """
-    return Request(
+    return SearchRequest(
         step=step,
         name=name,
         resume=resume,

@@ -1,4 +1,4 @@
-"""When a search has had enough: time, cores, GPUs, a value that was aimed at. Light: the broker imports it."""
+"""When a search has had enough: time, cores, GPUs, a value that was aimed at. Light: the dispatcher imports it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class Spent:
+class BudgetSpent:
     """Seconds: on the clock over all sessions, and in training times the cores and GPUs that it held."""
 
     wall: float = 0.0
@@ -17,7 +17,7 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Limits:
+class BudgetLimits:
     """What may be spent, in seconds, and the value (smaller is better) that ends the search; none is no limit."""
 
     wall: float | None = None
@@ -26,12 +26,12 @@ class Limits:
     target: float | None = None
 
     @classmethod
-    def of(cls, budget: Mapping[str, Any]) -> "Limits":
+    def of(cls, budget: Mapping[str, Any]) -> "BudgetLimits":
         """The limits in the settings `search.budget`."""
         hours = {kind: budget.get(f"{kind}_hours") for kind in ("wall", "core", "gpu")}
         return cls(**{kind: h and h * HOUR for kind, h in hours.items()}, target=budget.get("target"))
 
-    def exhausted(self, spent: Spent) -> str | None:
+    def exhausted(self, spent: BudgetSpent) -> str | None:
         """The first limit that `spent` has reached, in words; none while there is something left."""
         for kind, name in (("wall", "wall-clock time"), ("core", "core-hours"), ("gpu", "GPU-hours")):
             limit, used = getattr(self, kind), getattr(spent, kind)
@@ -45,7 +45,7 @@ class Limits:
             return None
         return f"target: {value:.6g} <= {self.target:.6g}"
 
-    def describe(self, spent: Spent) -> str | None:
+    def describe(self, spent: BudgetSpent) -> str | None:
         """How much of each limit is used; none without limits."""
         parts = [
             f"{getattr(spent, kind) / limit:.0%} of {limit / HOUR:.4g} {name}"

@@ -19,10 +19,10 @@ from vaeforge.ledger.history import History, read_history
 from vaeforge.search.dispatch.cluster import cluster
 from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.plan import Plan, search_extent
-from vaeforge.search.progress_view import OPEN, Mode, View
+from vaeforge.search.progress_view import OPEN, Mode, ProgressView
 from vaeforge.search.requests import done, pending
 from vaeforge.search.results.ranking import rank
-from vaeforge.search.search_lock import Session
+from vaeforge.search.search_lock import SearchLock
 from vaeforge.search.signals import Interrupt
 
 if TYPE_CHECKING:  # Ray, which brings seconds of imports, starts first
@@ -32,12 +32,12 @@ if TYPE_CHECKING:  # Ray, which brings seconds of imports, starts first
 THIN_SHARE = 0.001  # of a core that a thin trial sets aside: it trains nothing, and a population has many
 TICK_SECONDS = 0.25
 SNAPSHOT_SECONDS = 1.0
-CARE_SECONDS = 5.0
+HEALTH_CHECK_SECONDS = 5.0
 END_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SessionOutcome:
     """How a search ended: its history, 0 or the exit code of an interruption, and the seconds that its parts took."""
 
     history: History
@@ -46,8 +46,8 @@ class Outcome:
 
 
 def run_search(
-    plan: Plan, begin: Callable[[], History], session: Session, console: Console, mode: Mode = "live"
-) -> Outcome:
+    plan: Plan, begin: Callable[[], History], session: SearchLock, console: Console, mode: Mode = "live"
+) -> SessionOutcome:
     """Run or continue `plan` until all its trials have ended, its budget is used up, or someone interrupts it.
 
     The caller holds the session's lock. `begin` writes the search's next lines and returns its history, once the
@@ -66,15 +66,15 @@ def run_search(
         shown = Console(file=sys.stdout) if mode == "json" else console
         total, space = plan.config.search.trials, plan.space
         ended = [trial.number for trial in earlier.ended_trials]
-        with View(shown, plan.name, total, space.fidelity.max, mode, space.objective, ended) as view:
-            run = _Run(plan, earlier, session, placement, scratch, interrupt, view)
+        with ProgressView(shown, plan.name, total, space.fidelity.max, mode, space.objective, ended) as view:
+            run = _SearchRun(plan, earlier, session, placement, scratch, interrupt, view)
             run.watch()
         run.end()
         timings |= {"sampler_seconds": run.searcher.ask_seconds, "sampler_wait_seconds": run.searcher.wait_seconds}
     timings["search_seconds"] = time.monotonic() - started
     history = read_history(plan.ledger)
     view.end(history, history.ended.reason if history.ended else "interrupted")
-    return Outcome(history, 128 + interrupt.signal if interrupt.signal else 0, timings)
+    return SessionOutcome(history, 128 + interrupt.signal if interrupt.signal else 0, timings)
 
 
 def search_ended(plan: Plan, reason: str, seconds: float) -> SearchEnded:
@@ -101,21 +101,21 @@ def _scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Run:
+class _SearchRun:
     """One session of one search."""
 
     def __init__(
         self,
         plan: Plan,
         earlier: History,
-        session: Session,
+        session: SearchLock,
         placement: Placement,
         scratch: Path,
         interrupt: Interrupt,
-        view: View,
+        view: ProgressView,
     ):
-        from vaeforge.search.dispatch.ray_actors import host_config, start_broker, terms_of
-        from vaeforge.search.dispatch.worker_groups import Hosts
+        from vaeforge.search.dispatch.ray_actors import dispatch_config, start_dispatcher, worker_config
+        from vaeforge.search.dispatch.worker_groups import WorkerGroups
 
         self.plan, self.session = plan, session
         self.scratch, self.interrupt, self.view = scratch, interrupt, view
@@ -124,9 +124,9 @@ class _Run:
         self.registered: frozenset[int] = frozenset()
         self.scheduler = plan.space.build_scheduler(search.seed, search.trials)
         self.scheduler.replay(earlier)
-        self.broker = start_broker(plan, terms_of(plan, self.scheduler, placement))
-        config = host_config(plan, self.broker)
-        self.hosts = Hosts(placement, config, str(scratch), self._released, lambda: self.registered)
+        self.dispatcher = start_dispatcher(plan, dispatch_config(plan, self.scheduler, placement))
+        config = worker_config(plan, self.dispatcher)
+        self.hosts = WorkerGroups(placement, config, str(scratch), self._released, lambda: self.registered)
         self.hosts.start()
         self.searcher = self._searcher(earlier)
         self.over: str | None = None
@@ -136,13 +136,13 @@ class _Run:
         self.tune.start()
 
     def _searcher(self, earlier: History) -> Any:
-        from vaeforge.search.ray_searcher import TruthfulSearch, Wanted
+        from vaeforge.search.ray_searcher import OptunaTuneSearcher, SearchTargets
         from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard
 
         plan, search = self.plan, self.plan.config.search
         base = plan.config.experiment
         points = [trial.params for other in earlier.warm_starts if other.use == "points" for trial in other.trials]
-        wanted = Wanted(
+        targets = SearchTargets(
             trials=search.trials,
             start=(*plan.space.start, *points),
             repeats=search.repeats,
@@ -150,17 +150,17 @@ class _Run:
             ahead=0 if search.deterministic else 1,
             stagnation=search.budget.stagnation,
         )
-        return TruthfulSearch(
+        return OptunaTuneSearcher(
             plan.space.build_sampler(search.seed),
             earlier,
-            wanted,
+            targets,
             lambda params: plan.space.group(params, base),
-            self._at_once,
+            self._max_concurrent,
             self._finalists,
             Dashboard(plan.folder / "optuna.journal", plan.name, plan.space, earlier),
         )
 
-    def _at_once(self) -> int:
+    def _max_concurrent(self) -> int:
         """Trials that Tune holds: one more than hosts, so that one that ends a trial finds the next one waiting.
 
         All from the start on: Tune does without a process that comes up while short trials end, and starts another.
@@ -172,13 +172,13 @@ class _Run:
     def _finalists(self, count: int) -> list[int]:
         import ray
 
-        found: list[int] = ray.get(self.broker.finalists.remote(count))
+        found: list[int] = ray.get(self.dispatcher.finalists.remote(count))
         return found
 
     def _released(self, host: int) -> bool:
         import ray
 
-        return bool(ray.get(self.broker.released.remote(host)))
+        return bool(ray.get(self.dispatcher.released.remote(host)))
 
     def _tune(self) -> None:
         """Tune's own loop, in a thread of its own so that signals stay ours."""
@@ -194,7 +194,9 @@ class _Run:
         from vaeforge.search.dispatch.trial import HostedTrial
         from vaeforge.search.ray_scheduler import LedgerScheduler, OnRequest
 
-        trainable = tune.with_resources(tune.with_parameters(HostedTrial, broker=self.broker), {"CPU": THIN_SHARE})
+        trainable = tune.with_resources(
+            tune.with_parameters(HostedTrial, dispatcher=self.dispatcher), {"CPU": THIN_SHARE}
+        )
         return tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -216,7 +218,7 @@ class _Run:
         import ray
 
         if decisions:
-            ray.get(self.broker.decide.remote([self._decided(decision) for decision in decisions]))
+            ray.get(self.dispatcher.decide.remote([self._decided(decision) for decision in decisions]))
 
     def _decided(self, decision: "TrialDecision") -> TrialDecided:
         """A decision as the ledger holds it; a changed schedule may need or lose a fixed parameter."""
@@ -238,25 +240,25 @@ class _Run:
             now = time.monotonic()
             if now - shown >= SNAPSHOT_SECONDS:
                 shown = now
-                self._look()
-                self._obey()
-            if now - cared >= CARE_SECONDS:
+                self._refresh()
+                self._handle_requests()
+            if now - cared >= HEALTH_CHECK_SECONDS:
                 cared = now
-                self._care()
+                self._health_check()
             self.tune.join(TICK_SECONDS)
         if self.problem is not None:
             raise SearchError(f"search {self.plan.name!r}: Ray Tune failed: {self.problem!r}") from self.problem
-        self._look()
+        self._refresh()
         if self.interrupt.signal is None and self.unfinished:
             raise SearchError(
                 f"search {self.plan.name!r}: Ray Tune ended before trials {self.unfinished}; continue with --resume"
             )
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         import ray
 
         wall = time.monotonic() - self.started
-        snapshot: Snapshot = ray.get(self.broker.tick.remote(wall, self.searcher.remaining))
+        snapshot: Snapshot = ray.get(self.dispatcher.tick.remote(wall, self.searcher.remaining))
         self.registered = snapshot.hosts
         self.unfinished = [trial.trial for trial in snapshot.trials if trial.state in OPEN]
         if snapshot.failure:
@@ -267,7 +269,7 @@ class _Run:
         note = f"{n} host(s) wait for room in the cluster" if (n := self.hosts.waiting) else None
         self.view.update(snapshot, note)
 
-    def _obey(self) -> None:
+    def _handle_requests(self) -> None:
         """What other processes have asked for meanwhile."""
         import ray
 
@@ -275,30 +277,30 @@ class _Run:
             if request.trial is None:
                 self.interrupt.request()
             else:
-                ray.get(self.broker.stop.remote(request.trial, f"stopped on request of {request.by}"))
+                ray.get(self.dispatcher.stop.remote(request.trial, f"stopped on request of {request.by}"))
             done(self.plan.folder, request)
 
-    def _care(self) -> None:
+    def _health_check(self) -> None:
         import ray
 
         from vaeforge.search.dispatch.worker_groups import kill_processes
 
         self.session.remember()
         nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-        kill_processes(ray.get(self.broker.overdue.remote(nodes)))
+        kill_processes(ray.get(self.dispatcher.timed_out.remote(nodes)))
         if self.hosts.alive == 0 and self.tune.is_alive() and self.searcher.remaining:
             raise SearchError(f"search {self.plan.name!r}: no host could be kept running: {self.hosts.errors!r}")
         for error in self.hosts.new_errors():
             self.view.warn(f"a host ended, the others go on: {error!r}")
-        self._grow()
+        self._scale_up()
 
-    def _grow(self) -> None:
+    def _scale_up(self) -> None:
         """Start more hosts where the cluster has room that the remaining trials can use."""
         search = self.plan.config.search
         limit = 1 if search.deterministic else search.hosts or search.trials
         useful = min(limit, self.searcher.open) - self.hosts.wanted
         if useful > 0 and (room := self.hosts.room()) > 0:
-            self.hosts.grow(min(useful, room))
+            self.hosts.scale_up(min(useful, room))
 
     def end(self) -> None:
         """Say in the ledger how the session ended, and let hosts return."""
@@ -308,13 +310,13 @@ class _Run:
 
         self.searcher.interrupted = self.interrupt.signal is not None
         self.hosts.close()
-        ray.get(self.broker.close.remote())
+        ray.get(self.dispatcher.close.remote())
         if self.interrupt.signal is not None:
             self.tune.join(END_SECONDS / 4)
-            ray.get(self.broker.record.remote(SearchInterrupted(signal=self.interrupt.signal.name)))
+            ray.get(self.dispatcher.record.remote(SearchInterrupted(signal=self.interrupt.signal.name)))
         else:
             reason = self.over or self.searcher.ended or "trials"
-            ray.get(self.broker.record.remote(search_ended(self.plan, reason, time.monotonic() - self.started)))
+            ray.get(self.dispatcher.record.remote(search_ended(self.plan, reason, time.monotonic() - self.started)))
             if self.plan.address is None:
                 end_controllers()
             self.hosts.join(END_SECONDS)  # a thread in Ray when Ray shuts down would take the process with it

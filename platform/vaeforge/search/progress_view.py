@@ -38,8 +38,8 @@ def mode_for(console: Console, quiet: bool = False, json: bool = False) -> Mode:
     return "live" if console.is_terminal else "plain"
 
 
-class View:
-    """Shows snapshots of the broker; `total` trials of `epochs` epochs each.
+class ProgressView:
+    """Shows snapshots of the dispatcher; `total` trials of `epochs` epochs each.
 
     Args:
         mode: `live`, and none, is `plain` where the console is no terminal.
@@ -67,7 +67,7 @@ class View:
         self._best: BestSoFar | None = None
         self._live = Live(console=console, refresh_per_second=2) if self.mode == "live" else None
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> "ProgressView":
         if self._live:
             self._live.start()
         if self.mode == "json":

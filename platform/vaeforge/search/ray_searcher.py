@@ -25,7 +25,7 @@ STATES = {"running": "stopped", "stopped": "stopped", "nan": "failed", "crash": 
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SearchTargets:
     """What a search is to run.
 
     Attributes:
@@ -45,7 +45,7 @@ class Wanted:
     stagnation: int | None = None
 
 
-class TruthfulSearch(Searcher):
+class OptunaTuneSearcher(Searcher):
     """See the module's docstring.
 
     Attributes:
@@ -57,15 +57,15 @@ class TruthfulSearch(Searcher):
         self,
         sampler: Sampler,
         history: History,
-        wanted: Wanted,
+        targets: SearchTargets,
         group: Callable[[Params], str],
-        at_once: Callable[[], int],
+        max_concurrent: Callable[[], int],
         finalists: Callable[[int], list[int]],
         dashboard: Dashboard,
     ):
         super().__init__(metric="value", mode="min")
-        self._sampler, self._wanted, self._group = sampler, wanted, group
-        self._at_once, self._finalists, self._dashboard = at_once, finalists, dashboard
+        self._sampler, self._targets, self._group = sampler, targets, group
+        self._max_concurrent, self._finalists, self._dashboard = max_concurrent, finalists, dashboard
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sampler")
         self._ahead: deque[tuple[int, Future[Params | None]]] = deque()
         self._adopted = deque(sorted(history.unfinished(), key=lambda trial: trial.number))
@@ -85,7 +85,7 @@ class TruthfulSearch(Searcher):
                 self._sampler.tell(transferred(trial))
         for number, record in sorted(history.trials.items()):
             if record.repeat_of is None and record.state is not None:
-                self._sampler.tell(told(record, objective_values(record, self._sampler.goals)))
+                self._sampler.tell(finished_trial_of(record, objective_values(record, self._sampler.goals)))
             elif record.repeat_of is None:
                 self._sampler.adopt(number, record.params)
 
@@ -97,8 +97,8 @@ class TruthfulSearch(Searcher):
     @property
     def remaining(self) -> int:
         """Trials that may still be handed out, at most."""
-        new = 0 if self.ended else max(0, self._wanted.trials - self._begun)
-        repeats = self._wanted.finalists * (self._wanted.repeats - 1)
+        new = 0 if self.ended else max(0, self._targets.trials - self._begun)
+        repeats = self._targets.finalists * (self._targets.repeats - 1)
         return len(self._adopted) + new + (repeats if self._repeats is None else len(self._repeats))
 
     @property
@@ -118,7 +118,7 @@ class TruthfulSearch(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """A configuration for Tune: the trial's number, its flat parameters, its group, what it repeats; or not now."""
-        if len(self._live) >= self._at_once():
+        if len(self._live) >= self._max_concurrent():
             return None
         started = time.monotonic()
         config = self._config()
@@ -133,7 +133,7 @@ class TruthfulSearch(Searcher):
         if self._adopted:
             trial = self._adopted.popleft()
             return _configuration(trial.number, trial.params, trial.group, trial.repeat_of)
-        if self.ended is None and self._begun < self._wanted.trials:
+        if self.ended is None and self._begun < self._targets.trials:
             number = max(self._params, default=-1) + 1
             params = self._proposal(number)
             if params is not None:
@@ -143,15 +143,15 @@ class TruthfulSearch(Searcher):
         return self._repeat()
 
     def _proposal(self, number: int) -> Params | None:
-        if self._begun < len(self._wanted.start):
-            point = self._wanted.start[self._begun]
+        if self._begun < len(self._targets.start):
+            point = self._targets.start[self._begun]
             return self._thread.submit(self._ask, number, point).result()
         found = next((future for known, future in self._ahead if known == number), None)
         params = (found or self._thread.submit(self._ask, number, None)).result()
         self._ahead = deque((known, future) for known, future in self._ahead if known > number)
-        following = range(number + 1 + len(self._ahead), number + 1 + self._wanted.ahead)
+        following = range(number + 1 + len(self._ahead), number + 1 + self._targets.ahead)
         for ahead in following if params is not None else ():
-            if ahead - number + self._begun < self._wanted.trials:
+            if ahead - number + self._begun < self._targets.trials:
                 self._ahead.append((ahead, self._thread.submit(self._ask, ahead, None)))
         return params
 
@@ -164,12 +164,12 @@ class TruthfulSearch(Searcher):
 
     def _repeat(self) -> dict[str, Any] | None:
         """The next run of a finalist under another seed, once all other trials have ended."""
-        if self._wanted.repeats < 2 or any(config["repeat_of"] is None for config in self._live.values()):
+        if self._targets.repeats < 2 or any(config["repeat_of"] is None for config in self._live.values()):
             return None
         if self._repeats is None:
-            found = self._finalists(self._wanted.finalists)
+            found = self._finalists(self._targets.finalists)
             done = [list(self._repeated.values()).count(number) for number in found]
-            missing = [[n] * (self._wanted.repeats - 1 - k) for n, k in zip(found, done, strict=True)]
+            missing = [[n] * (self._targets.repeats - 1 - k) for n, k in zip(found, done, strict=True)]
             self._repeats = deque(number for numbers in missing for number in numbers)
         if not self._repeats:
             return None
@@ -189,7 +189,7 @@ class TruthfulSearch(Searcher):
         found = result or {"epoch": 0, "value": math.nan}
         values = [found["value"]] if len(self._sampler.goals) == 1 else found.get("goals", [None])
         ended = FinishedTrial(
-            config["trial"], config["params"], STATES.get(outcome, outcome), sound(values), found["epoch"]
+            config["trial"], config["params"], STATES.get(outcome, outcome), all_finite(values), found["epoch"]
         )
         self._dashboard.ended(ended, attributes={"group": config["group"], "repeat_of": config["repeat_of"]})
         if config["repeat_of"] is None:
@@ -197,7 +197,7 @@ class TruthfulSearch(Searcher):
 
     def _tell(self, ended: FinishedTrial) -> None:
         self._sampler.tell(ended)
-        patience = self._wanted.stagnation
+        patience = self._targets.stagnation
         if patience is not None and self._sampler.stagnates(patience):
             self.ended = self.ended or f"no improvement in {patience} trials"
 
@@ -215,13 +215,13 @@ def _configuration(number: int, params: Params, group: str, repeat_of: int | Non
     return {"trial": number, "params": params, "group": group, "repeat_of": repeat_of}
 
 
-def sound(values: list[float | None]) -> tuple[float, ...] | None:
+def all_finite(values: list[float | None]) -> tuple[float, ...] | None:
     """`values`, if all of them are finite numbers."""
     finite = tuple(value for value in values if value is not None and math.isfinite(value))
     return finite if len(finite) == len(values) else None
 
 
-def told(trial: TrialRecord, goals: list[float | None]) -> FinishedTrial:
+def finished_trial_of(trial: TrialRecord, goals: list[float | None]) -> FinishedTrial:
     """An ended trial as a sampler is told."""
     assert trial.state is not None
-    return FinishedTrial(trial.number, trial.params, trial.state, sound(goals), trial.epoch)
+    return FinishedTrial(trial.number, trial.params, trial.state, all_finite(goals), trial.epoch)

@@ -24,7 +24,7 @@ LOOKS, LOOK_SECONDS = 10, 0.02  # how often, and how far apart, a lock is tried 
 
 
 @dataclass(frozen=True)
-class Target:
+class SearchTarget:
     """What `NAME` or `NAME#3` means: a search, or one trial of it."""
 
     name: str
@@ -32,7 +32,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Request:
+class StopRequest:
     """A wish to stop: the whole search where `trial` is none. `by` says who asked, for the ledger."""
 
     trial: int | None = None
@@ -43,7 +43,7 @@ class Request:
         return "stop" if self.trial is None else f"stop-{self.trial:05d}"
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str) -> SearchTarget:
     """`NAME` or `NAME#trial`.
 
     Raises:
@@ -51,10 +51,10 @@ def parse_target(text: str) -> Target:
     """
     name, mark, trial = text.rpartition("#")
     if not mark and text:
-        return Target(text)
+        return SearchTarget(text)
     if not name or not trial.isascii() or not trial.isdigit():
         raise SearchError(f"search: got {text!r}, must be NAME or NAME#TRIAL, say lipid-3f2a91c0#12")
-    return Target(name, int(trial))
+    return SearchTarget(name, int(trial))
 
 
 def folder_of(project: Project, name: str) -> Path:
@@ -87,7 +87,7 @@ def holder(folder: Path) -> str | None:
         return None
 
 
-def ask(folder: Path, trial: int | None = None) -> Request:
+def ask(folder: Path, trial: int | None = None) -> StopRequest:
     """Ask the search in `folder` to stop, or to stop one trial; asking again changes nothing.
 
     Raises:
@@ -97,7 +97,7 @@ def ask(folder: Path, trial: int | None = None) -> Request:
         raise SearchError(f"search {folder.name!r}: is not running, there is nothing to stop")
     if trial is not None:
         _require_unfinished(read_history(folder / "ledger.jsonl"), folder.name, trial)
-    request = Request(trial, f"process {os.getpid()} on {socket.gethostname()}")
+    request = StopRequest(trial, f"process {os.getpid()} on {socket.gethostname()}")
     write_json(folder / "requests" / request.file, {"by": request.by, "time": time.time()})
     return request
 
@@ -111,14 +111,14 @@ def _require_unfinished(history: History, name: str, trial: int) -> None:
         raise SearchError(f"search {name!r}: trial {trial} has ended already: {record.state}")
 
 
-def pending(folder: Path) -> list[Request]:
+def pending(folder: Path) -> list[StopRequest]:
     """What is asked of the search in `folder`: the end of the whole search first, then trials by number."""
     place = folder / "requests"
     found = [_read(file) for file in place.iterdir() if STOP.fullmatch(file.name)] if place.is_dir() else []
     return sorted((one for one in found if one), key=lambda one: -1 if one.trial is None else one.trial)
 
 
-def _read(file: Path) -> Request | None:
+def _read(file: Path) -> StopRequest | None:
     """The request in `file`; none if it was done meanwhile. A file that someone made by hand counts by its name."""
     number = file.name.partition("-")[2]
     trial = int(number) if number else None
@@ -128,11 +128,11 @@ def _read(file: Path) -> Request | None:
         return None
     except (ValueError, KeyError, TypeError):
         by = f"the file {file.name}"
-    request = Request(trial, by)
+    request = StopRequest(trial, by)
     return request if request.file == file.name else None  # stop-0000012 is no name of ours
 
 
-def done(folder: Path, request: Request) -> None:
+def done(folder: Path, request: StopRequest) -> None:
     """Take back a request that was carried out; doing it twice changes nothing."""
     (folder / "requests" / request.file).unlink(missing_ok=True)
 

@@ -27,7 +27,7 @@ class NotedProcess:
     started: float
 
 
-class Session:
+class SearchLock:
     """The lock on a search's folder, and a list of the processes that work for it."""
 
     def __init__(self, folder: Path):

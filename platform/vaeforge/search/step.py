@@ -15,14 +15,14 @@ from vaeforge.ledger.history import History, read_history
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.trained_model import TrainedModelManifest, write_trained_model
 from vaeforge.paths import Project, write_json
-from vaeforge.search.budget import Limits, Spent
+from vaeforge.search.budget import BudgetLimits, BudgetSpent
 from vaeforge.search.engine import run_search
 from vaeforge.search.plan import Plan, earlier_history, make_plan, search_extent
 from vaeforge.search.progress_view import Mode, causes, ranking
 from vaeforge.search.requests import clear
 from vaeforge.search.results.ranking import ranked
 from vaeforge.search.results.winner_manifest import winner_manifest
-from vaeforge.search.search_lock import Session
+from vaeforge.search.search_lock import SearchLock
 from vaeforge.search.space.space import Space
 from vaeforge.track.store import open_store
 from vaeforge.track.tracker import Tracker
@@ -31,7 +31,7 @@ TRACKING_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class SearchRequest:
     """What the command line asked of a search beyond its configuration.
 
     Attributes:
@@ -54,14 +54,14 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Result:
+class StepResult:
     """How the step ended; `manifest` is none where it was interrupted."""
 
     exit_code: int
     manifest: TrainedModelManifest | None
 
 
-def run_step(project: Project, config: RunConfig, space: Space, request: Request, console: Console) -> Result:
+def run_step(project: Project, config: RunConfig, space: Space, request: SearchRequest, console: Console) -> StepResult:
     """Search `space`, or finish what an earlier call began; writes the manifest of its best model last.
 
     Raises:
@@ -71,7 +71,7 @@ def run_step(project: Project, config: RunConfig, space: Space, request: Request
         open_store(request.tracking_uri)  # a server that does not answer is refused now, not after hours
     plan = make_plan(project, config, space, request.name, request.address, console)
     earlier_history(plan, request.name is not None, request.resume)  # refuse before touching the folder
-    session = Session(plan.folder)
+    session = SearchLock(plan.folder)
     try:
         history = earlier_history(plan, request.name is not None, request.resume)
         if is_complete(history, config.search):
@@ -82,7 +82,7 @@ def run_step(project: Project, config: RunConfig, space: Space, request: Request
                 console.print(
                     f"\ninterrupted; continue with: [bold]{_resume(request, plan)}[/]", highlight=False, soft_wrap=True
                 )
-                return Result(exit_code, None)
+                return StepResult(exit_code, None)
         return _conclude(plan, history, request, console)
     finally:
         session.close()
@@ -97,7 +97,7 @@ def is_complete(history: History, search: Search) -> bool:
     return before == now or (history.ended.reason == "trials" and no_more)
 
 
-def warm_start(plan: Plan, earlier: History, request: Request) -> WarmStarted | None:
+def warm_start(plan: Plan, earlier: History, request: SearchRequest) -> WarmStarted | None:
     """What a new search knows from the one that it is to start from; none where there is no such one.
 
     Raises:
@@ -118,7 +118,7 @@ def warm_start(plan: Plan, earlier: History, request: Request) -> WarmStarted | 
     return warm_start_record(plan.project, request.warm_start, plan.space, plan.header, plan.config.search.seed)
 
 
-def open_search(plan: Plan, earlier: History, request: Request, known: WarmStarted | None = None) -> None:
+def open_search(plan: Plan, earlier: History, request: SearchRequest, known: WarmStarted | None = None) -> None:
     """Write the ledger's next lines: what is searched and is `known` from another search, or that it goes on."""
     ledger = Ledger(plan.ledger)
     try:
@@ -135,13 +135,15 @@ def open_search(plan: Plan, earlier: History, request: Request, known: WarmStart
 
 def _require_budget(plan: Plan, history: History) -> None:
     """A search whose budget is used up goes on only with a larger one."""
-    spent = Spent(history.wall_seconds, history.core_seconds, history.gpu_seconds)
-    used = Limits.of(plan.config.search.budget.model_dump()).exhausted(spent)
+    spent = BudgetSpent(history.wall_seconds, history.core_seconds, history.gpu_seconds)
+    used = BudgetLimits.of(plan.config.search.budget.model_dump()).exhausted(spent)
     if used:
         raise SearchError(f"search {plan.name!r}: its budget is used up ({used}); give a larger --budget to go on")
 
 
-def _search(plan: Plan, history: History, session: Session, request: Request, console: Console) -> tuple[int, History]:
+def _search(
+    plan: Plan, history: History, session: SearchLock, request: SearchRequest, console: Console
+) -> tuple[int, History]:
     """Run the search with its tracking beside it; the exit code, and the whole history."""
     _require_budget(plan, history)
     known = warm_start(plan, history, request)
@@ -180,7 +182,7 @@ def _announce(plan: Plan, history: History, console: Console) -> None:
     )
 
 
-def _conclude(plan: Plan, history: History, request: Request, console: Console) -> Result:
+def _conclude(plan: Plan, history: History, request: SearchRequest, console: Console) -> StepResult:
     """Show the ranking, write the manifest of the best model."""
     if not ranked(history, plan.space.objective).standings:
         console.print(causes(history))
@@ -198,9 +200,9 @@ def _conclude(plan: Plan, history: History, request: Request, console: Console) 
     manifest = winner_manifest(request.step, plan, history, runs)
     write_trained_model(plan.folder / MANIFEST, manifest)
     write_trained_model(plan.project.step(request.step) / MANIFEST, manifest)
-    return Result(0, manifest)
+    return StepResult(0, manifest)
 
 
-def _resume(request: Request, plan: Plan) -> str:
+def _resume(request: SearchRequest, plan: Plan) -> str:
     named = "" if request.name is not None else f" --name {plan.name}"
     return f"{request.resume_command}{named}"

@@ -1,6 +1,6 @@
 """Checkpoint files, whatever is in them: which one is which, copies out of another's reach, copies on this machine.
 
-Nothing here imports torch, because the broker, which holds no model, keeps and removes checkpoints too.
+Nothing here imports torch, because the dispatcher, which holds no model, keeps and removes checkpoints too.
 """
 
 import re

@@ -6,7 +6,7 @@ then put: at once where the store shows an object only when it is complete, else
 
 A file's name within its storage is `epoch-00006.pt`, or `from-00003-epoch-00006/epoch-00006.pt` where it was inherited
 from another trial. Whatever looks files up goes by that name and not by the folder that was recorded with it, so that a
-project may be moved. Nothing here imports torch: the broker tidies up through this module.
+project may be moved. Nothing here imports torch: the dispatcher tidies up through this module.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Which checkpoints of a search stay, and how one trial's come to be another's. Light: the broker uses it."""
+"""Which checkpoints of a search stay, and how one trial's come to be another's. Light: the dispatcher uses it."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,23 +24,23 @@ def trial_folder(root: Path | str, number: int) -> str:
 
 
 @dataclass(frozen=True)
-class Surplus:
+class Deletions:
     """What may go: all of some trials' checkpoints, and of others all but one file."""
 
     trials: tuple[int, ...]
     but: tuple[tuple[int, str], ...]
 
 
-class Keeper:
+class CheckpointRetention:
     """Removes the checkpoints of ended trials that are not among the best, as trials end."""
 
     def __init__(self, history: History, objective: Objective, count: int, root: str):
         self._history, self._objective, self._count, self._root = history, objective, count, root
         self._there: set[int] = set()
         self._seen = 0
-        self.carry_out(self.surplus())
+        self.delete(self.due_deletions())
 
-    def surplus(self) -> Surplus:
+    def due_deletions(self) -> Deletions:
         """What the trials that have ended since the last call leave behind; quick, touches no file."""
         fresh = self._history.ended_trials[self._seen :]
         self._seen += len(fresh)
@@ -49,16 +49,16 @@ class Keeper:
         gone = tuple(number for number in self._there if number not in names)
         self._there -= set(gone)
         but = tuple((trial.number, trial.best.file) for trial in fresh if trial.number in names and trial.best)
-        return Surplus(gone, but)
+        return Deletions(gone, but)
 
-    def carry_out(self, surplus: Surplus) -> None:
+    def delete(self, deletions: Deletions) -> None:
         """Remove it; what cannot be removed now is tried again when the next trial has ended."""
-        for number in surplus.trials:
+        for number in deletions.trials:
             try:
                 open_storage(trial_folder(self._root, number)).clear()
             except OSError:
                 self._there.add(number)
-        for number, file in surplus.but:
+        for number, file in deletions.but:
             with suppress(OSError):  # a few files too many
                 open_storage(trial_folder(self._root, number)).keep_only([file])
 

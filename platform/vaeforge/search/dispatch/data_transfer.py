@@ -79,7 +79,7 @@ def _metadata(distribution: Distribution) -> Iterator[Path]:
 
 
 @dataclass(frozen=True)
-class Shipment:
+class DataHandle:
     """Where training data are: small, and to be sent to hosts.
 
     Attributes:
@@ -93,7 +93,7 @@ class Shipment:
     stored: "ray.ObjectRef[dict[str, Any]] | None"
 
 
-def ship(prepared: "Prepared", cluster: bool = True) -> Shipment:
+def publish_data(prepared: "Prepared", cluster: bool = True) -> DataHandle:
     """Make the training data reachable for all hosts, also those on nodes that join later.
 
     Args:
@@ -106,14 +106,14 @@ def ship(prepared: "Prepared", cluster: bool = True) -> Shipment:
     folder, manifest = str(prepared.folder.resolve()), sha256_of(prepared.folder / "manifest.json")
     others = _other_nodes() if cluster else {}
     if not cluster or (others and not _problems(others, _unlike, folder, manifest)):
-        return Shipment(folder, manifest, None)
+        return DataHandle(folder, manifest, None)
     parts = {part: getattr(prepared, part) for part in PARTS[:2]}
     # plain arrays: Ray lets workers map these, but not memory maps
     content = {part: (np.asarray(samples.x), np.asarray(samples.condition)) for part, samples in parts.items()}
-    return Shipment(folder, manifest, ray.put({**content, "constants": prepared.constants}))
+    return DataHandle(folder, manifest, ray.put({**content, "constants": prepared.constants}))
 
 
-def open_shipment(shipment: Shipment) -> "TrainingData":
+def open_data(handle: DataHandle) -> "TrainingData":
     """The training data, on whichever node this is; nothing is copied.
 
     Raises:
@@ -123,12 +123,12 @@ def open_shipment(shipment: Shipment) -> "TrainingData":
     from vaeforge.samples import Samples
     from vaeforge.train.loop import TrainingData
 
-    problem = _unlike(shipment.folder, shipment.manifest)
+    problem = _unlike(handle.folder, handle.manifest)
     if problem is None:
-        return TrainingData(*load_training(Path(shipment.folder)))
-    if shipment.stored is None:
-        raise DataError(f"{shipment.folder}: {problem} on {socket.gethostname()}; start the search again")
-    content = ray.get(shipment.stored)
+        return TrainingData(*load_training(Path(handle.folder)))
+    if handle.stored is None:
+        raise DataError(f"{handle.folder}: {problem} on {socket.gethostname()}; start the search again")
+    content = ray.get(handle.stored)
     train, validation = (Samples(*content[part]) for part in ("train", "validation"))
     return TrainingData(train, validation, spec_of(validation, content["constants"]))
 

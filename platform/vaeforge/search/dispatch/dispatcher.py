@@ -1,8 +1,8 @@
-"""Who trains what: trials that wait, leases that hosts hold, and what follows from each message.
+"""Dispatcher of trials to worker groups: trials that wait, leases on them, and what follows from each message.
 
-Pure bookkeeping over the ledger, without Ray, clocks passed in: the broker is this plus waiting. Every change is
-appended to the ledger before it is applied, so that a board rebuilt from the ledger stands where the last one stood.
-No call pops: a lease is taken back when its host comes again with a higher generation, or is not heard of in time.
+Pure bookkeeping over the ledger, without Ray, clocks passed in: the actor is this plus waiting. Every change is
+appended to the ledger before it is applied, so that a dispatcher rebuilt from the ledger stands where the last one
+stood. No call pops: a lease is taken back when its host comes again with a higher generation, or gives no sign of life.
 """
 
 from collections import deque
@@ -26,21 +26,21 @@ from vaeforge.ledger.events import (
 )
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import History, TrialRecord
-from vaeforge.search.budget import Spent
-from vaeforge.search.dispatch.types import Host, Lease, Reply, Terms, TrialReport
+from vaeforge.search.budget import BudgetSpent
+from vaeforge.search.dispatch.types import DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
 
 MAX_STARTS = {"oom": 2, "disk": 1, "checkpoint": 1}
 E = TypeVar("E", bound=LedgerEvent)
 
 
-class Board:
+class Dispatcher:
     """See the module's docstring."""
 
-    def __init__(self, ledger: Ledger, history: History, terms: Terms):
-        self.ledger, self.history, self.terms = ledger, history, terms
-        self.hosts: dict[int, Host] = {}
+    def __init__(self, ledger: Ledger, history: History, config: DispatchConfig):
+        self.ledger, self.history, self.config = ledger, history, config
+        self.hosts: dict[int, WorkerGroup] = {}
         self.leases: dict[int, Lease] = {}
-        self.parked: set[int] = set()
+        self.paused: set[int] = set()
         self.waiting: deque[int] = deque()
         self.released: set[int] = set()
         self.expected: int | None = None
@@ -49,10 +49,10 @@ class Board:
         self.wall = history.wall_seconds
         self.epoch_seconds: deque[float] = deque(maxlen=101)
 
-    def readopt(self, now: float) -> None:
-        """After a restart of the board within one search: leases that hosts may still hold are still theirs."""
+    def recover(self, now: float) -> None:
+        """After a restart of the dispatcher within one search: leases that hosts may still hold are still theirs."""
         for host, generation in self.history.generations.items():
-            self.hosts[host] = Host(generation, (), now)
+            self.hosts[host] = WorkerGroup(generation, (), now)
         for trial in self.history.unfinished():
             self._conclude(trial)
         for trial in self.history.unfinished():
@@ -89,16 +89,16 @@ class Board:
             return False
         if trial is None:
             self.record(TrialSubmitted(trial=number, params=params, group=group, repeat_of=repeat_of))
-        self.parked.discard(number)
+        self.paused.discard(number)
         if self.over and not self._ended(number) and number not in self.leases:
             self._finish(self.history.trials[number], "stopped", self.over)
         elif not self._ended(number) and number not in self.leases and number not in self.waiting:
             self.waiting.append(number)
         return True
 
-    def park(self, number: int) -> EpochReported | None:
+    def pause(self, number: int) -> EpochReported | None:
         """Free the trial's host; returns its newest report."""
-        self.parked.add(number)
+        self.paused.add(number)
         if number in self.waiting:
             self.waiting.remove(number)
         self.leases.pop(number, None)
@@ -115,13 +115,13 @@ class Board:
         self.record(replace(decision, inherited=inherited))
         if decision.action == "stop":
             self._finish(trial, "stopped", decision.why)
-        elif self.terms.yields and not {trial.number} & {*self.leases, *self.waiting, *self.parked}:
+        elif self.config.releases_worker and not {trial.number} & {*self.leases, *self.waiting, *self.paused}:
             self.waiting.append(trial.number)
 
     def stop(self, number: int, cause: str) -> None:
         """End a trial for a reason other than a rung; one that Tune has only paused goes on later."""
         trial = self.history.trials.get(number)
-        if trial is not None and trial.state is None and number not in self.parked and not self.closing:
+        if trial is not None and trial.state is None and number not in self.paused and not self.closing:
             self._finish(trial, "stopped", cause)
 
     # hosts
@@ -133,7 +133,7 @@ class Board:
         if self.closing:  # a host that comes up when the search has ended: nothing of it belongs into the ledger
             return generation
         self.record(WorkersRegistered(host=host, generation=generation, processes=tuple(processes)))
-        self.hosts[host] = Host(generation, tuple(processes), now)
+        self.hosts[host] = WorkerGroup(generation, tuple(processes), now)
         for lease in [held for held in self.leases.values() if held.host == host]:
             self.crash(lease, "lost", "the worker group that trained it was restarted")
         return generation
@@ -141,17 +141,17 @@ class Board:
     def release(self, host: int) -> bool:
         """Give back a host that will not be needed: there are more of them than trials that run or may still come."""
         left = self.expected is not None and len(self.hosts) > len(self.history.unfinished()) + self.expected
-        if left and not self.ready() and host in self.hosts and self.held_by(host) is None:
+        if left and not self.has_waiting_trial() and host in self.hosts and self.held_by(host) is None:
             self.released.add(host)
             del self.hosts[host]
         return host in self.released
 
-    def heard(self, host: int, generation: int, now: float) -> bool:
+    def heartbeat(self, host: int, generation: int, now: float) -> bool:
         """Note a sign of life; whether it is of the host's present generation."""
         known = self.hosts.get(host)
         if known is None or known.generation != generation:
             return False
-        known.heard = now
+        known.last_heartbeat = now
         return True
 
     def held_by(self, host: int) -> Lease | None:
@@ -178,7 +178,7 @@ class Board:
         if known is not None and known.attempt == lease.attempt:
             return self.reply(lease, report.epoch)
         if self.leases.get(lease.trial) != lease:
-            return "stop" if trial.state is not None else "drop"
+            return "stop" if trial.state is not None else "release"
         self.record(
             EpochReported(
                 trial=lease.trial,
@@ -191,16 +191,16 @@ class Board:
                 checkpoint=report.checkpoint,
                 best=report.best,
                 notes=report.notes,
-                core_seconds=report.seconds * self.terms.cores,
-                gpu_seconds=report.seconds * self.terms.gpus,
+                core_seconds=report.seconds * self.config.cores,
+                gpu_seconds=report.seconds * self.config.gpus,
             )
         )
         self.epoch_seconds.append(report.seconds)
-        aimed = self._aimed(trial)
+        reached = self._reached_target(trial)
         self._conclude(trial)
-        if aimed and trial.state is None:
-            self._finish(trial, "completed", aimed)
-        self.spend(aimed)
+        if reached and trial.state is None:
+            self._finish(trial, "completed", reached)
+        self.spend(reached)
         if self.over and trial.state is None:
             self._finish(trial, "stopped", self.over)
         return self.reply(lease, report.epoch)
@@ -209,37 +209,37 @@ class Board:
         """End the search where a budget is used up, or for `reason`: trials that no host holds end now, others soon."""
         if self.over is not None:
             return
-        self.over = reason or self.terms.limits.exhausted(self.spent)
+        self.over = reason or self.config.limits.exhausted(self.spent)
         if self.over is not None:
             for trial in self.history.unfinished():
-                if trial.number not in self.leases and trial.number not in self.parked:
+                if trial.number not in self.leases and trial.number not in self.paused:
                     self._finish(trial, "stopped", self.over)
 
     @property
-    def spent(self) -> Spent:
-        return Spent(self.wall, self.history.core_seconds, self.history.gpu_seconds)
+    def spent(self) -> BudgetSpent:
+        return BudgetSpent(self.wall, self.history.core_seconds, self.history.gpu_seconds)
 
-    def _aimed(self, trial: TrialRecord) -> str | None:
+    def _reached_target(self, trial: TrialRecord) -> str | None:
         """That the trial has reached the target, with the floors kept; trials that repeat others do not count."""
         metrics = trial.best_metrics
-        kept = all((metrics.get(name) or 0.0) >= floor for name, floor in self.terms.floors)
-        return self.terms.limits.hit(trial.value) if kept and trial.repeat_of is None else None
+        kept = all((metrics.get(name) or 0.0) >= floor for name, floor in self.config.floors)
+        return self.config.limits.hit(trial.value) if kept and trial.repeat_of is None else None
 
     def reply(self, lease: Lease, epoch: int) -> Reply:
         """What the host does after `epoch`."""
         trial = self.history.trials[lease.trial]
         if trial.state is not None:
             return "stop"
-        if self.closing or lease.trial in self.parked or self.leases.get(lease.trial) != lease:
+        if self.closing or lease.trial in self.paused or self.leases.get(lease.trial) != lease:
             if self.leases.get(lease.trial) == lease:
                 del self.leases[lease.trial]
-            return "drop"
+            return "release"
         if not self._undecided(trial) or trial.epoch != epoch:
-            return "go"
-        if self.terms.yields:
+            return "continue"
+        if self.config.releases_worker:
             del self.leases[lease.trial]
-            return "drop"
-        return "hold"
+            return "release"
+        return "wait"
 
     def crash(self, lease: Lease, cause: str, traceback: str) -> None:
         """An attempt failed: the trial waits again, or has failed for good."""
@@ -248,30 +248,30 @@ class Board:
         del self.leases[lease.trial]
         self.record(AttemptCrashed(trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback))
         trial = self.history.trials[lease.trial]
-        if len(trial.crashes) >= min(self.terms.attempts, MAX_STARTS.get(cause, self.terms.attempts)):
+        if len(trial.crashes) >= min(self.config.attempts, MAX_STARTS.get(cause, self.config.attempts)):
             self._finish(trial, "failed", "crash" if cause == "lost" else cause)
-        elif lease.trial not in self.parked:
+        elif lease.trial not in self.paused:
             self.waiting.appendleft(lease.trial)
 
-    def overdue(self, now: float) -> list[tuple[int, Host]]:
-        """Hosts not heard of for max(60 s, 5 times the median epoch)."""
+    def timed_out(self, now: float) -> list[tuple[int, WorkerGroup]]:
+        """Worker groups not heard of for max(60 s, 5 times the median epoch)."""
         ordered = sorted(self.epoch_seconds)
         deadline = max(60.0, 5 * ordered[len(ordered) // 2] if ordered else 0.0)
-        return [(number, host) for number, host in self.hosts.items() if now - host.heard > deadline]
+        return [(number, host) for number, host in self.hosts.items() if now - host.last_heartbeat > deadline]
 
-    def forget(self, host: int, why: str = "its host gave no sign of life in time and was ended") -> None:
+    def mark_lost(self, host: int, why: str = "its host gave no sign of life in time and was ended") -> None:
         """Void what a lost host holds; it registers anew when it comes back."""
         known = self.hosts.pop(host, None)
         held = self.held_by(host)
         if known is not None and held is not None:
             self.crash(held, "lost", why)
 
-    def orphaned(self, nodes: Iterable[str]) -> list[int]:
-        """Hosts of which a process ran on a node that is not among the living `nodes`."""
+    def on_dead_nodes(self, nodes: Iterable[str]) -> list[int]:
+        """Worker groups of which a process ran on a node that is not among the living `nodes`."""
         alive = set(nodes)
         return [n for n, host in self.hosts.items() if not {p.node for p in host.processes} <= alive]
 
-    def ready(self) -> bool:
+    def has_waiting_trial(self) -> bool:
         """Whether a trial waits for a host."""
         return any(not self._undecided(self.history.trials[number]) for number in self.waiting)
 
@@ -281,7 +281,7 @@ class Board:
         return len(self.history.ended_trials)
 
     def _undecided(self, trial: TrialRecord) -> bool:
-        compared = trial.epoch in self.terms.epochs and trial.repeat_of is None
+        compared = trial.epoch in self.config.epochs and trial.repeat_of is None
         return compared and trial.epoch not in trial.decisions
 
     def _ended(self, number: int) -> bool:

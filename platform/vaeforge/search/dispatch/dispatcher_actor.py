@@ -1,4 +1,4 @@
-"""The actor between trials and hosts: the board, plus waiting for what has not happened yet.
+"""Actor between trials and worker groups: the dispatcher, plus waiting for what has not happened yet.
 
 It owns the ledger and lies on the driver's node. It may be killed at any moment: Ray restarts it, it rebuilds itself
 from the ledger, and every call may be repeated. No call waits longer than `PATIENCE`; callers ask again.
@@ -14,10 +14,10 @@ from typing import TypeVar
 from vaeforge.ledger.events import FINAL_OUTCOMES, EpochReported, LedgerEvent, Params, TrialDecided, WorkerProcess
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import TrialRecord, read_history
-from vaeforge.search.dispatch.checkpoint_retention import Keeper, checkpoint_root
-from vaeforge.search.dispatch.dispatcher import Board
+from vaeforge.search.dispatch.checkpoint_retention import CheckpointRetention, checkpoint_root
+from vaeforge.search.dispatch.dispatcher import Dispatcher
 from vaeforge.search.dispatch.snapshot import Snapshot, snapshot
-from vaeforge.search.dispatch.types import Lease, NoTask, Relayed, Reply, Task, Terms, TrialReport
+from vaeforge.search.dispatch.types import DispatchConfig, Lease, NoTask, Reply, Task, TrialReport, TuneReport
 from vaeforge.search.results.ranking import finalists
 from vaeforge.search.space.objective import Objective, objective_values
 
@@ -25,35 +25,37 @@ PATIENCE = 8.0
 T = TypeVar("T")
 
 
-class Broker:
-    """Runs as a Ray actor; see `Board` for what each call means."""
+class DispatcherActor:
+    """Runs as a Ray actor; see `Dispatcher` for what each call means."""
 
-    def __init__(self, folder: str, terms: Terms, keep: int, objective: Objective):
+    def __init__(self, folder: str, config: DispatchConfig, keep: int, objective: Objective):
         ledger = Ledger(Path(folder) / "ledger.jsonl")
         history = read_history(ledger.path, slim=True)
         assert history.header is not None
         self.objective = objective
-        self.board = Board(ledger, history, terms)
-        self.board.readopt(time.monotonic())
-        self.keeper = Keeper(history, self.objective, keep, checkpoint_root(history.header, Path(folder)))
-        self.board.spend()
+        self.dispatcher = Dispatcher(ledger, history, config)
+        self.dispatcher.recover(time.monotonic())
+        self.retention = CheckpointRetention(
+            history, self.objective, keep, checkpoint_root(history.header, Path(folder))
+        )
+        self.dispatcher.spend()
         self.changed = asyncio.Condition()
         self.failure: str | None = None
 
     async def _do(self, change: Callable[[], T]) -> T:
         """Apply `change` and wake whoever waits; a full disk ends the search cleanly instead of losing a line."""
-        ended = self.board.ends
+        ended = self.dispatcher.ends
         try:
             return change()
         except OSError as error:
             self.failure = f"the ledger could not be written: {error}"
-            self.board.closing = True
+            self.dispatcher.closing = True
             raise
         finally:
             async with self.changed:
                 self.changed.notify_all()
-            if self.board.ends != ended:
-                await asyncio.to_thread(self.keeper.carry_out, self.keeper.surplus())
+            if self.dispatcher.ends != ended:
+                await asyncio.to_thread(self.retention.delete, self.retention.due_deletions())
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Wait until `ready`, PATIENCE at most."""
@@ -66,114 +68,116 @@ class Broker:
     # for trials and the driver
 
     async def submit(self, number: int, params: Params, group: str, repeat_of: int | None = None) -> bool:
-        return await self._do(lambda: self.board.submit(number, params, group, repeat_of))
+        return await self._do(lambda: self.dispatcher.submit(number, params, group, repeat_of))
 
-    async def reports(self, number: int, after: int) -> list[Relayed]:
+    async def reports(self, number: int, after: int) -> list[TuneReport]:
         """The trial's reports after epoch `after`, as soon as there is one; the last one of an ended trial says so."""
-        trial = self.board.history.trials[number]
-        if number in self.board.parked:
-            await self._do(lambda: self.board.submit(number, trial.params, trial.group))
+        trial = self.dispatcher.history.trials[number]
+        if number in self.dispatcher.paused:
+            await self._do(lambda: self.dispatcher.submit(number, trial.params, trial.group))
         await self._until(lambda: trial.epoch > after or trial.state is not None)
-        fresh = [_slim(report) for epoch, report in sorted(trial.reports.items()) if epoch > after]
+        fresh = [_relayed(report) for epoch, report in sorted(trial.reports.items()) if epoch > after]
         if trial.state is not None:
             goals = tuple(objective_values(trial, self.objective.goals))
-            last = Relayed(trial.epoch, trial.value, _outcome(trial), goals=goals)
+            last = TuneReport(trial.epoch, trial.value, _outcome(trial), goals=goals)
             fresh = [report for report in fresh if report.epoch < trial.epoch] + [last]
         return fresh
 
     async def decide(self, decisions: Sequence[TrialDecided]) -> None:
-        trials = self.board.history.trials
+        trials = self.dispatcher.history.trials
         for decision in decisions:
             inherited = None
             if decision.donor is not None and decision.epoch not in trials[decision.trial].decisions:
                 donor = trials[decision.donor]
-                inherited = await asyncio.to_thread(self.keeper.inherit, donor, decision.trial, decision.epoch)
-            await self._do(partial(self.board.decide, decision, inherited))
+                inherited = await asyncio.to_thread(self.retention.inherit, donor, decision.trial, decision.epoch)
+            await self._do(partial(self.dispatcher.decide, decision, inherited))
 
-    async def park(self, number: int) -> EpochReported | None:
-        return await self._do(lambda: self.board.park(number))
+    async def pause(self, number: int) -> EpochReported | None:
+        return await self._do(lambda: self.dispatcher.pause(number))
 
     async def stop(self, number: int, cause: str) -> None:
-        await self._do(lambda: self.board.stop(number, cause))
+        await self._do(lambda: self.dispatcher.stop(number, cause))
 
     async def record(self, event: LedgerEvent) -> None:
-        await self._do(lambda: self.board.record(event))
+        await self._do(lambda: self.dispatcher.record(event))
 
     async def close(self) -> None:
         """No more leases: hosts return, running trials stay unfinished."""
-        self.board.closing = True
+        self.dispatcher.closing = True
         await self._do(lambda: None)
 
     async def tick(self, wall: float, expected: int) -> Snapshot:
         """The driver's look: `wall` seconds of this session, `expected` trials that it may still submit."""
-        board = self.board
-        board.wall, board.expected = board.history.wall_seconds + wall, expected
-        await self._do(board.spend)
-        return snapshot(board, self.failure)
+        dispatcher = self.dispatcher
+        dispatcher.wall, dispatcher.expected = dispatcher.history.wall_seconds + wall, expected
+        await self._do(dispatcher.spend)
+        return snapshot(dispatcher, self.failure)
 
     async def finalists(self, count: int) -> list[int]:
-        return finalists(self.board.history, self.objective, count)
+        return finalists(self.dispatcher.history, self.objective, count)
 
-    async def overdue(self, nodes: list[str]) -> list[WorkerProcess]:
+    async def timed_out(self, nodes: list[str]) -> list[WorkerProcess]:
         """Processes of hosts that gave no sign of life in time; their leases are taken back.
 
         So are those of hosts with a process on a node that is not one of the living `nodes`.
         """
-        late = self.board.overdue(time.monotonic())
+        late = self.dispatcher.timed_out(time.monotonic())
         for number, _ in late:
-            await self._do(partial(self.board.forget, number))
-        for number in self.board.orphaned(nodes):
-            await self._do(partial(self.board.forget, number, "a node on which it was trained is gone"))
+            await self._do(partial(self.dispatcher.mark_lost, number))
+        for number in self.dispatcher.on_dead_nodes(nodes):
+            await self._do(partial(self.dispatcher.mark_lost, number, "a node on which it was trained is gone"))
         return [process for _, host in late for process in host.processes]
 
     async def released(self, host: int) -> bool:
         """Whether a host that returned is not to come back."""
-        return self.board.closing or host in self.board.released
+        return self.dispatcher.closing or host in self.dispatcher.released
 
     # for hosts
 
     async def register(self, host: int, processes: Sequence[WorkerProcess]) -> int:
-        return await self._do(lambda: self.board.register(host, processes, time.monotonic()))
+        return await self._do(lambda: self.dispatcher.register(host, processes, time.monotonic()))
 
-    async def take(self, host: int, generation: int) -> Task | NoTask:
+    async def next_task(self, host: int, generation: int) -> Task | NoTask:
         """A lease with what is needed to start it, `idle` (ask again), `again` (register first), or `end`."""
-        board = self.board
-        if board.closing or host in board.released:
+        dispatcher = self.dispatcher
+        if dispatcher.closing or host in dispatcher.released:
             return "end"
-        if not board.heard(host, generation, time.monotonic()):
-            return "again"
-        await self._until(lambda: board.closing or board.ready() or board.held_by(host) is not None)
-        current = board.hosts.get(host)
-        if board.closing or board.release(host):
+        if not dispatcher.heartbeat(host, generation, time.monotonic()):
+            return "register"
+        await self._until(
+            lambda: dispatcher.closing or dispatcher.has_waiting_trial() or dispatcher.held_by(host) is not None
+        )
+        current = dispatcher.hosts.get(host)
+        if dispatcher.closing or dispatcher.release(host):
             return "end"
         if current is None or current.generation != generation:
-            return "again"
-        lease = await self._do(lambda: board.lease(host, generation))
+            return "register"
+        lease = await self._do(lambda: dispatcher.lease(host, generation))
         if lease is None:
             return "idle"
-        trial = board.history.trials[lease.trial]
+        trial = dispatcher.history.trials[lease.trial]
         return Task(lease, trial.params, tuple(trial.checkpoints()), trial.starts_inherited)
 
     async def report(self, lease: Lease, report: TrialReport) -> Reply:
-        self.board.heard(lease.host, lease.generation, time.monotonic())
-        first = await self._do(lambda: self.board.report(lease, report))
-        return first if first != "hold" else await self.reply(lease, report.epoch)
+        self.dispatcher.heartbeat(lease.host, lease.generation, time.monotonic())
+        first = await self._do(lambda: self.dispatcher.report(lease, report))
+        return first if first != "wait" else await self.reply(lease, report.epoch)
 
     async def reply(self, lease: Lease, epoch: int) -> Reply:
         """What the host does after `epoch`, once Tune has decided; `hold` means ask again."""
-        self.board.heard(lease.host, lease.generation, time.monotonic())
-        await self._until(lambda: self.board.reply(lease, epoch) != "hold")
-        return self.board.reply(lease, epoch)
+        self.dispatcher.heartbeat(lease.host, lease.generation, time.monotonic())
+        await self._until(lambda: self.dispatcher.reply(lease, epoch) != "wait")
+        return self.dispatcher.reply(lease, epoch)
 
-    async def pulse(self, host: int, generation: int) -> None:
-        self.board.heard(host, generation, time.monotonic())
+    async def heartbeat(self, host: int, generation: int) -> None:
+        self.dispatcher.heartbeat(host, generation, time.monotonic())
 
     async def crash(self, lease: Lease, cause: str, traceback: str) -> None:
-        await self._do(lambda: self.board.crash(lease, cause, traceback))
+        await self._do(lambda: self.dispatcher.crash(lease, cause, traceback))
 
 
-def _slim(report: EpochReported) -> Relayed:
-    return Relayed(report.epoch, report.value, "running", report.metrics.get("val/nelbo"))
+def _relayed(report: EpochReported) -> TuneReport:
+    return TuneReport(report.epoch, report.value, "running", report.metrics.get("val/nelbo"))
 
 
 def _outcome(trial: TrialRecord) -> str:

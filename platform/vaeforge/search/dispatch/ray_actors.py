@@ -1,4 +1,4 @@
-"""What the driver starts in the cluster: the broker on its own node, and what each host is told."""
+"""What the driver starts in the cluster: the dispatcher on its own node, and what each host is told."""
 
 from pathlib import Path
 from typing import Any
@@ -7,51 +7,51 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vaeforge.errors import ResourceError
-from vaeforge.search.budget import Limits
+from vaeforge.search.budget import BudgetLimits
 from vaeforge.search.dispatch.checkpoint_retention import checkpoint_root
-from vaeforge.search.dispatch.data_transfer import ship, unseen_nodes
-from vaeforge.search.dispatch.dispatcher_actor import Broker
+from vaeforge.search.dispatch.data_transfer import publish_data, unseen_nodes
+from vaeforge.search.dispatch.dispatcher_actor import DispatcherActor
 from vaeforge.search.dispatch.resources import Placement
-from vaeforge.search.dispatch.types import Terms
-from vaeforge.search.dispatch.worker import HostConfig
+from vaeforge.search.dispatch.types import DispatchConfig
+from vaeforge.search.dispatch.worker import WorkerConfig
 from vaeforge.search.plan import Plan
 from vaeforge.search.schedulers.base import Scheduler
 from vaeforge.train.checkpoint_files import require_usable
 
 
-def terms_of(plan: Plan, scheduler: Scheduler, placement: Placement) -> Terms:
-    """What the board of this search goes by."""
+def dispatch_config(plan: Plan, scheduler: Scheduler, placement: Placement) -> DispatchConfig:
+    """What the dispatcher of this search goes by."""
     search = plan.config.search
-    return Terms(
+    return DispatchConfig(
         epochs=scheduler.epochs,
-        yields=scheduler.releases_worker,
+        releases_worker=scheduler.releases_worker,
         attempts=search.attempts,
         cores=float(placement.workers * placement.threads),
         gpus=placement.workers * placement.gpus_per_worker,
-        limits=Limits.of(search.budget.model_dump()),
+        limits=BudgetLimits.of(search.budget.model_dump()),
         floors=tuple(plan.space.objective.floors.items()),
     )
 
 
-def start_broker(plan: Plan, terms: Terms) -> Any:
-    """The broker, on this node, restarted whenever it dies."""
+def start_dispatcher(plan: Plan, config: DispatchConfig) -> Any:
+    """The dispatcher, on this node, restarted whenever it dies."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "max_concurrency": 1000}
-    actor = ray.remote(Broker).options(scheduling_strategy=here, **options)
+    actor = ray.remote(DispatcherActor).options(scheduling_strategy=here, **options)
     search = plan.config.search
     # a finalist whose model is to be handed on must still have it when it has been repeated
     keep = max(search.keep_checkpoints, search.finalists if search.repeats > 1 else 0)
-    return actor.remote(str(plan.folder), terms, keep, plan.space.objective)
+    return actor.remote(str(plan.folder), config, keep, plan.space.objective)
 
 
-def host_config(plan: Plan, broker: Any) -> HostConfig:
+def worker_config(plan: Plan, dispatcher: Any) -> WorkerConfig:
     """What every rank of every host is told."""
     search = plan.config.search
     limit = search.host_memory_gb
-    return HostConfig(
-        broker=broker,
+    return WorkerConfig(
+        dispatcher=dispatcher,
         checkpoints=checkpoint_root(plan.header, plan.folder),
-        shipment=ship(plan.prepared, cluster=plan.address is not None),
+        data=publish_data(plan.prepared, cluster=plan.address is not None),
         space=plan.space,
         experiment=plan.config.experiment,
         seed=search.seed,

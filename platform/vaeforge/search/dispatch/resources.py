@@ -19,9 +19,9 @@ from vaeforge.train.loop import untrained
 from vaeforge_models.vae import DataSpec, parameter_count
 
 BYTES_PER_PARAMETER = 4 * 3  # weights and Adam's two moments, float32
-CPU_SHARE = 0.9  # of a core that Ray sets aside per worker, so that thin trials and the broker find room beside them
+CPU_SHARE = 0.9  # of a core that Ray sets aside per worker, so that thin trials and the dispatcher find room
 ROUNDING = 1e-6
-LITTLE = 0.1  # of a core, which thin trials may have set aside
+TUNE_CPU_SHARE = 0.1  # of a core, which thin trials may have set aside
 MEMORY_SHARE = 0.8  # of a node's memory for all ranks that may run on it
 CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 FILES_PER_RUNNING_TRIAL = 4  # the two newest, the best, and the one being written
@@ -128,7 +128,7 @@ def free_ranks(nodes: Sequence[Supply], free: Supply, gpus_per_worker: float, ow
     """
     used = sum(node.cpus for node in nodes) - free.cpus - own * CPU_SHARE
     cores = sum(math.floor(node.cpus) for node in nodes) - used - own
-    return int(max(0, min(math.floor(cores + LITTLE), _gpu_ranks(free.gpus, gpus_per_worker))))
+    return int(max(0, min(math.floor(cores + TUNE_CPU_SHARE), _gpu_ranks(free.gpus, gpus_per_worker))))
 
 
 def _inventory(nodes: Sequence[Supply]) -> str:

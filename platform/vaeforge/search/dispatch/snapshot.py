@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from vaeforge.ledger.events import Params
 from vaeforge.ledger.history import TrialRecord
-from vaeforge.search.dispatch.dispatcher import Board
+from vaeforge.search.dispatch.dispatcher import Dispatcher
 
 RECENT = 12
 
@@ -54,32 +54,32 @@ class Snapshot:
     failure: str | None = None
 
 
-def snapshot(board: Board, failure: str | None) -> Snapshot:
-    """How the search of `board` stands."""
-    history = board.history
+def snapshot(dispatcher: Dispatcher, failure: str | None) -> Snapshot:
+    """How the search of `dispatcher` stands."""
+    history = dispatcher.history
     valued = [(value, trial.number) for trial in history.trials.values() if (value := trial.value) is not None]
     best = min(valued, default=None)
     return Snapshot(
-        trials=tuple(_status(board, trial) for trial in [*history.unfinished(), *history.ended_trials[-RECENT:]]),
-        counts=_counts(board),
-        ended=board.ends,
+        trials=tuple(_status(dispatcher, trial) for trial in [*history.unfinished(), *history.ended_trials[-RECENT:]]),
+        counts=_counts(dispatcher),
+        ended=dispatcher.ends,
         best=None if best is None else BestSoFar(best[1], best[0]),
-        hosts=frozenset(board.hosts),
-        budget=board.terms.limits.describe(board.spent),
-        over=board.over,
+        hosts=frozenset(dispatcher.hosts),
+        budget=dispatcher.config.limits.describe(dispatcher.spent),
+        over=dispatcher.over,
         failure=failure,
     )
 
 
-def _counts(board: Board) -> dict[str, int]:
-    counts = board.history.counts()
-    waiting = counts.get("running", 0) - len(board.leases)
-    split = {"running": len(board.leases), "waiting": waiting}
+def _counts(dispatcher: Dispatcher) -> dict[str, int]:
+    counts = dispatcher.history.counts()
+    waiting = counts.get("running", 0) - len(dispatcher.leases)
+    split = {"running": len(dispatcher.leases), "waiting": waiting}
     return {state: count for state, count in {**counts, **split}.items() if count}
 
 
-def _status(board: Board, trial: TrialRecord) -> TrialStatus:
-    held = trial.number in board.leases
+def _status(dispatcher: Dispatcher, trial: TrialRecord) -> TrialStatus:
+    held = trial.number in dispatcher.leases
     return status_of(trial, "running" if held else "waiting", trial.host if held else None)
 
 

@@ -1,4 +1,4 @@
-"""A Tune trial that trains nothing: it hands its configuration to the broker and relays what hosts report.
+"""A Tune trial that trains nothing: it hands its configuration to the dispatcher and relays what hosts report.
 
 It imports no torch, so that its process starts quickly and stays small, and it never raises for a trial that failed:
 Tune would destroy the process that the next trial is to reuse.
@@ -13,10 +13,10 @@ from typing import Any
 import ray
 from ray import tune
 
-from vaeforge.search.dispatch.types import Relayed
+from vaeforge.search.dispatch.types import TuneReport
 
 RETRY_SECONDS = 0.5
-REFUSED = Relayed(0, None, "refused")
+REFUSED = TuneReport(0, None, "refused")
 
 
 class HostedTrial(tune.Trainable):
@@ -25,22 +25,22 @@ class HostedTrial(tune.Trainable):
     The configuration is {"trial": number, "params": flat, "group": schedule, "repeat_of": number or none}.
     """
 
-    def setup(self, config: dict[str, Any], broker: Any) -> None:
-        self.broker = broker
+    def setup(self, config: dict[str, Any], dispatcher: Any) -> None:
+        self.dispatcher = dispatcher
         self._submit(config)
 
     def _submit(self, config: dict[str, Any]) -> None:
         # the number comes with the configuration: on reuse, self.trial_id is already the next trial's
         self.number = int(config["trial"])
         self.after = 0
-        self.pending: deque[Relayed] = deque()
+        self.pending: deque[TuneReport] = deque()
         self.taken: bool = self._ask("submit", self.number, config["params"], config["group"], config["repeat_of"])
 
     def _ask(self, call: str, *arguments: Any) -> Any:
-        """The broker's answer, asked again where it is not to be reached for a moment; every call may be repeated."""
+        """The dispatcher's answer, asked again while it cannot be reached; every call may be repeated."""
         while True:
             try:
-                return ray.get(getattr(self.broker, call).remote(*arguments))
+                return ray.get(getattr(self.dispatcher, call).remote(*arguments))
             except ray.exceptions.ActorUnavailableError:
                 time.sleep(RETRY_SECONDS)
 
@@ -63,7 +63,7 @@ class HostedTrial(tune.Trainable):
         """Tune pauses the trial: its host is freed, its checkpoint stays where it is."""
         if not self.taken:
             return {"trial": self.number, "epoch": 0}
-        self._ask("park", self.number)
+        self._ask("pause", self.number)
         return {"trial": self.number, "epoch": self.after}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
@@ -73,7 +73,7 @@ class HostedTrial(tune.Trainable):
             self.pending.clear()
 
 
-def _result(report: Relayed) -> dict[str, Any]:
+def _result(report: TuneReport) -> dict[str, Any]:
     """A report as Tune wants it: a value that is a number, and whether it is the last one."""
     value = math.nan if report.value is None else report.value
     return {**asdict(report), "value": value, "done": report.outcome != "running"}

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vaeforge.ledger.events import Metrics, Params, WorkerProcess
-from vaeforge.search.budget import Limits
+from vaeforge.search.budget import BudgetLimits
 from vaeforge.train.checkpoint_files import Checkpoint
 
-Reply = Literal["go", "stop", "drop", "hold"]
-NoTask = Literal["idle", "again", "end"]
+Reply = Literal["continue", "stop", "release", "wait"]
+NoTask = Literal["idle", "register", "end"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TrialReport:
 
 
 @dataclass(frozen=True)
-class Relayed:
+class TuneReport:
     """What Tune is told of an epoch, or of a trial's end.
 
     Attributes:
@@ -69,8 +69,8 @@ class Relayed:
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What a board goes by.
+class DispatchConfig:
+    """What a dispatcher goes by.
 
     Attributes:
         epochs: after which a trial waits for a decision.
@@ -81,18 +81,18 @@ class Terms:
     """
 
     epochs: frozenset[int] = frozenset()
-    yields: bool = False
+    releases_worker: bool = False
     attempts: int = 3
     cores: float = 1.0
     gpus: float = 0.0
-    limits: Limits = field(default_factory=Limits)
+    limits: BudgetLimits = field(default_factory=BudgetLimits)
     floors: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass
-class Host:
-    """A worker group as the board knows it: its newest generation, its processes, when it was last heard of."""
+class WorkerGroup:
+    """A worker group as the dispatcher knows it: its newest generation, its processes, when it was last heard of."""
 
     generation: int
     processes: tuple[WorkerProcess, ...]
-    heard: float
+    last_heartbeat: float

@@ -1,6 +1,6 @@
 """What each rank of a host runs for the whole search: take a trial, train it, report, take the next one.
 
-Rank 0 talks to the broker and broadcasts what it hears. An error that all ranks agree on (a full disk, a bad
+Rank 0 talks to the dispatcher and broadcasts what it hears. An error that all ranks agree on (a full disk, a bad
 checkpoint, anything in a group of one) ends the trial and keeps the host; any other one ends the worker, Ray Train
 restarts the group, and the trial is leased again. Where a rank holds more memory than it may after a trial, all ranks
 return and the host is started anew: allocators give back little, and what leaks stays until the process ends.
@@ -25,7 +25,7 @@ from vaeforge.errors import CheckpointError
 from vaeforge.ledger.events import WorkerProcess
 from vaeforge.provenance import machine
 from vaeforge.search.dispatch.checkpoint_retention import trial_folder
-from vaeforge.search.dispatch.data_transfer import Shipment, open_shipment
+from vaeforge.search.dispatch.data_transfer import DataHandle, open_data
 from vaeforge.search.dispatch.resources import default_memory_limit
 from vaeforge.search.dispatch.types import Lease, NoTask, Task, TrialReport
 from vaeforge.search.space.space import Space
@@ -33,32 +33,32 @@ from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.train.distributed import RayProcessGroup
 from vaeforge.train.loop import EpochReport, fit
 
-PULSE_SECONDS = 5.0
+HEARTBEAT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class HostConfig:
+class WorkerConfig:
     """What every rank of every host is told.
 
     Attributes:
-        broker: the actor's handle.
+        dispatcher: the actor's handle.
         checkpoints: path or URL under which those of the search lie.
-        shipment: of the data.
+        data: where the training data are.
         experiment: the base that a trial's parameters change.
         seed: of the search.
         memory_limit: bytes that a rank may hold between two trials; none for its part of the node's.
     """
 
-    broker: Any
+    dispatcher: Any
     checkpoints: str
-    shipment: Shipment
+    data: DataHandle
     space: Space
     experiment: Experiment
     seed: int
     memory_limit: int | None = None
 
 
-def host(settings: HostConfig, number: int, threads: int, gpus: bool) -> None:
+def worker_main(settings: WorkerConfig, number: int, threads: int, gpus: bool) -> None:
     """The loop of one rank of host `number`, on `threads` threads, and on one GPU where it trains on `gpus`."""
     torch.set_num_threads(min(threads, os.cpu_count() or 1))
     ranks = RayProcessGroup(gpus)
@@ -69,7 +69,7 @@ def host(settings: HostConfig, number: int, threads: int, gpus: bool) -> None:
 class Worker(Protocol):
     """What takes tasks and trains."""
 
-    def take(self) -> Task | NoTask: ...
+    def next_task(self) -> Task | NoTask: ...
 
     def train(self, task: Task) -> None: ...
 
@@ -78,7 +78,7 @@ def serve(worker: Worker, ranks: RayProcessGroup, limit: int) -> None:
     """All ranks: one task after the other, until the search or this host ends, or a rank holds over `limit` bytes."""
     settled = False
     while True:
-        task = ranks.broadcast_from_main(worker.take)
+        task = ranks.broadcast_from_main(worker.next_task)
         if task == "end":
             return
         if isinstance(task, Task):
@@ -92,22 +92,22 @@ def serve(worker: Worker, ranks: RayProcessGroup, limit: int) -> None:
 
 
 class _Worker:
-    """One rank between the broker and `fit`."""
+    """One rank between the dispatcher and `fit`."""
 
-    def __init__(self, settings: HostConfig, number: int, ranks: RayProcessGroup):
+    def __init__(self, settings: WorkerConfig, number: int, ranks: RayProcessGroup):
         self.settings, self.number, self.ranks = settings, number, ranks
-        self.broker = settings.broker
-        self.data = open_shipment(settings.shipment)
+        self.dispatcher = settings.dispatcher
+        self.data = open_data(settings.data)
         self.processes = ranks.gather(_this_process())
         self.generation = -1
-        self.pulsed = 0.0
+        self.last_heartbeat = 0.0
 
-    def take(self) -> Task | NoTask:
-        """Rank 0: the broker's next task; registers first where the broker does not know this generation."""
+    def next_task(self) -> Task | NoTask:
+        """Rank 0: the dispatcher's next task; registers first where the dispatcher does not know this generation."""
         if self.generation < 0:
-            self.generation = ray.get(self.broker.register.remote(self.number, self.processes))
-        task: Task | NoTask = ray.get(self.broker.take.remote(self.number, self.generation))
-        if task == "again":
+            self.generation = ray.get(self.dispatcher.register.remote(self.number, self.processes))
+        task: Task | NoTask = ray.get(self.dispatcher.next_task.remote(self.number, self.generation))
+        if task == "register":
             self.generation = -1
         return task
 
@@ -116,20 +116,20 @@ class _Worker:
         lease = task.lease
         try:
             for report in self._timed(self._fit(task)):
-                if self.ranks.broadcast_from_main(partial(self._report, lease, report)) != "go":
+                if self.ranks.broadcast_from_main(partial(self._report, lease, report)) != "continue":
                     return
         except Exception as error:
             cause = cause_of(error)
             if self.ranks.group.world_size > 1 and cause != "checkpoint" and cause != "disk":
                 raise
             text = traceback.format_exc()
-            self.ranks.broadcast_from_main(lambda: ray.get(self.broker.crash.remote(lease, cause, text)))
+            self.ranks.broadcast_from_main(lambda: ray.get(self.dispatcher.crash.remote(lease, cause, text)))
 
     def _fit(self, task: Task) -> Iterator[EpochReport]:
         settings, number = self.settings, task.lease.trial
         experiment = experiment_for(settings.space, settings.experiment, task.params, trial_seed(settings.seed, number))
         folder = trial_folder(settings.checkpoints, number)
-        return fit(experiment, self.data, self.ranks.group, folder, task.checkpoints, self._pulse, task.inherited)
+        return fit(experiment, self.data, self.ranks.group, folder, task.checkpoints, self._heartbeat, task.inherited)
 
     def _timed(self, reports: Iterator[EpochReport]) -> Iterator[TrialReport]:
         """Reports whose `seconds` are all the time spent inside `fit` for that epoch."""
@@ -150,18 +150,18 @@ class _Worker:
             )
 
     def _report(self, lease: Lease, report: TrialReport) -> str:
-        """Rank 0: hand a report over and wait as long as the broker holds the reply."""
-        reply = str(ray.get(self.broker.report.remote(lease, report)))
-        while reply == "hold":
-            reply = str(ray.get(self.broker.reply.remote(lease, report.epoch)))
+        """Rank 0: hand a report over and wait as long as the dispatcher holds the reply."""
+        reply = str(ray.get(self.dispatcher.report.remote(lease, report)))
+        while reply == "wait":
+            reply = str(ray.get(self.dispatcher.reply.remote(lease, report.epoch)))
         return reply
 
-    def _pulse(self) -> None:
+    def _heartbeat(self) -> None:
         """Rank 0, after each step: a sign of progress, now and then, without waiting for an answer."""
         now = time.monotonic()
-        if self.ranks.group.is_main and now - self.pulsed > PULSE_SECONDS:
-            self.pulsed = now
-            self.broker.pulse.remote(self.number, self.generation)
+        if self.ranks.group.is_main and now - self.last_heartbeat > HEARTBEAT_SECONDS:
+            self.last_heartbeat = now
+            self.dispatcher.heartbeat.remote(self.number, self.generation)
 
 
 def held_bytes() -> int:

@@ -1,4 +1,4 @@
-"""The hosts of a search, seen from the driver: threads that keep Ray Train worker groups running.
+"""Worker groups (hosts) of a search, seen from the driver: threads that keep Ray Train worker groups running.
 
 A host starts again when its worker group returned or failed, unless the search has given it back. One that finds no
 room in the cluster waits here, in its thread, where it costs nothing and can be told to give up; a request that waits
@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from vaeforge.ledger.events import WorkerProcess
 from vaeforge.search.dispatch.cluster import supplies
 from vaeforge.search.dispatch.resources import Placement, free_ranks
-from vaeforge.search.dispatch.worker import HostConfig, host
+from vaeforge.search.dispatch.worker import WorkerConfig, worker_main
 from vaeforge.search.search_lock import find_process
 from vaeforge.train.distributed import InsufficientResourcesError, run_worker_group
 
@@ -31,11 +31,11 @@ CORES_PER_START = 2
 STARTING_SECONDS = 60.0  # after which a host that has not registered is no longer waited for, nor its room reserved
 ROOM_SECONDS = 5.0  # between looks for room
 GOODBYE_SECONDS = 0.5  # for ranks that have heard of the end to return
-TRIES = 3  # of a host whose worker groups fail one after the other
+MAX_RESTARTS = 3  # of a host whose worker groups fail one after the other
 
 
 @dataclass
-class _Host:
+class _WorkerGroup:
     """One host: its thread, and where it stands."""
 
     number: int
@@ -50,13 +50,13 @@ class _Host:
         return self.thread is not None and self.thread.is_alive()
 
 
-class Hosts:
+class WorkerGroups:
     """Starts hosts, more of them on request, knows whether they still run, and ends them."""
 
     def __init__(
         self,
         placement: Placement,
-        config: HostConfig,
+        config: WorkerConfig,
         storage: str,
         released: Callable[[int], bool],
         registered: Callable[[], Collection[int]] | None = None,
@@ -73,17 +73,17 @@ class Hosts:
         self._released, self._registered = released, registered
         self.errors: list[BaseException] = []
         self._told = 0
-        self._hosts: list[_Host] = []
+        self._hosts: list[_WorkerGroup] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
     def start(self) -> None:
-        self.grow(self._placement.hosts)
+        self.scale_up(self._placement.hosts)
 
-    def grow(self, count: int) -> None:
+    def scale_up(self, count: int) -> None:
         """Start `count` more hosts; those that find no room wait for it."""
         for _ in range(count):
-            own = _Host(len(self._hosts))
+            own = _WorkerGroup(len(self._hosts))
             own.thread = threading.Thread(target=self._keep, args=(own,), daemon=True)
             self._hosts.append(own)
             own.thread.start()
@@ -104,24 +104,24 @@ class Hosts:
         ranks = free_ranks(*supplies(), self._placement.gpus_per_worker, running * each)
         return max(0, ranks - starting * each) // each
 
-    def _starting(self, own: _Host) -> bool:
+    def _starting(self, own: _WorkerGroup) -> bool:
         """Whether a host's worker group was asked for and may not have its resources yet."""
         if own.launched is None or time.monotonic() - own.launched > STARTING_SECONDS:
             return False
         return self._registered is None or own.number not in self._registered()
 
-    def _keep(self, own: _Host) -> None:
+    def _keep(self, own: _WorkerGroup) -> None:
         """A host's thread: worker group after worker group, until the host is given back or the search ends."""
         try:
             while self._may_launch(own):
                 if self._run(own):
                     own.given_back = self._released(own.number)
-                if own.given_back or own.failures >= TRIES:
+                if own.given_back or own.failures >= MAX_RESTARTS:
                     return
         except BaseException as error:  # the cluster is gone: the engine decides what follows
             self.errors.append(error)
 
-    def _may_launch(self, own: _Host) -> bool:
+    def _may_launch(self, own: _WorkerGroup) -> bool:
         """Wait for this host's turn, and for room where it found none before; False once the search ends."""
         while (
             not self._closing.is_set() and ray.is_initialized()
@@ -140,10 +140,10 @@ class Hosts:
         at_once = max(1, (os.cpu_count() or 1) // CORES_PER_START)
         return sum(self._starting(own) for own in self._hosts) < at_once
 
-    def _run(self, own: _Host) -> bool:
+    def _run(self, own: _WorkerGroup) -> bool:
         """One worker group, to its end; whether it returned by itself."""
         placement = self._placement
-        loop = partial(host, self._config, own.number, placement.threads, placement.gpus_per_worker > 0)
+        loop = partial(worker_main, self._config, own.number, placement.threads, placement.gpus_per_worker > 0)
         # a name of its own each time: a Train run with a known name silently resumes it
         name = f"host-{own.number}-{uuid.uuid4().hex[:8]}"
         try:

@@ -8,7 +8,7 @@ Repeats: a trial that was run again under other seeds stands for all its runs, w
 The smallest of many noisy values is smaller than what its configuration is worth (Smith and Winkler 2006, "The
 optimizer's curse", Management Science 52(3)), so that trials with one run cannot be compared with means: those with all
 their repeats come before all others, and the winner is the best mean among them. One of whose repeats did not end
-well, or is missing, does not compete as repeated. This file is light and fast: the broker asks it at each trial's end.
+well, or is missing, does not compete as repeated. This file is light and fast: the dispatcher asks it as trials end.
 """
 
 from collections.abc import Iterator, Mapping

@@ -24,7 +24,7 @@ from vaeforge.paths import Project, read_json
 from vaeforge.search.progress_view import counted, describe, duration, in_bytes, number
 from vaeforge.search.requests import folder_of, holder, pending
 from vaeforge.search.results.ranking import leading, ranked, repeats_of
-from vaeforge.search.search_lock import Session
+from vaeforge.search.search_lock import SearchLock
 from vaeforge.search.space.objective import METRIC
 from vaeforge.search.space.objective_form import objective_of
 
@@ -277,7 +277,7 @@ def remove(project: Project, name: str) -> list[str]:
     if folder.is_symlink():
         raise SearchError(f"{folder}: is a link to {folder.resolve()}; remove the link, and its target, yourself")
     left = _left(project, folder)
-    session = Session(folder)
+    session = SearchLock(folder)
     try:
         session.end_leftovers()
         (folder / "ledger.jsonl").unlink(missing_ok=True)
