@@ -114,7 +114,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     placement = place(config.search, *local_resources())
     plan = Plan(project, "toy", config, space, prepared, placement, None, header)
     session = SearchLock(plan.folder)
-    open_search(plan, read_history(plan.ledger), SearchRequest("tune"))
+    open_search(plan, read_history(plan.ledger), SearchRequest(step="tune"))
     started, began = time.monotonic(), time.time()
     memory = Memory()
     tracker = Tracker(plan.ledger, f"sqlite:///{folder / 'mlflow.db'}", folder)
