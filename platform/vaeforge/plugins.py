@@ -6,7 +6,7 @@ A plug-in is loaded when it is asked for by its name, never because another one 
 import importlib
 import pkgutil
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from vaeforge.errors import ConfigError, nearest
@@ -40,20 +40,34 @@ class Plugins(Generic[Plugin]):
         """The plug-in called `name`.
 
         Raises:
-            ConfigError: if there is none, or what goes by this name is something else.
+            ConfigError: if there is none or several, or what goes by this name cannot be imported or is something else.
         """
-        if name in self._own():
-            found = getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute)
-        elif name in (points := entry_points(group=self.group)).names:
-            found = points[name].load()
-        else:
+        points = [point for point in entry_points(group=self.group) if point.name == name]
+        places = len({point.value for point in points}) + (name in self._own())
+        if places > 1:
+            raise ConfigError(f"{self.what} {name!r}: is there {places} times (entry points {self.group}); rename one")
+        if not places:
             raise ConfigError(
                 f"{self.what}: got {name!r}, must be one of {', '.join(self.names())}{nearest(name, self.names())}; "
                 "see CONTRIBUTING.md"
             )
+        found = self._loaded(points[0]) if points else self._attribute(name)
         if not isinstance(found, self.kind):
             raise ConfigError(f"{self.what} {name!r}: is a {type(found).__name__}, must be a {self.kind.__name__}")
         return found
 
     def _own(self) -> list[str]:
         return [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]
+
+    def _attribute(self, name: str) -> object:
+        return getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute, None)
+
+    def _loaded(self, point: EntryPoint) -> object:
+        try:
+            loaded: object = point.load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"entry point {point.name} = {point.value} ({self.group}): cannot be imported: {error}; "
+                "install its package again or remove it"
+            ) from None
+        return loaded

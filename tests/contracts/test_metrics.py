@@ -123,6 +123,20 @@ def test_a_validation_metric_must_be_called_so(package: Path) -> None:
         validation_metrics()
 
 
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("mutual_information = my_metrics:TEST", "'mutual_information': is there 2 times"),
+        ("my_count = my_metrics:ABSENT", "my_count = my_metrics:ABSENT .*cannot be imported"),
+        ("my_count = my_metrics:VALIDATION", "'my_count': is a LatentSize, must be a EvaluationMetric"),
+    ],
+)
+def test_a_plugin_that_cannot_be_one_is_refused(package: Path, entry: str, said: str) -> None:
+    (package / "my_metrics-1.0.dist-info/entry_points.txt").write_text(f"[vaeforge.evaluation_metrics]\n{entry}\n")
+    with pytest.raises(ConfigError, match=said):
+        TEST_METRICS.named(entry.split(" ")[0])
+
+
 def _trained(folder: Path) -> TrainedModel:
     experiment = small_experiment(FAMILY, folder)
     model = build_seeded(FAMILY.build, experiment.model, FAMILY.example, seed=0).eval()
