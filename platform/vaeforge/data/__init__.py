@@ -1,1 +1,1 @@
-"""From raw files under data/<family> to checked arrays: recognise the layout, split, cut, write, verify."""
+"""Prepared data: from raw files under data/<family> to checked arrays."""

@@ -1,4 +1,4 @@
-"""Dividing what is correlated in space or time: whole blocks go to train, validation or test, never their members.
+"""Split of data correlated in space or time: whole blocks go to train, validation or test, never their members.
 
 Points of a block lie close together and resemble each other; divided one by one, the test would ask for what training
 has all but seen. Shapes: N points; U units (blocks, sections, subjects).

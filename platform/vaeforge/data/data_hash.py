@@ -1,4 +1,4 @@
-"""What data a result was learned from: the hash of a family's files and of how they were prepared."""
+"""Hash of a family's files and of how they were prepared: what data a result was learned from."""
 
 import hashlib
 from pathlib import Path

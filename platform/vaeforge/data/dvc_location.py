@@ -1,4 +1,4 @@
-"""Where DVC has a version of the data: the project's cache, and its default remote."""
+"""Location of a version of the data in DVC: the project's cache, and its default remote."""
 
 import json
 from dataclasses import dataclass

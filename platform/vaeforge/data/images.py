@@ -1,4 +1,4 @@
-"""Reading pictures that nobody vouches for: listed formats only, a limit on their size, and one policy for their modes.
+"""Decoding of untrusted pictures: listed formats only, a limit on their size, and one policy for their modes.
 
 Everything becomes 8-bit RGB: 16-bit greys are divided by 257 (65535 becomes 255, whatever the picture holds), palettes,
 CMYK and greys converted, what is transparent laid onto white. Greys of 32 bits or floating point are refused: nothing

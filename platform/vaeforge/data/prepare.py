@@ -1,4 +1,4 @@
-"""From `data/<family>` to arrays: pull what is missing, cut, split, write, the manifest last."""
+"""The prepare step: `data/<family>` pulled where it is absent, read, split, written as arrays, the manifest last."""
 
 import subprocess
 import sys

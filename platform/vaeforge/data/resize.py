@@ -1,4 +1,4 @@
-"""How a picture becomes a square; for those, too, who must not import torch.
+"""Resizing of pictures to squares. Imports no torch.
 
 Shapes: S side of the square; grey images uint8 [H, W].
 """

@@ -1,1 +1,1 @@
-"""Latent diffusion on top of a winner: trained on its latents, kept beside it."""
+"""Latent diffusion on top of a trained model: trained on its latents, kept beside it."""

@@ -1,4 +1,4 @@
-"""How strange samples are to a model, by every score that the anomaly task knows. Larger is stranger.
+"""Anomaly scores: how unlikely samples are to a model, by every score of the anomaly task. Larger is more anomalous.
 
 Shapes: N samples x, D values each, L latent dimensions, K draws z_k = mu + sigma * eps_k; r(z) is the reconstruction.
 
@@ -34,7 +34,7 @@ from vaeforge_models.likelihoods import gaussian_nll
 from vaeforge_models.vae import VAE, Posterior
 
 HALF_LEVEL = 0.5 / WHITE
-VARIANCE_FLOOR = 0.01  # of the mean variance: a black border must not make one grey level infinitely strange
+VARIANCE_FLOOR = 0.01  # of the mean variance: a black border must not make one grey level infinitely unlikely
 Floats = NDArray[np.float64]
 
 
@@ -153,7 +153,7 @@ def _squares(x: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 def _cross_entropy(x: Tensor, reconstruction: Tensor) -> Tensor:
-    """Kept half a grey level off 0 and 1, where one pixel would be infinitely strange: [B]."""
+    """Kept half a grey level off 0 and 1, where one pixel would be infinitely unlikely: [B]."""
     x, kept = x.double(), reconstruction.double().clamp(HALF_LEVEL, 1 - HALF_LEVEL)
     return -(x * kept.log() + (1 - x) * (1 - kept).log()).flatten(1).sum(1)
 

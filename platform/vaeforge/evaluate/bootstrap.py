@@ -1,7 +1,7 @@
-"""How far an AUROC could be off: resampling of blocks.
+"""Bootstrap intervals of an AUROC and of means: resampling of whole groups.
 
-Patches cut from one place resemble each other, so the unit that is drawn is the block (group) a sample belongs to, not
-the sample; blocks are drawn within each label, so that every draw holds both (Davison and Hinkley 1997, ch. 3).
+Patches cut from one place resemble each other, so the unit that is drawn is the group a sample belongs to, not
+the sample; groups are drawn within each label, so that every draw holds both (Davison and Hinkley 1997, ch. 3).
 """
 
 from collections.abc import Mapping
@@ -43,19 +43,19 @@ def _auroc_of_ranks(labels: Integers, ranks: Integers, weights: Floats) -> float
 
 
 def groups_per_label(labels: Integers, groups: Integers) -> tuple[int, int]:
-    """How many blocks hold normal and how many hold anomalous samples."""
+    """How many groups hold normal and how many hold anomalous samples."""
     normal, anomalous = (len(np.unique(groups[labels == label])) for label in (0, 1))
     return normal, anomalous
 
 
 def draw_weights(labels: Integers, groups: Integers, generator: np.random.Generator) -> Floats:
-    """How often each sample counts in one draw: as often as its block was drawn among its label's blocks. [N]."""
+    """How often each sample counts in one draw: as often as its group was drawn among its label's groups. [N]."""
     weights = np.zeros(len(labels))
     for label in (0, 1):
         mine = labels == label
-        blocks, block_of = np.unique(groups[mine], return_inverse=True)
-        drawn = generator.integers(len(blocks), size=len(blocks))
-        weights[mine] = np.bincount(drawn, minlength=len(blocks))[block_of]
+        names, group_of = np.unique(groups[mine], return_inverse=True)
+        drawn = generator.integers(len(names), size=len(names))
+        weights[mine] = np.bincount(drawn, minlength=len(names))[group_of]
     return weights
 
 
@@ -90,12 +90,12 @@ def percentile_interval(drawn: Floats) -> Interval:
 
 
 def auroc_interval(drawn: Floats, labels: Integers, groups: Integers) -> Interval:
-    """The middle 95 % of drawn AUROCs; [0, 1], which says nothing, where a label has a single block."""
+    """The middle 95 % of drawn AUROCs; [0, 1], which says nothing, where a label has a single group."""
     return _interval(drawn, labels, groups, Interval(0.0, 1.0))
 
 
 def difference_interval(first: Floats, second: Floats, labels: Integers, groups: Integers) -> Interval:
-    """The middle 95 % of AUROC differences, draw by draw; [-1, 1], which says nothing, where a label has one block."""
+    """The middle 95 % of AUROC differences, draw by draw; [-1, 1], which says nothing, where a label has one group."""
     return _interval(first - second, labels, groups, Interval(-1.0, 1.0))
 
 

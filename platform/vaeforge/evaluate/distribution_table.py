@@ -1,4 +1,4 @@
-"""How far sets of generated samples lie from real ones, as a table: Fréchet distance and KID of each set.
+"""Table of distances between generated and real samples: Fréchet distance and KID of each set.
 
 Neither means anything without its feature network: each table carries the extractor's name and its weights' SHA-256.
 Rows compare beside real samples against real ones.

@@ -1,4 +1,4 @@
-"""What turns samples into features: an image network offline, principal components, or the real Inception.
+"""Feature extractors: an image network offline, principal components, or the real Inception.
 
 Shapes: N images [N, C, H, W] with C = 1 or 3 and values in 0..255, D features, k components.
 

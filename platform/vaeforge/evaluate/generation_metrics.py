@@ -1,4 +1,4 @@
-"""How near samples that a model makes up come to real ones: as distributions, and as copies of training samples.
+"""Evaluation of generated samples beside real ones: as distributions, and as copies of training samples.
 
 Shapes: n samples of each set, values [n, *event] in model units, condition [n, C].
 

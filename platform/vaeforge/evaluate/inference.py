@@ -1,4 +1,4 @@
-"""Sending samples through a model, 64 at a time, so that memory does not grow with the data.
+"""Inference over samples, 64 at a time, so that memory does not grow with the data.
 
 Shapes: N samples; images [N, C, H, W] in 0..255; L latent dimensions.
 """
@@ -24,7 +24,7 @@ class ImageMetrics:
     """What reconstruction at z = mu says of each sample, all [N].
 
     Attributes:
-        score: the family's score, larger for stranger.
+        score: the family's score, larger is more anomalous.
         psnr: peak signal-to-noise ratio of the reconstruction in dB, peak 255.
         ssim: structural similarity (Wang et al. 2004), at most 1.
     """

@@ -1,4 +1,4 @@
-"""Where the classes of the training images lie in latent space, and what is drawn from there.
+"""Latent posteriors of the training images by class, and draws from them.
 
 Shapes: N training samples, L latent dimensions, K classes; mu and sigma [N, L], labels [N].
 

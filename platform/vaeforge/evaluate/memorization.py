@@ -1,4 +1,4 @@
-"""Whether generated samples are copies of training samples: each one's distance to its nearest training sample.
+"""Memorization: whether generated samples are copies of training samples, by distances to the nearest one.
 
 A model that only learned the distribution comes no nearer to the training set than real samples that it never saw. The
 yardstick is therefore held-out real samples: with t the 1st percentile of their nearest distances, about 1 % of honest

@@ -1,4 +1,4 @@
-"""Reconstructions that need no deep model: a mean sample, or a plane through the training data.
+"""PCA baseline: reconstructions by the mean of the training data or by its principal components.
 
 Shapes: N samples of D values each, in the units of a model.
 """

@@ -1,4 +1,4 @@
-"""What two models are compared by, sample by sample: the file arrays/evidence.npz of an evaluation.
+"""Likelihood and score of each test sample, by which two models are compared: the file arrays/evidence.npz.
 
 Shapes: T test samples, K draws of z, L latent dimensions, D values of a sample.
 """
@@ -21,7 +21,7 @@ EVIDENCE = "evidence"
 
 
 def evidence_of(model: VAE, prepared: Prepared, samples: int, variance: float) -> dict[str, NDArray[Any]]:
-    """`nll` (nats), `score` (larger for stranger), `labels` and `groups` of the test samples, [T] each.
+    """`nll` (nats), `score` (larger is more anomalous), `labels` and `groups` of the test samples, [T] each.
 
     The mean of `nll` is `test/nelbo`; `variance` is the validation mean squared error that `test/nelbo` takes.
     """

@@ -1,4 +1,4 @@
-"""How often a test set has been looked at: each model measured on it makes its numbers a little less of a surprise."""
+"""Test-set usage: how often models were measured on a test set, each time making its numbers less of a surprise."""
 
 import json
 import os

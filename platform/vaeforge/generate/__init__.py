@@ -1,1 +1,1 @@
-"""Images of wished classes from a trained model, as files."""
+"""Generated images of chosen classes, as files."""

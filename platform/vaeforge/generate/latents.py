@@ -1,4 +1,4 @@
-"""Where latents for new images come from: the prior, a class's aggregate posterior, or one image's posterior.
+"""Latents for new images: from the prior, a class's aggregate posterior, or one image's posterior.
 
 Shapes: n latents z [n, L] with labels [n].
 

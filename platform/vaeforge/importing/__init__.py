@@ -1,1 +1,1 @@
-"""A user's own files become a checked data set under data/<family>."""
+"""Import of users' own files: a checked data set under data/<family>."""

@@ -1,4 +1,4 @@
-"""Unpacking archives that nobody vouches for: nothing is written outside of the folder, and no more than fits.
+"""Unpacking of untrusted archives: nothing is written outside of the folder, and no more than fits.
 
 An archive with a single unsafe member is refused whole, before anything is unpacked: absolute paths, `..`, links,
 devices, the same name twice, encrypted members.

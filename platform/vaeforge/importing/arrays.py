@@ -1,4 +1,4 @@
-"""Reading `.npz` files that nobody vouches for: headers first, never a pickled object, never more than is there."""
+"""Reading of untrusted `.npz` files: headers first, never a pickled object, never more than is there."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""Which columns of a table are coordinates, labels and channels."""
+"""Choice of columns in a table: coordinates, labels and channels."""
 
 from collections import Counter
 from collections.abc import Mapping

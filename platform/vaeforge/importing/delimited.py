@@ -1,4 +1,4 @@
-"""Reading text tables (CSV and the like) that nobody vouches for."""
+"""Reading of untrusted text tables (CSV and the like)."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Telling DVC of a new data set."""
+"""Adding of a new data set to DVC."""
 
 import os
 import subprocess

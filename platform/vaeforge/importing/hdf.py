@@ -1,4 +1,4 @@
-"""Reading HDF5 files that nobody vouches for: nothing outside of the file, no more than it can hold."""
+"""Reading of untrusted HDF5 files: nothing outside of the file, no more than it can hold."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures of the kinds `pictures`, `classes` and `frames`: each one decoded, measured and compared with the others.
+"""Pictures of an import: each one decoded, measured and compared with the others.
 
 Modes follow `vaeforge.data.images`: 16-bit greys are divided by 257, palettes, CMYK and greys converted. Colour
 pictures are copied byte by byte; greys (`classes`, `frames`) are written as 8-bit grey PNG.

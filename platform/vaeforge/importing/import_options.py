@@ -1,4 +1,4 @@
-"""What an import is asked to do, and what it says when it is done."""
+"""Options and result of an import."""
 
 import re
 import unicodedata

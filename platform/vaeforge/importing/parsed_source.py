@@ -1,4 +1,4 @@
-"""What a reader hands over: a source that has been read and checked whole, and that can now be written."""
+"""A parsed source: read and checked whole, ready to be written; and the log of what was left out."""
 
 import csv
 import io

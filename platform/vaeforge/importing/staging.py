@@ -1,4 +1,4 @@
-"""A data set appears whole or not at all: it is filled under a hidden name beside its place and then renamed.
+"""Staging of a data set: filled under a hidden name beside its place and then renamed, so that it appears whole.
 
 A kill at any moment leaves the old data set or the new one. What a killed import left under hidden names is tidied up
 by the next one, which a lock keeps from taking a running import's for a dead one's.

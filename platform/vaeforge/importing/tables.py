@@ -1,4 +1,4 @@
-"""Reading the table of points from parquet, CSV, `.npz` or HDF5: columns by name, all of one length."""
+"""Tables of points from parquet, CSV, `.npz` or HDF5: columns by name, all of one length."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which files a source holds: a folder, a file or an archive, walked without ever leaving it."""
+"""Files of a source, a folder, file or archive, walked without ever leaving it."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The anomaly task: how well a model of normal samples tells strange ones from them.
+"""Evaluation of the anomaly task: how well a model of normal samples detects anomalous ones.
 
 The score and the quantile that makes its threshold are settings, and the threshold is taken from validation normals:
 nothing that decides what is called anomalous has seen the test set. All other scores are listed beside the chosen one.

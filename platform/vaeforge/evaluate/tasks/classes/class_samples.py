@@ -1,4 +1,4 @@
-"""Images that a class-conditional model makes up, beside real ones, over all classes and class by class.
+"""Generated images of a class-conditional model beside real ones, over all classes and class by class.
 
 Shapes: n images of each set, [n, C, H, W] in 0..255, labels [n].
 

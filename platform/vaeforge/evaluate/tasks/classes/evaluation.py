@@ -1,4 +1,4 @@
-"""The classes task: how well a class-conditional model renders images, and what the images it makes up are worth.
+"""Evaluation of the classes task: how well images are reconstructed, and what generated ones are worth.
 
 Generated images are asked four things: how far they lie from real ones as a distribution, whether a classifier of real
 images sees the class that they were made for, how well a classifier that learned from them alone does on real images,

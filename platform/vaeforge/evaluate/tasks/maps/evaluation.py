@@ -1,4 +1,4 @@
-"""The maps task: are maps over points in space reconstructed, and imputed where they were held out?
+"""Evaluation of the maps task: reconstruction of maps over points, and imputation where they were held out.
 
 Where a sample is a point, test points lie in blocks that training has not seen, and imputation predicts them from
 their coordinates alone. Where a sample is a whole map, see `whole_maps.py`.

@@ -1,4 +1,4 @@
-"""What a model says of values that it has not seen, and how sure it is.
+"""Imputation: what a model says of values that it has not seen, and how sure it is.
 
 Shapes: N samples, E values of a sample, K draws, T maps over P points. Everything in the units of the model.
 """

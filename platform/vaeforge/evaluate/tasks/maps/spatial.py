@@ -1,4 +1,4 @@
-"""Measures of maps over points in space, and how sure of them one can be.
+"""Spatial statistics of maps over points, with intervals and coverage.
 
 Shapes: P points, C channels, G groups (blocks of points), B bootstrap draws, k neighbours.
 """

@@ -1,4 +1,4 @@
-"""How numbers of maps become metrics, lines of tables, and arrays to keep."""
+"""Units, metrics and table lines of maps."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

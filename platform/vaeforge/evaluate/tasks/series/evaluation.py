@@ -1,4 +1,4 @@
-"""The series task: are voxel series reconstructed and made up so that time courses and the relations of voxels hold?
+"""Evaluation of the series task: whether time courses and the relations of voxels hold.
 
 Shapes: N test time points, V voxels, L latent dimensions. Everything is in model units: z-scores of the training data.
 Time points resemble their neighbours, so intervals are over blocks of time or over subjects, never over time points.

@@ -1,4 +1,4 @@
-"""How near reconstructed or generated voxel series come to real ones.
+"""Metrics of reconstructed or generated voxel series beside real ones.
 
 Shapes: N time points, V voxels, G groups (blocks of time, or subjects), P = K (K - 1) / 2 pairs of K voxels. Values are
 z-scored with the statistics of the training data, so that every voxel counts alike.

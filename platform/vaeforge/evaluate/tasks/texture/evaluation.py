@@ -1,4 +1,4 @@
-"""The texture task: whether reconstructions and generated samples have the grain of the data.
+"""Evaluation of the texture task: whether reconstructions and generated samples have the grain of the data.
 
 Shapes: N images [N, C, H, W] in 0..255, averaged over C before grain is measured; K frequencies, B draws.
 
