@@ -1,4 +1,4 @@
-"""A sampler and a scheduler are one file each: those that a foreign package brings are found and keep the contracts."""
+"""A sampler and a scheduler are one file each: those of CONTRIBUTING.md, in a foreign package, keep the contracts."""
 
 import os
 import re
@@ -14,83 +14,9 @@ from vaeforge.search.samplers.settings import SamplerSettings
 from vaeforge.search.strategy_registry import _found, samplers
 
 ROOT = Path(__file__).parents[2]
-SAMPLER = '''
-"""A sampler that some other package brings: draws near the best trial so far."""
-
-from typing import Annotated, Literal
-
-import numpy as np
-from pydantic import Field
-
-from vaeforge.search.samplers.base import StatelessSampler
-from vaeforge.search.samplers.settings import SamplerSettings
-from vaeforge.search.samplers.unit_scaling import from_unit, sample_space, to_unit, uniform
-from vaeforge.search.space.dimensions import Range
-from vaeforge.seeds import derive
-
-
-class Nearby(StatelessSampler):
-    def __init__(self, space, seed, spread):
-        super().__init__(space, seed)
-        self._spread = spread
-
-    def propose(self, number):
-        rng = np.random.default_rng(derive(self.seed, "ask", number))
-        known = [trial for trial in self.memory.ended() if trial.complete]
-        best = min(known, key=lambda trial: trial.finite).params if known else {}
-        chance = uniform(rng)
-
-        def draw(dimension):
-            if isinstance(dimension, Range) and dimension.path in best and dimension.contains(best[dimension.path]):
-                return from_unit(dimension, to_unit(dimension, best[dimension.path]) + rng.normal(0, self._spread))
-            return chance(dimension)
-
-        return self.space.with_fixed_params(sample_space(self.space.dimensions, draw))
-
-
-class NearbySettings(SamplerSettings):
-    """Draws near the best trial so far."""
-
-    name: Literal["nearby"] = "nearby"
-    spread: Annotated[float, Field(gt=0, description="standard deviation, of a range")] = 0.1
-
-    def build(self, space, seed):
-        return Nearby(space, seed, self.spread)
-'''
-SCHEDULER = '''
-"""A scheduler that some other package brings: at half of the training, the worse of two trials stops."""
-
-from typing import Literal
-
-from vaeforge.search.schedulers.base import ImmediateScheduler, TrialDecision, compared
-from vaeforge.search.schedulers.settings import SchedulerSettings
-
-
-class Halftime(ImmediateScheduler):
-    def __init__(self, epochs):
-        super().__init__(epochs)
-        self._values = []
-
-    def _judge(self, trial, epoch, value):
-        cutoff = sorted(self._values)[len(self._values) // 2] if self._values else value
-        why = f"half-time: {compared(value, cutoff)} (of {len(self._values)} trials)"
-        return TrialDecision(trial.number, epoch, "stop" if value > cutoff else "go", value, cutoff, why)
-
-    def _record(self, number, group, epoch, value):
-        self._values.append(value)
-
-
-class HalftimeSettings(SchedulerSettings):
-    """At half of the training, the worse half stops."""
-
-    name: Literal["halftime"] = "halftime"
-
-    def epochs(self, fidelity):
-        return [fidelity.max // 2] if fidelity.max > 1 else []
-
-    def build(self, context):
-        return Halftime(self.epochs(context.fidelity))
-'''
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
+(SAMPLER,) = (block for block in BLOCKS if "Settings(SamplerSettings)" in block)
+(SCHEDULER,) = (block for block in BLOCKS if "Settings(SchedulerSettings)" in block)
 
 
 def install(folder: Path, groups: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """Strategies by name: what a space may ask for, what is refused, and when each scheduler decides."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from vaeforge.search.strategy_registry import samplers, schedulers
 
 TWO = read_objective({"metrics": {"val/rate": "min", "val/mse": "min"}})
 SAMPLERS, SCHEDULERS = samplers(), schedulers()
+ROOT = Path(__file__).parents[2]
 
 
 def search(content: Any, objective: Objective = SINGLE) -> tuple[Any, list[str]]:
@@ -48,6 +50,15 @@ def scheduler(content: Any, objective: Objective = SINGLE) -> tuple[Any, list[st
 def test_the_names_are_those_of_the_documentation() -> None:
     assert list(SAMPLERS) == ["tpe", "gp", "cmaes", "qmc", "random", "grid", "nsga2"]
     assert list(SCHEDULERS) == ["asha", "hyperband", "median", "pbt", "none"]
+
+
+def test_help_and_documentation_name_every_one() -> None:
+    """Those of this project: the registry is not asked for the help, which must come quickly."""
+    written = (ROOT / "platform/vaeforge/cli/searches.py").read_text(encoding="utf-8")
+    table = (ROOT / "tune_spaces/README.md").read_text(encoding="utf-8")
+    assert f'"{", ".join(SAMPLERS)}, or any sampler of Optuna\'s as optuna:module.Class"' in written
+    assert '"asha, hyperband, median, pbt or none"' in written
+    assert all(f"\n| `{name}`" in table for name in (*SAMPLERS, *SCHEDULERS, "optuna:module.Class"))
 
 
 def test_the_defaults_follow_the_number_of_goals() -> None:

@@ -53,10 +53,13 @@ def tune(
     epochs: Epochs = None,
     search: Annotated[
         OptionalStr,
-        TEXT.option("tpe, gp, cmaes, qmc, random, grid, nsga2 or another sampler", default="the space's"),
+        TEXT.option(
+            "tpe, gp, cmaes, qmc, random, grid, nsga2, or any sampler of Optuna's as optuna:module.Class",
+            default="the space's",
+        ),
     ] = None,
     scheduler: Annotated[
-        OptionalStr, TEXT.option("asha, hyperband, median, pbt, none or another scheduler", default="the space's")
+        OptionalStr, TEXT.option("asha, hyperband, median, pbt or none", default="the space's")
     ] = None,
     freeze: Annotated[Pairs, PAIRS.option("path=value, several separated by commas: not searched")] = {},  # noqa: B006
     warm_start: Annotated[OptionalStr, TEXT.option("name of a search whose trials inform this one")] = None,
