@@ -73,6 +73,13 @@ def chosen_score(model: VAE) -> str:
 def fit_reference(model: VAE, train: Samples, validation: Samples, draws: int, seed: int) -> Reference:
     """Latent statistics of at most 2048 training samples, evenly spaced, and the errors' variance on validation.
 
+    Args:
+        model: in evaluation mode.
+        train: normal samples.
+        validation: other normal samples.
+        draws: posterior draws a sample, K.
+        seed: of the draws.
+
     Raises:
         DataError: if there are fewer than two training samples.
     """

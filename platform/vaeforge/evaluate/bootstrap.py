@@ -62,7 +62,15 @@ def draw_weights(labels: Integers, groups: Integers, generator: np.random.Genera
 def bootstrap_auroc(
     labels: Integers, groups: Integers, scores: Mapping[str, Floats], seed: int, draws: int = DRAWS
 ) -> dict[str, Floats]:
-    """The AUROC of each named score [N] in each of `draws` draws, the same draws for all: [draws] each."""
+    """The AUROC of each named score [N] in each of `draws` draws, the same draws for all: [draws] each.
+
+    Args:
+        labels: int64 [N], 1 for anomalous samples.
+        groups: int64 [N], the independent group of each sample, which is drawn whole.
+        scores: [N] by name.
+        seed: of the draws.
+        draws: how many times groups are drawn.
+    """
     generator = np.random.default_rng(seed)
     ranks = {name: ranks_of(values) for name, values in scores.items()}
     result = {name: np.empty(draws) for name in scores}
@@ -74,7 +82,14 @@ def bootstrap_auroc(
 
 
 def bootstrap_means(groups: Integers, values: Mapping[str, Floats], seed: int, draws: int = DRAWS) -> dict[str, Floats]:
-    """The mean of each named value [N] in each of `draws` draws of whole groups, the same for all: [draws] each."""
+    """The mean of each named value [N] in each of `draws` draws of whole groups, the same for all: [draws] each.
+
+    Args:
+        groups: int64 [N], the independent group of each sample, which is drawn whole.
+        values: [N] by name.
+        seed: of the draws.
+        draws: how many times groups are drawn.
+    """
     generator = np.random.default_rng(seed)
     names, group_of = np.unique(groups, return_inverse=True)
     counts = np.bincount(group_of)
@@ -95,7 +110,14 @@ def auroc_interval(drawn: Floats, labels: Integers, groups: Integers) -> Interva
 
 
 def difference_interval(first: Floats, second: Floats, labels: Integers, groups: Integers) -> Interval:
-    """The middle 95 % of AUROC differences, draw by draw; [-1, 1], which says nothing, where a label has one group."""
+    """The middle 95 % of AUROC differences, draw by draw; [-1, 1], which says nothing, where a label has one group.
+
+    Args:
+        first: AUROCs, one a draw.
+        second: AUROCs of the same draws.
+        labels: int64 [N], 1 for anomalous samples.
+        groups: int64 [N], the independent group of each sample, which is drawn whole.
+    """
     return _interval(first - second, labels, groups, Interval(-1.0, 1.0))
 
 

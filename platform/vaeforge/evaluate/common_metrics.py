@@ -65,7 +65,15 @@ def _measured(name: str, trained: TrainedModel, before: EvaluationResult) -> Eva
 
 
 def nelbo_metrics(model: VAE, test: Samples, samples: int, variance: float, suffix: str = "") -> dict[str, float]:
-    """`test/nelbo`, `test/rate`, `test/distortion` and `test/mse` of `test`, the Gaussian's variance given."""
+    """`test/nelbo`, `test/rate`, `test/distortion` and `test/mse` of `test`, the Gaussian's variance given.
+
+    Args:
+        model: in evaluation mode.
+        test: the samples.
+        samples: posterior draws a sample, K.
+        variance: of the Gaussian, the validation mean squared error.
+        suffix: of the metrics' names.
+    """
     dimensions = math.prod(model.event_shape)
     measured = validate(model, test, ProcessGroup(), samples)
     mse, rate = measured["val/mse"], measured["val/rate"]

@@ -94,7 +94,14 @@ def with_infinities(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Integers, seed: int) -> list[ComparisonRow]:
-    """Each of the named scores [T] against the one named `model`, as detectors of label 1."""
+    """Each of the named scores [T] against the one named `model`, as detectors of label 1.
+
+    Args:
+        scored: [T] by the method's name, larger for anomalous.
+        labels: int64 [T], 1 for anomalous samples.
+        groups: int64 [T], independent groups.
+        seed: of the draws.
+    """
     drawn = bootstrap_auroc(labels, groups, scored, seed)
     point = {name: weighted_auroc(labels, values, np.ones(len(labels))) for name, values in scored.items()}
     rows = []
@@ -111,6 +118,13 @@ def compare_means(
     """Each of the named values [T], one per test sample, against the one named `model`, by their means.
 
     With fewer than two groups nothing is known of the spread: the intervals are infinite.
+
+    Args:
+        metric: what the values are, for titles.
+        better: which means are better.
+        values: [T] by the method's name.
+        groups: int64 [T], independent groups.
+        seed: of the draws.
     """
     drawn = bootstrap_means(groups, values, seed)
     known = len(np.unique(groups)) > 1

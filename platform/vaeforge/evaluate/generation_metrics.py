@@ -188,6 +188,12 @@ def memorised(
 ) -> dict[str, Memorization]:
     """Whether samples of each set copy training samples, beside held-out real ones; all in model units.
 
+    Args:
+        trained: whose training samples may have been copied.
+        sets: [n, *event] by name.
+        held_out: [m, *event], real samples that were not trained on.
+        space: what the values are, for the report.
+
     Raises:
         DataError: if more than half of the held-out samples are in the training set.
     """

@@ -83,6 +83,12 @@ def memorization(generated: Nearest, held_out: Nearest, train: int, space: str) 
 
     Held-out samples must share no group with training ones (patches of one image), else the check is too lenient.
 
+    Args:
+        generated: of the generated samples.
+        held_out: of real samples that were not trained on.
+        train: how many training samples there are.
+        space: what the distances were taken in.
+
     Raises:
         DataError: if a side is empty, or more than half of the held-out samples are in the training set.
     """
@@ -110,6 +116,12 @@ def memorization(generated: Nearest, held_out: Nearest, train: int, space: str) 
 
 def check_memorization(generated: Samples, held_out: Samples, train: Samples, space: str = "pixels") -> Memorization:
     """`memorization` of samples [N, ...], [M, ...] and [T, ...] of the same shape and on the same scale.
+
+    Args:
+        generated: [N, ...].
+        held_out: [M, ...], real samples that were not trained on.
+        train: [T, ...].
+        space: what the values are, for the report.
 
     Raises:
         DataError: see `memorization` and `nearest`.
@@ -233,6 +245,12 @@ def check_copies(
     model: VAE, sets: Mapping[str, Samples], held_out: DataSamples, train: DataSamples
 ) -> dict[str, Copying]:
     """Both checks of each set of generated images.
+
+    Args:
+        model: in evaluation mode.
+        sets: images [n, C, H, W] in 0..255 by name.
+        held_out: real samples that were not trained on.
+        train: the training samples.
 
     Raises:
         DataError: if a side is empty, or more than half of the held-out images are in the training set.

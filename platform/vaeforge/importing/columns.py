@@ -37,6 +37,12 @@ def choose_columns(path: Path, table: Table, options: ImportOptions, log: Import
 
     Columns that are no numbers, and row numbers, go into the quarantine.
 
+    Args:
+        path: of the table, for messages.
+        table: its columns by name.
+        options: what the user said about columns.
+        log: takes what a person should know.
+
     Raises:
         ConfigError: if the options name something else than x, y, z, section and hemisphere.
         DataError: if a column is missing, could be several things, or no channel is left.

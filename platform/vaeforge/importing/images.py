@@ -154,6 +154,14 @@ def refuse_unusable(
 ) -> None:
     """Refuse classes with fewer than `least` usable items, and a source without any.
 
+    Args:
+        source: what is being read.
+        rows: of statistics, one a usable item.
+        labels: the class of each item that was given.
+        empty: classes without any item.
+        least: items that a class needs.
+        log: of what was left out, for the reasons.
+
     Raises:
         DataError: naming each class with what it has.
     """

@@ -40,6 +40,12 @@ def read_volumes(
 
     Voxels that are NaN at all timepoints count as constant: scanners' software marks the outside of a brain so.
 
+    Args:
+        paths: the NIfTI files.
+        root: what their names are relative to.
+        mask: a 3-D file whose voxels above 0 are kept; none: those that vary in every subject.
+        log: takes what is left out and what a person should know.
+
     Raises:
         DataError: if the files' grids differ, the mask cannot be used, or no voxel is left.
     """

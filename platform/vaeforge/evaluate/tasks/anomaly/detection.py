@@ -88,7 +88,15 @@ def _draws(labels: Integers, groups: Integers, seed: int, draws: int) -> Iterato
 def bootstrap_auprc(
     labels: Integers, groups: Integers, scores: Mapping[str, Floats], seed: int, draws: int = DRAWS
 ) -> dict[str, Floats]:
-    """The average precision of each named score [T] in each draw, the same draws for all: [draws] each."""
+    """The average precision of each named score [T] in each draw, the same draws for all: [draws] each.
+
+    Args:
+        labels: int64 [T], 1 for anomalous samples.
+        groups: int64 [T], independent groups.
+        scores: [T] by name.
+        seed: of the draws.
+        draws: how many times groups are drawn.
+    """
     ranks = {name: ranks_of(values) for name, values in scores.items()}
     found = [
         [weighted_auprc(labels, ranks[name], weights) for name in scores]
@@ -100,7 +108,14 @@ def bootstrap_auprc(
 def area_intervals(
     labels: Integers, groups: Integers, scores: Mapping[str, Floats], seed: int
 ) -> dict[str, tuple[Interval, Interval]]:
-    """The intervals of AUROC and of average precision of each named score [T]."""
+    """The intervals of AUROC and of average precision of each named score [T].
+
+    Args:
+        labels: int64 [T], 1 for anomalous samples.
+        groups: int64 [T], independent groups.
+        scores: [T] by name.
+        seed: of the draws.
+    """
     areas = bootstrap_auroc(labels, groups, scores, seed), bootstrap_auprc(labels, groups, scores, seed)
     roc, pr = ({name: auroc_interval(drawn[name], labels, groups) for name in scores} for drawn in areas)
     return {name: (roc[name], pr[name]) for name in scores}
@@ -109,7 +124,16 @@ def area_intervals(
 def threshold_intervals(
     labels: Integers, groups: Integers, scores: Floats, threshold: float, seed: int, draws: int = DRAWS
 ) -> dict[str, Interval]:
-    """The intervals of F1, accuracy, precision and recall when scores [T] > `threshold` are called anomalous."""
+    """The intervals of F1, accuracy, precision and recall when scores [T] > `threshold` are called anomalous.
+
+    Args:
+        labels: int64 [T], 1 for anomalous samples.
+        groups: int64 [T], independent groups.
+        scores: [T].
+        threshold: above which a sample is called anomalous.
+        seed: of the draws.
+        draws: how many times groups are drawn.
+    """
     called, anomalous = scores > threshold, labels == 1
     kinds = np.stack([called & anomalous, called & ~anomalous, ~called & anomalous, ~called & ~anomalous], axis=1)
     counts = np.stack([weights @ kinds for weights in _draws(labels, groups, seed, draws)])
@@ -131,7 +155,15 @@ def _rates(counts: Floats) -> Iterator[Floats]:
 def score_table(
     labels: Integers, groups: Integers, scores: Mapping[str, Floats], chosen: str, seed: int
 ) -> list[dict[str, Any]]:
-    """A line per score: its name, whether it is the chosen one, AUROC and average precision with their intervals."""
+    """A line per score: its name, whether it is the chosen one, AUROC and average precision with their intervals.
+
+    Args:
+        labels: int64 [T], 1 for anomalous samples.
+        groups: int64 [T], independent groups.
+        scores: [T] by name.
+        chosen: the name of the model's own score.
+        seed: of the draws.
+    """
     intervals = area_intervals(labels, groups, scores, seed)
     lines = []
     for name, values in scores.items():

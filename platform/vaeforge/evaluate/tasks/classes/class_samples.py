@@ -74,7 +74,14 @@ def class_sets(trained: TrainedModel, library: LatentLibrary, count: int = PLANE
 
 
 def make_images(trained: TrainedModel, library: LatentLibrary, labels: Integers, seed: int) -> dict[str, Images]:
-    """One image for each label from every source, rounded to 8 bits as files are."""
+    """One image for each label from every source, rounded to 8 bits as files are.
+
+    Args:
+        trained: the model.
+        library: latent posteriors of its training images.
+        labels: int64 [n], the class of each image.
+        seed: of the draws.
+    """
     model, prepared = trained.model, trained.prepared
     condition = conditions_of(labels, prepared.train.condition.shape[1])
     first, second = (torch.Generator().manual_seed(derive(seed, source)) for source in (PRIOR, AGGREGATE))

@@ -93,6 +93,12 @@ def fill_in(model: VAE, x: Floats, hidden: NDArray[np.bool_], rounds: int = ROUN
 
     They start from the mean of the map's visible points and are then replaced by the reconstruction at z = mu, again
     and again (Rezende et al. 2014, section 6.3, without its noise).
+
+    Args:
+        model: in evaluation mode.
+        x: [T, P], model units.
+        hidden: [P], the points to be filled in.
+        rounds: how often they are replaced.
     """
     filled = x.astype(np.float32)
     filled[:, hidden] = filled[:, ~hidden].mean(1, keepdims=True)

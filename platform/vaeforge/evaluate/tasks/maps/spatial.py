@@ -51,7 +51,14 @@ def relative_error(truth: NDArray[Any], found: NDArray[Any]) -> Floats:
 
 
 def relative_error_interval(truth: NDArray[Any], found: NDArray[Any], groups: Integers, seed: int) -> Interval:
-    """The 95 % interval over groups of `relative_error`'s mean over channels; [0, inf) with a single group."""
+    """The 95 % interval over groups of `relative_error`'s mean over channels; [0, inf) with a single group.
+
+    Args:
+        truth: [P, C].
+        found: [P, C].
+        groups: int64 [P], independent groups.
+        seed: of the draws.
+    """
     if len(np.unique(groups)) < 2:
         return Interval(0.0, np.inf)
     errors, sizes = np.abs(found - truth).astype(np.float64), np.abs(truth).astype(np.float64)
@@ -80,7 +87,15 @@ def pearson(truth: NDArray[Any], found: NDArray[Any]) -> Floats:
 
 
 def pearson_draws(truth: NDArray[Any], found: NDArray[Any], groups: Integers, seed: int, draws: int = DRAWS) -> Floats:
-    """`pearson` in each of `draws` draws of whole groups, the same draws for the same seed: [B, C]."""
+    """`pearson` in each of `draws` draws of whole groups, the same draws for the same seed: [B, C].
+
+    Args:
+        truth: [P, C].
+        found: [P, C].
+        groups: int64 [P], independent groups.
+        seed: of the draws.
+        draws: how many times groups are drawn.
+    """
     names, group_of = np.unique(groups, return_inverse=True)
     moments = _moments(truth, found)
     sums = np.zeros((len(names), *moments.shape[1:]))
@@ -114,7 +129,15 @@ def interval_of(drawn: Floats, groups: Integers) -> Interval:
 def compare_pearson(
     metric: str, truth: NDArray[Any], found: Mapping[str, NDArray[Any]], groups: Integers, seed: int
 ) -> list[ComparisonRow]:
-    """Pearson's correlation, mean over channels, of each of the named values [P, C] against the one named `model`."""
+    """Pearson's correlation, mean over channels, of each of the named values [P, C] against the one named `model`.
+
+    Args:
+        metric: what is compared, for titles.
+        truth: [P, C].
+        found: [P, C] by the method's name.
+        groups: int64 [P], independent groups.
+        seed: of the draws.
+    """
     value = {name: float(pearson(truth, values).mean()) for name, values in found.items()}
     drawn = {name: pearson_draws(truth, values, groups, seed).mean(1) for name, values in found.items()}
     rows = []

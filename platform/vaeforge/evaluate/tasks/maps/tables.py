@@ -39,7 +39,14 @@ def interval_metrics(name: str, interval: Interval) -> dict[str, float]:
 
 
 def mean_with_interval(name: str, values: NDArray[Any], groups: Integers, seed: int) -> dict[str, float]:
-    """The mean of shares [N] in 0..1 and its 95 % interval over groups; [0, 1] where there is a single group."""
+    """The mean of shares [N] in 0..1 and its 95 % interval over groups; [0, 1] where there is a single group.
+
+    Args:
+        name: of the metric.
+        values: [N] in 0..1.
+        groups: int64 [N], the independent group of each sample, which is drawn whole.
+        seed: of the draws.
+    """
     known = len(np.unique(groups)) > 1
     found = {name: values.astype(np.float64)}
     ends = percentile_interval(bootstrap_means(groups, found, seed)[name]) if known else Interval(0.0, 1.0)
