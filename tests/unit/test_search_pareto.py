@@ -12,7 +12,7 @@ from PIL import Image
 
 from vaeforge.ledger.events import from_json
 from vaeforge.ledger.history import History, fold
-from vaeforge.search.results.pareto import Point, choose, dominates, front, knee_distances, ranks, scale
+from vaeforge.search.results.pareto import FrontPoint, choose, dominates, front, knee_distances, ranks, scale
 from vaeforge.search.results.pareto_plot import write_front
 from vaeforge.search.space.objective import SINGLE, Objective
 from vaeforge.search.space.objective_form import read_objective
@@ -24,7 +24,7 @@ def objective(**content: Any) -> Objective:
     return read_objective({**TWO, **content})
 
 
-def points(rows: Sequence[tuple[float, float]], active: Sequence[float] = ()) -> list[Point]:
+def points(rows: Sequence[tuple[float, float]], active: Sequence[float] = ()) -> list[FrontPoint]:
     """Trials 0, 1, … with (rate, distortion)."""
     goals = objective()
     made = []
@@ -33,7 +33,7 @@ def points(rows: Sequence[tuple[float, float]], active: Sequence[float] = ()) ->
         metrics: dict[str, float | None] = {"val/rate": rate, "val/distortion": distortion, "val/active_units": units}
         costs = goals.costs(metrics)
         assert costs is not None
-        made.append(Point(number, metrics, costs))
+        made.append(FrontPoint(number, metrics, costs))
     return made
 
 

@@ -12,7 +12,7 @@ import pytest
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import from_json
 from vaeforge.ledger.history import History, fold
-from vaeforge.search.results.ranking import finalists, kept, leading, rank, ranked, winner
+from vaeforge.search.results.ranking import best_so_far, finalists, rank, ranked, retained_trials, winner
 from vaeforge.search.space.objective import SINGLE, Objective
 from vaeforge.search.space.objective_form import objective_of, read_objective
 
@@ -65,7 +65,7 @@ def test_those_that_keep_the_floors_come_first() -> None:
     assert order(found, goals) == [1, 0, 2]
     assert [standing.keeps_floors for standing in rank(found, goals)] == [True, False, False]
     assert objective_of(found) == goals
-    assert finalists(found, goals, 2) == [1, 0] and kept(found, goals, 1) == {1}
+    assert finalists(found, goals, 2) == [1, 0] and retained_trials(found, goals, 1) == {1}
 
 
 def test_nothing_to_rank_is_said() -> None:
@@ -123,11 +123,11 @@ def test_finalists_do_not_change_while_they_are_repeated() -> None:
 
 def test_checkpoints_of_the_best_and_of_repeated_trials_stay() -> None:
     found = repeated(trial(7, 0.5))
-    assert kept(found, SINGLE, 1) == {7, 0, 1}
-    assert kept(found, SINGLE, 2) == {7, 0, 1}
-    assert kept(found, SINGLE, 4) == {7, 0, 1, 2}
-    assert kept(history(trial(0, 1.0, "stopped"), trial(1, 2.0, "stopped")), SINGLE, 1) == {0}
-    assert kept(history(), SINGLE, 3) == set()
+    assert retained_trials(found, SINGLE, 1) == {7, 0, 1}
+    assert retained_trials(found, SINGLE, 2) == {7, 0, 1}
+    assert retained_trials(found, SINGLE, 4) == {7, 0, 1, 2}
+    assert retained_trials(history(trial(0, 1.0, "stopped"), trial(1, 2.0, "stopped")), SINGLE, 1) == {0}
+    assert retained_trials(history(), SINGLE, 3) == set()
 
 
 def test_what_was_removed_is_never_wanted_again() -> None:
@@ -139,7 +139,7 @@ def test_what_was_removed_is_never_wanted_again() -> None:
         for number in range(60):
             metrics = {"rate": draw.random(), "distortion": draw.random()}
             trials.append(trial(number, draw.random(), draw.choice(["completed", "completed", "stopped"]), **metrics))
-            stays = kept(history(*trials, slim=True), goals, 3)
+            stays = retained_trials(history(*trials, slim=True), goals, 3)
             assert not stays & gone
             gone = set(range(number + 1)) - stays
 
@@ -163,8 +163,8 @@ def test_several_goals_put_the_chosen_one_first_then_the_front_then_the_other_ra
     assert [standing.trial.number for standing in standings] == [1, 0, 2, 3, 4]
     assert [standing.on_front for standing in standings] == [True, True, True, False, False]
     assert [standing.chosen for standing in standings] == [True, False, False, False, False]
-    assert kept(found, goals, 1) == {0, 1, 2} and finalists(found, goals, 2) == [1, 0]
-    best = leading(found, goals)
+    assert retained_trials(found, goals, 1) == {0, 1, 2} and finalists(found, goals, 2) == [1, 0]
+    best = best_so_far(found, goals)
     assert best is not None and best.number == 1
 
 
@@ -207,10 +207,10 @@ def test_a_repeated_trial_that_another_one_beats_is_not_chosen() -> None:
 
 
 def test_leading_before_anything_has_ended() -> None:
-    assert leading(history(), SINGLE) is None
-    best = leading(history(trial(0, 3.0, None), trial(1, 2.0, None), trial(2, None, None)), SINGLE)
+    assert best_so_far(history(), SINGLE) is None
+    best = best_so_far(history(trial(0, 3.0, None), trial(1, 2.0, None), trial(2, None, None)), SINGLE)
     assert best is not None and best.number == 1
-    best = leading(history(trial(0, 3.0), trial(1, 2.0, None)), SINGLE)
+    best = best_so_far(history(trial(0, 3.0), trial(1, 2.0, None)), SINGLE)
     assert best is not None and best.number == 0
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from vaeforge.ledger.history import History
 from vaeforge.search.dispatch.snapshot import BestSoFar, TrialStatus
-from vaeforge.search.results.ranking import Standing, ranked
+from vaeforge.search.results.ranking import RankedTrial, ranked
 from vaeforge.search.space.objective import Objective
 
 TRIAL_KEYS = ("trial", "state", "value", "epoch", "cause", "params", "repeat_of")
@@ -73,7 +73,7 @@ def end(history: History, objective: Objective, reason: str, seconds: float) -> 
     )
 
 
-def standing_line(standing: Standing) -> Line:
+def standing_line(standing: RankedTrial) -> Line:
     """A trial among the others, for `end` and for listings."""
     return {
         "trial": standing.trial.number,

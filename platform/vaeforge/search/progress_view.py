@@ -20,7 +20,7 @@ from vaeforge.ledger.history import History
 from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
 from vaeforge.search.results.pareto import bounds
-from vaeforge.search.results.ranking import Ranked, Standing, ranked
+from vaeforge.search.results.ranking import RankedTrial, Ranking, ranked
 from vaeforge.search.space.objective import METRIC, SINGLE, Objective
 
 Mode = Literal["live", "plain", "quiet", "json"]
@@ -209,7 +209,7 @@ def ranking(history: History, objective: Objective, limit: int = 10) -> Table:
     return table
 
 
-def _measured(standing: Standing, names: list[str]) -> list[str]:
+def _measured(standing: RankedTrial, names: list[str]) -> list[str]:
     return [_metric(name, standing.metrics.get(name), standing.spread.get(name)) for name in names]
 
 
@@ -226,7 +226,7 @@ def _title(objective: Objective) -> str:
     return f"Best trials by {METRIC} (nats per sample, lower is better{first})"
 
 
-def _caption(found: Ranked, history: History, objective: Objective) -> str | None:
+def _caption(found: Ranking, history: History, objective: Objective) -> str | None:
     """What the order does not show."""
     notes = [note for note in (found.problem, found.note) if note]
     if any(standing.repeated for standing in found.standings):

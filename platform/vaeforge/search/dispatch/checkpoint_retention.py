@@ -7,7 +7,7 @@ from pathlib import Path
 from vaeforge.errors import CheckpointError
 from vaeforge.ledger.events import InheritedState, SearchHeader
 from vaeforge.ledger.history import History, TrialRecord
-from vaeforge.search.results.ranking import kept
+from vaeforge.search.results.ranking import retained_trials
 from vaeforge.search.space.objective import Objective
 from vaeforge.train.checkpoint_files import inherit
 from vaeforge.train.storage import join, open_storage
@@ -45,7 +45,7 @@ class CheckpointRetention:
         fresh = self._history.ended_trials[self._seen :]
         self._seen += len(fresh)
         self._there |= {trial.number for trial in fresh}
-        names = kept(self._history, self._objective, self._count)
+        names = retained_trials(self._history, self._objective, self._count)
         gone = tuple(number for number in self._there if number not in names)
         self._there -= set(gone)
         but = tuple((trial.number, trial.best.file) for trial in fresh if trial.number in names and trial.best)

@@ -22,7 +22,7 @@ FLAT = 1e-9
 
 
 @dataclass(frozen=True)
-class Point:
+class FrontPoint:
     """A trial as the choice sees it: the metrics of its selected epoch, its costs, one a goal."""
 
     number: int
@@ -31,7 +31,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Choice:
+class FrontChoice:
     """The points of a front, best first by the rule.
 
     Attributes:
@@ -84,24 +84,24 @@ def _dominated(point: Costs, front: list[Costs]) -> bool:
     return any(dominates(member, point) for member in reversed(front))
 
 
-def choose(points: Sequence[Point], objective: Objective) -> Choice:
+def choose(points: Sequence[FrontPoint], objective: Objective) -> FrontChoice:
     """Order the points of one front by the objective's rule; those that keep the floors come first, ties by number.
 
     Nothing is chosen, and `problem` says why, where no point keeps the rule's constraint. Where no point keeps the
     floors, the rule decides among all and `note` says so: a floor is a wish, a constraint a condition.
     """
     if not points:
-        return Choice((), "no trial that was trained to its end has every goal's metric as a finite number")
+        return FrontChoice((), "no trial that was trained to its end has every goal's metric as a finite number")
     rule, scores = objective.choose, _scores(points, objective)
     meets = [not isinstance(rule, Constraint) or rule.met(point.metrics) for point in points]
     kept = [objective.keeps_floors(point.metrics) for point in points]
     order = sorted(range(len(points)), key=lambda i: (not meets[i], not kept[i], scores[i], points[i].number))
     problem = _unmet(points, rule) if isinstance(rule, Constraint) and not any(meets) else None
     note = "" if any(kept) else f"no point of the front keeps {bounds(objective.floors, 'max')}"
-    return Choice(tuple(order), problem, note)
+    return FrontChoice(tuple(order), problem, note)
 
 
-def _scores(points: Sequence[Point], objective: Objective) -> list[float]:
+def _scores(points: Sequence[FrontPoint], objective: Objective) -> list[float]:
     """What the rule minimises."""
     rule = objective.choose
     if isinstance(rule, Constraint):
@@ -164,7 +164,7 @@ def _dot(a: Costs, b: Costs) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True))
 
 
-def _unmet(points: Sequence[Point], rule: Constraint) -> str:
+def _unmet(points: Sequence[FrontPoint], rule: Constraint) -> str:
     """Which bounds no point keeps, with what comes nearest."""
     nearest = ", ".join(_nearest(points, name) for name in rule.bounds)
     return (
@@ -173,7 +173,7 @@ def _unmet(points: Sequence[Point], rule: Constraint) -> str:
     )
 
 
-def _nearest(points: Sequence[Point], name: str) -> str:
+def _nearest(points: Sequence[FrontPoint], name: str) -> str:
     sign = Goal(name, METRICS[name]).sign
     known = [(sign * value, point.number) for point in points if (value := point.metrics.get(name)) is not None]
     if not known:

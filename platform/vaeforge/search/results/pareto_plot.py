@@ -15,7 +15,7 @@ from typing import Any
 from vaeforge.evaluate.drawing import canvas, save
 from vaeforge.ledger.history import History, TrialRecord
 from vaeforge.paths import write_bytes
-from vaeforge.search.results.ranking import Ranked, Standing, ranked
+from vaeforge.search.results.ranking import RankedTrial, Ranking, ranked
 from vaeforge.search.space.objective import Goal, Objective
 
 UNITS = {"val/mse": "per value", "val/active_units": "count"}
@@ -34,7 +34,7 @@ def write_front(history: History, objective: Objective, folder: Path) -> list[Pa
     return [_draw(found, stopped, objective, folder / "front.png"), table]
 
 
-def _table(standings: Sequence[Standing], stopped: Sequence[TrialRecord], objective: Objective) -> str:
+def _table(standings: Sequence[RankedTrial], stopped: Sequence[TrialRecord], objective: Objective) -> str:
     """One line a trial, in the order of the ranking, those stopped on the way last."""
     names = list(dict.fromkeys([goal.metric for goal in objective.goals] + list(objective.floors)))
     records = [*(standing.trial for standing in standings), *stopped]
@@ -53,7 +53,7 @@ def _table(standings: Sequence[Standing], stopped: Sequence[TrialRecord], object
     return text.getvalue()
 
 
-def _draw(found: Ranked, stopped: Sequence[TrialRecord], objective: Objective, path: Path) -> Path:
+def _draw(found: Ranking, stopped: Sequence[TrialRecord], objective: Objective, path: Path) -> Path:
     pairs = list(combinations(objective.goals, 2))
     figure = canvas(PANEL[0] * len(pairs), PANEL[1])
     for axes, (first, second) in zip(figure.subplots(1, len(pairs), squeeze=False)[0], pairs, strict=True):
@@ -63,7 +63,11 @@ def _draw(found: Ranked, stopped: Sequence[TrialRecord], objective: Objective, p
 
 
 def _panel(
-    axes: Any, pair: tuple[Goal, Goal], standings: Sequence[Standing], stopped: Sequence[TrialRecord], staircase: bool
+    axes: Any,
+    pair: tuple[Goal, Goal],
+    standings: Sequence[RankedTrial],
+    stopped: Sequence[TrialRecord],
+    staircase: bool,
 ) -> None:
     """The trials in the plane of two goals."""
     names = tuple(goal.metric for goal in pair)

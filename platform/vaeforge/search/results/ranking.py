@@ -19,12 +19,12 @@ from statistics import fmean, stdev
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import FINAL_OUTCOMES
 from vaeforge.ledger.history import History, TrialRecord
-from vaeforge.search.results.pareto import Point, choose, front, ranks
+from vaeforge.search.results.pareto import FrontPoint, choose, front, ranks
 from vaeforge.search.space.objective import Objective
 
 
 @dataclass(frozen=True)
-class Standing:
+class RankedTrial:
     """A trial among the others.
 
     Attributes:
@@ -55,20 +55,20 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class Ranking:
     """All standings, best first; `problem` says why none is the winner, `note` what to know about the choice."""
 
-    standings: list[Standing]
+    standings: list[RankedTrial]
     problem: str | None = None
     note: str = ""
 
 
-def rank(history: History, objective: Objective) -> list[Standing]:
+def rank(history: History, objective: Objective) -> list[RankedTrial]:
     """The trials that can win, best first, repeats folded into the trial they repeat; see the module's docstring."""
     return ranked(history, objective).standings
 
 
-def winner(history: History, objective: Objective) -> Standing:
+def winner(history: History, objective: Objective) -> RankedTrial:
     """The best trial.
 
     Raises:
@@ -80,16 +80,16 @@ def winner(history: History, objective: Objective) -> Standing:
     return found.standings[0]
 
 
-def ranked(history: History, objective: Objective) -> Ranked:
+def ranked(history: History, objective: Objective) -> Ranking:
     """`rank`, with why nothing wins or what to know about the winner."""
     repeats = repeats_of(history)
     standings = [_standing(trial, repeats, objective) for trial in _candidates(history, objective)]
     if not standings:
-        return Ranked([], _nothing(history, objective))
+        return Ranking([], _nothing(history, objective))
     if not objective.single:
         return _by_fronts(standings, objective)
     first, *others = sorted(standings, key=lambda s: (not s.repeated, not s.keeps_floors, s.value, s.trial.number))
-    return Ranked([replace(first, chosen=True), *others])
+    return Ranking([replace(first, chosen=True), *others])
 
 
 def finalists(history: History, objective: Objective, count: int) -> list[int]:
@@ -104,7 +104,7 @@ def finalists(history: History, objective: Objective, count: int) -> list[int]:
     return [members[place].number for place in choose(members, objective).order[:count]]
 
 
-def kept(history: History, objective: Objective, count: int) -> set[int]:
+def retained_trials(history: History, objective: Objective, count: int) -> set[int]:
     """The trials whose checkpoints stay: the best `count` by one run, with several goals the whole front, and those
     that are repeated.
     """
@@ -114,7 +114,7 @@ def kept(history: History, objective: Objective, count: int) -> set[int]:
     return again | {point.number for point in _front_of(best, objective)}
 
 
-def leading(history: History, objective: Objective) -> TrialRecord | None:
+def best_so_far(history: History, objective: Objective) -> TrialRecord | None:
     """The best trial so far, by one run each; before one has ended, the one that is best on its way."""
     best = _candidates(history, objective)
     if best and not objective.single:
@@ -163,22 +163,22 @@ def _value(trial: TrialRecord) -> float:
     return trial.value
 
 
-def _front_of(trials: list[TrialRecord], objective: Objective) -> list[Point]:
+def _front_of(trials: list[TrialRecord], objective: Objective) -> list[FrontPoint]:
     """The trials, as points by one run each, that no other one dominates."""
     return _undominated([_point(trial.number, trial.best_metrics, objective) for trial in trials])
 
 
-def _undominated(points: list[Point]) -> list[Point]:
+def _undominated(points: list[FrontPoint]) -> list[FrontPoint]:
     return [points[place] for place in front([point.costs for point in points])]
 
 
-def _point(number: int, metrics: Mapping[str, float | None], objective: Objective) -> Point:
+def _point(number: int, metrics: Mapping[str, float | None], objective: Objective) -> FrontPoint:
     costs = objective.costs(metrics)
     assert costs is not None
-    return Point(number, metrics, costs)
+    return FrontPoint(number, metrics, costs)
 
 
-def _standing(trial: TrialRecord, repeats: dict[int, list[TrialRecord]], objective: Objective) -> Standing:
+def _standing(trial: TrialRecord, repeats: dict[int, list[TrialRecord]], objective: Objective) -> RankedTrial:
     again = repeats.get(trial.number, [])
     runs = [trial, *(run for run in again if _trained(run, objective))]
     values, measured = [_value(run) for run in runs], [run.best_metrics for run in runs]
@@ -186,7 +186,7 @@ def _standing(trial: TrialRecord, repeats: dict[int, list[TrialRecord]], objecti
     known = {name: [value for value in column if value is not None] for name, column in columns.items()}
     metrics = {name: fmean(column) if len(column) == len(runs) else None for name, column in known.items()}
     wanted = max(map(len, repeats.values()), default=0)
-    return Standing(
+    return RankedTrial(
         trial=trial,
         value=fmean(values),
         sd=stdev(values) if len(runs) > 1 else None,
@@ -200,7 +200,7 @@ def _standing(trial: TrialRecord, repeats: dict[int, list[TrialRecord]], objecti
     )
 
 
-def _by_fronts(standings: list[Standing], objective: Objective) -> Ranked:
+def _by_fronts(standings: list[RankedTrial], objective: Objective) -> Ranking:
     """The chosen one first, then repeated before single runs, and by rank; the front in the rule's order.
 
     The choice is among the repeated trials where there are some that keep the rule's constraint.
@@ -216,7 +216,7 @@ def _by_fronts(standings: list[Standing], objective: Objective) -> Ranked:
         choice, among = repeated, again
     chosen = among[choice.order[0]].number if whole and choice.problem is None else None
 
-    def order(standing: Standing) -> tuple[bool, bool, int, int, int]:
+    def order(standing: RankedTrial) -> tuple[bool, bool, int, int, int]:
         number = standing.trial.number
         return number != chosen, not standing.repeated, level[number], place.get(number, 0), number
 
@@ -224,7 +224,7 @@ def _by_fronts(standings: list[Standing], objective: Objective) -> Ranked:
         replace(standing, on_front=level[standing.trial.number] == 0, chosen=standing.trial.number == chosen)
         for standing in standings
     ]
-    return Ranked(sorted(placed, key=order), choice.problem, choice.note)
+    return Ranking(sorted(placed, key=order), choice.problem, choice.note)
 
 
 def _nothing(history: History, objective: Objective) -> str:

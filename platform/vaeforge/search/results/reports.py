@@ -23,7 +23,7 @@ from vaeforge.ledger.history import History, TrialRecord, read_history
 from vaeforge.paths import Project, read_json
 from vaeforge.search.progress_view import counted, describe, duration, in_bytes, number
 from vaeforge.search.requests import folder_of, holder, pending
-from vaeforge.search.results.ranking import leading, ranked, repeats_of
+from vaeforge.search.results.ranking import best_so_far, ranked, repeats_of
 from vaeforge.search.search_lock import SearchLock
 from vaeforge.search.space.objective import METRIC
 from vaeforge.search.space.objective_form import objective_of
@@ -111,7 +111,7 @@ def _best(history: History) -> Row | None:
     first = next((standing for standing in ranked(history, objective).standings if standing.chosen), None)
     if first is not None:
         return {"trial": first.trial.number, "value": first.value, "sd": first.sd}
-    record = leading(history, objective)
+    record = best_so_far(history, objective)
     return None if record is None else {"trial": record.number, "value": record.value, "sd": None}
 
 
