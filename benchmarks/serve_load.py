@@ -93,7 +93,7 @@ def write_model(folder: Path, seed: int) -> Path:
 
     from vaeforge.config.experiment import Experiment
     from vaeforge.package.bundle import open_session
-    from vaeforge.package.contract_writer import Exported, graph_file
+    from vaeforge.package.contract_writer import ExportedGraph, graph_file
     from vaeforge.package.export import export
     from vaeforge.paths import write_json
     from vaeforge.records import to_json
@@ -113,7 +113,7 @@ def write_model(folder: Path, seed: int) -> Path:
         "cut": False,
     }
     contract |= {"latent_dim": model.latent_dim, "threshold": float(np.quantile(score, 0.95))}
-    write_json(folder / "contract.json", contract | {"graphs": {"model": to_json(graph_file(Exported(path)))}})
+    write_json(folder / "contract.json", contract | {"graphs": {"model": to_json(graph_file(ExportedGraph(path)))}})
     torch.set_num_threads(1)
     return folder
 

@@ -9,9 +9,9 @@ PRELOADED = ["mlflow", "mlflow.store.model_registry.sqlalchemy_store", "vaeforge
 
 def verdict() -> Any:
     """One that lets a version through."""
-    from vaeforge.registry.verdict import Finding, Verdict
+    from vaeforge.registry.verdict import RuleOutcome, Verdict
 
-    return Verdict((), (Finding("likelihood", "better", "better", True),))
+    return Verdict((), (RuleOutcome("likelihood", "better", "better", True),))
 
 
 def contend(uri: str, model: str, pipe: Connection) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from vaeforge.config.experiment import family_named
 from vaeforge.config.layouts import layout_named
 from vaeforge.package.bundle import Bundle
-from vaeforge.package.contract_writer import Exported, graph_file
+from vaeforge.package.contract_writer import ExportedGraph, graph_file
 from vaeforge.package.export import export_graphs
 from vaeforge.package.graphs import graphs_of
 from vaeforge.paths import write_json
@@ -65,7 +65,7 @@ def write_bundle(folder: Path, family: str, model: VAE, threshold: float = 0.1, 
         "threshold": threshold,
         "quantile": 0.95,
         "cut": layout_named(family_named(family).data).always_cut,
-        "graphs": {name: to_json(graph_file(Exported(path))) for name, path in files.items()},
+        "graphs": {name: to_json(graph_file(ExportedGraph(path))) for name, path in files.items()},
     }
     write_json(folder / "contract.json", contract | changes)
     return Bundle(folder)

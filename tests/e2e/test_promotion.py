@@ -22,7 +22,7 @@ from vaeforge.errors import RegistryError
 from vaeforge.registry.audit import trail
 from vaeforge.registry.lock import SUFFIX, lock
 from vaeforge.registry.promote import ConflictError, archive, promote, rollback, unarchive
-from vaeforge.registry.verdict import Finding, Verdict
+from vaeforge.registry.verdict import RuleOutcome, Verdict
 from vaeforge.registry.versions import champion_of, models
 from vaeforge.track.store import open_store
 
@@ -172,7 +172,9 @@ def test_a_promotion_against_another_champion_is_refused(registry: Registry) -> 
 
 def test_a_verdict_against_it_is_the_end_of_it(registry: Registry) -> None:
     _, client = registry(2)
-    against = Verdict((Finding("likelihood", "worse", "no worse", False), Finding("data", "other", "the same", False)))
+    against = Verdict(
+        (RuleOutcome("likelihood", "worse", "no worse", False), RuleOutcome("data", "other", "the same", False))
+    )
     with pytest.raises(RegistryError, match="likelihood: worse, must be no worse; data: other, must be the same"):
         promote(client, MODEL, "2", "1", "anna@lab", "please", against)
     assert champion_of(client, MODEL) == "1"

@@ -10,9 +10,8 @@ from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
 from vaeforge.config.experiment import Gates
-from vaeforge.registry.evidence import Evidence
-from vaeforge.registry.gate import Candidate, decide
-from vaeforge.registry.noninferiority import SEED, Rival, auroc_gain, gain_per_value
+from vaeforge.evaluate.per_sample_scores import PerSampleScores
+from vaeforge.registry.gate import SEED, GateCandidate, Incumbent, auroc_gain, decide, gain_per_value
 from vaeforge.registry.verdict import Verdict
 
 GATES = Gates(min_active_units=4)
@@ -20,28 +19,28 @@ DIMENSIONS = 10
 DATA = "d" * 64
 
 
-def evidence(shift: float = 0.0, groups: int = 24, per: int = 3, noise: int = 0) -> Evidence:
+def evidence(shift: float = 0.0, groups: int = 24, per: int = 3, noise: int = 0) -> PerSampleScores:
     """Half of the groups normal, half anomalous; anomalous ones score higher by 3; `shift` is added to all nll."""
     rng, extra = np.random.default_rng(0), np.random.default_rng(noise)
     of = np.repeat(np.arange(groups), per)
     labels = (of % 2).astype(np.int64)
     nll = 50 + rng.normal(size=groups)[of] + rng.normal(size=len(of)) + shift + (0.01 * extra.normal(size=len(of)))
-    return Evidence(nll, rng.normal(size=len(of)) + 3.0 * labels, labels, of)
+    return PerSampleScores(nll, rng.normal(size=len(of)) + 3.0 * labels, labels, of)
 
 
-def candidate(found: Evidence | None = None, task: str = "anomaly", **metrics: float) -> Candidate:
+def candidate(found: PerSampleScores | None = None, task: str = "anomaly", **metrics: float) -> GateCandidate:
     found = found or evidence()
     known = {"val/nelbo": -100.0, "val/active_units": 8.0, "test/nelbo": float(found.nll.mean()), "val/threshold": 2.5}
     known |= {name.replace("_", "/", 1): value for name, value in metrics.items()}
-    return Candidate(task, DIMENSIONS, DATA, known, True, found)
+    return GateCandidate(task, DIMENSIONS, DATA, known, True, found)
 
 
 def failed(verdict: Verdict) -> list[str]:
     return [finding.rule for finding in verdict.failed]
 
 
-def judge(one: Candidate, best: Evidence | None = None, **gates: Any) -> Verdict:
-    rival = None if best is None else Rival("version 1", best)
+def judge(one: GateCandidate, best: PerSampleScores | None = None, **gates: Any) -> Verdict:
+    rival = None if best is None else Incumbent("version 1", best)
     settings = {**GATES.model_dump(), **gates}
     return decide(one, rival, DATA if best is not None else None, Gates.model_validate(settings))
 
@@ -125,7 +124,7 @@ def test_too_few_groups_cannot_be_judged(task: str) -> None:
 
 
 def test_a_best_version_without_evidence_cannot_be_beaten() -> None:
-    verdict = decide(candidate(), Rival("version 7", None, "its files are gone"), DATA, GATES)
+    verdict = decide(candidate(), Incumbent("version 7", None, "its files are gone"), DATA, GATES)
     assert failed(verdict) == ["likelihood", "auroc"]
     assert "version 7: its files are gone" in verdict.reasons[0]
 
@@ -202,7 +201,7 @@ def test_no_evidence_and_no_parity_refuse_even_the_first() -> None:
 
 def test_every_failed_rule_is_listed_with_those_that_passed() -> None:
     one = replace(candidate(evidence(shift=1), val_active_units=0.0), parity=False)
-    verdict = decide(one, Rival("version 1", evidence()), "e" * 64, GATES)
+    verdict = decide(one, Incumbent("version 1", evidence()), "e" * 64, GATES)
     assert failed(verdict) == ["parity", "val/active_units", "data", "likelihood"]
     assert [finding.rule for finding in verdict.passed] == ["test/nelbo", "calibration", "auroc"]
     assert str(verdict).startswith("challenger: parity: not shown, must be shown; val/active_units")

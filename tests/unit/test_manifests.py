@@ -24,6 +24,7 @@ from vaeforge.manifests.diffusion import read_diffusion
 from vaeforge.manifests.export import read_export
 from vaeforge.manifests.lineage import checkpoint_of
 from vaeforge.manifests.trained_model import manifest_path, read_trained_model
+from vaeforge.package import step as export_step
 from vaeforge.package.card import ModelCard, VerdictSection, build_card
 from vaeforge.package.contract import read_contract
 from vaeforge.paths import Project, write_json
@@ -191,7 +192,7 @@ def test_a_checkpoint_is_opened_once_for_all_steps_after_a_search(
 
     monkeypatch.setattr(checkpoint, "load", counted)
     monkeypatch.setattr(evaluate_step, "evaluate_run", step)
-    monkeypatch.setattr("vaeforge.package.step.export_run", step)
+    monkeypatch.setattr(export_step, "export_run", step)
     monkeypatch.setattr(pipeline, "_register", lambda *_: None)
     pipeline._take_through(project, manifest, Console(quiet=True))
     assert opened == [str(manifest.checkpoint.within(project.root).path)]

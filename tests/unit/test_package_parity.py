@@ -12,7 +12,7 @@ from torch import nn
 from manifest_samples import prepared_manifest
 from vaeforge.data.prepared import Prepared
 from vaeforge.package.graphs import Graph
-from vaeforge.package.parity import Comparison, ParityReport, measure_parity, relative
+from vaeforge.package.parity import OutputComparison, ParityReport, measure_parity, relative
 from vaeforge.package.parity_inputs import BATCHES, FAR, ParityInputs, subsample_evenly
 from vaeforge.samples import Samples
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
@@ -20,7 +20,7 @@ from vaeforge_models.vae import VAE, DataSpec, build_seeded
 VOXELS = 4
 
 
-class Answers(nn.Module):
+class GraphAnswers(nn.Module):
     """The first value as `mu`, its square as `score`."""
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -46,7 +46,7 @@ def prepared(tmp_path: Path) -> Prepared:
 
 
 def offset_graph(path: Path, mu: float, score: float) -> Path:
-    """`Answers` as ONNX, off by `mu` and `score`."""
+    """`GraphAnswers` as ONNX, off by `mu` and `score`."""
     nodes = [
         helper.make_node("Slice", ["x", "zero", "one", "one"], ["first"]),
         helper.make_node("Add", ["first", "mu_offset"], ["mu"]),
@@ -70,7 +70,7 @@ def offset_graph(path: Path, mu: float, score: float) -> Path:
 
 
 def measured(model: VAE, prepared: Prepared, path: Path) -> ParityReport:
-    view = Graph(Answers(), {"x": torch.zeros(2, VOXELS)}, ("mu", "score"))
+    view = Graph(GraphAnswers(), {"x": torch.zeros(2, VOXELS)}, ("mu", "score"))
     return measure_parity(model, {"model": path}, prepared, {"model": view}, tolerance=0.2)
 
 
@@ -109,7 +109,7 @@ def test_an_output_that_never_varies_must_agree_exactly() -> None:
 
 
 def test_the_worst_comparison_is_the_one_that_is_no_number() -> None:
-    rows = [Comparison("model", "mu", "CPU", "edges", value, value, 1.0) for value in (0.1, float("nan"), 0.5)]
+    rows = [OutputComparison("model", "mu", "CPU", "edges", value, value, 1.0) for value in (0.1, float("nan"), 0.5)]
     assert np.isnan(ParityReport("fp32", 1.0, 1, "", tuple(rows)).worst.max_rel)
 
 

@@ -12,7 +12,7 @@ from vaeforge.errors import ConfigError, RegistryError
 from vaeforge.package import precision as module
 from vaeforge.package.bundle import open_session
 from vaeforge.package.export import export_graphs
-from vaeforge.package.fp16 import between_products, halved
+from vaeforge.package.fp16 import between_products, to_fp16
 from vaeforge.package.graphs import graphs_of
 from vaeforge.package.precision import Calibration, convert, ordered_precisions
 from vaeforge.samples import Samples
@@ -40,7 +40,7 @@ def chain() -> onnx.ModelProto:
 def test_only_what_lies_between_products_is_halved(tmp_path: Path) -> None:
     proto = chain()
     assert between_products(list(proto.graph.node)) == {"first", "relu", "second"}
-    onnx.save(halved(proto), str(tmp_path / "half.onnx"))
+    onnx.save(to_fp16(proto), str(tmp_path / "half.onnx"))
     onnx.checker.check_model(str(tmp_path / "half.onnx"), full_check=True)
     result = onnx.load(str(tmp_path / "half.onnx")).graph
     assert [node.op_type for node in result.node if node.op_type == "Cast"] == ["Cast", "Cast"]
@@ -60,7 +60,7 @@ def test_only_what_lies_between_products_is_halved(tmp_path: Path) -> None:
 def test_the_original_is_left_alone() -> None:
     proto = chain()
     before = proto.SerializeToString(deterministic=True)
-    halved(proto)
+    to_fp16(proto)
     assert proto.SerializeToString(deterministic=True) == before
 
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from vaeforge.registry.audit import LONGEST, Entry, text_of, user
-from vaeforge.registry.champion_history import open_intent, previous, reigns
+from vaeforge.registry.champion_history import champion_stack, open_intent, previous_champion
 from vaeforge.registry.lock import HOST, PID, STARTED, TIME, TOKEN, is_lock, is_stale
 
 Step = tuple[str, str | None, str]
@@ -24,39 +24,39 @@ def trail(*steps: Step) -> list[Entry]:
 
 def test_champions_follow_one_another() -> None:
     known = trail(("promote", None, "1"), ("promote", "1", "2"), ("promote", "2", "5"))
-    assert reigns(known, "5") == ["1", "2", "5"]
-    assert previous(known, "5", {"1", "2", "5"}) == "2"
-    assert previous(known, "5", {"1", "5"}) == "1"  # 2 was archived
-    assert previous(known, "5", {"5"}) is None
+    assert champion_stack(known, "5") == ["1", "2", "5"]
+    assert previous_champion(known, "5", {"1", "2", "5"}) == "2"
+    assert previous_champion(known, "5", {"1", "5"}) == "1"  # 2 was archived
+    assert previous_champion(known, "5", {"5"}) is None
 
 
 def test_rolling_back_twice_goes_back_twice() -> None:
     known = trail(("promote", None, "1"), ("promote", "1", "2"), ("promote", "2", "3"), ("rollback", "3", "2"))
-    assert previous(known, "2", {"1", "2", "3"}) == "1"
+    assert previous_champion(known, "2", {"1", "2", "3"}) == "1"
     known = [*known, *trail(("rollback", "2", "1"))]
-    assert previous(known, "1", {"1", "2", "3"}) is None
+    assert previous_champion(known, "1", {"1", "2", "3"}) is None
 
 
 def test_a_version_that_reigned_twice_is_gone_back_to_twice() -> None:
     known = trail(("promote", None, "1"), ("promote", "1", "2"), ("promote", "2", "1"), ("promote", "1", "3"))
-    assert previous(known, "3", {"1", "2", "3"}) == "1"
+    assert previous_champion(known, "3", {"1", "2", "3"}) == "1"
     known += trail(("rollback", "3", "1"))
-    assert previous(known, "1", {"1", "2", "3"}) == "2"
+    assert previous_champion(known, "1", {"1", "2", "3"}) == "2"
     known += trail(("rollback", "1", "2"))
-    assert previous(known, "2", {"1", "2", "3"}) == "1"
+    assert previous_champion(known, "2", {"1", "2", "3"}) == "1"
 
 
 def test_a_champion_set_by_hand_counts() -> None:
     known = trail(("promote", None, "1"))
-    assert previous(known, "7", {"1", "7"}) == "1"
+    assert previous_champion(known, "7", {"1", "7"}) == "1"
     known += trail(("promote", "7", "8"))
-    assert previous(known, "8", {"1", "7", "8"}) == "7"
+    assert previous_champion(known, "8", {"1", "7", "8"}) == "7"
 
 
 def test_what_was_not_done_is_no_reign() -> None:
     (intended,) = trail(("promote", None, "1"))
     cut = Entry(1, "1", "promote", "intent", "", "", None, "1")
-    assert reigns([cut], None) == []
+    assert champion_stack([cut], None) == []
     assert open_intent([cut]) == cut
     assert open_intent([cut, intended]) is None
     assert open_intent([]) is None

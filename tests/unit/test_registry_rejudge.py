@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from vaeforge.evaluate.per_sample_scores import PerSampleScores
 from vaeforge.registry import tables, version_files
-from vaeforge.registry.evidence import Evidence
 from vaeforge.registry.listing import _flat
-from vaeforge.registry.verdict import Finding, Verdict
-from vaeforge.registry.version_files import Stored, best_rival
+from vaeforge.registry.verdict import RuleOutcome, Verdict
+from vaeforge.registry.version_files import best_incumbent
 
 IDENTITY = "d" * 64
 
@@ -26,31 +26,31 @@ def version(number: int, nll: float | None, identity: str = IDENTITY) -> Any:
 def files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every version carries evidence of the mean that its tag says, but for version 9."""
 
-    def evidence(_: Any, one: Any, __: Any) -> Evidence:
+    def evidence(_: Any, one: Any, __: Any) -> PerSampleScores:
         mean = 7.0 if one.version == 9 else float(one.tags["vaeforge.test_nll"])
-        return Evidence(np.full(4, mean), np.zeros(4), np.zeros(4, dtype=np.int64), np.arange(4))
+        return PerSampleScores(np.full(4, mean), np.zeros(4), np.zeros(4, dtype=np.int64), np.arange(4))
 
-    monkeypatch.setattr(version_files, "stored", lambda *_: Stored({}, {}, {"files": {}}))
-    monkeypatch.setattr(version_files, "evidence_of", evidence)
+    monkeypatch.setattr(version_files, "version_manifests", lambda *_: SimpleNamespace(evaluation=None))
+    monkeypatch.setattr(version_files, "scores_of_version", evidence)
 
 
 @pytest.mark.usefixtures("files")
 def test_the_best_version_is_the_one_of_the_lowest_likelihood_ever_on_these_data() -> None:
     known = [version(1, 5.0), version(2, 3.0), version(3, 4.0), version(4, 1.0, "e" * 64)]
     client: Any = None
-    best = best_rival(client, known, IDENTITY, "maps", None)
+    best = best_incumbent(client, known, IDENTITY, "maps", None)
     assert best is not None and best.name == "version 2" and best.evidence is not None
-    other = best_rival(client, known, IDENTITY, "maps", "2")
+    other = best_incumbent(client, known, IDENTITY, "maps", "2")
     assert other is not None and other.name == "version 3"
-    assert best_rival(client, known, "f" * 64, "maps", None) is None
-    assert best_rival(client, known[:1], IDENTITY, "maps", "1") is None
+    assert best_incumbent(client, known, "f" * 64, "maps", None) is None
+    assert best_incumbent(client, known[:1], IDENTITY, "maps", "1") is None
 
 
 @pytest.mark.usefixtures("files")
 @pytest.mark.parametrize("nll", [None, float("nan")])
 def test_a_version_of_unknown_likelihood_makes_the_best_one_unknown(nll: float | None) -> None:
     client: Any = None
-    best = best_rival(client, [version(1, 5.0), version(2, nll)], IDENTITY, "maps", None)
+    best = best_incumbent(client, [version(1, 5.0), version(2, nll)], IDENTITY, "maps", None)
     assert best is not None and best.evidence is None
     assert best.name == "version 2" and "no finite tag" in best.problem
 
@@ -58,7 +58,7 @@ def test_a_version_of_unknown_likelihood_makes_the_best_one_unknown(nll: float |
 @pytest.mark.usefixtures("files")
 def test_a_tag_that_its_evidence_denies_is_not_believed() -> None:
     client: Any = None
-    best = best_rival(client, [version(9, -100.0)], IDENTITY, "maps", None)
+    best = best_incumbent(client, [version(9, -100.0)], IDENTITY, "maps", None)
     assert best is not None and best.evidence is None
     assert best.problem == "its tag vaeforge.test_nll says -100, its evidence 7"
 
@@ -69,7 +69,7 @@ def test_nested_settings_become_dotted_names() -> None:
 
 def test_tables_show_every_rule_and_row() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
-    failed, passed = Finding("auroc", "0.5 [low]", ">= 0.8", False), Finding("parity", "shown", "shown", True)
+    failed, passed = RuleOutcome("auroc", "0.5 [low]", ">= 0.8", False), RuleOutcome("parity", "shown", "shown", True)
     console.print(tables.verdict_table(Verdict((failed,), (passed,), ("calibration: not applicable",))))
     console.print(tables.difference_table([{"part": "params", "name": "beta", "first": 1.0, "second": None}], "1", "2"))
     console.print(tables.models_table([{"model": "m", "versions": 2, "champion": "1", "challenger": None}]))

@@ -15,8 +15,8 @@ from vaeforge.data.pca_spectrum import spectrum_of
 from vaeforge.data.prepared import (
     CONSTANTS,
     MANIFEST,
-    ArrayFile,
     Prepared,
+    PreparedArray,
     PreparedManifest,
     load_prepared,
     read_prepared_manifest,
@@ -113,7 +113,7 @@ def prepared_summary(event_shape: tuple[int, ...], counts: Mapping[str, int]) ->
     return f"Prepared at {size}: {counts['train']} train, {counts['validation']} validation, {test}; {left_out}"
 
 
-def write_data_set(folder: Path, data: DataSet) -> dict[str, ArrayFile]:
+def write_data_set(folder: Path, data: DataSet) -> dict[str, PreparedArray]:
     """Write the arrays of `data`; what the manifest says of them, by file name."""
     groups = {name: number for number, name in enumerate(sorted(set(data.groups)))}
     arrays: dict[str, NDArray[Any]] = {
@@ -126,11 +126,11 @@ def write_data_set(folder: Path, data: DataSet) -> dict[str, ArrayFile]:
     constants: dict[str, Any] = {name: array.astype(np.float32) for name, array in sorted(data.constants.items())}
     digest = write_atomically(folder / CONSTANTS, lambda file: np.savez(file, **constants))
     shapes = {name: tuple(array.shape) for name, array in constants.items()}
-    return written | {CONSTANTS: ArrayFile(digest, shapes)}
+    return written | {CONSTANTS: PreparedArray(digest, shapes)}
 
 
-def _write(path: Path, array: NDArray[Any]) -> ArrayFile:
+def _write(path: Path, array: NDArray[Any]) -> PreparedArray:
     def write(file: BinaryIO) -> None:
         np.save(file, array, allow_pickle=False)
 
-    return ArrayFile(write_atomically(path, write), tuple(array.shape))
+    return PreparedArray(write_atomically(path, write), tuple(array.shape))

@@ -27,7 +27,7 @@ REMEDY = "run `vaeforge prepare` again"
 
 
 @dataclass(frozen=True)
-class ArrayFile:
+class PreparedArray:
     """A file of arrays: its SHA-256 and the shape of its array, or the shapes by name where it holds several."""
 
     sha256: str
@@ -82,7 +82,7 @@ class PreparedManifest:
     configuration_hash: str | None = None
     event_shape: tuple[int, ...] | None = None
     condition_dim: int | None = None
-    arrays: Mapping[str, ArrayFile]
+    arrays: Mapping[str, PreparedArray]
     counts: Mapping[str, int] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
     quarantined: Mapping[str, str] = field(default_factory=dict)

@@ -17,8 +17,8 @@ from vaeforge.evaluate.drawing import canvas, one_axes
 from vaeforge.evaluate.inference import posteriors
 from vaeforge.evaluate.metric import METRICS
 from vaeforge.evaluate.pca_baseline import fit_pca_baseline
-from vaeforge.evaluate.per_sample_scores import EVIDENCE, evidence_of
 from vaeforge.evaluate.results import EvaluationResult
+from vaeforge.evaluate.sample_likelihoods import EVIDENCE, per_sample_arrays
 from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
 from vaeforge.train.loop import untrained
@@ -47,7 +47,7 @@ def common_result(trained: TrainedModel) -> EvaluationResult:
     per_dimension = np.sort(_rates(mu, sigma).mean(0))[::-1]
     curves = {"kl_per_dimension": (np.arange(1, len(per_dimension) + 1, dtype=np.float64), per_dimension)}
     figures = {"latents": draw_latents(mu, prepared.test_labels), "kl_per_dimension": _draw_rates(per_dimension)}
-    arrays = {EVIDENCE: evidence_of(model, prepared, samples, metrics["val/mse"])}
+    arrays = {EVIDENCE: per_sample_arrays(model, prepared, samples, metrics["val/mse"])}
     rows = reconstruction_rows(trained, int(metrics["val/active_units"]))
     result = EvaluationResult(metrics, rows, curves, figures=figures, arrays=arrays)
     for name in METRICS.names():

@@ -1,68 +1,76 @@
-"""Likelihood and score of each test sample, by which two models are compared: the file arrays/evidence.npz.
+"""Per-sample scores of a test set, by which two models are compared: the file arrays/evidence.npz of an evaluation.
 
-Shapes: T test samples, K draws of z, L latent dimensions, D values of a sample.
+Shape: T test samples.
 """
 
-import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate.inference import scores
-from vaeforge.samples import CHUNK, Samples
-from vaeforge.train.validation import NOISE_SEED
-from vaeforge_models.likelihoods import gaussian_nll
-from vaeforge_models.vae import VAE
+from vaeforge.errors import DataError
+from vaeforge.evaluate.tasks import task_named
 
-EVIDENCE = "evidence"
+EVIDENCE_FILE = "evidence.npz"
+KINDS = {"nll": np.float64, "score": np.float64, "labels": np.int64, "groups": np.int64}
 
 
-def evidence_of(model: VAE, prepared: Prepared, samples: int, variance: float) -> dict[str, NDArray[Any]]:
-    """`nll` (nats), `score` (larger is more anomalous), `labels` and `groups` of the test samples, [T] each.
+@dataclass(frozen=True)
+class PerSampleScores:
+    """Of each test sample, [T] each.
 
-    The mean of `nll` is `test/nelbo`; `variance` is the validation mean squared error that `test/nelbo` takes.
-
-    Args:
-        model: in evaluation mode.
-        prepared: its data.
-        samples: posterior draws a sample, K.
-        variance: of the Gaussian, the validation mean squared error.
+    Attributes:
+        nll: nats of the test likelihood in which beta has no part; lower is better.
+        score: the model's own anomaly score; higher is more anomalous.
+        labels: 0 for normal and 1 for anomalous where the task detects anomalies, else whatever classes the data have.
+        groups: what samples are independent of one another: those of different groups.
     """
-    return {
-        "nll": negative_log_likelihoods(model, prepared.test, samples, variance),
-        "score": scores(model, prepared.test),
-        "labels": np.asarray(prepared.test_labels, dtype=np.int64),
-        "groups": np.asarray(prepared.test_groups, dtype=np.int64),
-    }
+
+    nll: NDArray[np.float64]
+    score: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+    @property
+    def finite(self) -> bool:
+        """Whether there are samples and all their numbers are finite."""
+        return len(self.nll) > 0 and bool(np.isfinite(self.nll).all() and np.isfinite(self.score).all())
+
+    def same_test(self, other: "PerSampleScores") -> bool:
+        """Whether both are of the same test samples, as far as labels and groups tell."""
+        return np.array_equal(self.labels, other.labels) and np.array_equal(self.groups, other.groups)
+
+    def compared(self, task: str) -> NDArray[np.bool_]:
+        """The samples whose likelihood is compared: [T].
+
+        All, or the normal ones where the task detects anomalies, for to find those likely is no merit.
+        """
+        return self.labels == 0 if task_named(task).detects_anomalies else np.ones(len(self.labels), dtype=bool)
+
+    def mean_nll(self, task: str) -> float:
+        """Mean nats per compared sample; NaN where there is none."""
+        chosen = self.nll[self.compared(task)]
+        return float(chosen.mean()) if len(chosen) else float("nan")
 
 
-@torch.no_grad()
-def negative_log_likelihoods(model: VAE, test: Samples, samples: int, variance: float) -> NDArray[np.float64]:
-    """D/2 log(2 pi variance) + SSE / (2 variance) + rate of each sample, the mean over K draws of z: [T].
+def read_per_sample_scores(path: Path) -> PerSampleScores:
+    """The per-sample scores in the file at `path`.
 
-    The draws are those of `train/validation.py: validate`. All are NaN where no likelihood exists, because the variance
-    is not a positive number.
-
-    Args:
-        model: in evaluation mode.
-        test: the samples.
-        samples: posterior draws a sample, K.
-        variance: of the Gaussian, the validation mean squared error.
+    Raises:
+        DataError: if it is missing, damaged, or its arrays do not fit together.
     """
-    if not (variance > 0 and math.isfinite(variance)):
-        return np.full(len(test), math.nan)
-    noise = torch.randn(samples, len(test), model.latent_dim, generator=torch.Generator().manual_seed(NOISE_SEED))
-    dimensions, parts = math.prod(model.event_shape), []
-    for number, (raw, condition) in enumerate(test.batches()):
-        x = model.normalise(raw)
-        posterior = model.encode(x, condition)
-        squared = torch.zeros(len(raw), dtype=torch.float64)
-        for eps in noise[:, number * CHUNK : (number + 1) * CHUNK]:
-            error = x - model.mean(model.decode(posterior.sample(eps), condition))
-            squared += error.square().flatten(1).sum(1, dtype=torch.float64)
-        nll = gaussian_nll(squared / samples, dimensions, variance)
-        parts.append((nll + posterior.rate().sum(1, dtype=torch.float64)).numpy())
-    return np.concatenate(parts)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found: dict[str, Any] = {name: archive[name] for name in KINDS}
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; run `vaeforge evaluate` again") from None
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: is no evidence ({error}); run `vaeforge evaluate` again") from error
+    wrong = [name for name, kind in KINDS.items() if found[name].dtype != kind or found[name].ndim != 1]
+    if wrong or len({len(values) for values in found.values()}) != 1:
+        shapes = ", ".join(f"{name} {values.dtype}{list(values.shape)}" for name, values in found.items())
+        raise DataError(f"{path}: holds {shapes}; must be one number per test sample; run `vaeforge evaluate` again")
+    return PerSampleScores(**found)

@@ -54,8 +54,8 @@ class Lineage:
 
 
 @dataclass(frozen=True)
-class _MadeFrom:
-    """What the manifest of any step says of the model that it was made from."""
+class _CheckpointOnly:
+    """The one thing that is asked of the manifest of any later step."""
 
     checkpoint: CheckpointRef
 
@@ -66,4 +66,4 @@ def checkpoint_of(path: Path, remedy: str) -> CheckpointRef:
     Raises:
         DataError: if the manifest is missing, not JSON, or names none; `remedy` says what to do about it.
     """
-    return read_record(_MadeFrom, path, "manifest of a step", remedy).checkpoint
+    return read_record(_CheckpointOnly, path, "manifest of a step", remedy).checkpoint

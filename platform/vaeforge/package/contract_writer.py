@@ -18,14 +18,14 @@ from vaeforge.trained import TrainedModel
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedGraph:
     """A graph's file and the precision of what is inside."""
 
     path: Path
     precision: str = "fp32"
 
 
-def contract_of(trained: TrainedModel, graphs: Mapping[str, Exported], threshold: float) -> Contract:
+def contract_of(trained: TrainedModel, graphs: Mapping[str, ExportedGraph], threshold: float) -> Contract:
     """The contract of `trained` with `graphs`; `threshold` is the score above which a sample is called strange."""
     experiment, prepared = trained.experiment, trained.prepared
     return Contract(
@@ -63,7 +63,7 @@ def channel_names(prepared: Prepared) -> tuple[str, ...]:
     return names if prepared.event_shape == (len(names),) and prepared.spec.condition_dim else ()
 
 
-def graph_file(graph: Exported) -> GraphFile:
+def graph_file(graph: ExportedGraph) -> GraphFile:
     """What the contract says of one graph."""
     proto = onnx.load(str(graph.path), load_external_data=False).graph
     apart = data_file(graph.path)

@@ -16,7 +16,7 @@ FIRST_ONLY = {"Resize"}  # its scales are float32 by definition
 HALF = "_fp16"
 
 
-def halved(proto: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(proto: onnx.ModelProto) -> onnx.ModelProto:
     """`proto` with float16 from its first to its last product; inputs, outputs and what is computed stay the same."""
     result = onnx.ModelProto()
     result.CopyFrom(proto)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from vaeforge.evaluate.latent_posteriors import LatentLibrary
-from vaeforge.package.graphs import EXAMPLE_BATCH, RECONSTRUCTION, Graph, View
+from vaeforge.package.graphs import EXAMPLE_BATCH, RECONSTRUCTION, Graph, ModelView
 from vaeforge_models.vae import VAE
 
 
-class Generator(View):
+class Generator(ModelView):
     """See the module's docstring; `mean` [K, L] and `spread` [K, L, L], the Cholesky factors."""
 
     mean: Tensor

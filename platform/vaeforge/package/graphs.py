@@ -22,7 +22,7 @@ EXAMPLE_BATCH = 2
 IMAGE_AXES = 3
 
 
-class View(nn.Module):
+class ModelView(nn.Module):
     """A view of a model; where the data have no condition, graphs have no such input."""
 
     def __init__(self, model: VAE):
@@ -34,7 +34,7 @@ class View(nn.Module):
         return first.new_zeros((first.shape[0], 0), dtype=torch.float32) if condition is None else condition
 
 
-class Full(View):
+class Full(ModelView):
     """x to the reconstruction at z = mu, mu, logvar and the score."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -42,7 +42,7 @@ class Full(View):
         return self.model.denormalise(reconstruction), posterior.mu, posterior.logvar, score
 
 
-class Encoder(View):
+class Encoder(ModelView):
     """x to mu and logvar."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -50,14 +50,14 @@ class Encoder(View):
         return posterior.mu, posterior.logvar
 
 
-class Decoder(View):
+class Decoder(ModelView):
     """z to the reconstruction."""
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
         return (self.model.denormalise(self.model.mean(self.model.decode(z, self.given(z, condition)))),)
 
 
-class WithNoise(View):
+class WithNoise(ModelView):
     """x and standard normal noise eps to the reconstruction at z = mu + sigma * eps, mu and logvar."""
 
     def forward(self, x: Tensor, eps: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -65,7 +65,7 @@ class WithNoise(View):
         return self.model.denormalise(self.model.mean(output)), mu, logvar
 
 
-class ErrorMap(View):
+class ErrorMap(ModelView):
     """Images x to the score and to the mean over channels of the squared error, model units: [B, H, W]."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:

@@ -21,7 +21,7 @@ from vaeforge.errors import RegistryError
 from vaeforge.manifests.export import ParityOutcome
 from vaeforge.package.bundle import CPU, open_session
 from vaeforge.package.graphs import ERROR_MAP, RECONSTRUCTION, Graph, graphs_of
-from vaeforge.package.parity_inputs import BATCHES, EDGES, Named, ParityInputs, subsample_evenly
+from vaeforge.package.parity_inputs import BATCHES, EDGES, NamedInputs, ParityInputs, subsample_evenly
 from vaeforge_models.vae import VAE
 
 TOLERANCE = 1e-4
@@ -31,7 +31,7 @@ EXACT = {"use_tf32": "0"}  # by default 10 bits of the 23 of a float32 go into p
 
 
 @dataclass(frozen=True)
-class Comparison:
+class OutputComparison:
     """How one output of one graph departs from torch's over all batches of one kind.
 
     Attributes:
@@ -68,10 +68,10 @@ class ParityReport:
     tolerance: float
     samples: int
     runtime: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[OutputComparison, ...]
 
     @property
-    def worst(self) -> Comparison:
+    def worst(self) -> OutputComparison:
         """The comparison that came out worst; one that is not a number is worse than any."""
         return max(self.comparisons, key=lambda one: (not np.isfinite(one.max_rel), one.max_rel))
 
@@ -166,12 +166,12 @@ def measure_parity(
     """
     held_out = subsample_evenly(prepared.validation.joined(prepared.test))
     views = graphs_of(model, held_out.condition.shape[1]) if graphs is None else graphs
-    comparisons: list[Comparison] = []
+    comparisons: list[OutputComparison] = []
     for provider in providers():
         for name, graph in views.items():
             session = open_session(files[name], providers=CPU if provider == "CPU" else ((CUDA, EXACT), *CPU))
             compared = _compare(ParityInputs(model, held_out, graph.limits), graph, session, out_of_range)
-            comparisons += [Comparison(name, output, provider, case, *row) for output, case, *row in compared]
+            comparisons += [OutputComparison(name, output, provider, case, *row) for output, case, *row in compared]
     runtime = f"onnxruntime {onnxruntime.__version__}, 1 thread"
     return ParityReport(precision, tolerance, len(held_out), runtime, tuple(comparisons))
 
@@ -216,7 +216,7 @@ def _edge_tallies(
 
 
 def _answers(
-    model: VAE, graph: Graph, session: onnxruntime.InferenceSession, named: Named
+    model: VAE, graph: Graph, session: onnxruntime.InferenceSession, named: NamedInputs
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Each output as the graph gives it and as torch does."""
     expected = graph.run(named)
@@ -239,7 +239,7 @@ def relative(difference: float, scale: float) -> float:
     return difference / scale
 
 
-def _plain(one: Comparison) -> dict[str, Any]:
+def _plain(one: OutputComparison) -> dict[str, Any]:
     return {
         key: None if isinstance(value, float) and not np.isfinite(value) else value
         for key, value in asdict(one).items()

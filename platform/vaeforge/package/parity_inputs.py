@@ -23,7 +23,7 @@ SMALL_BATCH_SAMPLES = 64
 MOST_SAMPLES = 2048
 FAR = 10.0
 EDGES = "edges"
-Named = dict[str, Tensor]
+NamedInputs = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ParityInputs:
     held_out: Samples
     limits: dict[str, int] = field(default_factory=dict)
 
-    def batches(self, size: int) -> Iterator[Named]:
+    def batches(self, size: int) -> Iterator[NamedInputs]:
         """All samples at the largest size, the first 64 or so at smaller ones, always `size` at a time."""
         generator = self._generator()
         count = len(self.held_out) if size == max(BATCHES) else min(len(self.held_out), SMALL_BATCH_SAMPLES)
@@ -48,7 +48,7 @@ class ParityInputs:
             raw, condition = self._take(range(start, start + size))
             yield self._named(raw, condition, torch.randn(3, size, self.model.latent_dim, generator=generator))
 
-    def edges(self, out_of_range: bool) -> Iterator[Named]:
+    def edges(self, out_of_range: bool) -> Iterator[NamedInputs]:
         """See the module's docstring; each at all batch sizes, those beyond the data only if `out_of_range`."""
         generator = self._generator()
         low, high = extremes(self.held_out)
@@ -69,7 +69,7 @@ class ParityInputs:
         raw, condition = self.held_out.tensors(np.array([place % len(self.held_out) for place in places]))
         return raw.float(), condition
 
-    def _named(self, raw: Tensor, condition: Tensor, noise: Tensor) -> Named:
+    def _named(self, raw: Tensor, condition: Tensor, noise: Tensor) -> NamedInputs:
         z, eps, latent = noise
         named = {"x": raw, "z": z, "eps": eps, "latent": latent, "condition": condition}
         for name, limit in self.limits.items():

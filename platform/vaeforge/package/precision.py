@@ -1,6 +1,6 @@
 """The main graph with smaller numbers inside; inputs and outputs stay float32.
 
-fp16: weights and arithmetic from the first to the last product (convolution or matrix) are float16; see `halving`.
+fp16: weights and arithmetic from the first to the last product (convolution or matrix) are float16; see `fp16`.
 
 int8: the weights of dense layers are 8-bit integers, one scale per output, and so is what goes into them, with a range
 taken anew from each batch; convolutions stay float32. On digits and on speckle, quantised convolutions and ranges fixed
@@ -22,7 +22,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_stati
 
 from vaeforge.errors import ConfigError, RegistryError, nearest
 from vaeforge.package.export import LARGEST, read_graph, weight_bytes, write_graph
-from vaeforge.package.fp16 import halved
+from vaeforge.package.fp16 import to_fp16
 from vaeforge.package.parity_inputs import subsample_evenly
 from vaeforge.samples import Samples
 from vaeforge.train.batches import centre_crop
@@ -66,7 +66,7 @@ def convert(source: Path, target: Path, precision: str, train: Samples, event_sh
     if weight_bytes(proto) > LARGEST:
         raise RegistryError(f"{source}: weights of more than 2 GB cannot be made {precision}; export fp32 alone")
     with _quiet():
-        converted = halved(proto) if precision == "fp16" else _quantised(proto, train, event_shape)
+        converted = to_fp16(proto) if precision == "fp16" else _quantised(proto, train, event_shape)
     converted.producer_name, converted.producer_version = proto.producer_name, proto.producer_version
     described = {one.key: one.value for one in proto.metadata_props}
     onnx.helper.set_model_props(converted, {**described, "precision": precision})

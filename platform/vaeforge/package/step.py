@@ -14,7 +14,7 @@ from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.package.bundle import MAIN, REFERENCE
 from vaeforge.package.card import data_credits
 from vaeforge.package.contract import CONTRACT, write_contract
-from vaeforge.package.contract_writer import Exported, contract_of
+from vaeforge.package.contract_writer import ExportedGraph, contract_of
 from vaeforge.package.denoiser_graph import denoising_graph, schedule_of
 from vaeforge.package.export import DATA_SUFFIX, OPSET, data_file, export_graphs
 from vaeforge.package.generator_graph import generating_graph
@@ -23,7 +23,7 @@ from vaeforge.package.latency import latency_of
 from vaeforge.package.parity import ParityReport, measure_parity, require_parity
 from vaeforge.package.parity_inputs import subsample_evenly
 from vaeforge.package.precision import FULL, TOLERANCES, convert, ordered_precisions
-from vaeforge.package.validation_reference import Answers, answers_of, quality_loss, write_reference
+from vaeforge.package.validation_reference import GraphAnswers, answers_of, quality_loss, write_reference
 from vaeforge.paths import Project, write_json
 from vaeforge.records import to_json
 from vaeforge.trained import PATTERN_SCALE, TrainedModel
@@ -130,7 +130,7 @@ class _Export:
     def __init__(self, trained: TrainedModel, folder: Path, files: Mapping[str, Path]):
         self.trained, self.folder, self.files = trained, folder, dict(files)
         self.validation = subsample_evenly(trained.prepared.validation)
-        self.graphs = {name: Exported(path) for name, path in files.items()}
+        self.graphs = {name: ExportedGraph(path) for name, path in files.items()}
         self.precisions: dict[str, PrecisionOutcome] = {}
         self._parity: dict[str, Any] = {}  # parity.json
 
@@ -144,7 +144,7 @@ class _Export:
         self._parity = report.as_dict() | {"precisions": {}}
         write_json(self.folder / PARITY, self._parity)
         require_parity(report, self.files)
-        self._answers: Answers = answers_of(self.trained.model, self.files[MAIN], self.validation)
+        self._answers: GraphAnswers = answers_of(self.trained.model, self.files[MAIN], self.validation)
         write_reference(self.folder / REFERENCE, self._answers)
         if self.trained.diffusion is not None:
             write_json(self.folder / SCHEDULE, schedule_of(self.trained.diffusion))
@@ -167,7 +167,7 @@ class _Export:
         if not report.passed:
             path.unlink()
         require_parity(report, {name: path})
-        self.graphs[name] = Exported(path, precision)
+        self.graphs[name] = ExportedGraph(path, precision)
         self.precisions[precision] = PrecisionOutcome(
             **vars(report.outcome),
             quality=loss,

@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Answers:
+class GraphAnswers:
     """The main graph's answers.
 
     Attributes:
@@ -46,7 +46,7 @@ class Answers:
         return QualityFigures(float(self.score.mean()), mse, nelbo)
 
 
-def answers_of(model: VAE, path: Path, samples: Samples) -> Answers:
+def answers_of(model: VAE, path: Path, samples: Samples) -> GraphAnswers:
     """What the main graph at `path` answers; `model` only turns values into model units.
 
     Raises:
@@ -59,10 +59,10 @@ def answers_of(model: VAE, path: Path, samples: Samples) -> Answers:
         error = (model.normalise(raw) - model.normalise(torch.from_numpy(answer))).square().flatten(1).mean(1)
         rate = Posterior(torch.from_numpy(mu), torch.from_numpy(logvar)).rate().sum(1)
         parts.append((score, mu, error.numpy(), rate.numpy()))
-    return Answers(*(np.concatenate([part[place] for part in parts]).astype(np.float32) for place in range(4)))
+    return GraphAnswers(*(np.concatenate([part[place] for part in parts]).astype(np.float32) for place in range(4)))
 
 
-def quality_loss(model: VAE, full: Answers, other: Answers) -> QualityLoss:
+def quality_loss(model: VAE, full: GraphAnswers, other: GraphAnswers) -> QualityLoss:
     """Score, MSE and NELBO of fp32 and of another precision, and the change: relative, of the NELBO in nats.
 
     Both NELBOs take fp32's mean squared error for the variance.
@@ -77,6 +77,6 @@ def quality_loss(model: VAE, full: Answers, other: Answers) -> QualityLoss:
     return QualityLoss(before, after, change)
 
 
-def write_reference(path: Path, answers: Answers) -> None:
+def write_reference(path: Path, answers: GraphAnswers) -> None:
     """Write `score` and `mu` to `path`."""
     write_atomically(path, lambda file: np.savez(file, score=answers.score, mu=answers.mu))

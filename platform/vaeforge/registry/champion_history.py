@@ -7,7 +7,7 @@ from vaeforge.registry.audit import DONE, INTENT, UNDONE, Entry
 CHANGES = ("promote", "rollback")
 
 
-def reigns(trail: Sequence[Entry], champion: str | None) -> list[str]:
+def champion_stack(trail: Sequence[Entry], champion: str | None) -> list[str]:
     """The champions that lead to the present one, oldest first: a stack of which each rollback takes from the top.
 
     A champion that was set past this trail, by hand say, counts from the change that found it.
@@ -20,9 +20,9 @@ def reigns(trail: Sequence[Entry], champion: str | None) -> list[str]:
     return stack
 
 
-def previous(trail: Sequence[Entry], champion: str | None, usable: set[str]) -> str | None:
+def previous_champion(trail: Sequence[Entry], champion: str | None, usable: set[str]) -> str | None:
     """The last champion before the present one that is `usable`; none if there is none."""
-    earlier = reigns(trail, champion)[:-1] if champion is not None else reigns(trail, None)
+    earlier = champion_stack(trail, champion)[:-1] if champion is not None else champion_stack(trail, None)
     return next((version for version in reversed(earlier) if version in usable and version != champion), None)
 
 

@@ -1,14 +1,20 @@
-"""What a registered version says of itself: tags that lead back to run, search, commit and data, and a description."""
+"""Lineage of a registered version: tags that lead back to run, search, commit and data, and a description."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from vaeforge.evaluate.comparison import ComparisonRow
 from vaeforge.evaluate.manifest import EvaluationManifest
+from vaeforge.evaluate.test_set_usage import looks
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.paths import Project
 from vaeforge.records import Number
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 OBJECTIVE = "val/nelbo"
 ACTIVE = "val/active_units"
@@ -107,3 +113,15 @@ def _sources(lineage: Lineage) -> str:
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def look_number(project: Project, lineage: Lineage, versions: Iterable["ModelVersion"]) -> int:
+    """1 for the first checkpoint measured on the test set of this data identity, 2 for the second, and so on.
+
+    Counted are those that this project measured before it, and those that anybody registered before it.
+    """
+    identity, checkpoint = lineage.data_identity, lineage.checkpoint.sha256
+    local = looks(project, identity)
+    before = set(local[: local.index(checkpoint)] if checkpoint in local else local)
+    before |= {one.tags[CHECKPOINT] for one in versions if one.tags.get(DATA_IDENTITY) == identity}
+    return len(before - {checkpoint}) + 1

@@ -36,7 +36,7 @@ _PURPOSE = (
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldLock:
     """A lock that this process holds."""
 
     client: "MlflowClient"
@@ -58,7 +58,7 @@ class Held:
 
 
 @contextmanager
-def lock(client: "MlflowClient", model: str, patience: float = PATIENCE_SECONDS) -> Iterator[Held]:
+def lock(client: "MlflowClient", model: str, patience: float = PATIENCE_SECONDS) -> Iterator[HeldLock]:
     """Hold the lock of `model`, waiting at most `patience` seconds for it; it is removed at the end in any case.
 
     Raises:
@@ -76,7 +76,7 @@ def is_lock(name: str) -> bool:
     return SUFFIX in name
 
 
-def _acquire(client: "MlflowClient", name: str, purpose: str, patience: float) -> Held:
+def _acquire(client: "MlflowClient", name: str, purpose: str, patience: float) -> HeldLock:
     from mlflow import MlflowException
 
     token, deadline, trouble = uuid.uuid4().hex, time.monotonic() + patience, ""
@@ -85,7 +85,7 @@ def _acquire(client: "MlflowClient", name: str, purpose: str, patience: float) -
         try:
             since = time.monotonic()
             if _create(client, name, token, purpose):
-                return Held(client, name, token, since)
+                return HeldLock(client, name, token, since)
             _take_over(client, name)
         except MlflowException as error:  # a busy database is one of the things to wait for
             trouble = f" ({error})"
@@ -157,7 +157,7 @@ def _tags(client: "MlflowClient", name: str) -> dict[str, str] | None:
         raise
 
 
-def _release(held: Held) -> None:
+def _release(held: HeldLock) -> None:
     """Remove the lock if it is ours. Where the registry cannot be reached any more it goes stale by itself."""
     from mlflow import MlflowException
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from vaeforge.errors import RegistryError
 from vaeforge.registry.audit import DONE, INTENT, Entry, trail_of, write
-from vaeforge.registry.champion_history import CHANGES, end_of, open_intent, previous
+from vaeforge.registry.champion_history import CHANGES, end_of, open_intent, previous_champion
 from vaeforge.registry.fetch import ARCHIVED
-from vaeforge.registry.lock import Held, lock
+from vaeforge.registry.lock import HeldLock, lock
 from vaeforge.registry.log import store_errors
 from vaeforge.registry.verdict import Verdict
 from vaeforge.registry.versions import CHAMPION, champion_of, version_named, versions_of
@@ -42,7 +42,7 @@ def promote(
     if not verdict.promote:
         raise RegistryError(f"{model} version {version}: {'; '.join(verdict.reasons)}; not promoted")
     with store_errors(client.tracking_uri, f"{model}: cannot be changed"), lock(client, model) as held:
-        champion = _reconciled(client, model)
+        champion = _recover_interrupted_change(client, model)
         if champion != expected_champion:
             raise ConflictError(
                 f"{model}: champion is {_named(champion)}, but this was decided against {_named(expected_champion)}; "
@@ -62,10 +62,10 @@ def rollback(client: "MlflowClient", model: str, who: str, why: str) -> str:
         RegistryError: if there is none, or the registry refuses.
     """
     with store_errors(client.tracking_uri, f"{model}: cannot be changed"), lock(client, model) as held:
-        champion = _reconciled(client, model)
+        champion = _recover_interrupted_change(client, model)
         versions = versions_of(client, model)
         usable = {str(one.version) for one in versions if one.tags.get(ARCHIVED) != "true"}
-        target = previous(trail_of(versions), champion, usable)
+        target = previous_champion(trail_of(versions), champion, usable)
         if target is None:
             raise RegistryError(
                 f"{model}: has no champion before {_named(champion)} that may be used; "
@@ -95,7 +95,7 @@ def unarchive(client: "MlflowClient", model: str, version: str, who: str, why: s
 
 def _set_archived(client: "MlflowClient", model: str, version: str, who: str, why: str, archived: bool) -> None:
     with store_errors(client.tracking_uri, f"{model}: cannot be changed"), lock(client, model) as held:
-        champion = _reconciled(client, model)
+        champion = _recover_interrupted_change(client, model)
         if archived and champion == version:
             raise RegistryError(
                 f"{model} version {version}: is champion; promote another or roll back before archiving"
@@ -113,7 +113,7 @@ def _set_archived(client: "MlflowClient", model: str, version: str, who: str, wh
         write(client, model, replace(entry, state=DONE))
 
 
-def _move(client: "MlflowClient", model: str, held: Held, intent: Entry) -> None:
+def _move(client: "MlflowClient", model: str, held: HeldLock, intent: Entry) -> None:
     """Say what will be done, do it, say that it was done."""
     entry = write(client, model, intent)
     held.require()
@@ -121,7 +121,7 @@ def _move(client: "MlflowClient", model: str, held: Held, intent: Entry) -> None
     write(client, model, replace(entry, state=DONE))
 
 
-def _reconciled(client: "MlflowClient", model: str) -> str | None:
+def _recover_interrupted_change(client: "MlflowClient", model: str) -> str | None:
     """The champion, after the end of a change that was cut off has been written into the trail."""
     champion = champion_of(client, model)
     versions = versions_of(client, model)

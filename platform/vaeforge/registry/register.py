@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaeforge.errors import RegistryError
+from vaeforge.errors import RegistryError, VaeforgeError
 from vaeforge.evaluate.manifest import EvaluationManifest, evaluation_json
+from vaeforge.evaluate.per_sample_scores import EVIDENCE_FILE, PerSampleScores, read_per_sample_scores
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.lineage import Lineage
@@ -25,8 +26,7 @@ from vaeforge.paths import Project, sha256_of, write_json
 from vaeforge.provenance import PATCH
 from vaeforge.records import SPREAD, Metrics, to_json
 from vaeforge.registry.audit import user
-from vaeforge.registry.evidence import EVIDENCE_FILE, Evidence, read_evidence
-from vaeforge.registry.gate import Candidate
+from vaeforge.registry.gate import GateCandidate
 from vaeforge.registry.lineage import (
     CHECKPOINT,
     GRAPH,
@@ -35,10 +35,10 @@ from vaeforge.registry.lineage import (
     TEST_NLL,
     VERDICT,
     describe,
+    look_number,
     version_tags,
 )
 from vaeforge.registry.log import log_data, log_figures, log_graph, log_metrics, run_of, store_errors, tracking_at
-from vaeforge.registry.looks import look_number
 from vaeforge.registry.promote import ConflictError, promote
 from vaeforge.registry.rejudge import judge
 from vaeforge.registry.verdict import Verdict
@@ -87,14 +87,14 @@ class _Submission:
     def graph(self) -> Path:
         return _named(self.exported, GRAPH_FILE)
 
-    def evidence(self) -> "Evidence | str":
+    def evidence(self) -> "PerSampleScores | str":
         """Of the test samples, or why there is none."""
         try:
-            return read_evidence(_named(self.evaluated, EVIDENCE_FILE))
-        except RegistryError as error:
+            return read_per_sample_scores(_named(self.evaluated, EVIDENCE_FILE))
+        except VaeforgeError as error:
             return str(error)
 
-    def candidate(self) -> Candidate:
+    def candidate(self) -> GateCandidate:
         return candidate_of(self.model, self.export, self.evaluation, self.evidence())
 
     def texts(self, verdict: Verdict) -> dict[str, str]:
@@ -163,7 +163,7 @@ def _register(client: "MlflowClient", project: Project, model: str, submission: 
     if version is None:
         look = look_number(project, manifest.lineage, versions)
         evidence, task = submission.evidence(), manifest.experiment.definition.task
-        nll = {TEST_NLL: repr(evidence.mean_nll(task))} if isinstance(evidence, Evidence) else {}
+        nll = {TEST_NLL: repr(evidence.mean_nll(task))} if isinstance(evidence, PerSampleScores) else {}
         version = _add_version(client, project, model, submission, verdict, {**tags, **nll, TEST_LOOKS: str(look)})
     return _finish_registration(client, version, verdict, champion)
 

@@ -7,12 +7,12 @@ from vaeforge.config.loader import load
 from vaeforge.errors import RegistryError
 from vaeforge.paths import Project
 from vaeforge.registry.audit import user
-from vaeforge.registry.gate import Candidate, decide
+from vaeforge.registry.gate import GateCandidate, decide
 from vaeforge.registry.lineage import DATA_IDENTITY, GRAPH, VERDICT
 from vaeforge.registry.log import store_errors
 from vaeforge.registry.promote import promote, require_usable
 from vaeforge.registry.verdict import Verdict
-from vaeforge.registry.version_files import best_rival, candidate_of, evidence_of, version_manifests
+from vaeforge.registry.version_files import best_incumbent, candidate_of, scores_of_version, version_manifests
 from vaeforge.registry.versions import CHAMPION, champion_of, version_named, versions_of
 
 if TYPE_CHECKING:
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 def judge(
     client: "MlflowClient",
-    candidate: Candidate,
+    candidate: GateCandidate,
     versions: "list[ModelVersion]",
     judged: str | None,
     champion: str | None,
     gates: Gates,
 ) -> Verdict:
     """The gates' decision on `candidate` beside all `versions`; `judged` is its own version, none before it has one."""
-    best = best_rival(client, versions, candidate.data_identity, candidate.task, judged)
+    best = best_incumbent(client, versions, candidate.data_identity, candidate.task, judged)
     identities = {str(one.version): one.tags.get(DATA_IDENTITY, "unknown") for one in versions}
     against = None if champion in (None, judged) else identities.get(str(champion), "unknown")
     return decide(candidate, best, against, gates)
 
 
-def judge_again(client: "MlflowClient", project: Project, model: str, version: str) -> Verdict:
+def rejudge(client: "MlflowClient", project: Project, model: str, version: str) -> Verdict:
     """The verdict on `version` beside the present champion and the best version of its data.
 
     Raises:
@@ -43,7 +43,9 @@ def judge_again(client: "MlflowClient", project: Project, model: str, version: s
     """
     found = version_named(client, model, version)
     held = version_manifests(client, found)
-    candidate = candidate_of(held.model, held.export, held.evaluation, evidence_of(client, found, held.evaluation))
+    candidate = candidate_of(
+        held.model, held.export, held.evaluation, scores_of_version(client, found, held.evaluation)
+    )
     versions, champion = versions_of(client, model), champion_of(client, model)
     settings = load(project.root, held.model.family, held.model.experiment.preset)
     return judge(client, candidate, versions, version, champion, settings.experiment.gates)
@@ -65,7 +67,7 @@ def promote_judged(
         require_usable(found)
         if GRAPH not in found.tags:
             raise RegistryError(f"{model} version {version}: was not registered by vaeforge (no tag {GRAPH})")
-        verdict = judge_again(client, project, model, version)
+        verdict = rejudge(client, project, model, version)
     if not verdict.promote:
         listed = "\n".join(f"  {reason}" for reason in verdict.reasons)
         raise RegistryError(f"{model} version {version}: refused by the gates:\n{listed}")

@@ -1,11 +1,11 @@
-"""What the gates say of a version: every rule with what was found and what was needed."""
+"""Verdict of the gates on a version: every rule with what was found and what was needed."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
-class Finding:
+class RuleOutcome:
     """One rule: its name, what was found, and what must hold, in words; whether it passed."""
 
     rule: str
@@ -26,8 +26,8 @@ class Verdict:
         skipped: rules that do not apply to this version, and why.
     """
 
-    failed: tuple[Finding, ...]
-    passed: tuple[Finding, ...] = ()
+    failed: tuple[RuleOutcome, ...]
+    passed: tuple[RuleOutcome, ...] = ()
     skipped: tuple[str, ...] = ()
 
     @property
@@ -38,18 +38,18 @@ class Verdict:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Every failed rule, or all that passed."""
-        return tuple(str(finding) for finding in self.failed or self.passed)
+        return tuple(str(outcome) for outcome in self.failed or self.passed)
 
     def plain(self) -> dict[str, Any]:
         """As JSON would hold it."""
-        rules = [asdict(finding) for finding in (*self.failed, *self.passed)]
+        rules = [asdict(outcome) for outcome in (*self.failed, *self.passed)]
         return {"promote": self.promote, "reasons": list(self.reasons), "rules": rules, "skipped": list(self.skipped)}
 
     def __str__(self) -> str:
         return ("champion: " if self.promote else "challenger: ") + "; ".join(self.reasons)
 
 
-def verdict_of(findings: list[Finding], skipped: list[str]) -> Verdict:
-    """The findings, sorted into what failed and what passed."""
-    failed = tuple(finding for finding in findings if not finding.passed)
-    return Verdict(failed, tuple(finding for finding in findings if finding.passed), tuple(skipped))
+def verdict_of(outcomes: list[RuleOutcome], skipped: list[str]) -> Verdict:
+    """The outcomes of all rules, sorted into what failed and what passed."""
+    failed = tuple(outcome for outcome in outcomes if not outcome.passed)
+    return Verdict(failed, tuple(outcome for outcome in outcomes if outcome.passed), tuple(skipped))

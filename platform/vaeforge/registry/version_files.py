@@ -1,4 +1,4 @@
-"""What a version carries besides its graphs, and what gates need of it: read back from the registry, and checked."""
+"""Files of a registered version besides its graphs, read back and checked: manifests, and what gates need."""
 
 import math
 import tempfile
@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from vaeforge.errors import RegistryError, VaeforgeError
 from vaeforge.evaluate.manifest import EvaluationManifest, read_evaluation
+from vaeforge.evaluate.per_sample_scores import EVIDENCE_FILE, PerSampleScores, read_per_sample_scores
 from vaeforge.manifests.export import ExportManifest, read_export
 from vaeforge.manifests.trained_model import TrainedModelManifest, read_trained_model
 from vaeforge.package.bundle import EXTRA, WINNER
 from vaeforge.paths import sha256_of
-from vaeforge.registry.evidence import EVIDENCE_FILE, Evidence, read_evidence
-from vaeforge.registry.gate import Candidate
+from vaeforge.registry.gate import GateCandidate, Incumbent
 from vaeforge.registry.lineage import DATA_IDENTITY, TEST_NLL, number_in
 from vaeforge.registry.log import store_errors, tracking_at
-from vaeforge.registry.noninferiority import Rival
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,17 +37,20 @@ class VersionManifests:
 
 
 def candidate_of(
-    manifest: TrainedModelManifest, export: ExportManifest, evaluation: EvaluationManifest, evidence: "Evidence | str"
-) -> Candidate:
+    manifest: TrainedModelManifest,
+    export: ExportManifest,
+    evaluation: EvaluationManifest,
+    evidence: "PerSampleScores | str",
+) -> GateCandidate:
     """What the gates look at, of manifests and evidence, or of the reason why there is no evidence."""
     latency = export.latency_ms
-    return Candidate(
+    return GateCandidate(
         task=manifest.experiment.definition.task,
         dimensions=math.prod(manifest.event_shape),
         data_identity=manifest.lineage.data_identity,
         metrics={**manifest.finite_metrics, **evaluation.metrics},
         parity=export.parity is not None and export.parity.passed,
-        evidence=evidence if isinstance(evidence, Evidence) else None,
+        evidence=evidence if isinstance(evidence, PerSampleScores) else None,
         problem=evidence if isinstance(evidence, str) else "",
         size_bytes=export.size_bytes,
         latency_ms=None if latency is None else latency.single_p95,
@@ -70,7 +72,9 @@ def version_manifests(client: "MlflowClient", version: "ModelVersion") -> Versio
         )
 
 
-def evidence_of(client: "MlflowClient", version: "ModelVersion", evaluation: EvaluationManifest) -> "Evidence | str":
+def scores_of_version(
+    client: "MlflowClient", version: "ModelVersion", evaluation: EvaluationManifest
+) -> "PerSampleScores | str":
     """The evidence of `version`, unchanged since its evaluation, or why there is none."""
     expected = evaluation.files.get(f"arrays/{EVIDENCE_FILE}")
     if expected is None:
@@ -78,14 +82,18 @@ def evidence_of(client: "MlflowClient", version: "ModelVersion", evaluation: Eva
     try:
         with _downloaded(client, version, EVIDENCE_FILE) as (path,):
             found = sha256_of(path)
-            return read_evidence(path) if found == expected else f"SHA-256 of its evidence is {found}, not {expected}"
+            return (
+                read_per_sample_scores(path)
+                if found == expected
+                else f"SHA-256 of its evidence is {found}, not {expected}"
+            )
     except VaeforgeError as error:
         return str(error)
 
 
-def best_rival(
+def best_incumbent(
     client: "MlflowClient", versions: list["ModelVersion"], data_identity: str, task: str, judged: str | None
-) -> Rival | None:
+) -> Incumbent | None:
     """The version with the lowest mean likelihood ever registered on these data, archived or not; none if none is.
 
     `judged` is the version that is compared, which is no rival of itself. A version whose likelihood is not known
@@ -97,25 +105,25 @@ def best_rival(
     unknown = [str(version) for version in told if version not in known]
     if unknown:
         problem = f"has no finite tag {TEST_NLL}, so which version is best is not known; delete it if it is no good"
-        return Rival(f"version {unknown[0]}", None, problem)
+        return Incumbent(f"version {unknown[0]}", None, problem)
     if not same:
         return None
     best = min(same, key=lambda one: known[one.version])
-    return _rival(client, best, task, known[best.version])
+    return _incumbent(client, best, task, known[best.version])
 
 
-def _rival(client: "MlflowClient", version: "ModelVersion", task: str, expected: float) -> Rival:
+def _incumbent(client: "MlflowClient", version: "ModelVersion", task: str, expected: float) -> Incumbent:
     name = f"version {version.version}"
     try:
-        found = evidence_of(client, version, version_manifests(client, version).evaluation)
+        found = scores_of_version(client, version, version_manifests(client, version).evaluation)
     except VaeforgeError as error:
-        return Rival(name, None, str(error))
+        return Incumbent(name, None, str(error))
     if isinstance(found, str):
-        return Rival(name, None, found)
+        return Incumbent(name, None, found)
     mean = found.mean_nll(task)
     if not math.isclose(mean, expected, rel_tol=AGREEMENT):
-        return Rival(name, None, f"its tag {TEST_NLL} says {expected:.9g}, its evidence {mean:.9g}")
-    return Rival(name, found)
+        return Incumbent(name, None, f"its tag {TEST_NLL} says {expected:.9g}, its evidence {mean:.9g}")
+    return Incumbent(name, found)
 
 
 @contextmanager

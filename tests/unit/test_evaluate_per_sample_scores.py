@@ -1,4 +1,4 @@
-"""Evidence of an evaluation: its mean is the metric; its file is read with care. Looks at a test set are counted."""
+"""Per-sample scores of an evaluation: their mean is the metric; their file is read with care. Looks are counted."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,15 +10,15 @@ import torch
 
 from manifest_samples import model_manifest
 from samples import random_prepared
-from vaeforge.errors import DataError, RegistryError
+from vaeforge.errors import DataError
 from vaeforge.evaluate.common_metrics import nelbo_metrics
 from vaeforge.evaluate.inference import scores
-from vaeforge.evaluate.per_sample_scores import evidence_of
+from vaeforge.evaluate.per_sample_scores import PerSampleScores, read_per_sample_scores
+from vaeforge.evaluate.sample_likelihoods import per_sample_arrays
 from vaeforge.evaluate.test_set_usage import looks, record_look
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project
-from vaeforge.registry.evidence import Evidence, read_evidence
-from vaeforge.registry.looks import look_number
+from vaeforge.registry.lineage import look_number
 from vaeforge_models.families import families
 from vaeforge_models.vae import build_seeded
 
@@ -32,7 +32,7 @@ def test_the_mean_of_the_evidence_is_the_metric(name: str, tmp_path: Path) -> No
     prepared = random_prepared(family, tmp_path, test=70)  # more than one chunk
     build: Any = family.build
     model = build_seeded(build, family.settings(), family.example, seed=0).eval()
-    found = evidence_of(model, prepared, SAMPLES, variance=0.3)
+    found = per_sample_arrays(model, prepared, SAMPLES, variance=0.3)
     expected = nelbo_metrics(model, prepared.test, SAMPLES, 0.3)["test/nelbo"]
     assert found["nll"].mean() == pytest.approx(expected, rel=1e-9)
     assert {key: (values.dtype, values.shape) for key, values in found.items()} == {
@@ -44,7 +44,7 @@ def test_the_mean_of_the_evidence_is_the_metric(name: str, tmp_path: Path) -> No
     np.testing.assert_array_equal(found["score"], scores(model, prepared.test))
     with torch.no_grad():
         one = nelbo_metrics(model, prepared.test, SAMPLES, 0.6)["test/nelbo"]
-    assert evidence_of(model, prepared, SAMPLES, variance=0.6)["nll"].mean() == pytest.approx(one, rel=1e-9)
+    assert per_sample_arrays(model, prepared, SAMPLES, variance=0.6)["nll"].mean() == pytest.approx(one, rel=1e-9)
 
 
 def test_without_a_variance_there_is_no_likelihood(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_without_a_variance_there_is_no_likelihood(tmp_path: Path) -> None:
     prepared = random_prepared(family, tmp_path)
     build: Any = family.build
     model = build_seeded(build, family.settings(), family.example, seed=0).eval()
-    assert np.isnan(evidence_of(model, prepared, 1, variance=0.0)["nll"]).all()
+    assert np.isnan(per_sample_arrays(model, prepared, 1, variance=0.0)["nll"]).all()
 
 
 def arrays(count: int = 4) -> dict[str, Any]:
@@ -62,12 +62,12 @@ def arrays(count: int = 4) -> dict[str, Any]:
 
 def test_evidence_is_read_back(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "evidence.npz", **arrays())
-    found = read_evidence(tmp_path / "evidence.npz")
+    found = read_per_sample_scores(tmp_path / "evidence.npz")
     assert found.finite
     assert found.mean_nll("maps") == 1.5
     assert found.mean_nll("anomaly") == 1.0  # samples 0 and 2 are normal
     assert found.same_test(found)
-    assert not found.same_test(Evidence(found.nll, found.score, found.labels, found.groups + 1))
+    assert not found.same_test(PerSampleScores(found.nll, found.score, found.labels, found.groups + 1))
 
 
 @pytest.mark.parametrize(
@@ -83,16 +83,16 @@ def test_evidence_is_read_back(tmp_path: Path) -> None:
 def test_strange_evidence_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
     content = {key: value for key, value in (arrays() | change).items() if value is not None}
     np.savez_compressed(tmp_path / "evidence.npz", **content)
-    with pytest.raises(RegistryError, match="run `vaeforge evaluate` again"):
-        read_evidence(tmp_path / "evidence.npz")
+    with pytest.raises(DataError, match="run `vaeforge evaluate` again"):
+        read_per_sample_scores(tmp_path / "evidence.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])
 def test_damaged_and_missing_evidence_is_refused(content: bytes | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "evidence.npz").write_bytes(content)
-    with pytest.raises(RegistryError, match="run `vaeforge evaluate` again"):
-        read_evidence(tmp_path / "evidence.npz")
+    with pytest.raises(DataError, match="run `vaeforge evaluate` again"):
+        read_per_sample_scores(tmp_path / "evidence.npz")
 
 
 def lineage(checkpoint: str, identity: str = IDENTITY) -> Lineage:
