@@ -20,7 +20,7 @@ from vaeforge_models.vae import VAE, DataSpec, build_seeded
 VOXELS = 4
 
 
-class GraphAnswers(nn.Module):
+class Answers(nn.Module):
     """The first value as `mu`, its square as `score`."""
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -46,7 +46,7 @@ def prepared(tmp_path: Path) -> Prepared:
 
 
 def offset_graph(path: Path, mu: float, score: float) -> Path:
-    """`GraphAnswers` as ONNX, off by `mu` and `score`."""
+    """`Answers` as ONNX, off by `mu` and `score`."""
     nodes = [
         helper.make_node("Slice", ["x", "zero", "one", "one"], ["first"]),
         helper.make_node("Add", ["first", "mu_offset"], ["mu"]),
@@ -70,7 +70,7 @@ def offset_graph(path: Path, mu: float, score: float) -> Path:
 
 
 def measured(model: VAE, prepared: Prepared, path: Path) -> ParityReport:
-    view = Graph(GraphAnswers(), {"x": torch.zeros(2, VOXELS)}, ("mu", "score"))
+    view = Graph(Answers(), {"x": torch.zeros(2, VOXELS)}, ("mu", "score"))
     return measure_parity(model, {"model": path}, prepared, {"model": view}, tolerance=0.2)
 
 
