@@ -3,11 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from manifest_samples import model_of
+from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchResumed, TrialDecided, from_json
 from vaeforge.ledger.file import Ledger, LedgerReader, read_events
 from vaeforge.ledger.history import History, fold, read_history
@@ -16,6 +18,7 @@ from vaeforge.registry.resolve_model import TracedModel
 from vaeforge.registry.trace import trace
 from vaeforge.search.dispatch.dispatcher import Dispatcher
 from vaeforge.search.dispatch.types import DispatchConfig
+from vaeforge.search.plan import earlier_history
 from vaeforge.search.results import reports
 from vaeforge.search.schedulers.base import RungReport
 from vaeforge.search.space.space import parse_space
@@ -182,3 +185,14 @@ def test_history_does_not_depend_on_how_the_lines_were_read(tmp_path: Path) -> N
             file.write(text[start : start + 997])
         events += list(reader.read())
     assert vars(fold(events).trials[0]) == vars(read_history(FOLDER / "faults.jsonl").trials[0])
+
+
+def test_a_search_with_a_damaged_ledger_is_shown_as_such_and_not_resumed(project: Project) -> None:
+    ledger = project.search("faults") / "ledger.jsonl"
+    first, second, *others = ledger.read_text().splitlines(keepends=True)
+    ledger.write_text("".join([first, second[:40] + "\n", *others]))
+    row = next(row for row in reports.searches(project) if row.name == "faults")
+    assert (row.state, row.about) == ("unreadable", "1 line(s) of its ledger are damaged")
+    plan: Any = SimpleNamespace(ledger=ledger, name="faults", folder=ledger.parent)
+    with pytest.raises(SearchError, match=r"1 line\(s\) are damaged.*another --name"):
+        earlier_history(plan, named=True, resume=True)

@@ -35,6 +35,9 @@ def trials(name: str, state: str | None, trial: int | None, as_json: bool, conso
     """
     target = requests.parse_target(name)
     history = read_history(requests.folder_of(Project(), target.name) / "ledger.jsonl")
+    if history.damaged:
+        text = f"{history.damaged} line(s) of its ledger are damaged; what they said is missing here"
+        Console(stderr=True).print(f"[yellow]warning[/]: {text}", highlight=False, soft_wrap=True)
     number = trial if target.trial is None else target.trial
     if number is not None:
         detail = reports.trial(history, number)

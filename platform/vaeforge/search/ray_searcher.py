@@ -9,12 +9,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from vaeforge.ledger.history import REPEATED, History, TrialRecord
+from vaeforge.search.dispatch.types import TrialConfig
 from vaeforge.search.samplers.base import Sampler
 from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard
 from vaeforge.search.samplers.trials import FinishedTrial, transferred
@@ -69,7 +70,7 @@ class OptunaTuneSearcher(Searcher):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sampler")
         self._ahead: deque[tuple[int, Future[Params | None]]] = deque()
         self._adopted = deque(sorted(history.unfinished(), key=lambda trial: trial.number))
-        self._live: dict[str, dict[str, Any]] = {}
+        self._live: dict[str, TrialConfig] = {}
         self._params = {number: trial.params for number, trial in history.trials.items()}
         self._repeated = {n: t.repeat_of for n, t in history.trials.items() if t.repeat_of is not None}
         self._repeats: deque[int] | None = None
@@ -117,7 +118,7 @@ class OptunaTuneSearcher(Searcher):
         self._repeats = deque()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """A configuration for Tune: the trial's number, its flat parameters, its group, what it repeats; or not now."""
+        """A `TrialConfig` as Tune takes it; none for not now."""
         if len(self._live) >= self._max_concurrent():
             return None
         started = time.monotonic()
@@ -125,20 +126,20 @@ class OptunaTuneSearcher(Searcher):
         self.wait_seconds += time.monotonic() - started
         if config is not None:
             self._live[trial_id] = config
-            self._params[config["trial"]] = config["params"]
-            return config
+            self._params[config.trial] = config.params
+            return asdict(config)
         return None if self._live and self.remaining else str(Searcher.FINISHED)
 
-    def _config(self) -> dict[str, Any] | None:
+    def _config(self) -> TrialConfig | None:
         if self._adopted:
             trial = self._adopted.popleft()
-            return _configuration(trial.number, trial.params, trial.group, trial.repeat_of)
+            return TrialConfig(trial.number, trial.params, trial.group, trial.repeat_of)
         if self.ended is None and self._begun < self._targets.trials:
             number = max(self._params, default=-1) + 1
             params = self._proposal(number)
             if params is not None:
                 self._dashboard.submitted(number, params)
-                return _configuration(number, params, self._group(params), None)
+                return TrialConfig(number, params, self._group(params), None)
             self.ended = "every point of the grid has been tried"
         return self._repeat()
 
@@ -162,9 +163,9 @@ class OptunaTuneSearcher(Searcher):
         finally:
             self.ask_seconds += time.monotonic() - started
 
-    def _repeat(self) -> dict[str, Any] | None:
+    def _repeat(self) -> TrialConfig | None:
         """The next run of a finalist under another seed, once all other trials have ended."""
-        if self._targets.repeats < 2 or any(config["repeat_of"] is None for config in self._live.values()):
+        if self._targets.repeats < 2 or any(config.repeat_of is None for config in self._live.values()):
             return None
         if self._repeats is None:
             found = self._finalists(self._targets.finalists)
@@ -176,7 +177,7 @@ class OptunaTuneSearcher(Searcher):
         origin, number = self._repeats.popleft(), max(self._params) + 1
         self._repeated[number] = origin
         self._dashboard.submitted(number, self._params[origin])
-        return _configuration(number, self._params[origin], REPEATED, origin)
+        return TrialConfig(number, self._params[origin], REPEATED, origin)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: the one number that a sampler needs from the way is told when the trial ends."""
@@ -187,12 +188,11 @@ class OptunaTuneSearcher(Searcher):
         if config is None or outcome == "refused" or self.interrupted:
             return
         found = result or {"epoch": 0, "value": math.nan}
-        values = [found["value"]] if len(self._sampler.goals) == 1 else found.get("goals", [None])
-        ended = FinishedTrial(
-            config["trial"], config["params"], STATES.get(outcome, outcome), all_finite(values), found["epoch"]
-        )
-        self._dashboard.ended(ended, attributes={"group": config["group"], "repeat_of": config["repeat_of"]})
-        if config["repeat_of"] is None:
+        values = [found["value"]] if len(self._sampler.goals) == 1 else list(found.get("goals") or [None])
+        state = STATES.get(outcome, outcome)
+        ended = FinishedTrial(config.trial, config.params, state, all_finite(values), found["epoch"])
+        self._dashboard.ended(ended, attributes={"group": config.group, "repeat_of": config.repeat_of})
+        if config.repeat_of is None:
             self._thread.submit(self._tell, ended)
 
     def _tell(self, ended: FinishedTrial) -> None:
@@ -209,10 +209,6 @@ class OptunaTuneSearcher(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
-
-
-def _configuration(number: int, params: Params, group: str, repeat_of: int | None) -> dict[str, Any]:
-    return {"trial": number, "params": params, "group": group, "repeat_of": repeat_of}
 
 
 def all_finite(values: list[float | None]) -> tuple[float, ...] | None:

@@ -13,28 +13,25 @@ from typing import Any
 import ray
 from ray import tune
 
-from vaeforge.search.dispatch.types import TuneReport
+from vaeforge.search.dispatch.types import TrialConfig, TuneReport
 
 RETRY_SECONDS = 0.5
 REFUSED = TuneReport(0, None, "refused")
 
 
 class HostedTrial(tune.Trainable):
-    """See the module's docstring.
-
-    The configuration is {"trial": number, "params": flat, "group": schedule, "repeat_of": number or none}.
-    """
+    """See the module's docstring; the configuration is a `TrialConfig` as a dictionary."""
 
     def setup(self, config: dict[str, Any], dispatcher: Any) -> None:
         self.dispatcher = dispatcher
-        self._submit(config)
+        self._submit(TrialConfig(**config))
 
-    def _submit(self, config: dict[str, Any]) -> None:
+    def _submit(self, config: TrialConfig) -> None:
         # the number comes with the configuration: on reuse, self.trial_id is already the next trial's
-        self.number = int(config["trial"])
+        self.number = config.trial
         self.after = 0
         self.pending: deque[TuneReport] = deque()
-        self.taken: bool = self._ask("submit", self.number, config["params"], config["group"], config["repeat_of"])
+        self.taken: bool = self._ask("submit", config.trial, config.params, config.group, config.repeat_of)
 
     def _ask(self, call: str, *arguments: Any) -> Any:
         """The dispatcher's answer, asked again while it cannot be reached; every call may be repeated."""
@@ -47,7 +44,7 @@ class HostedTrial(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         # nothing is stopped here: a trial that a rule stopped has ended in the ledger, and one that Tune restarts,
         # because a process of its own was lost, goes on
-        self._submit(new_config)
+        self._submit(TrialConfig(**new_config))
         return True
 
     def step(self) -> dict[str, Any]:

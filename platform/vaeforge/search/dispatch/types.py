@@ -22,6 +22,16 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class TrialConfig:
+    """What Tune is given of a trial: number, flat parameters, the group it is compared in, the trial it repeats."""
+
+    trial: int
+    params: Params
+    group: str
+    repeat_of: int | None = None
+
+
+@dataclass(frozen=True)
 class Task:
     """What a host starts a lease with.
 
