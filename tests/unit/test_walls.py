@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*(ROOT / "platform").rglob("*.py"), *(ROOT / "models").rglob("*.py")])
 ONLY_IN = {
     "ray": ("train/distributed.py", "search/"),
-    "optuna": ("search/samplers/",),
+    "optuna": ("search/samplers/optuna_bridge/",),
     "mlflow": ("track/", "registry/"),
     "diffusers": ("models/vaeforge_models/diffusion.py",),
     "onnx": ("package/",),

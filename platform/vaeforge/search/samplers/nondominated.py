@@ -1,4 +1,4 @@
-"""Which of several trials are better: Pareto ranks, crowding, and one order over every way in which a trial can end.
+"""Order of trials: Pareto ranks, crowding, and one order over every way in which a trial can end.
 
 Costs: one for each goal, smaller is better. Crowding: Deb, Pratap, Agarwal & Meyarivan 2002, "A fast and elitist
 multiobjective genetic algorithm: NSGA-II", section III-B.

@@ -1,4 +1,4 @@
-"""Strategies that cannot model conditional parameters: one model for each subspace of the space, a bandit over them.
+"""Models for flat subspaces, for samplers that cannot hold conditional parameters, and a bandit that draws one.
 
 A subspace is one combination of the options that open parameters (or of all options), so that its parameters are flat
 and the model never has to draw one independently. Which subspace a trial is from is Thompson sampling (Thompson 1933;

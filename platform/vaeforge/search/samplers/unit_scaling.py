@@ -1,4 +1,4 @@
-"""The unit scale of a dimension, on which a strategy that knows no types works, and points of a conditional space.
+"""Unit scale of a dimension, on which a sampler that knows no types works, and points of a conditional space.
 
 u in [0, 1]: linear or, with `log`, logarithmic over the range; integers own equal parts of it (low - 1/2 .. high +
 1/2); options own equal parts too.

@@ -1,4 +1,4 @@
-"""One question of successive halving: is a value among the best 1/reduction of those recorded at a rung before it?
+"""Rungs of successive halving: is a value among the best 1/reduction of those recorded there before it?
 
 Values are compared within a key: the schedule group, and the bracket where there are several. A group with fewer than
 `reduction` values at a rung has no best part yet: until then a trial is compared with all groups of its bracket. On the

@@ -1,4 +1,4 @@
-"""How population based training (Jaderberg et al. 2017) changes a donor's parameters: perturbed, or drawn anew.
+"""Mutation of a donor's parameters in population based training (Jaderberg et al. 2017): perturbed, or drawn anew.
 
 Only what can change without another model or another set of weights does: `mutable`. Each such parameter is
     drawn anew from its range or options                     with probability `resample`,

@@ -1,4 +1,4 @@
-"""No rule: every trial trains to its end."""
+"""No scheduler: every trial trains to its end."""
 
 from typing import ClassVar, Literal
 

@@ -24,7 +24,7 @@ class Range:
 
     Attributes:
         path: dotted configuration path.
-        name: what Optuna knows it as; the path, unless branches give one path different ranges.
+        name: what Optuna knows it as; the path, unless options give one path different ranges.
         whole: integers.
         log: sampled uniformly in the logarithm.
     """
@@ -73,7 +73,7 @@ class Choice:
     Attributes:
         path: dotted configuration path.
         options: each option with the dimensions that it opens.
-        label: what Optuna knows it as where that is not the path, because branches give one path different options.
+        label: what Optuna knows it as where that is not the path, because options give one path different options.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""What a sampler proposes from: dimensions, frozen values and goals."""
+"""Search space of a sampler: dimensions, frozen values and goals."""
 
 from dataclasses import dataclass
 from typing import Any

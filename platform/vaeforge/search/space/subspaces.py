@@ -38,7 +38,7 @@ class Subspace:
         return (*self.ranges, *self.choices)
 
     def contains(self, params: Mapping[str, object]) -> bool:
-        """Whether `params` have the branch's options and frozen values."""
+        """Whether `params` have the subspace's options and frozen values."""
         return all(path in params and params[path] == value for path, value in self.fixed.items())
 
 

@@ -1,1 +1,1 @@
-"""All that knows Optuna: studies built from trials, its samplers, and the journal of its dashboard."""
+"""Optuna, and all that knows it: studies built from trials, its samplers, and the journal of its dashboard."""

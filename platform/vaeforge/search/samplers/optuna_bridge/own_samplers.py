@@ -5,7 +5,7 @@ What the installed ones do with what is not a finished flat trial:
   modelled; PRUNED trials rank after COMPLETE ones, those that came further first; RUNNING ones count as bad (constant
   liar); FAIL ones are ignored. Random until `startup` trials are COMPLETE or PRUNED.
 - GP: models the parameters that all COMPLETE trials share and draws the others independently, so that it is only ever
-  given a flat branch; integers, logarithms and categorical parameters are modelled; RUNNING trials enter the
+  given a flat subspace; integers, logarithms and categorical parameters are modelled; RUNNING trials enter the
   acquisition function (qLogEI); PRUNED and FAIL ones are ignored.
 """
 
