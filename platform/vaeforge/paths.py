@@ -1,4 +1,4 @@
-"""Where things lie, relative to the project's root, and how files are written so that a crash leaves none half done."""
+"""Paths relative to the project's root, and writing of files so that a crash leaves none half done."""
 
 import hashlib
 import json

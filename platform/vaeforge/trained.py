@@ -1,4 +1,4 @@
-"""A trained model loaded from its manifest, with its settings and the data behind it: what later steps start from."""
+"""Trained model, loaded from its manifest with its settings and the data behind it: what later steps start from."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

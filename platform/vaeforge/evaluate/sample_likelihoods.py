@@ -24,6 +24,12 @@ def per_sample_arrays(model: VAE, prepared: Prepared, samples: int, variance: fl
     """`nll` (nats), `score` (larger is more anomalous), `labels` and `groups` of the test samples, [T] each.
 
     The mean of `nll` is `test/nelbo`; `variance` is the validation mean squared error that `test/nelbo` takes.
+
+    Args:
+        model: in evaluation mode.
+        prepared: its data.
+        samples: posterior draws a sample, K.
+        variance: of the Gaussian, the validation mean squared error.
     """
     return {
         "nll": negative_log_likelihoods(model, prepared.test, samples, variance),
@@ -39,6 +45,12 @@ def negative_log_likelihoods(model: VAE, test: Samples, samples: int, variance: 
 
     The draws are those of `train/validation.py: validate`. All are NaN where no likelihood exists, because the variance
     is not a positive number.
+
+    Args:
+        model: in evaluation mode.
+        test: the samples.
+        samples: posterior draws a sample, K.
+        variance: of the Gaussian, the validation mean squared error.
     """
     if not (variance > 0 and math.isfinite(variance)):
         return np.full(len(test), math.nan)

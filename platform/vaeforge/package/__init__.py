@@ -1,1 +1,1 @@
-"""A trained model as ONNX graphs, and the proof that they compute what torch computes."""
+"""Packaging of a trained model: ONNX graphs, and the check that they compute what torch computes."""

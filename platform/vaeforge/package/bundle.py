@@ -1,4 +1,4 @@
-"""A packaged model as used without torch and without our settings: graphs, their contract, reference values.
+"""Bundle, a packaged model as used without torch and without our settings: graphs, contract, reference values.
 
 A bundle is a folder as `vaeforge export` leaves it, or as a registered version is downloaded: there all files but the
 main graph lie in `extra_files`. Nothing here imports torch or MLflow.

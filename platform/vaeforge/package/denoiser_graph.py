@@ -1,4 +1,4 @@
-"""The graph of a latent diffusion model's network, and its noise schedule as data.
+"""Graph of a latent diffusion model's network, and its noise schedule as data.
 
 Whoever samples runs the graph once a step and follows diffusion.json, say by DDIM without noise (Song et al. 2021,
 eq. 12), from u_T ~ N(0, I) down the time steps t = T - T/S, ..., T/S, 0 of S steps, s the one after t:

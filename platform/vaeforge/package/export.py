@@ -1,4 +1,4 @@
-"""From torch to ONNX files that stand alone: opset 20, any batch size, weights inside, no path of this machine."""
+"""Export from torch to ONNX files that stand alone: opset 20, any batch size, weights inside, no local paths."""
 
 import copy
 import logging

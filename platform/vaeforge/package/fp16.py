@@ -1,4 +1,4 @@
-"""A graph whose products are computed in float16, and everything around them as before.
+"""Conversion to fp16: products are computed in float16, and everything around them as before.
 
 The converters that exist cast a graph's inputs to float16 before anything else, also where the first nodes are kept in
 float32. Raw values may be beyond float16's range, or closer together than it can tell (a voxel of 10,000 that varies by

@@ -1,4 +1,4 @@
-"""The graph that draws images of a class: a class and noise in, an image in raw units out.
+"""Graph that draws images of a class: a class and noise in, an image in raw units out.
 
 z = m_c + eps A_c^T, where m_c and A_c A_c^T are mean and covariance of the aggregate posterior of class c over the
 training images (`vaeforge.evaluate.latent_posteriors`): what `vaeforge generate --source aggregate` draws from. The

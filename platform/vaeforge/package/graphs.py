@@ -1,4 +1,4 @@
-"""The views of a model that become graphs. Raw units outside, normalisation inside.
+"""Views of a model that become graphs. Raw units outside, normalisation inside.
 
 Shapes: B samples, raw x and reconstructions [B, *event], conditions [B, C], latents and noise [B, L], scores [B], error
 maps [B, H, W]. No graph samples by itself: a graph that did could not be compared with anything, so the noise is an

@@ -1,4 +1,4 @@
-"""From what users have to what a packaged model takes: pictures as prepare makes them, arrays and conditions checked.
+"""Inputs of a packaged model out of what users have: images as prepare makes them, arrays and conditions checked.
 
 Shapes: N samples; x float32 [N, *event] in raw units (0 to 255 for pictures); condition float32 [N, C]. Nothing here
 imports torch.

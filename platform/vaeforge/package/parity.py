@@ -1,4 +1,4 @@
-"""Whether the exported graphs compute what torch computes, on real held-out data and on edge cases.
+"""Parity of exported graphs with torch, on real held-out data and on edge cases.
 
 Differences are relative to an output's range over the held-out data, zero included, so that one tolerance fits every
 output; over an edge case where that reaches further. Reconstructions are compared in model units. Outputs that have a

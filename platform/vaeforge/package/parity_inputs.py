@@ -1,4 +1,4 @@
-"""What graphs are fed when they are compared with torch: held-out data in batches of several sizes, and edge cases.
+"""Inputs of graphs for the comparison with torch: held-out data in batches of several sizes, and edge cases.
 
 Edge cases are batches of one constant value: the smallest and the largest one of the data (black and white for images),
 and values ten spans of the data beyond both, with latents and noise ten standard deviations out.

@@ -1,4 +1,4 @@
-"""The main graph with smaller numbers inside; inputs and outputs stay float32.
+"""Conversion of the main graph to smaller precisions; inputs and outputs stay float32.
 
 fp16: weights and arithmetic from the first to the last product (convolution or matrix) are float16; see `fp16`.
 

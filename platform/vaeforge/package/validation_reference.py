@@ -1,4 +1,4 @@
-"""What a packaged model answers to validation samples: what new inputs are compared with, and what a precision costs.
+"""Reference answers of a packaged model to validation samples: for comparing new inputs, and the cost of a precision.
 
 Shapes: N samples, L latent dimensions, D values of a sample.
 """

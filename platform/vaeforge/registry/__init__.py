@@ -1,1 +1,1 @@
-"""Which versions of a model exist, where each comes from, and which one is champion."""
+"""Registry of models: their versions, where each comes from, and which one is champion."""

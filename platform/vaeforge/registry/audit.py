@@ -1,4 +1,4 @@
-"""Who changed which version when and why: entries in tags of the versions, numbered over the whole model.
+"""Audit trail of a model: who changed which version, when and why, as numbered entries in tags of the versions.
 
 An entry is written before a change (`intent`), and another after it (`done`). An intent without an end was cut off;
 the next change looks whether it had happened and writes its end.

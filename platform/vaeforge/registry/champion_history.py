@@ -1,4 +1,4 @@
-"""Who was champion when, read off the audit trail: what a rollback goes back to."""
+"""History of champions, read off the audit trail: what a rollback goes back to."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The code and the data of a model in a folder of their own: the user's tree, index and branches are not touched."""
+"""Checkout of a model's code and data in a folder of their own; the user's tree, index and branches are not touched."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""From what a user calls a model to a bundle on this machine: a registry's version, or a folder.
+"""Fetching a model by its name: from a registry's version or a folder to a bundle on this machine.
 
 What comes from a registry is not trusted until it has been looked at: only ONNX models, only files of known kinds, the
 main graph as its version's tag says, and nothing that was archived.

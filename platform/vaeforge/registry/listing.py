@@ -1,4 +1,4 @@
-"""What there is: models, their versions, one in detail, two side by side. Rows are plain data, the form of `--json`."""
+"""Listings of models, versions, one version in detail and two side by side; rows are plain data, as `--json` shows."""
 
 import json
 from collections.abc import Mapping

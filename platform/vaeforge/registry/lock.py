@@ -1,4 +1,4 @@
-"""One change of a model's champion at a time, wherever the registry is: a lock that lies in the registry itself.
+"""Lock of a model's champion, kept in the registry itself: one change at a time, wherever the registry is.
 
 The lock of the model M is a registered model called `M--lock`, because names are unique in every store that MLflow
 has, and creating one is atomic. Its tags say who holds it. A lock is stale when the process that made it is gone, or

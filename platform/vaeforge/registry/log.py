@@ -1,4 +1,4 @@
-"""Putting a version's files into MLflow: everything goes to the run that is named, whatever run is active.
+"""Logging of a version's files to MLflow: everything goes to the run that is named, whatever run is active.
 
 MLflow is imported inside the functions: that takes seconds, and it reads its privacy settings while it is imported.
 """

@@ -1,4 +1,4 @@
-"""Judging a registered version anew, from what it carries, by the gates that the project has now."""
+"""New judgement of a registered version, from what it carries, by the gates that the project has now."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""From what a user calls a model to the manifest of the search that made it: what a trace begins with."""
+"""Resolution of a model by its name to the manifest of the search that made it: what a trace begins with."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Training a model again as a worker of its search did, up to the epoch of its checkpoint, in this process alone."""
+"""Retraining of a model as a worker of its search did it, to the epoch of its checkpoint, in this process alone."""
 
 import os
 import tempfile

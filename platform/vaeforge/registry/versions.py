@@ -1,4 +1,4 @@
-"""What the registry holds: models by name or family, their versions, and what aliases name."""
+"""Lookup in the registry: models by name or family, their versions, and what aliases name."""
 
 from typing import TYPE_CHECKING, Any
 
