@@ -14,7 +14,7 @@ import pytest
 from ledger_events import event
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import TrialDecided
-from vaeforge.ledger.history import History
+from vaeforge.ledger.history import SearchHistory
 from vaeforge.search.schedulers.base import RungReport, Scheduler, TrialDecision
 from vaeforge.search.space.space import Space, parse_space
 from vaeforge.search.strategy_registry import schedulers
@@ -46,7 +46,7 @@ class Play:
     """One search: its ledger as a history, who waits, and every decision."""
 
     def __init__(self, make: Make, seed: int):
-        self.make, self.scheduler, self.history = make, make(), History()
+        self.make, self.scheduler, self.history = make, make(), SearchHistory()
         self.generator = np.random.default_rng(seed)
         self.values = np.random.default_rng([seed, 1]).normal(size=(TRIALS, EPOCHS + 1)) + np.arange(TRIALS)[:, None]
         self.waiting: dict[int, int] = {}

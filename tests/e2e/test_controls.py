@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from project import SampleProject, check_invariants
-from vaeforge.ledger.history import History, TrialRecord, read_history
+from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
 from vaeforge.paths import sha256_of
 from vaeforge.search.samplers.trials import transferred
 from vaeforge.search.space.space import Space, parse_space
@@ -47,7 +47,7 @@ def tune(project: SampleProject, cluster: dict[str, str], name: str, *options: s
     )
 
 
-def history_of(project: SampleProject, name: str) -> History:
+def history_of(project: SampleProject, name: str) -> SearchHistory:
     return read_history(project.root / f"artifacts/searches/{name}/ledger.jsonl")
 
 
@@ -55,7 +55,7 @@ def manifest_of(project: SampleProject, name: str) -> Any:
     return json.loads((project.root / f"artifacts/searches/{name}/manifest.json").read_text())
 
 
-def space_of(history: History) -> Space:
+def space_of(history: SearchHistory) -> Space:
     assert history.header is not None
     return parse_space(history.header.space, "ledger")
 
@@ -93,7 +93,7 @@ def test_several_goals_keep_a_front_and_one_point_is_chosen_by_the_stated_rule(
     assert (project.root / "artifacts/searches/front/front.png").stat().st_size > 1000
 
 
-def check(project: SampleProject, name: str, trials: int) -> History:
+def check(project: SampleProject, name: str, trials: int) -> SearchHistory:
     check_invariants(project, name, trials)
     return history_of(project, name)
 

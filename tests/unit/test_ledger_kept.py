@@ -12,7 +12,7 @@ from manifest_samples import model_of
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchResumed, TrialDecided, from_json
 from vaeforge.ledger.file import Ledger, LedgerReader, read_events
-from vaeforge.ledger.history import History, fold, read_history
+from vaeforge.ledger.history import SearchHistory, fold, read_history
 from vaeforge.paths import Project, read_json
 from vaeforge.registry.resolve_model import TracedModel
 from vaeforge.registry.trace import trace
@@ -110,9 +110,9 @@ def test_a_session_that_was_interrupted_is_taken_up_where_it_was(tmp_path: Path)
     ledger.close()
 
 
-def until(name: str, decisions: int) -> History:
+def until(name: str, decisions: int) -> SearchHistory:
     """The history until so many decisions have been written."""
-    history = History()
+    history = SearchHistory()
     for event in read_events(FOLDER / f"{name}.jsonl"):
         history.apply(event)
         decisions -= isinstance(event, TrialDecided)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from vaeforge.ledger.events import from_json
-from vaeforge.ledger.history import History, fold
+from vaeforge.ledger.history import SearchHistory, fold
 from vaeforge.search.results.pareto import FrontPoint, choose, dominates, front, knee_distances, ranks, scale
 from vaeforge.search.results.pareto_plot import write_front
 from vaeforge.search.space.objective import SINGLE, Objective
@@ -146,7 +146,7 @@ def test_floors_come_before_the_rule_but_are_no_condition() -> None:
     assert none.note == "no point of the front keeps val/active_units >= 4"
 
 
-def history_of(rows: Sequence[tuple[float, float, str]], goals: dict[str, Any] = TWO) -> History:
+def history_of(rows: Sequence[tuple[float, float, str]], goals: dict[str, Any] = TWO) -> SearchHistory:
     events: list[dict[str, Any]] = [
         {"event": "search", "time": 0.0, "name": "s", "family": "f", "space": {"objective": goals}}
     ]

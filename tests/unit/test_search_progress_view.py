@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ledger_events import event
 from vaeforge.ledger.events import LedgerEvent
-from vaeforge.ledger.history import History, fold
+from vaeforge.ledger.history import SearchHistory, fold
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus
 from vaeforge.search.progress_view import Mode, ProgressView, causes, duration, in_bytes, mode_for, number, ranking
 from vaeforge.search.space.objective import SINGLE
@@ -32,7 +32,7 @@ SNAPSHOT = Snapshot(
 TWO = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
 
 
-def table_of(found: History, limit: int = 10) -> Table:
+def table_of(found: SearchHistory, limit: int = 10) -> Table:
     """The ranking by the objective that the history's header names."""
     return ranking(found, objective_of(found), limit)
 
@@ -127,7 +127,7 @@ def finished(
     ]
 
 
-def history(*trials: list[LedgerEvent], goals: Any = None) -> History:
+def history(*trials: list[LedgerEvent], goals: Any = None) -> SearchHistory:
     header = event("search", name="s", family="f", space={"objective": goals or {}})
     return fold([header, *(one for events in trials for one in events)])
 

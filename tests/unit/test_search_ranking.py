@@ -11,7 +11,7 @@ import pytest
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import from_json
-from vaeforge.ledger.history import History, fold
+from vaeforge.ledger.history import SearchHistory, fold
 from vaeforge.search.results.ranking import best_so_far, finalists, rank, ranked, retained_trials, winner
 from vaeforge.search.space.objective import SINGLE, Objective
 from vaeforge.search.space.objective_form import objective_of, read_objective
@@ -41,12 +41,12 @@ def trial(
     return events
 
 
-def history(*trials: list[dict[str, Any]], goals: dict[str, Any] | None = None, slim: bool = False) -> History:
+def history(*trials: list[dict[str, Any]], goals: dict[str, Any] | None = None, slim: bool = False) -> SearchHistory:
     header = {"event": "search", "time": 0.0, "name": "s", "family": "f", "space": {"objective": goals or {}}}
     return fold(map(from_json, [header, *(event for events in trials for event in events)]), slim)
 
 
-def order(found: History, goals: Objective = SINGLE) -> list[int]:
+def order(found: SearchHistory, goals: Objective = SINGLE) -> list[int]:
     return [standing.trial.number for standing in rank(found, goals)]
 
 
@@ -75,7 +75,7 @@ def test_nothing_to_rank_is_said() -> None:
         winner(history(trial(0, 1.0, "stopped", rate=1.0, distortion=1.0)), objective(TWO))
 
 
-def repeated(*others: list[dict[str, Any]]) -> History:
+def repeated(*others: list[dict[str, Any]]) -> SearchHistory:
     """0 was the best by luck: 1.0, 7.0, 4.0 have the mean 4; 1 is steady: 2.0, 3.0, 2.5 have 2.5."""
     again = [trial(3, 7.0, repeats=0), trial(4, 4.0, repeats=0), trial(5, 3.0, repeats=1), trial(6, 2.5, repeats=1)]
     return history(trial(0, 1.0), trial(1, 2.0), trial(2, 2.2), *again, *others)

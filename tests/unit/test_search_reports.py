@@ -14,7 +14,7 @@ from rich.console import Console
 from ledger_events import event
 from vaeforge.errors import ConfigError, SearchError
 from vaeforge.ledger.file import Ledger
-from vaeforge.ledger.history import History, read_history
+from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.paths import Project, write_json
 from vaeforge.search import requests
 from vaeforge.search.results import reports
@@ -54,7 +54,7 @@ class Search:
         self.append("decided", trial=number, epoch=epoch, action=action, value=value, **more)
 
     @property
-    def history(self) -> History:
+    def history(self) -> SearchHistory:
         return read_history(self.path)
 
 

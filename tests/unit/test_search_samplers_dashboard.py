@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from vaeforge.ledger.events import EpochReported
-from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard, Journal
 from vaeforge.search.samplers.trials import FinishedTrial
 from vaeforge.search.space.space import Space, parse_space
@@ -59,7 +59,7 @@ def record(number: int, state: str | None, value: float | None, epoch: int) -> T
 
 
 def test_trials_are_copied_as_they_end(space: Space, path: Path) -> None:
-    dashboard = Dashboard(path, "a search", space, History())
+    dashboard = Dashboard(path, "a search", space, SearchHistory())
     for number in range(5):
         dashboard.submitted(number, PARAMS)
     dashboard.ended(
@@ -84,7 +84,7 @@ def test_trials_are_copied_as_they_end(space: Space, path: Path) -> None:
 
 def test_a_number_that_is_missing_waits(space: Space, path: Path) -> None:
     """Numbers are places in Optuna; trial 0 comes last here, trial 1 is never heard of until it ends."""
-    dashboard = Dashboard(path, "a search", space, History())
+    dashboard = Dashboard(path, "a search", space, SearchHistory())
     dashboard.submitted(3, PARAMS)
     dashboard.submitted(0, {**PARAMS, "beta.value": 0.25})
     dashboard.ended(FinishedTrial(1, PARAMS, "completed", (2.0,), 9))
@@ -96,7 +96,7 @@ def test_a_number_that_is_missing_waits(space: Space, path: Path) -> None:
 
 def test_a_resumed_search_is_copied_anew(space: Space, path: Path) -> None:
     path.write_text("what an earlier session left, torn", encoding="utf-8")
-    history = History()
+    history = SearchHistory()
     for number, (state, value, epoch) in enumerate([("completed", 1.0, 3), ("stopped", 4.0, 2), ("failed", None, 2)]):
         history.trials[number] = record(number, state, value, epoch)
     history.trials[4] = record(4, None, None, 0)
@@ -111,7 +111,7 @@ def test_a_resumed_search_is_copied_anew(space: Space, path: Path) -> None:
 
 
 def test_several_goals_keep_their_values_and_directions(path: Path) -> None:
-    dashboard = Dashboard(path, "a search", parse_space(CONTENT | SEVERAL, "space.yaml"), History())
+    dashboard = Dashboard(path, "a search", parse_space(CONTENT | SEVERAL, "space.yaml"), SearchHistory())
     for number, state in enumerate(("completed", "stopped")):
         dashboard.submitted(number, PARAMS)
         dashboard.ended(FinishedTrial(number, PARAMS, state, (3.0, 12.0), 9), {9: 3.0})
@@ -129,7 +129,7 @@ def test_a_disk_that_fails_is_said_once(space: Space, path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Journal, "begin", full)
-    dashboard = Dashboard(path, "a search", space, History(), said.append)
+    dashboard = Dashboard(path, "a search", space, SearchHistory(), said.append)
     for number in range(3):
         dashboard.submitted(number, PARAMS)
     assert dashboard.close()
@@ -140,7 +140,7 @@ def test_a_disk_that_fails_is_said_once(space: Space, path: Path, monkeypatch: p
 
 def test_a_folder_that_is_not_there_is_said_once(space: Space, tmp_path: Path) -> None:
     said: list[str] = []
-    dashboard = Dashboard(tmp_path / "absent" / "optuna.journal", "a search", space, History(), said.append)
+    dashboard = Dashboard(tmp_path / "absent" / "optuna.journal", "a search", space, SearchHistory(), said.append)
     dashboard.submitted(0, PARAMS)
     assert dashboard.close()
     assert len(said) == 1
@@ -149,7 +149,7 @@ def test_a_folder_that_is_not_there_is_said_once(space: Space, tmp_path: Path) -
 @pytest.mark.slow
 def test_optuna_dashboard_shows_it(space: Space, path: Path) -> None:
     """Its own server, as a person starts it, and the study over its JSON interface."""
-    dashboard = Dashboard(path, "a search", space, History())
+    dashboard = Dashboard(path, "a search", space, SearchHistory())
     for number, state in enumerate(("completed", "stopped", "failed")):
         dashboard.submitted(number, PARAMS)
         values = None if state == "failed" else (2.0 + number,)

@@ -8,7 +8,7 @@ import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from vaeforge.ledger.events import EpochReported, TrialDecided, TrialSubmitted
-from vaeforge.ledger.history import History
+from vaeforge.ledger.history import SearchHistory
 from vaeforge.search.schedulers.asha import ASHA
 from vaeforge.search.schedulers.base import RungReport, TrialDecision
 from vaeforge.search.schedulers.hyperband import Hyperband, bracket_sizes
@@ -110,7 +110,7 @@ def test_asha_compares_within_groups() -> None:
 
 
 def test_asha_replays_what_was_decided_and_nothing_else() -> None:
-    history = History()
+    history = SearchHistory()
     for number, value in enumerate((1.0, 5.0)):
         history.apply(TrialSubmitted(trial=number, params={}, group="constant"))
         history.apply(EpochReported(trial=number, epoch=2, metrics={}, value=value))

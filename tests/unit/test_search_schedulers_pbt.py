@@ -11,7 +11,7 @@ import scipy.stats
 
 from vaeforge.config.loader import load
 from vaeforge.ledger.events import EpochReported, TrialDecided, TrialFinished, TrialSubmitted
-from vaeforge.ledger.history import History
+from vaeforge.ledger.history import SearchHistory
 from vaeforge.search.schedulers.base import RungReport, TrialDecision
 from vaeforge.search.schedulers.mutation import Mutation, drawn, neighbour, perturbed
 from vaeforge.search.schedulers.pbt import PBT
@@ -125,18 +125,18 @@ def test_one_that_leaves_while_it_waits_is_not_counted() -> None:
     assert ask(scheduler, 3) == []
 
 
-def submitted(history: History, number: int, epoch: int, repeat_of: int | None = None) -> None:
+def submitted(history: SearchHistory, number: int, epoch: int, repeat_of: int | None = None) -> None:
     history.apply(TrialSubmitted(trial=number, params=params(number), group="constant", repeat_of=repeat_of))
     for done in range(1, epoch + 1):
         history.apply(EpochReported(trial=number, epoch=done, metrics={}, value=1.0))
 
 
-def decided(history: History, number: int, action: str, **fields: Any) -> None:
+def decided(history: SearchHistory, number: int, action: str, **fields: Any) -> None:
     history.apply(TrialDecided(trial=number, epoch=2, action=action, **{"value": float(number), **fields}))
 
 
 def test_trials_added_on_resuming_are_a_generation_of_their_own() -> None:
-    history = History()
+    history = SearchHistory()
     for number in range(4):
         submitted(history, number, epoch=4)
         decided(history, number, "go")
@@ -155,7 +155,7 @@ def test_trials_added_on_resuming_are_a_generation_of_their_own() -> None:
 
 
 def test_a_generation_that_was_half_written_is_finished_among_all_of_it() -> None:
-    history = History()
+    history = SearchHistory()
     for number in range(4):
         submitted(history, number, epoch=2)
     decided(history, 0, "go")
@@ -168,7 +168,7 @@ def test_a_generation_that_was_half_written_is_finished_among_all_of_it() -> Non
 
 
 def test_trials_that_repeat_others_are_no_members() -> None:
-    history = History()
+    history = SearchHistory()
     submitted(history, 0, epoch=2)
     submitted(history, 1, epoch=0, repeat_of=0)
     scheduler = pbt(2)

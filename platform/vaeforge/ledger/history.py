@@ -140,7 +140,7 @@ class TrialRecord:
         return dict(self.reports[best.epoch].metrics) if best and best.epoch in self.reports else {}
 
 
-class History:
+class SearchHistory:
     """All trials of a search, and what the search itself recorded.
 
     Attributes:
@@ -279,18 +279,18 @@ class History:
         return counts
 
 
-def fold(events: Iterable[LedgerEvent], slim: bool = False) -> History:
+def fold(events: Iterable[LedgerEvent], slim: bool = False) -> SearchHistory:
     """The history that `events` tell."""
-    history = History(slim)
+    history = SearchHistory(slim)
     for event in events:
         history.apply(event)
     return history
 
 
-def read_history(path: Path, slim: bool = False) -> History:
+def read_history(path: Path, slim: bool = False) -> SearchHistory:
     """The history in the ledger at `path`; an empty one if there is no ledger."""
     if not path.exists():
-        return History(slim)
+        return SearchHistory(slim)
     reader = LedgerReader(path)
     history = fold(reader.read(), slim)
     history.damaged = reader.damaged

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchEnded, SearchInterrupted, TrialDecided
-from vaeforge.ledger.history import History, read_history
+from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.search.dispatch.cluster import cluster
 from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.plan import Plan, search_extent
@@ -40,13 +40,13 @@ END_SECONDS = 20.0
 class SessionOutcome:
     """How a search ended: its history, 0 or the exit code of an interruption, and the seconds that its parts took."""
 
-    history: History
+    history: SearchHistory
     exit_code: int
     timings: dict[str, float]
 
 
 def run_search(
-    plan: Plan, begin: Callable[[], History], session: SearchLock, console: Console, mode: Mode = "live"
+    plan: Plan, begin: Callable[[], SearchHistory], session: SearchLock, console: Console, mode: Mode = "live"
 ) -> SessionOutcome:
     """Run or continue `plan` until all its trials have ended, its budget is used up, or someone interrupts it.
 
@@ -107,7 +107,7 @@ class _SearchRun:
     def __init__(
         self,
         plan: Plan,
-        earlier: History,
+        earlier: SearchHistory,
         session: SearchLock,
         placement: Placement,
         scratch: Path,
@@ -135,7 +135,7 @@ class _SearchRun:
         self.tune = threading.Thread(target=self._tune, daemon=True)
         self.tune.start()
 
-    def _searcher(self, earlier: History) -> Any:
+    def _searcher(self, earlier: SearchHistory) -> Any:
         from vaeforge.search.ray_searcher import OptunaTuneSearcher, SearchTargets
         from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard
 

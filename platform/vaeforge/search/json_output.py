@@ -21,7 +21,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from vaeforge.ledger.history import History
+from vaeforge.ledger.history import SearchHistory
 from vaeforge.search.dispatch.snapshot import BestSoFar, TrialStatus
 from vaeforge.search.results.ranking import RankedTrial, ranked
 from vaeforge.search.space.objective import Objective
@@ -57,7 +57,7 @@ def warning(text: str) -> str:
     return line("warning", text=text)
 
 
-def end(history: History, objective: Objective, reason: str, seconds: float) -> str:
+def end(history: SearchHistory, objective: Objective, reason: str, seconds: float) -> str:
     """The session is over; `seconds` it took."""
     found = ranked(history, objective)
     on_front = [standing_line(standing) for standing in found.standings if standing.on_front]

@@ -13,7 +13,7 @@ from vaeforge.data.prepare import ensure_prepared
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError, ResourceError, SearchError
 from vaeforge.ledger.events import SearchExtent, SearchHeader
-from vaeforge.ledger.history import History, read_history
+from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.paths import Project, hash_of, write_bytes
 from vaeforge.provenance import PATCH, code_hash, command_line, origin
 from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
@@ -114,7 +114,7 @@ def make_plan(
     return plan
 
 
-def earlier_history(plan: Plan, named: bool, resume: bool) -> History:
+def earlier_history(plan: Plan, named: bool, resume: bool) -> SearchHistory:
     """What the ledger holds already, after refusing what must not be continued.
 
     Raises:
@@ -138,7 +138,7 @@ def earlier_history(plan: Plan, named: bool, resume: bool) -> History:
     return history
 
 
-def _require_same(history: History, plan: Plan) -> None:
+def _require_same(history: SearchHistory, plan: Plan) -> None:
     """A search goes on only as what it was: the same space, training settings and data; more trials are welcome."""
     assert history.header is not None
     before, now = history.header, plan.header

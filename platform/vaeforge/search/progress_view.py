@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from vaeforge.ledger.history import History
+from vaeforge.ledger.history import SearchHistory
 from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
 from vaeforge.search.results.pareto import bounds
@@ -96,7 +96,7 @@ class ProgressView:
         else:
             self.console.print(f"[yellow]warning[/]: {escape(text)}", highlight=False, soft_wrap=True)
 
-    def end(self, history: History, reason: str) -> None:
+    def end(self, history: SearchHistory, reason: str) -> None:
         """How the session ended, in any mode; events that no snapshot showed come before."""
         seconds = self._clock() - self._opened
         if self.mode == "json":
@@ -189,7 +189,7 @@ class ProgressView:
         )
 
 
-def ranking(history: History, objective: Objective, limit: int = 10) -> Table:
+def ranking(history: SearchHistory, objective: Objective, limit: int = 10) -> Table:
     """The best trials, best first; with several goals the whole front."""
     found = ranked(history, objective)
     columns = [METRIC] if objective.single else [goal.metric for goal in objective.goals]
@@ -226,7 +226,7 @@ def _title(objective: Objective) -> str:
     return f"Best trials by {METRIC} (nats per sample, lower is better{first})"
 
 
-def _caption(found: Ranking, history: History, objective: Objective) -> str | None:
+def _caption(found: Ranking, history: SearchHistory, objective: Objective) -> str | None:
     """What the order does not show."""
     notes = [note for note in (found.problem, found.note) if note]
     if any(standing.repeated for standing in found.standings):
@@ -242,7 +242,7 @@ def _caption(found: Ranking, history: History, objective: Objective) -> str | No
     return "\n".join(notes) or None
 
 
-def causes(history: History) -> Table:
+def causes(history: SearchHistory) -> Table:
     """Why trials failed."""
     table = Table(title="Failed trials", title_justify="left")
     for column in ("trial", "cause", "attempts", "parameters"):

@@ -14,7 +14,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from vaeforge.ledger.history import REPEATED, History, TrialRecord
+from vaeforge.ledger.history import REPEATED, SearchHistory, TrialRecord
 from vaeforge.search.dispatch.types import TrialConfig
 from vaeforge.search.samplers.base import Sampler
 from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard
@@ -57,7 +57,7 @@ class OptunaTuneSearcher(Searcher):
     def __init__(
         self,
         sampler: Sampler,
-        history: History,
+        history: SearchHistory,
         targets: SearchTargets,
         group: Callable[[Params], str],
         max_concurrent: Callable[[], int],
@@ -79,7 +79,7 @@ class OptunaTuneSearcher(Searcher):
         self.ended: str | None = None
         self._tell_earlier(history)
 
-    def _tell_earlier(self, history: History) -> None:
+    def _tell_earlier(self, history: SearchHistory) -> None:
         """What other searches and earlier sessions of this one have found out."""
         for other in history.warm_starts:
             for trial in other.trials if other.use == "values" else ():

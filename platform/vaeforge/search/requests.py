@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 from vaeforge.errors import SearchError
-from vaeforge.ledger.history import History, read_history
+from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.paths import Project, write_json
 
 STOP = re.compile(r"stop(-[0-9]{5,})?")
@@ -102,7 +102,7 @@ def ask(folder: Path, trial: int | None = None) -> StopRequest:
     return request
 
 
-def _require_unfinished(history: History, name: str, trial: int) -> None:
+def _require_unfinished(history: SearchHistory, name: str, trial: int) -> None:
     record = history.trials.get(trial)
     if record is None:
         there = f"0 to {max(history.trials)}" if history.trials else "none yet"

@@ -11,7 +11,7 @@ from vaeforge.config.experiment import RunConfig, Search
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchResumed, WarmStarted
 from vaeforge.ledger.file import Ledger
-from vaeforge.ledger.history import History, read_history
+from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.trained_model import TrainedModelManifest, write_trained_model
 from vaeforge.paths import Project, write_json
@@ -88,7 +88,7 @@ def run_step(project: Project, config: RunConfig, space: Space, request: SearchR
         session.close()
 
 
-def is_complete(history: History, search: Search) -> bool:
+def is_complete(history: SearchHistory, search: Search) -> bool:
     """Whether nothing is left to do: it ended as it was asked to, and no more is asked now."""
     if history.ended is None or history.ended.asked is None or history.unfinished():
         return False
@@ -97,7 +97,7 @@ def is_complete(history: History, search: Search) -> bool:
     return before == now or (history.ended.reason == "trials" and no_more)
 
 
-def warm_start(plan: Plan, earlier: History, request: SearchRequest) -> WarmStarted | None:
+def warm_start(plan: Plan, earlier: SearchHistory, request: SearchRequest) -> WarmStarted | None:
     """What a new search knows from the one that it is to start from; none where there is no such one.
 
     Raises:
@@ -118,7 +118,7 @@ def warm_start(plan: Plan, earlier: History, request: SearchRequest) -> WarmStar
     return warm_start_record(plan.project, request.warm_start, plan.space, plan.header, plan.config.search.seed)
 
 
-def open_search(plan: Plan, earlier: History, request: SearchRequest, known: WarmStarted | None = None) -> None:
+def open_search(plan: Plan, earlier: SearchHistory, request: SearchRequest, known: WarmStarted | None = None) -> None:
     """Write the ledger's next lines: what is searched and is `known` from another search, or that it goes on."""
     ledger = Ledger(plan.ledger)
     try:
@@ -133,7 +133,7 @@ def open_search(plan: Plan, earlier: History, request: SearchRequest, known: War
         ledger.close()
 
 
-def _require_budget(plan: Plan, history: History) -> None:
+def _require_budget(plan: Plan, history: SearchHistory) -> None:
     """A search whose budget is used up goes on only with a larger one."""
     spent = BudgetSpent(history.wall_seconds, history.core_seconds, history.gpu_seconds)
     used = BudgetLimits.of(plan.config.search.budget.model_dump()).exhausted(spent)
@@ -142,8 +142,8 @@ def _require_budget(plan: Plan, history: History) -> None:
 
 
 def _search(
-    plan: Plan, history: History, session: SearchLock, request: SearchRequest, console: Console
-) -> tuple[int, History]:
+    plan: Plan, history: SearchHistory, session: SearchLock, request: SearchRequest, console: Console
+) -> tuple[int, SearchHistory]:
     """Run the search with its tracking beside it; the exit code, and the whole history."""
     _require_budget(plan, history)
     known = warm_start(plan, history, request)
@@ -151,7 +151,7 @@ def _search(
     clear(plan.folder)
     tracker: Tracker | None = None
 
-    def begin() -> History:
+    def begin() -> SearchHistory:
         nonlocal tracker
         open_search(plan, history, request, known)
         tracker = Tracker(plan.ledger, request.tracking_uri, plan.project.root) if request.tracking_uri else None
@@ -168,7 +168,7 @@ def _search(
     return outcome.exit_code, outcome.history
 
 
-def _announce(plan: Plan, history: History, console: Console) -> None:
+def _announce(plan: Plan, history: SearchHistory, console: Console) -> None:
     for known in history.warm_starts:
         use = "their values inform the sampler" if known.use == "values" else "its best points are tried first"
         told = f"{len(known.trials)} trials of {known.source!r}: {use} ({known.why})"
@@ -182,7 +182,7 @@ def _announce(plan: Plan, history: History, console: Console) -> None:
     )
 
 
-def _conclude(plan: Plan, history: History, request: SearchRequest, console: Console) -> StepResult:
+def _conclude(plan: Plan, history: SearchHistory, request: SearchRequest, console: Console) -> StepResult:
     """Show the ranking, write the manifest of the best model."""
     if not ranked(history, plan.space.objective).standings:
         console.print(causes(history))

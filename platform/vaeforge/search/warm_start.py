@@ -8,7 +8,7 @@ import numpy as np
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchHeader, TransferredTrial, WarmStarted
-from vaeforge.ledger.history import History, TrialRecord, read_history
+from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
 from vaeforge.paths import Project
 from vaeforge.search.results.ranking import rank
 from vaeforge.search.samplers.unit_scaling import sample_space, uniform
@@ -61,7 +61,7 @@ def _shared(space: Space, params: Params) -> Params:
     return {} if outside else {path: value for path, (_, value) in found.items()}
 
 
-def _differences(history: History, space: Space, header: SearchHeader) -> list[str]:
+def _differences(history: SearchHistory, space: Space, header: SearchHeader) -> list[str]:
     """Why values of the two searches do not mean the same."""
     assert history.header is not None
     before, found = history.header, []
@@ -87,7 +87,7 @@ def _transferred(trial: TrialRecord, params: Params, space: Space, seed: int) ->
     return TransferredTrial(space.with_fixed_params(whole), trial.state, finite, trial.epoch)
 
 
-def _best(history: History, space: Space) -> tuple[TransferredTrial, ...]:
+def _best(history: SearchHistory, space: Space) -> tuple[TransferredTrial, ...]:
     """The best points of the other search, in full where this space has all their parameters."""
     assert history.header is not None
     objective = objective_of(history)

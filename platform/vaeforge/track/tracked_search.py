@@ -19,7 +19,7 @@ from vaeforge.ledger.events import (
     SearchResumed,
     TrialFinished,
 )
-from vaeforge.ledger.history import History, Phase, TrialRecord
+from vaeforge.ledger.history import Phase, SearchHistory, TrialRecord
 
 OBJECTIVE = "val/nelbo"
 
@@ -48,7 +48,7 @@ class TrackedSearch:
     """
 
     def __init__(self) -> None:
-        self.history = History(slim=True)
+        self.history = SearchHistory(slim=True)
         self.points: list[MetricPoint] = []
         self.trial_points: dict[int, list[MetricPoint]] = {}
         self.project_run: str | None = None

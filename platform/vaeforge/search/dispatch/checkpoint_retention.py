@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vaeforge.errors import CheckpointError
 from vaeforge.ledger.events import InheritedState, SearchHeader
-from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.results.ranking import retained_trials
 from vaeforge.search.space.objective import Objective
 from vaeforge.train.checkpoint_files import inherit
@@ -34,7 +34,7 @@ class Deletions:
 class CheckpointRetention:
     """Removes the checkpoints of ended trials that are not among the best, as trials end."""
 
-    def __init__(self, history: History, objective: Objective, count: int, root: str):
+    def __init__(self, history: SearchHistory, objective: Objective, count: int, root: str):
         self._history, self._objective, self._count, self._root = history, objective, count, root
         self._there: set[int] = set()
         self._seen = 0

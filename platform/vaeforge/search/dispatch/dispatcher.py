@@ -25,7 +25,7 @@ from vaeforge.ledger.events import (
     WorkersRegistered,
 )
 from vaeforge.ledger.file import Ledger
-from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.budget import BudgetSpent
 from vaeforge.search.dispatch.types import DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
 
@@ -36,7 +36,7 @@ E = TypeVar("E", bound=LedgerEvent)
 class Dispatcher:
     """See the module's docstring."""
 
-    def __init__(self, ledger: Ledger, history: History, config: DispatchConfig):
+    def __init__(self, ledger: Ledger, history: SearchHistory, config: DispatchConfig):
         self.ledger, self.history, self.config = ledger, history, config
         self.hosts: dict[int, WorkerGroup] = {}
         self.leases: dict[int, Lease] = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vaeforge.evaluate.drawing import canvas, save
-from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.paths import write_bytes
 from vaeforge.search.results.ranking import RankedTrial, Ranking, ranked
 from vaeforge.search.space.objective import Goal, Objective
@@ -23,7 +23,7 @@ MARGIN = 0.1
 PANEL = (4.6, 4.2)
 
 
-def write_front(history: History, objective: Objective, folder: Path) -> list[Path]:
+def write_front(history: SearchHistory, objective: Objective, folder: Path) -> list[Path]:
     """Write `front.png` and `front.csv` into `folder`; nothing, and no paths, with one goal or without a point."""
     found = ranked(history, objective)
     if objective.single or not found.standings:

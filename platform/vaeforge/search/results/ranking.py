@@ -18,7 +18,7 @@ from statistics import fmean, stdev
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import FINAL_OUTCOMES
-from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.results.pareto import FrontPoint, choose, front, ranks
 from vaeforge.search.space.objective import Objective
 
@@ -63,12 +63,12 @@ class Ranking:
     note: str = ""
 
 
-def rank(history: History, objective: Objective) -> list[RankedTrial]:
+def rank(history: SearchHistory, objective: Objective) -> list[RankedTrial]:
     """The trials that can win, best first, repeats folded into the trial they repeat; see the module's docstring."""
     return ranked(history, objective).standings
 
 
-def winner(history: History, objective: Objective) -> RankedTrial:
+def winner(history: SearchHistory, objective: Objective) -> RankedTrial:
     """The best trial.
 
     Raises:
@@ -80,7 +80,7 @@ def winner(history: History, objective: Objective) -> RankedTrial:
     return found.standings[0]
 
 
-def ranked(history: History, objective: Objective) -> Ranking:
+def ranked(history: SearchHistory, objective: Objective) -> Ranking:
     """`rank`, with why nothing wins or what to know about the winner."""
     repeats = repeats_of(history)
     standings = [_standing(trial, repeats, objective) for trial in _candidates(history, objective)]
@@ -92,7 +92,7 @@ def ranked(history: History, objective: Objective) -> Ranking:
     return Ranking([replace(first, chosen=True), *others])
 
 
-def finalists(history: History, objective: Objective, count: int) -> list[int]:
+def finalists(history: SearchHistory, objective: Objective, count: int) -> list[int]:
     """The best `count` trials that were trained to their end, by one run each: those worth running again.
 
     Repeats do not change the answer. With several goals: of the front alone, in the rule's order.
@@ -104,7 +104,7 @@ def finalists(history: History, objective: Objective, count: int) -> list[int]:
     return [members[place].number for place in choose(members, objective).order[:count]]
 
 
-def retained_trials(history: History, objective: Objective, count: int) -> set[int]:
+def retained_trials(history: SearchHistory, objective: Objective, count: int) -> set[int]:
     """The trials whose checkpoints stay: the best `count` by one run, with several goals the whole front, and those
     that are repeated.
     """
@@ -114,7 +114,7 @@ def retained_trials(history: History, objective: Objective, count: int) -> set[i
     return again | {point.number for point in _front_of(best, objective)}
 
 
-def best_so_far(history: History, objective: Objective) -> TrialRecord | None:
+def best_so_far(history: SearchHistory, objective: Objective) -> TrialRecord | None:
     """The best trial so far, by one run each; before one has ended, the one that is best on its way."""
     best = _candidates(history, objective)
     if best and not objective.single:
@@ -124,7 +124,7 @@ def best_so_far(history: History, objective: Objective) -> TrialRecord | None:
     return min(best or under_way, key=lambda trial: _order(trial, objective), default=None)
 
 
-def repeats_of(history: History) -> dict[int, list[TrialRecord]]:
+def repeats_of(history: SearchHistory) -> dict[int, list[TrialRecord]]:
     """The trials that repeat another one, by the number of that one."""
     found: dict[int, list[TrialRecord]] = {}
     for trial in history.trials.values():
@@ -133,11 +133,11 @@ def repeats_of(history: History) -> dict[int, list[TrialRecord]]:
     return found
 
 
-def _originals(history: History) -> Iterator[TrialRecord]:
+def _originals(history: SearchHistory) -> Iterator[TrialRecord]:
     return (trial for trial in history.trials.values() if trial.repeat_of is None)
 
 
-def _candidates(history: History, objective: Objective) -> list[TrialRecord]:
+def _candidates(history: SearchHistory, objective: Objective) -> list[TrialRecord]:
     """The trials that can win; with one goal those stopped on the way where none was trained to its end."""
     trained = [trial for trial in _originals(history) if _trained(trial, objective)]
     if trained or not objective.single:
@@ -227,7 +227,7 @@ def _by_fronts(standings: list[RankedTrial], objective: Objective) -> Ranking:
     return Ranking(sorted(placed, key=order), choice.problem, choice.note)
 
 
-def _nothing(history: History, objective: Objective) -> str:
+def _nothing(history: SearchHistory, objective: Objective) -> str:
     name = history.header.name if history.header else "NAME"
     stopped = sum(trial.state == "stopped" for trial in history.trials.values())
     why = f", {stopped} were stopped on the way and have no point on the front" if stopped else ""

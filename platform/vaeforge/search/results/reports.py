@@ -19,7 +19,7 @@ from rich.text import Text
 from vaeforge.errors import ConfigError, SearchError, nearest
 from vaeforge.ledger.events import SearchHeader
 from vaeforge.ledger.file import read_events
-from vaeforge.ledger.history import History, TrialRecord, read_history
+from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
 from vaeforge.paths import Project, read_json
 from vaeforge.search.progress_view import counted, describe, duration, in_bytes, number
 from vaeforge.search.requests import folder_of, holder, pending
@@ -93,7 +93,7 @@ def _search_row(folder: Path) -> SearchRow:
     )
 
 
-def _standing_of(folder: Path, history: History) -> tuple[str, str]:
+def _standing_of(folder: Path, history: SearchHistory) -> tuple[str, str]:
     """State of a search, and what is to be said about it."""
     runner = holder(folder)
     if runner is not None:
@@ -106,7 +106,7 @@ def _standing_of(folder: Path, history: History) -> tuple[str, str]:
     return "interrupted", history.signal or "its process ended without a word"
 
 
-def _best(history: History) -> Row | None:
+def _best(history: SearchHistory) -> Row | None:
     objective = objective_of(history)
     first = next((standing for standing in ranked(history, objective).standings if standing.chosen), None)
     if first is not None:
@@ -141,7 +141,7 @@ def searches_table(rows: list[SearchRow], now: float | None = None) -> Table:
     return table
 
 
-def trials(history: History, state: str | None = None) -> list[Row]:
+def trials(history: SearchHistory, state: str | None = None) -> list[Row]:
     """One row a trial, by number: how and why it ended.
 
     Raises:
@@ -205,7 +205,7 @@ def trials_table(rows: list[Row], name: str) -> Table:
     return table
 
 
-def trial(history: History, wanted: int) -> Row:
+def trial(history: SearchHistory, wanted: int) -> Row:
     """Everything the ledger holds of one trial: its row, and decisions, crashes with traceback, epochs.
 
     Raises:

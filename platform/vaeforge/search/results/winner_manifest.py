@@ -5,7 +5,7 @@ from pathlib import Path
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchHeader, WorkersRegistered
 from vaeforge.ledger.file import read_events
-from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.manifests.lineage import Lineage, MlflowRuns
 from vaeforge.manifests.trained_model import RepeatedRuns, TrainedModelManifest, TrainingConditions
 from vaeforge.paths import hash_of
@@ -17,7 +17,7 @@ from vaeforge.track.replay import RunIds
 from vaeforge.train.checkpoint_files import Checkpoint, CheckpointRef, download
 
 
-def winner_manifest(step: str, plan: Plan, history: History, runs: RunIds | None) -> TrainedModelManifest:
+def winner_manifest(step: str, plan: Plan, history: SearchHistory, runs: RunIds | None) -> TrainedModelManifest:
     """What `tune` and `train` hand on to the next step.
 
     Args:

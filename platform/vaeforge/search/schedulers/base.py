@@ -13,7 +13,7 @@ from typing import Literal
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import TrialDecided
-from vaeforge.ledger.history import History
+from vaeforge.ledger.history import SearchHistory
 from vaeforge.search.space.dimensions import Params
 
 Action = Literal["go", "stop", "inherit"]
@@ -83,7 +83,7 @@ class Scheduler(ABC):
         """The decisions on others that follow from a trial's end, or from its number never being used."""
 
     @abstractmethod
-    def replay(self, history: History) -> None:
+    def replay(self, history: SearchHistory) -> None:
         """Take in what earlier sessions decided; trials that wait without a decision arrive again afterwards."""
 
 
@@ -114,7 +114,7 @@ class ImmediateScheduler(Scheduler):
     def on_trial_end(self, number: int) -> list[TrialDecision]:
         return []
 
-    def replay(self, history: History) -> None:
+    def replay(self, history: SearchHistory) -> None:
         # what was reported but not decided was not recorded either: it arrives again
         for trial in history.trials.values():
             for epoch, decision in sorted(trial.decisions.items()):

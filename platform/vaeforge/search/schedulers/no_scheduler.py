@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from vaeforge.ledger.history import History
+from vaeforge.ledger.history import SearchHistory
 from vaeforge.search.schedulers.base import RungReport, Scheduler, TrialDecision
 from vaeforge.search.schedulers.settings import SchedulerContext, SchedulerSettings
 from vaeforge.search.space.fidelity import Fidelity
@@ -17,7 +17,7 @@ class NoScheduler(Scheduler):
     def on_trial_end(self, number: int) -> list[TrialDecision]:
         return []
 
-    def replay(self, history: History) -> None:
+    def replay(self, history: SearchHistory) -> None:
         """Nothing was decided."""
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.schedulers.base import RungReport, Scheduler, TrialDecision, compared, decision_of, require_finite
 from vaeforge.search.schedulers.mutation import Mutation, mutable
 from vaeforge.search.schedulers.settings import SchedulerContext, SchedulerSettings
@@ -83,7 +83,7 @@ class PBT(Scheduler):
             waiting.pop(number, None)
         return [decision for epoch in sorted(self.epochs) for decision in self._settle(epoch)]
 
-    def replay(self, history: History) -> None:
+    def replay(self, history: SearchHistory) -> None:
         trials = history.trials.values()
         for trial in trials:
             self._take_in(trial)

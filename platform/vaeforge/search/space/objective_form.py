@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, ValidationInfo, create_model, field_validator
 
 from vaeforge.errors import nearest
-from vaeforge.ledger.history import History
+from vaeforge.ledger.history import SearchHistory
 from vaeforge.search.space.dimensions import is_number
 from vaeforge.search.space.form import Form, Number, checked, mapping, refuse
 from vaeforge.search.space.objective import (
@@ -36,7 +36,7 @@ def read_objective(content: Any) -> Objective:
     return kind.model_validate(content).objective()
 
 
-def objective_of(history: History) -> Objective:
+def objective_of(history: SearchHistory) -> Objective:
     """What the search that wrote a ledger optimises, as its header says; for who has the ledger alone."""
     space = history.header.space if history.header else {}
     return checked(lambda: read_objective(space.get("objective", {})), "ledger: objective")

@@ -21,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from vaeforge.ledger.history import History, TrialRecord
+from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.samplers.optuna_bridge.study import (
     distribution_of,
     named,
@@ -52,7 +52,7 @@ class Dashboard:
         warn: told once where the journal cannot be written.
     """
 
-    def __init__(self, path: Path, name: str, space: Space, earlier: History, warn: Callable[[str], None] = say):
+    def __init__(self, path: Path, name: str, space: Space, earlier: SearchHistory, warn: Callable[[str], None] = say):
         self._path, self._warn = path, warn
         self._queue: SimpleQueue[Callable[[Journal], None] | None] = SimpleQueue()
         records = [record for _, record in sorted(earlier.trials.items())]
