@@ -20,7 +20,7 @@ from vaeforge.errors import CheckpointError, DataError, RegistryError
 from vaeforge.paths import Project, read_json, sha256_of, write_json
 from vaeforge.records import to_json
 from vaeforge.registry.fetch import fetch
-from vaeforge.registry.listing import difference
+from vaeforge.registry.listing import differences
 from vaeforge.registry.log import tracking_at
 from vaeforge.registry.promote import ConflictError, rollback
 from vaeforge.registry.register import Registration, register_run
@@ -368,9 +368,9 @@ def test_a_worse_version_is_refused_with_all_reasons(workshop: Workshop) -> None
         refused[version] = [line.partition(":")[0].strip() for line in str(error.value).splitlines()[1:]]
     assert refused == {"2": ["data"], "3": ["likelihood"]}
     assert workshop.alias("champion") == "1"
-    differing = {(row["part"], row["name"]) for row in difference(workshop.client, MODEL, "1", "3")}
+    differing = {(row.part, row.name) for row in differences(workshop.client, MODEL, "1", "3")}
     assert differing == {("metrics", "test/nelbo")}
-    assert ("data", "data_identity") in {(r["part"], r["name"]) for r in difference(workshop.client, MODEL, "1", "2")}
+    assert ("data", "data_identity") in {(row.part, row.name) for row in differences(workshop.client, MODEL, "1", "2")}
 
 
 def test_who_loses_the_race_stays_challenger(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,10 @@ import pytest
 from rich.console import Console
 
 from vaeforge.evaluate.per_sample_scores import PerSampleScores
+from vaeforge.records import to_json
 from vaeforge.registry import tables, version_files
-from vaeforge.registry.listing import _flat
+from vaeforge.registry.audit import Entry
+from vaeforge.registry.listing import ModelSummary, VersionDetail, VersionDifference, VersionSummary, _flat
 from vaeforge.registry.verdict import RuleOutcome, Verdict
 from vaeforge.registry.version_files import best_incumbent
 
@@ -71,8 +73,26 @@ def test_tables_show_every_rule_and_row() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     failed, passed = RuleOutcome("auroc", "0.5 [low]", ">= 0.8", False), RuleOutcome("parity", "shown", "shown", True)
     console.print(tables.verdict_table(Verdict((failed,), (passed,), ("calibration: not applicable",))))
-    console.print(tables.difference_table([{"part": "params", "name": "beta", "first": 1.0, "second": None}], "1", "2"))
-    console.print(tables.models_table([{"model": "m", "versions": 2, "champion": "1", "challenger": None}]))
+    console.print(tables.difference_table([VersionDifference("params", "beta", 1.0, None)], "1", "2"))
+    console.print(tables.models_table([ModelSummary("m", 2, "1", None)]))
     text = console.export_text()
     assert "0.5 [low]" in text and "failed" in text and "passed" in text and "skipped" in text
     assert "version 2" in text and "beta" in text
+
+
+def test_a_version_in_detail_is_one_flat_line_of_json() -> None:
+    summary = VersionSummary(
+        "m", "2", ("champion",), False, "2026-01-01", -1.5, None, 4.0, 1.0, IDENTITY, "champion: x"
+    )
+    entry = Entry(1, "2", "promote", "done", "anna@lab", "better", None, "2", "", "2026-01-01")
+    line = to_json(VersionDetail(summary, "r", "a model", {"vaeforge.run": "r"}, (entry,)))
+    assert list(line) == [
+        *("model", "version", "aliases", "archived", "created", "val_nelbo", "test_nll", "active_units", "test_look"),
+        *("data_identity", "verdict", "run", "description", "tags", "audit"),
+    ]
+    assert line["aliases"] == ["champion"] and line["audit"][0]["action"] == "promote"
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(tables.version_view(VersionDetail(summary, "r", "a model", {"vaeforge.run": "r"}, (entry,))))
+    console.print(tables.versions_table([summary], "m"))
+    text = console.export_text()
+    assert "anna@lab" in text and "a model" in text and "-1.5" in text and "champion" in text

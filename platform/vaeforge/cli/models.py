@@ -10,6 +10,7 @@ import typer
 from vaeforge.cli.option_types import TEXT, Commands, OptionalStr
 from vaeforge.cli.options import MODELS, Json, console
 from vaeforge.errors import ConfigError
+from vaeforge.records import to_json
 
 app = Commands(add_completion=False, no_args_is_help=True, help="List, compare, promote and archive models.")
 mlproject_commands = Commands(add_completion=False)
@@ -29,11 +30,12 @@ def list_(model: Annotated[OptionalStr, TEXT.argument("its versions", "[MODEL]")
     client = _client()
     with _reading(client):
         name = _name(client, model) if model else None
-        rows = listing.version_rows(client, name) if name else listing.model_rows(client)
+        versions = listing.version_summaries(client, name) if name else []
+        models = [] if name else listing.model_summaries(client)
     if json:
-        _lines(rows)
+        _lines(to_json(versions if name else models))
     else:
-        console().print(tables.versions_table(rows, name) if name else tables.models_table(rows))
+        console().print(tables.versions_table(versions, name) if name else tables.models_table(models))
 
 
 @app.command()
@@ -43,11 +45,11 @@ def show(model: Model, version: Version, json: Json = False) -> None:
 
     client = _client()
     with _reading(client):
-        row = listing.version_detail(client, _name(client, model), version)
+        detail = listing.version_detail(client, _name(client, model), version)
     if json:
-        _lines([row])
+        _lines([to_json(detail)])
     else:
-        console().print(tables.version_view(row), highlight=False)
+        console().print(tables.version_view(detail), highlight=False)
 
 
 @app.command()
@@ -62,11 +64,11 @@ def diff(
 
     client = _client()
     with _reading(client):
-        rows = listing.difference(client, _name(client, model), first, second)
+        found = listing.differences(client, _name(client, model), first, second)
     if json:
-        _lines(rows)
+        _lines(to_json(found))
     else:
-        console().print(tables.difference_table(rows, first, second))
+        console().print(tables.difference_table(found, first, second))
 
 
 @app.command()

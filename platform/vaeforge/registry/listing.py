@@ -1,13 +1,13 @@
-"""Listings of models, versions, one version in detail and two side by side; rows are plain data, as `--json` shows."""
+"""Listings of models, versions, one version in detail and two side by side; as tables and `--json` show them."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from vaeforge.records import to_json
-from vaeforge.registry.audit import PREFIX, trail_of
+from vaeforge.records import SPREAD, to_json
+from vaeforge.registry.audit import PREFIX, Entry, trail_of
 from vaeforge.registry.fetch import ARCHIVED
 from vaeforge.registry.lineage import ACTIVE_UNITS, DATA_IDENTITY, TEST_LOOKS, TEST_NLL, VAL_NELBO, VERDICT, number_in
 from vaeforge.registry.version_files import VersionManifests, version_manifests
@@ -17,35 +17,92 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-Row = dict[str, Any]
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A registered model: how many versions it has, and which are champion and challenger."""
+
+    model: str
+    versions: int
+    champion: str | None
+    challenger: str | None
 
 
-def model_rows(client: "MlflowClient") -> list[Row]:
-    """All models: name, number of versions, champion, challenger."""
-    return [_model_row(client, name) for name in models(client)]
+@dataclass(frozen=True)
+class VersionSummary:
+    """A version of a model; numbers that its tags do not have are none.
+
+    Attributes:
+        created: UTC.
+        val_nelbo: nats per sample.
+        test_nll: mean nats per compared test sample.
+        test_look: the ordinal of the model among those measured on this test set.
+        verdict: of the gates, in words.
+    """
+
+    model: str
+    version: str
+    aliases: tuple[str, ...]
+    archived: bool
+    created: str
+    val_nelbo: float | None
+    test_nll: float | None
+    active_units: float | None
+    test_look: float | None
+    data_identity: str | None
+    verdict: str | None
 
 
-def version_rows(client: "MlflowClient", model: str) -> list[Row]:
+@dataclass(frozen=True)
+class VersionDetail:
+    """A version with its MLflow run, its description, its tags, and its lines of the audit trail."""
+
+    summary: VersionSummary = field(metadata=SPREAD)
+    run: str | None
+    description: str | None
+    tags: Mapping[str, str]
+    audit: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class VersionDifference:
+    """Where two versions differ: `part` (params, metrics, data, code), `name`, and the value of each."""
+
+    part: str
+    name: str
+    first: Any
+    second: Any
+
+
+def model_summaries(client: "MlflowClient") -> list[ModelSummary]:
+    """All models."""
+    return [_model_summary(client, name) for name in models(client)]
+
+
+def version_summaries(client: "MlflowClient", model: str) -> list[VersionSummary]:
     """All versions of a model, the oldest first."""
     aliases = aliases_of(client, model)
-    return [_version_row(version, aliases) for version in versions_of(client, model)]
+    return [_version_summary(version, aliases) for version in versions_of(client, model)]
 
 
-def version_detail(client: "MlflowClient", model: str, version: str) -> Row:
-    """A version with its tags, its description, and its lines of the audit trail.
+def version_detail(client: "MlflowClient", model: str, version: str) -> VersionDetail:
+    """Everything about one version.
 
     Raises:
         RegistryError: if there is no such version.
     """
     found = version_named(client, model, version)
-    tags = {key: value for key, value in sorted(found.tags.items()) if not key.startswith(PREFIX)}
-    trail = [asdict(entry) for entry in trail_of([found])]
-    row = _version_row(found, aliases_of(client, model))
-    return {**row, "run": found.run_id, "description": found.description, "tags": tags, "audit": trail}
+    return VersionDetail(
+        summary=_version_summary(found, aliases_of(client, model)),
+        run=found.run_id,
+        description=found.description,
+        tags={key: value for key, value in sorted(found.tags.items()) if not key.startswith(PREFIX)},
+        audit=tuple(trail_of([found])),
+    )
 
 
-def difference(client: "MlflowClient", model: str, first: str, second: str) -> list[Row]:
-    """Where two versions differ: `part` (params, metrics, data, code), `name`, and the value of each.
+def differences(client: "MlflowClient", model: str, first: str, second: str) -> list[VersionDifference]:
+    """Where two versions differ.
 
     Raises:
         RegistryError: if one does not exist, or carries no manifests.
@@ -56,16 +113,14 @@ def difference(client: "MlflowClient", model: str, first: str, second: str) -> l
         one, other = (side[part] for side in sides)
         names = [*one, *(name for name in other if name not in one)]
         rows += [
-            _pair(part, name, one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)
+            VersionDifference(part, name, one.get(name), other.get(name))
+            for name in names
+            if one.get(name) != other.get(name)
         ]
     return rows
 
 
-def _pair(part: str, name: str, first: Any, second: Any) -> Row:
-    return {"part": part, "name": name, "first": first, "second": second}
-
-
-def _parts(manifests: VersionManifests) -> dict[str, Row]:
+def _parts(manifests: VersionManifests) -> dict[str, dict[str, Any]]:
     lineage = manifests.model.lineage
     code = {
         "git": to_json(lineage.git),
@@ -81,9 +136,9 @@ def _parts(manifests: VersionManifests) -> dict[str, Row]:
     }
 
 
-def _flat(content: Mapping[str, Any], prefix: str = "") -> Row:
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings by dotted names; lists as JSON."""
-    result: Row = {}
+    result: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
             result |= _flat(value, f"{prefix}{key}.")
@@ -92,25 +147,24 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> Row:
     return result
 
 
-def _model_row(client: "MlflowClient", name: str) -> Row:
+def _model_summary(client: "MlflowClient", name: str) -> ModelSummary:
     aliases = aliases_of(client, name)
-    count = len(versions_of(client, name))
-    return {"model": name, "versions": count, "champion": aliases.get(CHAMPION), "challenger": aliases.get(CHALLENGER)}
+    return ModelSummary(name, len(versions_of(client, name)), aliases.get(CHAMPION), aliases.get(CHALLENGER))
 
 
-def _version_row(version: "ModelVersion", aliases: Mapping[str, str]) -> Row:
+def _version_summary(version: "ModelVersion", aliases: Mapping[str, str]) -> VersionSummary:
     tags, number = version.tags, str(version.version)
     created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
-    return {
-        "model": version.name,
-        "version": number,
-        "aliases": sorted(alias for alias, named in aliases.items() if named == number),
-        "archived": tags.get(ARCHIVED) == "true",
-        "created": created.isoformat(timespec="seconds"),
-        "val_nelbo": number_in(tags, VAL_NELBO),
-        "test_nll": number_in(tags, TEST_NLL),
-        "active_units": number_in(tags, ACTIVE_UNITS),
-        "test_look": number_in(tags, TEST_LOOKS),
-        "data_identity": tags.get(DATA_IDENTITY),
-        "verdict": tags.get(VERDICT),
-    }
+    return VersionSummary(
+        model=version.name,
+        version=number,
+        aliases=tuple(sorted(alias for alias, named in aliases.items() if named == number)),
+        archived=tags.get(ARCHIVED) == "true",
+        created=created.isoformat(timespec="seconds"),
+        val_nelbo=number_in(tags, VAL_NELBO),
+        test_nll=number_in(tags, TEST_NLL),
+        active_units=number_in(tags, ACTIVE_UNITS),
+        test_look=number_in(tags, TEST_LOOKS),
+        data_identity=tags.get(DATA_IDENTITY),
+        verdict=tags.get(VERDICT),
+    )

@@ -11,11 +11,11 @@ from rich.tree import Tree
 
 from vaeforge.registry.verdict import Verdict
 
-if TYPE_CHECKING:  # they bring torch, which lists of models need not wait for
+if TYPE_CHECKING:  # some bring torch, which lists of models need not wait for
+    from vaeforge.registry.listing import ModelSummary, VersionDetail, VersionDifference, VersionSummary
     from vaeforge.registry.reproduce import MetricComparison, Reproduction
     from vaeforge.registry.trace import State, TraceLink
 
-Row = dict[str, Any]
 COLOURS: "dict[State, str]" = {
     "verified": "green",
     "at hand": "cyan",
@@ -25,58 +25,56 @@ COLOURS: "dict[State, str]" = {
 }
 
 
-def models_table(rows: Sequence[Row]) -> Table:
+def models_table(models: "Sequence[ModelSummary]") -> Table:
     """Every model in a line."""
-    return _table("models", ("model", "versions", "champion", "challenger"), rows)
+    table = Table("model", "versions", "champion", "challenger", title="models")
+    for one in models:
+        table.add_row(*(escape(_text(value)) for value in (one.model, one.versions, one.champion, one.challenger)))
+    return table
 
 
-def versions_table(rows: Sequence[Row], model: str) -> Table:
+def versions_table(versions: "Sequence[VersionSummary]", model: str) -> Table:
     """Every version in a line; `test-set use` n: the n-th model measured on this test set."""
     table = Table(
         "version", "role", "created", "val/nelbo", "test nll", "active", "test-set use", "data", "verdict", title=model
     )
-    for row in rows:
-        role = ", ".join([*row["aliases"], *(["archived"] if row["archived"] else [])])
-        data = (row["data_identity"] or "")[:8]
-        numbers = [_text(row[name]) for name in ("val_nelbo", "test_nll", "active_units", "test_look")]
-        verdict = (row["verdict"] or "").partition(":")[0]
-        table.add_row(row["version"], role, row["created"], *numbers, data, escape(verdict))
+    for one in versions:
+        role = ", ".join([*one.aliases, *(["archived"] if one.archived else [])])
+        numbers = [_text(value) for value in (one.val_nelbo, one.test_nll, one.active_units, one.test_look)]
+        verdict = (one.verdict or "").partition(":")[0]
+        table.add_row(one.version, role, one.created, *numbers, (one.data_identity or "")[:8], escape(verdict))
     return table
 
 
-def version_view(row: Row) -> RenderableType:
+def version_view(detail: "VersionDetail") -> RenderableType:
     """One version: what it says of itself, its tags, and what was done with it."""
-    tags = Table("tag", "value", title=f"{row['model']} version {row['version']}")
-    for key, value in row["tags"].items():
+    tags = Table("tag", "value", title=f"{detail.summary.model} version {detail.summary.version}")
+    for key, value in detail.tags.items():
         tags.add_row(escape(key), escape(value))
-    trail = _table("trail", ("number", "when", "who", "action", "state", "before", "after", "why"), row["audit"])
-    return Group(tags, escape(row["description"] or ""), trail)
+    trail = Table("number", "when", "who", "action", "state", "before", "after", "why", title="trail")
+    for entry in detail.audit:
+        cells = (entry.number, entry.when, entry.who, entry.action, entry.state, entry.before, entry.after, entry.why)
+        trail.add_row(*(escape(_text(cell)) for cell in cells))
+    return Group(tags, escape(detail.description or ""), trail)
 
 
-def difference_table(rows: Sequence[Row], first: str, second: str) -> Table:
+def difference_table(differences: "Sequence[VersionDifference]", first: str, second: str) -> Table:
     """Where two versions differ."""
     table = Table("part", "name", f"version {first}", f"version {second}")
-    for row in rows:
-        table.add_row(row["part"], escape(row["name"]), *(escape(_text(row[side])) for side in ("first", "second")))
+    for one in differences:
+        table.add_row(one.part, escape(one.name), escape(_text(one.first)), escape(_text(one.second)))
     return table
 
 
 def verdict_table(verdict: Verdict) -> Table:
     """Every rule, failed ones first, then what does not apply."""
     table = Table("rule", "found", "needed", "")
-    for finding in (*verdict.failed, *verdict.passed):
-        outcome = "[green]passed[/]" if finding.passed else "[red]failed[/]"
-        table.add_row(escape(finding.rule), escape(finding.value), escape(finding.needed), outcome)
+    for outcome in (*verdict.failed, *verdict.passed):
+        shown = "[green]passed[/]" if outcome.passed else "[red]failed[/]"
+        table.add_row(escape(outcome.rule), escape(outcome.value), escape(outcome.needed), shown)
     for remark in verdict.skipped:
         rule, _, why = remark.partition(": ")
         table.add_row(escape(rule), escape(why), "", "[dim]skipped[/]")
-    return table
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
-    table = Table(*columns, title=title)
-    for row in rows:
-        table.add_row(*(escape(_text(row[column])) for column in columns))
     return table
 
 
