@@ -7,7 +7,7 @@ a scrambled Sobol' sequence; it lasts until as many trials of the subspace were 
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from vaeforge.search.samplers.base import Sampler
 from vaeforge.search.samplers.per_subspace import PerSubspaceSampler, SubspaceContext, SubspaceModel
@@ -37,7 +37,7 @@ class GPModel(SubspaceModel):
 
         study = build_study(ended, running, self.dimensions, self.context.goals, optuna_gp(seed))
         trial = study.ask()
-        params: dict[str, Any] = {}
+        params: Params = {}
         for dimension in self.dimensions:
             params |= dimension.suggest(trial)
         return params

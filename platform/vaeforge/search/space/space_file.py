@@ -124,8 +124,8 @@ class SpaceFile(Form):
     dimensions: Annotated[tuple[InstanceOf[Range] | InstanceOf[Choice], ...], BeforeValidator(read_dimensions)] = Field(
         default=(), alias="space"
     )
-    freeze: Annotated[dict[str, Any], mapping("{model.latent_dim: 32}")] = Field(default_factory=dict)
-    start: Annotated[list[dict[str, Any]], BeforeValidator(_list_of_mappings)] = Field(default_factory=list)
+    freeze: Annotated[Params, mapping("{model.latent_dim: 32}")] = Field(default_factory=dict)
+    start: Annotated[list[Params], BeforeValidator(_list_of_mappings)] = Field(default_factory=list)
 
     @field_validator("search", mode="before")
     @classmethod
