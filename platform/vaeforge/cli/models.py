@@ -10,7 +10,6 @@ import typer
 from vaeforge.cli.option_types import TEXT, Commands, OptionalStr
 from vaeforge.cli.options import MODELS, Json, console
 from vaeforge.errors import ConfigError
-from vaeforge.records import to_json
 
 app = Commands(add_completion=False, no_args_is_help=True, help="List, compare, promote and archive models.")
 mlproject_commands = Commands(add_completion=False)
@@ -33,7 +32,7 @@ def list_(model: Annotated[OptionalStr, TEXT.argument("its versions", "[MODEL]")
         versions = listing.version_summaries(client, name) if name else []
         models = [] if name else listing.model_summaries(client)
     if json:
-        _lines(to_json(versions if name else models))
+        _lines(versions if name else models)
     else:
         console().print(tables.versions_table(versions, name) if name else tables.models_table(models))
 
@@ -47,7 +46,7 @@ def show(model: Model, version: Version, json: Json = False) -> None:
     with _reading(client):
         detail = listing.version_detail(client, _name(client, model), version)
     if json:
-        _lines([to_json(detail)])
+        _lines([detail])
     else:
         console().print(tables.version_view(detail), highlight=False)
 
@@ -66,7 +65,7 @@ def diff(
     with _reading(client):
         found = listing.differences(client, _name(client, model), first, second)
     if json:
-        _lines(to_json(found))
+        _lines(found)
     else:
         console().print(tables.difference_table(found, first, second))
 
@@ -183,6 +182,9 @@ def _say(json: bool, row: dict[str, Any], text: str) -> None:
         console().print(text, highlight=False)
 
 
-def _lines(rows: Iterable[dict[str, Any]]) -> None:
+def _lines(rows: Iterable[Any]) -> None:
+    """Records or objects, one JSON object a line."""
+    from vaeforge.records import to_json
+
     for row in rows:
-        print(json_.dumps(row, ensure_ascii=False), file=sys.stdout)
+        print(json_.dumps(to_json(row), ensure_ascii=False), file=sys.stdout)

@@ -12,9 +12,7 @@ from rich.console import Console
 from vaeforge.cli.option_types import ON_OFF, Commands, OnOff
 from vaeforge.cli.options import MODELS, Json, console
 from vaeforge.errors import ConfigError
-from vaeforge.manifests.trained_model import read_trained_model
 from vaeforge.paths import Project, write_json
-from vaeforge.records import to_json
 
 app = Commands(add_completion=False)
 DIFFERS = 2
@@ -52,6 +50,8 @@ def retrain(
     output: Annotated[str, typer.Option(help="where the outcome goes, as JSON")],
 ) -> None:
     """Train a winner again in the project here, as a host of its search did."""
+    from vaeforge.manifests.trained_model import read_trained_model
+    from vaeforge.records import to_json
     from vaeforge.registry.retrain import retrain as train_again
 
     manifest = read_trained_model(Path(winner), "name the manifest of a trained model")
