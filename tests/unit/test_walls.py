@@ -1,6 +1,7 @@
 """The walls of docs/architecture.md, read off the imports."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,3 +123,13 @@ def test_thin_trials_import_no_torch() -> None:
     program = "import sys, vaeforge.search.dispatch.trial; assert not {'torch', 'mlflow'} & set(sys.modules)"
     environment = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}", "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+def test_the_page_on_architecture_names_what_there_is() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    paths = [path.as_posix() for path in (*SOURCES, *(ROOT / "tests").rglob("*.py"))]
+    for name in set(re.findall(r"`([a-z_/]+\.py)", page)):
+        assert any(path.endswith(f"/{name}") for path in paths), name
+    code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    for name in set(re.findall(r"`([A-Z][a-z]+[A-Z][A-Za-z]+)`", page)):
+        assert re.search(rf"\bclass {name}\b|^{name}\b", code, re.MULTILINE), name
