@@ -47,7 +47,7 @@ def tune(
 ) -> "SearchResult":
     """Search a space; with `register`, evaluate, export and register the best model. `vaeforge tune`, from Python.
 
-    The data must have been prepared (`vaeforge prepare`). A search that is complete already is not run again.
+    The data must have been prepared (`vaeforge prepare`).
 
     Args:
         project: the project's folder, with `params.yaml`, `tune_spaces/` and `artifacts/`.
@@ -69,7 +69,7 @@ def tune(
         device: auto takes GPUs where Ray has some.
         seed: of the search.
         name: of the search; none: family and hash of everything that matters.
-        resume: continue the search of this name.
+        resume: continue the search of this name; one that is complete returns at once.
         address: of a Ray cluster; none: RAY_ADDRESS, else this machine alone.
         storage: folder or URL for checkpoints, where nodes share no folder.
         register: evaluate, export and register the best model.
