@@ -14,7 +14,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_code_on_the_page_runs(tmp_path: Path) -> None:
     project = SmallProject(tmp_path)
     project.run("prepare")
@@ -30,7 +30,7 @@ def test_the_code_on_the_page_runs(tmp_path: Path) -> None:
         env=variables | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=800,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "command line: search.trials: got 0, must be >= 1" in done.stdout.splitlines()
