@@ -249,9 +249,11 @@ class _SearchRun:
         if self.problem is not None:
             raise SearchError(f"search {self.plan.name!r}: Ray Tune failed: {self.problem!r}") from self.problem
         self._refresh()
-        if self.interrupt.signal is None and self.unfinished:
+        known = read_history(self.plan.ledger).trials if self.searcher.lost else {}
+        missing = sorted({*self.unfinished, *(number for number in self.searcher.lost if number not in known)})
+        if self.interrupt.signal is None and missing:
             raise SearchError(
-                f"search {self.plan.name!r}: Ray Tune ended before trials {self.unfinished}; continue with --resume"
+                f"search {self.plan.name!r}: Ray Tune ended before trials {missing}; continue with --resume"
             )
 
     def _refresh(self) -> None:

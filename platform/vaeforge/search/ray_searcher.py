@@ -77,6 +77,7 @@ class OptunaTuneSearcher(Searcher):
         self.ask_seconds = self.wait_seconds = 0.0
         self.interrupted = False
         self.ended: str | None = None
+        self._given_up: list[int] = []
         self._tell_earlier(history)
 
     def _tell_earlier(self, history: SearchHistory) -> None:
@@ -106,6 +107,11 @@ class OptunaTuneSearcher(Searcher):
     def open(self) -> int:
         """Trials that run or may still be handed out."""
         return len(self._live) + self.remaining
+
+    @property
+    def lost(self) -> list[int]:
+        """Trials that Tune was handed and has not completed, or has given up because their process was lost."""
+        return [*self._given_up, *(config.trial for config in self._live.values())]
 
     def close(self) -> None:
         """Let the sampler's thread and the dashboard finish what they have begun."""
@@ -184,6 +190,8 @@ class OptunaTuneSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         config = self._live.pop(trial_id, None)
+        if error and config is not None:
+            self._given_up.append(config.trial)
         outcome = "crash" if error or not result else str(result["outcome"])
         if config is None or outcome == "refused" or self.interrupted:
             return
