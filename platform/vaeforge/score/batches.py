@@ -19,7 +19,7 @@ Position = tuple[int, int]  # a file's number, and a row in it: all before it is
 
 
 @dataclass(frozen=True)
-class Batch:
+class ItemBatch:
     """Items that go through the model together.
 
     Attributes:
@@ -54,11 +54,11 @@ class Reader(Protocol):
     def count(self) -> int | None:
         """How many pictures or rows there are; none if only reading everything would tell."""
 
-    def batches(self, start: Position) -> Iterator[Batch]:
+    def batches(self, start: Position) -> Iterator[ItemBatch]:
         """Blocks from `start` on, the same ones whichever session reads them."""
 
 
-def make_batch(rows: Rows, end: Position | None, inputs: int) -> Batch:
+def make_batch(rows: Rows, end: Position | None, inputs: int) -> ItemBatch:
     """`rows` as float32, those with values that are not finite rejected too."""
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and is found here
         x, condition = (np.array(values, dtype=np.float32) for values in (rows.x, rows.condition))
@@ -70,7 +70,7 @@ def make_batch(rows: Rows, end: Position | None, inputs: int) -> Batch:
             rejected.setdefault(position, f"{bad[position]} of {flat.shape[1]} {what} are NaN or infinite")
     for position in rejected:
         x[position], condition[position] = 0, 0
-    return Batch(tuple(rows.names), x, condition, rejected, end, inputs)
+    return ItemBatch(tuple(rows.names), x, condition, rejected, end, inputs)
 
 
 def rejected_rows(contract: Contract, names: Sequence[str], reason: str) -> Rows:

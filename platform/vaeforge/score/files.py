@@ -15,7 +15,7 @@ from vaeforge.data.images import SUFFIXES as PICTURES
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.contract import Contract
 from vaeforge.score.arrays import ArrayFile
-from vaeforge.score.batches import Batch, Position, Reader, make_batch, prepare_setting, rejected_rows
+from vaeforge.score.batches import ItemBatch, Position, Reader, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
 from vaeforge.score.map_table import MapFile
 from vaeforge.score.pictures import PictureReader, picture_mode
@@ -117,7 +117,7 @@ class RowReader:
                 counts.append(1)
         return None if None in counts else sum(count for count in counts if count)
 
-    def batches(self, start: Position) -> Iterator[Batch]:
+    def batches(self, start: Position) -> Iterator[ItemBatch]:
         """At most `batch` rows at a time, of one file."""
         for number, path in enumerate(self.source.paths[start[0] :], start[0]):
             first = start[1] if number == start[0] else 0

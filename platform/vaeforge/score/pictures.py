@@ -19,7 +19,7 @@ from vaeforge.data.images import open_picture
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import Pixels, picture_to_event
-from vaeforge.score.batches import Batch, Position, Rows, Values, make_batch, prepare_setting, rejected_rows
+from vaeforge.score.batches import ItemBatch, Position, Rows, Values, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
 
 
@@ -87,7 +87,7 @@ class PictureReader:
     def count(self) -> int | None:
         return len(self.paths)
 
-    def batches(self, start: Position) -> Iterator[Batch]:
+    def batches(self, start: Position) -> Iterator[ItemBatch]:
         """At most `batch` samples at a time.
 
         Blocks end with a file where the batch is full, and where one that gave several samples leaves it half full.

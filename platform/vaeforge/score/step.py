@@ -21,7 +21,7 @@ from vaeforge.errors import DataError
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.registry.fetch import Fetched
 from vaeforge.score import error_maps
-from vaeforge.score.batches import Batch, Reader
+from vaeforge.score.batches import ItemBatch, Reader
 from vaeforge.score.files import InputFiles, ReadOptions, reader_of
 from vaeforge.score.manifest import (
     ErrorMapFiles,
@@ -143,7 +143,7 @@ def _score(
     return progress
 
 
-def _closed(batches: Iterator[Batch]) -> Iterator[Batch]:
+def _closed(batches: Iterator[ItemBatch]) -> Iterator[ItemBatch]:
     """The batches; whatever happens to who takes them, the reader's threads and files are given back at once."""
     try:
         yield from batches
@@ -154,7 +154,7 @@ def _closed(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def _scored(
-    batch: Batch, scorer: Scorer, options: ScoreOptions, maps: Path, progress: Progress
+    batch: ItemBatch, scorer: Scorer, options: ScoreOptions, maps: Path, progress: Progress
 ) -> tuple[Any, Progress]:
     """A batch's rows, usable or not, and the progress after it."""
     usable = np.array([position not in batch.rejected for position in range(len(batch.names))])
@@ -175,7 +175,7 @@ def _scored(
 
 
 def _columns(
-    batch: Batch, usable: NDArray[np.bool_], scorer: Scorer, latents: bool
+    batch: ItemBatch, usable: NDArray[np.bool_], scorer: Scorer, latents: bool
 ) -> tuple[dict[str, NDArray[Any]], list[str | None]]:
     """Values by column, zeros for unusable items, and the reasons why they are."""
     count, size = len(batch.names), scorer.contract.latent_dim
@@ -194,7 +194,7 @@ def _columns(
     return columns | ({f"mu_{place}": mu[:, place] for place in range(size)} if latents else {}), reasons
 
 
-def _write_maps(batch: Batch, usable: NDArray[np.bool_], scorer: Scorer, folder: Path) -> int:
+def _write_maps(batch: ItemBatch, usable: NDArray[np.bool_], scorer: Scorer, folder: Path) -> int:
     """Write the error maps of a batch's usable items; how many pixels were clipped."""
     maps = scorer.error_maps(batch.x[usable], batch.condition[usable])
     names = [batch.names[position] for position in np.flatnonzero(usable).tolist()]
