@@ -107,7 +107,7 @@ def test_a_signal_ends_cleanly_and_the_printed_command_goes_on(
 
 
 @pytest.mark.long
-def test_a_killed_broker_or_thin_trial_changes_nothing(project: SmallProject) -> None:
+def test_a_killed_dispatcher_or_thin_trial_changes_nothing(project: SmallProject) -> None:
     process = project.start("tune", "--name", "b", *SLOWER, *OFFLINE)
     try:
         for name in ("ray::DispatcherActor", "ray::HostedTrial"):

@@ -156,7 +156,7 @@ def test_nan_fails_the_trial(dispatcher: Dispatcher) -> None:
     assert (dispatcher.history.trials[0].state, dispatcher.history.trials[0].cause) == ("failed", "nan")
 
 
-def test_an_overdue_host_loses_its_lease(dispatcher: Dispatcher) -> None:
+def test_a_silent_host_loses_its_lease(dispatcher: Dispatcher) -> None:
     lease = leased(dispatcher)
     assert dispatcher.timed_out(now=59.0) == []
     ((number, host),) = dispatcher.timed_out(now=61.0)
@@ -174,7 +174,7 @@ def test_slow_epochs_raise_the_deadline(dispatcher: Dispatcher) -> None:
     assert len(dispatcher.timed_out(now=201.0)) == 1
 
 
-def test_a_parked_trial_frees_its_host_and_goes_on_later(dispatcher: Dispatcher) -> None:
+def test_a_paused_trial_frees_its_host_and_goes_on_later(dispatcher: Dispatcher) -> None:
     lease = leased(dispatcher)
     dispatcher.report(lease, report(1))
     newest = dispatcher.pause(0)
@@ -186,7 +186,7 @@ def test_a_parked_trial_frees_its_host_and_goes_on_later(dispatcher: Dispatcher)
     assert leased(dispatcher).attempt == 2
 
 
-def test_a_restarted_broker_stands_where_the_last_one_stood(dispatcher: Dispatcher, path: Path) -> None:
+def test_a_restarted_dispatcher_stands_where_the_last_one_stood(dispatcher: Dispatcher, path: Path) -> None:
     dispatcher.submit(1, {"x": 2}, "linear")
     lease = leased(dispatcher)
     dispatcher.report(lease, report(1))

@@ -1,1 +1,1 @@
-"""The append-only record of a search: its events, its file, and the history that it tells."""
+"""Append-only record of a search: its events, its file, and the history that it tells."""

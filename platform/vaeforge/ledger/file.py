@@ -1,4 +1,4 @@
-"""The ledger's file: JSON lines, one writer, each line on disk before anyone acts on it, and one tolerant reader.
+"""File of a ledger: JSON lines, one writer, each line on disk before anyone acts on it, and one tolerant reader.
 
 What is not in the ledger did not happen; what is, survives. Its format: `docs/architecture.md`.
 """

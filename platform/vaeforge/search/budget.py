@@ -1,4 +1,4 @@
-"""When a search has had enough: time, cores, GPUs, a value that was aimed at. Light: the dispatcher imports it."""
+"""Budget of a search: time, cores, GPUs, a value to be reached. Light: the dispatcher imports it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

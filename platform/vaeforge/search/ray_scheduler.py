@@ -1,4 +1,4 @@
-"""What Ray Tune is given to decide with: a scheduler of `schedulers/`, and the end of the search on request.
+"""Scheduler and stopper that Ray Tune is given: a scheduler of `schedulers/`, and the end of the search on request.
 
 Each decision is written through the dispatcher before Tune acts on it. Tune pickles what it is given, to resume from; a
 search resumes from its ledger instead, so nothing of these needs to survive a pickle.

@@ -1,4 +1,4 @@
-"""Signals as a request to end cleanly: the first one asks, a second SIGINT leaves at once."""
+"""Signals as requests to end cleanly: the first one asks, a second SIGINT leaves at once."""
 
 import os
 import signal

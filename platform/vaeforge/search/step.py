@@ -1,4 +1,4 @@
-"""The steps `tune` and `train`: from a configuration to a finished search and the manifest of its best model.
+"""Steps `tune` and `train`: from a configuration to a finished search and the manifest of its best model.
 
 A plain training is a search with one trial in a space of one point: the same hosts, ledger, tracking and resuming.
 """

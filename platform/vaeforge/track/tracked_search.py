@@ -1,4 +1,4 @@
-"""A search as a tracking store is told it: its history, and the metric points that no store has been told yet.
+"""Search as a tracking store is told it: its history, and the metric points that no store has been told yet.
 
 Nothing here knows MLflow. `mlflow_writer.py` makes a store agree with a `TrackedSearch`; `replay.py` feeds it.
 """

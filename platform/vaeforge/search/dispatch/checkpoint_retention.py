@@ -1,4 +1,4 @@
-"""Which checkpoints of a search stay, and how one trial's come to be another's. Light: the dispatcher uses it."""
+"""Retention of a search's checkpoints, and inheritance from one trial to another. Light: the dispatcher uses it."""
 
 from contextlib import suppress
 from dataclasses import dataclass

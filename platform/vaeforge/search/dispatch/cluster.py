@@ -1,4 +1,4 @@
-"""The Ray cluster that a search runs on: this machine, or one at an address."""
+"""Ray cluster that a search runs on: this machine, or one at an address."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster need and may not have: the code, the prepared data, and the folder of a search.
+"""Transfer to the nodes of a cluster of what they may not have: code, prepared data, the folder of a search.
 
 Code travels as Ray packages. Data are read from their folder where a node sees it and it is the same data; else they
 come through Ray's object store, which holds them once per node, and whose arrays workers map instead of copying.

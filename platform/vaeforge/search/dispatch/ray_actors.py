@@ -1,4 +1,4 @@
-"""What the driver starts in the cluster: the dispatcher on its own node, and what each host is told."""
+"""Ray actors that the driver starts: the dispatcher on its own node; and what each worker is told."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a search needs and what there is: hosts, devices, threads and disk, refused before anything is started."""
+"""Resources that a search needs and finds: hosts, devices, threads, disk; refused before anything is started."""
 
 import contextlib
 import math

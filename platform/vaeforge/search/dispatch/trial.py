@@ -1,4 +1,4 @@
-"""A Tune trial that trains nothing: it hands its configuration to the dispatcher and relays what hosts report.
+"""Tune trial that trains nothing: it hands its configuration to the dispatcher and relays what hosts report.
 
 It imports no torch, so that its process starts quickly and stays small, and it never raises for a trial that failed:
 Tune would destroy the process that the next trial is to reuse.

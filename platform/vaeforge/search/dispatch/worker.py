@@ -1,4 +1,4 @@
-"""What each rank of a host runs for the whole search: take a trial, train it, report, take the next one.
+"""Worker, one rank of a host, for the whole search: take a trial, train it, report, take the next one.
 
 Rank 0 talks to the dispatcher and broadcasts what it hears. An error that all ranks agree on (a full disk, a bad
 checkpoint, anything in a group of one) ends the trial and keeps the host; any other one ends the worker, Ray Train
