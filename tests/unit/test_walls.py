@@ -119,8 +119,9 @@ def test_source_roots_do_not_shadow_the_standard_library() -> None:
     assert done.stdout.strip()
 
 
-def test_thin_trials_import_no_torch() -> None:
-    program = "import sys, vaeforge.search.dispatch.trial; assert not {'torch', 'mlflow'} & set(sys.modules)"
+@pytest.mark.parametrize("module", ["search.dispatch.trial", "registry.fetch", "score.step", "serve.server"])
+def test_thin_trials_scoring_and_serving_import_no_torch(module: str) -> None:
+    program = f"import sys, vaeforge.{module}; assert not {{'torch', 'mlflow'}} & set(sys.modules)"
     environment = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}", "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vaeforge.config.experiment import Experiment, Gates
 from vaeforge.data.data_source import DataSource
 from vaeforge.errors import DataError, VaeforgeError
 from vaeforge.manifests.files import MANIFEST
@@ -15,6 +14,9 @@ from vaeforge.paths import Project, write_json
 from vaeforge.provenance import Machine
 from vaeforge.records import SPREAD, Metrics, Number, read_record, renamed, to_json
 from vaeforge.train.checkpoint_files import CheckpointRef
+
+if TYPE_CHECKING:
+    from vaeforge.config.experiment import Experiment, Gates
 
 WHAT = "manifest of a trained model"
 REMEDY = "run `vaeforge tune` or `vaeforge train` first, or name another --run"
@@ -102,12 +104,15 @@ class TrainedModelManifest:
         return self.lineage.checkpoint
 
     @cached_property
-    def experiment(self) -> Experiment:
+    def experiment(self) -> "Experiment":
         """The settings that it was trained with.
 
         Raises:
             ValueError: if this version does not know them, or not the family.
         """
+        # with torch, which scoring, serving and the registry do without
+        from vaeforge.config.experiment import Experiment
+
         return Experiment.model_validate(self.settings)
 
     @property
@@ -115,7 +120,7 @@ class TrainedModelManifest:
         """The metrics that are known."""
         return {name: value for name, value in self.metrics.items() if value is not None}
 
-    def judged_by(self, gates: Gates) -> "TrainedModelManifest":
+    def judged_by(self, gates: "Gates") -> "TrainedModelManifest":
         """The same model under other gates, which judge a model and did not make it."""
         return replace(self, settings={**self.settings, "gates": gates.model_dump(mode="json")})
 
