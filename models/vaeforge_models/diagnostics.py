@@ -1,4 +1,4 @@
-"""How much of the latent space a model uses."""
+"""Diagnostics of the latent space: active units, and the information that latents hold on samples."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a family is: its settings, how a model is built from them, and the settings it is published and sampled with."""
+"""A family of models: its settings, how a model is built from them, its presets, its data and its evaluation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a schedule must answer, and the gradient of a loss of whole-batch means on ranks that hold parts of the batch.
+"""The training objective: the interface of schedules, and the gradient of a loss of whole-batch means over ranks.
 
 Shapes: B samples of one optimiser step over all ranks (and micro-batches), L latent dimensions, D values of a sample.
 Units: nats. `distortion` is the mean over B of -log p(x|z), `kl` [L] the mean over B of KL(q(z_j|x) || p(z_j)), `rate`
@@ -56,10 +56,15 @@ class BetaSchedule(Settings, ABC):
         return distortion + self.beta(t, state) * kl.sum()
 
     def update(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
-        """The state after a step whose whole batch had this mean distortion, as trained on, and this mean rate.
+        """The state after a step; the given one is left as it was.
 
-        The given state is left as it was. Controllers keep theirs when a term is not finite: such a training has
-        failed, and its state must stay readable.
+        Controllers keep theirs when a term is not finite: such a training has failed, and its state must stay readable.
+
+        Args:
+            state: before the step.
+            distortion: the whole batch's mean, as trained on, nats per sample.
+            rate: the whole batch's mean, nats per sample.
+            t: training progress.
         """
         return dict(state)
 

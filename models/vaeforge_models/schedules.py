@@ -1,4 +1,4 @@
-"""beta as a function of training progress, and the list of all schedules.
+"""Planned schedules, whose beta is a function of training progress, and the list of all schedules.
 
 Progress t = optimiser step / steps of the planned training, in [0, 1]. The schedules of this file are functions of t
 alone, so they are the same whatever epoch a trial is stopped, paused or resumed at; those that answer to the terms of

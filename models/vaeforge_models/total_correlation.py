@@ -1,4 +1,4 @@
-"""The rate taken apart into mutual information, total correlation and dimension-wise KL (beta-TCVAE).
+"""Decomposition of the rate into mutual information, total correlation and dimension-wise KL (beta-TCVAE).
 
 Shapes: B samples of a batch, L latent dimensions, N samples of the training set. Units: nats per sample.
 
@@ -54,20 +54,6 @@ def decompose(z: Tensor, mu: Tensor, logvar: Tensor, dataset_size: int) -> Decom
     joint = pairs.sum(2).logsumexp(1) - log_weight
     marginals = (pairs.logsumexp(1) - log_weight).sum(1)
     return Decomposition((conditional - joint).mean(), (joint - marginals).mean(), (marginals - prior).mean())
-
-
-def penalty(
-    parts: Decomposition,
-    mutual_information: float = 1.0,
-    total_correlation: float = 6.0,
-    dimension_wise_kl: float = 1.0,
-) -> Tensor:
-    """What to add to a loss that holds the rate once, for the parts to have these weights: sum_k (w_k - 1) * part_k.
-
-    With the published weights 1, 6, 1 this is 5 * total correlation; with 1, 1, 1 nothing.
-    """
-    weights = (mutual_information, total_correlation, dimension_wise_kl)
-    return torch.stack([(weight - 1.0) * part for weight, part in zip(weights, parts, strict=True)]).sum()
 
 
 def _log_normal(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:

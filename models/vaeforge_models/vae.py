@@ -1,4 +1,4 @@
-"""The contract that every family keeps.
+"""The interface of every model: encoder, decoder, training likelihood, and what a model must know of its data.
 
 Shapes: B samples, L latent dimensions, x of shape [B, *event], condition [B, C] with C = 0 where a family has none.
 `raw` is x in the units of the data; inside the model x is normalised, and normalisation is part of the module, so that

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
-from vaeforge_models.total_correlation import Decomposition, decompose, penalty
+from vaeforge_models.total_correlation import decompose
 
 N = 500
 
@@ -102,13 +102,6 @@ def test_far_apart_posteriors_do_not_overflow() -> None:
     mu = torch.arange(6.0).reshape(3, 2) * 1e3
     parts = decompose(mu, mu, torch.full_like(mu, -10.0), N)
     assert all(torch.isfinite(part) for part in parts)
-
-
-def test_penalty() -> None:
-    parts = Decomposition(torch.tensor(2.0), torch.tensor(0.3), torch.tensor(1.0))
-    assert penalty(parts).item() == pytest.approx(5 * 0.3)  # the published 1, 6, 1 beside a rate that is there once
-    assert penalty(parts, 1.0, 1.0, 1.0).item() == 0.0
-    assert penalty(parts, 0.0, 3.0, 2.0).item() == pytest.approx(-2.0 + 2 * 0.3 + 1.0)
 
 
 def test_wrong_inputs_are_refused() -> None:

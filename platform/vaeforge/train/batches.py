@@ -1,4 +1,4 @@
-"""Which samples, augmentation draws and noise each step trains on.
+"""Batches of an epoch: which samples, augmentation draws and noise each optimiser step sees.
 
 Everything is drawn for the whole batch from a generator seeded by (seed, epoch) and then cut into the ranks' shares:
 how many ranks train changes nothing in what is learned from, and a resumed epoch repeats itself exactly.
@@ -59,7 +59,16 @@ def _order(training: Training, samples: Samples, generator: torch.Generator) -> 
 def epoch_batches(
     experiment: Experiment, train: Samples, spec: DataSpec, latent_dim: int, epoch: int, group: ProcessGroup
 ) -> Iterator[list[Batch]]:
-    """This rank's batches of one epoch in order, as many at a time as one optimiser step accumulates."""
+    """This rank's batches of one epoch in order, as many at a time as one optimiser step accumulates.
+
+    Args:
+        experiment: gives batch size, seed and augmentation.
+        train: the training samples, the same on every rank.
+        spec: the shape of a sample as the model takes it.
+        latent_dim: L of the noise.
+        epoch: epochs trained so far; with the seed it decides every draw.
+        group: this rank's view of its group.
+    """
     training, augmentation = experiment.training, experiment.definition.augmentation
     generator = torch.Generator().manual_seed(derive(training.seed, "epoch", epoch))
     order = _order(training, train, generator)

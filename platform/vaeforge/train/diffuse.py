@@ -1,4 +1,4 @@
-"""Trains a latent diffusion model on the latent vectors of a trained VAE, in one process.
+"""Training of a latent diffusion model on the latent vectors of a trained VAE, in one process.
 
 Shapes: N training and M validation latents, L dimensions: float32 [N, L] and [M, L]; conditions [N, 1, H, W].
 What is learnt depends on the latents, the settings and the seed alone. The weights that are kept are those with the

@@ -114,9 +114,15 @@ def run_worker_group(
 ) -> None:
     """Run `function` on each of `workers` ranks until it returns; a group that loses a rank is restarted.
 
-    Blocks. `resources` are those of one worker, {"CPU": …} or {"CPU": …, "GPU": …}. Workers share a node where they
-    fit on one, and span nodes where they do not. What `function` needs is bound to it (`functools.partial`): a
-    `train_loop_config` would be unpickled, and its imports made, by the group's controller too.
+    Blocks. Workers share a node where they fit on one, and span nodes where they do not.
+
+    Args:
+        function: what every rank runs; pickled. What it needs is bound to it (`functools.partial`): a
+            `train_loop_config` would be unpickled, and its imports made, by the group's controller too.
+        name: of the run, for Ray Train.
+        storage: a folder where Ray Train may leave files.
+        workers: ranks of the group.
+        resources: of one worker, {"CPU": …} or {"CPU": …, "GPU": …}.
 
     Raises:
         InsufficientResourcesError: if the cluster has no room now, be it at the start or for a restart.

@@ -1,4 +1,4 @@
-"""Which epoch of a training counts.
+"""The best epoch of a training, and the patience that ends it.
 
 A schedule's early epochs train under a beta below its largest one, and their `val/nelbo` says little about where the
 training ends. So a training's value is its best `val/nelbo` at or after the first epoch at whose end beta has been

@@ -1,4 +1,4 @@
-"""Where checkpoint files lie: in a folder, or at a place that fsspec reaches by a URL such as `s3://bucket/prefix`.
+"""Storage of checkpoint files: a folder, or a place that fsspec reaches by a URL such as `s3://bucket/prefix`.
 
 A file becomes visible whole or not at all. In a folder it is written under a temporary name, synced and moved. For
 a URL it is written to a temporary file of this machine first, so that its SHA-256 is known before a byte travels, and

@@ -22,6 +22,12 @@ def validate(model: VAE, validation: Samples, group: ProcessGroup, samples: int)
     `val/nelbo` is the calibrated Gaussian negative log-likelihood plus the rate, with z sampled `samples` times from
     q(z|x) under a fixed seed; beta is nowhere in it. Nats per sample, except `val/mse`, which is per value, and the
     metrics of plug-ins (`validation_metric.py`), among them `val/active_units`, a count.
+
+    Args:
+        model: put into evaluation mode, and back afterwards.
+        validation: all samples, the same on every rank; each rank takes its shard.
+        group: this rank's view of its group.
+        samples: K, the draws of z for each sample.
     """
     was_training = model.training
     model.eval()
