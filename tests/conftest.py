@@ -1,16 +1,27 @@
-"""What tests share: small synthetic data, and one thread per process, as hosts have."""
+"""What tests share: one thread per process, small synthetic data, and one Ray for whatever can share it."""
 
+import contextlib
 import os
-from collections.abc import Callable
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
+from project import ROOT
 from vaeforge.config.experiment import Experiment
 from vaeforge.samples import Samples
 from vaeforge.train.loop import TrainingData
@@ -55,3 +66,37 @@ def make_experiment() -> Callable[..., Experiment]:
         return Experiment.model_validate({"family": "endoscopy", **base})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Ray cluster that outlives single searches, as a group's own would; what callers need to reach it.
+
+    Each pytest worker has its own. A search on it neither waits for Ray to start nor for Ray to end.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16), "RAY_USAGE_STATS_ENABLED": "0"}
+    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
+    ray = str(Path(sys.executable).parent / "ray")
+    # a folder of its own: the address file in Ray's common one would outlive the cluster and mislead others
+    scratch = Path(tempfile.mkdtemp(prefix="ray-"))
+    start = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
+    start += ["--object-store-memory=200000000", f"--temp-dir={scratch}"]
+    output = tmp_path_factory.mktemp("ray") / "log"
+    environment = {**os.environ, **access, "PYTHONPATH": path, "RAY_worker_niceness": "0"}
+    with output.open("w") as log:
+        head = subprocess.Popen(start, env=environment, stdout=log, stderr=log, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while "Ray runtime started" not in output.read_text():
+        assert head.poll() is None and time.monotonic() < deadline, output.read_text()
+        time.sleep(0.2)
+    yield {"RAY_ADDRESS": f"127.0.0.1:{port}", **access}
+    processes = [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)]
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes[1:], timeout=30)
+    head.wait(30)
+    shutil.rmtree(scratch, ignore_errors=True)

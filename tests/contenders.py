@@ -1,10 +1,16 @@
-"""Processes that compete for a champion."""
+"""Processes that want the same of MLflow at once: a new database, or to be champion.
 
+They are forks of one process that has imported MLflow: its import takes seconds, in each of them.
+"""
+
+import multiprocessing
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-PRELOADED = ["mlflow", "mlflow.store.model_registry.sqlalchemy_store", "vaeforge.registry.promote"]
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["mlflow", "mlflow.store.model_registry.sqlalchemy_store", "vaeforge.registry.promote"])
 
 
 def verdict() -> Any:
@@ -12,6 +18,20 @@ def verdict() -> Any:
     from vaeforge.registry.verdict import RuleOutcome, Verdict
 
     return Verdict((), (RuleOutcome("likelihood", "better", "better", True),))
+
+
+def open_and_write(uri: str, root: Path, gate: Any, failures: Any) -> None:
+    """Open the database at `uri`, make an experiment if there is none, and write a run, when all have come so far."""
+    from vaeforge.track.store import ensure_experiment, open_store
+
+    gate.wait()
+    try:
+        client = open_store(uri)
+        experiment = ensure_experiment(client, "together", root)
+        client.log_metric(client.create_run(experiment).info.run_id, "x", 1.0)
+    except BaseException as error:
+        failures.put(repr(error))
+        raise
 
 
 def contend(uri: str, model: str, pipe: Connection) -> None:

@@ -1,5 +1,7 @@
-"""A small project in a temporary folder, and calls of the real command line in it."""
+"""A small project in a temporary folder, and calls of the command line in it, in this process or one of their own."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -7,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -48,6 +52,39 @@ def write_images(folder: Path, count: int, seed: int, brightness: int) -> None:
         Image.fromarray(coarse).resize((60, 60), Image.Resampling.BICUBIC).save(folder / f"{number:03d}.png")
 
 
+class Called(NamedTuple):
+    """How a call of the command line in this process has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def command_line(root: Path, *arguments: str, **environment: str) -> Called:
+    """A call of the command line in `root`, in this process: imports are made once and not for each call.
+
+    For what starts no Ray and changes no process: refusals, lists, the steps after a search.
+    """
+    from vaeforge.cli.app import main
+
+    given = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "RAY_ADDRESS"))}
+    code, stdout, stderr = 0, io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, given | environment, clear=True),
+        mock.patch.object(sys, "argv", ["vaeforge", *arguments]),
+        contextlib.chdir(root),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")  # as in a process of its own, where they are part of the output
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    return Called(code, stdout.getvalue(), stderr.getvalue())
+
+
 class EmptyProject:
     """A folder in which the command line is called."""
 
@@ -63,12 +100,19 @@ class EmptyProject:
             command = [sys.executable, "-m", "vaeforge", *arguments]
             return subprocess.Popen(command, cwd=self.root, env=variables, stdout=log, stderr=log, text=True)
 
-    def run(self, *arguments: str, code: int = 0, seconds: float = 240, **environment: str) -> str:
+    def run(self, *arguments: str, code: int = 0, seconds: float = 480, **environment: str) -> str:
         """The output of a call that must end with `code`."""
         process = self.start(*arguments, **environment)
         found = process.wait(seconds)
         assert found == code, self.output
         return self.output
+
+    def call(self, *arguments: str, code: int = 0, **environment: str) -> str:
+        """The same in this process; see `command_line`."""
+        found = command_line(self.root, *arguments, **environment)
+        output = found.stdout + found.stderr
+        assert found.code == code, output
+        return output
 
     @property
     def output(self) -> str:
@@ -81,7 +125,7 @@ class EmptyProject:
         events = [json.loads(line) for line in lines if line.endswith("\n")]
         return [event for event in events if kind is None or event["event"] == kind]
 
-    def wait_for(self, ready: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float = 120) -> None:
+    def wait_for(self, ready: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float = 240) -> None:
         """Until `ready`, while `process` runs."""
         deadline = time.monotonic() + seconds
         while not ready():

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from manifest_samples import evaluated, exported, model_of, prepared_manifest
 from samples import random_prepared, small_experiment
+from stores import new_database
 from vaeforge.data.prepare import write_data_set
 from vaeforge.data.prepared import write_prepared_manifest
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project
 from vaeforge.registry.register import Registration, register_run
 from vaeforge.samples import DataSet
-from vaeforge.track.store import open_store
 from vaeforge.train.checkpoint import save
 from vaeforge.train.loop import untrained
 from vaeforge_models.families import families
@@ -36,8 +36,7 @@ def server(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    store, kept = f"sqlite:///{folder}/server.db", str(folder / "kept")
-    open_store(store)
+    store, kept = new_database(folder, "server.db"), str(folder / "kept")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", address.rpartition(":")[2]]
     command += ["--workers", "1", "--backend-store-uri", store, "--serve-artifacts", "--artifacts-destination", kept]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from project import SampleProject, check_invariants
+from stores import new_database
 from vaeforge_models.families import families
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -41,6 +42,7 @@ def check_outcome(project: SampleProject, family: str, search: str, trials: int)
 @pytest.mark.parametrize("family", sorted(families()))
 def test_a_short_search(family: str, cluster: dict[str, str], tmp_path: Path) -> None:
     project = SampleProject(tmp_path, family)
+    new_database(tmp_path)
     call = ("tune", "--family", family, "--name", "short", "--trials", "2", "--epochs", "2", "--set", SHORT)
     project.run(*call, **cluster)
     check_outcome(project, family, "short", trials=2)

@@ -1,11 +1,8 @@
 """Who is champion when several want to be, when one dies half way, after a rollback; in a database and on a server."""
 
 import json
-import multiprocessing
 import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +13,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from contenders import PRELOADED, contend, promote_soon, verdict
+from contenders import CONTEXT, contend, promote_soon, verdict
+from project import command_line
 from registered import server
+from stores import new_database
 from vaeforge.errors import RegistryError
 from vaeforge.registry.audit import trail
 from vaeforge.registry.lock import SUFFIX, lock
@@ -32,8 +31,6 @@ pytestmark = [
 ]
 
 MODEL = "vaeforge-lipid"
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(PRELOADED)
 Registry = Callable[[int], tuple[str, MlflowClient]]
 
 
@@ -46,7 +43,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(params=["sqlite", pytest.param("http", marks=pytest.mark.slow)])
 def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Registry:
     """A registry in which a model of so many versions is made, the first being champion."""
-    uri = f"sqlite:///{tmp_path}/mlflow.db" if request.param == "sqlite" else request.getfixturevalue("address")
+    uri = new_database(tmp_path) if request.param == "sqlite" else request.getfixturevalue("address")
 
     def make(versions: int) -> tuple[str, MlflowClient]:
         client = open_store(uri)
@@ -255,11 +252,8 @@ def test_a_lock_that_is_held_is_waited_for_and_named(registry: Registry) -> None
 
 def command(folder: Path, uri: str, *arguments: str, code: int = 0) -> str:
     """What `vaeforge models` prints."""
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{root / 'platform'}:{root / 'models'}", "MLFLOW_TRACKING_URI": uri}
-    call = [sys.executable, "-m", "vaeforge", *arguments]
-    done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == code, done.stdout + done.stderr
+    done = command_line(folder, *arguments, MLFLOW_TRACKING_URI=uri)
+    assert done.code == code, done.stdout + done.stderr
     return done.stdout + (done.stderr if code else "")
 
 

@@ -1,5 +1,6 @@
 """Bad input through the command line: one clear message, exit code 2, nothing started."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
 
 def refused(project: SmallProject, *arguments: str, **environment: str) -> str:
     """The message of a refused call; nothing of Ray or of a search may have begun."""
-    output = " ".join(project.run(*arguments, code=2, seconds=40, **environment).split())
-    assert "Traceback" not in output
+    output = " ".join(project.call(*arguments, code=2, **environment).split())
     assert output.startswith("error:"), output
     searches = project.root / "artifacts/searches"
     assert not searches.exists() or not list(searches.glob("*/ledger.jsonl"))
+    assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
     return output
 
 

@@ -13,6 +13,7 @@ import torch
 from mlflow import MlflowClient
 
 from manifest_samples import evaluated, evaluation_of, export_of, exported, model_of, prepared_manifest
+from stores import new_database
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepare import write_data_set
 from vaeforge.data.prepared import write_prepared_manifest
@@ -156,7 +157,7 @@ class Workshop:
 def workshop(finished: Path, tmp_path: Path) -> Workshop:
     shutil.copytree(finished, tmp_path / "project")
     shutil.copytree(finished / "artifacts/evaluate", tmp_path / "project/evaluated")
-    project, uri = Project(tmp_path / "project"), f"sqlite:///{tmp_path}/mlflow.db"
+    project, uri = Project(tmp_path / "project"), new_database(tmp_path)
     client = open_store(uri)
     experiment = ensure_experiment(client, MODEL, tmp_path / "mlruns")
     model = read_json(project.root / "model.json", "")
@@ -402,7 +403,7 @@ def test_a_registration_that_was_cut_off_is_finished(workshop: Workshop, monkeyp
 def test_runs_and_stores_chosen_elsewhere_are_left_alone(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    elsewhere = open_store(f"sqlite:///{tmp_path}/elsewhere.db")
+    elsewhere = open_store(new_database(tmp_path, "elsewhere.db"))
     foreign = elsewhere.create_run("0").info.run_id
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
     monkeypatch.setenv("MLFLOW_RUN_ID", foreign)

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import serving
+from project import Called, command_line
 from scoring import CLASSES, scores_of, torch_scores, untrained, write_bundle
+from stores import new_database
 from vaeforge.package.bundle import Bundle
 from vaeforge.paths import read_json
 from vaeforge.track.store import open_store
@@ -63,6 +65,11 @@ def start(folder: Path, *arguments: Any) -> subprocess.Popen[str]:
     )
 
 
+def call(folder: Path, *arguments: Any) -> Called:
+    """`vaeforge score` in this process."""
+    return command_line(folder, "score", *map(str, arguments))
+
+
 def run(folder: Path, *arguments: Any) -> tuple[int, str]:
     """Exit code and output of `vaeforge score`."""
     process = start(folder, *arguments)
@@ -79,10 +86,10 @@ def test_a_folder_is_scored_and_said_to_be_complete(bundle: Bundle, model: VAE, 
     found = scores_of(folder)
     np.testing.assert_allclose(found["score"], torch_scores(model, x), rtol=1e-4)
     assert f"scored 40 items with {bundle.folder}: {found['is_anomaly'].sum()} of 40 flagged as anomalous" in output
-    code, output = run(tmp_path, bundle.folder, "x.npy", "--batch", "16", "--threads", "1")
-    assert code == 0 and "already complete" in output
-    code, output = run(tmp_path, bundle.folder, "x.npy", "--batch", "17")
-    assert code == 2 and "options.reading.batch was 16, is 17" in output
+    again = call(tmp_path, bundle.folder, "x.npy", "--batch", "16", "--threads", "1")
+    assert again.code == 0 and "already complete" in again.stdout
+    other = call(tmp_path, bundle.folder, "x.npy", "--batch", "17")
+    assert other.code == 2 and "options.reading.batch was 16, is 17" in other.stderr
 
 
 def test_killed_twice_and_gone_on_with(bundle: Bundle, many: Path, tmp_path: Path) -> None:
@@ -122,8 +129,8 @@ def test_refusals_are_one_line_and_exit_code_2(bundle: Bundle, tmp_path: Path) -
         ((bundle.folder, "bad", "--label", CLASSES[0]), "--label: got 'round'"),
         ((bundle.folder, "bad"), "none of 1 item(s) of bad is usable"),
     ):
-        code, output = run(tmp_path, *arguments)
-        assert code == 2 and told in output and "Traceback" not in output, output
+        found = call(tmp_path, *arguments)
+        assert found.code == 2 and told in found.stderr, found
     assert '1.png,"cannot be read as PNG' in (tmp_path / "artifacts" / "score" / "quarantine.csv").read_text()
 
 
@@ -131,7 +138,7 @@ def test_refusals_are_one_line_and_exit_code_2(bundle: Bundle, tmp_path: Path) -
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 def test_a_version_is_fetched_and_scores(tmp_path: Path) -> None:
     folder = serving.write_bundle(tmp_path / "export")
-    client = open_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = open_store(new_database(tmp_path))
     version = serving.register_bundle(client, folder, tmp_path)
     client.set_registered_model_alias(serving.NAME, "champion", version)
     x = np.random.default_rng(0).integers(0, 256, (50, *serving.SHAPE), dtype=np.uint8)

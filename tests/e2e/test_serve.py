@@ -22,6 +22,7 @@ import pytest
 
 from project import ROOT
 from serving import NAME, Server, register_bundle, write_bundle
+from stores import new_database
 from vaeforge.paths import Project
 from vaeforge.registry.fetch import ARCHIVED, fetch
 from vaeforge.serve.model import load
@@ -43,7 +44,7 @@ class Registry:
     """A project whose registry holds versions 1, 2, 3 that add 0, 1000, 2000 to the score; `champion` is 1."""
 
     def __init__(self, root: Path):
-        self.root, self.uri = root, f"sqlite:///{root}/mlflow.db"
+        self.root, self.uri = root, new_database(root)
         self.client: Any = open_store(self.uri)
         for number in range(3):
             register_bundle(self.client, write_bundle(root / f"exported-{number}", offset=1000.0 * number), root)

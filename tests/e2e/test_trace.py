@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from project import ROOT, EmptyProject, SampleProject
+from project import ROOT, EmptyProject, SampleProject, command_line
 from traced import call, commit, copy_code, dvc, repository, searched
 from vaeforge.data.dvc_location import Kept, where_kept
 from vaeforge.paths import Project
@@ -55,7 +55,7 @@ def test_a_trace_through_the_command_line(tmp_path: Path) -> None:
     root = repository(tmp_path / "project", with_dvc=True)
     searched(root, epochs=1)
     project = EmptyProject(root)
-    content = json.loads(project.run("trace", MANIFEST, "--json", "true"))
+    content = json.loads(command_line(root, "trace", MANIFEST, "--json", "true").stdout)
     assert content["differs"] == []
     (trial,) = content["chain"]["origins"]
     (search,) = trial["origins"]
@@ -63,10 +63,10 @@ def test_a_trace_through_the_command_line(tmp_path: Path) -> None:
     assert [link["state"] for link in data["origins"]] == ["verified", "verified"]
     assert "DVC's cache" in data["origins"][0]["detail"]
     next((root / "data/endoscopy/normal").iterdir()).unlink()
-    assert "differs: of the files in" in project.run("trace", MANIFEST, code=2)
+    assert "differs: of the files in" in project.call("trace", MANIFEST, code=2)
     dvc(root, "checkout", "--quiet", "--force")
     project.run("trace", MANIFEST)
-    assert "without --reproduce true" in project.run("trace", MANIFEST, "--keep", "true", code=2)
+    assert "without --reproduce true" in project.call("trace", MANIFEST, "--keep", "true", code=2)
 
 
 @pytest.mark.slow

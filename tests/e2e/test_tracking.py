@@ -2,17 +2,15 @@
 
 import json
 import math
-import multiprocessing
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,8 @@ import pytest
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Run
 
+from contenders import CONTEXT, open_and_write
+from stores import new_database
 from vaeforge.errors import DataError, TrackingError
 from vaeforge.track.replay import Replay, exclusive, run_ids, sync
 from vaeforge.track.store import ensure_experiment, open_store
@@ -99,7 +99,8 @@ def ledger(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def uri(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/mlflow.db"
+    """A new database."""
+    return new_database(tmp_path)
 
 
 def append(ledger: Path, events: list[dict[str, Any]]) -> None:
@@ -209,7 +210,7 @@ def test_byte_by_byte_gives_what_all_at_once_gives(ledger: Path, uri: str, tmp_p
     replay.step()
     piecewise = content(uri)
 
-    other = f"sqlite:///{tmp_path}/other.db"
+    other = new_database(tmp_path, "other.db")
     sync(ledger.parent, other)
 
     def without_ids(runs: list[Any]) -> list[Any]:
@@ -280,25 +281,17 @@ def test_a_store_that_is_up_to_date_is_not_written_to(ledger: Path, uri: str, mo
         Replay(ledger, uri, ledger.parents[3], from_start=True).step()
 
 
-def copy(database: Path, to: Path) -> None:
-    """What a new database holds, without the time it takes to make one."""
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(to)) as target:
-        source.backup(target)
-
-
 @pytest.mark.parametrize("arrives", [False, True])
 @pytest.mark.parametrize("same_process", [False, True])
 def test_a_crash_at_any_write_duplicates_nothing(
-    ledger: Path, uri: str, tmp_path: Path, arrives: bool, same_process: bool, monkeypatch: pytest.MonkeyPatch
+    ledger: Path, tmp_path: Path, arrives: bool, same_process: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(ledger, FIRST_SESSION + SECOND_SESSION)
-    open_store(uri)
     fatal = 0
     while True:
         fatal += 1
         assert fatal < 40
-        copy(tmp_path / "mlflow.db", tmp_path / f"{fatal}.db")
-        uri, crashes = f"sqlite:///{tmp_path}/{fatal}.db", 0
+        uri, crashes = new_database(tmp_path, f"{fatal}.db"), 0
         replay = Replay(ledger, uri, tmp_path)
         with monkeypatch.context() as patch:
             flaky = Flaky(open_store(uri), fatal, arrives)
@@ -360,7 +353,7 @@ def test_a_project_run_that_nobody_is_left_to_end_is_killed_by_sync(ledger: Path
 
 
 def test_another_store_gets_everything_even_where_it_lacks_the_project_run(ledger: Path, tmp_path: Path) -> None:
-    here, there = (f"sqlite:///{tmp_path}/{name}.db" for name in ("here", "there"))
+    here, there = (new_database(tmp_path, f"{name}.db") for name in ("here", "there"))
     own = project(open_store(here))
     append(ledger, [SEARCH | {"project_run_id": own}, *FIRST_SESSION[1:], *SECOND_SESSION])
     replayed(ledger, here)
@@ -398,22 +391,11 @@ def test_fifty_trials_of_ten_epochs_arrive_whole(ledger: Path, uri: str) -> None
     assert [len(client.get_metric_history(trials[n], "val/nelbo")) for n in (0, 49)] == [10, 10]
 
 
-def open_and_write(uri: str, root: Path, gate: Any, failures: Any) -> None:
-    gate.wait()
-    try:
-        client = open_store(uri)
-        experiment = ensure_experiment(client, "together", root)
-        client.log_metric(client.create_run(experiment).info.run_id, "x", 1.0)
-    except BaseException as error:
-        failures.put(repr(error))
-        raise
-
-
-def test_eight_processes_open_a_fresh_database_at_once(uri: str, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    gate, failures = context.Barrier(8), context.Queue()
+def test_eight_processes_open_a_fresh_database_at_once(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    gate, failures = CONTEXT.Barrier(8), CONTEXT.Queue()
     processes = [
-        context.Process(target=open_and_write, args=(uri, tmp_path / "mlruns", gate, failures)) for _ in range(8)
+        CONTEXT.Process(target=open_and_write, args=(uri, tmp_path / "mlruns", gate, failures)) for _ in range(8)
     ]
     for process in processes:
         process.start()
@@ -425,7 +407,8 @@ def test_eight_processes_open_a_fresh_database_at_once(uri: str, tmp_path: Path)
     assert len(all_runs(client)) == 8
 
 
-def test_a_half_made_database_is_made_again(uri: str, tmp_path: Path) -> None:
+def test_a_half_made_database_is_made_again(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
     (tmp_path / ".mlflow.db.draft").write_bytes(b"half a database")
     assert [e.name for e in open_store(uri).search_experiments()] == ["Default"]
     assert not (tmp_path / ".mlflow.db.draft").exists()

@@ -92,17 +92,17 @@ def test_the_best_model_is_registered_with_its_lineage(project: SmallProject, cl
 
 def test_the_same_call_again_does_nothing_twice(project: SmallProject, client: MlflowClient) -> None:
     before = len(project.events("first"))
-    output = project.run("tune", "--name", "first", "--workers", "2", "--resume", "true")
+    output = project.call("tune", "--name", "first", "--workers", "2", "--resume", "true")
     assert "already complete" in output
     assert len(project.events("first")) == before
     assert len(client.search_model_versions("name='vaeforge-endoscopy'")) == 1
 
 
-def test_train_and_the_steps_after_it(project: SmallProject, client: MlflowClient) -> None:
-    project.run("train", "--epochs", "2", "--name", "plain", "--set", "beta.value=0.01")
+def test_train_and_the_steps_after_it(project: SmallProject, client: MlflowClient, cluster: dict[str, str]) -> None:
+    project.run("train", "--epochs", "2", "--name", "plain", "--set", "beta.value=0.01", **cluster)
     check_invariants(project, "plain", trials=1)
     for step in ("evaluate", "export", "register"):
-        project.run(step, "--run", "train")
+        project.call(step, "--run", "train")
         assert json.loads((project.root / f"artifacts/{step}/manifest.json").read_text())["search"] == "plain"
     latest = client.get_model_version_by_alias("vaeforge-endoscopy", "challenger")
     assert latest.tags["vaeforge.search"] == "plain"
@@ -112,13 +112,15 @@ def test_train_and_the_steps_after_it(project: SmallProject, client: MlflowClien
     assert latest.tags["vaeforge.verdict"].startswith("champion: " if promoted else "challenger: ")
 
 
-def test_an_untracked_search_is_told_later(project: SmallProject, client: MlflowClient) -> None:
-    project.run("train", "--epochs", "1", "--name", "later", "--offline", "true")
+def test_an_untracked_search_is_told_later(
+    project: SmallProject, client: MlflowClient, cluster: dict[str, str]
+) -> None:
+    project.run("train", "--epochs", "1", "--name", "later", "--offline", "true", **cluster)
     experiment = client.get_experiment_by_name("vaeforge-endoscopy").experiment_id
     found = "tags.`vaeforge.trial` = 'later/0'"
     assert client.search_runs([experiment], found) == []
     for _ in range(2):
-        project.run("sync", "--name", "later")
+        project.call("sync", "--name", "later")
         assert len(client.search_runs([experiment], found)) == 1
 
 

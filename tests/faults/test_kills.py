@@ -34,8 +34,8 @@ def midway(project: SmallProject, name: str, host: int) -> int | None:
     return own[-1]["trial"] if own[-1]["event"] == "reported" and own[-1]["epoch"] in (3, 4) else None
 
 
-def test_a_killed_worker_costs_an_attempt_and_no_trial(project: SmallProject) -> None:
-    process = project.start("tune", "--name", "w", *SLOWER, *OFFLINE)
+def test_a_killed_worker_costs_an_attempt_and_no_trial(project: SmallProject, cluster: dict[str, str]) -> None:
+    process = project.start("tune", "--name", "w", *SLOWER, *OFFLINE, **cluster)
     try:
         while (trial := midway(project, "w", host=0)) is None:
             assert process.poll() is None, project.output
@@ -63,7 +63,7 @@ def test_a_killed_search_is_resumed_without_losing_or_repeating(project: SmallPr
     before = {e["trial"]: e for e in project.events("s", "finished")}
     running = {e["trial"]: e["epoch"] for e in project.events("s", "reported") if e["trial"] not in before}
     params = {e["trial"]: e["params"] for e in project.events("s", "submitted")}
-    refused = project.run("tune", "--name", "s", *SLOWER, *OFFLINE, code=2)
+    refused = project.call("tune", "--name", "s", *SLOWER, *OFFLINE, code=2)
     assert "exists already" in refused and "--resume" in refused
     project.run("tune", "--name", "s", "--resume", "true", *SLOWER, *OFFLINE)
     check_invariants(project, "s", trials=6)
@@ -103,7 +103,7 @@ def test_a_signal_ends_cleanly_and_the_printed_command_goes_on(
     if sent == signal.SIGINT:  # the default name needs no --resume: the same call goes on
         project.run("tune", *SLOWER, *OFFLINE)
         check_invariants(project, folder.name, trials=6)
-        assert "already complete" in project.run("tune", *SLOWER, *OFFLINE)
+        assert "already complete" in project.call("tune", *SLOWER, *OFFLINE)
 
 
 @pytest.mark.long

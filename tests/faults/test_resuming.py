@@ -33,7 +33,6 @@ def trials_of(project: SmallProject, name: str) -> dict[int, tuple[Any, Any, Any
     return {number: (params[number], ends[number]["state"], ends[number]["value"]) for number in params}
 
 
-@pytest.mark.timeout(400)
 def test_a_repeatable_search_ends_with_the_same_trials_however_often_it_was_killed(project: SmallProject) -> None:
     call = ("tune", "--deterministic", "true", "--trials", "5", *OFFLINE, *SLOWER)
     project.run(*call, "--name", "once")
@@ -50,44 +49,47 @@ def test_a_repeatable_search_ends_with_the_same_trials_however_often_it_was_kill
     assert trials_of(project, "killed") == trials_of(project, "once")
 
 
-@pytest.mark.timeout(400)
-def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on(project: SmallProject) -> None:
+def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on(
+    project: SmallProject, cluster: dict[str, str]
+) -> None:
     long = ("--set", "training.steps_per_epoch=60")
-    process = project.start("tune", "--name", "s", "--scheduler", "none", "--json", "true", *OFFLINE, *long)
+    process = project.start("tune", "--name", "s", "--scheduler", "none", "--json", "true", *OFFLINE, *long, **cluster)
     try:
         project.wait_for_events("s", "reported", process)
         number = project.events("s", "reported")[-1]["trial"]
         other = beside(project)
-        assert "stopped s#" in other.run("stop", f"s#{number}")
+        assert "stopped s#" in other.call("stop", f"s#{number}")
         (ended,) = [event for event in project.events("s", "finished") if event["trial"] == number]
         assert ended["state"] == "stopped" and ended["cause"].startswith("stopped on request of ")
-        assert "stopped s" in other.run("stop", "s")
+        assert "stopped s" in other.call("stop", "s")
         assert process.wait(60) == 143
     finally:
         end(process)
     assert project.events("s")[-1]["event"] == "interrupted"
     lines = [json.loads(line) for line in project.output.splitlines() if line.startswith("{")]
     assert {line["event"] for line in lines} >= {"start", "trial", "end"}
-    assert "not running" in project.run("stop", "s", code=2).replace("is not", "not")
-    project.run("tune", "--name", "s", "--scheduler", "none", "--resume", "true", *OFFLINE, *long)
+    assert "not running" in project.call("stop", "s", code=2).replace("is not", "not")
+    project.run("tune", "--name", "s", "--scheduler", "none", "--resume", "true", *OFFLINE, *long, **cluster)
     check_invariants(project, "s", 6)
     again = ("tune", "--name", "s", "--scheduler", "none", "--resume", "true", "--trials", "8", *OFFLINE, *long)
-    project.run(*again)
+    project.run(*again, **cluster)
     check_invariants(project, "s", 8)
-    assert "already complete" in project.run(*again)
-    detail = project.run("trials", f"s#{number}")
+    assert "already complete" in project.call(*again)
+    detail = project.call("trials", f"s#{number}")
     assert "stopped on request" in detail
 
 
-def test_a_search_that_nobody_can_start_twice_is_removed_only_when_it_has_ended(project: SmallProject) -> None:
-    process = project.start("tune", "--name", "r", *OFFLINE, *SLOWER)
+def test_a_search_that_nobody_can_start_twice_is_removed_only_when_it_has_ended(
+    project: SmallProject, cluster: dict[str, str]
+) -> None:
+    process = project.start("tune", "--name", "r", *OFFLINE, *SLOWER, **cluster)
     try:
         project.wait_for_events("r", "submitted", process)
         other = beside(project)
-        assert f"process {process.pid}" in other.run("rm", "r", code=2)
+        assert f"process {process.pid}" in other.call("rm", "r", code=2)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
     finally:
         end(process)
-    project.run("rm", "r")
+    project.call("rm", "r")
     assert not (project.root / "artifacts/searches/r").exists()
