@@ -9,12 +9,13 @@ from vaeforge.evaluate.manifest import EvaluationManifest
 from vaeforge.evaluate.test_set_usage import looks
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.lineage import Lineage
-from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project
 from vaeforge.records import Number
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # scoring and serving read tags, and do without torch
     from mlflow.entities.model_registry import ModelVersion
+
+    from vaeforge.manifests.trained_model import TrainedModelManifest
 
 OBJECTIVE = "val/nelbo"
 ACTIVE = "val/active_units"
@@ -29,7 +30,7 @@ TEST_LOOKS = "vaeforge.test_looks"
 ACTIVE_UNITS = "vaeforge.active_units"
 
 
-def version_tags(manifest: TrainedModelManifest, run_id: str, graph_sha256: str) -> dict[str, str]:
+def version_tags(manifest: "TrainedModelManifest", run_id: str, graph_sha256: str) -> dict[str, str]:
     """The tags of a version; what is not known, such as the search of a single training, has no tag.
 
     Registering adds those of its measurement, `TEST_NLL` and `TEST_LOOKS`, and `VERDICT` last.
@@ -61,7 +62,9 @@ def number_in(tags: Mapping[str, str], name: str) -> float | None:
         return None
 
 
-def describe(manifest: TrainedModelManifest, export: ExportManifest, evaluation: EvaluationManifest, look: int) -> str:
+def describe(
+    manifest: "TrainedModelManifest", export: ExportManifest, evaluation: EvaluationManifest, look: int
+) -> str:
     """A version in a few sentences for a person; it is model number `look` measured on its test set."""
     looked = f" Model number {look} measured on this test set."
     return "\n\n".join(
