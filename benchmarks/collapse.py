@@ -25,7 +25,7 @@ from vaeforge.config.loader import load
 from vaeforge.data.pca_spectrum import collapse_beta, likelihood_of
 from vaeforge.data.prepare import ensure_prepared
 from vaeforge.paths import Project
-from vaeforge.train.loop import TrainingData, fit
+from vaeforge.training.loop import TrainingData, fit
 from vaeforge_models.families import families
 
 STRIDE = 4.0

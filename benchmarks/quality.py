@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py [mnist|fashion|digits|beta|cells|all] [--quick] [--output FILE]
 
-Every model is trained by `vaeforge.train.loop.fit` in this process on one thread. The figures go to
+Every model is trained by `vaeforge.training.loop.fit` in this process on one thread. The figures go to
 benchmarks/quality.json, a part at a time; parts that are not run keep theirs. `--quick` runs each part with little data
 and few steps, to see that it works: its figures say nothing and go nowhere unless --output names a file.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from quality_data import Images, digit_as_anomaly, fashion_mnist, mnist_5k, one_left_out, one_normal
 from quality_train import Figures, arrays, auroc, grey, plane_through, rounded, settle, spread, train
 
-from vaeforge.evaluate.inference import scores
+from vaeforge.evaluation.inference import scores
 
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 COMPONENTS = 20

@@ -13,7 +13,7 @@ from quality_train import Figures, rounded, settle, train
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import spec_of
 from vaeforge.data.readers import read_source
-from vaeforge.train.loop import TrainingData
+from vaeforge.training.loop import TrainingData
 from vaeforge_models.families import families
 
 FACTORS = (0.1, 1.0, 10.0)

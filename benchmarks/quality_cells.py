@@ -16,12 +16,12 @@ from quality_data import Images, mono_cells
 from quality_train import Figures, Floats, Trained, arrays, auroc, grey, plane_through, rounded, settle, train
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.evaluate.anomaly_scores import anomaly_scores, fit_reference
-from vaeforge.evaluate.comparison import MODEL, compare_auroc
-from vaeforge.evaluate.inference import scores
-from vaeforge.evaluate.pca_baseline import PcaBaseline
+from vaeforge.evaluation.anomaly_scores import anomaly_scores, fit_reference
+from vaeforge.evaluation.comparison import MODEL, compare_auroc
+from vaeforge.evaluation.inference import scores
+from vaeforge.evaluation.pca_baseline import PcaBaseline
 from vaeforge.seeds import derive
-from vaeforge.train.loop import untrained
+from vaeforge.training.loop import untrained
 from vaeforge_models.vae import VAE
 
 SIDE, COMPONENTS, SEED, SEEDS = 48, 48, 0, (0, 1, 2)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
-from vaeforge.evaluate.pca_baseline import PcaBaseline
+from vaeforge.evaluation.pca_baseline import PcaBaseline
 from vaeforge.samples import Samples
-from vaeforge.train.checkpoint import load_model
-from vaeforge.train.loop import TrainingData, fit
+from vaeforge.training.checkpoint import load_model
+from vaeforge.training.loop import TrainingData, fit
 from vaeforge_models.vae import VAE, DataSpec
 
 BENCHMARKS = Path(__file__).resolve().parent

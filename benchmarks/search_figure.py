@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vaeforge.evaluate.drawing import canvas
+from vaeforge.evaluation.drawing import canvas
 
 DPI = 120
 COLOURS = {

@@ -3,7 +3,7 @@
     pip install -r benchmarks/requirements.txt     # Ray's dashboard, without which the documented pattern hangs
     python benchmarks/search_overhead.py [--trials 1000] [--documented-trials 4]
 
-The work is the same everywhere: `vaeforge.train.loop.fit`, ten epochs of a small MLP VAE on 8 x 8 digits,
+The work is the same everywhere: `vaeforge.training.loop.fit`, ten epochs of a small MLP VAE on 8 x 8 digits,
 configurations from TPE, ASHA with rungs at 2, 4 and 8 epochs. Each engine runs in a process of its own, one after the
 other. Ours runs with everything on: ledger, a checkpoint an epoch, MLflow, the dashboard's journal. Overhead = (wall
 from the first lease to the last finish x hosts - sum of seconds inside `fit`) / trials. The sampler's own seconds are
@@ -62,7 +62,7 @@ def reports(folder: Path, params: dict[str, Any], seed: int, checkpoints: Path |
     from vaeforge.data.prepared import load_training
     from vaeforge.search.space.space import parse_space
     from vaeforge.search.space.trial_experiment import experiment_for
-    from vaeforge.train.loop import TrainingData, fit
+    from vaeforge.training.loop import TrainingData, fit
 
     torch.set_num_threads(1)
     base = load(folder, "toy").experiment

@@ -42,7 +42,7 @@ from vaeforge.data.readers import read_source
 from vaeforge.errors import DataError
 from vaeforge.paths import write_atomically
 from vaeforge.seeds import derive
-from vaeforge.train.loop import TrainingData, fit
+from vaeforge.training.loop import TrainingData, fit
 
 BENCHMARKS = Path(__file__).resolve().parent
 DATA = BENCHMARKS.parent / "data"

@@ -24,7 +24,7 @@ import torch
 from project import ROOT
 from vaeforge.config.experiment import Experiment
 from vaeforge.samples import Samples
-from vaeforge.train.loop import TrainingData
+from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import DataSpec
 
 

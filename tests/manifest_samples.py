@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from vaeforge.data.prepared import PreparedManifest
-from vaeforge.evaluate.manifest import EvaluationManifest, read_evaluation
-from vaeforge.evaluate.step import evaluate_run
+from vaeforge.evaluation.manifest import EvaluationManifest, read_evaluation
+from vaeforge.evaluation.step import evaluate_run
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.package.step import export_run

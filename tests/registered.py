@@ -21,8 +21,8 @@ from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project
 from vaeforge.registry.register import Registration, register_run
 from vaeforge.samples import DataSet
-from vaeforge.train.checkpoint import save
-from vaeforge.train.loop import untrained
+from vaeforge.training.checkpoint import save
+from vaeforge.training.loop import untrained
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
 

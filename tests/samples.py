@@ -13,7 +13,7 @@ from vaeforge.config.layouts import layout_named
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
 from vaeforge.samples import Samples
-from vaeforge.train.loop import TrainingData
+from vaeforge.training.loop import TrainingData
 from vaeforge_models.family import Family
 from vaeforge_models.vae import DataSpec
 

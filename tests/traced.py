@@ -30,7 +30,7 @@ from vaeforge.search.plan import Plan, make_plan, search_extent
 from vaeforge.search.results.winner_manifest import winner_manifest
 from vaeforge.search.space.space import read_space
 from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
-from vaeforge.train.loop import TrainingData, fit
+from vaeforge.training.loop import TrainingData, fit
 
 POINT = {"model.latent_dim": 6, "beta.schedule": "constant", "beta.value": 0.1}
 

@@ -14,13 +14,8 @@ if TYPE_CHECKING:
     from vaeforge.errors import VaeforgeError
     from vaeforge.trained import TrainedModel
 
-# packages called like two functions below: loaded first, so that they do not take the functions' places later. Imports
-# from them work as ever; only names in texts do not (`monkeypatch.setattr("vaeforge.train.loop.fit", …)`)
-import_module("vaeforge.train")
-import_module("vaeforge.evaluate")
-
-from vaeforge.api.steps import evaluate, export, train, tune  # noqa: E402
-from vaeforge.version import __version__  # noqa: E402
+from vaeforge.api.steps import evaluate, export, train, tune
+from vaeforge.version import __version__
 
 _LAZY = {
     "Evaluation": "vaeforge.api.results",

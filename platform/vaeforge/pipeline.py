@@ -23,7 +23,7 @@ from vaeforge.search.step import SearchRequest, run_step
 from vaeforge.track.store import default_uri, redact
 
 if TYPE_CHECKING:
-    from vaeforge.evaluate.manifest import EvaluationManifest
+    from vaeforge.evaluation.manifest import EvaluationManifest
     from vaeforge.registry.register import Registration
     from vaeforge.trained import TrainedModel
 
@@ -137,7 +137,7 @@ def export(project: Project, family: str | None, run: str | None, precisions: Se
 
 def register(project: Project, family: str | None, run: str | None, console: Console) -> None:
     """Register the model of `run`, exporting and evaluating it first where that has not been done."""
-    from vaeforge.evaluate.manifest import read_evaluation
+    from vaeforge.evaluation.manifest import read_evaluation
     from vaeforge.registry.register import write_registration
 
     manifest = model_of(project, family, run)
@@ -205,8 +205,8 @@ def _diffuse(
 def _evaluate(
     project: Project, manifest: TrainedModelManifest, trained: "TrainedModel", folder: Path, console: Console
 ) -> "EvaluationManifest":
-    from vaeforge.evaluate.comparison import comparison_tables, worse_than
-    from vaeforge.evaluate.step import evaluate_run
+    from vaeforge.evaluation.comparison import comparison_tables, worse_than
+    from vaeforge.evaluation.step import evaluate_run
 
     evaluation = evaluate_run(project, manifest, trained, folder)
     for table in comparison_tables(evaluation.comparison):

@@ -19,7 +19,7 @@ class Plugins(Generic[Plugin]):
     """The plug-ins of one kind.
 
     Attributes:
-        package: whose modules they are, say `vaeforge.evaluate.tasks`; a module is called as its plug-in is.
+        package: whose modules they are, say `vaeforge.evaluation.tasks`; a module is called as its plug-in is.
         attribute: what a module calls its plug-in, say `TASK`.
         group: of the entry points of other packages, say `vaeforge.tasks`; an entry point leads to a plug-in.
         kind: their type.

@@ -12,8 +12,8 @@ from vaeforge.errors import DataError
 from vaeforge.manifests.diffusion import read_diffusion
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project
-from vaeforge.train.checkpoint import load_model
-from vaeforge.train.diffuse import load_diffusion
+from vaeforge.training.checkpoint import load_model
+from vaeforge.training.diffuse import load_diffusion
 from vaeforge_models.diffusion import LatentDiffusion
 from vaeforge_models.vae import VAE
 

@@ -12,10 +12,10 @@ from samples import random_arrays, random_prepared, random_samples, small_experi
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.layouts import layout_names
 from vaeforge.config.loader import load
-from vaeforge.evaluate.tasks import task_named
+from vaeforge.evaluation.tasks import task_named
 from vaeforge.package.export import export
 from vaeforge.package.parity import check_parity
-from vaeforge.train.loop import fit, untrained
+from vaeforge.training.loop import fit, untrained
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
 from vaeforge_models.vae import VAE, build_seeded, parameter_count

@@ -11,20 +11,20 @@ import torch
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.config.experiment import family_named
 from vaeforge.errors import ConfigError
-from vaeforge.evaluate.common_metrics import common_result
-from vaeforge.evaluate.metric import METRICS as TEST_METRICS
-from vaeforge.train.loop import fit
-from vaeforge.train.validation_metric import METRICS, validation_metrics
+from vaeforge.evaluation.common_metrics import common_result
+from vaeforge.evaluation.metric import METRICS as TEST_METRICS
 from vaeforge.trained import TrainedModel
+from vaeforge.training.loop import fit
+from vaeforge.training.validation_metric import METRICS, validation_metrics
 from vaeforge_models.vae import build_seeded
 
 FAMILY = family_named("fmri")
 HALVES = (slice(0, 5), slice(5, None))
 CODE = """
 import torch
-from vaeforge.evaluate.metric import EvaluationMetric
-from vaeforge.evaluate.results import EvaluationResult
-from vaeforge.train.validation_metric import ValidationMetric
+from vaeforge.evaluation.metric import EvaluationMetric
+from vaeforge.evaluation.results import EvaluationResult
+from vaeforge.training.validation_metric import ValidationMetric
 
 
 class LatentSize(ValidationMetric):

@@ -10,15 +10,15 @@ import pytest
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.diffuse.step import latents_of
 from vaeforge.errors import ConfigError
-from vaeforge.evaluate.common_metrics import common_result
-from vaeforge.evaluate.comparison import MODEL
-from vaeforge.evaluate.results import EvaluationResult
-from vaeforge.evaluate.step import write_result
-from vaeforge.evaluate.tasks import task_named, task_names
-from vaeforge.train.checkpoint import load
-from vaeforge.train.diffuse import fit_diffusion
-from vaeforge.train.loop import fit
+from vaeforge.evaluation.common_metrics import common_result
+from vaeforge.evaluation.comparison import MODEL
+from vaeforge.evaluation.results import EvaluationResult
+from vaeforge.evaluation.step import write_result
+from vaeforge.evaluation.tasks import task_named, task_names
 from vaeforge.trained import TrainedModel
+from vaeforge.training.checkpoint import load
+from vaeforge.training.diffuse import fit_diffusion
+from vaeforge.training.loop import fit
 from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
@@ -66,7 +66,7 @@ def test_a_model_card_has_something_to_say(name: str) -> None:
 
 def test_tasks_are_known_without_torch() -> None:
     program = (
-        "import sys; from vaeforge.evaluate.tasks import task_named, task_names; "
+        "import sys; from vaeforge.evaluation.tasks import task_named, task_names; "
         "[task_named(name) for name in task_names()]; assert not {'torch', 'matplotlib'} & set(sys.modules)"
     )
     environment = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}", "PATH": "/usr/bin:/bin"}

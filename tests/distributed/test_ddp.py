@@ -13,10 +13,10 @@ import torch.multiprocessing as mp
 from samples import random_arrays, without_dropout
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
-from vaeforge.train.batches import Batch, centre_crop
-from vaeforge.train.loop import TrainingData, fit, untrained
-from vaeforge.train.process_group import ProcessGroup
-from vaeforge.train.train_step import TrainStep
+from vaeforge.training.batches import Batch, centre_crop
+from vaeforge.training.loop import TrainingData, fit, untrained
+from vaeforge.training.process_group import ProcessGroup
+from vaeforge.training.train_step import TrainStep
 from vaeforge_models.families import families
 
 CPU = torch.device("cpu")

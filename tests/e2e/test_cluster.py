@@ -16,8 +16,8 @@ from vaeforge.data.prepared import load_training
 from vaeforge.ledger.history import read_history
 from vaeforge.search.space.space import parse_space
 from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
-from vaeforge.train.loop import TrainingData, fit
-from vaeforge.train.process_group import ProcessGroup
+from vaeforge.training.loop import TrainingData, fit
+from vaeforge.training.process_group import ProcessGroup
 
 pytestmark = pytest.mark.long
 COMMON = ("--offline", "true", "--register", "false", "--scheduler", "none")

@@ -28,7 +28,7 @@ from vaeforge.registry.register import Registration, register_run
 from vaeforge.registry.rejudge import promote_judged
 from vaeforge.samples import DataSet, Samples
 from vaeforge.track.store import ensure_experiment, open_store
-from vaeforge.train.checkpoint import load_model, save
+from vaeforge.training.checkpoint import load_model, save
 from vaeforge_models.vae import DataSpec, build_seeded
 
 # MLflow warns while it is imported: of SQLAlchemy, and of its own type hints.

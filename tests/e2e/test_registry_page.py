@@ -15,7 +15,7 @@ from browser import CHROMIUM, Page, browser
 from project import ROOT
 from registered import register, server
 from traced import repository, searched
-from vaeforge.evaluate.manifest import EvaluationManifest, read_evaluation
+from vaeforge.evaluation.manifest import EvaluationManifest, read_evaluation
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project
 from vaeforge.track.replay import run_ids, sync

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from project import SmallProject, check_invariants, end
 from vaeforge.manifests.trained_model import TrainedModelManifest, read_trained_model
-from vaeforge.train.checkpoint import load_model
+from vaeforge.training.checkpoint import load_model
 from vaeforge_models.vae import DataSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")

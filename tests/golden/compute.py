@@ -16,7 +16,7 @@ import torch
 
 from samples import random_arrays
 from vaeforge.config.loader import load
-from vaeforge.train.loop import fit
+from vaeforge.training.loop import fit
 from vaeforge_models.families import families
 
 FOLDER = Path(__file__).parent

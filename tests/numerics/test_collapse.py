@@ -12,10 +12,10 @@ from vaeforge.config.loader import load
 from vaeforge.data.pca_spectrum import collapse_beta, describe, predicted, spectrum_of
 from vaeforge.data.prepared import PcaSpectrum
 from vaeforge.samples import DataSet, Samples
-from vaeforge.train.batches import Batch
-from vaeforge.train.process_group import ProcessGroup
-from vaeforge.train.train_step import TrainStep
-from vaeforge.train.validation import validate
+from vaeforge.training.batches import Batch
+from vaeforge.training.process_group import ProcessGroup
+from vaeforge.training.train_step import TrainStep
+from vaeforge.training.validation import validate
 from vaeforge_models.diagnostics import predicted_active_units
 from vaeforge_models.likelihoods import squared_error_distortion
 from vaeforge_models.vae import VAE, Posterior

@@ -9,7 +9,7 @@ import torch
 from torchmetrics.image.fid import _compute_fid
 
 from vaeforge.errors import DataError
-from vaeforge.evaluate.frechet import frechet_distance, inception_style_score
+from vaeforge.evaluation.frechet import frechet_distance, inception_style_score
 
 
 def normal(count: int, width: int = 6, seed: int = 0, shift: float = 0.0) -> np.ndarray:

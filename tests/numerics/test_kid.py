@@ -9,11 +9,11 @@ import torch
 from torchmetrics.image.kid import poly_mmd
 
 from vaeforge.errors import DataError
-from vaeforge.evaluate import distribution_table as tables
-from vaeforge.evaluate import kid as evaluate_kid
-from vaeforge.evaluate.distribution_table import REAL, distribution_table
-from vaeforge.evaluate.extractor import Features, ungrouped
-from vaeforge.evaluate.kid import KidEstimate, kid, kid_draws, kid_estimate, resampled
+from vaeforge.evaluation import distribution_table as tables
+from vaeforge.evaluation import kid as evaluate_kid
+from vaeforge.evaluation.distribution_table import REAL, distribution_table
+from vaeforge.evaluation.extractor import Features, ungrouped
+from vaeforge.evaluation.kid import KidEstimate, kid, kid_draws, kid_estimate, resampled
 
 
 def normal(count: int, width: int = 6, seed: int = 0, shift: float = 0.0) -> np.ndarray:

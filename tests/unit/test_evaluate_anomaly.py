@@ -14,12 +14,12 @@ from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import CheckpointError, DataError
-from vaeforge.evaluate.common_metrics import common_result, untrained_model
-from vaeforge.evaluate.results import EvaluationResult
-from vaeforge.evaluate.tasks.anomaly.evaluation import baseline_scores, detection_result, evaluate, generated_result
+from vaeforge.evaluation.common_metrics import common_result, untrained_model
+from vaeforge.evaluation.results import EvaluationResult
+from vaeforge.evaluation.tasks.anomaly.evaluation import baseline_scores, detection_result, evaluate, generated_result
 from vaeforge.samples import Samples
-from vaeforge.train.loop import TrainingData
 from vaeforge.trained import TrainedModel
+from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
 T = 70  # more than one batch

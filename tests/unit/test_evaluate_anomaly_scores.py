@@ -18,9 +18,9 @@ from sklearn.covariance import LedoitWolf
 from vaeforge.data.layouts.pictures import read
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.errors import CheckpointError, DataError
-from vaeforge.evaluate.anomaly_scores import Reference, anomaly_scores, chosen_score, error_maps, fit_reference
-from vaeforge.evaluate.bootstrap import draw_weights, ranks_of
-from vaeforge.evaluate.tasks.anomaly.detection import (
+from vaeforge.evaluation.anomaly_scores import Reference, anomaly_scores, chosen_score, error_maps, fit_reference
+from vaeforge.evaluation.bootstrap import draw_weights, ranks_of
+from vaeforge.evaluation.tasks.anomaly.detection import (
     THRESHOLD_METRICS,
     area_intervals,
     bootstrap_auprc,
@@ -29,7 +29,7 @@ from vaeforge.evaluate.tasks.anomaly.detection import (
     weighted_auprc,
 )
 from vaeforge.samples import Samples
-from vaeforge.train.loop import TrainingData
+from vaeforge.training.loop import TrainingData
 from vaeforge_models.families.endoscopy import EndoscopySettings, EndoscopyVAE
 from vaeforge_models.vae import VAE, DataSpec
 

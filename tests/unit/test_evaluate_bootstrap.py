@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from vaeforge.evaluate.bootstrap import (
+from vaeforge.evaluation.bootstrap import (
     Interval,
     auroc_interval,
     bootstrap_auroc,

@@ -13,8 +13,8 @@ from samples import random_prepared, small_experiment
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import DataError
-from vaeforge.evaluate.images import decoded
-from vaeforge.evaluate.latent_posteriors import (
+from vaeforge.evaluation.images import decoded
+from vaeforge.evaluation.latent_posteriors import (
     LatentLibrary,
     class_names,
     conditions_of,
@@ -22,9 +22,9 @@ from vaeforge.evaluate.latent_posteriors import (
     labels_of,
     library_of,
 )
-from vaeforge.evaluate.memorization import PIXELS, RECONSTRUCTIONS, check_copies
-from vaeforge.evaluate.results import EvaluationResult
-from vaeforge.evaluate.tasks.classes.class_samples import (
+from vaeforge.evaluation.memorization import PIXELS, RECONSTRUCTIONS, check_copies
+from vaeforge.evaluation.results import EvaluationResult
+from vaeforge.evaluation.tasks.classes.class_samples import (
     AGGREGATE,
     PRIOR,
     UNTRAINED,
@@ -34,12 +34,12 @@ from vaeforge.evaluate.tasks.classes.class_samples import (
     per_class,
     rounded,
 )
-from vaeforge.evaluate.tasks.classes.classifier import fit_classifier, small
-from vaeforge.evaluate.tasks.classes.evaluation import SYNTHETIC, class_means, evaluate, means_measured
-from vaeforge.evaluate.tasks.classes.figures import confusion
+from vaeforge.evaluation.tasks.classes.classifier import fit_classifier, small
+from vaeforge.evaluation.tasks.classes.evaluation import SYNTHETIC, class_means, evaluate, means_measured
+from vaeforge.evaluation.tasks.classes.figures import confusion
 from vaeforge.samples import Samples
-from vaeforge.train.loop import TrainingData, fit, untrained
 from vaeforge.trained import TrainedModel
+from vaeforge.training.loop import TrainingData, fit, untrained
 from vaeforge_models.families.cilia import FAMILY
 from vaeforge_models.vae import VAE, DataSpec
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from sklearn.decomposition import PCA
 
 from vaeforge.errors import DataError
-from vaeforge.evaluate.bootstrap import bootstrap_means
-from vaeforge.evaluate.comparison import (
+from vaeforge.evaluation.bootstrap import bootstrap_means
+from vaeforge.evaluation.comparison import (
     ComparisonRow,
     compare_auroc,
     compare_means,
@@ -21,7 +21,7 @@ from vaeforge.evaluate.comparison import (
     with_infinities,
     worse_than,
 )
-from vaeforge.evaluate.pca_baseline import FIT_SAMPLES, fit_pca_baseline
+from vaeforge.evaluation.pca_baseline import FIT_SAMPLES, fit_pca_baseline
 from vaeforge.records import record_from
 from vaeforge.samples import Samples
 from vaeforge_models.families.endoscopy import EndoscopySettings, EndoscopyVAE

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from vaeforge.errors import DataError
-from vaeforge.evaluate.tasks.anomaly.detection import detection_metrics, pr_curve, require_both, roc_curve, threshold_of
+from vaeforge.evaluation.tasks.anomaly.detection import (
+    detection_metrics,
+    pr_curve,
+    require_both,
+    roc_curve,
+    threshold_of,
+)
 
 LABELS = np.array([0, 0, 1, 1])
 SCORES = np.array([0.1, 0.4, 0.35, 0.8])

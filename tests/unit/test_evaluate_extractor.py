@@ -11,8 +11,8 @@ from skimage import data as photographs
 from sklearn.decomposition import PCA
 
 from vaeforge.errors import CheckpointError, DataError
-from vaeforge.evaluate import extractor
-from vaeforge.evaluate.extractor import (
+from vaeforge.evaluation import extractor
+from vaeforge.evaluation.extractor import (
     NAME,
     WEIGHTS_SHA256,
     Features,

@@ -13,11 +13,11 @@ from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate import generation_metrics
-from vaeforge.evaluate.comparison import MODEL
-from vaeforge.evaluate.distribution_table import REAL
-from vaeforge.evaluate.extractor import Features
-from vaeforge.evaluate.generation_metrics import (
+from vaeforge.evaluation import generation_metrics
+from vaeforge.evaluation.comparison import MODEL
+from vaeforge.evaluation.distribution_table import REAL
+from vaeforge.evaluation.extractor import Features
+from vaeforge.evaluation.generation_metrics import (
     DIFFUSION,
     MEAN,
     PRIOR,

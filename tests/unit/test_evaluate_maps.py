@@ -12,12 +12,12 @@ from torch import Tensor
 from manifest_samples import prepared_manifest
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate.bootstrap import bootstrap_means
-from vaeforge.evaluate.tasks.maps import imputation
-from vaeforge.evaluate.tasks.maps.evaluation import evaluate
-from vaeforge.evaluate.tasks.maps.figures import CHANNELS
-from vaeforge.evaluate.tasks.maps.imputation import at_prior_mean, fill_in, noise_of, posterior_spread, prior_spread
-from vaeforge.evaluate.tasks.maps.spatial import (
+from vaeforge.evaluation.bootstrap import bootstrap_means
+from vaeforge.evaluation.tasks.maps import imputation
+from vaeforge.evaluation.tasks.maps.evaluation import evaluate
+from vaeforge.evaluation.tasks.maps.figures import CHANNELS
+from vaeforge.evaluation.tasks.maps.imputation import at_prior_mean, fill_in, noise_of, posterior_spread, prior_spread
+from vaeforge.evaluation.tasks.maps.spatial import (
     Spread,
     compare_pearson,
     coverage_curve,
@@ -30,11 +30,11 @@ from vaeforge.evaluate.tasks.maps.spatial import (
     relative_error,
     relative_error_interval,
 )
-from vaeforge.evaluate.tasks.maps.tables import in_raw_units, spread_in_raw_units
-from vaeforge.evaluate.tasks.maps.whole_maps import hidden_points
+from vaeforge.evaluation.tasks.maps.tables import in_raw_units, spread_in_raw_units
+from vaeforge.evaluation.tasks.maps.whole_maps import hidden_points
 from vaeforge.samples import Samples
-from vaeforge.train.loop import fit, untrained
 from vaeforge.trained import TrainedModel
+from vaeforge.training.loop import fit, untrained
 from vaeforge_models.families import families
 from vaeforge_models.vae import VAE, DataSpec, Posterior
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from vaeforge.errors import DataError
-from vaeforge.evaluate import memorization as module
-from vaeforge.evaluate.memorization import Nearest, check_memorization, memorization, nearest
+from vaeforge.evaluation import memorization as module
+from vaeforge.evaluation.memorization import Nearest, check_memorization, memorization, nearest
 
 
 def normal(count: int, width: int = 8, seed: int = 0) -> np.ndarray:

@@ -11,11 +11,11 @@ import torch
 from manifest_samples import model_manifest
 from samples import random_prepared
 from vaeforge.errors import DataError
-from vaeforge.evaluate.common_metrics import nelbo_metrics
-from vaeforge.evaluate.inference import scores
-from vaeforge.evaluate.per_sample_scores import PerSampleScores, read_per_sample_scores
-from vaeforge.evaluate.sample_likelihoods import per_sample_arrays
-from vaeforge.evaluate.test_set_usage import looks, record_look
+from vaeforge.evaluation.common_metrics import nelbo_metrics
+from vaeforge.evaluation.inference import scores
+from vaeforge.evaluation.per_sample_scores import PerSampleScores, read_per_sample_scores
+from vaeforge.evaluation.sample_likelihoods import per_sample_arrays
+from vaeforge.evaluation.test_set_usage import looks, record_look
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project
 from vaeforge.registry.lineage import look_number

@@ -15,9 +15,9 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from samples import random_prepared, small_experiment
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate.results import EvaluationResult
-from vaeforge.evaluate.tasks.series.evaluation import evaluate
-from vaeforge.evaluate.tasks.series.metrics import (
+from vaeforge.evaluation.results import EvaluationResult
+from vaeforge.evaluation.tasks.series.evaluation import evaluate
+from vaeforge.evaluation.tasks.series.metrics import (
     compare_folds,
     correlation_matrix,
     distances,
@@ -35,9 +35,9 @@ from vaeforge.evaluate.tasks.series.metrics import (
     voxel_fit,
 )
 from vaeforge.samples import Samples
-from vaeforge.train.diffuse import Latents, fit_diffusion
-from vaeforge.train.loop import untrained
 from vaeforge.trained import TrainedModel
+from vaeforge.training.diffuse import Latents, fit_diffusion
+from vaeforge.training.loop import untrained
 from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families.fmri import FAMILY
 

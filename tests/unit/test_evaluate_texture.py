@@ -10,7 +10,7 @@ from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from vaeforge.errors import DataError
-from vaeforge.evaluate.tasks.texture.grain import (
+from vaeforge.evaluation.tasks.texture.grain import (
     autocorrelation_width,
     compare_texture,
     contrast,

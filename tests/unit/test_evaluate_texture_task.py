@@ -15,11 +15,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from manifest_samples import prepared_manifest
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate.comparison import MODEL
-from vaeforge.evaluate.generation_metrics import DIFFUSION, MEAN, PRIOR, UNTRAINED, pca_space
-from vaeforge.evaluate.results import EvaluationResult
-from vaeforge.evaluate.tasks.texture import evaluation as texture
-from vaeforge.evaluate.tasks.texture.evaluation import (
+from vaeforge.evaluation.comparison import MODEL
+from vaeforge.evaluation.generation_metrics import DIFFUSION, MEAN, PRIOR, UNTRAINED, pca_space
+from vaeforge.evaluation.results import EvaluationResult
+from vaeforge.evaluation.tasks.texture import evaluation as texture
+from vaeforge.evaluation.tasks.texture.evaluation import (
     DATA,
     Grain,
     evaluate,
@@ -28,7 +28,7 @@ from vaeforge.evaluate.tasks.texture.evaluation import (
     quality_result,
     spectral_distance,
 )
-from vaeforge.evaluate.tasks.texture.figures import draw_grain, draw_spectra
+from vaeforge.evaluation.tasks.texture.figures import draw_grain, draw_spectra
 from vaeforge.samples import Samples
 from vaeforge.trained import TrainedModel
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion

@@ -14,9 +14,9 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.package.export import export
-from vaeforge.train.batches import centre_crop, epoch_batches
-from vaeforge.train.loop import TrainingData, fit
-from vaeforge.train.process_group import ProcessGroup
+from vaeforge.training.batches import centre_crop, epoch_batches
+from vaeforge.training.loop import TrainingData, fit
+from vaeforge.training.process_group import ProcessGroup
 from vaeforge_models.families.endoscopy import FAMILY, EndoscopySettings, EndoscopyVAE
 from vaeforge_models.vae import DataSpec, Posterior
 

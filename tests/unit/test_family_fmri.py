@@ -12,7 +12,7 @@ from scipy.stats import kstest
 from samples import small_experiment
 from vaeforge.config.loader import load
 from vaeforge.samples import Samples
-from vaeforge.train.loop import TrainingData, fit
+from vaeforge.training.loop import TrainingData, fit
 from vaeforge_models.families.fmri import FAMILY, NOISE, FmriSettings, FmriVAE, add_noise
 from vaeforge_models.vae import DataSpec, build_seeded, parameter_count
 

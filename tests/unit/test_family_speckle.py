@@ -11,7 +11,7 @@ from vaeforge.config.loader import load
 from vaeforge.samples import Samples
 from vaeforge.search.space.checks import check
 from vaeforge.search.space.space import read_space
-from vaeforge.train.loop import TrainingData, fit
+from vaeforge.training.loop import TrainingData, fit
 from vaeforge_models.families.speckle import FAMILY, Residual, SpeckleSettings, SpeckleVAE, group_norm
 from vaeforge_models.vae import DataSpec, build_seeded, parameter_count
 

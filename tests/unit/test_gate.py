@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
 from vaeforge.config.experiment import Gates
-from vaeforge.evaluate.per_sample_scores import PerSampleScores
+from vaeforge.evaluation.per_sample_scores import PerSampleScores
 from vaeforge.registry.gate import SEED, GateCandidate, Incumbent, auroc_gain, decide, gain_per_value
 from vaeforge.registry.verdict import Verdict
 

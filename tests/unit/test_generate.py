@@ -17,15 +17,15 @@ from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare
 from vaeforge.data.resize import fit_square as square
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.evaluate.latent_posteriors import LatentLibrary
+from vaeforge.evaluation.latent_posteriors import LatentLibrary
 from vaeforge.generate.latents import SOURCES, draw
 from vaeforge.generate.manifest import GenerationManifest
 from vaeforge.generate.request import GenerateRequest
 from vaeforge.generate.step import generate_run, reshaped
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project, sha256_of
-from vaeforge.train.checkpoint import save
-from vaeforge.train.loop import untrained
+from vaeforge.training.checkpoint import save
+from vaeforge.training.loop import untrained
 
 CLASSES = ("flat", "tall")
 Run = Callable[..., GenerationManifest]

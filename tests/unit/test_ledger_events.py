@@ -16,7 +16,7 @@ from vaeforge.ledger.events import (
     WarmStarted,
     from_json,
 )
-from vaeforge.train.checkpoint_files import Checkpoint
+from vaeforge.training.checkpoint_files import Checkpoint
 
 SEARCH: dict[str, Any] = {"event": "search", "time": 1.0, "name": "s", "family": "endoscopy", "space": {"x": 1}}
 STATE = {"file": "e2", "sha256": "7", "epoch": 2}

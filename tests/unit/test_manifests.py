@@ -17,8 +17,8 @@ from registered import untrained_model
 from vaeforge import pipeline
 from vaeforge.data.prepared import read_prepared_manifest
 from vaeforge.errors import DataError, RegistryError
-from vaeforge.evaluate import step as evaluate_step
-from vaeforge.evaluate.manifest import evaluation_json, read_evaluation
+from vaeforge.evaluation import step as evaluate_step
+from vaeforge.evaluation.manifest import evaluation_json, read_evaluation
 from vaeforge.generate.manifest import read_generation
 from vaeforge.manifests.diffusion import read_diffusion
 from vaeforge.manifests.export import read_export
@@ -31,8 +31,8 @@ from vaeforge.paths import Project, write_json
 from vaeforge.records import read_record, to_json
 from vaeforge.registry.lineage import version_tags
 from vaeforge.registry.register import RegistrationManifest
-from vaeforge.train import checkpoint
 from vaeforge.trained import TrainedModel
+from vaeforge.training import checkpoint
 
 KEPT = Path(__file__).parents[1] / "manifests"
 Reader = Callable[[Path], Any]

@@ -9,8 +9,8 @@ import pytest
 
 from manifest_samples import export_of, model_manifest, prepared_manifest
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate.comparison import ComparisonRow
-from vaeforge.evaluate.manifest import EvaluationManifest
+from vaeforge.evaluation.comparison import ComparisonRow
+from vaeforge.evaluation.manifest import EvaluationManifest
 from vaeforge.package.card import ModelCard, VerdictSection, build_card, data_credits
 from vaeforge.package.card_markdown import card_markdown, interval
 from vaeforge.package.contract import Contract, GraphFile

@@ -16,7 +16,7 @@ from vaeforge.package.fp16 import between_products, to_fp16
 from vaeforge.package.graphs import graphs_of
 from vaeforge.package.precision import Calibration, convert, ordered_precisions
 from vaeforge.samples import Samples
-from vaeforge.train.loop import untrained
+from vaeforge.training.loop import untrained
 from vaeforge_models.families import families
 
 

@@ -15,9 +15,9 @@ from vaeforge.data.prepare import write_data_set
 from vaeforge.data.prepared import write_prepared_manifest
 from vaeforge.diffuse.step import diffuse_run
 from vaeforge.errors import ConfigError, RegistryError
-from vaeforge.evaluate.inference import scores
-from vaeforge.evaluate.latent_posteriors import library_of
-from vaeforge.evaluate.tasks.anomaly.detection import threshold_of
+from vaeforge.evaluation.inference import scores
+from vaeforge.evaluation.latent_posteriors import library_of
+from vaeforge.evaluation.tasks.anomaly.detection import threshold_of
 from vaeforge.manifests.export import ExportManifest, read_export
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.package import step
@@ -26,9 +26,9 @@ from vaeforge.package.precision import TOLERANCES
 from vaeforge.paths import Project, read_json, sha256_of
 from vaeforge.records import to_json
 from vaeforge.samples import DataSet
-from vaeforge.train.checkpoint import save
-from vaeforge.train.loop import untrained
 from vaeforge.trained import load_trained_model, with_diffusion
+from vaeforge.training.checkpoint import save
+from vaeforge.training.loop import untrained
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vaeforge.evaluate.per_sample_scores import PerSampleScores
+from vaeforge.evaluation.per_sample_scores import PerSampleScores
 from vaeforge.records import to_json
 from vaeforge.registry import tables, version_files
 from vaeforge.registry.audit import Entry

@@ -29,7 +29,7 @@ from vaeforge.ledger.history import read_history
 from vaeforge.search.budget import BudgetLimits, BudgetSpent
 from vaeforge.search.dispatch.dispatcher import Dispatcher
 from vaeforge.search.dispatch.types import DispatchConfig, Lease, TrialReport
-from vaeforge.train.checkpoint_files import Checkpoint
+from vaeforge.training.checkpoint_files import Checkpoint
 
 CONFIG = DispatchConfig(epochs=frozenset({2}))
 PROCESS = WorkerProcess(1, 0.0, "n")

@@ -18,7 +18,7 @@ from vaeforge.search.space.checks import check
 from vaeforge.search.space.fidelity import Fidelity
 from vaeforge.search.space.space import parse_space, read_space
 from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
-from vaeforge.train.loop import untrained
+from vaeforge.training.loop import untrained
 from vaeforge_models.families import families
 from vaeforge_models.schedules import Cyclical
 from vaeforge_models.vae import DataSpec, parameter_count

@@ -18,7 +18,7 @@ from vaeforge.search.dispatch.resources import CPU_SHARE, Placement, Supply
 from vaeforge.search.dispatch.types import Lease, NoTask, Task
 from vaeforge.search.dispatch.worker import held_bytes, serve
 from vaeforge.search.dispatch.worker_groups import MAX_RESTARTS, WorkerGroups
-from vaeforge.train.distributed import InsufficientResourcesError
+from vaeforge.training.distributed import InsufficientResourcesError
 
 SECONDS = 10.0
 ROOT = Path(__file__).parents[2]
@@ -280,7 +280,7 @@ folder = Path(sys.argv[1])
 
 def rank():
     import torch
-    from vaeforge.train.distributed import RayProcessGroup
+    from vaeforge.training.distributed import RayProcessGroup
     ranks = RayProcessGroup(gpus=False)
     total = ranks.group.sum(torch.tensor([1.0 + ranks.group.rank]))
     pids = ranks.gather(os.getpid())
@@ -296,7 +296,7 @@ with Interrupt() as interrupt:
     plan = SimpleNamespace(address=None, config=SimpleNamespace(search=Search(workers=2, device="cpu")))
     with cluster(plan, interrupt) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
-        from vaeforge.train.distributed import InsufficientResourcesError, run_worker_group
+        from vaeforge.training.distributed import InsufficientResourcesError, run_worker_group
         run_worker_group(rank, "pair", str(folder), 2, placement.resources)
         try:
             run_worker_group(rank, "large", str(folder), 2 * os.cpu_count(), placement.resources)

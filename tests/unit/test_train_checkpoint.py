@@ -11,11 +11,11 @@ import torch
 from fsspec.implementations.memory import MemoryFileSystem
 
 from vaeforge.errors import CheckpointError
-from vaeforge.train.checkpoint import Checkpoint, load, load_model, load_newest, save
-from vaeforge.train.checkpoint_files import best_beside, download
-from vaeforge.train.loop import EpochReport, fit
-from vaeforge.train.storage import name_of, open_storage
-from vaeforge.train.training_state import read_state
+from vaeforge.training.checkpoint import Checkpoint, load, load_model, load_newest, save
+from vaeforge.training.checkpoint_files import best_beside, download
+from vaeforge.training.loop import EpochReport, fit
+from vaeforge.training.storage import name_of, open_storage
+from vaeforge.training.training_state import read_state
 
 Make = Callable[..., Any]
 

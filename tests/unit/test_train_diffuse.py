@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from vaeforge.errors import CheckpointError, ConfigError, DataError
-from vaeforge.train.checkpoint import Checkpoint, save
-from vaeforge.train.diffuse import (
+from vaeforge.training.checkpoint import Checkpoint, save
+from vaeforge.training.diffuse import (
     Latents,
     TrainedDiffusion,
     averaged,

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from vaeforge.errors import CheckpointError
-from vaeforge.train.checkpoint import load
-from vaeforge.train.checkpoint_files import inherit
-from vaeforge.train.early_stopping import BestEpoch, BestEpochState
-from vaeforge.train.loop import EpochReport, fit
-from vaeforge.train.lr_schedule import learning_rate_at
-from vaeforge.train.storage import open_storage
+from vaeforge.training.checkpoint import load
+from vaeforge.training.checkpoint_files import inherit
+from vaeforge.training.early_stopping import BestEpoch, BestEpochState
+from vaeforge.training.loop import EpochReport, fit
+from vaeforge.training.lr_schedule import learning_rate_at
+from vaeforge.training.storage import open_storage
 
 Make = Callable[..., Any]
 EPOCHS = 6

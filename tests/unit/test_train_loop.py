@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from vaeforge.errors import CheckpointError
-from vaeforge.train.checkpoint import Checkpoint, load, load_model, load_newest, save
-from vaeforge.train.early_stopping import BestEpoch, first_eligible_epoch
-from vaeforge.train.loop import EpochReport, fit
+from vaeforge.training.checkpoint import Checkpoint, load, load_model, load_newest, save
+from vaeforge.training.early_stopping import BestEpoch, first_eligible_epoch
+from vaeforge.training.loop import EpochReport, fit
 
 Make = Callable[..., Any]
 
@@ -176,12 +176,12 @@ def test_the_best_epoch_is_looked_for_from_the_first_full_beta_on() -> None:
 
 
 def test_validation_noise_is_the_same_for_any_split(make_experiment: Make, make_arrays: Make) -> None:
-    from vaeforge.train.validation import validate
+    from vaeforge.training.validation import validate
     from vaeforge_models.vae import build_seeded
 
     experiment, arrays = make_experiment(), make_arrays()
     model = build_seeded(experiment.definition.build, experiment.model, arrays.spec, seed=3)
-    from vaeforge.train.process_group import ProcessGroup
+    from vaeforge.training.process_group import ProcessGroup
 
     first = validate(model, arrays.validation, ProcessGroup(), 3)
     assert first == validate(model, arrays.validation[np.arange(len(arrays.validation))], ProcessGroup(), 3)

@@ -21,7 +21,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from vaeforge.errors import CheckpointError, ConfigError
-from vaeforge.train.checkpoint_files import (
+from vaeforge.training.checkpoint_files import (
     CHECKPOINT_NAME,
     Checkpoint,
     download,
@@ -29,7 +29,7 @@ from vaeforge.train.checkpoint_files import (
     require_usable,
     verified_file,
 )
-from vaeforge.train.storage import Storage, join, name_of, open_storage
+from vaeforge.training.storage import Storage, join, name_of, open_storage
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}", "PATH": "/usr/bin:/bin"}
@@ -274,7 +274,7 @@ def test_urls_that_cannot_be_used_are_refused(location: str, problem: str) -> No
 
 
 def test_a_kind_whose_package_is_missing_says_which() -> None:
-    program = "import sys; sys.modules['s3fs'] = None; from vaeforge.train.checkpoint_files import *; require_usable('s3://b/x')"
+    program = "import sys; sys.modules['s3fs'] = None; from vaeforge.training.checkpoint_files import *; require_usable('s3://b/x')"
     done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert re.search(r"ConfigError: search\.storage: got 's3://b/x'.*s3fs", done.stderr)
 
@@ -318,5 +318,5 @@ def test_names_go_by_the_end_of_a_path() -> None:
 
 
 def test_nothing_here_imports_torch() -> None:
-    program = "import sys, vaeforge.train.checkpoint_files; assert not {'torch', 'ray'} & set(sys.modules)"
+    program = "import sys, vaeforge.training.checkpoint_files; assert not {'torch', 'ray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, check=True)

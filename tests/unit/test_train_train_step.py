@@ -12,11 +12,11 @@ from vaeforge.config.experiment import Experiment, Optimizer
 from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
 from vaeforge.samples import Samples
-from vaeforge.train.batches import Batch, class_weights, epoch_batches, steps_per_epoch
-from vaeforge.train.loop import TrainingData, fit, untrained
-from vaeforge.train.lr_schedule import learning_rate_at
-from vaeforge.train.process_group import ProcessGroup
-from vaeforge.train.train_step import TrainStep
+from vaeforge.training.batches import Batch, class_weights, epoch_batches, steps_per_epoch
+from vaeforge.training.loop import TrainingData, fit, untrained
+from vaeforge.training.lr_schedule import learning_rate_at
+from vaeforge.training.process_group import ProcessGroup
+from vaeforge.training.train_step import TrainStep
 from vaeforge_models.vae import DataSpec
 
 Make = Callable[..., Any]

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*(ROOT / "platform").rglob("*.py"), *(ROOT / "models").rglob("*.py")])
 ONLY_IN = {
-    "ray": ("train/distributed.py", "search/"),
+    "ray": ("training/distributed.py", "search/"),
     "optuna": ("search/samplers/optuna_bridge/",),
     "mlflow": ("track/", "registry/"),
     "diffusers": ("models/vaeforge_models/diffusion.py",),
@@ -29,11 +29,11 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"score", "serve"},
     {"search", "registry"},
     {"package", "diffuse", "generate", "importing"},
-    {"evaluate", "track"},
+    {"evaluation", "track"},
     {"trained"},
     {"ledger", "manifests"},
     {"data"},
-    {"train"},
+    {"training"},
     {"provenance"},
     {"config"},
     {"records"},

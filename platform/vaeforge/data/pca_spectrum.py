@@ -12,8 +12,8 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import PcaSpectrum, spec_of
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, evenly_spaced
-from vaeforge.train.batches import centre_crop
-from vaeforge.train.loop import untrained
+from vaeforge.training.batches import centre_crop
+from vaeforge.training.loop import untrained
 from vaeforge_models.diagnostics import predicted_active_units
 
 SAMPLES = 2048

@@ -12,9 +12,9 @@ from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project, write_bytes
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
-from vaeforge.train.batches import centre_crop
-from vaeforge.train.diffuse import Latents, fit_diffusion, save_diffusion
 from vaeforge.trained import TrainedModel, patterns_of
+from vaeforge.training.batches import centre_crop
+from vaeforge.training.diffuse import Latents, fit_diffusion, save_diffusion
 
 
 def diffuse_run(

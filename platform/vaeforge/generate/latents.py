@@ -4,7 +4,7 @@ Shapes: n latents z [n, L] with labels [n].
 
 - `prior`: z ~ N(0, I), what the model was trained to decode from.
 - `aggregate`: the Gaussian with the mean and covariance of the class's aggregate posterior (see
-  `vaeforge.evaluate.latent_posteriors`), closer to where training images lie than the prior.
+  `vaeforge.evaluation.latent_posteriors`), closer to where training images lie than the prior.
 - `image`: z ~ N(mu_i, sigma_i^2) of one training image i of the class. Where the posterior is narrow that is nearly a
   copy of this image, so nothing takes this source unless it is asked for by its name.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaeforge.errors import ConfigError
-from vaeforge.evaluate.latent_posteriors import LatentLibrary
+from vaeforge.evaluation.latent_posteriors import LatentLibrary
 from vaeforge.seeds import derive
 
 Source = Literal["prior", "aggregate", "image"]

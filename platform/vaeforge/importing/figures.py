@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.evaluate.drawing import canvas, save
+from vaeforge.evaluation.drawing import canvas, save
 
 LABELS = 40  # bars beyond which a label each would be unreadable
 

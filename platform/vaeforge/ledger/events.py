@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from vaeforge.data.data_source import DataSource
 from vaeforge.paths import hash_of
 from vaeforge.provenance import Machine, PatchedGitState
-from vaeforge.train.checkpoint_files import Checkpoint
+from vaeforge.training.checkpoint_files import Checkpoint
 
 Params: TypeAlias = dict[str, Any]
 Metrics: TypeAlias = Mapping[str, float | None]

@@ -30,7 +30,7 @@ from vaeforge.ledger.events import (
     WorkersRegistered,
 )
 from vaeforge.ledger.file import LedgerReader
-from vaeforge.train.checkpoint_files import Checkpoint
+from vaeforge.training.checkpoint_files import Checkpoint
 
 Phase = Literal["running", "interrupted", "ended"]
 REPEATED = "repeat"  # the group of trials that repeat another one: no scheduler compares them

@@ -9,7 +9,7 @@ from vaeforge.manifests.files import MANIFEST, Hashes
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import write_json
 from vaeforge.records import OPTIONAL, SPREAD, Number, read_record, to_json
-from vaeforge.train.checkpoint_files import Checkpoint
+from vaeforge.training.checkpoint_files import Checkpoint
 
 DIFFUSION_FILE = "diffusion.pt"
 

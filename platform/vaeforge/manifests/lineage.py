@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vaeforge.provenance import PatchedGitState
 from vaeforge.records import read_record
-from vaeforge.train.checkpoint_files import CheckpointRef
+from vaeforge.training.checkpoint_files import CheckpointRef
 
 
 @dataclass(frozen=True)

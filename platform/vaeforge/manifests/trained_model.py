@@ -13,7 +13,7 @@ from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project, write_json
 from vaeforge.provenance import Machine
 from vaeforge.records import SPREAD, Metrics, Number, read_record, renamed, to_json
-from vaeforge.train.checkpoint_files import CheckpointRef
+from vaeforge.training.checkpoint_files import CheckpointRef
 
 if TYPE_CHECKING:
     from vaeforge.config.experiment import Experiment, Gates

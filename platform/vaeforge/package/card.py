@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate.comparison import MODEL, ComparisonRow, Significance
-from vaeforge.evaluate.manifest import EvaluationManifest
+from vaeforge.evaluation.comparison import MODEL, ComparisonRow, Significance
+from vaeforge.evaluation.manifest import EvaluationManifest
 from vaeforge.manifests.export import DataCredits, ExportManifest, Latency, ParityOutcome, PrecisionOutcome
 from vaeforge.manifests.lineage import MlflowRuns
 from vaeforge.manifests.trained_model import RepeatedRuns, TrainedModelManifest
@@ -20,7 +20,7 @@ from vaeforge.package.contract import Contract
 from vaeforge.paths import Project
 from vaeforge.provenance import PatchedGitState
 from vaeforge.records import Number
-from vaeforge.train.checkpoint_files import CheckpointRef
+from vaeforge.training.checkpoint_files import CheckpointRef
 
 SAMPLES = "vaeforge.data.samples"  # what made the data sets that the project carries; each one's attribution names it
 LICENCE, ATTRIBUTION = "LICENSE", "ATTRIBUTION.md"

@@ -1,6 +1,6 @@
 """Sentences of a model card: what a model is for and what it must not be taken for, by its task."""
 
-from vaeforge.evaluate.tasks import task_named, task_names
+from vaeforge.evaluation.tasks import task_named, task_names
 
 UNKNOWN_USE = "Encodes samples of the kind that it was trained on and reconstructs them."
 UNKNOWN_LIMITS = ("It is not a medical device.",)

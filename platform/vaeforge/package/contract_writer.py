@@ -10,7 +10,7 @@ import onnx
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluate.latent_posteriors import class_names
+from vaeforge.evaluation.latent_posteriors import class_names
 from vaeforge.package.contract import Contract, GraphFile
 from vaeforge.package.export import data_file
 from vaeforge.paths import sha256_of

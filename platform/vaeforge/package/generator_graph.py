@@ -1,7 +1,7 @@
 """Graph that draws images of a class: a class and noise in, an image in raw units out.
 
 z = m_c + eps A_c^T, where m_c and A_c A_c^T are mean and covariance of the aggregate posterior of class c over the
-training images (`vaeforge.evaluate.latent_posteriors`): what `vaeforge generate --source aggregate` draws from. The
+training images (`vaeforge.evaluation.latent_posteriors`): what `vaeforge generate --source aggregate` draws from. The
 graph holds m [K, L] and A [K, L, L], no image's own posterior.
 
 Shapes: B images, K classes, L latent dimensions; label int64 [B], eps [B, L], image [B, *event].
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaeforge.evaluate.latent_posteriors import LatentLibrary
+from vaeforge.evaluation.latent_posteriors import LatentLibrary
 from vaeforge.package.graphs import EXAMPLE_BATCH, RECONSTRUCTION, Graph, ModelView
 from vaeforge_models.vae import VAE
 

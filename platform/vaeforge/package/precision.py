@@ -25,7 +25,7 @@ from vaeforge.package.export import LARGEST, read_graph, weight_bytes, write_gra
 from vaeforge.package.fp16 import to_fp16
 from vaeforge.package.parity_inputs import subsample_evenly
 from vaeforge.samples import Samples
-from vaeforge.train.batches import centre_crop
+from vaeforge.training.batches import centre_crop
 
 PRECISIONS = ("fp32", "fp16", "int8")
 FULL = PRECISIONS[0]

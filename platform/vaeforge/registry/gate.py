@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Bounds, Gates
-from vaeforge.evaluate.bootstrap import (
+from vaeforge.evaluation.bootstrap import (
     bootstrap_auroc,
     bootstrap_means,
     groups_per_label,
     percentile_interval,
     weighted_auroc,
 )
-from vaeforge.evaluate.per_sample_scores import PerSampleScores
-from vaeforge.evaluate.tasks import task_named
+from vaeforge.evaluation.per_sample_scores import PerSampleScores
+from vaeforge.evaluation.tasks import task_named
 from vaeforge.registry.lineage import ACTIVE
 from vaeforge.registry.verdict import RuleOutcome, Verdict, verdict_of
 from vaeforge.seeds import derive

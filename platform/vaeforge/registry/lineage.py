@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from vaeforge.evaluate.comparison import ComparisonRow
-from vaeforge.evaluate.manifest import EvaluationManifest
-from vaeforge.evaluate.test_set_usage import looks
+from vaeforge.evaluation.comparison import ComparisonRow
+from vaeforge.evaluation.manifest import EvaluationManifest
+from vaeforge.evaluation.test_set_usage import looks
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaeforge.errors import RegistryError, VaeforgeError
-from vaeforge.evaluate.manifest import EvaluationManifest, evaluation_json
-from vaeforge.evaluate.per_sample_scores import EVIDENCE_FILE, PerSampleScores, read_per_sample_scores
+from vaeforge.evaluation.manifest import EvaluationManifest, evaluation_json
+from vaeforge.evaluation.per_sample_scores import EVIDENCE_FILE, PerSampleScores, read_per_sample_scores
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.lineage import Lineage

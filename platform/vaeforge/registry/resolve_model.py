@@ -14,7 +14,7 @@ from vaeforge.provenance import PATCH
 from vaeforge.records import read_record
 from vaeforge.registry.fetch import bundle_of, resolve
 from vaeforge.track.store import open_store
-from vaeforge.train.checkpoint_files import CheckpointRef
+from vaeforge.training.checkpoint_files import CheckpointRef
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

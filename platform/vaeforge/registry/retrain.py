@@ -17,8 +17,8 @@ from vaeforge.manifests.trained_model import TrainedModelManifest, TrainingCondi
 from vaeforge.paths import Project
 from vaeforge.provenance import Machine, machine
 from vaeforge.records import Number
-from vaeforge.train.loop import EpochReport, TrainingData, fit
-from vaeforge.train.process_group import ProcessGroup
+from vaeforge.training.loop import EpochReport, TrainingData, fit
+from vaeforge.training.process_group import ProcessGroup
 
 
 @dataclass(frozen=True)

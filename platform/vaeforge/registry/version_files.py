@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaeforge.errors import RegistryError, VaeforgeError
-from vaeforge.evaluate.manifest import EvaluationManifest, read_evaluation
-from vaeforge.evaluate.per_sample_scores import EVIDENCE_FILE, PerSampleScores, read_per_sample_scores
+from vaeforge.evaluation.manifest import EvaluationManifest, read_evaluation
+from vaeforge.evaluation.per_sample_scores import EVIDENCE_FILE, PerSampleScores, read_per_sample_scores
 from vaeforge.manifests.export import ExportManifest, read_export
 from vaeforge.manifests.trained_model import TrainedModelManifest, read_trained_model
 from vaeforge.package.bundle import EXTRA, WINNER

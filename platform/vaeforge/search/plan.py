@@ -19,7 +19,7 @@ from vaeforge.provenance import PATCH, code_hash, command_line, origin
 from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
 from vaeforge.search.space.checks import check, collapse_warning
 from vaeforge.search.space.space import Space
-from vaeforge.train.batches import class_weights
+from vaeforge.training.batches import class_weights
 
 NAME_LIMIT = 100
 

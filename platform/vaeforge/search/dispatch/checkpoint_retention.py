@@ -9,8 +9,8 @@ from vaeforge.ledger.events import InheritedState, SearchHeader
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.results.ranking import retained_trials
 from vaeforge.search.space.objective import Objective
-from vaeforge.train.checkpoint_files import inherit
-from vaeforge.train.storage import join, open_storage
+from vaeforge.training.checkpoint_files import inherit
+from vaeforge.training.storage import join, open_storage
 
 
 def checkpoint_root(header: SearchHeader, search: Path) -> str:

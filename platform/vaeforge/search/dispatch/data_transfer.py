@@ -23,7 +23,7 @@ from vaeforge.paths import sha256_of, write_bytes
 
 if TYPE_CHECKING:  # a probe on a node needs no torch
     from vaeforge.data.prepared import Prepared
-    from vaeforge.train.loop import TrainingData
+    from vaeforge.training.loop import TrainingData
 
 # what a worker needs to build an experiment, to train it, and to unpickle the space with its settings
 ENTRY_POINTS = (
@@ -121,7 +121,7 @@ def open_data(handle: DataHandle) -> "TrainingData":
     """
     from vaeforge.data.prepared import load_training, spec_of
     from vaeforge.samples import Samples
-    from vaeforge.train.loop import TrainingData
+    from vaeforge.training.loop import TrainingData
 
     problem = _unlike(handle.folder, handle.manifest)
     if problem is None:

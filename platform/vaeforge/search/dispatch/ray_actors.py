@@ -16,7 +16,7 @@ from vaeforge.search.dispatch.types import DispatchConfig
 from vaeforge.search.dispatch.worker import WorkerConfig
 from vaeforge.search.plan import Plan
 from vaeforge.search.schedulers.base import Scheduler
-from vaeforge.train.checkpoint_files import require_usable
+from vaeforge.training.checkpoint_files import require_usable
 
 
 def dispatch_config(plan: Plan, scheduler: Scheduler, placement: Placement) -> DispatchConfig:

@@ -15,7 +15,7 @@ from vaeforge.config.experiment import Experiment, Search
 from vaeforge.errors import ResourceError
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.trial_experiment import experiment_for
-from vaeforge.train.loop import untrained
+from vaeforge.training.loop import untrained
 from vaeforge_models.vae import DataSpec, parameter_count
 
 BYTES_PER_PARAMETER = 4 * 3  # weights and Adam's two moments, float32

@@ -5,7 +5,7 @@ from typing import Literal
 
 from vaeforge.ledger.events import Metrics, Params, WorkerProcess
 from vaeforge.search.budget import BudgetLimits
-from vaeforge.train.checkpoint_files import Checkpoint
+from vaeforge.training.checkpoint_files import Checkpoint
 
 Reply = Literal["continue", "stop", "release", "wait"]
 NoTask = Literal["idle", "register", "end"]

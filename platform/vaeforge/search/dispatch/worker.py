@@ -30,8 +30,8 @@ from vaeforge.search.dispatch.resources import default_memory_limit
 from vaeforge.search.dispatch.types import Lease, NoTask, Task, TrialReport
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
-from vaeforge.train.distributed import RayProcessGroup
-from vaeforge.train.loop import EpochReport, fit
+from vaeforge.training.distributed import RayProcessGroup
+from vaeforge.training.loop import EpochReport, fit
 
 HEARTBEAT_SECONDS = 5.0
 

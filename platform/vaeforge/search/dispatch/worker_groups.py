@@ -25,7 +25,7 @@ from vaeforge.search.dispatch.cluster import supplies
 from vaeforge.search.dispatch.resources import Placement, free_ranks
 from vaeforge.search.dispatch.worker import WorkerConfig, worker_main
 from vaeforge.search.search_lock import find_process
-from vaeforge.train.distributed import InsufficientResourcesError, run_worker_group
+from vaeforge.training.distributed import InsufficientResourcesError, run_worker_group
 
 CORES_PER_START = 2
 STARTING_SECONDS = 60.0  # after which a host that has not registered is no longer waited for, nor its room reserved

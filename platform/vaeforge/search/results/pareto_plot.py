@@ -12,7 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from vaeforge.evaluate.drawing import canvas, save
+from vaeforge.evaluation.drawing import canvas, save
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.paths import write_bytes
 from vaeforge.search.results.ranking import RankedTrial, Ranking, ranked

@@ -14,7 +14,7 @@ from vaeforge.search.plan import Plan
 from vaeforge.search.results.ranking import winner
 from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.track.replay import RunIds
-from vaeforge.train.checkpoint_files import Checkpoint, CheckpointRef, download
+from vaeforge.training.checkpoint_files import Checkpoint, CheckpointRef, download
 
 
 def winner_manifest(step: str, plan: Plan, history: SearchHistory, runs: RunIds | None) -> TrainedModelManifest:

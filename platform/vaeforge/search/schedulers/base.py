@@ -1,7 +1,7 @@
 """Scheduler interface: what one is told of trials, and its decisions: go on, stop, or inherit weights.
 
 A scheduler is plain bookkeeping: no Ray, no Optuna, no clock, and no random numbers but those under its seed. Values
-are costs, smaller is better; a trial's value is what its training reports (`train/early_stopping.py`): its best
+are costs, smaller is better; a trial's value is what its training reports (`training/early_stopping.py`): its best
 `val/nelbo` so far, once its beta has been full, and its newest one before that.
 """
 

@@ -5,8 +5,8 @@ averages, each over that trial's values up to the same epoch. Here:
 - the first epoch that counts, for averages too, is `grace`: earlier ones mostly say how far a schedule has come;
 - the others are those of the group that have a value at this epoch, ended or not; the paper takes completed ones, of
   which there are none while a search's first trials run. Fewer than three are no median worth stopping for;
-- a value is the best so far already, once its beta has been full (`train/early_stopping.py`), so a running average lies
-  below the one of the raw values that the paper takes, and the rule is a little stricter.
+- a value is the best so far already, once its beta has been full (`training/early_stopping.py`), so a running average
+  lies below the one of the raw values that the paper takes, and the rule is a little stricter.
 It decides after every epoch, as the paper does. A decision is one message and one line of the ledger; deciding less
 often would spare those and train what is to be stopped for longer.
 """

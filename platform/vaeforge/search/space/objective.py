@@ -16,7 +16,7 @@ Mode = Literal["min", "max"]
 METRIC = "val/nelbo"
 METRICS: Mapping[
     str, Mode
-] = {  # of train/validation.py those without beta; goals stand in this order, whatever the file's
+] = {  # of training/validation.py those without beta; goals stand in this order, whatever the file's
     "val/nelbo": "min",
     "val/rate": "min",
     "val/distortion": "min",

@@ -1,1 +1,0 @@
-"""Test metrics by name: a module here with a METRIC, see `vaeforge.evaluate.metric`."""

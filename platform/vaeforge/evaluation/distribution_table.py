@@ -1,0 +1,130 @@
+"""Table of distances between generated and real samples: Fréchet distance and KID of each set.
+
+Neither means anything without its feature network: each table carries the extractor's name and its weights' SHA-256.
+Rows compare beside real samples against real ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.errors import DataError
+from vaeforge.evaluation.extractor import Features
+from vaeforge.evaluation.frechet import frechet_distance
+from vaeforge.evaluation.kid import KidEstimate, Resampled, kid_draws, kid_estimate, resampled
+from vaeforge.seeds import derive
+
+Floats = NDArray[np.float64]
+FRECHET_FROM = 2560  # twice the 1280 features: below, the covariances are too poor to compare
+REAL = "real against real"
+
+
+@dataclass(frozen=True)
+class DistributionRow:
+    """One set of samples against the real ones; `kid_low` and `kid_high` are None where groups are too few."""
+
+    name: str
+    frechet: float
+    kid: float
+    kid_low: float | None
+    kid_high: float | None
+
+
+@dataclass(frozen=True)
+class DistributionTable:
+    """Sets of samples, each against the same real ones.
+
+    Attributes:
+        rows: the first is real against real, what a perfect generator would show.
+        n: samples on either side of every Fréchet distance; `kid_n` of every set in its KID.
+        headline: which of the two columns to quote, with its extractor.
+        extractor: its name; `weights` the SHA-256 of its weights.
+        kid_draws: of each row, its KID and then those of the bootstrap: [1 + B].
+        sets: of each row, what its KID compares: real samples, and its own.
+    """
+
+    rows: tuple[DistributionRow, ...]
+    n: int
+    kid_n: int
+    headline: str
+    extractor: str
+    weights: str
+    kid_draws: Mapping[str, Floats] = field(compare=False, repr=False)
+    sets: Mapping[str, tuple[Resampled, Resampled]] = field(compare=False, repr=False)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The rows for a CSV, each with what it takes to read it alone."""
+        common = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in HIDDEN}
+        return [asdict(row) | common for row in self.rows]
+
+    def kid_difference(self, first: str, second: str) -> KidEstimate:
+        """KID of the row `first` minus that of `second`, and the interval of that over the same draws."""
+        drawn = self.kid_draws[first] - self.kid_draws[second]
+        return kid_estimate(drawn, *self.sets[first], *self.sets[second])
+
+
+HIDDEN = ("rows", "kid_draws", "sets")
+
+
+def distribution_table(
+    real_a: Features, real_b: Features, rows: Mapping[str, Features], seed: int, against_both: bool = False
+) -> DistributionTable:
+    """Every row and `real_b` against `real_a`, all cut at random to the size of the smallest set.
+
+    The headline is KID below 2560 samples and the Fréchet distance from there on; KID uses at most 2560 samples of each
+    set, the first of the same cut.
+
+    Args:
+        real_a: the reference.
+        real_b: other real samples, which share no group with the reference, else real against real comes out too small.
+        rows: sets of samples by name.
+        seed: of the cuts and the bootstrap.
+        against_both: the KIDs of rows are against `real_a` and `real_b` together, twice the groups. KID has no bias at
+            any number of samples, so this stays comparable with real against real; the Fréchet distance would not. Only
+            for rows that were made from neither.
+
+    Raises:
+        DataError: if the sets come from different extractors, or a row takes the name of the real one.
+    """
+    if REAL in rows:
+        raise DataError(f"distribution table: row {REAL!r} is the table's own; give yours another name")
+    named = {REAL: real_b, **rows}
+    for name, row in named.items():
+        _require_same_extractor(real_a, name, row)
+    n = min(len(one.values) for one in (real_a, *named.values()))
+    real = real_a.cut(n, derive(seed, "reference", "cut"))
+    cut = {name: row.cut(n, derive(seed, name, "cut")) for name, row in named.items()}
+    reference = _resampled(real, derive(seed, "reference", "draws"))
+    drawn = {name: _resampled(row, derive(seed, name, "draws")) for name, row in cut.items()}
+    wide = reference.joined(drawn[REAL]) if against_both else reference
+    sets = {name: (reference if name == REAL else wide, row) for name, row in drawn.items()}
+    draws = {name: kid_draws(*pair) for name, pair in sets.items()}
+    made = tuple(
+        _row(name, frechet_distance(real.values, row.values), kid_estimate(draws[name], *sets[name]))
+        for name, row in cut.items()
+    )
+    headline = f"{'KID' if n < FRECHET_FROM else 'Fréchet distance'} ({real_a.extractor})"
+    return DistributionTable(made, n, min(n, FRECHET_FROM), headline, real_a.extractor, real_a.weights, draws, sets)
+
+
+def _resampled(features: Features, seed: int) -> Resampled:
+    short = replace(features, values=features.values[:FRECHET_FROM], groups=features.groups[:FRECHET_FROM])
+    return resampled(short, seed)
+
+
+def _row(name: str, frechet: float, estimate: KidEstimate) -> DistributionRow:
+    low, high = estimate.interval or (None, None)
+    return DistributionRow(name, frechet, estimate.value, low, high)
+
+
+def _require_same_extractor(real: Features, name: str, row: Features) -> None:
+    for what, expected, got in (
+        ("extractor", real.extractor, row.extractor),
+        ("weights", real.weights, row.weights),
+        ("features", real.values.shape[1], row.values.shape[1]),
+    ):
+        if expected != got:
+            raise DataError(f"distribution table, row {name!r}: {what}: got {got}, must be {expected}; extract it anew")

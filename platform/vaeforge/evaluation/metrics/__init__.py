@@ -1,0 +1,1 @@
+"""Test metrics by name: a module here with a METRIC, see `vaeforge.evaluation.metric`."""

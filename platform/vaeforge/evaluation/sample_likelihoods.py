@@ -1,0 +1,68 @@
+"""Negative log-likelihood and score of each test sample, which an evaluation keeps for comparisons with other models.
+
+Shapes: T test samples, K draws of z, L latent dimensions, D values of a sample.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vaeforge.data.prepared import Prepared
+from vaeforge.evaluation.inference import scores
+from vaeforge.samples import CHUNK, Samples
+from vaeforge.training.validation import NOISE_SEED
+from vaeforge_models.likelihoods import gaussian_nll
+from vaeforge_models.vae import VAE
+
+EVIDENCE = "evidence"
+
+
+def per_sample_arrays(model: VAE, prepared: Prepared, samples: int, variance: float) -> dict[str, NDArray[Any]]:
+    """`nll` (nats), `score` (larger is more anomalous), `labels` and `groups` of the test samples, [T] each.
+
+    The mean of `nll` is `test/nelbo`; `variance` is the validation mean squared error that `test/nelbo` takes.
+
+    Args:
+        model: in evaluation mode.
+        prepared: its data.
+        samples: posterior draws a sample, K.
+        variance: of the Gaussian, the validation mean squared error.
+    """
+    return {
+        "nll": negative_log_likelihoods(model, prepared.test, samples, variance),
+        "score": scores(model, prepared.test),
+        "labels": np.asarray(prepared.test_labels, dtype=np.int64),
+        "groups": np.asarray(prepared.test_groups, dtype=np.int64),
+    }
+
+
+@torch.no_grad()
+def negative_log_likelihoods(model: VAE, test: Samples, samples: int, variance: float) -> NDArray[np.float64]:
+    """D/2 log(2 pi variance) + SSE / (2 variance) + rate of each sample, the mean over K draws of z: [T].
+
+    The draws are those of `training/validation.py: validate`. All are NaN where no likelihood exists, because the
+    variance is not a positive number.
+
+    Args:
+        model: in evaluation mode.
+        test: the samples.
+        samples: posterior draws a sample, K.
+        variance: of the Gaussian, the validation mean squared error.
+    """
+    if not (variance > 0 and math.isfinite(variance)):
+        return np.full(len(test), math.nan)
+    noise = torch.randn(samples, len(test), model.latent_dim, generator=torch.Generator().manual_seed(NOISE_SEED))
+    dimensions, parts = math.prod(model.event_shape), []
+    for number, (raw, condition) in enumerate(test.batches()):
+        x = model.normalise(raw)
+        posterior = model.encode(x, condition)
+        squared = torch.zeros(len(raw), dtype=torch.float64)
+        for eps in noise[:, number * CHUNK : (number + 1) * CHUNK]:
+            error = x - model.mean(model.decode(posterior.sample(eps), condition))
+            squared += error.square().flatten(1).sum(1, dtype=torch.float64)
+        nll = gaussian_nll(squared / samples, dimensions, variance)
+        parts.append((nll + posterior.rate().sum(1, dtype=torch.float64)).numpy())
+    return np.concatenate(parts)

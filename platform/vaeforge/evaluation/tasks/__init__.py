@@ -1,0 +1,21 @@
+"""Evaluation tasks by name: a module or package here with a TASK, or an entry point of the group `vaeforge.tasks`."""
+
+from vaeforge.evaluation.task import EvaluationTask
+from vaeforge.plugins import Plugins
+
+# mypy takes no abstract class where a class to build is wanted; none is built here
+TASKS: Plugins[EvaluationTask] = Plugins(__name__, "TASK", "vaeforge.tasks", EvaluationTask, "task")  # type: ignore[type-abstract]
+
+
+def task_names() -> list[str]:
+    """The names of all tasks."""
+    return TASKS.names()
+
+
+def task_named(name: str) -> EvaluationTask:
+    """The task called `name`; no other one is loaded.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    return TASKS.named(name)

@@ -1,0 +1,201 @@
+"""Evaluation of the anomaly task: how well a model of normal samples detects anomalous ones.
+
+The score and the quantile that makes its threshold are settings, and the threshold is taken from validation normals:
+nothing that decides what is called anomalous has seen the test set. All other scores are listed beside the chosen one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from vaeforge.data.images import WHITE
+from vaeforge.data.prepared import Prepared
+from vaeforge.evaluation.anomaly_scores import anomaly_scores, chosen_score, error_maps, fit_reference
+from vaeforge.evaluation.bootstrap import bootstrap_means, groups_per_label, percentile_interval
+from vaeforge.evaluation.common_metrics import bootstrap_seed, nelbo_metrics, untrained_model
+from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare_auroc
+from vaeforge.evaluation.drawing import spread_over
+from vaeforge.evaluation.extractor import load_extractor
+from vaeforge.evaluation.frechet import inception_style_score
+from vaeforge.evaluation.generation_metrics import PRIOR, compare_generated, image_space
+from vaeforge.evaluation.images import draw_interpolation, draw_reconstructions, draw_samples
+from vaeforge.evaluation.inference import ImageMetrics, measure, scores
+from vaeforge.evaluation.pca_baseline import fit_pca_baseline
+from vaeforge.evaluation.results import EvaluationResult
+from vaeforge.evaluation.tasks.anomaly.detection import (
+    THRESHOLD_METRICS,
+    detection_metrics,
+    pr_curve,
+    require_both,
+    roc_curve,
+    score_table,
+    threshold_intervals,
+    threshold_of,
+)
+from vaeforge.evaluation.tasks.anomaly.figures import draw_areas, draw_error_maps, draw_pr, draw_roc, draw_scores
+from vaeforge.samples import Samples
+from vaeforge.seeds import derive
+from vaeforge.trained import TrainedModel
+from vaeforge_models.vae import VAE
+
+PLANES = (1, 4, 16)
+GENERATED = 100  # images of each set; the network takes 20 ms for each
+NAMES = {0: "normal", 1: "anomalous"}
+Floats = NDArray[np.float64]
+
+
+def evaluate(trained: TrainedModel) -> EvaluationResult:
+    """Detection at a threshold from validation normals alone, beside simple scores; image quality per kind; prior
+    samples beside held-out normals.
+
+    Raises:
+        DataError: if the test set lacks normal or anomalous samples.
+        CheckpointError: if the model's scores are not finite.
+    """
+    found = detection_result(trained).joined(generated_result(trained))
+    return found.joined(EvaluationResult(figures=_images(trained.model, trained.prepared)))
+
+
+def detection_result(trained: TrainedModel) -> EvaluationResult:
+    """What `evaluate` says of the scores, without what it draws and generates."""
+    model, prepared, experiment = trained.model, trained.prepared, trained.experiment
+    require_both(prepared.test_labels)
+    validation_scores = scores(model, prepared.validation)
+    threshold = threshold_of(validation_scores, experiment.gates.threshold_quantile)
+    measured, seed = measure(model, prepared.test), bootstrap_seed(experiment)
+    labels, groups = prepared.test_labels, prepared.test_groups
+    scored = all_scores(trained, measured.score)
+    table = score_table(labels, groups, scored, chosen_score(model), seed)
+    metrics = {"val/threshold": threshold} | _nelbo_of_kinds(trained)
+    metrics |= (
+        _areas(table) | _at_threshold(measured, prepared, threshold, seed) | _image_metrics(measured, prepared, seed)
+    )
+    curves = {"roc": roc_curve(labels, measured.score), "pr": pr_curve(labels, measured.score)}
+    figures = {
+        "roc": draw_roc(*curves["roc"], metrics),
+        "pr": draw_pr(*curves["pr"], metrics, float(labels.mean())),
+        "scores": draw_scores(measured.score, labels, validation_scores, threshold),
+        "score_areas": draw_areas(table),
+    }
+    arrays = {"scores": {**scored, "labels": labels, "groups": groups}}
+    rows = baseline_rows(trained, measured.score)
+    return EvaluationResult(metrics, rows, curves, {"scores": table}, figures, arrays)
+
+
+def all_scores(trained: TrainedModel, own: Floats) -> dict[str, Floats]:
+    """Every score of the test samples by name, [T] each; the chosen one is what the model itself gives, `own` [T]."""
+    model, prepared, training = trained.model, trained.prepared, trained.experiment.training
+    seed = derive(training.seed, "anomaly scores")
+    reference = fit_reference(model, prepared.train, prepared.validation, training.evaluation_samples, seed)
+    return anomaly_scores(model, prepared.test, reference) | {chosen_score(model): own}
+
+
+def _images(model: VAE, prepared: Prepared) -> dict[str, Figure]:
+    """Samples, interpolations, and reconstructions and error maps of both kinds of test samples."""
+    shown = {
+        name: prepared.test[spread_over(np.flatnonzero(prepared.test_labels == label))] for label, name in NAMES.items()
+    }
+    figures = {"samples": draw_samples(model), "interpolation": draw_interpolation(model, shown["normal"])}
+    figures |= {f"reconstructions_{name}": draw_reconstructions(model, chosen, name) for name, chosen in shown.items()}
+    maps = {name: (np.asarray(chosen.x), error_maps(model, chosen)) for name, chosen in shown.items()}
+    return figures | {"error_maps": draw_error_maps(maps)}
+
+
+def _nelbo_of_kinds(trained: TrainedModel) -> dict[str, float]:
+    """`nelbo`, `rate` and `mse` of the normal and of the anomalous test samples."""
+    from vaeforge.training.process_group import ProcessGroup
+    from vaeforge.training.validation import validate
+
+    prepared, samples = trained.prepared, trained.experiment.training.evaluation_samples
+    variance = validate(trained.model, prepared.validation, ProcessGroup(), samples)["val/mse"]
+    result: dict[str, float] = {}
+    for label, name in NAMES.items():
+        chosen = prepared.test[prepared.test_labels == label]
+        result |= nelbo_metrics(trained.model, chosen, samples, variance, f"_{name}")
+    return result
+
+
+def baseline_rows(trained: TrainedModel, test_scores: Floats) -> list[ComparisonRow]:
+    """AUROC of simple scores, of the model before its first step, and of the model."""
+    prepared = trained.prepared
+    scored = baseline_scores(trained) | {MODEL: test_scores}
+    return compare_auroc(scored, prepared.test_labels, prepared.test_groups, bootstrap_seed(trained.experiment))
+
+
+def baseline_scores(trained: TrainedModel) -> dict[str, Floats]:
+    """The test scores [T] of each baseline, among them the model before its first step."""
+    prepared = trained.prepared
+    plane = fit_pca_baseline(trained.model, prepared.train, max(PLANES))
+    errors = plane.errors(trained.model, prepared.test)
+    scored = {"darkness": _darkness(prepared.test), "distance to mean": errors[:, 0]}
+    scored |= {f"PCA {k}": errors[:, k] for k in PLANES if k < errors.shape[1]}
+    return scored | {"untrained VAE": scores(untrained_model(trained.experiment, prepared), prepared.test)}
+
+
+def _darkness(samples: Samples) -> Floats:
+    """1 less the mean value of each sample in [0, 1]."""
+    return np.concatenate([1 - raw.double().flatten(1).mean(1).numpy() / WHITE for raw, _ in samples.batches()])
+
+
+def _areas(table: list[dict[str, Any]]) -> dict[str, float]:
+    """`test/auroc` and `test/auprc` of the chosen score with the ends of their 95 % intervals, `_low` and `_high`."""
+    (chosen,) = (line for line in table if line["chosen"] == "yes")
+    return {f"test/{name}": value for name, value in chosen.items() if isinstance(value, float)}
+
+
+def _at_threshold(measured: ImageMetrics, prepared: Prepared, threshold: float, seed: int) -> dict[str, float]:
+    """What the threshold gives, with 95 % intervals, and how many samples and blocks there are."""
+    labels, groups = prepared.test_labels, prepared.test_groups
+    found = detection_metrics(labels, measured.score, threshold)
+    found = {name: found[name] for name in THRESHOLD_METRICS}
+    for name, interval in threshold_intervals(labels, groups, measured.score, threshold, seed).items():
+        found |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    normal_blocks, anomalous_blocks = groups_per_label(labels, groups)
+    found |= {
+        "count_normal": float((labels == 0).sum()),
+        "count_anomalous": float((labels == 1).sum()),
+        "blocks_normal": float(normal_blocks),
+        "blocks_anomalous": float(anomalous_blocks),
+    }
+    return {f"test/{name}": value for name, value in found.items()}
+
+
+def _image_metrics(measured: ImageMetrics, prepared: Prepared, seed: int) -> dict[str, float]:
+    """Means of PSNR (dB), SSIM and score per kind; the first two with intervals where a kind has several blocks."""
+    result: dict[str, float] = {}
+    for label, name in NAMES.items():
+        mine = prepared.test_labels == label
+        part, groups = measured.where(mine), prepared.test_groups[mine]
+        values: Mapping[str, Floats] = {f"psnr_{name}": part.psnr, f"ssim_{name}": part.ssim}
+        result |= {f"test/{key}": float(found.mean()) for key, found in values.items()}
+        result[f"test/score_{name}"] = float(part.score.mean())
+        if len(np.unique(groups)) > 1:
+            for key, drawn in bootstrap_means(groups, values, seed).items():
+                result[f"test/{key}_low"], result[f"test/{key}_high"] = percentile_interval(drawn)
+    return result
+
+
+def generated_result(trained: TrainedModel) -> EvaluationResult:
+    """Prior samples against test normals, which is what the model has learned: Fréchet distance, KID, copies of
+    training samples, and an inception-style score beside that of as many real images.
+    """
+    model, prepared = trained.model, trained.prepared
+    normal = prepared.test_labels == 0
+    test, labels, groups = prepared.test[normal], prepared.test_labels[normal], prepared.test_groups[normal]
+    normals = replace(trained, prepared=replace(prepared, test=test, test_labels=labels, test_groups=groups))
+    generated = compare_generated(normals, image_space(model), GENERATED)
+    with torch.no_grad():
+        made = model.denormalise(torch.from_numpy(generated.sets[PRIOR])).numpy()
+    sets = {"prior": np.rint(made.clip(0, WHITE)).astype(np.uint8), "real": np.asarray(generated.control.x)}
+    extractor, lines, metrics = load_extractor(), [], {}
+    for name, images in sets.items():
+        score = inception_style_score(extractor(images, np.arange(len(images))).probabilities, splits=1).mean
+        metrics[f"test/inception_style_{name}"] = score
+        line = {"set": name, "n": len(images), "score": score}
+        lines.append(line | {"classifier": extractor.name, "weights": extractor.weights})
+    return generated.result.joined(EvaluationResult(metrics, tables={"inception_style": lines}))

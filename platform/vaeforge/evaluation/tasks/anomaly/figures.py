@@ -1,0 +1,79 @@
+"""The figures of a detector: ROC, precision and recall, where the scores lie, all scores beside each other, and where
+in the images the errors lie.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from vaeforge.evaluation.drawing import COLUMNS, INCHES, canvas, fill, one_axes, pixels
+
+Floats = NDArray[np.float64]
+
+
+def draw_roc(false_positive: Floats, true_positive: Floats, metrics: Mapping[str, float]) -> Figure:
+    """The curve, with the area and its interval."""
+    figure, axes = one_axes("false-positive rate", "true-positive rate")
+    low, high = metrics["test/auroc_low"], metrics["test/auroc_high"]
+    axes.plot(false_positive, true_positive, label=f"AUROC {metrics['test/auroc']:.3f} ({low:.3f} .. {high:.3f})")
+    axes.plot([0, 1], [0, 1], linestyle=":", color="grey", label="chance")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def draw_pr(recall: Floats, precision: Floats, metrics: Mapping[str, float], chance: float) -> Figure:
+    """The curve, with the average precision."""
+    figure, axes = one_axes("recall", "precision")
+    axes.plot(recall, precision, label=f"average precision {metrics['test/auprc']:.3f}")
+    axes.axhline(chance, linestyle=":", color="grey", label="chance")
+    axes.set_ylim(0, 1.02)
+    axes.legend(loc="lower left")
+    return figure
+
+
+def draw_scores(scores: Floats, labels: NDArray[np.int64], validation: Floats, threshold: float) -> Figure:
+    """Where the scores of the three kinds lie, and the threshold between them."""
+    figure, axes = one_axes("score", "samples")
+    parts = {"validation normal": validation}
+    parts |= {"test normal": scores[labels == 0], "test anomalous": scores[labels == 1]}
+    edges = np.histogram_bin_edges(np.concatenate(list(parts.values())), bins=30)
+    for name, values in parts.items():
+        axes.hist(values, bins=edges, alpha=0.5, label=name)
+    axes.axvline(threshold, color="black", linestyle="--", label="threshold")
+    axes.legend()
+    return figure
+
+
+def draw_areas(table: Sequence[Mapping[str, Any]]) -> Figure:
+    """AUROC of every score with its interval, the chosen one filled; `table` is that of `score_table`."""
+    figure, axes = one_axes("AUROC", "")
+    for place, line in enumerate(reversed(table)):
+        axes.plot([line["auroc_low"], line["auroc_high"]], [place, place], color="grey")
+        chosen = line["chosen"] == "yes"
+        axes.plot(line["auroc"], place, "o", color="black", fillstyle="full" if chosen else "none")
+    axes.set_yticks(range(len(table)), [line["score"] for line in reversed(table)], fontsize=7)
+    axes.axvline(0.5, linestyle=":", color="grey")
+    axes.set_xlim(-0.02, 1.02)
+    return figure
+
+
+def draw_error_maps(kinds: Mapping[str, tuple[NDArray[Any], NDArray[np.float32]]]) -> Figure:
+    """Two rows for each named kind: images [n, C, H, W] in 0..255 and their error maps [n, H, W], n <= 8.
+
+    All maps have one scale, so that kinds can be compared.
+    """
+    figure = canvas(INCHES * COLUMNS, INCHES * 2.2 * len(kinds))
+    axes = figure.subplots(2 * len(kinds), COLUMNS, squeeze=False)
+    highest = max(float(maps.max()) for _, maps in kinds.values())
+    for row, (name, (raw, maps)) in enumerate(kinds.items()):
+        fill(axes[2 * row], pixels(raw))
+        fill(axes[2 * row + 1], maps)
+        for shown in (image for place in axes[2 * row + 1] for image in place.images):
+            shown.set_clim(0, max(highest, 1e-6))
+        axes[2 * row][0].set_title(name, fontsize=8)
+    bar = figure.colorbar(axes[1][0].images[0], ax=list(axes.flat), shrink=0.6)
+    bar.set_label("squared error, mean over channels, model units", fontsize=7)
+    return figure

@@ -1,0 +1,262 @@
+"""Metrics of reconstructed or generated voxel series beside real ones.
+
+Shapes: N time points, V voxels, G groups (blocks of time, or subjects), P = K (K - 1) / 2 pairs of K voxels. Values are
+z-scored with the statistics of the training data, so that every voxel counts alike.
+
+Pearson's r, R^2 = 1 - SSE / SST and correlation patterns are no means over time points, and smaller the fewer different
+groups they are of, so that the percentiles of a bootstrap lie beside the estimate. Their intervals are the jackknife's,
+which leaves out one group at a time (Efron and Tibshirani 1993, ch. 11):
+
+    se^2 = (G - 1) / G sum_g (s_g - mean s)^2,  s +- t_{0.975, G - 1} se
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import ks_2samp, kurtosis, skew, t
+
+from vaeforge.evaluation.bootstrap import LEVEL, Interval
+from vaeforge.evaluation.comparison import MODEL, ComparisonRow
+
+BUNDLES = 64
+PATTERN_VOXELS = 500
+COMPARED_VALUES = 1_000_000
+BINS = 100
+ROUNDING = 1e-12  # what rounding leaves of the spread of a constant, relative to its mean square
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def varying(truth: Floats) -> NDArray[np.bool_]:
+    """Which voxels of [N, V] are not constant, and so have a correlation: [V]."""
+    kept: NDArray[np.bool_] = truth.max(0) > truth.min(0)
+    return kept
+
+
+def error_metrics(truth: Floats, found: Floats) -> dict[str, float]:
+    """Errors over all values of [N, V] twice: `mse`, `rmse`, `mae`, and from them
+
+    nrmse = rmse / (max - min of the truth), psnr = -20 log10 nrmse dB, snr = 10 log10(sum x^2 / sum (x - x^)^2) dB.
+    """
+    error = found - truth
+    mse = max(float(np.square(error).mean()), np.finfo(np.float64).tiny)
+    spread, rmse = float(np.ptp(truth)), math.sqrt(mse)
+    return {
+        "mse": mse,
+        "rmse": rmse,
+        "mae": float(np.abs(error).mean()),
+        "nrmse": rmse / spread,
+        "snr": 10 * math.log10(float(np.square(truth).mean()) / mse),
+        "psnr": -20 * math.log10(rmse / spread),
+    }
+
+
+def pearson(x: Floats, y: Floats) -> Floats:
+    """Pearson's correlation along the last axis, [..., n] twice to [...]; 0 where either is constant."""
+    x, y = (values - values.mean(-1, keepdims=True) for values in (x, y))
+    return _ratio((x * y).sum(-1), np.sqrt(np.square(x).sum(-1) * np.square(y).sum(-1)))
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    known = below > 0
+    ratio: Floats = np.where(known, above / np.where(known, below, 1.0), 0.0)
+    return ratio
+
+
+def moments(values: Floats) -> dict[str, float]:
+    """Mean, standard deviation, skewness and excess kurtosis (0 for a Gaussian) over all values."""
+    flat = thinned(values)
+    return {
+        "mean": float(flat.mean()),
+        "sd": float(flat.std()),
+        "skewness": float(skew(flat)),
+        "kurtosis": float(kurtosis(flat)),
+    }
+
+
+def distances(truth: Floats, found: Floats) -> dict[str, float]:
+    """Between the distributions of all values: `ks`, the Kolmogorov-Smirnov statistic, and `js`.
+
+    `js` is the Jensen-Shannon divergence of histograms over 100 common bins in nats, from 0 to log 2.
+    """
+    x, y = thinned(truth), thinned(found)
+    edges = np.histogram_bin_edges(np.concatenate([x, y]), BINS)
+    counts = [np.histogram(values, edges)[0] for values in (x, y)]
+    ks = ks_2samp(x, y, method="asymp").statistic
+    return {"ks": float(ks), "js": float(jensenshannon(*counts) ** 2)}
+
+
+def thinned(values: Floats) -> Floats:
+    """At most a million of the values, evenly spaced in their order: [n]."""
+    flat = values.reshape(-1)
+    return flat[np.linspace(0, flat.size - 1, min(flat.size, COMPARED_VALUES)).round().astype(np.int64)]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Which time points are left out together.
+
+    Attributes:
+        group_of: [N], the place of each time point's group. More than 64 groups are bundled, neighbours together.
+        weights: [1 + G, G], whether a group counts: all in the first row, all but the g-th in the row after g others.
+    """
+
+    group_of: Integers
+    weights: Floats
+
+
+def folds_of(groups: Integers) -> Folds:
+    """The folds of N time points by the names [N] of their groups."""
+    names, group_of = np.unique(groups, return_inverse=True)
+    if len(names) > BUNDLES:
+        group_of = group_of * BUNDLES // len(names)
+    count = min(len(names), BUNDLES)
+    left_out = 1 - np.eye(count) if count > 1 else np.empty((0, 1))
+    return Folds(group_of, np.concatenate([np.ones((1, count)), left_out]))
+
+
+def interval(*statistics: Floats) -> Interval:
+    """The 95 % interval of a statistic [1 + G]: its value, then with each group left out.
+
+    Given twice, each time with the groups of another independent sample left out, the variances add up; the degrees of
+    freedom are the smaller ones. With a single group nothing is known, and the interval is infinite.
+    """
+    counts = [len(values) - 1 for values in statistics]
+    if min(counts) < 2:
+        return Interval(-np.inf, np.inf)
+    variance = sum((n - 1) * values[1:].var() for n, values in zip(counts, statistics, strict=True))
+    half = t.ppf(0.5 + LEVEL / 2, min(counts) - 1) * math.sqrt(float(variance))
+    return Interval(float(statistics[0][0] - half), float(statistics[0][0] + half))
+
+
+def _group_sums(values: Floats, folds: Folds) -> Floats:
+    """Values [N, ...] added up within each group: [G, ...]."""
+    sums = np.zeros((folds.weights.shape[1], *values.shape[1:]))
+    np.add.at(sums, folds.group_of, values)
+    return sums
+
+
+def _group_counts(folds: Folds) -> Floats:
+    """Time points of each group: [G]."""
+    return np.bincount(folds.group_of, minlength=folds.weights.shape[1]).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class VoxelFit:
+    """Pearson's r and R^2 of each voxel [V], and their means over voxels in each fold [1 + G]."""
+
+    pearson: Floats
+    r2: Floats
+    mean_pearson: Floats
+    mean_r2: Floats
+
+
+def voxel_fit(truth: Floats, found: Floats, folds: Folds) -> VoxelFit:
+    """Correlation and explained variance over time of each voxel, [N, V] twice, no voxel of the truth constant.
+
+    A voxel whose reconstruction alone is constant has r = 0: it follows nothing. A voxel that is constant in a fold is
+    left out of that fold's mean.
+    """
+    x, y = (values - truth.mean(0) for values in (truth, found))
+    sums = [_group_sums(values, folds) for values in (x, y, x * x, y * y, x * y)]
+    counts = folds.weights @ _group_counts(folds)
+    r, r2, varies = _fit_of([folds.weights @ some for some in sums], counts[:, None])
+    return VoxelFit(r[0], r2[0], _mean_over(r, varies), _mean_over(r2, varies))
+
+
+def _fit_of(sums: list[Floats], count: Floats) -> tuple[Floats, Floats, Floats]:
+    """r, R^2 and whether the truth varies, all [f, V], from sums of x, y, xx, yy, xy [f, V] in f folds of [f, 1]."""
+    x, y, xx, yy, xy = sums
+    spread_x, spread_y = (_spread(square, one, count) for square, one in ((xx, x), (yy, y)))
+    correlation = _ratio(xy - x * y / count, np.sqrt(spread_x * spread_y)).clip(-1.0, 1.0)
+    return correlation, 1 - _ratio(xx - 2 * xy + yy, spread_x), (spread_x > 0).astype(np.float64)
+
+
+def _spread(square: Floats, value: Floats, count: Floats | float) -> Floats:
+    """Sum of squares about the mean, exactly 0 for constants."""
+    spread = square - value * value / count
+    result: Floats = np.where(spread > ROUNDING * square, spread, 0.0)
+    return result
+
+
+def _mean_over(values: Floats, kept: Floats) -> Floats:
+    mean: Floats = (values * kept).sum(1) / np.maximum(kept.sum(1), 1.0)
+    return mean
+
+
+def pattern_voxels(count: int) -> Integers:
+    """At most 500 of `count` voxels, evenly spaced: the pairs of more would not fit into memory group by group."""
+    return np.linspace(0, count - 1, min(count, PATTERN_VOXELS)).round().astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The voxel by voxel correlations of one set of time points, group by group.
+
+    Attributes:
+        folds: of its groups.
+        sums: of each voxel [G, K]; `squares` likewise, `products` of each pair [G, P].
+    """
+
+    folds: Folds
+    sums: Floats
+    squares: Floats
+    products: Floats
+
+    def correlations(self, weights: Floats) -> Floats:
+        """The upper triangle of the correlation matrix of the groups with weights [G]: [P]; 0 with a constant voxel."""
+        count, sums = weights @ _group_counts(self.folds), weights @ self.sums
+        first, second = np.triu_indices(len(sums), 1)
+        spread = np.sqrt(_spread(weights @ self.squares, sums, count))
+        above = weights @ self.products - sums[first] * sums[second] / count
+        return _ratio(above, spread[first] * spread[second])
+
+
+def pattern_of(values: Floats, folds: Folds) -> Pattern:
+    """The pattern of time points [N, V] over evenly spaced voxels."""
+    some = values[:, pattern_voxels(values.shape[1])]
+    some = some - some.mean(0)
+    upper = np.triu_indices(some.shape[1], 1)
+    parts = [some[folds.group_of == place] for place in range(folds.weights.shape[1])]
+    products = np.stack([(part.T @ part)[upper] for part in parts])
+    return Pattern(folds, _group_sums(some, folds), _group_sums(some * some, folds), products)
+
+
+def pattern_similarity(truth: Pattern, found: Pattern) -> Floats:
+    """Pearson's correlation of two patterns over pairs of voxels: of all, then without each group of both. [1 + G]"""
+    return _similarity(truth, truth.folds.weights, found, found.folds.weights)
+
+
+def independent_similarity(truth: Pattern, found: Pattern) -> tuple[Floats, Floats]:
+    """The same where the two are of different time points: without each group of the one, and of the other."""
+    return (
+        _similarity(truth, truth.folds.weights, found, np.ones((len(truth.folds.weights), len(found.sums)))),
+        _similarity(truth, np.ones((len(found.folds.weights), len(truth.sums))), found, found.folds.weights),
+    )
+
+
+def _similarity(truth: Pattern, weights: Floats, found: Pattern, others: Floats) -> Floats:
+    pairs = zip(weights, others, strict=True)
+    return np.array([pearson(truth.correlations(one), found.correlations(other)) for one, other in pairs])
+
+
+def correlation_matrix(values: Floats) -> Floats:
+    """Voxel by voxel correlations of time points [N, V] over evenly spaced voxels: [K, K]; 0 with a constant voxel."""
+    some = values[:, pattern_voxels(values.shape[1])]
+    centred = some - some.mean(0)
+    spread = np.sqrt(_spread(np.square(some).sum(0), some.sum(0), len(some)))
+    return _ratio(centred.T @ centred, spread[:, None] * spread)
+
+
+def compare_folds(metric: str, found: Mapping[str, Floats]) -> list[ComparisonRow]:
+    """Statistics [1 + G] of each way of doing it, higher for better, against those of the one named `model`."""
+    rows = []
+    for name, values in found.items():
+        less = found[MODEL] - values
+        own, spread = interval(values), interval(less)
+        rows.append(ComparisonRow(metric, "higher", name, float(values[0]), *own, float(less[0]), *spread))
+    return rows

@@ -1,0 +1,152 @@
+"""Ray Train, and nothing else of Ray: worker groups that run a function on every rank.
+
+Ray Train places the workers, restarts a group that loses one, and ends it. The process group of torch.distributed is
+set up by the ranks themselves (`RayProcessGroup`) and not by Ray Train's controller, a process beside each group that
+would import torch for it: more than a second of CPU time and 200 MB for each host, and more where torch brings CUDA.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from ray import train
+from ray.train import BackendConfig, ControllerError, FailureConfig, RunConfig, ScalingConfig
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from torch.distributed import TCPStore  # type: ignore[attr-defined] # public, though its module has no __all__
+
+from vaeforge.training.process_group import ProcessGroup
+
+T = TypeVar("T")
+CLEAN_UP_SECONDS = 1.0
+PATIENCE = timedelta(minutes=30)  # of a rank that waits in a collective; idle hosts exchange something every 10 s
+
+
+class InsufficientResourcesError(Exception):
+    """A worker group found no room in the cluster within RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S."""
+
+
+class RayProcessGroup:
+    """The group of a Ray Train worker, and a gloo channel beside it for plain Python values.
+
+    Control messages must not go through NCCL, which would keep an idle GPU busy and pickles nothing.
+    """
+
+    def __init__(self, gpus: bool) -> None:
+        context = train.get_context()
+        rank, world = context.get_world_rank(), context.get_world_size()
+        self.group = ProcessGroup(rank, world, _own_gpu() if gpus else torch.device("cpu"))
+        self._control: dist.ProcessGroup | None = None
+        if world > 1:
+            backend, store = "nccl" if gpus else "gloo", _rendezvous(rank, world)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
+            self._control = dist.new_group(backend="gloo", timeout=PATIENCE)
+
+    def close(self) -> None:
+        """Take the process group apart; every rank calls it, after its last collective."""
+        if self._control is not None:
+            dist.destroy_process_group()
+
+    def broadcast_from_main(self, ask: Callable[[], T]) -> T:
+        """What `ask` returns on rank 0, on every rank; the others wait."""
+        value = ask() if self.group.is_main else None
+        if self._control is None:
+            return cast(T, value)
+        box = [value]
+        dist.broadcast_object_list(box, src=0, group=self._control)
+        return cast(T, box[0])
+
+    def gather(self, value: T) -> list[T]:
+        """Every rank's value, in order of rank, on every rank."""
+        if self._control is None:
+            return [value]
+        box: list[Any] = [None] * self.group.world_size
+        dist.all_gather_object(box, value, group=self._control)
+        return box
+
+
+def _own_gpu() -> torch.device:
+    """The GPU that Ray gave this worker, made torch's current device."""
+    from ray.train.torch import get_device  # seconds of imports that ranks on CPUs do without
+
+    device = get_device()
+    assert isinstance(device, torch.device)
+    torch.cuda.set_device(device)
+    return device
+
+
+def _rendezvous(rank: int, world: int) -> TCPStore:
+    """The store at which the ranks of a group find each other: on rank 0, at a port that the system chose."""
+    import ray
+    from ray.train.collective import broadcast_from_rank_zero
+
+    if rank > 0:
+        host, port = broadcast_from_rank_zero(None)
+        return TCPStore(host, port, world, is_master=False, timeout=PATIENCE)
+    host = ray.util.get_node_ip_address()
+    store = TCPStore(host, 0, world, is_master=True, timeout=PATIENCE, wait_for_workers=False)
+    broadcast_from_rank_zero((host, store.port))
+    return store
+
+
+class _Trainer(DataParallelTrainer):
+    """Ray Train's own, which does not wait for a dashboard that is not there.
+
+    Beside each group a process asks the dashboard, for up to 10 s at a time, whether the group's controller lives, and
+    the end of a run waits for the answer. An answer takes milliseconds; one that is late is asked for again.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        prompt = PlacementGroupCleanerCallback(get_actor_timeout_s=CLEAN_UP_SECONDS)
+        found = super()._create_default_callbacks()
+        return [prompt if isinstance(one, PlacementGroupCleanerCallback) else one for one in found]
+
+
+def run_worker_group(
+    function: Callable[[], None],
+    name: str,
+    storage: str,
+    workers: int,
+    resources: dict[str, float],
+) -> None:
+    """Run `function` on each of `workers` ranks until it returns; a group that loses a rank is restarted.
+
+    Blocks. Workers share a node where they fit on one, and span nodes where they do not.
+
+    Args:
+        function: what every rank runs; pickled. What it needs is bound to it (`functools.partial`): a
+            `train_loop_config` would be unpickled, and its imports made, by the group's controller too.
+        name: of the run, for Ray Train.
+        storage: a folder where Ray Train may leave files.
+        workers: ranks of the group.
+        resources: of one worker, {"CPU": …} or {"CPU": …, "GPU": …}.
+
+    Raises:
+        InsufficientResourcesError: if the cluster has no room now, be it at the start or for a restart.
+        ray.train.TrainingFailedError: if the group cannot be kept running.
+    """
+    trainer = _Trainer(
+        function,
+        backend_config=BackendConfig(),
+        scaling_config=ScalingConfig(
+            num_workers=workers,
+            use_gpu="GPU" in resources,
+            resources_per_worker=resources,
+            placement_strategy="PACK",
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=storage,
+            # who starts hosts waits for room itself: Ray Train would do so for ever, and cannot be told to give up
+            failure_config=FailureConfig(max_failures=-1, controller_failure_limit=0),
+        ),
+    )
+    try:
+        trainer.fit()
+    except ControllerError as error:
+        if isinstance(error.controller_failure, WorkerGroupStartupTimeoutError):
+            raise InsufficientResourcesError(f"no room for {workers} worker(s) of {resources}") from error
+        raise

@@ -1,0 +1,251 @@
+"""The only training loop. `train` and every trial of a search are this generator; it knows neither Ray nor MLflow.
+
+What `fit` learns depends on the experiment and the data alone: not on the number of ranks (up to rounding), nor on
+whether it was interrupted and resumed after some epoch.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from vaeforge.config.experiment import Experiment
+from vaeforge.errors import CheckpointError, ConfigError
+from vaeforge.samples import Samples
+from vaeforge.seeds import derive
+from vaeforge.training.batches import epoch_batches, steps_per_epoch
+from vaeforge.training.checkpoint import Checkpoint, load_newest, save
+from vaeforge.training.checkpoint_files import CHECKPOINT_NAME, best_beside
+from vaeforge.training.early_stopping import BestEpoch
+from vaeforge.training.process_group import ProcessGroup
+from vaeforge.training.storage import join, name_of, open_storage
+from vaeforge.training.train_step import TrainStep
+from vaeforge.training.training_state import TrainingState, read_state
+from vaeforge.training.validation import validate
+from vaeforge_models.vae import VAE, DataSpec, build_seeded
+
+Outcome = Literal["running", "completed", "early_stopped", "nan"]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Training samples, images with room for crops, validation samples, and what models are built from."""
+
+    train: Samples
+    validation: Samples
+    spec: DataSpec
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One epoch.
+
+    Attributes:
+        epoch: epochs trained so far.
+        metrics: see `validation.validate`, plus `train/...`, `beta`, `lr`, `gradient_norm`.
+        value: the trial's number at this point (see `BestEpoch`); none where it is not finite.
+        outcome: `running` when more epochs follow.
+        seconds: this epoch's training, validation and checkpoint, monotonic clock.
+        checkpoint: the state after this epoch; none without a folder.
+        best: the state after the best epoch so far.
+        notes: what a person should know, for instance a damaged checkpoint that was passed over.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    value: float | None
+    outcome: Outcome
+    seconds: float
+    checkpoint: Checkpoint | None
+    best: Checkpoint | None
+    notes: tuple[str, ...] = ()
+
+
+def fit(
+    experiment: Experiment,
+    data: TrainingData,
+    group: ProcessGroup | None = None,
+    folder: Path | str | None = None,
+    resume: Sequence[Checkpoint] = (),
+    on_step: Callable[[], None] = lambda: None,
+    inherited: bool = False,
+) -> Iterator[EpochReport]:
+    """Train `experiment` and report after each epoch.
+
+    Args:
+        experiment: what to train.
+        data: raw arrays, the same on every rank.
+        group: this rank's view of its group; none trains in this process alone.
+        folder: where checkpoints go, a path or a URL (see `storage.py`); none keeps none.
+        resume: checkpoints of an earlier attempt in `folder`, any order; the newest sound one is continued.
+        on_step: called after each step, for whoever watches over progress.
+        inherited: the newest sound one of `resume` is another training's, as every one is that
+            `checkpoint_files.inherit` put into `folder`. It gives its weights, the optimiser's moments, its epoch and
+            which epoch was best; learning rate, schedules and all else are the experiment's own, and a schedule's state
+            is kept only by a schedule of the same kind.
+
+    Raises:
+        CheckpointError: on all ranks, if a checkpoint cannot be written, or none of `resume` is sound and fits.
+    """
+    run = _Training(experiment, data, group or ProcessGroup(), folder)
+    if resume:
+        run.restore(resume, inherited)
+    while run.epoch < experiment.training.epochs and not run.finished:
+        yield run.train_epoch(on_step)
+
+
+def untrained(experiment: Experiment, spec: DataSpec) -> VAE:
+    """The model of `experiment` with the weights that its training starts from, on the default device.
+
+    Raises:
+        ConfigError: if the model's settings do not fit the data.
+    """
+    seed = derive(experiment.training.seed, "weights")
+    try:
+        return build_seeded(experiment.definition.build, experiment.model, spec, seed=seed)
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from None
+
+
+class _Training:
+    """The moving parts of one training."""
+
+    def __init__(self, experiment: Experiment, data: TrainingData, group: ProcessGroup, folder: Path | str | None):
+        self.experiment, self.data, self.group, self.folder = experiment, data, group, folder
+        training = experiment.training
+        self.model = untrained(experiment, data.spec).to(group.device)
+        self.train_step = TrainStep(experiment, self.model, group, len(data.train))
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.train_step.optimizer, factor=training.plateau_factor, patience=training.plateau_patience
+        )
+        self.best_epoch = BestEpoch(training.epochs, training.patience, experiment.beta.full_beta_at())
+        self.steps = steps_per_epoch(training, len(data.train))
+        self.epoch, self.finished = 0, False
+        self.newest: list[Checkpoint] = []
+        self.best: Checkpoint | None = None
+        self.former_best: Checkpoint | None = None
+        self.notes: list[str] = []
+
+    def train_epoch(self, on_step: Callable[[], None]) -> EpochReport:
+        started = time.monotonic()
+        metrics = self._steps(on_step)
+        metrics |= validate(self.model, self.data.validation, self.group, self.experiment.training.evaluation_samples)
+        self.epoch += 1
+        sound = all(math.isfinite(metrics[key]) for key in ("val/nelbo", "train/loss", "gradient_norm"))
+        if sound:
+            improved = self._select(metrics["val/nelbo"])
+            self._checkpoint(improved)
+        outcome = self._outcome(sound)
+        self.finished = outcome != "running"
+        checkpoint = self.newest[-1] if self.newest else None
+        value = self.best_epoch.value if sound else None
+        notes, self.notes = tuple(self.notes), []
+        seconds = time.monotonic() - started
+        return EpochReport(self.epoch, metrics, value, outcome, seconds, checkpoint, self.best, notes)
+
+    def _outcome(self, sound: bool) -> Outcome:
+        if not sound:
+            return "nan"
+        if self.epoch >= self.experiment.training.epochs:
+            return "completed"
+        return "early_stopped" if self.best_epoch.exhausted else "running"
+
+    def _steps(self, on_step: Callable[[], None]) -> dict[str, float]:
+        """One epoch of optimiser steps; train metrics in nats per sample."""
+        self.model.train()
+        device, rank = self.group.device, self.group.rank
+        sums, count = torch.zeros(3, dtype=torch.float64, device=device), 0
+        worst, progress = torch.zeros((), device=device), 0.0
+        total_steps = self.steps * self.experiment.training.epochs
+        batches = epoch_batches(
+            self.experiment, self.data.train, self.data.spec, self.model.latent_dim, self.epoch, self.group
+        )
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(derive(self.experiment.training.seed, "dropout", self.epoch, rank))
+            for step, batch in enumerate(batches, start=1):
+                progress = (self.epoch * self.steps + step) / total_steps
+                terms, norm = self.train_step.step(batch, progress)
+                worst = torch.maximum(worst, norm.nan_to_num(nan=math.inf))
+                samples = sum(part.total for part in batch)
+                sums, count = sums + terms * samples, count + samples
+                on_step()
+        loss, distortion, rate = (sums / count).tolist()
+        return {
+            "train/loss": loss,
+            "train/distortion": distortion,
+            "train/rate": rate,
+            "gradient_norm": worst.item(),
+            "beta": self.train_step.beta(progress),
+            "lr": self.train_step.optimizer.param_groups[0]["lr"],
+        }
+
+    def _select(self, nelbo: float) -> bool:
+        """Tell selection and the plateau schedule this epoch's number; whether it is the best so far."""
+        improved = self.best_epoch.update(self.epoch, nelbo)
+        if self.best_epoch.is_eligible(self.epoch) and self.experiment.optimizer.schedule == "plateau":
+            self.plateau.step(nelbo)
+        return improved
+
+    def _checkpoint(self, improved: bool) -> None:
+        """Write this epoch's state; keep the two newest and the best."""
+        if self.folder is None:
+            return
+        problem = None
+        if self.group.is_main:
+            try:
+                file = join(self.folder, f"epoch-{self.epoch:05d}.pt")
+                self.newest.append(save(file, self._state().content(), self.epoch))
+            except OSError as error:
+                problem = str(error)
+        if self.group.any(problem is not None):
+            raise CheckpointError(f"epoch {self.epoch}: the checkpoint could not be written: {problem or 'see rank 0'}")
+        if improved and self.newest:
+            self.former_best, self.best = self.best, self.newest[-1]
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove all but the two newest files, the best, and the best before it, which the last report still names."""
+        if self.folder is None or not self.group.is_main:
+            return
+        self.newest = self.newest[-2:]
+        kept = [c.file for c in [*self.newest, self.best, self.former_best] if c is not None]
+        try:
+            open_storage(self.folder).keep_only(kept, CHECKPOINT_NAME)
+        except OSError as error:  # the state is written: what is left over costs room, and is said
+            self.notes.append(f"{self.folder}: old checkpoints could not be removed ({error})")
+
+    def _state(self) -> TrainingState:
+        return TrainingState(
+            epoch=self.epoch,
+            model=self.model.state_dict(),
+            train_step=self.train_step.state(),
+            plateau=self.plateau.state_dict(),
+            best_epoch=self.best_epoch.state(),
+            best=None if self.best is None else replace(self.best, file=name_of(self.best.file)),
+        )
+
+    def restore(self, checkpoints: Sequence[Checkpoint], inherited: bool) -> None:
+        """Continue after the newest sound one of `checkpoints`; what was wrong with newer ones is noted."""
+        found = load_newest(checkpoints, self.group.device, self.group.any)
+        state = read_state(found.content, found.checkpoint.file)
+        inherited = inherited or found.checkpoint.inherited
+        self.notes += found.problems
+        try:
+            self.model.load_state_dict(state.model)
+        except (KeyError, RuntimeError) as error:
+            problem = f"does not fit the model of this experiment ({error})"
+            raise CheckpointError(f"{found.checkpoint.file}: {problem}") from error
+        self.train_step.restore(state.train_step, inherited)
+        if not inherited:  # else its own starts anew, at its own learning rate
+            self.plateau.load_state_dict(state.plateau)
+        self.best_epoch.restore(state.best_epoch)
+        self.epoch = state.epoch
+        self.newest = sorted((c for c in checkpoints if c.epoch <= self.epoch), key=lambda c: c.epoch)
+        if self.best_epoch.best_epoch == self.epoch:
+            self.best = self.newest[-1]
+        elif state.best is not None:
+            self.best = best_beside(found.checkpoint, state.best)

@@ -1,0 +1,77 @@
+"""Validation after each epoch: the metrics of every model, and those of plug-ins, as sums over ranks divided once."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from vaeforge.samples import CHUNK, Samples
+from vaeforge.seeds import derive
+from vaeforge.training.process_group import ProcessGroup
+from vaeforge.training.validation_metric import validation_metrics
+from vaeforge_models.likelihoods import calibrated_nelbo
+from vaeforge_models.vae import VAE
+
+NOISE_SEED = derive(0, "validation noise")
+
+
+@torch.no_grad()
+def validate(model: VAE, validation: Samples, group: ProcessGroup, samples: int) -> dict[str, float]:
+    """The `val/` metrics of `model`.
+
+    `val/nelbo` is the calibrated Gaussian negative log-likelihood plus the rate, with z sampled `samples` times from
+    q(z|x) under a fixed seed; beta is nowhere in it. Nats per sample, except `val/mse`, which is per value, and the
+    metrics of plug-ins (`validation_metric.py`), among them `val/active_units`, a count.
+
+    Args:
+        model: put into evaluation mode, and back afterwards.
+        validation: all samples, the same on every rank; each rank takes its shard.
+        group: this rank's view of its group.
+        samples: K, the draws of z for each sample.
+    """
+    was_training = model.training
+    model.eval()
+    mine = group.shard(len(validation))
+    sums = _sums(model, validation[mine], _noise(len(validation), samples, model.latent_dim)[:, mine], group.device)
+    model.train(was_training)
+    return _metrics(group.sum(sums), len(validation), samples, model)
+
+
+def _noise(count: int, samples: int, latent_dim: int) -> Tensor:
+    """The same standard normal numbers [K, N, L] at every call, whatever the sharding."""
+    return torch.randn(samples, count, latent_dim, generator=torch.Generator().manual_seed(NOISE_SEED))
+
+
+def _sums(model: VAE, share: Samples, noise: Tensor, device: torch.device) -> Tensor:
+    """float64 [3 + K]: squared error, rate, training distortion, then the sums of the other metrics."""
+    totals = torch.zeros(3, dtype=torch.float64, device=device)
+    others = [torch.zeros(one.size(model), dtype=torch.float64, device=device) for one in validation_metrics()]
+    for number, (raw, condition) in enumerate(share.batches(CHUNK, device)):
+        x = model.normalise(raw)
+        posterior = model.encode(x, condition)
+        totals[1] += posterior.rate().sum(dtype=torch.float64)
+        for one, held in zip(validation_metrics(), others, strict=True):
+            held += one.sums(model, x, posterior)
+        for eps in noise[:, number * CHUNK : (number + 1) * CHUNK].to(device):
+            output = model.decode(posterior.sample(eps), condition)
+            totals[0] += (x - model.mean(output)).square().sum(dtype=torch.float64)
+            totals[2] += model.distortion(x, output).sum(dtype=torch.float64)
+    return torch.cat([totals, *others])
+
+
+def _metrics(sums: Tensor, count: int, samples: int, model: VAE) -> dict[str, float]:
+    dimensions = math.prod(model.event_shape)
+    squared_error, rate, distortion = sums[:3].tolist()
+    others = torch.split(sums[3:], [one.size(model) for one in validation_metrics()])
+    mse = squared_error / (samples * count * dimensions)
+    if model.calibrated:
+        log_mse = 0.5 * dimensions * math.log(mse) if mse > 0 else -math.inf
+        distortion = (log_mse if math.isfinite(mse) else math.nan) * samples * count
+    return {
+        "val/nelbo": calibrated_nelbo(mse, rate / count, dimensions),
+        "val/nelbo_train_likelihood": (distortion / samples + rate) / count,
+        "val/rate": rate / count,
+        "val/distortion": distortion / (samples * count),
+        "val/mse": mse,
+        **{one.name: one.value(held, count) for one, held in zip(validation_metrics(), others, strict=True)},
+    }

@@ -1,0 +1,1 @@
+"""Validation metrics by name: a module here with a METRIC, see `vaeforge.training.validation_metric`."""
