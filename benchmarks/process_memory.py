@@ -48,6 +48,6 @@ def _kind(process: psutil.Process) -> str | None:
         command = " ".join(process.cmdline())
     except psutil.Error:
         return None
-    kinds = {"ray::DispatcherActor": "dispatcher", "ray::RayTrainWorker": "host", "ray::HostedTrial": "thin trial"}
+    kinds = {"ray::DispatcherActor": "dispatcher", "ray::RayTrainWorker": "host", "ray::TuneTrial": "thin trial"}
     kinds |= {"vaeforge.track.tracking_process": "tracker"}
     return next((kind for mark, kind in kinds.items() if mark in command), None)

@@ -110,7 +110,7 @@ def test_a_signal_ends_cleanly_and_the_printed_command_goes_on(
 def test_a_killed_dispatcher_or_thin_trial_changes_nothing(project: SmallProject) -> None:
     process = project.start("tune", "--name", "b", *SLOWER, *OFFLINE)
     try:
-        for name in ("ray::DispatcherActor", "ray::HostedTrial"):
+        for name in ("ray::DispatcherActor", "ray::TuneTrial"):
             count = len(project.events("b", "finished"))
             project.wait_for_events("b", "finished", process, count + 1)
             children = psutil.Process(process.pid).children(recursive=True)

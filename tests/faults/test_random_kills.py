@@ -20,7 +20,7 @@ from project import SmallProject, check_invariants, end
 
 KILLS = 20
 TRIALS = 144
-VICTIMS = ("search", "host", "ray::DispatcherActor", "ray::HostedTrial")
+VICTIMS = ("search", "host", "ray::DispatcherActor", "ray::TuneTrial")
 CALL = ("--name", "k", "--trials", str(TRIALS), "--register", "false", "--epochs", "9")
 SLOW = ("--set", "training.steps_per_epoch=24")
 

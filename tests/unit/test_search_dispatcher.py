@@ -370,7 +370,7 @@ def test_hosts_that_no_trial_will_need_are_given_back(dispatcher: Dispatcher) ->
     dispatcher.expected = 0
     assert not dispatcher.release(0)  # it trains
     assert dispatcher.release(1) and dispatcher.release(1)
-    assert 1 not in dispatcher.hosts
+    assert 1 not in dispatcher.groups
 
 
 def test_a_lost_node_voids_the_leases_of_its_hosts(dispatcher: Dispatcher) -> None:

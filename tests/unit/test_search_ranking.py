@@ -229,7 +229,7 @@ def _numbers(standings: Sequence[Any]) -> list[int]:
     return [standing.trial.number for standing in standings]
 
 
-def test_the_broker_can_import_it_without_heavy_libraries() -> None:
+def test_the_dispatcher_can_import_it_without_heavy_libraries() -> None:
     root = Path(__file__).parents[2]
     program = (
         "import sys, vaeforge.search.results.ranking, vaeforge.search.results.pareto; "

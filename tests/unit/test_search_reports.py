@@ -192,14 +192,14 @@ def test_how_a_search_stands(full: Search, do: Callable[[Search], None], state: 
 
 
 def test_a_search_that_runs_is_told_by_its_lock(full: Search) -> None:
-    session = SearchLock(full.folder)
+    lock = SearchLock(full.folder)
     try:
         (row,) = reports.searches(full.project)
         assert (row.state, row.about) == ("running", requests.holder(full.folder))
         requests.ask(full.folder)
         assert reports.searches(full.project)[0].about.endswith("asked to stop")
     finally:
-        session.close()
+        lock.close()
     assert reports.searches(full.project)[0].state == "interrupted"
 
 
@@ -243,12 +243,12 @@ def test_what_runs_or_lies_elsewhere_is_not_removed(full: Search, tmp_path: Path
     outside = tmp_path / "outside"
     outside.mkdir()
     (full.folder.parent / "link").symlink_to(outside)
-    session = SearchLock(full.folder)
+    lock = SearchLock(full.folder)
     try:
         with pytest.raises(SearchError, match=r"'s' is already running: process \d+"):
             reports.remove(full.project, "s")
     finally:
-        session.close()
+        lock.close()
     with pytest.raises(SearchError, match="is a link to"):
         reports.remove(full.project, "link")
     for name in ("..", ".", "", "../searches", str(outside)):

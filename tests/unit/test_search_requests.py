@@ -62,7 +62,7 @@ def test_names_do_not_lead_elsewhere(tmp_path: Path, name: str) -> None:
 
 def test_requests_are_found_once_each_and_taken_back(tmp_path: Path) -> None:
     folder = search(tmp_path)
-    session = SearchLock(folder)
+    lock = SearchLock(folder)
     try:
         assert pending(folder) == []
         for trial in (0, None, 0):
@@ -75,21 +75,21 @@ def test_requests_are_found_once_each_and_taken_back(tmp_path: Path) -> None:
             done(folder, request)
         assert asked(folder) == []
     finally:
-        session.close()
+        lock.close()
 
 
 def test_what_cannot_be_stopped_is_refused(tmp_path: Path) -> None:
     folder = search(tmp_path)
     with pytest.raises(SearchError, match="is not running, there is nothing to stop"):
         ask(folder)
-    session = SearchLock(folder)
+    lock = SearchLock(folder)
     try:
         with pytest.raises(SearchError, match=r"got trial 7, must be one of its trials \(0 to 1\)"):
             ask(folder, 7)
         with pytest.raises(SearchError, match="trial 1 has ended already: completed"):
             ask(folder, 1)
     finally:
-        session.close()
+        lock.close()
     assert pending(folder) == []
 
 
@@ -110,10 +110,10 @@ def test_files_of_another_hand(tmp_path: Path) -> None:
 
 
 def hold(folder: str, ready: "multiprocessing.synchronize.Event", over: "multiprocessing.synchronize.Event") -> None:
-    session = SearchLock(Path(folder))
+    lock = SearchLock(Path(folder))
     ready.set()
     over.wait(60)
-    session.close()
+    lock.close()
 
 
 def test_the_lock_of_another_process_names_it(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         require_disk(tmp_path / "file" / "search", 1, search(), Placement(1, 1, 0.0, 1))
 
 
-def test_one_session_at_a_time(tmp_path: Path) -> None:
+def test_one_process_at_a_time(tmp_path: Path) -> None:
     first = SearchLock(tmp_path / "s")
     with pytest.raises(SearchError, match=f"process {os.getpid()} on "):
         SearchLock(tmp_path / "s")
@@ -142,7 +142,7 @@ def test_one_session_at_a_time(tmp_path: Path) -> None:
 def test_leftovers_are_ended_by_id_and_start_time(tmp_path: Path) -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    session = SearchLock(tmp_path / "s")
+    lock = SearchLock(tmp_path / "s")
     try:
         noted = [
             {"pid": sleeper.pid, "started": psutil.Process(sleeper.pid).create_time()},
@@ -151,13 +151,13 @@ def test_leftovers_are_ended_by_id_and_start_time(tmp_path: Path) -> None:
         ]
         write_json(tmp_path / "s/processes.json", noted)
         assert find_process(stranger.pid, 1.0) is None
-        assert session.end_leftovers() == 1
+        assert lock.end_leftovers() == 1
         assert sleeper.wait(5) == -9
         assert stranger.poll() is None
         (tmp_path / "s/processes.json").write_text("[{")
-        assert session.end_leftovers() == 0
+        assert lock.end_leftovers() == 0
     finally:
-        session.close()
+        lock.close()
         for process in (sleeper, stranger):
             process.kill()
             process.wait()

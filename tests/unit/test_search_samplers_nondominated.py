@@ -117,7 +117,7 @@ def test_the_unit_scale_goes_there_and_back(dimension: Range) -> None:
     for u in np.linspace(0, 1, 41):
         value = from_unit(dimension, float(u))
         assert dimension.contains(value)
-        assert type(value) is (int if dimension.whole else float)
+        assert type(value) is (int if dimension.integer else float)
         assert from_unit(dimension, to_unit(dimension, value)) == pytest.approx(value, rel=1e-12)
     assert (from_unit(dimension, -1), from_unit(dimension, 2)) == pytest.approx((dimension.low, dimension.high))
 

@@ -143,7 +143,7 @@ def test_the_points_of_a_range(dimension: Range, points: int, values: list[float
     found = dimension.grid(points)
     assert found == pytest.approx(values, rel=1e-12)
     assert all(dimension.contains(value) for value in found)
-    assert all(isinstance(value, int) for value in found) is dimension.whole
+    assert all(isinstance(value, int) for value in found) is dimension.integer
 
 
 def test_options_are_what_they_are_and_not_what_python_holds_equal() -> None:

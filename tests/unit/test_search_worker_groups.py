@@ -274,7 +274,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from vaeforge.config.experiment import Search
 from vaeforge.search.dispatch.cluster import cluster
-from vaeforge.search.signals import Interrupt
+from vaeforge.search.signals import InterruptHandler
 folder = Path(sys.argv[1])
 
 
@@ -292,7 +292,7 @@ def rank():
     ranks.close()
 
 
-with Interrupt() as interrupt:
+with InterruptHandler() as interrupt:
     plan = SimpleNamespace(address=None, config=SimpleNamespace(search=Search(workers=2, device="cpu")))
     with cluster(plan, interrupt) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement

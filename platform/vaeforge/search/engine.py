@@ -23,7 +23,7 @@ from vaeforge.search.progress_view import OPEN, Mode, ProgressView
 from vaeforge.search.requests import done, pending
 from vaeforge.search.results.ranking import rank
 from vaeforge.search.search_lock import SearchLock
-from vaeforge.search.signals import Interrupt
+from vaeforge.search.signals import InterruptHandler
 
 if TYPE_CHECKING:  # Ray, which brings seconds of imports, starts first
     from vaeforge.search.dispatch.snapshot import Snapshot
@@ -46,7 +46,7 @@ class SessionOutcome:
 
 
 def run_search(
-    plan: Plan, begin: Callable[[], SearchHistory], session: SearchLock, console: Console, mode: Mode = "live"
+    plan: Plan, begin: Callable[[], SearchHistory], lock: SearchLock, console: Console, mode: Mode = "live"
 ) -> SessionOutcome:
     """Run or continue `plan` until all its trials have ended, its budget is used up, or someone interrupts it.
 
@@ -58,7 +58,7 @@ def run_search(
         SearchError: if hosts cannot be kept running or the ledger cannot be written.
     """
     started = time.monotonic()
-    with Interrupt() as interrupt, _scratch() as scratch, cluster(plan, interrupt) as placement:
+    with InterruptHandler() as interrupt, _scratch() as scratch, cluster(plan, interrupt) as placement:
         from vaeforge.search.dispatch.ray_actors import require_shared
 
         require_shared(plan)
@@ -67,7 +67,7 @@ def run_search(
         total, space = plan.config.search.trials, plan.space
         ended = [trial.number for trial in earlier.ended_trials]
         with ProgressView(shown, plan.name, total, space.fidelity.max, mode, space.objective, ended) as view:
-            run = _SearchRun(plan, earlier, session, placement, scratch, interrupt, view)
+            run = _SearchRun(plan, earlier, lock, placement, scratch, interrupt, view)
             run.watch()
         run.end()
         timings |= {"sampler_seconds": run.searcher.ask_seconds, "sampler_wait_seconds": run.searcher.wait_seconds}
@@ -108,16 +108,16 @@ class _SearchRun:
         self,
         plan: Plan,
         earlier: SearchHistory,
-        session: SearchLock,
+        lock: SearchLock,
         placement: Placement,
         scratch: Path,
-        interrupt: Interrupt,
+        interrupt: InterruptHandler,
         view: ProgressView,
     ):
         from vaeforge.search.dispatch.ray_actors import dispatch_config, start_dispatcher, worker_config
         from vaeforge.search.dispatch.worker_groups import WorkerGroups
 
-        self.plan, self.session = plan, session
+        self.plan, self.lock = plan, lock
         self.scratch, self.interrupt, self.view = scratch, interrupt, view
         self.started = time.monotonic()
         search = plan.config.search
@@ -126,8 +126,8 @@ class _SearchRun:
         self.scheduler.replay(earlier)
         self.dispatcher = start_dispatcher(plan, dispatch_config(plan, self.scheduler, placement))
         config = worker_config(plan, self.dispatcher)
-        self.hosts = WorkerGroups(placement, config, str(scratch), self._released, lambda: self.registered)
-        self.hosts.start()
+        self.worker_groups = WorkerGroups(placement, config, str(scratch), self._released, lambda: self.registered)
+        self.worker_groups.start()
         self.searcher = self._searcher(earlier)
         self.over: str | None = None
         self.unfinished: list[int] = []
@@ -167,7 +167,7 @@ class _SearchRun:
         """
         if self.scheduler.releases_worker:
             return self.plan.config.search.trials
-        return 1 if self.plan.config.search.deterministic else self.hosts.wanted + 1
+        return 1 if self.plan.config.search.deterministic else self.worker_groups.wanted + 1
 
     def _finalists(self, count: int) -> list[int]:
         import ray
@@ -191,11 +191,11 @@ class _SearchRun:
     def _tuner(self) -> Any:
         from ray import tune
 
-        from vaeforge.search.dispatch.trial import HostedTrial
+        from vaeforge.search.dispatch.trial import TuneTrial
         from vaeforge.search.ray_scheduler import LedgerScheduler, OnRequest
 
         trainable = tune.with_resources(
-            tune.with_parameters(HostedTrial, dispatcher=self.dispatcher), {"CPU": THIN_SHARE}
+            tune.with_parameters(TuneTrial, dispatcher=self.dispatcher), {"CPU": THIN_SHARE}
         )
         return tune.Tuner(
             trainable,
@@ -268,7 +268,7 @@ class _SearchRun:
         if snapshot.over:
             self.over = snapshot.over
             self.searcher.end(self.over)
-        note = f"{n} host(s) wait for room in the cluster" if (n := self.hosts.waiting) else None
+        note = f"{n} host(s) wait for room in the cluster" if (n := self.worker_groups.waiting) else None
         self.view.update(snapshot, note)
 
     def _handle_requests(self) -> None:
@@ -287,12 +287,14 @@ class _SearchRun:
 
         from vaeforge.search.dispatch.worker_groups import kill_processes
 
-        self.session.remember()
+        self.lock.remember()
         nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
         kill_processes(ray.get(self.dispatcher.timed_out.remote(nodes)))
-        if self.hosts.alive == 0 and self.tune.is_alive() and self.searcher.remaining:
-            raise SearchError(f"search {self.plan.name!r}: no host could be kept running: {self.hosts.errors!r}")
-        for error in self.hosts.new_errors():
+        if self.worker_groups.alive == 0 and self.tune.is_alive() and self.searcher.remaining:
+            raise SearchError(
+                f"search {self.plan.name!r}: no host could be kept running: {self.worker_groups.errors!r}"
+            )
+        for error in self.worker_groups.new_errors():
             self.view.warn(f"a host ended, the others go on: {error!r}")
         self._scale_up()
 
@@ -300,9 +302,9 @@ class _SearchRun:
         """Start more hosts where the cluster has room that the remaining trials can use."""
         search = self.plan.config.search
         limit = 1 if search.deterministic else search.hosts or search.trials
-        useful = min(limit, self.searcher.open) - self.hosts.wanted
-        if useful > 0 and (room := self.hosts.room()) > 0:
-            self.hosts.scale_up(min(useful, room))
+        useful = min(limit, self.searcher.open) - self.worker_groups.wanted
+        if useful > 0 and (room := self.worker_groups.room()) > 0:
+            self.worker_groups.scale_up(min(useful, room))
 
     def end(self) -> None:
         """Say in the ledger how the session ended, and let hosts return."""
@@ -311,7 +313,7 @@ class _SearchRun:
         from vaeforge.search.dispatch.worker_groups import end_controllers
 
         self.searcher.interrupted = self.interrupt.signal is not None
-        self.hosts.close()
+        self.worker_groups.close()
         ray.get(self.dispatcher.close.remote())
         if self.interrupt.signal is not None:
             self.tune.join(END_SECONDS / 4)
@@ -321,5 +323,5 @@ class _SearchRun:
             ray.get(self.dispatcher.record.remote(search_ended(self.plan, reason, time.monotonic() - self.started)))
             if self.plan.address is None:
                 end_controllers()
-            self.hosts.join(END_SECONDS)  # a thread in Ray when Ray shuts down would take the process with it
+            self.worker_groups.join(END_SECONDS)  # a thread in Ray when Ray shuts down would take the process with it
         self.searcher.close()

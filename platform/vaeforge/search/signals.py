@@ -9,7 +9,7 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupt:
+class InterruptHandler:
     """Within its block, SIGINT and SIGTERM only set `signal`; restores the former handlers at the end.
 
     `mlflow run` sends SIGTERM a quarter of a second after Ctrl-C: that is the same request.
@@ -20,7 +20,7 @@ class Interrupt:
         self.requested = threading.Event()
         self._former: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> "Interrupt":
+    def __enter__(self) -> "InterruptHandler":
         self._former = {number: signal.getsignal(number) for number in SIGNALS}
         self.install()
         return self

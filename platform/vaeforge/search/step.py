@@ -71,13 +71,13 @@ def run_step(project: Project, config: RunConfig, space: Space, request: SearchR
         open_store(request.tracking_uri)  # a server that does not answer is refused now, not after hours
     plan = make_plan(project, config, space, request.name, request.address, console)
     earlier_history(plan, request.name is not None, request.resume)  # refuse before touching the folder
-    session = SearchLock(plan.folder)
+    lock = SearchLock(plan.folder)
     try:
         history = earlier_history(plan, request.name is not None, request.resume)
         if is_complete(history, config.search):
             console.print(f"search {plan.name!r} is already complete: {plan.folder}", highlight=False)
         else:
-            exit_code, history = _search(plan, history, session, request, console)
+            exit_code, history = _search(plan, history, lock, request, console)
             if exit_code:
                 console.print(
                     f"\ninterrupted; continue with: [bold]{_resume(request, plan)}[/]", highlight=False, soft_wrap=True
@@ -85,7 +85,7 @@ def run_step(project: Project, config: RunConfig, space: Space, request: SearchR
                 return StepResult(exit_code, None)
         return _conclude(plan, history, request, console)
     finally:
-        session.close()
+        lock.close()
 
 
 def is_complete(history: SearchHistory, search: Search) -> bool:
@@ -142,12 +142,12 @@ def _require_budget(plan: Plan, history: SearchHistory) -> None:
 
 
 def _search(
-    plan: Plan, history: SearchHistory, session: SearchLock, request: SearchRequest, console: Console
+    plan: Plan, history: SearchHistory, lock: SearchLock, request: SearchRequest, console: Console
 ) -> tuple[int, SearchHistory]:
     """Run the search with its tracking beside it; the exit code, and the whole history."""
     _require_budget(plan, history)
     known = warm_start(plan, history, request)
-    session.end_leftovers()
+    lock.end_leftovers()
     clear(plan.folder)
     tracker: Tracker | None = None
 
@@ -160,7 +160,7 @@ def _search(
             _announce(plan, earlier, console)
         return earlier
 
-    outcome = run_search(plan, begin, session, console, request.mode)
+    outcome = run_search(plan, begin, lock, console, request.mode)
     write_json(plan.folder / "timings.json", outcome.timings)
     if tracker is not None and not tracker.finish(TRACKING_SECONDS):
         log = plan.folder / "tracking.log"

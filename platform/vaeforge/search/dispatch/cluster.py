@@ -11,7 +11,7 @@ from typing import Any
 
 from vaeforge.search.dispatch.resources import Placement, Supply, place_on
 from vaeforge.search.plan import Plan
-from vaeforge.search.signals import Interrupt
+from vaeforge.search.signals import InterruptHandler
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -42,7 +42,7 @@ LATER = (
 
 
 @contextmanager
-def cluster(plan: Plan, interrupt: Interrupt) -> Iterator[Placement]:
+def cluster(plan: Plan, interrupt: InterruptHandler) -> Iterator[Placement]:
     """Ray, on this machine or at the plan's address, and what of the search there is room for now.
 
     Raises:

@@ -38,7 +38,7 @@ class Dispatcher:
 
     def __init__(self, ledger: Ledger, history: SearchHistory, config: DispatchConfig):
         self.ledger, self.history, self.config = ledger, history, config
-        self.hosts: dict[int, WorkerGroup] = {}
+        self.groups: dict[int, WorkerGroup] = {}
         self.leases: dict[int, Lease] = {}
         self.paused: set[int] = set()
         self.waiting: deque[int] = deque()
@@ -52,11 +52,11 @@ class Dispatcher:
     def recover(self, now: float) -> None:
         """After a restart of the dispatcher within one search: leases that hosts may still hold are still theirs."""
         for host, generation in self.history.generations.items():
-            self.hosts[host] = WorkerGroup(generation, (), now)
+            self.groups[host] = WorkerGroup(generation, (), now)
         for trial in self.history.unfinished():
             self._conclude(trial)
         for trial in self.history.unfinished():
-            if trial.leases and trial.host in self.hosts and trial.generation == self.hosts[trial.host].generation:
+            if trial.leases and trial.host in self.groups and trial.generation == self.groups[trial.host].generation:
                 self.leases[trial.number] = Lease(trial.number, trial.leases, trial.host, trial.generation)
             else:
                 self.waiting.append(trial.number)
@@ -133,22 +133,22 @@ class Dispatcher:
         if self.closing:  # a host that comes up when the search has ended: nothing of it belongs into the ledger
             return generation
         self.record(WorkersRegistered(host=host, generation=generation, processes=tuple(processes)))
-        self.hosts[host] = WorkerGroup(generation, tuple(processes), now)
+        self.groups[host] = WorkerGroup(generation, tuple(processes), now)
         for lease in [held for held in self.leases.values() if held.host == host]:
             self.crash(lease, "lost", "the worker group that trained it was restarted")
         return generation
 
     def release(self, host: int) -> bool:
         """Give back a host that will not be needed: there are more of them than trials that run or may still come."""
-        left = self.expected is not None and len(self.hosts) > len(self.history.unfinished()) + self.expected
-        if left and not self.has_waiting_trial() and host in self.hosts and self.held_by(host) is None:
+        left = self.expected is not None and len(self.groups) > len(self.history.unfinished()) + self.expected
+        if left and not self.has_waiting_trial() and host in self.groups and self.held_by(host) is None:
             self.released.add(host)
-            del self.hosts[host]
+            del self.groups[host]
         return host in self.released
 
     def heartbeat(self, host: int, generation: int, now: float) -> bool:
         """Note a sign of life; whether it is of the host's present generation."""
-        known = self.hosts.get(host)
+        known = self.groups.get(host)
         if known is None or known.generation != generation:
             return False
         known.last_heartbeat = now
@@ -257,11 +257,11 @@ class Dispatcher:
         """Worker groups not heard of for max(60 s, 5 times the median epoch)."""
         ordered = sorted(self.epoch_seconds)
         deadline = max(60.0, 5 * ordered[len(ordered) // 2] if ordered else 0.0)
-        return [(number, host) for number, host in self.hosts.items() if now - host.last_heartbeat > deadline]
+        return [(number, host) for number, host in self.groups.items() if now - host.last_heartbeat > deadline]
 
     def mark_lost(self, host: int, why: str = "its host gave no sign of life in time and was ended") -> None:
         """Void what a lost host holds; it registers anew when it comes back."""
-        known = self.hosts.pop(host, None)
+        known = self.groups.pop(host, None)
         held = self.held_by(host)
         if known is not None and held is not None:
             self.crash(held, "lost", why)
@@ -269,7 +269,7 @@ class Dispatcher:
     def on_dead_nodes(self, nodes: Iterable[str]) -> list[int]:
         """Worker groups of which a process ran on a node that is not among the living `nodes`."""
         alive = set(nodes)
-        return [n for n, host in self.hosts.items() if not {p.node for p in host.processes} <= alive]
+        return [n for n, host in self.groups.items() if not {p.node for p in host.processes} <= alive]
 
     def has_waiting_trial(self) -> bool:
         """Whether a trial waits for a host."""

@@ -147,7 +147,7 @@ class DispatcherActor:
         await self._until(
             lambda: dispatcher.closing or dispatcher.has_waiting_trial() or dispatcher.held_by(host) is not None
         )
-        current = dispatcher.hosts.get(host)
+        current = dispatcher.groups.get(host)
         if dispatcher.closing or dispatcher.release(host):
             return "end"
         if current is None or current.generation != generation:

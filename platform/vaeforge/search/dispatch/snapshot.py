@@ -64,7 +64,7 @@ def snapshot(dispatcher: Dispatcher, failure: str | None) -> Snapshot:
         counts=_counts(dispatcher),
         ended=dispatcher.ends,
         best=None if best is None else BestSoFar(best[1], best[0]),
-        hosts=frozenset(dispatcher.hosts),
+        hosts=frozenset(dispatcher.groups),
         budget=dispatcher.config.limits.describe(dispatcher.spent),
         over=dispatcher.over,
         failure=failure,

@@ -19,7 +19,7 @@ RETRY_SECONDS = 0.5
 REFUSED = TuneReport(0, None, "refused")
 
 
-class HostedTrial(tune.Trainable):
+class TuneTrial(tune.Trainable):
     """See the module's docstring; the configuration is a `TrialConfig` as a dictionary."""
 
     def setup(self, config: dict[str, Any], dispatcher: Any) -> None:

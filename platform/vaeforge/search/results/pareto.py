@@ -2,7 +2,7 @@
 
 A point is a tuple of costs, one a goal, smaller is better. `a` dominates `b` where it is nowhere worse and somewhere
 better; equal points do not dominate each other. The front are the points that nothing dominates, rank 0; rank 1 are
-those that only rank 0 dominates, and so on. This file is light: brokers read it too.
+those that only rank 0 dominates, and so on. This file is light: the dispatcher imports it, too.
 
 Scaling: over the front, cost c of goal i becomes (c - min_i) / (max_i - min_i), 0 where all are equal. Knee: the point
 with the largest distance to the line (two goals) or plane (three) through the front's extremes, the best point of each

@@ -277,15 +277,15 @@ def remove(project: Project, name: str) -> list[str]:
     if folder.is_symlink():
         raise SearchError(f"{folder}: is a link to {folder.resolve()}; remove the link, and its target, yourself")
     left = _left(project, folder)
-    session = SearchLock(folder)
+    lock = SearchLock(folder)
     try:
-        session.end_leftovers()
+        lock.end_leftovers()
         (folder / "ledger.jsonl").unlink(missing_ok=True)
         shutil.rmtree(folder)
     except OSError as error:
         raise SearchError(f"{folder}: could not be removed: {error}; set its permissions right and try again") from None
     finally:
-        session.close()
+        lock.close()
     return left
 
 

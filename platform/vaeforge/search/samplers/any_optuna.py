@@ -53,7 +53,7 @@ class AnyOptunaSettings(SamplerSettings):
         options: arguments of its constructor; `seed` is given by the search.
     """
 
-    whole: ClassVar[str] = "name"
+    main_key: ClassVar[str] = "name"
     separate: ClassVar[Separate] = "opening"
     name: str
     options: Annotated[dict[str, Any], Field(default_factory=dict)]

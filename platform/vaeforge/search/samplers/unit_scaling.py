@@ -22,8 +22,8 @@ def from_unit(dimension: Dimension, u: float) -> Any:
     low, high = _ends(dimension)
     value = low + u * (high - low)
     value = math.exp(value) if dimension.log else value
-    value = min(max(round(value) if dimension.whole else value, dimension.low), dimension.high)
-    return int(value) if dimension.whole else float(value)
+    value = min(max(round(value) if dimension.integer else value, dimension.low), dimension.high)
+    return int(value) if dimension.integer else float(value)
 
 
 def to_unit(dimension: Range, value: float) -> float:
@@ -34,7 +34,7 @@ def to_unit(dimension: Range, value: float) -> float:
 
 
 def _ends(dimension: Range) -> tuple[float, float]:
-    half = 0.5 if dimension.whole else 0.0
+    half = 0.5 if dimension.integer else 0.0
     low, high = dimension.low - half, dimension.high + half
     return (math.log(low), math.log(high)) if dimension.log else (low, high)
 

@@ -89,7 +89,7 @@ def perturbed(dimension: Range, value: float, generator: np.random.Generator) ->
 
 def _step(dimension: Range, value: float, factor: float) -> float:
     moved = value * factor
-    if dimension.whole and round(moved) == value:
+    if dimension.integer and round(moved) == value:
         return value + (1 if factor > 1 else -1)
     return moved
 
@@ -115,7 +115,7 @@ def fresh(dimension: Dimension, generator: np.random.Generator) -> Params:
 
 def drawn(dimension: Range, generator: np.random.Generator) -> float:
     """A value of the range, uniform in it or in its logarithm; each integer has a share of its own, the ends too."""
-    margin = 0.5 if dimension.whole else 0.0
+    margin = 0.5 if dimension.integer else 0.0
     low, high = dimension.low - margin, dimension.high + margin
     if dimension.log:
         return clipped(dimension, math.exp(generator.uniform(math.log(low), math.log(high))))
@@ -125,4 +125,4 @@ def drawn(dimension: Range, generator: np.random.Generator) -> float:
 def clipped(dimension: Range, value: float) -> float:
     """`value` in the range, rounded where it holds integers."""
     inside = min(max(value, dimension.low), dimension.high)
-    return round(inside) if dimension.whole else float(inside)
+    return round(inside) if dimension.integer else float(inside)

@@ -44,11 +44,11 @@ def _read(path: Any, description: Any) -> Dimension:
 
 
 class DimensionForm(Form):
-    """What a dimension's description may hold; `whole` is the key that says of which kind it is."""
+    """What a dimension's description may hold; `main_key` is the key that says of which kind it is."""
 
     @classmethod
     def unknown(cls, key: str) -> str:
-        return f"unknown key {key!r} beside {cls.whole!r}{nearest(key, cls.keys())}"
+        return f"unknown key {key!r} beside {cls.main_key!r}{nearest(key, cls.keys())}"
 
     def dimension(self, path: str) -> Dimension:
         """The dimension at `path`, named by its path."""
@@ -78,7 +78,7 @@ class RangeForm(DimensionForm):
 
     def dimension(self, path: str) -> Range:
         low, high = self.bounds
-        return Range(path, path, low, high, self.whole == "int", self.log)
+        return Range(path, path, low, high, self.main_key == "int", self.log)
 
 
 def _bounds(kind: str, types: type | tuple[type, ...]) -> BeforeValidator:
@@ -94,14 +94,14 @@ def _bounds(kind: str, types: type | tuple[type, ...]) -> BeforeValidator:
 class IntForm(RangeForm):
     """Integers, both ends included."""
 
-    whole: ClassVar[str] = "int"
+    main_key: ClassVar[str] = "int"
     bounds: Annotated[list[Any], _bounds("int", int)] = Field(alias="int")
 
 
 class FloatForm(RangeForm):
     """Numbers, both ends included."""
 
-    whole: ClassVar[str] = "float"
+    main_key: ClassVar[str] = "float"
     bounds: Annotated[list[Any], _bounds("float", (int, float))] = Field(alias="float")
 
 
@@ -122,14 +122,14 @@ def _options(options: Any) -> dict[Any, tuple[Dimension, ...]]:
 class ChoiceForm(DimensionForm):
     """`{choice: [a, b]}`, or a mapping of each option to the dimensions that it opens."""
 
-    whole: ClassVar[str] = "choice"
+    main_key: ClassVar[str] = "choice"
     options: Annotated[InstanceOf[dict[Any, Any]], BeforeValidator(_options)] = Field(alias="choice")
 
     def dimension(self, path: str) -> Choice:
         return Choice(path, self.options)
 
 
-KINDS: Mapping[str, type[DimensionForm]] = {kind.whole: kind for kind in (IntForm, FloatForm, ChoiceForm)}
+KINDS: Mapping[str, type[DimensionForm]] = {kind.main_key: kind for kind in (IntForm, FloatForm, ChoiceForm)}
 
 
 def _paths(dimensions: tuple[Dimension, ...], twice: dict[str, None]) -> set[str]:
@@ -157,7 +157,7 @@ def _name(path: str, under: tuple[str, ...]) -> str:
 
 def _named(dimension: Dimension, name: str, under: tuple[str, ...]) -> Dimension:
     if isinstance(dimension, Range):
-        return Range(dimension.path, name, dimension.low, dimension.high, dimension.whole, dimension.log)
+        return Range(dimension.path, name, dimension.low, dimension.high, dimension.integer, dimension.log)
     opened = {option: _qualified(below, (*under, str(option))) for option, below in dimension.options.items()}
     return Choice(dimension.path, opened, name)
 
@@ -171,7 +171,7 @@ def share_names(dimensions: tuple[Dimension, ...]) -> tuple[Dimension, ...]:
     def renamed(dimension: Dimension) -> Dimension:
         name = dimension.path if len(kinds[dimension.path]) == 1 else dimension.name
         if isinstance(dimension, Range):
-            return Range(dimension.path, name, dimension.low, dimension.high, dimension.whole, dimension.log)
+            return Range(dimension.path, name, dimension.low, dimension.high, dimension.integer, dimension.log)
         return Choice(dimension.path, {o: tuple(map(renamed, below)) for o, below in dimension.options.items()}, name)
 
     return tuple(map(renamed, dimensions))
@@ -180,5 +180,5 @@ def share_names(dimensions: tuple[Dimension, ...]) -> tuple[Dimension, ...]:
 def _kind(dimension: Dimension) -> tuple[Any, ...]:
     """What two dimensions of one path share if a model may take them for one."""
     if isinstance(dimension, Range):
-        return (dimension.low, dimension.high, dimension.whole, dimension.log)
+        return (dimension.low, dimension.high, dimension.integer, dimension.log)
     return tuple(dimension.options)

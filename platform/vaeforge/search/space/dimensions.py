@@ -25,7 +25,7 @@ class Range:
     Attributes:
         path: dotted configuration path.
         name: what Optuna knows it as; the path, unless options give one path different ranges.
-        whole: integers.
+        integer: whether its values are integers.
         log: sampled uniformly in the logarithm.
     """
 
@@ -33,11 +33,11 @@ class Range:
     name: str
     low: float
     high: float
-    whole: bool
+    integer: bool
     log: bool
 
     def suggest(self, trial: Any) -> Params:
-        suggest = trial.suggest_int if self.whole else trial.suggest_float
+        suggest = trial.suggest_int if self.integer else trial.suggest_float
         return {self.path: suggest(self.name, self.low, self.high, log=self.log)}
 
     def corner_points(self) -> list[Params]:
@@ -55,14 +55,14 @@ class Range:
         values = [math.exp(value) if self.log else value for value in between]
         if points > 1:
             values[0], values[-1] = self.low, self.high  # exactly: exp(log(x)) may lie just outside
-        return list(dict.fromkeys(round(value) if self.whole else value for value in values))
+        return list(dict.fromkeys(round(value) if self.integer else value for value in values))
 
     def contains(self, value: Any) -> bool:
-        return is_number(value) and self.low <= value <= self.high and (not self.whole or value == int(value))
+        return is_number(value) and self.low <= value <= self.high and (not self.integer or value == int(value))
 
-    def rule(self, value: Any = None) -> str:
+    def requirement(self, value: Any = None) -> str:
         """What a value must be."""
-        kind = "an integer" if self.whole else "a number"
+        kind = "an integer" if self.integer else "a number"
         return f"{kind} in {self.low} .. {self.high}"
 
 
@@ -109,7 +109,7 @@ class Choice:
         same = [option for option in self.options if option == value]  # true == 1, and is another option all the same
         return any(isinstance(option, bool) == isinstance(value, bool) for option in same)
 
-    def rule(self, value: Any = None) -> str:
+    def requirement(self, value: Any = None) -> str:
         """What a value must be, naming the option that is nearest to `value`."""
         return f"one of {', '.join(map(str, self.options))}{nearest(value, self.options)}"
 

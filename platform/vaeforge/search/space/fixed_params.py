@@ -30,7 +30,7 @@ def frozen_problems(dimensions: tuple[Dimension, ...], frozen: Mapping[str, Any]
     for dimension in _known(dimensions, frozen):
         value = frozen.get(dimension.path)
         if dimension.path in frozen and not dimension.contains(value):
-            wrong[dimension.path, f"got {value!r}, must be {dimension.rule(value)}"] = None
+            wrong[dimension.path, f"got {value!r}, must be {dimension.requirement(value)}"] = None
     known, open_paths = _paths(dimensions), _paths(narrowed)
     for path in frozen:
         if path not in known:
@@ -57,8 +57,8 @@ def _fixed(dimension: Dimension, value: Any) -> Dimension:
         return dimension
     if isinstance(dimension, Choice):
         return _with(dimension, {option: below for option, below in dimension.options.items() if option == value})
-    value = int(value) if dimension.whole else value
-    return Range(dimension.path, dimension.name, value, value, dimension.whole, dimension.log)
+    value = int(value) if dimension.integer else value
+    return Range(dimension.path, dimension.name, value, value, dimension.integer, dimension.log)
 
 
 def searched_dimensions(narrowed: tuple[Dimension, ...], frozen: Mapping[str, Any]) -> tuple[Dimension, ...]:

@@ -24,11 +24,11 @@ class Form(Settings):
 
     Attributes:
         example: what a mapping of this form looks like, for who gave something else.
-        whole: the key whose problems are told of the form itself.
+        main_key: the key that says what the form is; its problems are reported without its name in the path.
     """
 
     example: ClassVar[str] = ""
-    whole: ClassVar[str] = ""
+    main_key: ClassVar[str] = ""
 
     @classmethod
     def keys(cls) -> list[str]:
@@ -57,7 +57,7 @@ class Form(Settings):
         if kind == "model_type":
             return (), f"got {item['input']!r}, must be a mapping such as {cls.example}"
         text = item["msg"] if kind == IN_WORDS else f"got {item['input']!r}, {_rule(item)}"
-        return path[1:] if path[:1] == (cls.whole,) else path, text
+        return path[1:] if path[:1] == (cls.main_key,) else path, text
 
 
 def _rule(item: Any) -> str:

@@ -51,9 +51,9 @@ class SearchSpace:
                 problems.append(f"{path}: not in the space under this point{nearest(path, known - set(params))}")
             elif not found[path].contains(value):
                 frozen = "; it is frozen" if path in self.fixed else ""
-                problems.append(f"{path}: got {value!r}, must be {found[path].rule(value)}{frozen}")
+                problems.append(f"{path}: got {value!r}, must be {found[path].requirement(value)}{frozen}")
         missing = [] if partial else [dimension for path, dimension in found.items() if path not in params]
-        return problems + [f"{dimension.path}: is missing, must be {dimension.rule()}" for dimension in missing]
+        return problems + [f"{dimension.path}: is missing, must be {dimension.requirement()}" for dimension in missing]
 
     def optuna_names(self, params: Params) -> dict[str, tuple[Dimension, Any]]:
         """Optuna's name to (dimension, value) for the searched dimensions that are open under `params`."""

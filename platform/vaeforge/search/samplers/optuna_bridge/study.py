@@ -95,7 +95,7 @@ def distribution_of(dimension: Dimension) -> BaseDistribution:
     """The Optuna distribution that `dimension.suggest` draws from."""
     if not isinstance(dimension, Range):
         return CategoricalDistribution(list(dimension.options))
-    if dimension.whole:
+    if dimension.integer:
         return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
 
