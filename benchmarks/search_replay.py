@@ -108,7 +108,7 @@ def params_of(key: Key) -> Params:
 
 
 def ends(axis: Sequence[float], lookup: Lookup) -> list[float]:
-    """The range of a proposer over `axis`; `nearest` goes half a step of the logarithm outside."""
+    """The range of a sampler over `axis`; `nearest` goes half a step of the logarithm outside."""
     if lookup == "interpolated":
         return [axis[0], axis[-1]]
     return [axis[0] * math.sqrt(axis[0] / axis[1]), axis[-1] * math.sqrt(axis[-1] / axis[-2])]

@@ -112,7 +112,7 @@ A variational autoencoder of the family endoscopy with 8 latent dimensions.
 | condition | none |
 | channels | not named |
 | settings | latent_dim 8, width 4 |
-| called strange above | 0.0125 |
+| anomalous above | 0.0125 |
 | share of validation samples below that | 0.95 |
 
 ## Intended use

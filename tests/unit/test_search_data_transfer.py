@@ -171,7 +171,9 @@ def may_hide() -> bool:
 def test_a_node_that_shares_no_folder_gets_code_and_data(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     install(tmp_path / "addition")
-    paths = os.pathsep.join([str(ROOT / "platform"), str(ROOT / "models"), str(ROOT / "tests/unit")])
+    paths = os.pathsep.join(
+        [str(ROOT / "platform"), str(ROOT / "models"), str(ROOT / "tests"), str(ROOT / "tests/unit")]
+    )
     environment = {**os.environ, "PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
     command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(tmp_path / "addition")]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

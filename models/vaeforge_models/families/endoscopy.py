@@ -40,7 +40,7 @@ class EndoscopySettings(Settings):
         Literal["bernoulli", "squared_error", "calibrated"],
         Field(description="of the training; calibrated: D/2 log MSE of the whole batch (Rybkin et al. 2021)"),
     ] = "bernoulli"
-    score: Annotated[ScoreName, Field(description="what the model calls strange; fixed before test data are seen")] = (
+    score: Annotated[ScoreName, Field(description="by which samples count as anomalous; fixed before test data are seen")] = (
         "mse"
     )
 
@@ -110,7 +110,7 @@ class EndoscopyVAE(VAE):
 def cross_entropy(x: Tensor, reconstruction: Tensor) -> Tensor:
     """Summed binary cross-entropy of x in [0, 1] given a reconstruction, kept half a grey level off 0 and 1, nats: [B].
 
-    A reconstruction of exactly 0 or 1 would make a single pixel infinitely strange.
+    A reconstruction of exactly 0 or 1 would make a single pixel infinitely unlikely.
     """
     kept = reconstruction.clamp(HALF_LEVEL, 1 - HALF_LEVEL)
     return -(x * kept.log() + (1 - x) * (1 - kept).log()).flatten(1).sum(1)

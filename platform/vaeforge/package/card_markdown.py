@@ -52,7 +52,7 @@ def _what(model: ModelSection) -> list[str]:
                 ("condition", condition),
                 ("channels", ", ".join(model.channels) or "not named"),
                 ("settings", _pairs(model.settings)),
-                ("called strange above", f"{model.threshold:.6g}"),
+                ("anomalous above", f"{model.threshold:.6g}"),
                 ("share of validation samples below that", f"{model.quantile:g}"),
             ],
         ),

@@ -41,7 +41,7 @@ class Contract:
         condition: what each value of a sample's condition means: class names, or coordinates; empty for none.
         channels: names of a sample's values, where they have names.
         latent_dim: of mu and logvar.
-        threshold: score above which a sample is called strange: the `quantile` of the scores of validation samples.
+        threshold: score above which a sample counts as anomalous: the `quantile` of the scores of validation samples.
         quantile: see `threshold`.
         graphs: by name; `model` (x to reconstruction, mu, logvar, score) is always among them.
     """

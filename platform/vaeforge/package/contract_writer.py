@@ -26,7 +26,7 @@ class ExportedGraph:
 
 
 def contract_of(trained: TrainedModel, graphs: Mapping[str, ExportedGraph], threshold: float) -> Contract:
-    """The contract of `trained` with `graphs`; `threshold` is the score above which a sample is called strange."""
+    """The contract of `trained` with `graphs`; `threshold` is the score above which a sample counts as anomalous."""
     experiment, prepared = trained.experiment, trained.prepared
     return Contract(
         family=experiment.family,
