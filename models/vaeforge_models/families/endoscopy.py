@@ -40,9 +40,7 @@ class EndoscopySettings(Settings):
         Literal["bernoulli", "squared_error", "calibrated"],
         Field(description="of the training; calibrated: D/2 log MSE of the whole batch (Rybkin et al. 2021)"),
     ] = "bernoulli"
-    score: Annotated[ScoreName, Field(description="by which samples count as anomalous; fixed before test data are seen")] = (
-        "mse"
-    )
+    score: Annotated[ScoreName, Field(description="anomalies are found by it; fixed before test data are seen")] = "mse"
 
 
 class EndoscopyVAE(VAE):
