@@ -120,7 +120,7 @@ def test_a_search_that_finds_the_cluster_full_waits_for_what_another_gives_back(
         both_up(first, "first", earlier)
         with crawling(first.worker("first", 0)), crawling(first.worker("first", 1)):
             later = second.start(*tune("second", 3), **two.environment)
-            second.wait_for(lambda: "1 host(s) wait for room in the cluster" in second.output, later)
+            second.wait_for(lambda: "1 worker group(s) wait for room in the cluster" in second.output, later)
             assert second.events("second", "registered") == []
         assert (earlier.wait(100), later.wait(100)) == (0, 0), first.output + second.output
     finally:

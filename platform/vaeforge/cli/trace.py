@@ -49,7 +49,7 @@ def retrain(
     winner: Annotated[str, typer.Argument(metavar="WINNER_JSON", help="the manifest of a search's winner")],
     output: Annotated[str, typer.Option(help="where the outcome goes, as JSON")],
 ) -> None:
-    """Train a winner again in the project here, as a host of its search did."""
+    """Train a winner again in the project here, as a worker group of its search did."""
     from vaeforge.manifests.trained_model import read_trained_model
     from vaeforge.records import to_json
     from vaeforge.registry.retrain import retrain as train_again

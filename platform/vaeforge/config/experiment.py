@@ -99,8 +99,8 @@ class Budget(Settings):
     """When a search ends before all its trials have run; whichever comes first."""
 
     wall_hours: Hours = None
-    core_hours: Annotated[Hours, Field(description="in training, times the cores of its host")] = None
-    gpu_hours: Annotated[Hours, Field(description="in training, times the GPUs of its host")] = None
+    core_hours: Annotated[Hours, Field(description="in training, times the cores of its worker group")] = None
+    gpu_hours: Annotated[Hours, Field(description="in training, times the GPUs of its worker group")] = None
     target: Annotated[float | None, Field(description="of val/nelbo: this value or less")] = None
     stagnation: Annotated[int | None, Field(ge=1, description="trials without an improvement")] = None
 
@@ -121,9 +121,9 @@ class Search(Settings):
     budget: Budget = Budget()
     deterministic: Annotated[bool, Field(description="one trial at a time, so that resuming changes nothing")] = False
     storage: Annotated[str | None, Field(description="folder or URL for checkpoints that all nodes see")] = None
-    host_memory_gb: Annotated[float | None, Field(gt=0, description="of one rank, above which its host restarts")] = (
-        None
-    )
+    host_memory_gb: Annotated[
+        float | None, Field(gt=0, description="of a rank; above it the worker group restarts")
+    ] = None
 
     @model_validator(mode="after")
     def _one_host_if_deterministic(self) -> "Search":

@@ -1,7 +1,9 @@
 """Comparison of a model with simpler methods (baselines) on the same test samples.
 
-A difference is significant if its 95 % interval, over the same draws of independent groups, excludes zero. On the wrong
-side the baseline is better, and is said to be.
+Evaluation tasks call `compare_auroc` and `compare_means` with per-sample scores or errors by method; the rows go into
+the evaluation's manifest, `comparison.csv`, the terminal and the model card. A difference is significant if its 95 %
+bootstrap interval, for which model and baseline are resampled with the same draws of independent groups, excludes zero:
+above or below, so that a baseline can be shown to be better, too.
 """
 
 import csv
@@ -37,10 +39,10 @@ class ComparisonRow:
 
     Attributes:
         metric: what is compared, on the test set.
-        better: which numbers are.
-        name: of the method, `model` for the model itself.
-        value: `low` and `high` end its 95 % interval.
-        difference: model - baseline; `difference_low` and `difference_high` end its 95 % interval.
+        better: whether higher or lower numbers of the metric are better.
+        name: of the method (a baseline), or `model` for the model itself.
+        value: the method's, with the ends of its 95 % interval, `low` and `high`.
+        difference: model - baseline, with the ends of its 95 % interval, `difference_low` and `difference_high`.
     """
 
     metric: str
@@ -58,7 +60,7 @@ class ComparisonRow:
         """Which of the two the interval of the difference shows to be better; empty for the model itself."""
         if self.name == MODEL:
             return ""
-        if not (self.difference_low > 0 or self.difference_high < 0):  # what is no number shows nothing
+        if not (self.difference_low > 0 or self.difference_high < 0):  # so that NaN shows nothing
             return "no clear difference"
         return "model is better" if (self.difference_low > 0) == (self.better == "higher") else "baseline is better"
 
@@ -68,7 +70,7 @@ class ComparisonRow:
         return self.significant == "model is better"
 
     def plain(self) -> dict[str, Any]:
-        """For JSON, which has no infinity: ends that are not known are null."""
+        """The row for JSON, which has no infinity: ends of intervals that are not known are null."""
         values = {key: value if value not in (np.inf, -np.inf) else None for key, value in asdict(self).items()}
         return values | {"model_beats": self.model_beats}
 
@@ -89,15 +91,15 @@ UNKNOWN: dict[str, Any] = {"low": -np.inf, "high": np.inf, "difference_low": -np
 
 
 def with_infinities(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What `ComparisonRow.plain` made of a row, with infinity for ends that are not known."""
+    """The inverse of `ComparisonRow.plain`: infinity for ends that are not known."""
     return {key: UNKNOWN.get(key) if value is None else value for key, value in row.items()}
 
 
 def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Integers, seed: int) -> list[ComparisonRow]:
-    """Each of the named scores [T] against the one named `model`, as detectors of label 1.
+    """Compare anomaly scores by AUROC: one row a method, each against the one named `model`.
 
     Args:
-        scored: [T] by the method's name, larger for anomalous.
+        scored: float [T] by the method's name, larger for anomalous samples.
         labels: int64 [T], 1 for anomalous samples.
         groups: int64 [T], independent groups.
         seed: of the draws.
@@ -115,14 +117,14 @@ def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Intege
 def compare_means(
     metric: str, better: Better, values: Mapping[str, Floats], groups: Integers, seed: int
 ) -> list[ComparisonRow]:
-    """Each of the named values [T], one per test sample, against the one named `model`, by their means.
+    """Compare per-sample values by their means: one row a method, each against the one named `model`.
 
     With fewer than two groups nothing is known of the spread: the intervals are infinite.
 
     Args:
         metric: what the values are, for titles.
         better: which means are better.
-        values: [T] by the method's name.
+        values: float [T] by the method's name, one per test sample.
         groups: int64 [T], independent groups.
         seed: of the draws.
     """
@@ -145,7 +147,7 @@ def _row(
 
 
 def comparison_csv(rows: Iterable[ComparisonRow]) -> str:
-    """One line each, with a header."""
+    """The rows as CSV with a header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -161,7 +163,7 @@ def comparison_tables(rows: Sequence[ComparisonRow]) -> list[Table]:
 
 
 def worse_than(rows: Iterable[ComparisonRow]) -> str:
-    """The baselines that are shown to be better than the model, by metric, for a line below the tables; or nothing."""
+    """The baselines that are shown to be better than the model, by metric, in one line; empty where there is none."""
     better: dict[str, list[str]] = {}
     for row in rows:
         if row.significant == "baseline is better":

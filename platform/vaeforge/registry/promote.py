@@ -1,6 +1,9 @@
 """Changes of a model's champion and of what may be used: each under the model's lock, with an entry in its trail.
 
-The alias `champion` is moved by one request, so that a process killed at any moment leaves the old or the new one.
+Nothing else moves the alias `champion`; the register step and `vaeforge models` call this file. The order within a
+change matters: the intent is written into the audit trail, the alias is moved by one request, the intent is marked as
+done. A process killed at any moment thus leaves the old champion or the new one, and the next change completes the
+trail (`_recover_interrupted_change`).
 """
 
 from dataclasses import replace
@@ -33,7 +36,16 @@ def promote(
     why: str,
     verdict: Verdict,
 ) -> None:
-    """Make `version` champion if `expected_champion` (none: nobody) still is.
+    """Make `version` champion, if the champion is still the one that it was judged against.
+
+    Args:
+        client: of the registry.
+        model: its name.
+        version: that becomes champion.
+        expected_champion: the champion when the verdict was made; none if there was none.
+        who: acts, for the audit trail.
+        why: reason for the audit trail.
+        verdict: of the gates.
 
     Raises:
         ConflictError: if somebody else changed the champion meanwhile.
@@ -54,9 +66,9 @@ def promote(
 
 
 def rollback(client: "MlflowClient", model: str, who: str, why: str) -> str:
-    """Make the champion before the present one champion again and return its version; archived ones are skipped.
+    """Make the previous champion champion again and return its version; archived versions are skipped.
 
-    Called again it goes back further.
+    Called again, it goes back further.
 
     Raises:
         RegistryError: if there is none, or the registry refuses.
@@ -114,7 +126,7 @@ def _set_archived(client: "MlflowClient", model: str, version: str, who: str, wh
 
 
 def _move(client: "MlflowClient", model: str, held: HeldLock, intent: Entry) -> None:
-    """Say what will be done, do it, say that it was done."""
+    """Move the alias, with an entry in the trail before and after; `held` is asked that the lock has not been lost."""
     entry = write(client, model, intent)
     held.require()
     client.set_registered_model_alias(model, CHAMPION, entry.version)
@@ -122,7 +134,7 @@ def _move(client: "MlflowClient", model: str, held: HeldLock, intent: Entry) -> 
 
 
 def _recover_interrupted_change(client: "MlflowClient", model: str) -> str | None:
-    """The champion, after the end of a change that was cut off has been written into the trail."""
+    """The champion; an entry of a change that was interrupted is first marked as done or not done, by what is there."""
     champion = champion_of(client, model)
     versions = versions_of(client, model)
     intent = open_intent(trail_of(versions))

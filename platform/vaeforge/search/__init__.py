@@ -1,1 +1,1 @@
-"""The search engine: Ray Tune decides, Optuna proposes, warm Ray Train hosts train."""
+"""The search engine: Ray Tune runs the trials, samplers propose them, warm Ray Train worker groups train them."""

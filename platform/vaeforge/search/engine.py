@@ -1,4 +1,10 @@
-"""Run of a search: Tune decides in one thread, hosts train in their own processes, this one watches over both."""
+"""Engine of a search: runs Ray Tune in a thread, worker groups beside it, and watches over both until the end.
+
+`search/step.py` calls `run_search`, once the search has its name, its lock and its ledger. Nothing is trained here and
+nothing decided: Tune asks the searcher for trials and the scheduler for decisions, each of its trials is a `TuneTrial`
+that trains nothing, and the dispatcher, an actor that owns the ledger, hands the trials to the worker groups. Ray is
+imported inside of functions: it takes seconds, and a refused search should not wait for it.
+"""
 
 import shutil
 import sys
@@ -29,16 +35,22 @@ if TYPE_CHECKING:  # Ray, which brings seconds of imports, starts first
     from vaeforge.search.dispatch.snapshot import Snapshot
     from vaeforge.search.schedulers.base import TrialDecision
 
-THIN_SHARE = 0.001  # of a core that a thin trial sets aside: it trains nothing, and a population has many
-TICK_SECONDS = 0.25
-SNAPSHOT_SECONDS = 1.0
+THIN_SHARE = 0.001  # of a core that a `TuneTrial` reserves: it trains nothing, and a population has many
+TICK_SECONDS = 0.25  # between two looks of the watch at Tune's thread and at signals
+SNAPSHOT_SECONDS = 1.0  # between two snapshots, after which requests of other processes are handled, too
 HEALTH_CHECK_SECONDS = 5.0
-END_SECONDS = 20.0
+END_SECONDS = 20.0  # that worker groups have to return; Tune's thread has a quarter of it after an interruption
 
 
 @dataclass(frozen=True)
 class SessionOutcome:
-    """How a search ended: its history, 0 or the exit code of an interruption, and the seconds that its parts took."""
+    """How a session of a search ended.
+
+    Attributes:
+        history: of all sessions.
+        exit_code: 0, or 128 + the signal that interrupted it.
+        timings: seconds that its parts took, as they are written into `timings.json`.
+    """
 
     history: SearchHistory
     exit_code: int
@@ -50,12 +62,17 @@ def run_search(
 ) -> SessionOutcome:
     """Run or continue `plan` until all its trials have ended, its budget is used up, or someone interrupts it.
 
-    The caller holds the session's lock. `begin` writes the search's next lines and returns its history, once the
-    cluster is known to hold the search: a refused one leaves nothing behind.
+    Args:
+        plan: the search, checked and named.
+        begin: writes this session's first lines into the ledger and returns the history until then. It is called once
+            the cluster is known to be large enough, so that a refused search leaves nothing behind.
+        lock: the search's lock, held by the caller; this process's children are noted there.
+        console: where progress is shown.
+        mode: how progress is shown; `json` writes to standard output instead.
 
     Raises:
         ResourceError: if the cluster is too small.
-        SearchError: if hosts cannot be kept running or the ledger cannot be written.
+        SearchError: if no worker group can be kept running, Tune fails, or the ledger cannot be written.
     """
     started = time.monotonic()
     with InterruptHandler() as interrupt, _scratch() as scratch, cluster(plan, interrupt) as placement:
@@ -93,7 +110,7 @@ def search_ended(plan: Plan, reason: str, seconds: float) -> SearchEnded:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """A folder for what Tune and Train write and nobody reads: their state is not what a search resumes from."""
+    """A temporary folder for the state of Tune and Train, which nothing reads: a search resumes from its ledger."""
     folder = Path(tempfile.mkdtemp(prefix="vaeforge-"))
     try:
         yield folder
@@ -102,7 +119,17 @@ def _scratch() -> Iterator[Path]:
 
 
 class _SearchRun:
-    """One session of one search."""
+    """One session of a search: everything is started by the constructor, then `watch`, then `end`.
+
+    The order of the constructor matters: the scheduler replays the ledger before anything can report to it, and Tune's
+    thread comes last, because its first call already needs the searcher and the dispatcher.
+
+    Attributes:
+        registered: numbers of the worker groups that are up, by the newest snapshot.
+        over: why the search ends early (a budget, a target), where it does.
+        unfinished: trials that have begun and not ended, by the newest snapshot.
+        problem: what Tune's thread died of.
+    """
 
     def __init__(
         self,
@@ -161,9 +188,10 @@ class _SearchRun:
         )
 
     def _max_concurrent(self) -> int:
-        """Trials that Tune holds: one more than hosts, so that one that ends a trial finds the next one waiting.
+        """How many trials Tune may hold: one more than worker groups, so that a group that ends a trial finds the next.
 
-        All from the start on: Tune does without a process that comes up while short trials end, and starts another.
+        Groups that are still to come up count from the start. If the limit grew with them, Tune would start a trial's
+        process while others end, reuse one of theirs instead, and discard the one that it has just started.
         """
         if self.scheduler.releases_worker:
             return self.plan.config.search.trials
@@ -181,7 +209,7 @@ class _SearchRun:
         return bool(ray.get(self.dispatcher.released.remote(host)))
 
     def _tune(self) -> None:
-        """Tune's own loop, in a thread of its own so that signals stay ours."""
+        """Tune's own loop, in a thread of its own: in the main thread it would handle signals itself."""
         try:
             if self.searcher.remaining:
                 self._tuner().fit()
@@ -234,16 +262,20 @@ class _SearchRun:
         )
 
     def watch(self) -> None:
-        """Until Tune is done or someone interrupts: show, remember processes, do what was asked, end what hangs."""
-        shown = cared = 0.0
+        """Until Tune is done or someone interrupts: show progress, carry out requests, end processes that hang.
+
+        Raises:
+            SearchError: if Tune failed, or ended before all its trials had.
+        """
+        shown = checked = 0.0
         while self.tune.is_alive() and not self.interrupt.requested.is_set():
             now = time.monotonic()
             if now - shown >= SNAPSHOT_SECONDS:
                 shown = now
                 self._refresh()
                 self._handle_requests()
-            if now - cared >= HEALTH_CHECK_SECONDS:
-                cared = now
+            if now - checked >= HEALTH_CHECK_SECONDS:
+                checked = now
                 self._health_check()
             self.tune.join(TICK_SECONDS)
         if self.problem is not None:
@@ -268,11 +300,11 @@ class _SearchRun:
         if snapshot.over:
             self.over = snapshot.over
             self.searcher.end(self.over)
-        note = f"{n} host(s) wait for room in the cluster" if (n := self.worker_groups.waiting) else None
+        note = f"{n} worker group(s) wait for room in the cluster" if (n := self.worker_groups.waiting) else None
         self.view.update(snapshot, note)
 
     def _handle_requests(self) -> None:
-        """What other processes have asked for meanwhile."""
+        """Carry out what other processes have asked for meanwhile: stop one trial, or the search."""
         import ray
 
         for request in pending(self.plan.folder):
@@ -283,6 +315,11 @@ class _SearchRun:
             done(self.plan.folder, request)
 
     def _health_check(self) -> None:
+        """Note child processes, kill those that hang, report lost worker groups, and start more where there is room.
+
+        Raises:
+            SearchError: if no worker group is left while trials remain.
+        """
         import ray
 
         from vaeforge.search.dispatch.worker_groups import kill_processes
@@ -292,14 +329,14 @@ class _SearchRun:
         kill_processes(ray.get(self.dispatcher.timed_out.remote(nodes)))
         if self.worker_groups.alive == 0 and self.tune.is_alive() and self.searcher.remaining:
             raise SearchError(
-                f"search {self.plan.name!r}: no host could be kept running: {self.worker_groups.errors!r}"
+                f"search {self.plan.name!r}: no worker group could be kept running: {self.worker_groups.errors!r}"
             )
         for error in self.worker_groups.new_errors():
-            self.view.warn(f"a host ended, the others go on: {error!r}")
+            self.view.warn(f"a worker group ended, the others continue: {error!r}")
         self._scale_up()
 
     def _scale_up(self) -> None:
-        """Start more hosts where the cluster has room that the remaining trials can use."""
+        """Start more worker groups where the cluster has room that the remaining trials can use."""
         search = self.plan.config.search
         limit = 1 if search.deterministic else search.hosts or search.trials
         useful = min(limit, self.searcher.open) - self.worker_groups.wanted
@@ -307,7 +344,11 @@ class _SearchRun:
             self.worker_groups.scale_up(min(useful, room))
 
     def end(self) -> None:
-        """Say in the ledger how the session ended, and let hosts return."""
+        """Write into the ledger how the session ended, and let the worker groups return.
+
+        After an interruption nothing is waited for but Tune's thread, and that briefly: whoever presses Ctrl-C wants
+        the prompt back, and Ray's end takes the worker groups with it.
+        """
         import ray
 
         from vaeforge.search.dispatch.worker_groups import end_controllers

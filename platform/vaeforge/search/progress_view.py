@@ -140,7 +140,7 @@ class ProgressView:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _summary(self, snapshot: Snapshot, note: str | None) -> list[str]:
-        """Progress; best so far; pace; hosts; budget."""
+        """Progress; best so far; pace; worker groups; budget."""
         elapsed = duration(self._clock() - self._opened)
         parts = [f"{self.name}: {snapshot.ended}/{self.total} trials ended ({counted(snapshot.counts)})"]
         best = snapshot.best

@@ -1,7 +1,9 @@
 """Searcher of Ray Tune: unfinished trials first, then start points, then a sampler's proposals, then repeats.
 
-Tune asks in its own loop, which must not wait for a sampler: proposals are made ahead in a thread of their own. There
-the sampler also hears how trials ended. A repeatable search asks only when everything has been told.
+Tune asks it for trials (`suggest`) and tells it of their ends (`on_trial_complete`), both in Tune's own loop, which
+must not wait for a sampler: proposals are made ahead, in the one thread that also tells the sampler how trials ended. A
+deterministic search makes none ahead, so that each proposal knows of every trial that ended before it. Samplers are
+those of `samplers/`, through the interface in `samplers/base.py`; Optuna's are only some of them.
 """
 
 import math
@@ -22,6 +24,7 @@ from vaeforge.search.samplers.trials import FinishedTrial, transferred
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.objective import objective_values
 
+# the state that a sampler is told, by the outcome that Tune has seen last: one that it still saw running was stopped
 STATES = {"running": "stopped", "stopped": "stopped", "nan": "failed", "crash": "failed"}
 
 
@@ -51,7 +54,9 @@ class OptunaTuneSearcher(Searcher):
 
     Attributes:
         ask_seconds: time that the sampler took, `wait_seconds` the part of it for which Tune had to wait.
-        ended: why no more trials are proposed, where that is not their number.
+        interrupted: set by the engine after a signal: Tune then ends trials that have not ended, of which nothing must
+            be told.
+        ended: why no more trials are proposed, unless it is that all of them have been.
     """
 
     def __init__(
@@ -64,6 +69,16 @@ class OptunaTuneSearcher(Searcher):
         finalists: Callable[[int], list[int]],
         dashboard: Dashboard,
     ):
+        """
+        Args:
+            sampler: proposes what start points do not give.
+            history: what the search has done so far.
+            targets: what is to be run.
+            group: of flat parameters, the group that a scheduler compares the trial in.
+            max_concurrent: how many trials may be handed out at a time, now.
+            finalists: numbers of the best trials, as many as asked for.
+            dashboard: is shown every trial.
+        """
         super().__init__(metric="value", mode="min")
         self._sampler, self._targets, self._group = sampler, targets, group
         self._max_concurrent, self._finalists, self._dashboard = max_concurrent, finalists, dashboard
@@ -81,7 +96,7 @@ class OptunaTuneSearcher(Searcher):
         self._tell_earlier(history)
 
     def _tell_earlier(self, history: SearchHistory) -> None:
-        """What other searches and earlier sessions of this one have found out."""
+        """Tell the sampler what other searches and earlier sessions of this one have found out."""
         for other in history.warm_starts:
             for trial in other.trials if other.use == "values" else ():
                 self._sampler.tell(transferred(trial))
@@ -137,6 +152,7 @@ class OptunaTuneSearcher(Searcher):
         return None if self._live and self.remaining else str(Searcher.FINISHED)
 
     def _config(self) -> TrialConfig | None:
+        """The next trial, in the order of the module's docstring; none where there is none, or none yet."""
         if self._adopted:
             trial = self._adopted.popleft()
             return TrialConfig(trial.number, trial.params, trial.group, trial.repeat_of)
@@ -150,6 +166,7 @@ class OptunaTuneSearcher(Searcher):
         return self._repeat()
 
     def _proposal(self, number: int) -> Params | None:
+        """The parameters of trial `number`, while those after it are begun; none where the sampler has no more."""
         if self._begun < len(self._targets.start):
             point = self._targets.start[self._begun]
             return self._thread.submit(self._ask, number, point).result()
@@ -186,9 +203,10 @@ class OptunaTuneSearcher(Searcher):
         return TrialConfig(number, self._params[origin], REPEATED, origin)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: the one number that a sampler needs from the way is told when the trial ends."""
+        """Nothing: a sampler needs one number of a trial, and is told it at the trial's end."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tell sampler and dashboard of a trial's end, unless it was never begun or the search is interrupted."""
         config = self._live.pop(trial_id, None)
         if error and config is not None:
             self._given_up.append(config.trial)
@@ -226,6 +244,6 @@ def all_finite(values: list[float | None]) -> tuple[float, ...] | None:
 
 
 def finished_trial_of(trial: TrialRecord, goals: list[float | None]) -> FinishedTrial:
-    """An ended trial as a sampler is told."""
+    """An ended trial of the ledger as a sampler is told of it."""
     assert trial.state is not None
     return FinishedTrial(trial.number, trial.params, trial.state, all_finite(goals), trial.epoch)

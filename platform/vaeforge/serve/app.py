@@ -1,4 +1,8 @@
-"""HTTP interface: routes, what each answers, and how all refusals look, `{"error": "where: got, must be"}`."""
+"""HTTP interface of `vaeforge serve`: the routes, what each answers, and one form for all errors.
+
+`server.py` builds the app and runs it; `reload.py` replaces the active model while requests are answered, so that a
+request takes `active.model` once and keeps it. An error is `{"error": "where: got X, must be Y"}` with its status.
+"""
 
 import asyncio
 import logging
@@ -35,7 +39,7 @@ from vaeforge.version import __version__
 
 JSON = "application/json"
 PICTURES = ("image/png", "image/jpeg", "image/tiff", "application/octet-stream", FORM)
-UNKNOWN = {
+ROUTING_ERRORS = {
     404: "path: got {path}, which is none of this server's; /docs lists them",
     405: "method: got {method} for {path}, which takes another; /docs lists them",
 }
@@ -46,21 +50,21 @@ logger = logging.getLogger(__name__)
 
 
 class AppState:
-    """What the routes work with.
+    """What all routes share.
 
     Args:
-        active: the version that answers.
+        active: the model version that answers.
         limits: see `RequestLimits`.
-        token: asked for, if there is one.
+        token: required of requests, if there is one.
     """
 
     def __init__(self, active: ActiveModel, limits: RequestLimits, token: str | None = None):
         self.active, self.limits = active, limits
         self.metrics = Metrics()
         self.admission = Admission(limits, token, self.metrics)
-        # one reader: of what a request unfolds to, a picture's pixels or a list's numbers, there is one at a time
+        # one reader: a request may be large once decoded (pixels, numbers), and only one at a time is held so
         self.reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
-        # one runner: a run has the threads that it was given, and several at a time would fight for the cores
+        # one runner: onnxruntime uses its own threads, and several runs at a time would compete for the cores
         self.runner = ThreadPoolExecutor(1, thread_name_prefix="runner")
         self._drift: tuple[ServedModel, int, Drift] | None = None
 
@@ -74,7 +78,7 @@ class AppState:
         return Response(await asyncio.to_thread(_written, model, request, outputs), media_type=JSON)
 
     async def drift(self) -> Drift:
-        """Of the inputs that the active version has seen; computed once for the same inputs."""
+        """Drift of the inputs that the active version has seen; computed anew only after new ones."""
         model = self.active.model
         total = model.window.total
         if self._drift is None or self._drift[:2] != (model, total):
@@ -87,12 +91,12 @@ def build_app(state: AppState, background: Background | None = None) -> FastAPI:
     """The server's application; `background` runs as long as it does."""
     app = FastAPI(title="vaeforge", version=__version__, lifespan=_lifespan(state, background), redoc_url=None)
     app.add_middleware(MetricsMiddleware, metrics=state.metrics)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(VaeforgeError, _not_understood)
-    app.add_exception_handler(Exception, _broken)
-    _add_health(app, state)
-    _add_knowledge(app, state)
-    _add_predictions(app, state)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(VaeforgeError, _invalid_request)
+    app.add_exception_handler(Exception, _internal_error)
+    _add_health_routes(app, state)
+    _add_model_routes(app, state)
+    _add_predict_routes(app, state)
     return app
 
 
@@ -113,7 +117,7 @@ def _lifespan(state: AppState, background: Background | None) -> Callable[[FastA
     return lifespan
 
 
-def _add_health(app: FastAPI, state: AppState) -> None:
+def _add_health_routes(app: FastAPI, state: AppState) -> None:
     @app.get("/health", tags=["state"])
     async def health() -> dict[str, str]:
         """Whether the process answers."""
@@ -121,14 +125,14 @@ def _add_health(app: FastAPI, state: AppState) -> None:
 
     @app.get("/ready", tags=["state"])
     async def ready() -> dict[str, Any]:
-        """Which version answers, and how following its alias goes; a failed reload leaves the old one answering."""
+        """Which version answers, and how its last reload went; after a failed one the old version still answers."""
         active = state.active
         told = {"checked": active.checked, "loaded": active.loaded, "failed": active.failed, "error": active.error}
         described = active.model.described
         return {"status": "ready", "model": described["model"], "version": described["version"], "reload": told}
 
 
-def _add_knowledge(app: FastAPI, state: AppState) -> None:
+def _add_model_routes(app: FastAPI, state: AppState) -> None:
     protected = [Depends(state.admission.require_token)]
 
     @app.get("/model", tags=["model"], dependencies=protected)
@@ -147,7 +151,7 @@ def _add_knowledge(app: FastAPI, state: AppState) -> None:
         return Response(state.metrics.text(state.active, await state.drift()), media_type=PROMETHEUS)
 
 
-def _add_predictions(app: FastAPI, state: AppState) -> None:
+def _add_predict_routes(app: FastAPI, state: AppState) -> None:
     protected = [Depends(state.admission.require_token)]
 
     @app.post("/predict", tags=["predict"], dependencies=protected, openapi_extra=schema.NUMBERS)
@@ -180,10 +184,10 @@ def _require_type(request: Request, allowed: tuple[str, ...]) -> None:
 
 
 def _written(model: ServedModel, request: PredictRequest, outputs: Arrays) -> bytes:
-    """The answer as JSON.
+    """The outputs that were asked for, as JSON.
 
     Raises:
-        HTTPException: 422 where an output is not finite, which JSON cannot say: values far from any data do that.
+        HTTPException: 422 where an output is not finite, which JSON cannot hold; inputs far from any data lead to it.
     """
     is_anomaly = outputs["score"] > model.contract.threshold
     outputs = {**outputs, "is_anomaly": is_anomaly, "strange": is_anomaly}
@@ -208,17 +212,17 @@ def _error(status: int, message: str, headers: Any = None) -> Response:
     return Response(pydantic_core.to_json({"error": message}), status, headers, JSON)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    text = UNKNOWN.get(error.status_code, "{detail}")
+    text = ROUTING_ERRORS.get(error.status_code, "{detail}")
     asked = {"path": request.url.path, "method": request.method, "detail": error.detail}
     return _error(error.status_code, text.format(**asked), error.headers)
 
 
-async def _not_understood(_: Request, error: Exception) -> Response:
+async def _invalid_request(_: Request, error: Exception) -> Response:
     return _error(413 if isinstance(error, TooMuchError) else 422, str(error))
 
 
-async def _broken(_: Request, error: Exception) -> Response:
+async def _internal_error(_: Request, error: Exception) -> Response:
     logger.error("a request failed", exc_info=error)
     return _error(500, "server: failed to answer, which is no fault of the request; its log says why")

@@ -1,7 +1,10 @@
-"""The only training loop. `train` and every trial of a search are this generator; it knows neither Ray nor MLflow.
+"""Training loop, the only one: `fit` trains a model epoch by epoch, and knows neither Ray nor MLflow.
 
-What `fit` learns depends on the experiment and the data alone: not on the number of ranks (up to rounding), nor on
-whether it was interrupted and resumed after some epoch.
+The ranks of a search's worker groups run it (`search/dispatch/worker.py`), for `tune` and `train` alike, and a
+reproduction does in one process. What `fit` learns depends on the experiment and the data alone: not on the number of
+ranks (up to rounding), nor on whether it was interrupted and resumed after some epoch. Every source of randomness is
+therefore derived from the seed, the epoch and the rank, and everything that one epoch leaves for the next is in the
+checkpoint (`training_state.py`); anything new must keep to both.
 """
 
 import math
@@ -33,7 +36,13 @@ Outcome = Literal["running", "completed", "early_stopped", "nan"]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Training samples, images with room for crops, validation samples, and what models are built from."""
+    """What a model is trained on.
+
+    Attributes:
+        train: training samples; images have a margin for random crops.
+        validation: validation samples, of the size that models see.
+        spec: what a model must know of the data to be built.
+    """
 
     train: Samples
     validation: Samples
@@ -47,12 +56,12 @@ class EpochReport:
     Attributes:
         epoch: epochs trained so far.
         metrics: see `validation.validate`, plus `train/...`, `beta`, `lr`, `gradient_norm`.
-        value: the trial's number at this point (see `BestEpoch`); none where it is not finite.
+        value: the training's value so far (see `BestEpoch`), by which trials are compared; none where it is not finite.
         outcome: `running` when more epochs follow.
         seconds: this epoch's training, validation and checkpoint, monotonic clock.
         checkpoint: the state after this epoch; none without a folder.
         best: the state after the best epoch so far.
-        notes: what a person should know, for instance a damaged checkpoint that was passed over.
+        notes: what a person should know, for instance that a damaged checkpoint was skipped.
     """
 
     epoch: int
@@ -82,11 +91,11 @@ def fit(
         group: this rank's view of its group; none trains in this process alone.
         folder: where checkpoints go, a path or a URL (see `storage.py`); none keeps none.
         resume: checkpoints of an earlier attempt in `folder`, any order; the newest sound one is continued.
-        on_step: called after each step, for whoever watches over progress.
-        inherited: the newest sound one of `resume` is another training's, as every one is that
-            `checkpoint_files.inherit` put into `folder`. It gives its weights, the optimiser's moments, its epoch and
-            which epoch was best; learning rate, schedules and all else are the experiment's own, and a schedule's state
-            is kept only by a schedule of the same kind.
+        on_step: called after each optimiser step, for heartbeats.
+        inherited: whether the newest sound one of `resume` comes from another trial (PBT), as every one does that
+            `checkpoint_files.inherit` put into `folder`. Taken from it are weights, the optimiser's moments, the epoch
+            and which epoch was best; learning rate, schedules and all else are the experiment's own, and a schedule's
+            state is kept only by a schedule of the same kind.
 
     Raises:
         CheckpointError: on all ranks, if a checkpoint cannot be written, or none of `resume` is sound and fits.
@@ -112,7 +121,16 @@ def untrained(experiment: Experiment, spec: DataSpec) -> VAE:
 
 
 class _Training:
-    """The moving parts of one training."""
+    """One training on one rank.
+
+    Attributes:
+        steps: optimiser steps of an epoch.
+        epoch: epochs trained so far.
+        newest: checkpoints for resuming, oldest first; new ones on the main rank only, which writes them.
+        best: the checkpoint of the best epoch so far.
+        former_best: the one before it, which the last report still names until the next one is out.
+        notes: for the next report.
+    """
 
     def __init__(self, experiment: Experiment, data: TrainingData, group: ProcessGroup, folder: Path | str | None):
         self.experiment, self.data, self.group, self.folder = experiment, data, group, folder
@@ -131,6 +149,7 @@ class _Training:
         self.notes: list[str] = []
 
     def train_epoch(self, on_step: Callable[[], None]) -> EpochReport:
+        """Train, validate and save one epoch; one that is not finite ends the training, and is not saved."""
         started = time.monotonic()
         metrics = self._steps(on_step)
         metrics |= validate(self.model, self.data.validation, self.group, self.experiment.training.evaluation_samples)
@@ -184,7 +203,7 @@ class _Training:
         }
 
     def _select(self, nelbo: float) -> bool:
-        """Tell selection and the plateau schedule this epoch's number; whether it is the best so far."""
+        """Tell the best epoch and the plateau schedule of this epoch's value; whether it is the best so far."""
         improved = self.best_epoch.update(self.epoch, nelbo)
         if self.best_epoch.is_eligible(self.epoch) and self.experiment.optimizer.schedule == "plateau":
             self.plateau.step(nelbo)
@@ -215,7 +234,7 @@ class _Training:
         kept = [c.file for c in [*self.newest, self.best, self.former_best] if c is not None]
         try:
             open_storage(self.folder).keep_only(kept, CHECKPOINT_NAME)
-        except OSError as error:  # the state is written: what is left over costs room, and is said
+        except OSError as error:  # the state is written; files left over only cost room, and the report says so
             self.notes.append(f"{self.folder}: old checkpoints could not be removed ({error})")
 
     def _state(self) -> TrainingState:
@@ -240,7 +259,7 @@ class _Training:
             problem = f"does not fit the model of this experiment ({error})"
             raise CheckpointError(f"{found.checkpoint.file}: {problem}") from error
         self.train_step.restore(state.train_step, inherited)
-        if not inherited:  # else its own starts anew, at its own learning rate
+        if not inherited:  # an inheritor's own plateau schedule starts anew, at its own learning rate
             self.plateau.load_state_dict(state.plateau)
         self.best_epoch.restore(state.best_epoch)
         self.epoch = state.epoch

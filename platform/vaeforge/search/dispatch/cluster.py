@@ -22,12 +22,12 @@ SETTINGS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    # a host that finds no room lets go of its request soon and waits in the driver, which can give up
+    # a worker group that finds no room gives its request up soon and waits in the driver, which can be interrupted
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",
     # Ray runs workers at niceness 15, behind whatever else this machine does, our own tracking included
     "RAY_worker_niceness": "0",
     "OMP_WAIT_POLICY": "PASSIVE",  # see cli.main
-    # processes and threads for each host that nobody here asks anything
+    # processes and threads of each worker group that nothing here uses
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     # ranks of one node see each other's GPUs, as NCCL wants it; Ray Train does so by itself for its own torch backend
@@ -46,7 +46,7 @@ def cluster(plan: Plan, interrupt: InterruptHandler) -> Iterator[Placement]:
     """Ray, on this machine or at the plan's address, and what of the search there is room for now.
 
     Raises:
-        ResourceError: if the cluster could never hold one host.
+        ResourceError: if the cluster could never hold one worker group.
     """
     settle_environment()
     import ray

@@ -80,7 +80,7 @@ def _metadata(distribution: Distribution) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class DataHandle:
-    """Where training data are: small, and to be sent to hosts.
+    """Where training data are: small enough to be sent to every worker.
 
     Attributes:
         folder: of the prepared data, as the driver sees it.
@@ -94,7 +94,7 @@ class DataHandle:
 
 
 def publish_data(prepared: "Prepared", cluster: bool = True) -> DataHandle:
-    """Make the training data reachable for all hosts, also those on nodes that join later.
+    """Make the training data reachable for all worker groups, also those on nodes that join later.
 
     Args:
         prepared: verified data.

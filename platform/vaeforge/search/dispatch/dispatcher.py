@@ -1,8 +1,13 @@
 """Dispatcher of trials to worker groups: trials that wait, leases on them, and what follows from each message.
 
-Pure bookkeeping over the ledger, without Ray, clocks passed in: the actor is this plus waiting. Every change is
-appended to the ledger before it is applied, so that a dispatcher rebuilt from the ledger stands where the last one
-stood. No call pops: a lease is taken back when its host comes again with a higher generation, or gives no sign of life.
+Pure bookkeeping over the ledger, without Ray and without a clock (times are passed in); `dispatcher_actor.py` is this
+plus waiting. Every change is appended to the ledger before it is applied, so that a dispatcher rebuilt from the ledger
+stands where the last one stood. That, and that every call may be repeated with the same effect, is what any change here
+must keep: Ray retries calls, and the actor may be killed between any two lines.
+
+A trial that is leased is not handed out a second time. Its lease is taken back when its worker group registers again
+(with a higher generation, which counts the group's starts), or sends no heartbeat in time. A worker group is known here
+by its number, `host`, as it is in the ledger.
 """
 
 from collections import deque
@@ -29,12 +34,26 @@ from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.budget import BudgetSpent
 from vaeforge.search.dispatch.types import DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
 
-MAX_STARTS = {"oom": 2, "disk": 1, "checkpoint": 1}
+MAX_STARTS = {"oom": 2, "disk": 1, "checkpoint": 1}  # attempts by cause, where trying again is unlikely to help
 E = TypeVar("E", bound=LedgerEvent)
 
 
 class Dispatcher:
-    """See the module's docstring."""
+    """See the module's docstring.
+
+    Attributes:
+        groups: worker groups that are up, by number.
+        leases: what is being trained, by trial.
+        paused: trials that Tune has paused; they wait for Tune and not for a worker group.
+        waiting: trials that wait for a worker group, the next one first; some also wait for a decision, and are
+            passed over until it is there.
+        released: numbers of the groups that have been given back and must not start again.
+        expected: trials that Tune may still submit, at most; unknown before the engine's first look.
+        closing: the session ends, and nothing is handed out any more.
+        over: why the search ends early, where it does.
+        wall: seconds of all sessions.
+        epoch_seconds: of the newest epochs, from which the heartbeat's deadline follows.
+    """
 
     def __init__(self, ledger: Ledger, history: SearchHistory, config: DispatchConfig):
         self.ledger, self.history, self.config = ledger, history, config
@@ -50,7 +69,7 @@ class Dispatcher:
         self.epoch_seconds: deque[float] = deque(maxlen=101)
 
     def recover(self, now: float) -> None:
-        """After a restart of the dispatcher within one search: leases that hosts may still hold are still theirs."""
+        """Take up again after a restart of the actor: leases that worker groups may still hold remain theirs."""
         for host, generation in self.history.generations.items():
             self.groups[host] = WorkerGroup(generation, (), now)
         for trial in self.history.unfinished():
@@ -62,7 +81,7 @@ class Dispatcher:
                 self.waiting.append(trial.number)
 
     def _conclude(self, trial: TrialRecord) -> None:
-        """Write the end that a trial's last report or decision means, also where a crash fell between the two lines."""
+        """Finish a trial that has ended by its last report or decision; on recovery, where a crash came in between."""
         outcome, decision = trial.last.outcome if trial.last else None, trial.decisions.get(trial.epoch)
         if outcome in FINAL_OUTCOMES:
             self._finish(trial, outcome, None)
@@ -80,9 +99,10 @@ class Dispatcher:
     # trials come from Tune
 
     def submit(self, number: int, params: Params, group: str, repeat_of: int | None = None) -> bool:
-        """A trial wants to be trained; submitting it again changes nothing.
+        """Queue a trial for training, whether new, resumed or paused before; submitting it again changes nothing.
 
-        Whether it was taken: a new one is not once the budget is used up.
+        Returns:
+            Whether it was accepted: a new trial is not, once the budget is used up or the session ends.
         """
         trial = self.history.trials.get(number)
         if trial is None and (self.over or self.closing):
@@ -97,7 +117,7 @@ class Dispatcher:
         return True
 
     def pause(self, number: int) -> EpochReported | None:
-        """Free the trial's host; returns its newest report."""
+        """Free the trial's worker group, because Tune has paused it; returns its newest report."""
         self.paused.add(number)
         if number in self.waiting:
             self.waiting.remove(number)
@@ -105,9 +125,9 @@ class Dispatcher:
         return self.history.trials[number].last
 
     def decide(self, decision: TrialDecided, inherited: InheritedState | None = None) -> None:
-        """A rule's decision on a trial; the second one after the same epoch changes nothing.
+        """Record and carry out a scheduler's decision; a second one after the same epoch changes nothing.
 
-        `inherited` is what a trial that goes on with another one's weights goes on from.
+        `inherited` is the copied state from which a trial continues that inherits another one's weights.
         """
         trial = self.history.trials[decision.trial]
         if trial.state is not None or decision.epoch in trial.decisions:
@@ -119,18 +139,22 @@ class Dispatcher:
             self.waiting.append(trial.number)
 
     def stop(self, number: int, cause: str) -> None:
-        """End a trial for a reason other than a rung; one that Tune has only paused goes on later."""
+        """End a trial for a reason other than a rung, `cause` in words. A paused one is left alone: Tune resumes it."""
         trial = self.history.trials.get(number)
         if trial is not None and trial.state is None and number not in self.paused and not self.closing:
             self._finish(trial, "stopped", cause)
 
-    # hosts
+    # worker groups
 
     def register(self, host: int, processes: Sequence[WorkerProcess], now: float) -> int:
-        """A worker group starts or restarts; what its earlier generation held waits again."""
+        """A worker group is up, for the first time or again; what its earlier generation held waits again.
+
+        Returns:
+            Its generation, which it names in every later call.
+        """
         self.released.discard(host)
         generation = self.history.generations.get(host, 0) + 1
-        if self.closing:  # a host that comes up when the search has ended: nothing of it belongs into the ledger
+        if self.closing:  # too late to train anything: the ledger has its last line, and nothing may follow it
             return generation
         self.record(WorkersRegistered(host=host, generation=generation, processes=tuple(processes)))
         self.groups[host] = WorkerGroup(generation, tuple(processes), now)
@@ -139,7 +163,7 @@ class Dispatcher:
         return generation
 
     def release(self, host: int) -> bool:
-        """Give back a host that will not be needed: there are more of them than trials that run or may still come."""
+        """Give the group back where there are more groups than trials that run or may still come; whether it is."""
         left = self.expected is not None and len(self.groups) > len(self.history.unfinished()) + self.expected
         if left and not self.has_waiting_trial() and host in self.groups and self.held_by(host) is None:
             self.released.add(host)
@@ -147,7 +171,7 @@ class Dispatcher:
         return host in self.released
 
     def heartbeat(self, host: int, generation: int, now: float) -> bool:
-        """Note a sign of life; whether it is of the host's present generation."""
+        """Note a sign of life; whether it is of the group's present generation."""
         known = self.groups.get(host)
         if known is None or known.generation != generation:
             return False
@@ -155,10 +179,11 @@ class Dispatcher:
         return True
 
     def held_by(self, host: int) -> Lease | None:
+        """The lease that the worker group holds."""
         return next((lease for lease in self.leases.values() if lease.host == host), None)
 
     def lease(self, host: int, generation: int) -> Lease | None:
-        """A lease for the host: the one it holds already (its answer was lost), or the next ready trial's."""
+        """A lease for the group: the one it holds already (the answer was lost), or one on the next ready trial."""
         held = self.held_by(host)
         if held is not None:
             return held
@@ -172,7 +197,11 @@ class Dispatcher:
         return self.leases[number]
 
     def report(self, lease: Lease, report: TrialReport) -> Reply:
-        """An epoch's report; repeating it changes nothing."""
+        """Record an epoch, and what follows from it for the trial and the budget; repeating it changes nothing.
+
+        Returns:
+            What the worker group does next, see `reply`. A report under a lease that is no longer valid is dropped.
+        """
         trial = self.history.trials[lease.trial]
         known = trial.reports.get(report.epoch)
         if known is not None and known.attempt == lease.attempt:
@@ -206,7 +235,10 @@ class Dispatcher:
         return self.reply(lease, report.epoch)
 
     def spend(self, reason: str | None = None) -> None:
-        """End the search where a budget is used up, or for `reason`: trials that no host holds end now, others soon."""
+        """End the search early where a budget is used up, or for `reason` (a target was reached).
+
+        Trials that wait for a worker group end now, the others with the epoch that they are in.
+        """
         if self.over is not None:
             return
         self.over = reason or self.config.limits.exhausted(self.spent)
@@ -220,13 +252,18 @@ class Dispatcher:
         return BudgetSpent(self.wall, self.history.core_seconds, self.history.gpu_seconds)
 
     def _reached_target(self, trial: TrialRecord) -> str | None:
-        """That the trial has reached the target, with the floors kept; trials that repeat others do not count."""
+        """In words, that the trial has reached the target and keeps the floors; none otherwise, and for a repeat."""
         metrics = trial.best_metrics
         kept = all((metrics.get(name) or 0.0) >= floor for name, floor in self.config.floors)
         return self.config.limits.hit(trial.value) if kept and trial.repeat_of is None else None
 
     def reply(self, lease: Lease, epoch: int) -> Reply:
-        """What the host does after `epoch`."""
+        """What the worker group does after `epoch`.
+
+        Returns:
+            `continue`; `stop`, the trial has ended; `release`, take another trial; `wait`, ask again, because the
+            scheduler has not decided yet.
+        """
         trial = self.history.trials[lease.trial]
         if trial.state is not None:
             return "stop"
@@ -254,25 +291,25 @@ class Dispatcher:
             self.waiting.appendleft(lease.trial)
 
     def timed_out(self, now: float) -> list[tuple[int, WorkerGroup]]:
-        """Worker groups not heard of for max(60 s, 5 times the median epoch)."""
+        """Worker groups, by number, not heard of for max(60 s, 5 times the median of the newest epochs)."""
         ordered = sorted(self.epoch_seconds)
         deadline = max(60.0, 5 * ordered[len(ordered) // 2] if ordered else 0.0)
-        return [(number, host) for number, host in self.groups.items() if now - host.last_heartbeat > deadline]
+        return [(number, group) for number, group in self.groups.items() if now - group.last_heartbeat > deadline]
 
-    def mark_lost(self, host: int, why: str = "its host gave no sign of life in time and was ended") -> None:
-        """Void what a lost host holds; it registers anew when it comes back."""
+    def mark_lost(self, host: int, why: str = "its worker group gave no sign of life in time and was ended") -> None:
+        """Void the lease of a lost worker group; it registers anew when it comes back."""
         known = self.groups.pop(host, None)
         held = self.held_by(host)
         if known is not None and held is not None:
             self.crash(held, "lost", why)
 
     def on_dead_nodes(self, nodes: Iterable[str]) -> list[int]:
-        """Worker groups of which a process ran on a node that is not among the living `nodes`."""
+        """Numbers of the worker groups of which a process ran on a node that is not among the living `nodes`."""
         alive = set(nodes)
-        return [n for n, host in self.groups.items() if not {p.node for p in host.processes} <= alive]
+        return [n for n, group in self.groups.items() if not {p.node for p in group.processes} <= alive]
 
     def has_waiting_trial(self) -> bool:
-        """Whether a trial waits for a host."""
+        """Whether a trial could be trained now: it waits for a worker group and for no decision."""
         return any(not self._undecided(self.history.trials[number]) for number in self.waiting)
 
     @property
@@ -281,6 +318,7 @@ class Dispatcher:
         return len(self.history.ended_trials)
 
     def _undecided(self, trial: TrialRecord) -> bool:
+        """Whether the trial stands at a rung without the scheduler's decision."""
         compared = trial.epoch in self.config.epochs and trial.repeat_of is None
         return compared and trial.epoch not in trial.decisions
 

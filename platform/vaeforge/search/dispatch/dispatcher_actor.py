@@ -102,12 +102,17 @@ class DispatcherActor:
         await self._do(lambda: self.dispatcher.record(event))
 
     async def close(self) -> None:
-        """No more leases: hosts return, running trials stay unfinished."""
+        """Hand out no more leases: worker groups return, running trials stay unfinished."""
         self.dispatcher.closing = True
         await self._do(lambda: None)
 
     async def tick(self, wall: float, expected: int) -> Snapshot:
-        """The driver's look: `wall` seconds of this session, `expected` trials that it may still submit."""
+        """A snapshot for the driver.
+
+        Args:
+            wall: seconds that this session has run.
+            expected: trials that it may still submit.
+        """
         dispatcher = self.dispatcher
         dispatcher.wall, dispatcher.expected = dispatcher.history.wall_seconds + wall, expected
         await self._do(dispatcher.spend)
@@ -117,28 +122,28 @@ class DispatcherActor:
         return finalists(self.dispatcher.history, self.objective, count)
 
     async def timed_out(self, nodes: list[str]) -> list[WorkerProcess]:
-        """Processes of hosts that gave no sign of life in time; their leases are taken back.
+        """Processes of worker groups that gave no sign of life in time; their leases are taken back.
 
-        So are those of hosts with a process on a node that is not one of the living `nodes`.
+        So are the leases of groups with a process on a node that is not one of the living `nodes`.
         """
         late = self.dispatcher.timed_out(time.monotonic())
         for number, _ in late:
             await self._do(partial(self.dispatcher.mark_lost, number))
         for number in self.dispatcher.on_dead_nodes(nodes):
             await self._do(partial(self.dispatcher.mark_lost, number, "a node on which it was trained is gone"))
-        return [process for _, host in late for process in host.processes]
+        return [process for _, group in late for process in group.processes]
 
     async def released(self, host: int) -> bool:
-        """Whether a host that returned is not to come back."""
+        """Whether the worker group `host`, which has returned, is not to start again."""
         return self.dispatcher.closing or host in self.dispatcher.released
 
-    # for hosts
+    # for worker groups
 
     async def register(self, host: int, processes: Sequence[WorkerProcess]) -> int:
         return await self._do(lambda: self.dispatcher.register(host, processes, time.monotonic()))
 
     async def next_task(self, host: int, generation: int) -> Task | NoTask:
-        """A lease with what is needed to start it, `idle` (ask again), `again` (register first), or `end`."""
+        """A lease with what is needed to start it, `idle` (ask again), `register` (do so first), or `end`."""
         dispatcher = self.dispatcher
         if dispatcher.closing or host in dispatcher.released:
             return "end"
@@ -164,7 +169,7 @@ class DispatcherActor:
         return first if first != "wait" else await self.reply(lease, report.epoch)
 
     async def reply(self, lease: Lease, epoch: int) -> Reply:
-        """What the host does after `epoch`, once Tune has decided; `hold` means ask again."""
+        """What the worker group does after `epoch`, once the scheduler has decided; `wait` means ask again."""
         self.dispatcher.heartbeat(lease.host, lease.generation, time.monotonic())
         await self._until(lambda: self.dispatcher.reply(lease, epoch) != "wait")
         return self.dispatcher.reply(lease, epoch)

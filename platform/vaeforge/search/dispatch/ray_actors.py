@@ -1,4 +1,4 @@
-"""Ray actors that the driver starts: the dispatcher on its own node; and what each worker is told."""
+"""Ray actor of the dispatcher, on the driver's node, and what the dispatcher and each worker are told."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def start_dispatcher(plan: Plan, config: DispatchConfig) -> Any:
 
 
 def worker_config(plan: Plan, dispatcher: Any) -> WorkerConfig:
-    """What every rank of every host is told."""
+    """What every rank of every worker group is told."""
     search = plan.config.search
     limit = search.host_memory_gb
     return WorkerConfig(

@@ -1,4 +1,4 @@
-"""Resources that a search needs and finds: hosts, devices, threads, disk; refused before anything is started."""
+"""Resources that a search needs and finds: worker groups, devices, threads, disk; checked before anything starts."""
 
 import contextlib
 import math
@@ -29,13 +29,13 @@ FILES_PER_RUNNING_TRIAL = 4  # the two newest, the best, and the one being writt
 
 @dataclass(frozen=True)
 class Placement:
-    """How many hosts of how many workers start, and on what.
+    """How many worker groups of how many workers start, and on what.
 
     Attributes:
-        hosts: that there is room for now.
-        workers: ranks of a host.
+        hosts: worker groups that there is room for now.
+        workers: ranks of a worker group.
         gpus_per_worker: 0 on CPUs.
-        threads: of a rank, such that all cores are used once all hosts run that there could ever be.
+        threads: of a rank, such that all cores are in use once as many worker groups run as there could ever be.
     """
 
     hosts: int
@@ -63,7 +63,7 @@ def local_resources() -> tuple[float, float]:
 
 
 def place(search: Search, cpus: float, gpus: float) -> Placement:
-    """Fit the wished hosts and workers into one machine of `cpus` and `gpus` that nothing else uses.
+    """Fit the requested worker groups and workers into one machine of `cpus` and `gpus` that nothing else uses.
 
     Raises:
         ResourceError: see `place_on`.
@@ -72,9 +72,9 @@ def place(search: Search, cpus: float, gpus: float) -> Placement:
 
 
 def place_on(search: Search, nodes: Sequence[Supply], free: Supply) -> Placement:
-    """Fit the wished hosts and workers into a cluster of `nodes`, of which `free` is unused now.
+    """Fit the requested worker groups and workers into a cluster of `nodes`, of which `free` is unused now.
 
-    One host at least is placed wherever the cluster could hold it: it may have to wait for others to end.
+    At least one worker group is placed if the cluster could ever hold it: it may have to wait for others to end.
 
     Raises:
         ResourceError: saying what was asked for and what there is, where the cluster could never hold it; nothing is

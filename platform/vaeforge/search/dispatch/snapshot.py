@@ -11,7 +11,12 @@ RECENT = 12
 
 @dataclass(frozen=True)
 class TrialStatus:
-    """How one trial stands; `state` is running, waiting, or how it ended, and `host` who trains it now."""
+    """How one trial stands.
+
+    Attributes:
+        state: running, waiting, or how it ended.
+        host: number of the worker group that trains it now.
+    """
 
     trial: int
     params: Params
@@ -37,9 +42,9 @@ class Snapshot:
 
     Attributes:
         trials: those that have not ended and the newest that have.
-        counts: trials by state; of those that have not ended, the ones without a host wait.
+        counts: trials by state; of those that have not ended, the ones without a worker group wait.
         ended: how many have.
-        hosts: the numbers of those that are up.
+        hosts: the numbers of the worker groups that are up.
         budget: how much of it is used, in words.
         over: why the search ends early, `failure` why it cannot go on.
     """

@@ -1,4 +1,4 @@
-"""Tune trial that trains nothing: it hands its configuration to the dispatcher and relays what hosts report.
+"""Tune trial that trains nothing: it hands its configuration to the dispatcher and relays what worker groups report.
 
 It imports no torch, so that its process starts quickly and stays small, and it never raises for a trial that failed:
 Tune would destroy the process that the next trial is to reuse.
@@ -42,7 +42,7 @@ class TuneTrial(tune.Trainable):
                 time.sleep(RETRY_SECONDS)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        # nothing is stopped here: a trial that a rule stopped has ended in the ledger, and one that Tune restarts,
+        # nothing is stopped here: a trial that a scheduler stopped has ended in the ledger, and one that Tune restarts,
         # because a process of its own was lost, goes on
         self._submit(TrialConfig(**new_config))
         return True
@@ -57,7 +57,7 @@ class TuneTrial(tune.Trainable):
         return _result(report)
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Tune pauses the trial: its host is freed, its checkpoint stays where it is."""
+        """Tune pauses the trial: its worker group is freed, its checkpoint stays where it is."""
         if not self.taken:
             return {"trial": self.number, "epoch": 0}
         self._ask("pause", self.number)

@@ -13,7 +13,12 @@ NoTask = Literal["idle", "register", "end"]
 
 @dataclass(frozen=True)
 class Lease:
-    """One attempt at one trial by one host."""
+    """One attempt at one trial by one worker group, whose number is `host`.
+
+    Attributes:
+        attempt: counts the leases of the trial, from 1.
+        generation: counts the starts of the worker group; a lease of an earlier one is void.
+    """
 
     trial: int
     attempt: int
@@ -33,7 +38,7 @@ class TrialConfig:
 
 @dataclass(frozen=True)
 class Task:
-    """What a host starts a lease with.
+    """What a worker group starts a lease with.
 
     Attributes:
         params: flat parameters of the trial.
@@ -49,7 +54,7 @@ class Task:
 
 @dataclass(frozen=True)
 class TrialReport:
-    """An epoch as a host reports it; see `EpochReported` for its attributes."""
+    """An epoch as a worker group reports it; see `EpochReported` for its attributes."""
 
     epoch: int
     metrics: Metrics
@@ -84,10 +89,11 @@ class DispatchConfig:
 
     Attributes:
         epochs: after which a trial waits for a decision.
-        yields: a trial that waits gives its host back.
+        releases_worker: whether a trial that waits for a decision gives its worker group back.
         attempts: starts of a trial before it counts as crashed.
-        cores, gpus: that one host holds.
-        floors: validation metrics that the target counts with only.
+        cores, gpus: that one worker group holds.
+        limits: the budget.
+        floors: validation metrics with their smallest values; a trial below one has not reached the target.
     """
 
     epochs: frozenset[int] = frozenset()

@@ -1,9 +1,11 @@
-"""Worker, one rank of a host, for the whole search: take a trial, train it, report, take the next one.
+"""Worker, one rank of a worker group, for the whole search: takes a trial, trains it, reports, takes the next one.
 
-Rank 0 talks to the dispatcher and broadcasts what it hears. An error that all ranks agree on (a full disk, a bad
-checkpoint, anything in a group of one) ends the trial and keeps the host; any other one ends the worker, Ray Train
-restarts the group, and the trial is leased again. Where a rank holds more memory than it may after a trial, all ranks
-return and the host is started anew: allocators give back little, and what leaks stays until the process ends.
+Ray Train runs `worker_main` on every rank (started by `worker_groups.py`). Rank 0 talks to the dispatcher and
+broadcasts what it hears: every `broadcast_from_main` and `gather` must be reached by all ranks, or the group hangs.
+An error that all ranks meet alike (a full disk, a bad checkpoint, anything in a group of one) ends the trial and keeps
+the group; any other one ends the worker, the group is restarted, and the trial is leased again. Where a rank holds more
+memory than it may after a trial, all ranks return and the group is started anew: allocators give back little, and what
+leaks stays until the process ends.
 """
 
 import ctypes
@@ -38,15 +40,16 @@ HEARTBEAT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What every rank of every host is told.
+    """What every rank of every worker group is told.
 
     Attributes:
         dispatcher: the actor's handle.
         checkpoints: path or URL under which those of the search lie.
         data: where the training data are.
+        space: says what a trial's parameters mean, and for how many epochs it trains.
         experiment: the base that a trial's parameters change.
         seed: of the search.
-        memory_limit: bytes that a rank may hold between two trials; none for its part of the node's.
+        memory_limit: bytes that a rank may hold between two trials; none: its share of the node's memory.
     """
 
     dispatcher: Any
@@ -59,7 +62,14 @@ class WorkerConfig:
 
 
 def worker_main(settings: WorkerConfig, number: int, threads: int, gpus: bool) -> None:
-    """The loop of one rank of host `number`, on `threads` threads, and on one GPU where it trains on `gpus`."""
+    """Serve as one rank of the worker group `number` until the search ends.
+
+    Args:
+        settings: what every rank is told.
+        number: of the worker group, the `host` of the ledger.
+        threads: of this rank.
+        gpus: whether it trains on a GPU.
+    """
     torch.set_num_threads(min(threads, os.cpu_count() or 1))
     ranks = RayProcessGroup(gpus)
     serve(_Worker(settings, number, ranks), ranks, settings.memory_limit or default_memory_limit(threads))
@@ -75,7 +85,7 @@ class Worker(Protocol):
 
 
 def serve(worker: Worker, ranks: RayProcessGroup, limit: int) -> None:
-    """All ranks: one task after the other, until the search or this host ends, or a rank holds over `limit` bytes."""
+    """All ranks: one task after the other, until the group is no longer needed or a rank holds over `limit` bytes."""
     settled = False
     while True:
         task = ranks.broadcast_from_main(worker.next_task)

@@ -1,14 +1,18 @@
-"""Which trial is best: the order of a search's trials, its winner, who is run again, and whose checkpoints stay.
+"""Ranking of a search's trials: their order, the winner, which ones are repeated, and whose checkpoints are kept.
 
-One goal: trials that were trained to their end, by value; if there is none, those stopped on the way. Those whose
-selected epoch keeps the floors come first. Several goals: the front first, the chosen point first of all, then the
-others by non-dominated rank; trials stopped on the way have no point there.
+One goal: trials that were trained to their end (all epochs, or until patience ran out), by value; if there is none,
+those that were stopped before. Those whose selected epoch keeps the floors (`objective.require`) come first. Several
+goals: the Pareto front first, the chosen point first of all, then the others by non-dominated rank; stopped trials have
+no point there.
 
 Repeats: a trial that was run again under other seeds stands for all its runs, with their mean and standard deviation.
 The smallest of many noisy values is smaller than what its configuration is worth (Smith and Winkler 2006, "The
-optimizer's curse", Management Science 52(3)), so that trials with one run cannot be compared with means: those with all
-their repeats come before all others, and the winner is the best mean among them. One of whose repeats did not end
-well, or is missing, does not compete as repeated. This file is light and fast: the dispatcher asks it as trials end.
+optimizer's curse", Management Science 52(3)), so that single runs cannot be compared with means: trials with all their
+repeats come before all others, and the winner is the best mean among them. A trial with a repeat that failed or is
+missing counts among the others.
+
+This order decides which model is handed on and which checkpoints are deleted. The file imports nothing heavy, because
+the dispatcher asks it at each trial's end.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,18 +29,18 @@ from vaeforge.search.space.objective import Objective
 
 @dataclass(frozen=True)
 class RankedTrial:
-    """A trial among the others.
+    """A trial in the ranking, with the means over its runs.
 
     Attributes:
-        trial: the record; its own checkpoint is the model that is handed on, whatever the repeats' are.
-        value: its value in nats per sample; the mean over `runs`.
+        trial: the trial itself; the model that is handed on is its checkpoint, never one of a repeat.
+        value: its `val/nelbo`, nats per sample, smaller is better; the mean over `runs`.
         sd: sample standard deviation of the value over `runs`; none with one run.
         runs: the trial's number, then those of its repeats that were trained to their end.
         keeps_floors: whether `metrics` keep the floors of the objective.
-        on_front: with several goals, whether no other trial is better; never with one goal.
+        on_front: with several goals, whether it is on the Pareto front; always false with one.
         metrics: those of the selected epoch, means over `runs`.
         spread: their sample standard deviations; empty with one run.
-        failed: repeats that ended in another way.
+        failed: numbers of the repeats that ended in another way.
         repeated: whether it has as many repeats as any, all trained to their end.
         chosen: whether it is the winner.
     """
@@ -56,7 +60,7 @@ class RankedTrial:
 
 @dataclass(frozen=True)
 class Ranking:
-    """All standings, best first; `problem` says why none is the winner, `note` what to know about the choice."""
+    """All trials that can win, best first; `problem`: why none is the winner; `note`: what to know about the choice."""
 
     standings: list[RankedTrial]
     problem: str | None = None
@@ -95,7 +99,7 @@ def ranked(history: SearchHistory, objective: Objective) -> Ranking:
 def finalists(history: SearchHistory, objective: Objective, count: int) -> list[int]:
     """The best `count` trials that were trained to their end, by one run each: those worth running again.
 
-    Repeats do not change the answer. With several goals: of the front alone, in the rule's order.
+    Repeats do not change the answer. With several goals: those of the front alone, in the order of the rule of choice.
     """
     trained = [trial for trial in _originals(history) if _trained(trial, objective)]
     if objective.single:
@@ -105,8 +109,9 @@ def finalists(history: SearchHistory, objective: Objective, count: int) -> list[
 
 
 def retained_trials(history: SearchHistory, objective: Objective, count: int) -> set[int]:
-    """The trials whose checkpoints stay: the best `count` by one run, with several goals the whole front, and those
-    that are repeated.
+    """The trials whose checkpoints are kept.
+
+    These are the best `count` by one run each, with several goals the whole front, and all that are repeated.
     """
     best, again = _candidates(history, objective), set(repeats_of(history))
     if objective.single:
@@ -115,7 +120,7 @@ def retained_trials(history: SearchHistory, objective: Objective, count: int) ->
 
 
 def best_so_far(history: SearchHistory, objective: Objective) -> TrialRecord | None:
-    """The best trial so far, by one run each; before one has ended, the one that is best on its way."""
+    """The best trial so far, by one run each; before one has ended, the best of those that are in training."""
     best = _candidates(history, objective)
     if best and not objective.single:
         members = _front_of(best, objective)
@@ -201,9 +206,9 @@ def _standing(trial: TrialRecord, repeats: dict[int, list[TrialRecord]], objecti
 
 
 def _by_fronts(standings: list[RankedTrial], objective: Objective) -> Ranking:
-    """The chosen one first, then repeated before single runs, and by rank; the front in the rule's order.
+    """The chosen one first, then repeated before single runs, and by rank; the front by the rule of choice.
 
-    The choice is among the repeated trials where there are some that keep the rule's constraint.
+    The choice is among the repeated trials, unless there is none that keeps the rule's constraint.
     """
     points = [_point(standing.trial.number, standing.metrics, objective) for standing in standings]
     level = dict(zip((point.number for point in points), ranks([point.costs for point in points]), strict=True))

@@ -59,8 +59,8 @@ class Scheduler(ABC):
         epochs: after which epochs a trial waits for a decision; the last epoch of a training is never among them.
         uses_latest_value: values are those of the newest epoch, not the best so far, because inherited weights bring
             the donor's best.
-        releases_worker: a trial gives its host back while it waits, because the decision may need trials that have none
-            yet.
+        releases_worker: a trial gives its worker group back while it waits, because the decision may need trials that
+            have none yet.
     """
 
     epochs: frozenset[int] = frozenset()

@@ -7,8 +7,9 @@ uniformly, its parameters changed as `mutation.py` says; the others go on as the
 quartiles: one inherits from one; one alone goes on. Schedule groups play no role: all of a generation have trained
 equally long, and an inheritor may take another schedule.
 
-Synchronous, because a decision then depends on nothing but the values and the seed, not on which host was faster.
-The price is waiting: members give their hosts back meanwhile, so that a population may be larger than the cluster.
+Synchronous, because a decision then depends on nothing but the values and the seed, not on which worker group was
+faster. The price is waiting: members give their worker groups back meanwhile, so that a population may be larger than
+the cluster.
 """
 
 from collections.abc import Iterable

@@ -30,5 +30,5 @@ def experiment_for(space: Space, base: Experiment, params: Params, seed: int) ->
 
 
 def trial_seed(search_seed: int, trial: int) -> int:
-    """A trial's seed: the same on any host, after any number of other trials."""
+    """A trial's seed: the same in any worker group, after any number of other trials."""
     return derive(search_seed, "trial", trial)
