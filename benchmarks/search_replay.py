@@ -1,6 +1,6 @@
-"""A search on a table of finished trainings: real proposers and rules decide, on the clock of simulated hosts.
+"""A search on a table of finished trainings: real samplers and schedulers, on the clock of simulated worker groups.
 
-Proposers see ranges in the logarithm, not categories. What a proposal would have given is looked up in one of two ways:
+Samplers see ranges in the logarithm, not categories. What a proposal would have given is looked up in one of two ways:
     interpolated  its curve is interpolated between the table's (multilinear in the logarithms of beta, latent size and
                   learning rate, within the schedule), so that no two proposals are the same, as in a real search;
                   the smallest final value is still the table's, because such a surface has its extremes at its points
@@ -8,8 +8,8 @@ Proposers see ranges in the logarithm, not categories. What a proposal would hav
                   so that every point owns about the same share; a proposal near an earlier one gives the same numbers
 
 An epoch costs the median seconds of its latent size in the table, so that what else the machine did while the table was
-made does not matter. Costs are in full trainings: the time of all hosts together over the mean time of a full training
-over the table. Proposing and deciding cost nothing here.
+made does not matter. Costs are in full trainings: the time of all worker groups together over the mean time of a full
+training over the table. Proposing and deciding cost nothing here.
 """
 
 import heapq
@@ -29,7 +29,7 @@ Params = dict[str, Any]
 Key = tuple[str, float, int, float]
 Lookup = Literal["interpolated", "nearest"]
 AXES = tuple(np.log(axis) for axis in (BETAS, LATENT_DIMS, LRS))
-HOSTS = 4
+HOSTS = 4  # worker groups
 
 
 class Table:
@@ -119,7 +119,7 @@ def space_content(search: str, scheduler: str, rung: str, first: int, lookup: Lo
 
     Args:
         search: name of a sampler.
-        scheduler: name of a rule.
+        scheduler: name of a scheduler.
         rung: `schedule` or `global`.
         first: the epoch of the first rung.
         lookup: what the ranges are for.
@@ -142,7 +142,7 @@ def space_content(search: str, scheduler: str, rung: str, first: int, lookup: Lo
 
 
 class Deciding(Protocol):
-    """What a strategy is to the replay; those of `search_strategies.py` are real proposers and rules.
+    """What a strategy is to the replay; those of `search_strategies.py` are real samplers and schedulers.
 
     `ask` proposes a trial, `stops` decides on it after each of `epochs`, `tell` says how it ended.
     """
@@ -161,7 +161,7 @@ class Trace:
     """What one search did.
 
     Attributes:
-        costs: when each full training ended, in full trainings of all hosts together.
+        costs: when each full training ended, in full trainings of all worker groups together.
         values: the values of these.
         trials: by state; those that were stopped by `stopped at` their epoch.
     """
@@ -177,7 +177,7 @@ class Trace:
 
 
 def replay(strategy: Deciding, table: Table, budget: float, hosts: int = HOSTS) -> Trace:
-    """Search until all hosts together have spent `budget` full trainings.
+    """Search until all worker groups together have spent `budget` full trainings.
 
     Only full trainings count as found: a trial stopped on the way is no candidate, as in a real search.
     """

@@ -1,12 +1,12 @@
-"""The rows of the search benchmark: which sampler and which rule decide, and what the sampler is told.
+"""The rows of the search benchmark: sampler, scheduler, and what the sampler is told.
 
 Ours: a stopped trial is told as stopped (Optuna's PRUNED, with its value at its epoch), and rungs compare within a
 schedule. Ray Tune's OptunaSearch tells a stopped trial as COMPLETE with the value that it had then, and its ASHA
-compares all trials. `tpe_asha_ray` is our sampler and our rule under these two; `ray` is OptunaSearch (TPE, univariate)
-and AsyncHyperBandScheduler themselves, on the same space, value and rungs.
+compares all trials. `tpe_asha_ray` is our sampler and our scheduler under these two; `ray` is OptunaSearch (TPE,
+univariate) and AsyncHyperBandScheduler themselves, on the same space, value and rungs.
 
-`tpe_asha_strict` is our rule as it was until this benchmark showed its price: each schedule's first trials pass every
-rung. Now a trial is compared with all schedules while its own has fewer than `reduction` values at the rung.
+`tpe_asha_strict` is our scheduler as it was until this benchmark showed its price: each schedule's first trials pass
+every rung. Now a trial is compared with all schedules while its own has fewer than `reduction` values at the rung.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from vaeforge.search.samplers.trials import FinishedTrial
 from vaeforge.search.schedulers.base import RungReport
 from vaeforge.search.space.space import Space, parse_space
 
-TRIALS = 1000  # more than any replay reaches; of the rules only PBT asks for it
+TRIALS = 1000  # more than any replay reaches; of the schedulers only PBT asks for it
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Row:
 
     Attributes:
         search: our sampler; none is Ray's own pair.
-        scheduler: our rule.
+        scheduler: our scheduler.
         rung: whether rungs compare within a `schedule` or are `global`.
         complete: a stopped trial is told as completed, with its value at that time.
         first: the first rung, epochs.
@@ -76,7 +76,7 @@ ROWS = {
 
 
 class _Ours:
-    """A real sampler and a real rule."""
+    """A real sampler and a real scheduler."""
 
     def __init__(self, space: Space, seed: int, row: Row):
         base = load(BENCHMARKS, FAMILY, "sample", {"training.epochs": EPOCHS}).experiment

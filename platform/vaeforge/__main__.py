@@ -1,4 +1,4 @@
-"""`python -m vaeforge` is the command line."""
+"""Entry point of `python -m vaeforge`: the command line."""
 
 from vaeforge.cli.app import main
 

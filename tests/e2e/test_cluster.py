@@ -176,7 +176,7 @@ def midway(project: SmallProject, name: str, host: int) -> int | None:
 
 
 @pytest.mark.timeout(300)
-def test_a_node_that_joins_gets_a_host_which_is_given_back_when_trials_run_out(
+def test_a_node_that_joins_gets_a_worker_group_which_is_given_back_when_trials_run_out(
     project: SmallProject, nodes: Nodes
 ) -> None:
     nodes.resize(1)

@@ -119,7 +119,9 @@ def test_each_message_twice_changes_nothing(dispatcher: Dispatcher, path: Path) 
     assert events(path, "finished")[0].cause == "rung 2: 1, needed <= 0.5"
 
 
-def test_a_restarted_host_gives_its_lease_back_and_the_old_one_is_dropped(dispatcher: Dispatcher, path: Path) -> None:
+def test_a_restarted_worker_group_gives_its_lease_back_and_an_old_one_is_void(
+    dispatcher: Dispatcher, path: Path
+) -> None:
     old = leased(dispatcher)
     dispatcher.report(old, report(1))
     assert dispatcher.register(0, [PROCESS], now=1.0) == 2
@@ -132,7 +134,7 @@ def test_a_restarted_host_gives_its_lease_back_and_the_old_one_is_dropped(dispat
     assert dispatcher.report(new, report(2)) == "wait"
 
 
-def test_a_trial_that_crashes_its_host_three_times_has_failed(dispatcher: Dispatcher, path: Path) -> None:
+def test_a_trial_that_crashes_its_worker_group_three_times_has_failed(dispatcher: Dispatcher, path: Path) -> None:
     dispatcher.submit(1, {"x": 2}, "constant")
     for _ in range(3):
         lease = leased(dispatcher)
@@ -156,11 +158,11 @@ def test_nan_fails_the_trial(dispatcher: Dispatcher) -> None:
     assert (dispatcher.history.trials[0].state, dispatcher.history.trials[0].cause) == ("failed", "nan")
 
 
-def test_a_silent_host_loses_its_lease(dispatcher: Dispatcher) -> None:
+def test_a_silent_worker_group_loses_its_lease(dispatcher: Dispatcher) -> None:
     lease = leased(dispatcher)
     assert dispatcher.timed_out(now=59.0) == []
-    ((number, host),) = dispatcher.timed_out(now=61.0)
-    assert (number, host.processes) == (0, (PROCESS,))
+    ((number, group),) = dispatcher.timed_out(now=61.0)
+    assert (number, group.processes) == (0, (PROCESS,))
     dispatcher.mark_lost(0)
     assert dispatcher.report(lease, report(1)) == "release"
     assert dispatcher.register(0, [PROCESS], now=62.0) == 2
@@ -174,7 +176,7 @@ def test_slow_epochs_raise_the_deadline(dispatcher: Dispatcher) -> None:
     assert len(dispatcher.timed_out(now=201.0)) == 1
 
 
-def test_a_paused_trial_frees_its_host_and_goes_on_later(dispatcher: Dispatcher) -> None:
+def test_a_paused_trial_frees_its_worker_group_and_goes_on_later(dispatcher: Dispatcher) -> None:
     lease = leased(dispatcher)
     dispatcher.report(lease, report(1))
     newest = dispatcher.pause(0)
@@ -191,7 +193,7 @@ def test_a_restarted_dispatcher_stands_where_the_last_one_stood(dispatcher: Disp
     lease = leased(dispatcher)
     dispatcher.report(lease, report(1))
     with restarted(dispatcher, path) as again:
-        assert again.report(lease, report(2)) == "wait"  # the host goes on as if nothing had been
+        assert again.report(lease, report(2)) == "wait"  # the worker group continues as if nothing had been
         assert again.register(1, [PROCESS], now=0.0) == 1
         assert leased(again, host=1).trial == 1
 
@@ -225,7 +227,7 @@ def test_closing_drops_trials_without_ending_them(dispatcher: Dispatcher) -> Non
     assert dispatcher.history.trials[0].state is None
 
 
-def test_a_host_that_comes_up_after_the_end_writes_nothing(dispatcher: Dispatcher, path: Path) -> None:
+def test_a_worker_group_that_comes_up_after_the_end_writes_nothing(dispatcher: Dispatcher, path: Path) -> None:
     dispatcher.closing = True
     before = path.read_bytes()
     dispatcher.register(1, [PROCESS], now=1.0)
@@ -269,7 +271,7 @@ def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_used_up_budget_ends_the_search_after_the_epochs_under_way(path: Path) -> None:
-    """Two hosts of two cores, 10 core-seconds: the epoch that uses them up is the last of its trial."""
+    """Two worker groups of two cores, 10 core-seconds: the epoch that uses them up is the last of its trial."""
     dispatcher = dispatcher_at(path, DispatchConfig(cores=2.0, limits=BudgetLimits(core=10.0)))
     for number in range(3):
         dispatcher.submit(number, {"x": number}, "g")
@@ -278,7 +280,7 @@ def test_a_used_up_budget_ends_the_search_after_the_epochs_under_way(path: Path)
     first, second = leased(dispatcher, host=0), leased(dispatcher, host=1)
     assert dispatcher.report(first, replace(report(1), seconds=2.0)) == "continue"  # 4 of 10
     assert dispatcher.report(first, replace(report(2), seconds=3.0)) == "stop"  # 10 of 10
-    assert dispatcher.history.trials[2].state == "stopped"  # no host had begun it
+    assert dispatcher.history.trials[2].state == "stopped"  # no worker group had begun it
     assert dispatcher.report(second, report(1)) == "stop"
     assert {trial.state for trial in dispatcher.history.trials.values()} == {"stopped"}
     assert dispatcher.over == dispatcher.history.trials[1].cause == "core-hours: 0.002778 h of 0.002778 h"
@@ -319,7 +321,7 @@ def test_the_trial_that_reaches_the_target_is_completed_and_the_others_are_stopp
     dispatcher.ledger.close()
 
 
-def test_a_population_gives_hosts_back_while_it_waits_and_goes_on_with_inherited_weights(path: Path) -> None:
+def test_a_population_gives_worker_groups_back_while_it_waits_and_goes_on_with_inherited_weights(path: Path) -> None:
     dispatcher = dispatcher_at(path, DispatchConfig(epochs=frozenset({2}), releases_worker=True))
     dispatcher.register(0, [PROCESS], now=0.0)
     for number in range(2):
@@ -327,7 +329,7 @@ def test_a_population_gives_hosts_back_while_it_waits_and_goes_on_with_inherited
         lease = leased(dispatcher)
         assert lease.trial == number
         assert dispatcher.report(lease, report(1)) == "continue"
-        assert dispatcher.report(lease, report(2, 1.0 + number)) == "release"  # its host is free for the other
+        assert dispatcher.report(lease, report(2, 1.0 + number)) == "release"  # its worker group is free for the other
     assert dispatcher.lease(0, 1) is None
     checkpoint = Checkpoint("trials/00001/from-00000-epoch-00002/e2", "7", 2)
     given = replace(decided(1, 2, "inherit", 2.0), donor=0, params={"x": 0.5})
@@ -358,10 +360,10 @@ def test_repeats_are_not_compared(dispatcher: Dispatcher) -> None:
     assert [dispatcher.report(lease, report(epoch)) for epoch in (1, 2)] == ["continue", "continue"]
 
 
-def test_hosts_that_no_trial_will_need_are_given_back(dispatcher: Dispatcher) -> None:
+def test_worker_groups_that_no_trial_will_need_are_given_back(dispatcher: Dispatcher) -> None:
     dispatcher.register(1, [PROCESS], now=0.0)
     dispatcher.expected = 0
-    assert not dispatcher.release(1)  # a trial waits for a host: this one takes it
+    assert not dispatcher.release(1)  # a trial waits for a worker group: this one takes it
     dispatcher.expected = None
     leased(dispatcher)
     assert not dispatcher.release(1)  # nobody has said yet how many trials may come
@@ -373,7 +375,7 @@ def test_hosts_that_no_trial_will_need_are_given_back(dispatcher: Dispatcher) ->
     assert 1 not in dispatcher.groups
 
 
-def test_a_lost_node_voids_the_leases_of_its_hosts(dispatcher: Dispatcher) -> None:
+def test_a_lost_node_voids_the_leases_of_its_worker_groups(dispatcher: Dispatcher) -> None:
     lease = leased(dispatcher)
     assert dispatcher.on_dead_nodes(["n", "m"]) == []
     assert dispatcher.on_dead_nodes(["m"]) == [0]

@@ -81,7 +81,7 @@ def test_a_terminal_gets_a_table_and_a_file_gets_lines() -> None:
     assert viewed("live", at(1), terminal=False) == plain
 
 
-def test_repeats_and_what_holds_hosts_back_are_shown_where_they_are_known() -> None:
+def test_repeats_and_what_holds_worker_groups_back_are_shown_where_they_are_known() -> None:
     rows = (replace(RUNS, repeat_of=0),)
     text = viewed("live", at(1, trials=rows), terminal=True, note="1 host waits for room")
     assert "2/6" in text and "1 (repeats 0)" in text and "1 host waits for room" in " ".join(text.split())
@@ -108,7 +108,7 @@ def test_lines_come_when_something_changed_and_once_a_minute() -> None:
     assert len(viewed("plain", changed).splitlines()) == 2
 
 
-def test_several_goals_name_the_rule() -> None:
+def test_several_goals_name_the_rule_of_choice() -> None:
     text = viewed("plain", at(1), objective=read_objective(TWO))
     assert "(trial 0, knee of the front)" in text
 

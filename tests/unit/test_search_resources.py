@@ -72,7 +72,7 @@ def whole(nodes: list[Supply]) -> Supply:
     return Supply(sum(n.cpus for n in nodes), sum(n.gpus for n in nodes))
 
 
-def test_a_host_spans_nodes_where_one_is_too_small() -> None:
+def test_a_worker_group_spans_nodes_where_one_is_too_small() -> None:
     nodes = [Supply(2, 0), Supply(2, 0)]
     assert place_on(search(workers=3), nodes, whole(nodes)) == Placement(1, 3, 0.0, 1)
     with pytest.raises(ResourceError, match=r"5 CPUs and 0 GPUs; there are 4 CPUs and 0 GPUs on 2 nodes"):
@@ -87,14 +87,14 @@ def test_a_worker_needs_its_gpus_and_its_core_on_one_node() -> None:
 
 
 @pytest.mark.parametrize(("free", "hosts"), [(8.0, 8), (5.25, 5), (4.34, 4), (0.71, 1)])
-def test_as_many_hosts_start_as_there_is_room_for_now(free: float, hosts: int) -> None:
+def test_as_many_worker_groups_start_as_there_is_room_for_now(free: float, hosts: int) -> None:
     """Another search holds 0.9 of a core for each of its 0, 3, 4 and 8 workers, and 0.01 for each of its trials."""
     placement = place_on(search(trials=50), [Supply(4, 0), Supply(4, 0)], Supply(free, 0))
     assert (placement.hosts, placement.threads) == (hosts, 1)  # threads for all hosts that may still come
 
 
 @pytest.mark.parametrize(("cores", "busy"), [(2, 1), (8, 8), (16, 8), (100, 100)])
-def test_own_hosts_take_a_whole_core_each(cores: int, busy: int) -> None:
+def test_own_worker_groups_take_a_whole_core_each(cores: int, busy: int) -> None:
     """Ray sets 0.9 of it aside, and 0.01 for each thin trial, of which there is one more than hosts."""
     free = cores - 0.9 * busy - 0.01 * (busy + 1)
     assert free_ranks([Supply(cores, 0)], Supply(free, 0), 0.0, own=busy) == cores - busy

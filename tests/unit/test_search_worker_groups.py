@@ -1,4 +1,4 @@
-"""When hosts start, start again, wait for room, and are given back; when they return to shed memory."""
+"""Worker groups: when they start, start again, wait for room, and are given back; when they return to shed memory."""
 
 import os
 import subprocess
@@ -65,20 +65,20 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     return Cluster(monkeypatch)
 
 
-def test_a_host_starts_again_unless_it_was_given_back(cluster: Cluster) -> None:
+def test_a_worker_group_starts_again_unless_it_was_given_back(cluster: Cluster) -> None:
     given_back: set[int] = set()
-    hosts = WorkerGroups(Placement(2, 1, 0.0, 3), {"seed": 5}, "", given_back.__contains__)
-    hosts.start()
+    groups = WorkerGroups(Placement(2, 1, 0.0, 3), {"seed": 5}, "", given_back.__contains__)
+    groups.start()
     until(lambda: len(cluster.running) == 2)
-    assert (hosts.alive, hosts.wanted) == (2, 2)
+    assert (groups.alive, groups.wanted) == (2, 2)
     cluster.end(1)
     until(lambda: len(cluster.started) == 3)
     assert cluster.started[2] == 1 and len(cluster.names) == 3
     until(lambda: len(cluster.running) == 2)
     given_back.add(0)
     cluster.end(0)
-    until(lambda: hosts.alive == 1)
-    hosts.scale_up(1)
+    until(lambda: groups.alive == 1)
+    groups.scale_up(1)
     until(lambda: sorted(cluster.running) == [1, 2])  # a new number: the one of 0 was given back
     assert cluster.told == {
         "settings": {"seed": 5},
@@ -87,80 +87,80 @@ def test_a_host_starts_again_unless_it_was_given_back(cluster: Cluster) -> None:
         "workers": 1,
         "resources": {"CPU": CPU_SHARE},
     }
-    assert not hosts.join(0.05)
+    assert not groups.join(0.05)
     cluster.end(1)
     cluster.end(2)
-    assert hosts.join(SECONDS)
-    assert len(cluster.started) == 4 and hosts.errors == []
+    assert groups.join(SECONDS)
+    assert len(cluster.started) == 4 and groups.errors == []
 
 
-def test_a_host_that_fails_again_and_again_is_given_up(cluster: Cluster) -> None:
+def test_a_worker_group_that_fails_again_and_again_is_given_up(cluster: Cluster) -> None:
     cluster.error = RuntimeError("no torch there")
-    hosts = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
-    hosts.start()
-    until(lambda: hosts.alive == 0)
+    groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
+    groups.start()
+    until(lambda: groups.alive == 0)
     assert cluster.started == [0] * MAX_RESTARTS
-    assert [str(error) for error in hosts.new_errors()] == ["no torch there"] * MAX_RESTARTS
-    assert hosts.new_errors() == []
+    assert [str(error) for error in groups.new_errors()] == ["no torch there"] * MAX_RESTARTS
+    assert groups.new_errors() == []
 
 
-def test_a_host_without_room_waits_and_gives_up_at_the_end(cluster: Cluster) -> None:
+def test_a_worker_group_without_room_waits_and_gives_up_at_the_end(cluster: Cluster) -> None:
     cluster.error, cluster.free = InsufficientResourcesError("full"), 0.1
-    hosts = WorkerGroups(Placement(2, 1, 0.0, 1), {}, "", lambda number: True)
-    hosts.start()
-    until(lambda: hosts.waiting == 2)
+    groups = WorkerGroups(Placement(2, 1, 0.0, 1), {}, "", lambda number: True)
+    groups.start()
+    until(lambda: groups.waiting == 2)
     time.sleep(0.1)
     assert sorted(cluster.started) == [0, 1]  # nothing more is asked of a full cluster
     cluster.error, cluster.free = None, 1.1
     until(lambda: len(cluster.running) == 1)  # room for one: the other one goes on waiting
     time.sleep(0.1)
-    assert (len(cluster.started), hosts.waiting, hosts.alive, hosts.errors) == (3, 1, 2, [])
-    hosts.close()
-    until(lambda: hosts.alive == 1)
+    assert (len(cluster.started), groups.waiting, groups.alive, groups.errors) == (3, 1, 2, [])
+    groups.close()
+    until(lambda: groups.alive == 1)
     cluster.end(cluster.started[-1])
-    assert hosts.join(SECONDS)
+    assert groups.join(SECONDS)
 
 
-def test_room_counts_neither_others_nor_hosts_on_their_way(cluster: Cluster) -> None:
+def test_room_counts_neither_others_nor_worker_groups_on_their_way(cluster: Cluster) -> None:
     up: set[int] = set()
     cluster.cores, cluster.free = 9, 5.2  # others hold four times 0.9 and 0.2 of a core: there is room for five ranks
-    hosts = WorkerGroups(Placement(1, 2, 0.0, 1), {}, "", lambda number: True, lambda: up)
-    assert hosts.room() == 2
-    hosts.start()
+    groups = WorkerGroups(Placement(1, 2, 0.0, 1), {}, "", lambda number: True, lambda: up)
+    assert groups.room() == 2
+    groups.start()
     until(lambda: 0 in cluster.running)
-    assert hosts.room() == 1  # Ray may not have set its cores aside yet
+    assert groups.room() == 1  # Ray may not have set its cores aside yet
     cluster.free -= 2 * 0.9
     up.add(0)
-    assert hosts.room() == 1
+    assert groups.room() == 1
     cluster.end(0)
-    assert hosts.join(SECONDS)
+    assert groups.join(SECONDS)
 
 
-def test_hosts_that_wait_come_before_new_ones(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_groups_that_wait_come_before_new_ones(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    hosts = WorkerGroups(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, set)
-    hosts.start()
+    groups = WorkerGroups(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, set)
+    groups.start()
     until(lambda: 0 in cluster.running)
-    assert hosts.room() == 1  # of four cores one is for the host that starts, two are for those whose turn comes
-    hosts.close()
+    assert groups.room() == 1  # of four cores one is for the group that starts, two are for those whose turn comes
+    groups.close()
     cluster.end(0)
-    assert hosts.join(SECONDS)
+    assert groups.join(SECONDS)
     cluster.error, cluster.free = InsufficientResourcesError("full"), 0.1
-    hosts = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: True)
+    groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: True)
     monkeypatch.setattr(module, "ROOM_SECONDS", SECONDS)
-    hosts.start()
-    until(lambda: hosts.waiting == 1)
+    groups.start()
+    until(lambda: groups.waiting == 1)
     cluster.free = 2.1
-    assert hosts.room() == 1
-    hosts.close()
-    assert hosts.join(SECONDS)
+    assert groups.room() == 1
+    groups.close()
+    assert groups.join(SECONDS)
 
 
-def test_hosts_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     up: set[int] = set()
-    hosts = WorkerGroups(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, lambda: up)
-    hosts.start()
+    groups = WorkerGroups(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, lambda: up)
+    groups.start()
     for count in (1, 2, 3):
         until(lambda count=count: len(cluster.running) == count)
         time.sleep(0.25)
@@ -168,16 +168,16 @@ def test_hosts_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeypa
         up.add(cluster.started[-1])
     for number in list(cluster.running):
         cluster.end(number)
-    assert hosts.join(SECONDS)
+    assert groups.join(SECONDS)
 
 
-def test_no_host_starts_another_cluster_when_ray_has_gone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    hosts = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
-    hosts.start()
+def test_no_group_starts_another_cluster_when_ray_has_gone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
+    groups.start()
     until(lambda: 0 in cluster.running)
     monkeypatch.setattr(module.ray, "is_initialized", lambda: False)
     cluster.end(0)
-    until(lambda: hosts.alive == 0)
+    until(lambda: groups.alive == 0)
     assert cluster.started == [0]
 
 
@@ -220,7 +220,7 @@ class Trainer:
 
 
 @pytest.mark.parametrize(("leak", "trained"), [(0, 10), (30_000_000, 4)])
-def test_a_host_returns_when_its_ranks_hold_too_much(leak: int, trained: int) -> None:
+def test_a_worker_group_returns_when_its_ranks_hold_too_much(leak: int, trained: int) -> None:
     limit, worker = held_bytes() + 105_000_000, Trainer(20, leak)
     serve(worker, TwoRanks(0, threading.Barrier(1), [None]), limit)
     assert worker.trained == trained
@@ -242,7 +242,7 @@ def test_all_ranks_return_when_one_of_them_holds_too_much() -> None:
 
 
 def test_settings_go_by_names_that_ray_knows() -> None:
-    """A renamed one would be ignored in silence: hosts would start slower, wait for ever, or not see their peers."""
+    """A renamed one would be ignored in silence: groups would start slower, wait for ever, or not see their peers."""
     from ray.train import constants
     from ray.train.v2._internal import constants as own
 
@@ -258,7 +258,7 @@ def test_settings_go_by_names_that_ray_knows() -> None:
 
 
 def test_controllers_need_no_torch() -> None:
-    """One runs beside each host, and unpickles what `run_worker_group` hands to Ray Train."""
+    """One runs beside each worker group, and unpickles what `run_worker_group` hands to Ray Train."""
     code = """
         import sys
         import ray.train.v2._internal.execution.controller

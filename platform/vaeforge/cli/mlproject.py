@@ -1,4 +1,4 @@
-"""The file `MLproject`, generated from the command line: `python -m vaeforge.cli.mlproject > MLproject`.
+"""Generator of the file `MLproject` from the command line: `python -m vaeforge.cli.mlproject > MLproject`.
 
 Each entry point is a call of one command with all its options as parameters. A parameter that is not set is passed as
 an empty text, which the command line takes for "not given".

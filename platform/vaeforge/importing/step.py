@@ -1,4 +1,4 @@
-"""`vaeforge import`: read and check a source, write the data set with its statistics, the manifest last, tell DVC."""
+"""The import step: a source read and checked, a data set with its statistics written, its manifest last, DVC told."""
 
 import contextlib
 import platform

@@ -1,1 +1,1 @@
-"""How the samples that the project carries were made, one runnable file each."""
+"""Scripts that made the sample data of the project, one runnable file each."""

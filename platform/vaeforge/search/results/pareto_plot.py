@@ -1,4 +1,4 @@
-"""A picture and a table of all trials of a search with several goals: the front, and the point chosen from it.
+"""Plot and table of all trials of a search with several goals: the front, and the point chosen from it.
 
 Two goals are one panel, three goals are three, one a pair. With two goals the front is a staircase: what lies on its
 far side is dominated. Panels show the front and one front's width on its worse side; how many trials lie outside is

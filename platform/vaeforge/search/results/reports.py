@@ -1,4 +1,4 @@
-"""Reports of what there is: the searches of a project, the trials of one, why each ended; and the removal of a search.
+"""Reports on searches: those of a project, the trials of one and why each ended; and the removal of a search.
 
 Everything is read from the ledgers, so that a search can be looked at while it runs, and on a machine without Ray.
 Rows are plain data, the JSON form of `--json`; tables are made of rows.

@@ -1,4 +1,4 @@
-"""A Gaussian process over one subspace, with expected improvement (Jones, Schonlau & Welch 1998), by Optuna.
+"""GP sampler: a Gaussian process over one subspace, with expected improvement (Jones et al. 1998), by Optuna.
 
 It learns from trials that were trained to their end: those stopped on the way have values of other epochs. Several
 goals: expected hypervolume improvement. The startup is divided among the subspaces, at least two each, and taken from

@@ -1,4 +1,4 @@
-"""Every point of a grid over a conditional space, in an order shuffled by the seed.
+"""Grid sampler: every point of a grid over a conditional space, in an order shuffled by the seed.
 
 A range gives `points` values that are evenly spaced on its scale, both ends among them (one value: the middle),
 integers rounded and each once; an option gives every combination of what it opens. Shuffled, so that the part of a

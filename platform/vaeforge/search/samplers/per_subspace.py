@@ -1,4 +1,4 @@
-"""Models for flat subspaces, for samplers that cannot hold conditional parameters, and a bandit that draws one.
+"""Models for flat subspaces, for samplers that cannot handle conditional parameters, and a bandit that draws one.
 
 A subspace is one combination of the options that open parameters (or of all options), so that its parameters are flat
 and the model never has to draw one independently. Which subspace a trial is from is Thompson sampling (Thompson 1933;

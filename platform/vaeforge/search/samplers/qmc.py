@@ -1,4 +1,6 @@
-"""A low-discrepancy sequence over one subspace: scrambled Sobol' (Sobol' 1967; Owen 1995) or Halton (1960; Owen 2017).
+"""QMC sampler: a low-discrepancy sequence over one subspace.
+
+The sequence is scrambled Sobol' (Sobol' 1967; Owen 1995) or Halton (Halton 1960; Owen 2017).
 
 Point k of a subspace is the same in every session: the sequence is fixed by the search's seed and the subspace's name,
 and a trial takes the first point that no trial of the subspace has had. So nothing has to be counted or kept, a point

@@ -1,4 +1,4 @@
-"""Independent draws over a conditional space."""
+"""Random sampler: independent draws over a conditional space."""
 
 from typing import ClassVar, Literal
 

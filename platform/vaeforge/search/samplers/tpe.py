@@ -1,4 +1,4 @@
-"""Tree-structured Parzen estimators over a conditional space in one piece, by Optuna."""
+"""TPE sampler: tree-structured Parzen estimators over a conditional space in one piece, by Optuna."""
 
 from typing import ClassVar, Literal
 

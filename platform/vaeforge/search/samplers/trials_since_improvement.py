@@ -1,4 +1,4 @@
-"""Stagnation: how many trials ago a search has become better.
+"""Stagnation: how many trials have passed since a search last improved.
 
 Optuna's own terminators are deprecated and go with its version 6; its `BestValueStagnationEvaluator` counts completed
 trials only, of which a search with early stopping has few. Here every trial that was trained counts, stopped ones too:

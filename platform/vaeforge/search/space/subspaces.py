@@ -1,4 +1,4 @@
-"""Flat parts of a conditional space.
+"""Subspaces: the flat parts of a conditional space.
 
 A subspace is one combination of the options that open dimensions: under it every trial has the same parameters, which
 is what samplers need that cannot model conditional ones.

@@ -1,4 +1,4 @@
-"""A copy of a search for optuna-dashboard: `optuna-dashboard FOLDER/optuna.journal`.
+"""Journal of a search for optuna-dashboard, a copy: `optuna-dashboard FOLDER/optuna.journal` shows it.
 
 The journal is a view of the ledger: it is made anew when a search is resumed, and nothing reads it back. It is
 written by a thread of its own, because its disk may be slow; whatever goes wrong there is said once and never reaches
