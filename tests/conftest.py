@@ -28,6 +28,18 @@ from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import DataSpec
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under `--dist loadgroup`: whatever starts searches runs on one worker, one after the other; other files whole.
+
+    Two searches at once take longer on two cores than one after the other, and time out; one leaves room for tests that
+    need no Ray.
+    """
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        group = "searches" if folder in ("e2e", "faults") else item.path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     torch.set_num_threads(1)
