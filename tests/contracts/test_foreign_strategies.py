@@ -11,7 +11,7 @@ import pytest
 
 from vaeforge.errors import ConfigError
 from vaeforge.search.samplers.settings import SamplerSettings
-from vaeforge.search.strategy_registry import _found, samplers
+from vaeforge.search.strategy_registry import SAMPLERS, samplers, strategies
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -65,7 +65,7 @@ def test_an_entry_point_that_leads_nowhere_is_refused_in_words(
     monkeypatch.delitem(sys.modules, "nearby_sampler", raising=False)
     assert point.split(" ")[0] in entry_points(group="vaeforge.samplers").names
     if message is None:  # one of ours by its own name again is the same one
-        assert _found("samplers", "SAMPLER", SamplerSettings) == samplers()
+        assert strategies(SAMPLERS, SamplerSettings) == samplers()
         return
     with pytest.raises(ConfigError, match=message):
-        _found("samplers", "SAMPLER", SamplerSettings)
+        strategies(SAMPLERS, SamplerSettings)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaeforge.config.prepare import Prepare
-from vaeforge.plugins import Plugins
+from vaeforge.plugins import Group, Plugins, PluginSource
 from vaeforge.samples import DataSet
 
 PictureMode = Literal["whole", "sample", "patches"]
@@ -67,7 +67,7 @@ class Layout(ABC):
 
 
 # mypy takes no abstract class where a class to build is wanted; none is built here
-LAYOUTS: Plugins[Layout] = Plugins("vaeforge.data.layouts", "LAYOUT", "vaeforge.layouts", Layout, "layout")  # type: ignore[type-abstract]
+LAYOUTS: Plugins[Layout] = Plugins(PluginSource("vaeforge.data.layouts", "LAYOUT", Group.LAYOUTS), Layout, "layout")  # type: ignore[type-abstract]
 
 
 def layout_names() -> list[str]:

@@ -7,7 +7,7 @@ any other package. What only some families have belongs to their task (`vaeforge
 from abc import ABC, abstractmethod
 
 from vaeforge.evaluation.results import EvaluationResult
-from vaeforge.plugins import Plugins
+from vaeforge.plugins import Group, Plugins, PluginSource
 from vaeforge.trained import TrainedModel
 
 
@@ -28,9 +28,7 @@ class EvaluationMetric(ABC):
 
 # mypy takes no abstract class where a class to build is wanted; none is built here
 METRICS: Plugins[EvaluationMetric] = Plugins(
-    "vaeforge.evaluation.metrics",
-    "METRIC",
-    "vaeforge.evaluation_metrics",
+    PluginSource("vaeforge.evaluation.metrics", "METRIC", Group.EVALUATION_METRICS),
     EvaluationMetric,  # type: ignore[type-abstract]
     "test metric",
 )

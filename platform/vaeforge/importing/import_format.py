@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource
-from vaeforge.plugins import Plugins
+from vaeforge.plugins import Group, Plugins, PluginSource
 
 
 class ImportFormat(ABC):
@@ -38,9 +38,7 @@ class ImportFormat(ABC):
 
 # mypy takes no abstract class where a class to build is wanted; none is built here
 FORMATS: Plugins[ImportFormat] = Plugins(
-    "vaeforge.importing.formats",
-    "FORMAT",
-    "vaeforge.import_formats",
+    PluginSource("vaeforge.importing.formats", "FORMAT", Group.IMPORT_FORMATS),
     ImportFormat,  # type: ignore[type-abstract]
     "kind",
 )

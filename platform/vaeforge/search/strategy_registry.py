@@ -5,19 +5,18 @@ class of its settings, which build what they configure. Packages outside add the
 `vaeforge.samplers` and `vaeforge.schedulers`, which lead to such a class.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points
 from typing import TypeVar
 
 from vaeforge.errors import ConfigError
+from vaeforge.plugins import Group, PluginSource
 from vaeforge.search.samplers.settings import SamplerSettings
 from vaeforge.search.schedulers.settings import SchedulerSettings
 from vaeforge.search.space.strategies import StrategySettings
 
-GROUPS = ("vaeforge.samplers", "vaeforge.schedulers")
+SAMPLERS = PluginSource("vaeforge.search.samplers", "SAMPLER", Group.SAMPLERS)
+SCHEDULERS = PluginSource("vaeforge.search.schedulers", "SCHEDULER", Group.SCHEDULERS)
 OPTUNA = "optuna:"
 S = TypeVar("S", bound=StrategySettings)
 
@@ -25,13 +24,13 @@ S = TypeVar("S", bound=StrategySettings)
 @cache
 def samplers() -> Mapping[str, type[SamplerSettings]]:
     """The settings of every sampler by its name."""
-    return _found("samplers", "SAMPLER", SamplerSettings)  # type: ignore[type-abstract]
+    return strategies(SAMPLERS, SamplerSettings)  # type: ignore[type-abstract]
 
 
 @cache
 def schedulers() -> Mapping[str, type[SchedulerSettings]]:
     """The settings of every scheduler by its name."""
-    return _found("schedulers", "SCHEDULER", SchedulerSettings)  # type: ignore[type-abstract]
+    return strategies(SCHEDULERS, SchedulerSettings)  # type: ignore[type-abstract]
 
 
 def sampler_named(name: str) -> type[SamplerSettings] | None:
@@ -43,26 +42,24 @@ def sampler_named(name: str) -> type[SamplerSettings] | None:
     return samplers().get(name)
 
 
-def _found(kind: str, attribute: str, base: type[S]) -> dict[str, type[S]]:
+def strategies(source: PluginSource, base: type[S]) -> dict[str, type[S]]:
     """Those of this package in their places, then those of others by name.
 
     Raises:
         ConfigError: if an entry point cannot be imported, leads to something else, or takes a name that exists.
     """
-    package = importlib.import_module(f"vaeforge.search.{kind}")
-    files = [module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg]
-    modules = [importlib.import_module(f"{package.__name__}.{name}") for name in files]
-    own: list[type[S]] = [getattr(module, attribute) for module in modules if hasattr(module, attribute)]
+    loaded = [(name, source.in_module(name)) for name in source.modules()]  # helpers lie there as well
+    own = [_checked(one, base, f"{source.package}.{name}") for name, one in loaded if one is not None]
     known = {settings.key(): settings for settings in sorted(own, key=lambda one: (one.place, one.key()))}
-    for point in sorted(entry_points(group=f"vaeforge.{kind}"), key=lambda point: point.name):
-        where = f"entry point {point.name} = {point.value} (vaeforge.{kind})"
-        try:
-            loaded = point.load()
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"{where}: cannot be imported: {error}; install its package again or remove it") from None
-        if not (isinstance(loaded, type) and issubclass(loaded, base)):
-            raise ConfigError(f"{where}: got {loaded!r}, must be a class of {base.__name__}")
-        if known.get(loaded.key(), loaded) is not loaded:
-            raise ConfigError(f"{where}: the name {loaded.key()!r} exists already; call it something else")
-        known[loaded.key()] = loaded
+    for point in source.points():
+        found = _checked(source.load(point), base, source.said(point))
+        if known.get(found.key(), found) is not found:
+            raise ConfigError(f"{source.said(point)}: the name {found.key()!r} exists already; call it something else")
+        known[found.key()] = found
     return known
+
+
+def _checked(found: object, base: type[S], where: str) -> type[S]:
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ConfigError(f"{where}: got {found!r}, must be a class of {base.__name__}")
+    return found

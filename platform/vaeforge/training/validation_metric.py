@@ -14,7 +14,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from vaeforge.errors import ConfigError
-from vaeforge.plugins import Plugins
+from vaeforge.plugins import Group, Plugins, PluginSource
 from vaeforge_models.vae import VAE, Posterior
 
 PREFIX = "val/"
@@ -50,9 +50,7 @@ class ValidationMetric(ABC):
 
 # mypy takes no abstract class where a class to build is wanted; none is built here
 METRICS: Plugins[ValidationMetric] = Plugins(
-    "vaeforge.training.validation_metrics",
-    "METRIC",
-    "vaeforge.validation_metrics",
+    PluginSource("vaeforge.training.validation_metrics", "METRIC", Group.VALIDATION_METRICS),
     ValidationMetric,  # type: ignore[type-abstract]
     "validation metric",
 )

@@ -1,10 +1,10 @@
 """Evaluation tasks by name: a module or package here with a TASK, or an entry point of the group `vaeforge.tasks`."""
 
 from vaeforge.evaluation.task import EvaluationTask
-from vaeforge.plugins import Plugins
+from vaeforge.plugins import Group, Plugins, PluginSource
 
 # mypy takes no abstract class where a class to build is wanted; none is built here
-TASKS: Plugins[EvaluationTask] = Plugins(__name__, "TASK", "vaeforge.tasks", EvaluationTask, "task")  # type: ignore[type-abstract]
+TASKS: Plugins[EvaluationTask] = Plugins(PluginSource(__name__, "TASK", Group.TASKS), EvaluationTask, "task")  # type: ignore[type-abstract]
 
 
 def task_names() -> list[str]:

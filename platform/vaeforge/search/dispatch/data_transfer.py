@@ -20,19 +20,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vaeforge.errors import DataError, SearchError
 from vaeforge.paths import sha256_of, write_bytes
+from vaeforge.plugins import WORKER_GROUPS
 
 if TYPE_CHECKING:  # a probe on a node needs no torch
     from vaeforge.data.prepared import Prepared
     from vaeforge.training.loop import TrainingData
 
-# what a worker needs to build an experiment, to train it, and to unpickle the space with its settings
-ENTRY_POINTS = (
-    "vaeforge.families",
-    "vaeforge.layouts",
-    "vaeforge.validation_metrics",
-    "vaeforge.samplers",
-    "vaeforge.schedulers",
-)
 PACKAGES = ("vaeforge", "vaeforge_models")
 PROBE_SECONDS = 30.0
 
@@ -48,7 +41,7 @@ def code_packages() -> list[str]:
     """
     paths = [path for name in PACKAGES for path in _places(name)]
     for distribution in distributions():
-        points = [point for point in distribution.entry_points if point.group in ENTRY_POINTS]
+        points = [point for point in distribution.entry_points if point.group in WORKER_GROUPS]
         modules = {point.module.partition(".")[0] for point in points}
         own = [path for name in sorted(modules) for path in _places(name) if not _installed(path)]
         if own:
