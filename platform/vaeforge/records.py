@@ -6,11 +6,12 @@ Keys that no field knows are kept in a field called `extra` where there is one, 
 older and newer versions can be read.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast, get_type_hints
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -67,22 +68,47 @@ def record_from(
     return record
 
 
-def to_json(value: Any) -> Any:
-    """`value` as JSON holds it: records as objects with the keys that they are read from, tuples as lists."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {key: content for one in fields(value) for key, content in _entries(one, getattr(value, one.name))}
+def to_json(value: Any, *, finite: bool = False) -> Any:
+    """`value` as JSON holds it: records as objects with the keys that they are read from, tuples as lists.
+
+    Args:
+        value: a record, or what its fields hold.
+        finite: null for a number that is not finite, as a ledger has it: strict JSON has no word for it. Else it stays,
+            and Python writes and reads `NaN` and `Infinity`.
+    """
+    if is_dataclass(value):
+        return dict(_entries(value, finite))
     if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
+        return {str(key): to_json(item, finite=finite) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
-    return value
+        return [to_json(item, finite=finite) for item in value]
+    return None if finite and isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _entries(one: "Field[Any]", value: Any) -> Iterator[tuple[str, Any]]:
-    if one.metadata.get("spread") or one.name == EXTRA:
-        yield from to_json(value).items()
-    elif value is not None or not one.metadata.get("optional"):
-        yield _key(one), to_json(value)
+def _entries(record: Any, finite: bool) -> Iterator[tuple[str, Any]]:
+    for one in _writers(cast(Any, type(record))):
+        value = getattr(record, one.name)
+        if one.spread:
+            yield from to_json(value, finite=finite).items()
+        elif value is not None or not one.optional:
+            yield one.key, to_json(value, finite=finite)
+
+
+class _Writer(NamedTuple):
+    """How a field is written."""
+
+    name: str
+    key: str
+    spread: bool
+    optional: bool
+
+
+@cache
+def _writers(kind: Any) -> tuple[_Writer, ...]:
+    return tuple(
+        _Writer(one.name, _key(one), bool(one.metadata.get("spread")) or one.name == EXTRA, "optional" in one.metadata)
+        for one in fields(kind)
+    )
 
 
 def _key(one: "Field[Any]") -> str:

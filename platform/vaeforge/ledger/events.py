@@ -4,9 +4,8 @@ The table of docs/architecture.md says what each kind means. Keys that a reader 
 that an older ledger lacks have defaults, but for the few without which a line says nothing.
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import TypeAdapter
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter
 from vaeforge.data.data_source import DataSource
 from vaeforge.paths import hash_of
 from vaeforge.provenance import Machine, PatchedGitState
+from vaeforge.records import to_json
 from vaeforge.training.checkpoint_files import Checkpoint
 
 Params: TypeAlias = dict[str, Any]
@@ -33,8 +33,7 @@ class LedgerEvent:
 
     def to_json(self) -> dict[str, Any]:
         """The line's content, keys in the order in which they are written."""
-        own = {one.name: to_plain(getattr(self, one.name)) for one in fields(self) if one.name != "time"}
-        return {"event": self.kind, "time": self.time, **own}
+        return {"event": self.kind, "time": self.time, **to_json(self, finite=True)}  # `time` keeps this place
 
     @classmethod
     def arranged(cls, content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -135,7 +134,9 @@ class WarmStarted(LedgerEvent):
 
     def to_json(self) -> dict[str, Any]:
         points = [{"params": one.params} for one in self.trials]
-        whole = [{"number": None, **to_plain(one)} for one in self.trials]  # a number of that search means nothing here
+        whole = [
+            {"number": None, **to_json(one, finite=True)} for one in self.trials
+        ]  # a number of that search means nothing here
         return super().to_json() | {"trials": points if self.use == "points" else whole}
 
 
@@ -355,14 +356,3 @@ def from_json(content: Any) -> LedgerEvent:
         return UnknownEvent(time=content["time"], content=content)
     event: LedgerEvent = _ADAPTERS[kind].validate_python(KINDS[kind].arranged(content))
     return event
-
-
-def to_plain(value: Any) -> Any:
-    """`value` as JSON holds it: records as objects, null for numbers that are not finite."""
-    if is_dataclass(value):
-        return {one.name: to_plain(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
