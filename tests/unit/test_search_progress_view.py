@@ -196,7 +196,7 @@ def test_ranking_shows_mean_and_spread_of_repeats_and_says_which_failed() -> Non
     again = [finished(2, 2.0, "completed", 0), finished(3, None, "failed", 1)]
     text = printed(table_of(history(finished(0, 1.0, "completed"), finished(1, 1.2, "completed"), *again)))
     assert "1.50 ± 0.7071" in text and "1 + 1 failed" in text
-    assert "trial 1: repeats 3 did not end well" in text and "by their mean ± standard deviation" in text
+    assert "trial 1: repeats 3 failed or were stopped" in text and "by their mean ± standard deviation" in text
 
 
 def test_the_front_is_shown_whole_with_the_chosen_point_and_its_rule() -> None:
@@ -209,7 +209,7 @@ def test_the_front_is_shown_whole_with_the_chosen_point_and_its_rule() -> None:
     lines = [line for line in text.splitlines() if "completed" in line]
     assert [line.split("│")[1].strip() for line in lines] == ["chosen", "front", "front"]
     assert lines[0].split("│")[2].strip() == "1"
-    assert "1 trials were stopped on the way; they are in the ledger and not on the front" in text
+    assert "1 trials were stopped early; they are in the ledger and not on the front" in text
     rule = {**TWO, "choose": {"constraint": {"val/rate": 1.0}, "best": "val/distortion"}}
     unmet = printed(table_of(history(*trials, goals=rule)))
     assert "no point of the front keeps val/rate <= 1" in " ".join(unmet.split()) and "│ chosen" not in unmet

@@ -71,7 +71,7 @@ def test_those_that_keep_the_floors_come_first() -> None:
 def test_nothing_to_rank_is_said() -> None:
     with pytest.raises(SearchError, match=r"search 's': no trial ended with a value"):
         winner(history(trial(0, None, "failed")), SINGLE)
-    with pytest.raises(SearchError, match="1 were stopped on the way and have no point on the front"):
+    with pytest.raises(SearchError, match="1 were stopped early and have no point on the front"):
         winner(history(trial(0, 1.0, "stopped", rate=1.0, distortion=1.0)), objective(TWO))
 
 

@@ -54,15 +54,15 @@ app = Commands(
 def import_(
     source: Annotated[str, typer.Argument(help="a folder, a file, or an archive")],
     family: Family = None,
-    name: Annotated[OptionalStr, TEXT.option("of the data set", default="the source's name")] = None,
+    name: Annotated[OptionalStr, TEXT.option("name of the data set", default="the source's name")] = None,
     replace: Annotated[OnOff, ON_OFF.option("replace the data set of this name")] = False,
     track: Annotated[OnOff, ON_OFF.option("add the new data to DVC", default="true")] = True,
     normal: Annotated[Words, WORDS.option("images: classes that are normal, separated by commas")] = (),
     mask: Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")] = None,
-    columns: Annotated[Pairs, PAIRS.option("points: which columns are meant, say x=xccf,y=yccf,z=zccf")] = {},  # noqa: B006
+    columns: Annotated[Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")] = {},  # noqa: B006
     channels: Annotated[Words, WORDS.option("points: columns that are channels, separated by commas")] = (),
 ) -> None:
-    """Make a checked, versioned data set under data/<family> out of your own files."""
+    """Turn your own files into a checked, versioned data set under data/<family>."""
     from vaeforge import pipeline
     from vaeforge.api import requests
     from vaeforge.importing.import_options import ImportOptions
@@ -83,7 +83,7 @@ def import_(
 
 @app.command(rich_help_panel=DATA)
 def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> None:
-    """Cut data/<family> into arrays under artifacts/prepared."""
+    """Turn data/<family> into arrays under artifacts/prepared, split for training and testing."""
     from vaeforge import pipeline
     from vaeforge.api import requests
     from vaeforge.paths import Project
@@ -102,7 +102,7 @@ def pipeline_(
     workers: Workers = None,
     set_: Set = None,
 ) -> None:
-    """Prepare the data, then do all that `tune` does: search, evaluate, export and register the winner."""
+    """Prepare the data, then do everything that `tune` does: search, evaluate, export and register the winner."""
     from vaeforge import pipeline
     from vaeforge.api import requests
     from vaeforge.paths import Project
@@ -186,7 +186,7 @@ def generate(
 
 @app.command(rich_help_panel=MODELS)
 def register(family: Family = None, run: Run = None) -> None:
-    """Register an evaluated, exported model; it becomes champion if the gates let it."""
+    """Register an evaluated, exported model; it becomes champion if it passes the gates."""
     from vaeforge import pipeline
     from vaeforge.paths import Project
 

@@ -16,7 +16,7 @@ mlproject_commands = Commands(add_completion=False)
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="a registered model, or the family's name")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="a version's number")]
 Why = Annotated[OptionalStr, TEXT.option("reason, kept in the audit trail")]
-Expect = Annotated[OptionalStr, TEXT.option("version that must be champion now", default="whichever is")]
+Expect = Annotated[OptionalStr, TEXT.option("version that must be champion now", default="whichever it is")]
 ModelOption = Annotated[OptionalStr, TEXT.option("a registered model, or the family's name", "--model")]
 VersionOption = Annotated[OptionalStr, TEXT.option("a version's number", "--version")]
 
@@ -39,7 +39,7 @@ def list_(model: Annotated[OptionalStr, TEXT.argument("its versions", "[MODEL]")
 
 @app.command()
 def show(model: Model, version: Version, json: Json = False) -> None:
-    """Say everything about one version, with what was done with it by whom."""
+    """Show everything about one version, with its audit trail."""
     from vaeforge.registry import listing, tables
 
     client = _client()
@@ -72,19 +72,19 @@ def diff(
 
 @app.command()
 def promote(model: Model, version: Version, why: Why = None, expect: Expect = None, json: Json = False) -> None:
-    """Judge a version by the present gates and make it champion; refused with all reasons otherwise."""
+    """Judge a version by the current gates and make it champion; if it fails, all reasons are listed."""
     _promote(model, version, why, expect, json)
 
 
 @app.command()
 def rollback(model: Model, why: Why = None, json: Json = False) -> None:
-    """Make the champion before the present one champion again; called again, the one before that."""
+    """Make the previous champion champion again; called again, the one before that."""
     _rollback(model, why, json)
 
 
 @app.command()
 def archive(model: Model, version: Version, why: Why = None, json: Json = False) -> None:
-    """Take a version out of use: it is neither served nor promoted. The champion cannot be archived."""
+    """Take a version out of use: it can be neither served nor promoted. The champion cannot be archived."""
     _archive(model, version, why, json, archived=True)
 
 
@@ -98,13 +98,13 @@ def unarchive(model: Model, version: Version, why: Why = None, json: Json = Fals
 def promote_by_options(
     model: ModelOption = None, version: VersionOption = None, why: Why = None, expect: Expect = None, json: Json = False
 ) -> None:
-    """Judge a registered version by the present gates and make it champion."""
+    """Judge a registered version by the current gates and make it champion."""
     _promote(_required("model", model), _required("version", version), why, expect, json)
 
 
 @mlproject_commands.command(name="rollback", rich_help_panel=MODELS)
 def rollback_by_options(model: ModelOption = None, why: Why = None, json: Json = False) -> None:
-    """Make the champion before the present one champion again."""
+    """Make the previous champion champion again."""
     _rollback(_required("model", model), why, json)
 
 

@@ -15,7 +15,7 @@ DATA, SEARCH, EVALUATE, MODELS, USE = "Data", "Search", "Evaluate", "Models", "U
 Family = Annotated[OptionalStr, TEXT.option("kind of model", default="family in params.yaml")]
 Preset = Annotated[
     OptionalStr,
-    TEXT.option("named settings of the family: sample, published, …", default="preset in params.yaml"),
+    TEXT.option("preset of the family: sample, published, …", default="preset in params.yaml"),
 ]
 Run = Annotated[
     OptionalStr, TEXT.option("tune, train, the name of a search, or the path of a manifest", default="tune")
@@ -29,8 +29,8 @@ Address = Annotated[OptionalStr, TEXT.option("Ray cluster", default="RAY_ADDRESS
 Device = Annotated[
     Literal["auto", "cpu", "cuda"] | None, choice("auto", "cpu", "cuda").option("auto takes GPUs where Ray has some")
 ]
-Offline = Annotated[OnOff, ON_OFF.option("track nothing now; `vaeforge sync` does it later")]
-Json = Annotated[OnOff, ON_OFF.option("one JSON object a line instead of tables", "--json")]
+Offline = Annotated[OnOff, ON_OFF.option("do not track now; `vaeforge sync` does it later")]
+Json = Annotated[OnOff, ON_OFF.option("one JSON object per line instead of tables", "--json")]
 
 
 def _assignments(values: list[str] | None) -> list[str]:

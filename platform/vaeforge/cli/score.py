@@ -50,9 +50,9 @@ def score(
     batch: Annotated[int, POSITIVE.option("items at a time", default="64")] = 64,
     threads: Annotated[OptionalInt, POSITIVE.option("of one run of the model", default="one for each core")] = None,
     graph: Annotated[str, TEXT.option("model, model_fp16 or model_int8", default="model")] = "model",
-    quiet: Annotated[OnOff, ON_OFF.option("only the end")] = False,
+    quiet: Annotated[OnOff, ON_OFF.option("print only the result")] = False,
 ) -> None:
-    """Score a folder or file; called again after an interruption, it goes on where it was."""
+    """Score a folder or file; after an interruption, the same call continues where it stopped."""
     from vaeforge.paths import Project
     from vaeforge.registry.fetch import fetch
     from vaeforge.score.files import ReadOptions, find

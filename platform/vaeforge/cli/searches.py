@@ -40,7 +40,7 @@ app = Commands(add_completion=False)
 Storage = Annotated[
     OptionalStr, TEXT.option("folder or URL (s3://…) for checkpoints, where nodes share no folder", metavar="PATH|URL")
 ]
-Quiet = Annotated[OnOff, ON_OFF.option("only warnings and the end")]
+Quiet = Annotated[OnOff, ON_OFF.option("print only warnings and the result")]
 Search = Annotated[str, typer.Argument(metavar="NAME[#TRIAL]", help="a search, or one trial of it")]
 
 
@@ -61,15 +61,19 @@ def tune(
     scheduler: Annotated[
         OptionalStr, TEXT.option("asha, hyperband, median, pbt or none", default="the space's")
     ] = None,
-    freeze: Annotated[Pairs, PAIRS.option("path=value, several separated by commas: not searched")] = {},  # noqa: B006
+    freeze: Annotated[
+        Pairs, PAIRS.option("path=value, several separated by commas: parameters that are not searched")
+    ] = {},  # noqa: B006
     warm_start: Annotated[OptionalStr, TEXT.option("name of a search whose trials inform this one")] = None,
-    repeats: Annotated[OptionalInt, INTEGER.option("runs of each finalist, seeds differ; the best mean wins")] = None,
+    repeats: Annotated[
+        OptionalInt, INTEGER.option("runs of each finalist under different seeds; the best mean wins")
+    ] = None,
     budget: Annotated[
         Pairs,
         PAIRS.option("ends earlier: wall_hours, core_hours, gpu_hours, target, stagnation (=…, separated by commas)"),
     ] = {},  # noqa: B006
     deterministic: Annotated[
-        OptionalOnOff, ON_OFF.option("one trial at a time, so that resuming changes nothing")
+        OptionalOnOff, ON_OFF.option("one trial at a time, so that an interruption does not change the result")
     ] = None,
     workers: Workers = None,
     hosts: Annotated[OptionalInt, INTEGER.option("trials in parallel", default="as many as there is room for")] = None,
@@ -79,7 +83,7 @@ def tune(
     resume: Resume = False,
     address: Address = None,
     storage: Storage = None,
-    register: Annotated[OnOff, ON_OFF.option("false: leave the registry alone", default="true")] = True,
+    register: Annotated[OnOff, ON_OFF.option("false: do not register the winner", default="true")] = True,
     offline: Offline = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -133,7 +137,7 @@ def train(
     family: Family = None,
     preset: Preset = None,
     from_: Annotated[OptionalStr, TEXT.option("NAME or NAME#TRIAL: a search's winner or trial", "--from")] = None,
-    seeds: Annotated[int, INTEGER.option("runs with different seeds; the first is handed on", default="1")] = 1,
+    seeds: Annotated[int, INTEGER.option("runs with different seeds; later steps use the first", default="1")] = 1,
     workers: Workers = None,
     epochs: Epochs = None,
     device: Device = None,
@@ -191,7 +195,7 @@ def trials(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say of each trial of a search how and why it ended."""
+    """Show how and why each trial of a search ended."""
     from vaeforge.cli import search_commands
 
     search_commands.trials(name, state, trial, json, console())

@@ -30,17 +30,19 @@ DRIFTED, UNKNOWN = 3, 2
 def serve(
     model: Model,
     host: Annotated[
-        OptionalStr, TEXT.option("address; beyond this machine a token is needed", default="127.0.0.1")
+        OptionalStr, TEXT.option("address; any other than this machine's needs a token", default="127.0.0.1")
     ] = None,
     port: Annotated[OptionalInt, INTEGER.option("0 picks a free port", default="8080")] = None,
     threads: Annotated[OptionalInt, INTEGER.option("of one run of the model", default="all cores but one")] = None,
-    poll: Annotated[OptionalFloat, NUMBER.option("seconds between two looks at an alias", default="5")] = None,
+    poll: Annotated[OptionalFloat, NUMBER.option("seconds between two checks of the alias", default="5")] = None,
     token_file: Annotated[
-        OptionalPath, PATH.option("file of mode 0600 with the token to ask for", default="VAEFORGE_TOKEN")
+        OptionalPath, PATH.option("file of mode 0600 with the token that requests must carry", default="VAEFORGE_TOKEN")
     ] = None,
     max_body_mb: Annotated[OptionalFloat, NUMBER.option("of a request", default="32")] = None,
     max_samples: Annotated[OptionalInt, INTEGER.option("of a request", default="256")] = None,
-    max_requests: Annotated[OptionalInt, INTEGER.option("at a time; more are told to come again", default="32")] = None,
+    max_requests: Annotated[
+        OptionalInt, INTEGER.option("at a time; further ones are asked to retry", default="32")
+    ] = None,
     timeout: Annotated[OptionalFloat, NUMBER.option("seconds that a request may take", default="30")] = None,
 ) -> None:
     """Serve a model over HTTP; if you name an alias, the server follows it."""

@@ -171,7 +171,7 @@ def store_errors(uri: str, problem: str = "registration failed") -> Iterator[Non
     except MlflowException as error:
         raise RegistryError(
             f"{redact(uri)}: {problem} ({redact(str(error))}); if a run or version is not in this store yet, "
-            "`vaeforge sync` and `vaeforge register` put it there, and both go on where they left off"
+            "`vaeforge sync` and `vaeforge register` put it there, and both continue where they stopped"
         ) from error
 
 

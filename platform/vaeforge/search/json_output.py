@@ -13,7 +13,7 @@ Each has `event` and `time` (unix seconds). Values are nats per sample; null sta
 | | `front` (several goals: standings, the chosen one first), `problem` (why no trial won, or null) |
 
 A standing, in `best` and `front`: `trial`, `value` (mean over `runs`), `sd` (null with one run), `runs` (numbers),
-`failed` (repeats that did not end well), `metrics`, `chosen`, `params`. Keys are added, never renamed or removed.
+`failed` (repeats that failed or were stopped), `metrics`, `chosen`, `params`. Keys are added, never renamed or removed.
 """
 
 import json

@@ -232,13 +232,13 @@ def _caption(found: Ranking, history: SearchHistory, objective: Objective) -> st
     if any(standing.repeated for standing in found.standings):
         notes.append("repeated trials come first, by their mean ± standard deviation over all runs")
     notes += [
-        f"trial {standing.trial.number}: repeats {', '.join(map(str, standing.failed))} did not end well"
+        f"trial {standing.trial.number}: repeats {', '.join(map(str, standing.failed))} failed or were stopped"
         for standing in found.standings
         if standing.failed
     ]
     stopped = history.counts().get("stopped", 0)
     if stopped and not objective.single:
-        notes.append(f"{stopped} trials were stopped on the way; they are in the ledger and not on the front")
+        notes.append(f"{stopped} trials were stopped early; they are in the ledger and not on the front")
     return "\n".join(notes) or None
 
 

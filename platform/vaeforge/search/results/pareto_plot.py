@@ -2,7 +2,7 @@
 
 Two goals are one panel, three goals are three, one a pair. With two goals the front is a staircase: what lies on its
 far side is dominated. Panels show the front and one front's width on its worse side; how many trials lie outside is
-said. Trials stopped on the way are faint: their numbers are those of a shorter training, and they are not compared.
+said. Trials stopped early are faint: their numbers are those of a shorter training, and they are not compared.
 """
 
 import csv
@@ -35,7 +35,7 @@ def write_front(history: SearchHistory, objective: Objective, folder: Path) -> l
 
 
 def _table(standings: Sequence[RankedTrial], stopped: Sequence[TrialRecord], objective: Objective) -> str:
-    """One line a trial, in the order of the ranking, those stopped on the way last."""
+    """One line a trial, in the order of the ranking, those stopped early last."""
     names = list(dict.fromkeys([goal.metric for goal in objective.goals] + list(objective.floors)))
     records = [*(standing.trial for standing in standings), *stopped]
     paths = sorted({path for record in records for path in record.params})
@@ -74,7 +74,7 @@ def _panel(
     front = sorted((one for one in standings if one.on_front), key=lambda one: pair[0].cost(_at(one.metrics, names)[0]))
     others = [one for one in standings if not one.on_front]
     faint = [_at(record.best_metrics, names) for record in stopped]
-    _dots(axes, faint, "stopped on the way", color="0.8", s=10)
+    _dots(axes, faint, "stopped early", color="0.8", s=10)
     _dots(axes, [_at(one.metrics, names) for one in others], "dominated", color="0.5", s=14)
     shown = [_at(one.metrics, names) for one in front]
     _dots(axes, shown, "front", color="tab:blue", s=26, zorder=3)

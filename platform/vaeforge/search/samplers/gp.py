@@ -1,6 +1,6 @@
 """GP sampler: a Gaussian process over one subspace, with expected improvement (Jones et al. 1998), by Optuna.
 
-It learns from trials that were trained to their end: those stopped on the way have values of other epochs. Several
+It learns from trials that were trained to their end: stopped ones have values of other epochs. Several
 goals: expected hypervolume improvement. The startup is divided among the subspaces, at least two each, and taken from
 a scrambled Sobol' sequence; it lasts until as many trials of the subspace were trained to their end.
 """

@@ -170,8 +170,8 @@ class PBTSettings(SchedulerSettings):
         if any(mutable(dimension.path) for dimension in walk(dimensions)):
             return []
         return [
-            "pbt changes beta.*, optimizer.lr and optimizer.weight_decay on the way, and none of them is searched; add "
-            "one to the space, or take another scheduler"
+            "pbt changes beta.*, optimizer.lr and optimizer.weight_decay during training, and none of them is "
+            "searched; add one to the space, or take another scheduler"
         ]
 
 

@@ -27,7 +27,7 @@ class SchedulerContext:
 
 
 class SchedulerSettings(StrategySettings):
-    """Decides on trials on their way; all decide by val/nelbo, whatever the goals.
+    """Decides on trials during training; all decide by val/nelbo, whatever the goals.
 
     Attributes:
         begins: the option that names its first decision; where it is none, or there is no option, fidelity.min does.

@@ -1,4 +1,4 @@
-"""Fidelity: how long trials train, and where on the way they are compared."""
+"""Fidelity: how long trials train, and after which epochs they are compared."""
 
 from dataclasses import dataclass
 

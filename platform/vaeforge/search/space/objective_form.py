@@ -79,7 +79,7 @@ class ObjectiveForm(Form):
 
 
 class OneGoalForm(ObjectiveForm):
-    """One goal: the number that trials are compared by on their way."""
+    """One goal: the value by which trials are compared during training, too."""
 
     other: ClassVar[str] = "several goals, given as metrics: {METRIC: min or max, …}"
     metric: Literal["val/nelbo"] = "val/nelbo"
