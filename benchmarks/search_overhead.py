@@ -6,7 +6,7 @@
 The work is the same everywhere: `vaeforge.training.loop.fit`, ten epochs of a small MLP VAE on 8 x 8 digits,
 configurations from TPE, ASHA with rungs at 2, 4 and 8 epochs. Each engine runs in a process of its own, one after the
 other. Ours runs with everything on: ledger, a checkpoint an epoch, MLflow, the dashboard's journal. Overhead = (wall
-from the first lease to the last finish x hosts - sum of seconds inside `fit`) / trials. The sampler's own seconds are
+from the first lease to the last finish x groups - sum of seconds inside `fit`) / trials. The sampler's own seconds are
 reported apart, and the memory of each kind of process while the first and the last hundred trials ended.
 """
 
@@ -71,7 +71,7 @@ def reports(folder: Path, params: dict[str, Any], seed: int, checkpoints: Path |
 
 
 def ours(folder: Path, trials: int) -> dict[str, float]:
-    """Warm hosts, everything on."""
+    """Warm worker groups, everything on."""
     import numpy as np
     from process_memory import Memory
     from rich.console import Console

@@ -2,7 +2,7 @@
 
     python benchmarks/search_quality.py [--rows tpe_asha random ...] [--lookups nearest] [--seeds 20] [--budget 100]
 
-`search_table.parquet` (made by `search_table.py`) holds the curves, `search_replay.py` the simulated clock of 4 hosts,
+`search_table.parquet` (made by `search_table.py`) holds the curves, `search_replay.py` the clock of 4 simulated groups,
 `search_strategies.py` the rows. What the output holds already is not run again; remove it to start anew. One thread.
 
     regret        best value of the full trainings so far less the table's best, nats; none before the first

@@ -66,7 +66,7 @@ class Sigmoid(BetaSchedule):
     """beta(t) = value * sigma((t - warmup / 2) / (warmup / 10)) (ControlVAE's code, Shao et al. 2020).
 
     From 0.0067 * value at t = 0 over a half at warmup / 2 to 0.9933 * value at t = warmup. It has no largest value;
-    `first_full` is the end of the warm-up, where 0.7 % are missing.
+    `full_beta_at` is the end of the warm-up, where 0.7 % are missing.
     """
 
     schedule: Literal["sigmoid"] = "sigmoid"

@@ -51,7 +51,7 @@ class PatchedGitState(GitState):
     """A repository's commit and what turns it into the files that were there.
 
     Attributes:
-        diff_sha256: of what `git diff` prints; none where nothing differed, or nobody recorded how.
+        diff_sha256: of what `git diff` prints; none if nothing differed, or if it was not recorded.
         patch: the name of the file that holds it; none where there is none, or it was too large to keep.
     """
 

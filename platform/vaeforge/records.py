@@ -2,7 +2,7 @@
 
 A field has the name of its JSON key, unless its metadata say otherwise (`renamed`). A field marked `SPREAD` is a record
 whose keys lie beside those of the record that holds it; one marked `OPTIONAL` is left out of JSON where it is none.
-Keys that no field knows are kept in a field called `extra` where there is one, and passed over else, so that files of
+Keys that no field knows are kept in a field called `extra` where there is one, and ignored otherwise, so that files of
 older and newer versions can be read.
 """
 

@@ -26,7 +26,7 @@ def reported(project: SmallProject, name: str) -> int:
 
 
 def midway(project: SmallProject, name: str, host: int) -> int | None:
-    """The trial that a host holds and has just reported epoch 3 or 4 of 6 of: neither at a rung nor at its end."""
+    """A leased trial of which epoch 3 or 4 of 6 has just been reported: neither at a rung nor at its end."""
     leases = [event for event in project.events(name, "leased") if event["host"] == host]
     if not leases:
         return None

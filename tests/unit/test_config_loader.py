@@ -44,7 +44,7 @@ def test_numbers_as_people_write_them(tmp_path: Path) -> None:
         ("preset: publishd", "did you mean 'published'"),
         ("search: {workers: 2, gpus_per_worker: 0.5}", "NCCL allows one rank per GPU"),
         ("training: 3", "must be a mapping"),
-        ("model: {latent_dim: 3}\nmodel: {latent_dim: 4}", "'model' is there twice"),
+        ("model: {latent_dim: 3}\nmodel: {latent_dim: 4}", "'model' occurs twice"),
         ("- a", "must hold a mapping"),
         ("a: [", "not valid YAML"),
     ],

@@ -114,7 +114,7 @@ def test_hidden_files_and_folders_are_passed_over(folder: Path) -> None:
 
 def test_the_same_picture_twice_is_refused(folder: Path) -> None:
     shutil.copy(folder / "normal/3.png", folder / "polyps/copy.png")
-    with pytest.raises(DataError, match=r"1 picture\(s\) are there twice.*normal/3\.png = polyps/copy\.png"):
+    with pytest.raises(DataError, match=r"1 picture\(s\) occur twice.*normal/3\.png = polyps/copy\.png"):
         read(folder)
 
 

@@ -160,7 +160,7 @@ def test_unreadable_and_hidden_files(folder: Path) -> None:
 
 def test_the_same_image_under_two_names_is_refused_in_any_format(folder: Path) -> None:
     Image.open(folder / "mine/cilia/3.png").save(folder / "mine/flagella/copy.tif")
-    with pytest.raises(DataError, match=r"1 image\(s\) are there twice.*cilia/3\.png = mine/flagella/copy\.tif"):
+    with pytest.raises(DataError, match=r"1 image\(s\) occur twice.*cilia/3\.png = mine/flagella/copy\.tif"):
         read(folder, SETTINGS)
 
 
@@ -205,7 +205,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         ({"labels": np.full(12, 2)}, r"`labels` is 2 to 2, must be 0 to 1"),
         ({"classes": np.array(["a", "a"])}, r"`classes` is <U1 \(2,\), must be different names"),
         ({"classes": np.array(["a", "b"], dtype=object)}, r"cannot be read as an archive .* without pickled objects"),
-        ({"images": np.zeros((12, 28, 28), dtype=np.uint8)}, r"11 image\(s\) are there twice"),
+        ({"images": np.zeros((12, 28, 28), dtype=np.uint8)}, r"11 image\(s\) occur twice"),
         ({"classes": np.array(["a", "b", "none"])}, r"'none': 0\}, must be at least 3"),
     ],
 )

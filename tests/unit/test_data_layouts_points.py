@@ -275,10 +275,10 @@ def test_files_that_are_no_tables_and_several_are_refused(tmp_path: Path) -> Non
 
 def test_columns_that_are_there_twice_are_refused(tmp_path: Path) -> None:
     (tmp_path / "points.csv").write_text("x,y,z,a,a\n1,2,3,4,5\n")
-    with pytest.raises(DataError, match=r"columns \['a'\] are there twice"):
+    with pytest.raises(DataError, match=r"columns \['a'\] occur twice"):
         read(tmp_path, SETTINGS)
     (tmp_path / "points.csv").write_text("x,y,z,X,a\n1,2,3,4,5\n")
-    with pytest.raises(DataError, match=r"columns \['x'\] are there twice"):
+    with pytest.raises(DataError, match=r"columns \['x'\] occur twice"):
         read(tmp_path, SETTINGS)
 
 

@@ -159,7 +159,7 @@ def test_subjects_with_numbers_that_are_none_are_left_out(tmp_path: Path) -> Non
         ({"other": np.ones((0, 4))}, r"other: got float64 \(0, 4\)"),
         ({"other": np.ones((60, 4), dtype=complex)}, "other: got complex128"),
         ({"other": np.array([[1, "x"]], dtype=object)}, "cannot be read as an archive without pickled objects"),
-        ({"other": series(0, 60)}, r"1 series are there twice.*other = sub-00"),
+        ({"other": series(0, 60)}, r"1 series occur twice.*other = sub-00"),
     ],
 )
 def test_wrong_archives_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:

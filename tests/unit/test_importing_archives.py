@@ -106,7 +106,7 @@ def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
-    refused(tarred(tmp_path / "set.tar", {**FILES, "./a/0.png": picture(99)}), r"1 name\(s\) are there twice.*a/0\.png")
+    refused(tarred(tmp_path / "set.tar", {**FILES, "./a/0.png": picture(99)}), r"1 name\(s\) occur twice.*a/0\.png")
 
 
 def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_two_pictures_of_a_class_are_too_few_for_a_conditional_model(project: Pr
 
 def test_the_same_picture_twice_is_refused_whatever_its_format(project: Project, source: Path) -> None:
     Image.fromarray(pixels(source / "normal/3.png")).save(source / "polyps/other.tif")
-    refused(project, source, r"1 pictures are there twice.*normal/3\.png = polyps/other\.tif")
+    refused(project, source, r"1 pictures occur twice.*normal/3\.png = polyps/other\.tif")
 
 
 def test_two_pictures_of_one_name_are_refused(project: Project, source: Path) -> None:
@@ -359,7 +359,7 @@ def test_16_bits_of_a_stack_are_divided_by_257(project: Project, tmp_path: Path)
         ({"classes": np.array(["a", "b", "c"])}, "c has 0 usable of 0"),
         ({"classes": np.array(["a", "b"], dtype=object)}, "holds pickled Python objects.*nothing was executed"),
         ({"labels": None}, "lacks labels"),
-        ({"images": np.zeros((6, 5, 4), dtype=np.uint8)}, r"5 pictures are there twice.*images\[0\] = images\[1\]"),
+        ({"images": np.zeros((6, 5, 4), dtype=np.uint8)}, r"5 pictures occur twice.*images\[0\] = images\[1\]"),
     ],
 )
 def test_a_stack_that_is_wrong_is_refused(

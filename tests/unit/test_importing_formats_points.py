@@ -218,7 +218,7 @@ def test_wrong_columns_are_refused(project: Project, tmp_path: Path, changes: di
 def test_a_column_that_is_there_twice_is_refused(project: Project, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("x,y,z,a,a\n1,2,3,4,5\n2,3,4,5,6\n")
-    refused(project, path, r"1 column\(s\) are there twice.*a")
+    refused(project, path, r"1 column\(s\) occur twice.*a")
 
 
 def test_arrays_of_unequal_length_are_refused(project: Project, tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def test_duplicate_subjects_and_series_are_refused(project: Project, source: Pat
     np.savez(source / "b.npz", **{"sub-01": B})
     refused(project, source, r"1 subjects have the name of another.*a\.npz: sub-01 = b\.npz: sub-01")
     np.savez(source / "b.npz", **{"sub-02": A})
-    refused(project, source, r"1 series are there twice.*a\.npz: sub-01 = b\.npz: sub-02")
+    refused(project, source, r"1 series occur twice.*a\.npz: sub-01 = b\.npz: sub-02")
 
 
 class Trap:

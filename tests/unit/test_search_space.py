@@ -124,7 +124,7 @@ def test_duplicate_keys_and_exponents_in_yaml(tmp_path: Path) -> None:
     path.write_text("family: endoscopy\nspace:\n  optimizer.lr: {float: [1e-4, 1E-2], log: true}\n")
     assert read_space(path).dimensions[0].low == 1e-4
     path.write_text("family: endoscopy\nspace: {}\nspace: {}\n")
-    with pytest.raises(ConfigError, match="'space' is there twice"):
+    with pytest.raises(ConfigError, match="'space' occurs twice"):
         read_space(path)
     path.write_text("!!python/object/apply:os.system ['false']\n")
     with pytest.raises(ConfigError, match="not valid YAML"):

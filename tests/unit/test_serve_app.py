@@ -148,7 +148,7 @@ BAD: list[tuple[Any, int, str]] = [
     ({"inputs": {"x": GREY.tolist()}, "condition": "cat"}, 422, "this model has no condition"),
     ({"inputs": {"x": GREY.tolist()}, "outputs": ["scores"]}, 422, "did you mean 'score'?"),
     ({"inputs": {"x": GREY.tolist()}, "outputs": "score"}, 422, "must be a list of some of"),
-    ({"inputs": {"x": GREY.tolist(), "condition": 1}, "condition": 1}, 422, "is there twice"),
+    ({"inputs": {"x": GREY.tolist(), "condition": 1}, "condition": 1}, 422, "occurs twice"),
     ({"inputs": {"x": (GREY * 3e36).tolist()}}, 422, "is not finite; its values are out of range"),
     ({"inputs": {"x": packed(np.zeros((9, 3, 16, 16), np.uint8))}}, 413, "got 9 samples, must be at most 8"),
     ({"inputs": {"x": {"base64": "AA", "shape": [1], "dtype": "uint8"}}}, 422, "is not base64"),

@@ -258,7 +258,7 @@ def _result(project: "Project", outcome: "SearchOutcome") -> "SearchResult":
     if manifest is None and outcome.exit_code == INTERRUPTED:
         raise KeyboardInterrupt
     if manifest is None:
-        raise SearchError("the search was stopped; call it again with resume=True to go on")
+        raise SearchError("the search was stopped; call it again with resume=True to continue")
     lineage = manifest.lineage
     assert lineage.search is not None and lineage.trial is not None  # every search says which trial it hands on
     return SearchResult(

@@ -55,7 +55,7 @@ class Layout(ABC):
         """The data below `folder`, divided; `settings` are of the type `self.settings`.
 
         Raises:
-            DataError: naming what cannot be read, is there twice, or is too little to be divided.
+            DataError: naming what cannot be read, occurs twice, or is too little to be divided.
         """
 
     def sample_of(self, picture: Image.Image, side: int, prepare: Mapping[str, Any]) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 line = key_node.start_mark.line + 1
-                raise ConfigError(f"{node.start_mark.name}: line {line}: the key {key!r} is there twice; keep one")
+                raise ConfigError(f"{node.start_mark.name}: line {line}: the key {key!r} occurs twice; keep one")
             seen.add(key)
         return super().construct_mapping(node, deep)
 

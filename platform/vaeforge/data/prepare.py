@@ -73,7 +73,7 @@ def prepare(project: Project, experiment: Experiment) -> Prepared:
     """Cut and split the family's data and write the arrays.
 
     Raises:
-        DataError: naming the split or class that is empty, or the pictures that are there twice.
+        DataError: naming the split or class that is empty, or the pictures that occur twice.
     """
     source, folder = project.data(experiment.family), project.prepared(experiment.family)
     listing = list_files(source)

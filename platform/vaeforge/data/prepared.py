@@ -53,7 +53,7 @@ class PcaSpectrum:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedManifest:
-    """What `vaeforge prepare` says of its arrays; what nobody recorded is none or empty.
+    """What `vaeforge prepare` says of its arrays; fields that were not recorded are none or empty.
 
     Attributes:
         data_identity: hash of the family's files and of the settings they were prepared with.

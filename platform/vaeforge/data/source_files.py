@@ -1,4 +1,4 @@
-"""Files of a data set: which are read, that they belong together, and that nothing is there twice."""
+"""Files of a data set: which are read, that they belong together, and that nothing occurs twice."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from vaeforge.errors import DataError
 
 LISTED = 10
-LEAK = "are there twice and could be in train and test at once"
+LEAK = "occur twice and could be in train and test at once"
 
 
 def data_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -39,7 +39,7 @@ def reject_duplicates(source: Path, what: str, keyed: Iterable[tuple[str, str]],
 
     Args:
         source: what is being read.
-        what: what two items with one key are, in the plural: `pictures are there twice`.
+        what: what two items with one key are, in the plural: `pictures occur twice`.
         keyed: pairs of (key, item).
         remedy: what to do about it.
 

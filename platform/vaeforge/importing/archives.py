@@ -129,7 +129,7 @@ def _refuse_unsafe(archive: Path, members: list[ArchiveMember], folder: Path) ->
     names = Counter(PurePosixPath(member.name).as_posix() for member in members if not member.folder)
     twice = sorted(name for name, count in names.items() if count > 1)
     if twice:
-        raise DataError(f"{archive}: {len(twice)} name(s) are there twice, must be unique: {listed(twice)}")
+        raise DataError(f"{archive}: {len(twice)} name(s) occur twice, must be unique: {listed(twice)}")
     size, free = sum(member.size for member in members), shutil.disk_usage(folder).free
     if len(members) > MEMBERS_LIMIT or size > min(BYTES_LIMIT, free):
         raise DataError(

@@ -49,7 +49,7 @@ def array_names(path: Path) -> list[str]:
     except DAMAGE as error:
         raise DamagedFileError(path, f"cannot be read as .npz ({error or type(error).__name__})") from None
     if len(set(names)) < len(names):
-        raise DamagedFileError(path, "a key is there twice")
+        raise DamagedFileError(path, "a key occurs twice")
     return names
 
 

@@ -50,7 +50,7 @@ def read_stack(path: Path, log: ImportLog) -> ParsedSource:
 
     Raises:
         DataError: if an array is missing or of the wrong type or shape, a label has no class, a class has fewer than
-            two pictures, or the same picture is there twice.
+            two pictures, or the same picture occurs twice.
     """
     require(path, array_names(path), KEYS)
     images, labels, classes = _check(path, *(read_array(path, key) for key in KEYS))
@@ -102,7 +102,7 @@ def _check(
 
 
 def _check_names(path: Path, names: list[str]) -> None:
-    """The names become folders: none may lead elsewhere or be there twice."""
+    """The names become folders: none may lead elsewhere or occur twice."""
     bad = [f"{name[:120]!r} {problem}" for name in names if (problem := usable_name(name))]
     folded = Counter(unicodedata.normalize("NFC", name).casefold() for name in names)
     bad += [f"{name!r} is there {count} times" for name, count in folded.items() if count > 1]

@@ -72,7 +72,7 @@ def read_table(path: Path) -> Columns:
 def _refuse_names(path: Path, names: list[str]) -> None:
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
-        raise DataError(f"{path}: {len(twice)} column(s) are there twice, must be unique: {listed(twice)}")
+        raise DataError(f"{path}: {len(twice)} column(s) occur twice, must be unique: {listed(twice)}")
 
 
 def _parquet(path: Path) -> Columns:

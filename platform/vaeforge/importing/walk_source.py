@@ -42,7 +42,7 @@ def _without_wrapper(folder: Path) -> Path:
 def walk(source: Path, log: ImportLog) -> tuple[list[Path], list[Path]]:
     """The plain files in the folder `source` and its folders that hold nothing, both sorted.
 
-    Hidden names are passed over. What is no plain file, and names that are no UTF-8, go into the quarantine.
+    Hidden names are ignored. What is no plain file, and names that are no UTF-8, go into the quarantine.
 
     Raises:
         DataError: if a link leads out of `source`.

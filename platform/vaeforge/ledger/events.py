@@ -1,6 +1,6 @@
 """Events of a search's ledger: one frozen record for each kind of line, and the only place that knows their JSON keys.
 
-The table of docs/architecture.md says what each kind means. Keys that a reader does not know are passed over; those
+The table of docs/architecture.md says what each kind means. Keys that a reader does not know are ignored; those
 that an older ledger lacks have defaults, but for the few without which a line says nothing.
 """
 
@@ -92,7 +92,7 @@ class SearchHeader(LedgerEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResumed(LedgerEvent):
-    """A later session goes on with `trials` trials; leases of the earlier one are void."""
+    """A later session continues with `trials` trials; leases of the earlier one are void."""
 
     kind: ClassVar[str] = "resumed"
     project_run_id: str | None = None
@@ -217,7 +217,7 @@ class EpochReported(LedgerEvent):
 
 @dataclass(frozen=True)
 class InheritedState:
-    """What a trial goes on from with another one's weights: copies of the donor's states, and its best metrics."""
+    """What a trial continues from with another one's weights: copies of the donor's states, and its best metrics."""
 
     checkpoint: Checkpoint
     best: Checkpoint | None
@@ -231,8 +231,8 @@ class TrialDecided(LedgerEvent):
     Attributes:
         action: go, stop or inherit.
         value: the trial's value then.
-        needed: what it would have needed to go on; none where nothing was compared.
-        donor: the trial whose weights it goes on with, with `params` from then on (`inherit` only).
+        needed: what it would have needed to continue; none where nothing was compared.
+        donor: the trial whose weights it continues with, with `params` from then on (`inherit` only).
         inherited: the donor's state (`inherit` only).
     """
 

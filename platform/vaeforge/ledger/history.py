@@ -123,7 +123,7 @@ class TrialRecord:
 
     @property
     def starts_inherited(self) -> bool:
-        """Whether its next start goes on from another trial's weights."""
+        """Whether its next start continues from another trial's weights."""
         return self.inheritance is not None and self.epoch <= self.inheritance.epoch
 
     @property
@@ -172,7 +172,7 @@ class SearchHistory:
         self._opened = 0.0
 
     def apply(self, event: LedgerEvent) -> None:
-        """Take one event in; kinds that a later version writes are passed over."""
+        """Take one event in; unknown kinds, which a later version may write, are ignored."""
         self._take(event)
         self.newest = event.time
 

@@ -74,7 +74,7 @@ class PrecisionOutcome(ParityOutcome):
 
 @dataclass(frozen=True)
 class DataCredits:
-    """What a model card says of the data; what nobody wrote down is none.
+    """What a model card says of the data; fields that were not recorded are none.
 
     Attributes:
         source: their folder, relative to the project's root.

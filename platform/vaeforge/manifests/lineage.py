@@ -25,7 +25,7 @@ class MlflowRuns:
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """What made a model; what nobody recorded is none.
+    """What made a model; fields that were not recorded are none.
 
     Attributes:
         checkpoint: its weights.

@@ -31,7 +31,7 @@ class TrainingConditions:
         threads: of a rank; none where they changed on the way.
         device: cpu or cuda.
         inherited_from: the trial whose weights it went on with; none for a training of its own.
-        machine: none where workers ran on machines of several kinds, or nobody said which.
+        machine: none where workers ran on machines of several kinds, or if it was not recorded.
     """
 
     workers: int

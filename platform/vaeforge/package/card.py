@@ -1,6 +1,6 @@
 """Model card: what a model is, what it was made of, how good it is, what it is for, and where it comes from.
 
-`build_card` gathers it, `card_markdown` writes it for people. What nobody recorded is none in the one and said to be
+`build_card` gathers it, `card_markdown` writes it for people. What was not recorded is none in the one and said to be
 unknown in the other.
 """
 

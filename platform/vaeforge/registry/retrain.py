@@ -48,7 +48,7 @@ def conditions_of(manifest: TrainedModelManifest) -> TrainingConditions:
     """How a model was trained.
 
     Raises:
-        RegistryError: if nobody recorded it, or one training cannot give it.
+        RegistryError: if it was not recorded, or one training cannot give it.
     """
     found = manifest.training
     if found is None:

@@ -1,7 +1,7 @@
 """Trace of a model, link by link: version, run, trial, search, space, code, data. Each link is looked at.
 
 A link is `verified` where what it names is at hand and was compared, `at hand` where it is there and says nothing that
-could be compared, `missing` where it is not here, `unknown` where nobody recorded it, and `differs` where what is here
+could be compared, `missing` where it is not here, `unknown` if it was not recorded, and `differs` where what is here
 is something else.
 """
 
@@ -33,7 +33,7 @@ class TraceLink:
 
     Attributes:
         kind: version, run, trial, search, space, commit, changes, code, packages, data, dvc or source.
-        name: its identifier; empty where nobody recorded it.
+        name: its identifier; empty if it was not recorded.
         state: see the module's docstring.
         detail: what was looked at, in words.
         origins: what it comes from itself.
@@ -158,7 +158,7 @@ def _changes(model: TracedModel, project: Project) -> TraceLink:
         return TraceLink("changes", "none", "verified", "no tracked file differed from the commit")
     expected = state.diff_sha256
     if expected is None:
-        return TraceLink("changes", "", "unknown", "tracked files differed from the commit, and nobody recorded how")
+        return TraceLink("changes", "", "unknown", "tracked files differed from the commit; how was not recorded")
     if patch_of(model, project) is None:
         return TraceLink(
             "changes", expected, "missing", "tracked files differed from the commit; no such patch is here"
@@ -219,7 +219,7 @@ def _dvc(manifest: TrainedModelManifest, project: Project) -> TraceLink:
 def _source(manifest: TrainedModelManifest, project: Project) -> TraceLink:
     source = manifest.source
     if not source:
-        return TraceLink("source", "", "unknown", "nobody recorded what the data say of themselves")
+        return TraceLink("source", "", "unknown", "what the data say of themselves was not recorded")
     told = [*source.texts, *(f"import {name}" for name in source.imports)]
     detail = f"{source.files} files, {source.bytes} bytes; described by {', '.join(told) or 'nothing'}"
     if not project.data(manifest.family).is_dir():

@@ -1,7 +1,7 @@
 """Input files of a scoring: which ones, in which order, and who reads them.
 
 An input is a file, or a folder whose files of one kind are taken, in the order of their paths: pictures, arrays
-(`.npy`, `.npz`) or tables (`.parquet`, `.csv`). Hidden files are passed over, other files are left out and counted, and
+(`.npy`, `.npz`) or tables (`.parquet`, `.csv`). Hidden files are ignored, other files are left out and counted, and
 so is `labels.png` beside `image.png`, which says what is where in it. Items of a folder are called by their file's path
 in it; those of a single file by their row alone.
 """

@@ -30,7 +30,7 @@ FORMERLY = "strange"  # the name in parts of earlier versions
 
 @dataclass(frozen=True)
 class Progress:
-    """What is done: where to go on, and counts; `seconds` were spent on it, over all sessions.
+    """What is done: where to continue, and counts; `seconds` were spent on it, over all sessions.
 
     `clipped` pixels of error maps were above the scale's end.
     """

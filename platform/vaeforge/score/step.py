@@ -87,7 +87,7 @@ class ScoreOutcome:
 def score_run(
     fetched: Fetched, source: InputFiles, folder: Path, options: ScoreOptions, console: Console, quiet: bool = False
 ) -> ScoreOutcome:
-    """Score `source` with the model `fetched` into `folder`, or go on where an earlier session ended.
+    """Score `source` with the model `fetched` into `folder`, or continue where an earlier session ended.
 
     Raises:
         ConfigError: if an option does not go with the model or the input.

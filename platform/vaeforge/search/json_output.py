@@ -36,7 +36,7 @@ def line(event: str, **fields: Any) -> str:
 
 
 def start(search: str, trials: int, epochs: int, objective: Objective) -> str:
-    """A search starts or goes on."""
+    """A search starts or continues."""
     goals = [{"metric": goal.metric, "mode": goal.mode} for goal in objective.goals]
     return line("start", search=search, trials=trials, epochs=epochs, goals=goals)
 

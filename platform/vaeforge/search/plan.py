@@ -139,7 +139,7 @@ def earlier_history(plan: Plan, named: bool, resume: bool) -> SearchHistory:
 
 
 def _require_same(history: SearchHistory, plan: Plan) -> None:
-    """A search goes on only as what it was: the same space, training settings and data; more trials are welcome."""
+    """A search can only be continued unchanged: the same space, training settings and data; more trials are allowed."""
     assert history.header is not None
     before, now = history.header, plan.header
     problems = []

@@ -1,6 +1,6 @@
 """Steps `tune` and `train`: from a configuration to a finished search and the manifest of its best model.
 
-A plain training is a search with one trial in a space of one point: the same hosts, ledger, tracking and resuming.
+A plain training is a search with one trial in a space of one point: the same workers, ledger, tracking and resuming.
 """
 
 from dataclasses import dataclass, replace
@@ -119,7 +119,7 @@ def warm_start(plan: Plan, earlier: SearchHistory, request: SearchRequest) -> Wa
 
 
 def open_search(plan: Plan, earlier: SearchHistory, request: SearchRequest, known: WarmStarted | None = None) -> None:
-    """Write the ledger's next lines: what is searched and is `known` from another search, or that it goes on."""
+    """Write the ledger's next lines: what is searched and is `known` from another search, or that it continues."""
     ledger = Ledger(plan.ledger)
     try:
         if earlier.header is None:
@@ -134,11 +134,11 @@ def open_search(plan: Plan, earlier: SearchHistory, request: SearchRequest, know
 
 
 def _require_budget(plan: Plan, history: SearchHistory) -> None:
-    """A search whose budget is used up goes on only with a larger one."""
+    """A search whose budget is used up can be continued only with a larger one."""
     spent = BudgetSpent(history.wall_seconds, history.core_seconds, history.gpu_seconds)
     used = BudgetLimits.of(plan.config.search.budget.model_dump()).exhausted(spent)
     if used:
-        raise SearchError(f"search {plan.name!r}: its budget is used up ({used}); give a larger --budget to go on")
+        raise SearchError(f"search {plan.name!r}: its budget is used up ({used}); give a larger --budget to continue")
 
 
 def _search(

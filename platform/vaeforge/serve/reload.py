@@ -1,6 +1,6 @@
 """Alias watcher: the version that an alias points to is loaded beside the old one, warmed up, and takes its place.
 
-Requests in flight end on the version that they began with. Whatever goes wrong, the old version goes on answering.
+Requests in flight end on the version that they began with. Whatever goes wrong, the old version keeps answering.
 """
 
 import asyncio

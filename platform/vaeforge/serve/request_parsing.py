@@ -53,7 +53,7 @@ def read_numbers(content: bytes, contract: Contract, most: int) -> PredictReques
     if "x" not in inputs:
         raise DataError(f"{SAMPLES}: is missing, must be samples of shape [N, {_listed(contract.event_shape)}]")
     if "condition" in document and "condition" in inputs:
-        raise DataError("condition: is there twice, must be beside `inputs` or in it")
+        raise DataError("condition: occurs twice, must be beside `inputs` or in it")
     outputs = outputs_of(document.get("outputs"))
     x = samples_of(_values(inputs["x"], contract, most), contract, SAMPLES)
     require_at_most(len(x), most)

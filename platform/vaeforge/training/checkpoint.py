@@ -65,7 +65,7 @@ def load_newest(
     Args:
         checkpoints: in any order.
         device: where the tensors go.
-        any_rank: whether a rank of the group failed, given whether this one did; all go on from the same checkpoint.
+        any_rank: whether a rank of the group failed, given whether this one did; all continue from the same checkpoint.
 
     Raises:
         CheckpointError: on all ranks, if none of them can be loaded.

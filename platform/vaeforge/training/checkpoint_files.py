@@ -49,7 +49,7 @@ class CheckpointRef:
 
     Attributes:
         path: relative to the project's root where it lies inside it.
-        file: where it lay while the search ran, a path or a URL; none where nobody recorded it.
+        file: where it lay while the search ran, a path or a URL; none if it was not recorded.
     """
 
     path: str
@@ -91,7 +91,7 @@ def inherit(
     loaded. Repeating the call changes nothing, also when the donor's files are gone by then.
 
     Args:
-        donor: the state to go on from.
+        donor: the state to continue from.
         donor_best: the state after the donor's best epoch.
         folder: of the trial that inherits.
 

@@ -22,7 +22,7 @@ from vaeforge.training.process_group import ProcessGroup
 
 T = TypeVar("T")
 CLEAN_UP_SECONDS = 1.0
-PATIENCE = timedelta(minutes=30)  # of a rank that waits in a collective; idle hosts exchange something every 10 s
+PATIENCE = timedelta(minutes=30)  # of a rank in a collective; idle worker groups exchange something every 10 s
 
 
 class InsufficientResourcesError(Exception):
@@ -140,7 +140,7 @@ def run_worker_group(
         run_config=RunConfig(
             name=name,
             storage_path=storage,
-            # who starts hosts waits for room itself: Ray Train would do so for ever, and cannot be told to give up
+            # the caller waits for room itself: Ray Train would wait for ever, and cannot be interrupted
             failure_config=FailureConfig(max_failures=-1, controller_failure_limit=0),
         ),
     )

@@ -1,7 +1,7 @@
 """Grey images of several classes: a folder per class, files `[Class]_[Number]` in one folder, or `images.npz`.
 
 Each image becomes a square; the class is the condition, one-hot. Every class is divided by the seed in the same shares.
-The independent block is the image: each test image is a group of its own. An image that is there twice, under whatever
+The independent block is the image: each test image is a group of its own. An image that occurs twice, under whatever
 name or class, is refused, since it could train and test.
 
 Shapes: N images, K classes; x uint8 [N, 1, S, S]; condition float32 [N, K].
@@ -67,7 +67,7 @@ def read(folder: Path, settings: ClassSettings) -> DataSet:
     """The images below `folder`, squared and divided.
 
     Raises:
-        DataError: if the layout is none of the three or several, an image is there twice, there are fewer than two
+        DataError: if the layout is none of the three or several, an image occurs twice, there are fewer than two
             classes, or a class has fewer than three readable images.
     """
     items, names = _items(folder)

@@ -125,7 +125,7 @@ def _columns(path: Path, table: Any, settings: PointSettings) -> Table:
     alike = [name.lower() if name.lower() in (*AXES, *BESIDE) else name for name in names]
     twice = sorted({name for name in alike if alike.count(name) > 1})
     if twice:
-        raise DataError(f"{path}: columns {twice} are there twice; rename or remove them")
+        raise DataError(f"{path}: columns {twice} occur twice; rename or remove them")
     special = {name.lower(): name for name in names if name.lower() in (*AXES, *BESIDE)}
     wanted = (*AXES, SECTION) if settings.sections else AXES
     channels = [

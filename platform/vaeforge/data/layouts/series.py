@@ -2,7 +2,7 @@
 
 Neighbouring time points resemble each other, so whole subjects are divided, or, of fewer than five, whole blocks of
 `block` time points, with `gap` time points left out wherever neighbouring blocks belong to different parts. That unit,
-subject or block, is the group of a test sample. A matrix that is there twice is refused, since it could train and test.
+subject or block, is the group of a test sample. A matrix that occurs twice is refused, since it could train and test.
 
 Voxels without variation on the training samples are dropped everywhere: they have no scale.
 
@@ -60,7 +60,7 @@ def read(folder: Path, settings: SeriesSettings) -> DataSet:
     """The time points of all subjects below `folder`.
 
     Raises:
-        DataError: if an archive cannot be read, a subject is there twice, subjects differ in their voxels, no voxel
+        DataError: if an archive cannot be read, a subject occurs twice, subjects differ in their voxels, no voxel
             varies, or there are too few subjects or time points to divide.
     """
     paths = data_files(folder, (".npz",))

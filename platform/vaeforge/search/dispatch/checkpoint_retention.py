@@ -70,6 +70,6 @@ class CheckpointRetention:
         """
         report = donor.reports[epoch]
         if report.checkpoint is None:
-            raise CheckpointError(f"trial {donor.number}, epoch {epoch}: has no checkpoint to go on from")
+            raise CheckpointError(f"trial {donor.number}, epoch {epoch}: has no checkpoint to continue from")
         taken, taken_best = inherit(report.checkpoint, report.best, trial_folder(self._root, number))
         return InheritedState(taken, taken_best, donor.best_metrics)

@@ -186,6 +186,6 @@ def require_disk(folder: Path, checkpoint_bytes: int, search: Search, placement:
     if needed > free:
         raise ResourceError(
             f"{folder}: checkpoints take up to {needed / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: "
-            "free some, or lower search.keep_checkpoints, the number of hosts or the size of the model"
+            "free some, or lower search.keep_checkpoints, --hosts or the size of the model"
         )
     return needed

@@ -46,7 +46,7 @@ class Snapshot:
         ended: how many have.
         hosts: the numbers of the worker groups that are up.
         budget: how much of it is used, in words.
-        over: why the search ends early, `failure` why it cannot go on.
+        over: why the search ends early, `failure` why it cannot continue.
     """
 
     trials: tuple[TrialStatus, ...] = ()

@@ -64,7 +64,7 @@ class TuneTrial(tune.Trainable):
         return {"trial": self.number, "epoch": self.after}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Tune goes on with the trial: it was submitted when its process was set up, only reports are skipped."""
+        """Tune resumes the trial: it was submitted when its process was set up, only reports are skipped."""
         if checkpoint is not None and checkpoint["trial"] == self.number:
             self.after = int(checkpoint["epoch"])
             self.pending.clear()

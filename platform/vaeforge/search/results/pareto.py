@@ -169,7 +169,7 @@ def _unmet(points: Sequence[FrontPoint], rule: Constraint) -> str:
     nearest = ", ".join(_nearest(points, name) for name in rule.bounds)
     return (
         f"choose: no point of the front keeps {bounds(rule.bounds)} (nearest: {nearest}); loosen the bound in a new "
-        "search, or go on with a trial of this one: `vaeforge train --from NAME#TRIAL`"
+        "search, or continue with a trial of this one: `vaeforge train --from NAME#TRIAL`"
     )
 
 

@@ -19,7 +19,7 @@ class Sampler(Protocol):
     """Proposes the trials of one search.
 
     What `ask(number)` answers depends on the search's seed, on `number` and on which trials were asked, adopted and
-    told of until then, not on their order or on the session in which that was: a resumed search goes on as if it had
+    told of until then, not on their order or on the session in which that was: a resumed search continues as if it had
     never been interrupted.
     """
 

@@ -2,7 +2,7 @@
 
 Optuna's NSGA-II crosses only the parameters that all trials share and draws those of a schedule at random; here a
 child takes each parameter that its parents have from them, along the tree of options that they open. Generations need
-every trial of one to have ended; so that no host waits, a child's parents are the best `population` trials that have
+every trial of one to have ended; so that nothing waits, a child's parents are the best `population` trials that have
 ended when it is asked for (steady state; Durillo, Nebro, Luna & Alba 2009).
 
 Parents by binary tournament on (rank, crowding); simulated binary crossover with probability 0.9 and polynomial

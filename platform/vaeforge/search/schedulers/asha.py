@@ -1,10 +1,10 @@
 """Asynchronous successive halving (ASHA): Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
 
-After the epochs min, min*reduction, min*reduction^2, ... < max (the rungs), a trial goes on if its value is at most
+After the epochs min, min*reduction, min*reduction^2, ... < max (the rungs), a trial continues if its value is at most
 the percentile 100/reduction of what its group has recorded at that rung before it, or of what all groups have while its
-own has fewer than `reduction` values (`rungs.py`). Nothing waits for a rung to fill; a rung's first trial goes on. This
-is the stopping variant of the paper's rule, the one of Ray Tune's `AsyncHyperBandScheduler`: a trial is never paused to
-be promoted later.
+own has fewer than `reduction` values (`halving.py`). Nothing waits for a rung to fill; a rung's first trial continues.
+This is the stopping variant of the paper's rule, the one of Ray Tune's `AsyncHyperBandScheduler`: a trial is never
+paused to be promoted later.
 """
 
 from collections.abc import Sequence

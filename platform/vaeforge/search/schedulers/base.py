@@ -1,4 +1,4 @@
-"""Scheduler interface: what one is told of trials, and its decisions: go on, stop, or inherit weights.
+"""Scheduler interface: what one is told of trials, and its decisions: continue, stop, or inherit weights.
 
 A scheduler is plain bookkeeping: no Ray, no Optuna, no clock, and no random numbers but those under its seed. Values
 are costs, smaller is better; a trial's value is what its training reports (`training/early_stopping.py`): its best
@@ -38,7 +38,7 @@ class TrialDecision:
         value: the trial's value then.
         needed: the largest value with which it would have gone on as it was; none where nothing was compared.
         why: one line for a person.
-        donor: `inherit`: the trial whose weights it goes on with.
+        donor: `inherit`: the trial whose weights it continues with.
         params: `inherit`: its flat parameters from then on.
     """
 

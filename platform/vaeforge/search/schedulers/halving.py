@@ -39,7 +39,7 @@ class Rungs:
         return values, counted(len(values), GLOBAL_GROUP if len(values) > len(own) else group)
 
     def judge(self, trial: RungReport, key: Key, where: str, value: float) -> TrialDecision:
-        """Whether the trial goes on, compared with those recorded under `key`; `where` names the rung."""
+        """Whether the trial continues, compared with those recorded under `key`; `where` names the rung."""
         _, _, epoch = key
         values, others = self.compared_with(key)
         if not values:

@@ -25,7 +25,7 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class Hyperband(ImmediateScheduler):
-    """Rungs within a bracket and a schedule group; at a rung before its bracket's first one a trial goes on.
+    """Rungs within a bracket and a schedule group; at a rung before its bracket's first one a trial continues.
 
     There are at most as many brackets as rungs, and one without any.
     """

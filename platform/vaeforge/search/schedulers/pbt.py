@@ -3,8 +3,8 @@ Neural Networks", with truncation selection.
 
 All trials of the search are one population. After every generation each waits until the last live one has arrived.
 Then the worst `quantile` of them goes on with weights and parameters of a member of the best `quantile`, drawn
-uniformly, its parameters changed as `mutation.py` says; the others go on as they are. Fewer than four have no
-quartiles: one inherits from one; one alone goes on. Schedule groups play no role: all of a generation have trained
+uniformly, its parameters changed as `mutation.py` says; the others continue as they are. Fewer than four have no
+quartiles: one inherits from one; one alone continues. Schedule groups play no role: all of a generation have trained
 equally long, and an inheritor may take another schedule.
 
 Synchronous, because a decision then depends on nothing but the values and the seed, not on which worker group was

@@ -1,6 +1,6 @@
 """Dimensions of a search space: ranges and choices, some of which open further dimensions.
 
-Nothing of Optuna is imported here: hosts read spaces too, and an import costs each of them a second.
+Nothing of Optuna is imported here: workers read spaces too, and the import would cost each of them a second.
 """
 
 import math

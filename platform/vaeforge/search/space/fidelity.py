@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Epochs: what a full training has, the first rung, and how many of each rung's trials go on (1 / reduction)."""
+    """Epochs: what a full training has, the first rung, and how many of each rung's trials continue (1 / reduction)."""
 
     max: int
     min: int

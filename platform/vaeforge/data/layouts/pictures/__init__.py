@@ -21,7 +21,7 @@ def read(folder: Path, settings: PictureSettings) -> DataSet:
     """All items below `folder`, from annotated images or from class folders.
 
     Raises:
-        DataError: naming the part that is empty, or the pictures that are there twice.
+        DataError: naming the part that is empty, or the pictures that occur twice.
     """
     split = read_split(folder, settings)
     return split.data_set()

@@ -28,7 +28,7 @@ def is_normal(name: str) -> bool:
 def find_pictures(folder: Path, skip: set[Path]) -> dict[str, list[Path]]:
     """The pictures below `folder` by the name of the folder that they lie in, sorted.
 
-    Folders of `skip` and whatever is hidden (its name or a folder's begins with a dot) are passed over.
+    Folders of `skip` and whatever is hidden (its name or a folder's begins with a dot) are ignored.
 
     Raises:
         DataError: if a picture lies in no class folder, or a folder holds neither pictures nor folders.
@@ -54,7 +54,7 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
     """The pictures of all class folders below `folder`, those in folders of `skip` left out.
 
     Raises:
-        DataError: if the same picture is there twice, a class has fewer than two, or normal ones cannot be divided.
+        DataError: if the same picture occurs twice, a class has fewer than two, or normal ones cannot be divided.
     """
     split = Split()
     readable: dict[bool, list[tuple[Path, Images]]] = {True: [], False: []}

@@ -86,7 +86,7 @@ class Dashboard:
             while (action := self._queue.get()) is not None:
                 action(journal)
         except Exception as error:  # whatever it is, a view must not end the search
-            self._warn(f"{self._path}: {error}; the search goes on, optuna-dashboard shows it no further")
+            self._warn(f"{self._path}: {error}; the search continues, but optuna-dashboard no longer follows it")
 
 
 class Journal:
