@@ -139,7 +139,6 @@ def test_parity_holds_at_every_batch_size_and_at_the_edges(
     assert found == {(g, o, case) for g, outputs in OUTPUTS.items() for o in outputs for case in cases}
     assert 0 < report.worst.max_rel < TOLERANCE / 10
     assert all(0.9999 < one.cosine < 1.0001 for one in report.comparisons)
-    assert report.as_dict()["passed"] is True
 
 
 @pytest.mark.parametrize(

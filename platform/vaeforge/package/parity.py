@@ -7,9 +7,8 @@ of a collapsed model vary by less than rounding does. Scores and error maps have
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -83,11 +82,6 @@ class ParityReport:
     def outcome(self) -> ParityOutcome:
         """As manifests repeat it."""
         return ParityOutcome(self.passed, self.worst.max_rel, self.tolerance)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: what is not a finite number is null."""
-        rows = [_plain(one) for one in self.comparisons]
-        return {**asdict(self), "comparisons": rows, "passed": self.passed, "worst": _plain(self.worst)}
 
 
 @dataclass
@@ -237,10 +231,3 @@ def relative(difference: float, scale: float) -> float:
     if scale == 0.0:
         return 0.0 if difference == 0.0 else float("inf")
     return difference / scale
-
-
-def _plain(one: OutputComparison) -> dict[str, Any]:
-    return {
-        key: None if isinstance(value, float) and not np.isfinite(value) else value
-        for key, value in asdict(one).items()
-    }

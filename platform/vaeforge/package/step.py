@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from vaeforge.config.layouts import layout_named
 from vaeforge.evaluation.inference import scores
@@ -21,15 +20,15 @@ from vaeforge.package.generator_graph import generating_graph
 from vaeforge.package.graphs import IMAGE_AXES, Graph, graphs_of
 from vaeforge.package.latency import latency_of
 from vaeforge.package.parity import ParityReport, measure_parity, require_parity
+from vaeforge.package.parity_file import PARITY, PrecisionParity, precision_parity, write_parity
 from vaeforge.package.parity_inputs import subsample_evenly
 from vaeforge.package.precision import FULL, TOLERANCES, convert, ordered_precisions
 from vaeforge.package.validation_reference import GraphAnswers, answers_of, quality_loss, write_reference
 from vaeforge.paths import Project, write_json
-from vaeforge.records import to_json
 from vaeforge.trained import PATTERN_SCALE, TrainedModel
 from vaeforge_models.vae import VAE
 
-PARITY, SCHEDULE = "parity.json", "diffusion.json"
+SCHEDULE = "diffusion.json"
 OWN = ("*.onnx", f"*.onnx{DATA_SUFFIX}", MANIFEST, CONTRACT, REFERENCE, PARITY, SCHEDULE)
 
 
@@ -132,7 +131,7 @@ class _Export:
         self.validation = subsample_evenly(trained.prepared.validation)
         self.graphs = {name: ExportedGraph(path) for name, path in files.items()}
         self.precisions: dict[str, PrecisionOutcome] = {}
-        self._parity: dict[str, Any] = {}  # parity.json
+        self._parities: dict[str, PrecisionParity] = {}
 
     def check(self, views: Mapping[str, Graph]) -> ParityReport:
         """Compare the fp32 graphs with torch and write what depends on them.
@@ -141,8 +140,8 @@ class _Export:
             RegistryError: if they differ by more than the tolerance.
         """
         report = measure_parity(self.trained.model, self.files, self.trained.prepared, views)
-        self._parity = report.as_dict() | {"precisions": {}}
-        write_json(self.folder / PARITY, self._parity)
+        self._report = report
+        write_parity(self.folder, report, self._parities)
         require_parity(report, self.files)
         self._answers: GraphAnswers = answers_of(self.trained.model, self.files[MAIN], self.validation)
         write_reference(self.folder / REFERENCE, self._answers)
@@ -162,8 +161,8 @@ class _Export:
         tolerance, data = TOLERANCES[precision], self.trained.prepared
         report = measure_parity(model, {name: path}, data, {name: view}, precision, tolerance, out_of_range=False)
         loss = quality_loss(model, self._answers, answers_of(model, path, self.validation))
-        self._parity["precisions"][precision] = report.as_dict() | {"quality": to_json(loss)}
-        write_json(self.folder / PARITY, self._parity)
+        self._parities[precision] = precision_parity(report, loss)
+        write_parity(self.folder, self._report, self._parities)
         if not report.passed:
             path.unlink()
         require_parity(report, {name: path})

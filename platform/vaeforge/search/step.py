@@ -188,10 +188,11 @@ def _conclude(plan: Plan, history: SearchHistory, request: SearchRequest, consol
         console.print(causes(history))
         raise SearchError(f"search {plan.name!r}: all {len(history.trials)} trials failed; nothing is registered")
     console.print(ranking(history, plan.space.objective))
-    from vaeforge.search.results.pareto_plot import write_front
+    if not plan.space.objective.single:
+        from vaeforge.search.results.pareto_plot import write_front  # brings Matplotlib
 
-    for path in write_front(history, plan.space.objective, plan.folder):
-        console.print(f"the front: {path}", highlight=False, soft_wrap=True)
+        for path in write_front(history, plan.space.objective, plan.folder):
+            console.print(f"the front: {path}", highlight=False, soft_wrap=True)
     runs = None
     if request.tracking_uri is not None:
         from vaeforge.track.replay import run_ids
