@@ -14,6 +14,7 @@ from vaeforge.ledger.events import SearchResumed, TrialDecided, from_json
 from vaeforge.ledger.file import Ledger, LedgerReader, read_events
 from vaeforge.ledger.history import SearchHistory, fold, read_history
 from vaeforge.paths import Project, read_json
+from vaeforge.records import to_json
 from vaeforge.registry.resolve_model import TracedModel
 from vaeforge.registry.trace import trace
 from vaeforge.search.dispatch.dispatcher import Dispatcher
@@ -147,12 +148,12 @@ def test_searches_and_their_trials_are_listed(project: Project) -> None:
             read_history(project.search(name) / "ledger.jsonl"),
             read_json(FOLDER / f"{name}.manifest.json", ""),
         )
-        listed = reports.trials(history)
+        listed = to_json(reports.trials(history))
         assert json.loads(json.dumps(listed, allow_nan=False)) == listed
         best = rows[name].best
-        assert best is None or (best["trial"], best["value"]) == (manifest["trial"], manifest["repeats"]["value"])
+        assert best is None or (best.trial, best.value) == (manifest["trial"], manifest["repeats"]["value"])
         detail = reports.trial(history, manifest["trial"])
-        assert detail["best_metrics"] == manifest["metrics"]
+        assert detail.best_metrics == manifest["metrics"]
 
 
 def test_a_store_is_told_them_and_traces_lead_back_to_them(project: Project) -> None:

@@ -16,8 +16,10 @@ from vaeforge.errors import ConfigError, SearchError
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.paths import Project, write_json
+from vaeforge.records import to_json
 from vaeforge.search import requests
 from vaeforge.search.results import reports
+from vaeforge.search.results.report_rows import BestTrial, InheritedWeights
 from vaeforge.search.search_lock import SearchLock
 
 PARAMS = {"model.latent_dim": 12, "beta.value": 0.5}
@@ -93,8 +95,8 @@ def shown(renderable: Any) -> str:
 
 def test_each_trial_says_why_it_ended(full: Search) -> None:
     rows = reports.trials(full.history)
-    assert [row["trial"] for row in rows] == [0, 1, 2, 3, 4, 5]
-    assert [row["why"] for row in rows] == [
+    assert [row.trial for row in rows] == [0, 1, 2, 3, 4, 5]
+    assert [row.why for row in rows] == [
         "ran all 2 epochs",
         "stopped at rung 2: 9, needed <= 8.5",
         "oom: out of memory, epoch 2",
@@ -102,10 +104,10 @@ def test_each_trial_says_why_it_ended(full: Search) -> None:
         "has not ended: epoch 2",
         "has not ended: waits for its first epoch",
     ]
-    assert [row["attempts"] for row in rows] == [1, 1, 3, 1, 1, 1]
-    assert rows[0]["repeats"] == [5] and rows[5]["repeat_of"] == 0
-    assert rows[4]["inherited"] == [{"epoch": 2, "donor": 0}] and rows[4]["params"]["beta.value"] == 0.6
-    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+    assert [row.attempts for row in rows] == [1, 1, 3, 1, 1, 1]
+    assert rows[0].repeats == (5,) and rows[5].repeat_of == 0
+    assert rows[4].inherited == (InheritedWeights(epoch=2, donor=0),) and rows[4].params["beta.value"] == 0.6
+    assert json.loads(json.dumps(to_json(rows), allow_nan=False)) == to_json(rows)
     text = shown(reports.trials_table(rows, "s[0]"))
     assert "6 trials of s[0]" in text and "weights of 0 after epoch 2" in text and "repeats 0" in text
 
@@ -116,12 +118,12 @@ def test_a_decision_without_words_is_told_in_numbers(tmp_path: Path) -> None:
     search.report(0, 6, -19720.1)
     search.decide(0, 6, "stop", -19720.1, needed=-19801.3)
     search.finish(0, "stopped", None, -19720.1)
-    assert reports.trials(search.history)[0]["why"] == "stopped at rung 6: -19720.1, needed <= -19801.3"
+    assert reports.trials(search.history)[0].why == "stopped at rung 6: -19720.1, needed <= -19801.3"
 
 
 def test_trials_are_chosen_by_state(full: Search) -> None:
     def numbers(state: str) -> list[int]:
-        return [row["trial"] for row in reports.trials(full.history, state)]
+        return [row.trial for row in reports.trials(full.history, state)]
 
     assert numbers("stopped") == [1, 3] and numbers("running") == [4, 5] and numbers("failed") == [2]
     assert numbers("early_stopped") == []
@@ -131,13 +133,13 @@ def test_trials_are_chosen_by_state(full: Search) -> None:
 
 def test_one_trial_in_full(full: Search) -> None:
     crashed = reports.trial(full.history, 2)
-    assert [crash["attempt"] for crash in crashed["crashes"]] == [1, 2]
-    assert "Traceback [2]:" in crashed["crashes"][1]["traceback"]
-    assert [epoch["value"] for epoch in crashed["epochs"]] == [12.0, 10.0]
+    assert [crash.attempt for crash in crashed.crashes] == [1, 2]
+    assert "Traceback [2]:" in crashed.crashes[1].traceback
+    assert [epoch.value for epoch in crashed.epochs] == [12.0, 10.0]
     text = shown(reports.trial_view(crashed))
     assert "Trial 2: failed" in text and "attempt 1: oom" in text and "Traceback [1]:" in text
     stopped = reports.trial(full.history, 1)
-    assert stopped["decisions"][0] == {
+    assert to_json(stopped)["decisions"][0] == {
         "epoch": 2,
         "action": "stop",
         "value": 9.0,
@@ -147,17 +149,17 @@ def test_one_trial_in_full(full: Search) -> None:
         "params": None,
     }
     assert "stop: rung 2: 9, needed <= 8.5" in shown(reports.trial_view(stopped))
-    assert json.loads(json.dumps(stopped, allow_nan=False)) == stopped
+    assert json.loads(json.dumps(to_json(stopped), allow_nan=False)) == to_json(stopped)
     with pytest.raises(SearchError, match=r"trial: got 9, must be one of the search's trials \(0 to 5\)"):
         reports.trial(full.history, 9)
 
 
 def test_a_checkpoint_is_named_while_it_is_there(full: Search) -> None:
     file = full.folder / "trials/00000/epoch-00002.pt"
-    assert reports.trial(full.history, 0)["checkpoint"] is None
+    assert reports.trial(full.history, 0).checkpoint is None
     file.parent.mkdir(parents=True)
     file.touch()
-    assert reports.trial(full.history, 0)["checkpoint"] == str(file)
+    assert reports.trial(full.history, 0).checkpoint == str(file)
 
 
 def ends(search: Search) -> None:
@@ -186,7 +188,7 @@ def test_how_a_search_stands(full: Search, do: Callable[[Search], None], state: 
     (row,) = reports.searches(full.project)
     assert (row.state, row.about, row.family) == (state, about, "lipid")
     assert row.trials == {"completed": 1, "stopped": 2, "failed": 1, "running": 2}
-    assert row.best == {"trial": 0, "value": 8.0, "sd": None}
+    assert row.best == BestTrial(trial=0, value=8.0, sd=None)
     assert row.started is not None and row.newest is not None and row.started <= row.newest
     assert row.size == (full.folder / "ledger.jsonl").stat().st_size
 

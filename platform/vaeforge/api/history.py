@@ -48,10 +48,10 @@ class History:
 
         rows = [
             {
-                "trial": row["trial"],
-                **{name: row[name] for name in FACTS},
-                **self._history.trials[row["trial"]].best_metrics,
-                **row["params"],
+                "trial": row.trial,
+                **{name: getattr(row, name) for name in FACTS},
+                **self._history.trials[row.trial].best_metrics,
+                **row.params,
             }
             for row in reports.trials(self._history)
         ]
@@ -68,17 +68,17 @@ class History:
         rows: list[dict[str, Any]] = []
         for number in sorted(self._history.trials):
             detail = reports.trial(self._history, number)
-            decided = {one["epoch"]: one["action"] for one in detail["decisions"]}
+            decided = {one.epoch: one.action for one in detail.decisions}
             rows += [
                 {
                     "trial": number,
-                    "epoch": one["epoch"],
-                    "value": one["value"],
-                    "seconds": one["seconds"],
-                    "decision": decided.get(one["epoch"]),
-                    **(one["metrics"] or {}),
+                    "epoch": one.epoch,
+                    "value": one.value,
+                    "seconds": one.seconds,
+                    "decision": decided.get(one.epoch),
+                    **one.metrics,
                 }
-                for one in detail["epochs"]
+                for one in detail.epochs
             ]
         facts = ("trial", "epoch", "value", "seconds", "decision")
         return pandas.DataFrame(rows, columns=_columns(rows, facts)).set_index(["trial", "epoch"])

@@ -4,16 +4,16 @@ import json
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import Any
 
 from rich.console import Console
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
+from vaeforge.records import to_json
 from vaeforge.search import requests
 from vaeforge.search.results import reports
+from vaeforge.search.results.report_rows import SearchRow, TrialDetail, TrialRow
 
 STOP_SECONDS = 60.0
 
@@ -22,7 +22,7 @@ def searches(as_json: bool, console: Console) -> None:
     """List the project's searches."""
     rows = reports.searches(Project())
     if as_json:
-        _lines(asdict(row) for row in rows)
+        _lines(rows)
     else:
         console.print(reports.searches_table(rows))
 
@@ -71,6 +71,6 @@ def remove(name: str, console: Console) -> None:
     console.print(f"removed {name}", highlight=False, markup=False)
 
 
-def _lines(rows: Iterable[dict[str, Any]]) -> None:
+def _lines(rows: Iterable[SearchRow | TrialRow | TrialDetail]) -> None:
     for row in rows:
-        print(json.dumps(row, ensure_ascii=False), file=sys.stdout)
+        print(json.dumps(to_json(row), ensure_ascii=False), file=sys.stdout)

@@ -1,15 +1,13 @@
 """Reports on searches: those of a project, the trials of one and why each ended; and the removal of a search.
 
 Everything is read from the ledgers, so that a search can be looked at while it runs, and on a machine without Ray.
-Rows are plain data, the JSON form of `--json`; tables are made of rows.
+Rows are records (`report_rows.py`), of which the lines of `--json` and the tables are made.
 """
 
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group
 from rich.markup import escape
@@ -24,6 +22,16 @@ from vaeforge.paths import Project, read_json
 from vaeforge.search.progress_view import counted, describe, duration, in_bytes, number
 from vaeforge.search.requests import folder_of, holder, pending
 from vaeforge.search.results.ranking import best_so_far, ranked, repeats_of
+from vaeforge.search.results.report_rows import (
+    BestTrial,
+    CrashRow,
+    DecisionRow,
+    EpochRow,
+    InheritedWeights,
+    SearchRow,
+    TrialDetail,
+    TrialRow,
+)
 from vaeforge.search.search_lock import SearchLock
 from vaeforge.search.space.objective import METRIC
 from vaeforge.search.space.objective_form import objective_of
@@ -37,31 +45,6 @@ FAILURES = {
     "checkpoint": "a checkpoint could not be read",
     "crash": "its starts ended in crashes",
 }
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class SearchRow:
-    """One search as the list shows it.
-
-    Attributes:
-        state: running, ended, interrupted, empty (no trial was ever written down) or unreadable.
-        about: who runs it, why it ended, by what it was interrupted, or what cannot be read.
-        trials: state to how many.
-        best: `trial`, `value` (nats per sample) and `sd`; none before there is one.
-        started, newest: unix seconds of the first and the newest line of the ledger.
-        size: bytes of all files, hard links counted once.
-    """
-
-    name: str
-    family: str | None
-    state: str
-    about: str
-    trials: dict[str, int]
-    best: Row | None
-    started: float | None
-    newest: float | None
-    size: int
 
 
 def searches(project: Project) -> list[SearchRow]:
@@ -106,13 +89,13 @@ def _standing_of(folder: Path, history: SearchHistory) -> tuple[str, str]:
     return "interrupted", history.signal or "its process ended without a word"
 
 
-def _best(history: SearchHistory) -> Row | None:
+def _best(history: SearchHistory) -> BestTrial | None:
     objective = objective_of(history)
     first = next((standing for standing in ranked(history, objective).standings if standing.chosen), None)
     if first is not None:
-        return {"trial": first.trial.number, "value": first.value, "sd": first.sd}
+        return BestTrial(first.trial.number, first.value, first.sd)
     record = best_so_far(history, objective)
-    return None if record is None else {"trial": record.number, "value": record.value, "sd": None}
+    return None if record is None else BestTrial(record.number, record.value, None)
 
 
 def size_of(folder: Path) -> int:
@@ -134,14 +117,14 @@ def searches_table(rows: list[SearchRow], now: float | None = None) -> Table:
     for column in ("name", "family", "state", "trials", f"best {METRIC}", "started", "size"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        best = f"{number(row.best['value'])} (trial {row.best['trial']})" if row.best else ""
+        best = f"{number(row.best.value)} (trial {row.best.trial})" if row.best else ""
         age = "" if row.started is None else f"{duration(max(0.0, (now or time.time()) - row.started))} ago"
         state = escape(f"{row.state}: {row.about}")
         table.add_row(escape(row.name), row.family or "", state, counted(row.trials), best, age, in_bytes(row.size))
     return table
 
 
-def trials(history: SearchHistory, state: str | None = None) -> list[Row]:
+def trials(history: SearchHistory, state: str | None = None) -> list[TrialRow]:
     """One row a trial, by number: how and why it ended.
 
     Raises:
@@ -154,25 +137,22 @@ def trials(history: SearchHistory, state: str | None = None) -> list[Row]:
     return [_trial_row(one, repeats.get(one.number, [])) for one in records if state in (None, one.state or "running")]
 
 
-def _trial_row(record: TrialRecord, repeats: list[TrialRecord]) -> Row:
-    return {
-        "trial": record.number,
-        "state": record.state or "running",
-        "why": why(record),
-        "value": record.value,
-        "epoch": record.epoch,
-        "seconds": record.seconds,
-        "attempts": record.attempts,
-        "inherited": [
-            {"epoch": epoch, "donor": decision.donor}
-            for epoch, decision in sorted(record.decisions.items())
-            if decision.action == "inherit"
-        ],
-        "repeat_of": record.repeat_of,
-        "repeats": [run.number for run in repeats],
-        "group": record.group,
-        "params": record.params,
-    }
+def _trial_row(record: TrialRecord, repeats: list[TrialRecord]) -> TrialRow:
+    inherited = [(epoch, one.donor) for epoch, one in sorted(record.decisions.items()) if one.action == "inherit"]
+    return TrialRow(
+        trial=record.number,
+        state=record.state or "running",
+        why=why(record),
+        value=record.value,
+        epoch=record.epoch,
+        seconds=record.seconds,
+        attempts=record.attempts,
+        inherited=tuple(InheritedWeights(epoch, donor) for epoch, donor in inherited),
+        repeat_of=record.repeat_of,
+        repeats=tuple(run.number for run in repeats),
+        group=record.group,
+        params=record.params,
+    )
 
 
 def why(record: TrialRecord) -> str:
@@ -191,21 +171,21 @@ def why(record: TrialRecord) -> str:
     return record.cause or ENDS.get(record.state, record.state)
 
 
-def trials_table(rows: list[Row], name: str) -> Table:
+def trials_table(rows: list[TrialRow], name: str) -> Table:
     """The rows of `trials` for people."""
     table = Table(title=Text(f"{len(rows)} trials of {name}"), title_justify="left")
     for column in ("trial", "state", "why", METRIC, "epochs", "time", "attempts", "parameters"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        notes = [f"repeats {row['repeat_of']}"] if row["repeat_of"] is not None else []
-        notes += [f"weights of {one['donor']} after epoch {one['epoch']}" for one in row["inherited"]]
-        because = "; ".join([row["why"], *notes])
-        cells = (number(row["value"]), str(row["epoch"]), duration(row["seconds"]), str(row["attempts"]))
-        table.add_row(str(row["trial"]), row["state"], escape(because), *cells, escape(describe(row["params"])))
+        notes = [f"repeats {row.repeat_of}"] if row.repeat_of is not None else []
+        notes += [f"weights of {one.donor} after epoch {one.epoch}" for one in row.inherited]
+        because = "; ".join([row.why, *notes])
+        cells = (number(row.value), str(row.epoch), duration(row.seconds), str(row.attempts))
+        table.add_row(str(row.trial), row.state, escape(because), *cells, escape(describe(row.params)))
     return table
 
 
-def trial(history: SearchHistory, wanted: int) -> Row:
+def trial(history: SearchHistory, wanted: int) -> TrialDetail:
     """Everything the ledger holds of one trial: its row, and decisions, crashes with traceback, epochs.
 
     Raises:
@@ -215,23 +195,19 @@ def trial(history: SearchHistory, wanted: int) -> Row:
     if record is None:
         there = f"0 to {max(history.trials)}" if history.trials else "none yet"
         raise SearchError(f"trial: got {wanted}, must be one of the search's trials ({there})")
-    decisions = sorted(record.decisions.items())
-    keys = ("action", "value", "needed", "why", "donor", "params")
     reports = [record.reports[epoch] for epoch in sorted(record.reports)]
-    return {
-        **_trial_row(record, repeats_of(history).get(wanted, [])),
-        "decisions": [{"epoch": epoch, **{key: getattr(one, key) for key in keys}} for epoch, one in decisions],
-        "crashes": [
-            {"attempt": crash.attempt, "cause": crash.cause, "traceback": crash.traceback} for crash in record.crashes
-        ],
-        "epochs": [
-            {"epoch": one.epoch, "value": one.value, "seconds": one.seconds, "metrics": dict(one.metrics)}
-            for one in reports
-        ],
-        "best_epoch": record.best.epoch if record.best else None,
-        "best_metrics": record.best_metrics,
-        "checkpoint": _checkpoint(record),
-    }
+    return TrialDetail(
+        _trial_row(record, repeats_of(history).get(wanted, [])),
+        decisions=tuple(
+            DecisionRow(epoch, one.action, one.value, one.needed, one.why, one.donor, one.params)
+            for epoch, one in sorted(record.decisions.items())
+        ),
+        crashes=tuple(CrashRow(crash.attempt, crash.cause, crash.traceback) for crash in record.crashes),
+        epochs=tuple(EpochRow(one.epoch, one.value, one.seconds, one.metrics) for one in reports),
+        best_epoch=record.best.epoch if record.best else None,
+        best_metrics=record.best_metrics,
+        checkpoint=_checkpoint(record),
+    )
 
 
 def _checkpoint(record: TrialRecord) -> str | None:
@@ -240,28 +216,44 @@ def _checkpoint(record: TrialRecord) -> str | None:
     return file if file and ("://" in file or Path(file).exists()) else None
 
 
-def trial_view(detail: Row) -> Group:
+def trial_view(detail: TrialDetail) -> Group:
     """The detail of `trial` for people: what it is, what was decided, its epochs, its crashes."""
-    facts = Table(title=f"Trial {detail['trial']}: {detail['state']}", title_justify="left", show_header=False)
-    facts.add_row("time", duration(detail["seconds"]))
-    for name in ("why", "group", "attempts", "repeat_of", "repeats", "best_epoch", "checkpoint"):
-        if detail[name] not in (None, []):
-            facts.add_row(name.replace("_", " "), escape(str(detail[name])))
-    for path, value in detail["params"].items():
-        facts.add_row(escape(path), escape(f"{value:.6g}" if isinstance(value, float) else str(value)))
-    epochs = Table(title="Epochs", title_justify="left")
-    names = sorted({name for one in detail["epochs"] for name in one["metrics"] or {} if name.startswith("val/")})
-    for column in ("epoch", "value", "seconds", *names, "decision"):
-        epochs.add_column(column)
-    decided = {
-        one["epoch"]: f"{one['action']}: {one['why']}" if one["why"] else one["action"] for one in detail["decisions"]
+    crashes = [Text(f"\nattempt {one.attempt}: {one.cause}\n{one.traceback}") for one in detail.crashes]
+    return Group(_facts(detail), _epochs(detail), *crashes)
+
+
+def _facts(detail: TrialDetail) -> Table:
+    row = detail.row
+    table = Table(title=f"Trial {row.trial}: {row.state}", title_justify="left", show_header=False)
+    table.add_row("time", duration(row.seconds))
+    told = {
+        "why": row.why,
+        "group": row.group,
+        "attempts": row.attempts,
+        "repeat of": row.repeat_of,
+        "repeats": list(row.repeats) or None,
+        "best epoch": detail.best_epoch,
+        "checkpoint": detail.checkpoint,
     }
-    for one in detail["epochs"]:
-        measured = [number((one["metrics"] or {}).get(name)) for name in names]
-        cells = (number(one["value"]), f"{one['seconds']:.1f}", *measured, escape(decided.get(one["epoch"], "")))
-        epochs.add_row(str(one["epoch"]), *cells)
-    crashes = [Text(f"\nattempt {one['attempt']}: {one['cause']}\n{one['traceback']}") for one in detail["crashes"]]
-    return Group(facts, epochs, *crashes)
+    for name, value in told.items():
+        if value is not None:
+            table.add_row(name, escape(str(value)))
+    for path, value in row.params.items():
+        table.add_row(escape(path), escape(f"{value:.6g}" if isinstance(value, float) else str(value)))
+    return table
+
+
+def _epochs(detail: TrialDetail) -> Table:
+    table = Table(title="Epochs", title_justify="left")
+    names = sorted({name for one in detail.epochs for name in one.metrics if name.startswith("val/")})
+    for column in ("epoch", "value", "seconds", *names, "decision"):
+        table.add_column(column)
+    decided = {one.epoch: f"{one.action}: {one.why}" if one.why else one.action for one in detail.decisions}
+    for one in detail.epochs:
+        measured = [number(one.metrics.get(name)) for name in names]
+        cells = (number(one.value), f"{one.seconds:.1f}", *measured, escape(decided.get(one.epoch, "")))
+        table.add_row(str(one.epoch), *cells)
+    return table
 
 
 def remove(project: Project, name: str) -> list[str]:
