@@ -34,35 +34,39 @@ class Constant(BetaSchedule):
         return 0.0
 
 
-class Linear(BetaSchedule):
+class WarmUp(BetaSchedule):
+    """What the schedules have in common that rise from (about) 0 to `value` over the first part, `warmup`, of t."""
+
+    value: Weight = 1.0
+    warmup: Fraction = 0.25
+
+    def risen(self, t: float) -> float:
+        """How much of the warm-up is over at t, in [0, 1]."""
+        return min(1.0, t / self.warmup)
+
+    def full_beta_at(self) -> float:
+        return self.warmup
+
+
+class Linear(WarmUp):
     """beta(t) = value * min(1, t / warmup) (Bowman et al. 2016)."""
 
     schedule: Literal["linear"] = "linear"
-    value: Weight = 1.0
-    warmup: Fraction = 0.25
 
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
-        return self.value * min(1.0, t / self.warmup)
-
-    def full_beta_at(self) -> float:
-        return self.warmup
+        return self.value * self.risen(t)
 
 
-class Cosine(BetaSchedule):
+class Cosine(WarmUp):
     """beta(t) = value * (1 - cos(pi * min(1, t / warmup))) / 2."""
 
     schedule: Literal["cosine"] = "cosine"
-    value: Weight = 1.0
-    warmup: Fraction = 0.25
 
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
-        return self.value * half_cosine(min(1.0, t / self.warmup))
-
-    def full_beta_at(self) -> float:
-        return self.warmup
+        return self.value * half_cosine(self.risen(t))
 
 
-class Sigmoid(BetaSchedule):
+class Sigmoid(WarmUp):
     """beta(t) = value * sigma((t - warmup / 2) / (warmup / 10)) (ControlVAE's code, Shao et al. 2020).
 
     From 0.0067 * value at t = 0 over a half at warmup / 2 to 0.9933 * value at t = warmup. It has no largest value;
@@ -70,14 +74,9 @@ class Sigmoid(BetaSchedule):
     """
 
     schedule: Literal["sigmoid"] = "sigmoid"
-    value: Weight = 1.0
-    warmup: Fraction = 0.25
 
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return self.value * logistic(10.0 * t / self.warmup - 5.0)
-
-    def full_beta_at(self) -> float:
-        return self.warmup
 
 
 class Cyclical(BetaSchedule):
@@ -134,7 +133,7 @@ class HalfCosine(BetaSchedule):
         return 1.0 / self.cycles
 
 
-class Progressive(BetaSchedule):
+class Progressive(WarmUp):
     """value * min(1, t / warmup): linear from 0 over the first part of the training, then constant.
 
     The second schedule of the lipid model. There it is told from a linear warm-up by switching off a clamp of the KL.
@@ -143,14 +142,9 @@ class Progressive(BetaSchedule):
     """
 
     schedule: Literal["progressive"] = "progressive"
-    value: Weight = 1.0
-    warmup: Fraction = 0.25
 
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
-        return self.value * min(1.0, t / self.warmup)
-
-    def full_beta_at(self) -> float:
-        return self.warmup
+        return self.value * self.risen(t)
 
 
 class Step(BetaSchedule):
