@@ -53,7 +53,7 @@ def test_a_frozen_range_leaves_the_space() -> None:
 def test_a_frozen_choice_opens_what_its_option_opens(base: Experiment) -> None:
     space = frozen(beta__schedule="linear")
     assert [dimension.path for dimension in space.dimensions] == ["model.latent_dim", "beta.value", "beta.warmup"]
-    assert [dimension.name for dimension in space.dimensions][1] == "beta.value"  # no other branch is left
+    assert [dimension.name for dimension in space.dimensions][1] == "beta.value"  # no other subspace is left
     params = {"model.latent_dim": 2, "beta.value": 2.0, "beta.warmup": 0.2}
     assert space.group(params, base) == "linear"
     assert experiment_for(space, base, params, 0).beta.model_dump() == {

@@ -124,7 +124,7 @@ def test_the_startup_of_a_gaussian_process_is_shared_by_the_branches() -> None:
     dimensions = space_of("gp", CUBE).dimensions
     points = QMCSequence(dimensions, 0, "sobol")
     ended = [FinishedTrial(n, points[n], "completed", (sphere(points[n]),), 9) for n in range(3)]
-    alone, shared = (GPModel(dimensions, SubspaceContext(branches, 1, 0), startup=10) for branches in (1, 4))
+    alone, shared = (GPModel(dimensions, SubspaceContext(subspaces, 1, 0), startup=10) for subspaces in (1, 4))
     assert alone.propose(ended, [], 0) == points[3]  # 3 of 10
     assert shared.propose(ended, [], 0) != points[3]  # 3 of ceil(10 / 4)
 
@@ -253,7 +253,7 @@ def test_too_many_branches_are_refused(base: Experiment) -> None:
 
 
 def test_a_child_has_what_its_parents_have() -> None:
-    """Parents of two branches: each parameter comes from one that has it, near its value, or mutates."""
+    """Parents of two subspaces: each parameter comes from one that has it, near its value, or mutates."""
     dimensions = space_of("nsga2", {"x.9": CHOICE}).dimensions
     choice = dimensions[0]
     parents = ({"x.9": "good", "x.0": 0.5}, {"x.9": "bad", "x.0": 0.5, "x.1": 4})

@@ -35,12 +35,12 @@ def space(content: dict[str, Any] | None = None, **changes: Any) -> Space:
     return parse_space({"family": "endoscopy", "space": SPACE if content is None else content, **changes}, "space.yaml")
 
 
-def paths(branch: Subspace) -> set[str]:
-    return {dimension.path for dimension in branch.dimensions}
+def paths(part: Subspace) -> set[str]:
+    return {dimension.path for dimension in part.dimensions}
 
 
 def test_options_that_open_dimensions_are_branches_and_other_choices_stay() -> None:
-    found = {branch.name: branch for branch in split_into_subspaces(space(), "cmaes", categorical=False)}
+    found = {part.name: part for part in split_into_subspaces(space(), "cmaes", categorical=False)}
     assert list(found) == ["constant", "linear", "cyclical, linear", "cyclical, cosine"]
     assert [choice.path for choice in found["linear"].choices] == ["model.upsample"]
     assert paths(found["linear"]) == {"model.latent_dim", "model.upsample", "beta.value", "beta.warmup"}
@@ -51,7 +51,7 @@ def test_options_that_open_dimensions_are_branches_and_other_choices_stay() -> N
 def test_with_categorical_every_option_is_a_branch_of_ranges_alone() -> None:
     found = split_into_subspaces(space(), "cmaes", categorical=True)
     assert len(found) == 2 * 4
-    assert not any(branch.choices for branch in found)
+    assert not any(part.choices for part in found)
     assert found[0].name == "resize, constant"
 
 
@@ -70,17 +70,16 @@ def test_each_suggestion_lies_in_exactly_one_branch_and_fills_it(categorical: bo
     study, seen = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)), set()
     for _ in range(60):
         params = searched.suggest(study.ask())
-        (mine,) = [branch for branch in found if branch.contains(params)]
+        (mine,) = [part for part in found if part.contains(params)]
         assert set(params) == paths(mine) | set(mine.fixed)
         assert searched.fits(params)
         seen.add(mine.name)
-    assert seen == {branch.name for branch in found}
+    assert seen == {part.name for part in found}
 
 
 def test_a_frozen_value_that_one_branch_has_is_fixed_in_that_one_alone() -> None:
     found = {
-        branch.name: branch
-        for branch in split_into_subspaces(space(freeze={"beta.warmup": 0.2}), "cmaes", categorical=False)
+        part.name: part for part in split_into_subspaces(space(freeze={"beta.warmup": 0.2}), "cmaes", categorical=False)
     }
     assert found["linear"].fixed == {"beta.schedule": "linear", "beta.warmup": 0.2}
     assert "beta.warmup" not in found["constant"].fixed
@@ -91,9 +90,9 @@ def test_a_frozen_value_that_one_branch_has_is_fixed_in_that_one_alone() -> None
 def test_every_shipped_space_has_a_branch_for_each_schedule(path: Path) -> None:
     shipped = read_space(path)
     schedules = shipped.content["space"]["beta.schedule"]["choice"]
-    assert [
-        branch.fixed["beta.schedule"] for branch in split_into_subspaces(shipped, "cmaes", categorical=False)
-    ] == list(schedules)
+    assert [part.fixed["beta.schedule"] for part in split_into_subspaces(shipped, "cmaes", categorical=False)] == list(
+        schedules
+    )
 
 
 def test_too_many_branches_are_refused_without_being_made() -> None:

@@ -16,7 +16,7 @@ class FinishedTrial:
     Attributes:
         number: its number in this search; none for a trial of another search, whose numbers mean nothing here.
         params: its flat parameters; with inherited ones, those that it had last.
-        state: completed, early_stopped, stopped (by a rule or a person) or failed.
+        state: completed, early_stopped, stopped (by a scheduler, a person or the budget) or failed.
         values: each goal's metric as measured; none where one is missing or not finite.
         epoch: the epochs that it was trained for.
     """
