@@ -28,6 +28,7 @@ from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import DataSpec
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under `--dist loadgroup`: whatever starts searches runs on one worker, one after the other; other files whole.
 
