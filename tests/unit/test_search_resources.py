@@ -95,7 +95,7 @@ def test_as_many_worker_groups_start_as_there_is_room_for_now(free: float, hosts
 
 @pytest.mark.parametrize(("cores", "busy"), [(2, 1), (8, 8), (16, 8), (100, 100)])
 def test_own_worker_groups_take_a_whole_core_each(cores: int, busy: int) -> None:
-    """Ray sets 0.9 of it aside, and 0.01 for each thin trial, of which there is one more than hosts."""
+    """Ray sets 0.9 of it aside, and 0.01 for each of Tune's trials, of which there is one more than worker groups."""
     free = cores - 0.9 * busy - 0.01 * (busy + 1)
     assert free_ranks([Supply(cores, 0)], Supply(free, 0), 0.0, own=busy) == cores - busy
 

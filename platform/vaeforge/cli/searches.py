@@ -70,7 +70,9 @@ def tune(
     ] = None,
     budget: Annotated[
         Pairs,
-        PAIRS.option("ends earlier: wall_hours, core_hours, gpu_hours, target, stagnation (=…, separated by commas)"),
+        PAIRS.option(
+            "ends the search early: wall_hours, core_hours, gpu_hours, target, stagnation (=…, separated by commas)"
+        ),
     ] = {},  # noqa: B006
     deterministic: Annotated[
         OptionalOnOff, ON_OFF.option("one trial at a time, so that an interruption does not change the result")

@@ -19,9 +19,9 @@ from vaeforge.training.loop import untrained
 from vaeforge_models.vae import DataSpec, parameter_count
 
 BYTES_PER_PARAMETER = 4 * 3  # weights and Adam's two moments, float32
-CPU_SHARE = 0.9  # of a core that Ray sets aside per worker, so that thin trials and the dispatcher find room
+CPU_SHARE = 0.9  # of a core that Ray sets aside per worker, so that Tune's trials and the dispatcher find room
 ROUNDING = 1e-6
-TUNE_CPU_SHARE = 0.1  # of a core, which thin trials may have set aside
+TUNE_CPU_SHARE = 0.1  # of a core, which Tune's trials may reserve in all
 MEMORY_SHARE = 0.8  # of a node's memory for all ranks that may run on it
 CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 FILES_PER_RUNNING_TRIAL = 4  # the two newest, the best, and the one being written
