@@ -132,7 +132,7 @@ def test_every_link_of_a_fresh_search_is_verified(clean: Path) -> None:
 
 def test_a_trace_is_plain_json_and_a_tree(clean: Path) -> None:
     chain = trace(traced_model(clean), Project(clean), f"sqlite:///{clean}/mlflow.db")
-    content = json.loads(json.dumps(chain.plain()))
+    content = json.loads(json.dumps(to_json(chain)))
     (trial,) = content["origins"]
     assert set(trial) == {"kind", "name", "state", "detail", "origins"}
     (search,) = trial["origins"]

@@ -59,13 +59,14 @@ def retrain(
 
 
 def _trace(traced: Any, project: Project, uri: str, machine: bool, out: Console) -> int:
+    from vaeforge.records import to_json
     from vaeforge.registry.tables import trace_tree
     from vaeforge.registry.trace import trace as follow
 
     chain = follow(traced, project, uri)
     problems = [link.kind for link in chain.all() if link.state == "differs"]
     if machine:
-        _print({"model": traced.name, "differs": problems, "chain": chain.plain()})
+        _print({"model": traced.name, "differs": problems, "chain": to_json(chain)})
     else:
         out.print(trace_tree(chain))
     return DIFFERS if problems else 0

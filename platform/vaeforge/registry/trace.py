@@ -6,9 +6,9 @@ is something else.
 """
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from vaeforge.data.data_hash import data_identity, list_files
 from vaeforge.data.data_source import describe_source
@@ -48,10 +48,6 @@ class TraceLink:
     def all(self) -> list["TraceLink"]:
         """This link and all behind it."""
         return [self, *(link for origin in self.origins for link in origin.all())]
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return asdict(self)
 
 
 def trace(model: TracedModel, project: Project, tracking_uri: str) -> TraceLink:
