@@ -18,7 +18,7 @@ tune: data  ## search, then register the winner
 	  -P family=$(FAMILY) $(if $(TRIALS),-P trials=$(TRIALS)) $(if $(WORKERS),-P workers=$(WORKERS))
 
 test: data  ## everything that a change must pass: searches on one worker, the rest on the other
-	pytest tests/faults tests/e2e $(FAST) -n $(CORES) --dist loadgroup --no-loadscope-reorder -m "not long"
+	pytest tests/faults tests/e2e $(FAST) -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: data  ## the rest: minutes each
 	pytest -m long

@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from xdist.scheduler import LoadFileScheduling
 
 from project import ROOT
 from vaeforge.config.experiment import Experiment
@@ -28,17 +29,20 @@ from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import DataSpec
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `--dist loadgroup`: whatever starts searches runs on one worker, one after the other; other files whole.
+class SearchesTogether(LoadFileScheduling):  # type: ignore[misc]
+    """Under `--dist loadfile`: whatever starts searches runs on one worker, one after the other; other files anywhere.
 
     Two searches at once take longer on two cores than one after the other, and time out; one leaves room for tests that
-    need no Ray.
+    need no Ray. Groups of xdist's own (`loadgroup`) are passed over by the pytest that is pinned here.
     """
-    for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        group = "searches" if folder in ("e2e", "faults") else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "searches" if file.startswith(("tests/e2e/", "tests/faults/")) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SearchesTogether | None:
+    return SearchesTogether(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True, scope="session")
