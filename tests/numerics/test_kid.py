@@ -11,7 +11,8 @@ from torchmetrics.image.kid import poly_mmd
 from vaeforge.errors import DataError
 from vaeforge.evaluation import distribution_table as tables
 from vaeforge.evaluation import kid as evaluate_kid
-from vaeforge.evaluation.distribution_table import REAL, distribution_table
+from vaeforge.evaluation.comparison import REAL
+from vaeforge.evaluation.distribution_table import distribution_table
 from vaeforge.evaluation.extractor import Features, ungrouped
 from vaeforge.evaluation.kid import KidEstimate, kid, kid_draws, kid_estimate, resampled
 

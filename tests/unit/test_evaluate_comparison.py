@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.decomposition import PCA
 from vaeforge.errors import DataError
 from vaeforge.evaluation.bootstrap import bootstrap_means
 from vaeforge.evaluation.comparison import (
+    REAL,
     ComparisonRow,
     compare_auroc,
     compare_means,
@@ -104,6 +106,7 @@ def test_a_better_baseline_is_said_to_be_better() -> None:
     assert [row.significant for row in rows] == ["baseline is better", "no clear difference", ""]
     assert worse_than(rows) == "MSE: PCA"
     assert worse_than(rows[1:]) == ""
+    assert worse_than([replace(rows[0], name=REAL)]) == ""  # real samples are no method
 
 
 def test_rows_of_earlier_evaluations_are_read() -> None:

@@ -14,8 +14,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation import generation_metrics
-from vaeforge.evaluation.comparison import MODEL
-from vaeforge.evaluation.distribution_table import REAL
+from vaeforge.evaluation.comparison import MODEL, REAL
 from vaeforge.evaluation.extractor import Features
 from vaeforge.evaluation.generation_metrics import (
     DIFFUSION,

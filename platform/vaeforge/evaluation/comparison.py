@@ -27,6 +27,7 @@ from vaeforge.evaluation.bootstrap import (
 )
 
 MODEL = "model"
+REAL = "real against real"  # a row of real samples, what a perfect generator would show
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Better = Literal["higher", "lower"]
@@ -163,10 +164,13 @@ def comparison_tables(rows: Sequence[ComparisonRow]) -> list[Table]:
 
 
 def worse_than(rows: Iterable[ComparisonRow]) -> str:
-    """The baselines that are shown to be better than the model, by metric, in one line; empty where there is none."""
+    """The baselines that are shown to be better than the model, by metric, in one line; empty where there is none.
+
+    Real samples are no method: that they are better than generated ones is no reason to use another model.
+    """
     better: dict[str, list[str]] = {}
     for row in rows:
-        if row.significant == "baseline is better":
+        if row.significant == "baseline is better" and row.name != REAL:
             better.setdefault(row.metric, []).append(row.name)
     return "; ".join(f"{metric}: {', '.join(names)}" for metric, names in better.items())
 

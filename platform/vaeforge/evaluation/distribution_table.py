@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.errors import DataError
+from vaeforge.evaluation.comparison import REAL
 from vaeforge.evaluation.extractor import Features
 from vaeforge.evaluation.frechet import frechet_distance
 from vaeforge.evaluation.kid import KidEstimate, Resampled, kid_draws, kid_estimate, resampled
@@ -19,7 +20,6 @@ from vaeforge.seeds import derive
 
 Floats = NDArray[np.float64]
 FRECHET_FROM = 2560  # twice the 1280 features: below, the covariances are too poor to compare
-REAL = "real against real"
 
 
 @dataclass(frozen=True)
