@@ -49,5 +49,5 @@ def _kind(process: psutil.Process) -> str | None:
     except psutil.Error:
         return None
     kinds = {"ray::DispatcherActor": "dispatcher", "ray::RayTrainWorker": "host", "ray::TuneTrial": "thin trial"}
-    kinds |= {"vaeforge.track.tracking_process": "tracker"}
+    kinds |= {"ray::ResourceTrainable": "thin trial", "vaeforge.track.tracking_process": "tracker"}
     return next((kind for mark, kind in kinds.items() if mark in command), None)

@@ -110,12 +110,13 @@ def test_a_signal_ends_cleanly_and_the_printed_command_goes_on(
 def test_a_killed_dispatcher_or_thin_trial_changes_nothing(project: SmallProject) -> None:
     process = project.start("tune", "--name", "b", *SLOWER, *OFFLINE)
     try:
-        for name in ("ray::DispatcherActor", "ray::TuneTrial"):
+        # Ray calls an idle process of a trial after its class, one inside a call after the class that Tune makes of it
+        for name in (("ray::DispatcherActor",), ("ray::TuneTrial", "ray::ResourceTrainable")):
             count = len(project.events("b", "finished"))
             project.wait_for_events("b", "finished", process, count + 1)
             children = psutil.Process(process.pid).children(recursive=True)
             victims = [child for child in children if " ".join(child.cmdline()).startswith(name)]
-            assert victims, f"no process is called {name}"
+            assert victims, f"no process is called {' or '.join(name)}"
             victims[0].send_signal(signal.SIGKILL)
         assert process.wait(240) == 0, project.output
     finally:

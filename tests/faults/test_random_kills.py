@@ -21,6 +21,7 @@ from project import SmallProject, check_invariants, end
 KILLS = 20
 TRIALS = 144
 VICTIMS = ("search", "host", "ray::DispatcherActor", "ray::TuneTrial")
+TRIALS_CALLED = ("ray::TuneTrial", "ray::ResourceTrainable")  # idle, and inside a call
 CALL = ("--name", "k", "--trials", str(TRIALS), "--register", "false", "--epochs", "9")
 SLOW = ("--set", "training.steps_per_epoch=24")
 
@@ -32,8 +33,8 @@ def processes(project: SmallProject, root: "psutil.Process", victim: str) -> lis
     if victim == "host":
         newest = {event["host"]: event["processes"][0]["pid"] for event in project.events("k", "registered")}
         return [pid for pid in newest.values() if psutil.pid_exists(pid)]
-    children = root.children(recursive=True)
-    return [child.pid for child in children if " ".join(_command(child)).startswith(victim)]
+    children, names = root.children(recursive=True), TRIALS_CALLED if victim in TRIALS_CALLED else victim
+    return [child.pid for child in children if " ".join(_command(child)).startswith(names)]
 
 
 def _command(process: psutil.Process) -> list[str]:
