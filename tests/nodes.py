@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -55,7 +56,9 @@ class Nodes:
         if self.nodes:
             command.append(place)
         else:
-            command += ["--head", f"--port={self.head_port}", f"--ray-client-server-port={self.client_port}"]
+            command += ["--head", f"--port={self.head_port}"]
+            if find_spec("grpc"):  # only then Ray starts a client server, on a port that two clusters would share
+                command.append(f"--ray-client-server-port={self.client_port}")
             command += ["--include-dashboard=false", f"--temp-dir={self.scratch}"]
         path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
         environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}

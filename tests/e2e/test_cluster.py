@@ -108,7 +108,7 @@ def require_same_as_one_process(project: SmallProject, name: str) -> None:
         alone = {report.epoch: report.metrics for report in fit(experiment, arrays, ProcessGroup())}
         assert alone.keys() == trial.reports.keys()
         for epoch, metrics in alone.items():
-            assert trial.reports[epoch]["metrics"] == pytest.approx(metrics, rel=2e-3), (number, epoch)
+            assert trial.reports[epoch].metrics == pytest.approx(metrics, rel=2e-3), (number, epoch)
 
 
 @pytest.mark.timeout(300)
