@@ -10,6 +10,7 @@ from rich.console import Console
 from vaeforge.cli import models, score, searches, serve, trace
 from vaeforge.cli.option_types import (
     INTEGER,
+    NO_PAIRS,
     ON_OFF,
     PAIRS,
     PATH,
@@ -59,7 +60,9 @@ def import_(
     track: Annotated[OnOff, ON_OFF.option("add the new data to DVC", default="true")] = True,
     normal: Annotated[Words, WORDS.option("images: classes that are normal, separated by commas")] = (),
     mask: Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")] = None,
-    columns: Annotated[Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")] = {},  # noqa: B006
+    columns: Annotated[
+        Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")
+    ] = NO_PAIRS,
     channels: Annotated[Words, WORDS.option("points: columns that are channels, separated by commas")] = (),
 ) -> None:
     """Turn your own files into a checked, versioned data set under data/<family>."""

@@ -46,7 +46,7 @@ entry_points:
 
 def mlproject() -> str:
     """The content of `MLproject`."""
-    commands: dict[str, Any] = getattr(typer.main.get_command(app), "commands")  # noqa: B009
+    commands = typer.main.get_group(app).commands
     points = {"main": MAIN, **{step: step for step in STEPS}}
     return HEADER + "".join(entry_point(name, step, commands[step].params) for name, step in points.items())
 

@@ -34,6 +34,7 @@ OptionalStr = str | None
 OptionalInt = int | None
 OptionalFloat = float | None
 OptionalPath = Path | None
+NO_PAIRS: Pairs = {}  # the default of options that take pairs; commands do not change what they are given
 _PROBLEMS = "vaeforge.problems"
 
 

@@ -6,6 +6,7 @@ import typer
 
 from vaeforge.cli.option_types import (
     INTEGER,
+    NO_PAIRS,
     ON_OFF,
     PAIRS,
     PATH,
@@ -63,7 +64,7 @@ def tune(
     ] = None,
     freeze: Annotated[
         Pairs, PAIRS.option("path=value, several separated by commas: parameters that are not searched")
-    ] = {},  # noqa: B006
+    ] = NO_PAIRS,
     warm_start: Annotated[OptionalStr, TEXT.option("name of a search whose trials inform this one")] = None,
     repeats: Annotated[
         OptionalInt, INTEGER.option("runs of each finalist under different seeds; the best mean wins")
@@ -73,7 +74,7 @@ def tune(
         PAIRS.option(
             "ends the search early: wall_hours, core_hours, gpu_hours, target, stagnation (=…, separated by commas)"
         ),
-    ] = {},  # noqa: B006
+    ] = NO_PAIRS,
     deterministic: Annotated[
         OptionalOnOff, ON_OFF.option("one trial at a time, so that an interruption does not change the result")
     ] = None,

@@ -66,8 +66,7 @@ class Layout(ABC):
         raise NotImplementedError(f"the layout {self.name} makes no sample of a whole picture")
 
 
-# mypy takes no abstract class where a class to build is wanted; none is built here
-LAYOUTS: Plugins[Layout] = Plugins(PluginSource("vaeforge.data.layouts", "LAYOUT", Group.LAYOUTS), Layout, "layout")  # type: ignore[type-abstract]
+LAYOUTS: Plugins[Layout] = Plugins(PluginSource("vaeforge.data.layouts", "LAYOUT", Group.LAYOUTS), Layout, "layout")
 
 
 def layout_names() -> list[str]:

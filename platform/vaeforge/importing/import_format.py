@@ -36,9 +36,8 @@ class ImportFormat(ABC):
         """
 
 
-# mypy takes no abstract class where a class to build is wanted; none is built here
 FORMATS: Plugins[ImportFormat] = Plugins(
     PluginSource("vaeforge.importing.formats", "FORMAT", Group.IMPORT_FORMATS),
-    ImportFormat,  # type: ignore[type-abstract]
+    ImportFormat,
     "kind",
 )

@@ -4,7 +4,7 @@ Shapes: n items of a batch; x float32 [n, *event] in raw units; condition float3
 size are taken, rounded to float32; what that makes infinite counts as unusable, like NaN.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -78,21 +78,6 @@ def rejected_rows(contract: Contract, names: Sequence[str], reason: str) -> Rows
     x = np.zeros((len(names), *contract.event_shape), dtype=np.float32)
     condition = np.zeros((len(names), len(contract.condition)), dtype=np.float32)
     return Rows(list(names), x, condition, dict.fromkeys(range(len(names)), reason))
-
-
-def regrouped(pieces: Iterable[NDArray[Any]], size: int) -> Iterator[NDArray[Any]]:
-    """The rows of `pieces`, `size` at a time, the last time what is left."""
-    held: list[NDArray[Any]] = []
-    count = 0
-    for piece in pieces:
-        held, count = [*held, piece], count + len(piece)
-        if count >= size:
-            whole = np.concatenate(held)
-            full = count - count % size
-            yield from (whole[first : first + size] for first in range(0, full, size))
-            held, count = [whole[full:]], count - full
-    if count:
-        yield np.concatenate(held)
 
 
 def prepare_setting(contract: Contract, name: str) -> Any:

@@ -1,5 +1,6 @@
 """The `space:` of a space file: a mapping of paths to descriptions of ranges and choices, read into dimensions."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
@@ -50,9 +51,9 @@ class DimensionForm(Form):
     def unknown(cls, key: str) -> str:
         return f"unknown key {key!r} beside {cls.main_key!r}{nearest(key, cls.keys())}"
 
+    @abstractmethod
     def dimension(self, path: str) -> Dimension:
         """The dimension at `path`, named by its path."""
-        raise NotImplementedError
 
 
 def _flag(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """The `objective:` of a space file: one goal, or several with the rule by which one point is chosen."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -73,9 +74,9 @@ class ObjectiveForm(Form):
     def unknown(cls, key: str) -> str:
         return f"{key} goes with {cls.other}; leave it out" if key in SEVERAL else super().unknown(key)
 
+    @abstractmethod
     def objective(self) -> Objective:
         """The objective that this form describes."""
-        raise NotImplementedError
 
 
 class OneGoalForm(ObjectiveForm):
