@@ -1,4 +1,4 @@
-"""How much memory the processes of a search hold, by kind, sampled once a second."""
+"""Memory of a search's processes by kind, sampled once a second."""
 
 import threading
 import time

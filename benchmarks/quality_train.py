@@ -1,4 +1,4 @@
-"""What the parts of the quality benchmark share: settings, one training by our own `fit`, and small statistics."""
+"""Shared parts of the quality benchmark: settings, one training by our own `fit`, and small statistics."""
 
 import tempfile
 from collections.abc import Mapping, Sequence

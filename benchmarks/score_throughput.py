@@ -1,4 +1,4 @@
-"""How fast `vaeforge score` is, and in how much memory, beside torch eager with the same weights.
+"""Throughput and memory of `vaeforge score`, beside torch eager with the same weights.
 
     python benchmarks/score_throughput.py --model artifacts/export [--count 10000] [--batch 64] [--threads 2]
 

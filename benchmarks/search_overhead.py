@@ -1,4 +1,4 @@
-"""What a search costs besides training: our engine, Ray's documented pattern (Train inside Tune), plain Optuna.
+"""Cost of a search besides training: our engine, Ray's documented pattern (Train inside Tune), plain Optuna.
 
     pip install -r benchmarks/requirements.txt     # Ray's dashboard, without which the documented pattern hangs
     python benchmarks/search_overhead.py [--trials 1000] [--documented-trials 4]

@@ -1,4 +1,4 @@
-"""How good is a search for what it costs? Strategies replayed on a table of real trainings: regret against cost.
+"""Quality of a search for its cost: strategies replayed on a table of real trainings, regret against cost.
 
     python benchmarks/search_quality.py [--rows tpe_asha random ...] [--lookups nearest] [--seeds 20] [--budget 100]
 

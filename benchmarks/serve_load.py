@@ -1,4 +1,4 @@
-"""How fast `vaeforge serve` answers, beside `mlflow models serve` with the same version, and moves of its alias.
+"""Load on `vaeforge serve` beside `mlflow models serve` with the same version, and while its alias moves.
 
     python benchmarks/serve_load.py [--clients 8] [--seconds 15] [--samples 1]
 

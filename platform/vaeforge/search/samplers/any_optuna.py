@@ -16,7 +16,7 @@ from vaeforge.search.samplers.base import Sampler
 from vaeforge.search.samplers.per_subspace import PerSubspaceSampler, SubspaceContext, SubspaceModel
 from vaeforge.search.samplers.settings import SamplerSettings, Separate
 from vaeforge.search.samplers.trials import FinishedTrial, RunningTrial
-from vaeforge.search.space.dimensions import Dimension, Params
+from vaeforge.search.space.dimensions import Dimension, Params, suggest_all
 from vaeforge.search.space.form import refuse
 from vaeforge.search.space.search_space import SearchSpace
 from vaeforge.search.space.subspaces import Subspace, split_into_subspaces
@@ -39,11 +39,7 @@ class AnyOptunaModel(SubspaceModel):
         from vaeforge.search.samplers.optuna_bridge.study import build_study
 
         study = build_study(ended, running, self.dimensions, self.context.goals, self._foreign.build(seed))
-        trial = study.ask()
-        params: Params = {}
-        for dimension in self.dimensions:
-            params |= dimension.suggest(trial)
-        return params
+        return suggest_all(self.dimensions, study.ask())
 
 
 class AnyOptunaSettings(SamplerSettings):

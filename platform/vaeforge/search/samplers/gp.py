@@ -14,7 +14,7 @@ from vaeforge.search.samplers.per_subspace import PerSubspaceSampler, SubspaceCo
 from vaeforge.search.samplers.qmc import QMCSequence, taken
 from vaeforge.search.samplers.settings import SamplerSettings, Separate, Startup
 from vaeforge.search.samplers.trials import FinishedTrial, RunningTrial
-from vaeforge.search.space.dimensions import Dimension, Params
+from vaeforge.search.space.dimensions import Dimension, Params, suggest_all
 from vaeforge.search.space.search_space import SearchSpace
 
 LEAST = 2  # trials of a subspace before its model proposes
@@ -36,11 +36,7 @@ class GPModel(SubspaceModel):
         from vaeforge.search.samplers.optuna_bridge.study import build_study
 
         study = build_study(ended, running, self.dimensions, self.context.goals, optuna_gp(seed))
-        trial = study.ask()
-        params: Params = {}
-        for dimension in self.dimensions:
-            params |= dimension.suggest(trial)
-        return params
+        return suggest_all(self.dimensions, study.ask())
 
 
 class GPSettings(SamplerSettings):

@@ -4,7 +4,7 @@ Nothing of Optuna is imported here: workers read spaces too, and the import woul
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -91,10 +91,7 @@ class Choice:
 
     def suggest(self, trial: Any) -> Params:
         chosen = trial.suggest_categorical(self.name, list(self.options))
-        params = {self.path: chosen}
-        for dimension in self.options[chosen]:
-            params |= dimension.suggest(trial)
-        return params
+        return {self.path: chosen} | suggest_all(self.options[chosen], trial)
 
     def corner_points(self) -> list[Params]:
         """Each option with, one after the other, both ends of what it opens."""
@@ -115,6 +112,14 @@ class Choice:
 
 
 Dimension: TypeAlias = Range | Choice
+
+
+def suggest_all(dimensions: Iterable[Dimension], trial: Any) -> Params:
+    """What an Optuna trial is suggested for `dimensions`, and for those that its options open."""
+    params: Params = {}
+    for dimension in dimensions:
+        params |= dimension.suggest(trial)
+    return params
 
 
 def walk(dimensions: tuple[Dimension, ...]) -> Iterator[Dimension]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaeforge.errors import nearest
-from vaeforge.search.space.dimensions import Dimension, Params, active_dimensions, walk
+from vaeforge.search.space.dimensions import Dimension, Params, active_dimensions, suggest_all, walk
 from vaeforge.search.space.fixed_params import with_fixed_params
 from vaeforge.search.space.objective import Objective
 
@@ -28,10 +28,7 @@ class SearchSpace:
 
     def suggest(self, trial: Any) -> Params:
         """A flat configuration for an Optuna trial, frozen values included."""
-        params: Params = {}
-        for dimension in self.dimensions:
-            params |= dimension.suggest(trial)
-        return self.with_fixed_params(params)
+        return self.with_fixed_params(suggest_all(self.dimensions, trial))
 
     def with_fixed_params(self, params: Params) -> Params:
         """`params` with the frozen values that are open under them, and without those that are not."""

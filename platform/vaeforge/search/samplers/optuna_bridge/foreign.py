@@ -15,7 +15,7 @@ from vaeforge.errors import ConfigError, nearest
 from vaeforge.search.samplers.optuna_bridge.study import build_study
 from vaeforge.search.samplers.trials import FinishedTrial, RunningTrial
 from vaeforge.search.samplers.unit_scaling import sample_space, uniform
-from vaeforge.search.space.dimensions import Choice, Dimension
+from vaeforge.search.space.dimensions import Choice, Dimension, suggest_all
 from vaeforge.seeds import derive
 
 TRIED = 12  # made-up trials with which a sampler is tried: more than most draw before their model begins
@@ -111,8 +111,7 @@ class ForeignSampler:
         """The attributes that it writes into a study or trial when it proposes."""
         study = self._tried(dimensions, goals)
         trial = study.ask()
-        for dimension in dimensions:
-            dimension.suggest(trial)
+        suggest_all(dimensions, trial)
         # where samplers write it; Optuna shows it nowhere else
         storage = study._storage
         written = {**storage.get_study_system_attrs(study._study_id), **storage.get_trial_system_attrs(trial._trial_id)}
