@@ -14,13 +14,12 @@ from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.bootstrap import bootstrap_means
 from vaeforge.evaluation.tasks.maps import imputation
+from vaeforge.evaluation.tasks.maps.coverage import Spread, imputation_coverage
 from vaeforge.evaluation.tasks.maps.evaluation import evaluate
 from vaeforge.evaluation.tasks.maps.figures import CHANNELS
 from vaeforge.evaluation.tasks.maps.imputation import at_prior_mean, fill_in, noise_of, posterior_spread, prior_spread
 from vaeforge.evaluation.tasks.maps.spatial import (
-    Spread,
     compare_pearson,
-    coverage_curve,
     interpolate,
     morans_i,
     neighbours_of,
@@ -148,9 +147,10 @@ def test_intervals_of_gaussian_values_hold_what_they_say() -> None:
     mean, noise = random(4000, 2), np.array([0.5, 2.0])
     sd = np.full((4000, 2), 1.5)
     truth = mean + np.sqrt(sd**2 + noise**2) * random(4000, 2, seed=1)
-    nominal, held = coverage_curve(Spread(mean, sd), truth, noise)
-    np.testing.assert_allclose(held, nominal, atol=0.02)
-    assert Spread(mean, sd).covered(truth, noise * 0).mean() < 0.93
+    found = imputation_coverage(Spread(mean, sd), truth, noise)
+    np.testing.assert_allclose(found.curve[1], found.curve[0], atol=0.02)
+    assert found.held.mean() == found.curve[1][3]
+    assert imputation_coverage(Spread(mean, sd), truth, noise * 0).held.mean() < 0.93
 
 
 def test_spreads_of_a_model_that_is_known() -> None:

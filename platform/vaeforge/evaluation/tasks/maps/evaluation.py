@@ -20,18 +20,18 @@ from vaeforge.evaluation.extractor import pca_features
 from vaeforge.evaluation.images import prior_samples
 from vaeforge.evaluation.inference import reconstructions
 from vaeforge.evaluation.results import EvaluationResult
+from vaeforge.evaluation.tasks.maps.coverage import Coverage, Spread, imputation_coverage, reconstruction_coverage
 from vaeforge.evaluation.tasks.maps.figures import draw_coverage, draw_maps
 from vaeforge.evaluation.tasks.maps.imputation import (
     at_prior_mean,
     noise_of,
     normalised,
+    posterior_draws,
     posterior_spread,
     prior_spread,
 )
 from vaeforge.evaluation.tasks.maps.spatial import (
-    Spread,
     compare_pearson,
-    coverage_curve,
     interpolate,
     interval_of,
     morans_i,
@@ -56,7 +56,6 @@ from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel
 from vaeforge_models.vae import VAE
 
-LEVEL = 0.95
 COMPONENTS = 64
 LEAST_GROUPS = 4  # below, two halves of the test blocks say nothing of each other
 INTERPOLATION = "k-nearest neighbours"
@@ -90,21 +89,22 @@ class _Reconstructed:
     Attributes:
         coordinates: [P, 3].
         truth: [P, C] in raw units; `found` and `latent_sd` (over draws of z from q) likewise.
-        x: the test points [T, C] in model units; `spread` of theirs likewise.
+        spread: of the reconstructions of the test points [T, C], model units.
         noise: [C], model units, see `noise_of`.
+        coverage: of the test points.
     """
 
     coordinates: NDArray[np.float32]
     truth: Floats
     found: Floats
     latent_sd: Floats
-    x: Floats
     spread: Spread
     noise: Floats
+    coverage: Coverage
 
     def columns(self, low: Values, high: Values) -> dict[str, Floats]:
         """What there is to say of each channel, [C] each; the training values of a channel lie in [low, high]."""
-        test, near = slice(0, len(self.x)), neighbours_of(self.coordinates)
+        test, near = slice(0, len(self.spread.mean)), neighbours_of(self.coordinates)
         return {
             "pearson": pearson(self.truth[test], self.found[test]),
             "pearson_all": pearson(self.truth, self.found),
@@ -113,9 +113,9 @@ class _Reconstructed:
             "morans_i_truth": morans_i(self.truth, near),
             "morans_i_reconstruction": morans_i(self.found, near),
             "bounds_violations": outside(self.found, low, high),
-            "predictive_sd": self.spread.sd.mean(0),
+            "latent_sd": self.spread.sd.mean(0),
             "noise_sd": self.noise,
-            "coverage_95": self.spread.covered(self.x, self.noise).mean(0),
+            "coverage_95": self.coverage.held.mean(0),
         }
 
 
@@ -127,7 +127,8 @@ def _reconstruct(trained: TrainedModel) -> _Reconstructed:
     raw = (in_raw_units(model, x), in_raw_units(model, found), spread_in_raw_units(model, spread.sd))
     at_test = Spread(spread.mean[:count], spread.sd[:count])
     noise = noise_of(model, prepared.validation, each=True)
-    return _Reconstructed(points.condition, *raw, x=x[:count], spread=at_test, noise=noise)
+    covered = reconstruction_coverage(posterior_draws(model, prepared.test), noise)
+    return _Reconstructed(points.condition, *raw, spread=at_test, noise=noise, coverage=covered)
 
 
 def _reconstruction(trained: TrainedModel) -> EvaluationResult:
@@ -141,8 +142,7 @@ def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     # of the mean over channels, which varies less than a channel does
     metrics |= interval_metrics("test/pearson", interval_of(drawn.mean(1), groups))
     metrics |= interval_metrics("test/relative_error", relative_error_interval(truth, found, groups, seed))
-    covered = done.spread.covered(done.x, done.noise).mean(1)
-    metrics |= mean_with_interval("test/coverage_95", covered, groups, seed)
+    metrics |= mean_with_interval("test/coverage_95", done.coverage.held.mean(1), groups, seed)
     table = [
         {"channel": name, **{key: float(values[place]) for key, values in columns.items()}}
         for place, name in enumerate(names)
@@ -151,7 +151,7 @@ def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     figures = draw_maps(done.coordinates, maps | {"absolute error": np.abs(done.found - done.truth)}, names)
     arrays: dict[str, Values] = {"coordinates": done.coordinates, "truth": done.truth, "reconstruction": done.found}
     arrays |= {"latent_sd": done.latent_sd, "held_out": np.arange(len(done.truth)) < count}
-    curves = {"coverage": coverage_curve(done.spread, done.x, done.noise)}
+    curves = {"coverage": done.coverage.curve}
     return EvaluationResult(metrics, [], curves, {"channels": table}, figures, {"maps": compact(arrays)})
 
 
@@ -176,9 +176,9 @@ def _imputation(trained: TrainedModel) -> EvaluationResult:
     metrics = model_metrics(
         rows, {"imputation MSE": "test/imputation_mse", "imputation Pearson": "test/imputation_pearson"}
     )
-    held = spread.covered(x, noise).mean(1)
-    metrics |= mean_with_interval("test/imputation_coverage_95", held, groups, seed)
-    curves = {"imputation_coverage": coverage_curve(spread, x, noise)}
+    coverage = imputation_coverage(spread, x, noise)
+    metrics |= mean_with_interval("test/imputation_coverage_95", coverage.held.mean(1), groups, seed)
+    curves = {"imputation_coverage": coverage.curve}
     table = _imputation_table(channel_names(trained), x, found)
     raw = {name: in_raw_units(model, values) for name, values in (("truth", x), ("imputed", spread.mean))}
     raw["interpolated"] = in_raw_units(model, found[INTERPOLATION])

@@ -3,14 +3,14 @@
 Shapes: N samples, E values of a sample, K draws, T maps over P points. Everything in the units of the model.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaeforge.evaluation.tasks.maps.spatial import Spread
+from vaeforge.evaluation.tasks.maps.coverage import Spread, spread_of
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge_models.vae import VAE
@@ -23,17 +23,20 @@ Floats = NDArray[np.float64]
 
 
 @torch.no_grad()
+def posterior_draws(model: VAE, samples: Samples, draws: int = POSTERIOR_DRAWS) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of x [n, E] and of its reconstructions [K, n, E] with z from q(z|x), under a fixed seed."""
+    generator = torch.Generator().manual_seed(derive(0, "posterior spread"))
+    for raw, condition in samples.batches(_batch(model, draws)):
+        x = model.normalise(raw)
+        posterior = model.encode(x, condition)
+        noise = torch.randn(draws, *posterior.mu.shape, generator=generator)
+        found = torch.stack([model.mean(model.decode(posterior.sample(eps), condition)) for eps in noise])
+        yield x.flatten(1), found.flatten(2)
+
+
 def posterior_spread(model: VAE, samples: Samples, draws: int = POSTERIOR_DRAWS) -> Spread:
     """Mean and spread of reconstructions with z from q(z|x), under a fixed seed."""
-    generator = torch.Generator().manual_seed(derive(0, "posterior spread"))
-
-    def batches() -> Iterable[Tensor]:
-        for raw, condition in samples.batches(_batch(model, draws)):
-            posterior = model.encode(model.normalise(raw), condition)
-            noise = torch.randn(draws, *posterior.mu.shape, generator=generator)
-            yield torch.stack([model.mean(model.decode(posterior.sample(eps), condition)) for eps in noise])
-
-    return _spread(batches())
+    return spread_of(found for _, found in posterior_draws(model, samples, draws))
 
 
 @torch.no_grad()
@@ -49,7 +52,7 @@ def prior_spread(model: VAE, condition: NDArray[np.float32], draws: int = PRIOR_
             noise = torch.randn(draws, len(part), model.latent_dim, generator=generator)
             yield torch.stack([model.mean(model.decode(z, part)) for z in noise])
 
-    return _spread(batches())
+    return spread_of(batches())
 
 
 @torch.no_grad()
@@ -62,12 +65,6 @@ def at_prior_mean(model: VAE, condition: NDArray[np.float32]) -> Floats:
 
 def _batch(model: VAE, draws: int) -> int:
     return max(1, BATCH_VALUES // (draws * int(np.prod(model.event_shape)) + 1) // 8)  # hidden layers are wider
-
-
-def _spread(batches: Iterable[Tensor]) -> Spread:
-    """Over the first axis of batches [K, n, E]."""
-    found = [(drawn.mean(0).double().numpy(), drawn.std(0, correction=0).double().numpy()) for drawn in batches]
-    return Spread(np.concatenate([mean for mean, _ in found]), np.concatenate([sd for _, sd in found]))
 
 
 def noise_of(model: VAE, validation: Samples, each: bool) -> Floats:

@@ -1,15 +1,13 @@
-"""Spatial statistics of maps over points, with intervals and coverage.
+"""Spatial statistics of maps over points, with intervals.
 
 Shapes: P points, C channels, G groups (blocks of points), B bootstrap draws, k neighbours.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 
 from vaeforge.evaluation.bootstrap import DRAWS, Interval, bootstrap_means, percentile_interval
@@ -19,7 +17,6 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 NEIGHBOURS = 8
 INTERPOLATED_FROM = 5
-NOMINAL = (0.5, 0.8, 0.9, 0.95, 0.99)
 EVERYTHING = Interval(-1.0, 1.0)
 
 
@@ -158,26 +155,3 @@ def interpolate(known: NDArray[Any], values: NDArray[Any], wanted: NDArray[Any])
     fitted = KNeighborsRegressor(count, weights="distance").fit(known, values)
     found: Floats = fitted.predict(wanted).reshape(len(wanted), -1)
     return found
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What K draws say of each value: their mean and standard deviation, [P, C] each, in the same units."""
-
-    mean: Floats
-    sd: Floats
-
-    def covered(self, truth: NDArray[Any], noise: Floats, level: float = 0.95) -> NDArray[np.bool_]:
-        """Whether the central interval of that level holds each true value: [P, C].
-
-        The interval is Gaussian, with the draws' variance and the observation noise's, a standard deviation [C] or one.
-        """
-        half = norm.ppf(0.5 + level / 2) * np.sqrt(self.sd**2 + noise**2)
-        inside: NDArray[np.bool_] = np.abs(truth - self.mean) <= half
-        return inside
-
-
-def coverage_curve(spread: Spread, truth: NDArray[Any], noise: Floats) -> tuple[Floats, Floats]:
-    """Nominal levels, and the share of values that intervals of these levels hold."""
-    held = [float(spread.covered(truth, noise, level).mean()) for level in NOMINAL]
-    return np.array(NOMINAL), np.array(held)

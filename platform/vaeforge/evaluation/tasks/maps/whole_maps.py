@@ -11,10 +11,10 @@ from vaeforge.evaluation.common_metrics import bootstrap_seed, untrained_model
 from vaeforge.evaluation.comparison import MODEL, compare_means
 from vaeforge.evaluation.inference import reconstructions
 from vaeforge.evaluation.results import EvaluationResult
+from vaeforge.evaluation.tasks.maps.coverage import reconstruction_coverage
 from vaeforge.evaluation.tasks.maps.figures import draw_coverage, draw_maps
-from vaeforge.evaluation.tasks.maps.imputation import fill_in, noise_of, normalised, posterior_spread
+from vaeforge.evaluation.tasks.maps.imputation import fill_in, noise_of, normalised, posterior_draws, posterior_spread
 from vaeforge.evaluation.tasks.maps.spatial import (
-    coverage_curve,
     interpolate,
     morans_i,
     neighbours_of,
@@ -56,14 +56,15 @@ def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     groups, seed, coordinates = prepared.test_groups, bootstrap_seed(trained.experiment), _coordinates(trained)
     x, shown = (values.T for values in reconstructions(model, prepared.test))
     spread, noise = posterior_spread(model, prepared.test), noise_of(model, prepared.validation, each=False)
-    near, held = neighbours_of(coordinates), spread.covered(x.T, noise).mean(1)
+    coverage = reconstruction_coverage(posterior_draws(model, prepared.test), noise)
+    near, held = neighbours_of(coordinates), coverage.held.mean(1)
     columns = {
         "pearson": pearson(x, shown),
         "relative_error": relative_error(x, shown),
         "morans_i_truth": morans_i(x, near),
         "morans_i_reconstruction": morans_i(shown, near),
         "bounds_violations": outside(shown, x.min(0), x.max(0)),
-        "predictive_sd": spread.sd.mean(1),
+        "latent_sd": spread.sd.mean(1),
         "coverage_95": held,
     }
     metrics = {f"test/{name}": float(values.mean()) for name, values in columns.items()}
@@ -84,7 +85,7 @@ def _reconstruction(trained: TrainedModel) -> EvaluationResult:
         "latent uncertainty": spread.sd.T,
     }
     figures = draw_maps(coordinates, drawn, names)
-    curves = {"coverage": coverage_curve(spread, x.T, noise)}
+    curves = {"coverage": coverage.curve}
     figures["coverage"] = draw_coverage({"of reconstructions": curves["coverage"]})
     arrays = compact({"coordinates": coordinates, "truth": x, "reconstruction": shown, "latent_sd": spread.sd.T})
     return EvaluationResult(metrics, rows, curves, {"maps": table}, figures, {"maps": arrays})
