@@ -30,14 +30,20 @@ def crop(raw: Tensor, draws: Tensor, height: int, width: int) -> Tensor:
 
 
 def _flip_and_rotate(images: Tensor, draws: Tensor) -> Tensor:
-    """Mirror each axis with probability one half and rotate within +-10 degrees, in one resampling."""
+    """Mirror each axis with probability one half and rotate within +-10 degrees, in one resampling.
+
+    The pixel at p, from the centre, shows what was at R M p: M = diag(+-1, +-1) mirrors x (to the right) and y (down),
+    R turns by the angle. Grids are in units of half an image along each axis, so that what goes from one axis to the
+    other takes the ratio of their sizes; without it images that are not square would be sheared.
+    """
+    height, width = images.shape[2:]
     angle = (2 * draws[:, 2] - 1) * math.radians(ROTATION_DEGREES)
     mirror_x = torch.where(draws[:, 0] < 0.5, -1.0, 1.0)
     mirror_y = torch.where(draws[:, 1] < 0.5, -1.0, 1.0)
-    zero = torch.zeros_like(angle)
-    first = torch.stack([mirror_x * angle.cos(), -angle.sin(), zero], 1)
-    second = torch.stack([angle.sin(), mirror_y * angle.cos(), zero], 1)
-    grid = functional.affine_grid(torch.stack([first, second], 1), list(images.shape), align_corners=False)
+    cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    x = torch.stack([mirror_x * cosine, -mirror_y * sine * height / width, zero], 1)
+    y = torch.stack([mirror_x * sine * width / height, mirror_y * cosine, zero], 1)
+    grid = functional.affine_grid(torch.stack([x, y], 1), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
