@@ -3,9 +3,13 @@
 Shapes: B samples, T tokens of width h, F features, H heads.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from vaeforge_models.dropout import Dropout
 
 REDUCTION = 4
 
@@ -21,7 +25,7 @@ class Attention(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"attention: width is {width}, must be a multiple of heads, which is {heads}")
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout = heads, Dropout(dropout)
         self.query_norm, self.context_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.to_query, self.to_key = nn.Linear(width, width), nn.Linear(width, width, bias=False)
         self.to_value, self.to_output = nn.Linear(width, width), nn.Linear(width, width)
@@ -29,11 +33,17 @@ class Attention(nn.Module):
     def forward(self, queries: Tensor, context: Tensor) -> Tensor:
         context = self.context_norm(context)
         query, key, value = self.to_query(self.query_norm(queries)), self.to_key(context), self.to_value(context)
-        mixed = functional.scaled_dot_product_attention(
-            self._split(query), self._split(key), self._split(value), dropout_p=self.dropout if self.training else 0.0
-        )
+        mixed = self._mixed(self._split(query), self._split(key), self._split(value))
         added: Tensor = self.to_output(mixed.transpose(1, 2).flatten(2))
         return queries + added
+
+    def _mixed(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Values weighed by the softmax of the scaled products, which dropout thins in training: [B, H, T, h / H]."""
+        if not self.training or not self.dropout.p:
+            return functional.scaled_dot_product_attention(query, key, value)
+        scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+        mixed: Tensor = self.dropout(scores.softmax(-1)) @ value
+        return mixed
 
     def _split(self, tokens: Tensor) -> Tensor:
         """[B, T, h] to [B, H, T, h / H]."""
@@ -65,7 +75,7 @@ class GatedResidual(nn.Module):
             nn.LayerNorm(features),
             nn.Linear(features, features),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.LayerNorm(features),
             nn.Linear(features, features),
         )
@@ -80,14 +90,18 @@ class GatedResidual(nn.Module):
 class CoordinateProcessor(nn.Module):
     """The values [B, S] of one coordinate to a token [B, h]: Linear, then a residual block of two layers.
 
-    S is 1 where a sample is a point, and all points where it is a map.
+    S is 1 where a sample is a point, and all points where it is a map, `shared` by all samples: B is then 1.
     """
 
-    def __init__(self, inputs: int, width: int, dropout: float):
+    def __init__(self, inputs: int, width: int, dropout: float, shared: bool = False):
         super().__init__()
         self.enter = nn.Linear(inputs, width)
         self.body = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width)
+            nn.LayerNorm(width),
+            nn.Linear(width, width),
+            nn.GELU(),
+            Dropout(dropout, shared),
+            nn.Linear(width, width),
         )
 
     def forward(self, values: Tensor) -> Tensor:
@@ -99,9 +113,9 @@ class CoordinateProcessor(nn.Module):
 class CoordinateTokens(nn.Module):
     """A processor per coordinate: [B, 3, S] to tokens [B, 3, h]."""
 
-    def __init__(self, inputs: int, width: int, dropout: float):
+    def __init__(self, inputs: int, width: int, dropout: float, shared: bool = False):
         super().__init__()
-        self.processors = nn.ModuleList(CoordinateProcessor(inputs, width, dropout) for _ in range(3))
+        self.processors = nn.ModuleList(CoordinateProcessor(inputs, width, dropout, shared) for _ in range(3))
 
     def forward(self, coordinates: Tensor) -> Tensor:
         tokens = [process(coordinates[:, axis]) for axis, process in enumerate(self.processors)]
@@ -114,7 +128,7 @@ class WideningResidual(nn.Module):
     def __init__(self, before: int, after: int, dropout: float):
         super().__init__()
         self.skip = nn.Linear(before, after)
-        self.body = nn.Sequential(nn.Linear(before, after), nn.LayerNorm(after), nn.GELU(), nn.Dropout(dropout))
+        self.body = nn.Sequential(nn.Linear(before, after), nn.LayerNorm(after), nn.GELU(), Dropout(dropout))
 
     def forward(self, values: Tensor) -> Tensor:
         skipped: Tensor = self.skip(values)

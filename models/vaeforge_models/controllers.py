@@ -6,7 +6,7 @@ dimension. Every rank computes the state from the same all-reduced means, so ran
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -27,6 +27,8 @@ class Capacity(BetaSchedule):
     rate positively above the capacity and negatively below it.
     """
 
+    linear: ClassVar[bool] = False
+    given_weights: ClassVar[tuple[str, ...]] = ("gamma",)
     schedule: Literal["capacity"] = "capacity"
     gamma: Weight = 1000.0
     c_max: Weight = 25.0
@@ -53,6 +55,8 @@ class FreeBits(BetaSchedule):
     A latent dimension pays nothing for its first `floor` nats: below it, the gradient of its KL is zero.
     """
 
+    linear: ClassVar[bool] = False
+    given_weights: ClassVar[tuple[str, ...]] = ("value",)
     schedule: Literal["free_bits"] = "free_bits"
     floor: Annotated[float, Field(ge=0, description="lambda, nats per latent dimension")] = 0.1
     value: Weight = 1.0
@@ -74,8 +78,11 @@ class Geco(BetaSchedule):
     lambda <- lambda * clamp(exp(average), 0.9, 1.05), from 1. A distortion above the tolerance raises lambda. beta is
     1 / lambda.
 
-    The loss is divided by max(1, lambda): the direction of its gradient is the published one, its size stays that of
-    distortion + beta * rate while lambda >= 1, so that the clipping of gradients and fp16 see no growing factor.
+    The loss is divided by max(1, lambda), and so is min(1, lambda) * (distortion - tolerance + beta * rate): the
+    direction of its gradient is the published one, its size stays that of distortion + beta * rate while lambda >= 1,
+    so that the clipping of gradients and fp16 see no growing factor. Penalties of a family belong to the distortion and
+    the total correlation to the rate; all of them take the factor min(1, lambda) (`size`), so that a model under lambda
+    has the loss of a constant beta = 1 / lambda, up to that factor.
     Violations of more than a tenth of a nat move lambda at its full pace, so it swings about the solution.
     lambda stays in [1e-6, 1e6], because a tolerance that no model reaches would let it grow until it overflows.
     """
@@ -92,6 +99,9 @@ class Geco(BetaSchedule):
 
     def full_beta_at(self) -> float:
         return 0.0
+
+    def size(self, state: Mapping[str, float] = NO_STATE) -> float:
+        return min(1.0, (state or self.initial())["lambda"])
 
     def loss(self, distortion: Tensor, kl: Tensor, t: float, state: Mapping[str, float] = NO_STATE) -> Tensor:
         multiplier = (state or self.initial())["lambda"]

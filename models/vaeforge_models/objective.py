@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -35,9 +35,16 @@ class BetaSchedule(Settings, ABC):
     A planned schedule is a function of t and keeps no state. A controller answers to the terms of the training; its
     state is a flat dictionary of finite floats, so that it survives JSON unchanged. Without a state (`NO_STATE`) a
     controller answers as at its first step.
+
+    Attributes:
+        linear: whether the loss is linear in distortion and KL, so that the mean of the losses of parts of a batch is
+            the loss of the batch.
+        given_weights: the settings that weigh the rate, as opposed to nats and to weights that are found in training.
     """
 
     schedule: str
+    linear: ClassVar[bool] = True
+    given_weights: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
@@ -54,6 +61,14 @@ class BetaSchedule(Settings, ABC):
     def loss(self, distortion: Tensor, kl: Tensor, t: float, state: Mapping[str, float] = NO_STATE) -> Tensor:
         """The scalar training loss of the whole batch from its mean distortion (scalar) and mean KL [L]."""
         return distortion + self.beta(t, state) * kl.sum()
+
+    def size(self, state: Mapping[str, float] = NO_STATE) -> float:
+        """By how much the whole loss is scaled: what a family or the total correlation adds is to be scaled alike."""
+        return 1.0
+
+    def scaled(self, factor: float) -> Self:
+        """This schedule with its given weights times `factor`; targets, tolerances and floors in nats stay."""
+        return self.model_copy(update={name: factor * getattr(self, name) for name in self.given_weights})
 
     def update(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
         """The state after a step; the given one is left as it was.
@@ -152,7 +167,7 @@ def effective_beta(beta: float, dimensions: int, latent_dim: int, normalised: bo
 
     With `normalised`, the given number is beta_norm = beta * L / D (Higgins et al. 2017, section 4.2), which makes
     weights comparable between sizes of data and latent space: beta = beta_norm * D / L. It concerns weights that are
-    given (planned schedules), not those that a controller finds.
+    given (`BetaSchedule.given_weights`), not those that a controller finds, and no number of nats.
 
     Raises:
         ValueError: if a size is not positive.

@@ -9,7 +9,7 @@ at the start of the next cycle.
 import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -24,6 +24,7 @@ Cycles = Annotated[int, Field(ge=1)]
 class Constant(BetaSchedule):
     """beta(t) = value (Higgins et al. 2017)."""
 
+    given_weights: ClassVar[tuple[str, ...]] = ("value",)
     schedule: Literal["constant"] = "constant"
     value: Weight = 1.0
 
@@ -37,6 +38,7 @@ class Constant(BetaSchedule):
 class WarmUp(BetaSchedule):
     """What the schedules have in common that rise from (about) 0 to `value` over the first part, `warmup`, of t."""
 
+    given_weights: ClassVar[tuple[str, ...]] = ("value",)
     value: Weight = 1.0
     warmup: Fraction = 0.25
 
@@ -87,6 +89,7 @@ class Cyclical(BetaSchedule):
     and meets `max` without a jump.
     """
 
+    given_weights: ClassVar[tuple[str, ...]] = ("max", "min")
     schedule: Literal["cyclical"] = "cyclical"
     max: Weight = 1.0
     min: Weight = 0.0
@@ -115,6 +118,7 @@ class HalfCosine(BetaSchedule):
     The schedule of the coordinate-conditioned lipid model.
     """
 
+    given_weights: ClassVar[tuple[str, ...]] = ("max", "min")
     schedule: Literal["half_cosine"] = "half_cosine"
     max: Weight = 0.5
     min: Weight = 0.0
@@ -153,6 +157,7 @@ class Step(BetaSchedule):
     A knot at t = 1 changes nothing, because t = 1 is the limit from below.
     """
 
+    given_weights: ClassVar[tuple[str, ...]] = ("knots",)
     schedule: Literal["step"] = "step"
     knots: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.25, 1.0))
 
@@ -168,6 +173,9 @@ class Step(BetaSchedule):
             if not earlier < later:
                 raise ValueError(f"got a knot at t = {later} after one at t = {earlier}, t must increase strictly")
         return knots
+
+    def scaled(self, factor: float) -> Self:
+        return self.model_copy(update={"knots": tuple((t, factor * beta) for t, beta in self.knots)})
 
     def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
         return next((beta for knot, beta in reversed(self.knots) if knot <= t and knot < 1.0), self.knots[0][1])

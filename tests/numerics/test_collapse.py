@@ -14,7 +14,7 @@ from vaeforge.data.prepared import PcaSpectrum
 from vaeforge.samples import DataSet, Samples
 from vaeforge.training.batches import Batch
 from vaeforge.training.process_group import ProcessGroup
-from vaeforge.training.train_step import TrainStep
+from vaeforge.training.train_step import StepNumber, TrainStep
 from vaeforge.training.validation import validate
 from vaeforge_models.diagnostics import predicted_active_units
 from vaeforge_models.likelihoods import squared_error_distortion
@@ -76,7 +76,7 @@ def active_units(beta: float, folder: Path, calibrated: bool = False) -> int:
     raw, condition = data.tensors(slice(None))
     for step in range(STEPS):
         eps = torch.randn(SAMPLES, model.latent_dim, generator=generator)
-        train_step.step([Batch(raw, condition, eps, SAMPLES)], step / STEPS)
+        train_step.step([Batch(raw, condition, eps, SAMPLES)], StepNumber(step, STEPS))
     return int(validate(model, data, ProcessGroup(), 1)["val/active_units"])
 
 

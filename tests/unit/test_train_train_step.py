@@ -1,4 +1,4 @@
-"""One optimiser step: learning rates, accumulation, mixed precision, sampling by class, and options of the rate."""
+"""One optimiser step: accumulation, mixed precision, sampling by class, and options of the rate."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from vaeforge.config.experiment import Experiment, Optimizer
+from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
 from vaeforge.samples import Samples
 from vaeforge.training.batches import Batch, class_weights, epoch_batches, steps_per_epoch
 from vaeforge.training.loop import TrainingData, fit, untrained
-from vaeforge.training.lr_schedule import learning_rate_at
 from vaeforge.training.process_group import ProcessGroup
-from vaeforge.training.train_step import TrainStep
+from vaeforge.training.train_step import StepNumber, TrainStep
 from vaeforge_models.vae import DataSpec
 
 Make = Callable[..., Any]
@@ -32,30 +31,8 @@ def gradients(experiment: Experiment, arrays: TrainingData, parts: list[slice]) 
     """What one step over the given parts of the training samples follows."""
     model = untrained(experiment, arrays.spec)
     train_step = TrainStep(experiment, model, ProcessGroup(), len(arrays.train))
-    train_step.step([batch(arrays, part, 3, model.latent_dim) for part in parts], 0.5)
+    train_step.step([batch(arrays, part, 3, model.latent_dim) for part in parts], StepNumber(0, 2))
     return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
-
-
-@pytest.mark.parametrize("steps", [300, 1000])
-def test_onecycle_is_that_of_torch(steps: int) -> None:
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([parameter], lr=1.0)
-    reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=steps + 1)
-    ours = Optimizer(lr=0.02, schedule="onecycle")
-    for step in range(steps):
-        # torch counts steps - 1 intervals and turns at a whole step; both agree where the turn is one
-        expected, found = reference.get_last_lr()[0], learning_rate_at(ours, step / steps)
-        assert found == pytest.approx(expected, rel=0.02, abs=0.0004)
-        optimizer.step()
-        reference.step()
-
-
-def test_rates_that_follow_from_progress() -> None:
-    assert learning_rate_at(Optimizer(lr=0.1, schedule="constant"), 0.5) is None
-    assert learning_rate_at(Optimizer(lr=0.1, schedule="plateau"), 0.5) is None
-    assert learning_rate_at(Optimizer(lr=0.1, schedule="cosine"), 0.5) == pytest.approx(0.05)
-    one = Optimizer(lr=0.1, schedule="onecycle")
-    assert [learning_rate_at(one, t) for t in (0.0, 0.3, 1.0)] == pytest.approx([0.1 / 25, 0.1, 0.1 / 250_000])
 
 
 def test_accumulated_batches_are_one_large_batch(make_experiment: Make, make_arrays: Make) -> None:

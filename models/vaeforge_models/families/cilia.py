@@ -20,6 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from vaeforge_models.dropout import Dropout
 from vaeforge_models.family import Family
 from vaeforge_models.layers import LOGVAR_RANGE, BatchNorm1d
 from vaeforge_models.likelihoods import bernoulli_distortion, squared_error_distortion
@@ -105,7 +106,7 @@ def _dense(widths: list[int], dropout: float) -> nn.Sequential:
     """Linear layers without a bias of their own: batch normalisation takes the mean off and adds one."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after, bias=False), BatchNorm1d(after), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(before, after, bias=False), BatchNorm1d(after), nn.ReLU(), Dropout(dropout)]
     return nn.Sequential(*layers)
 
 

@@ -21,6 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from vaeforge_models.dropout import Dropout
 from vaeforge_models.family import Augmentation, Family
 from vaeforge_models.layers import LOGVAR_RANGE, BatchNorm1d, Standardise
 from vaeforge_models.likelihoods import squared_error_distortion
@@ -94,7 +95,7 @@ def _blocks(widths: list[int], dropout: float) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         # a bias would be taken off again by the normalisation that follows
-        layers += [nn.Linear(before, after, bias=False), BatchNorm1d(after), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(before, after, bias=False), BatchNorm1d(after), nn.ReLU(), Dropout(dropout)]
     return layers
 
 

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from vaeforge_models.attention import Attention, CoordinateTokens, GatedResidual, WideningResidual
 from vaeforge_models.coordinates import Coordinates, bounding_box, edge_weights, nearest_neighbours
+from vaeforge_models.dropout import Dropout
 from vaeforge_models.family import Family
 from vaeforge_models.layers import Standardise, constant_or
 from vaeforge_models.likelihoods import squared_error_distortion
@@ -92,7 +93,7 @@ class LipidVAE(VAE):
             _require_unit_range(spec)
         self._place(spec)
         self.coordinate_tokens = CoordinateTokens(
-            spec.dimensions if self.maps else 1, settings.hidden, settings.dropout
+            spec.dimensions if self.maps else 1, settings.hidden, settings.dropout, shared=self.maps
         )
         self.encoder, self.decoder = Encoder(settings, spec.dimensions), Decoder(settings, spec.dimensions)
         scale, shift = (STEEPNESS, -STEEPNESS / 2) if settings.bounded else (1.0, 0.0)
@@ -170,7 +171,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.widths = [settings.hidden * 2**scale for scale in range(settings.scales)]
         self.scales = nn.ModuleList(
-            nn.Sequential(nn.Linear(values, width), nn.LayerNorm(width), nn.GELU(), nn.Dropout(settings.dropout))
+            nn.Sequential(nn.Linear(values, width), nn.LayerNorm(width), nn.GELU(), Dropout(settings.dropout))
             for width in self.widths
         )
         blocks = [GatedResidual(sum(self.widths), settings.dropout) for _ in range(settings.blocks)]

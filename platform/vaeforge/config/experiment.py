@@ -42,7 +42,9 @@ class Training(Settings):
     accumulate: Annotated[int, Field(ge=1, description="batches a step; the effective batch is their product")] = 1
     amp: Annotated[Literal["off", "bf16", "fp16"], Field(description="automatic mixed precision")] = "off"
     balance: Annotated[bool, Field(description="draw classes equally often, by weighted sampling")] = False
-    normalised_beta: Annotated[bool, Field(description="beta settings mean beta * L / D (Higgins et al. 2017)")] = False
+    normalised_beta: Annotated[
+        bool, Field(description="given weights of the rate mean beta * L / D (Higgins et al. 2017)")
+    ] = False
     total_correlation: Annotated[
         float, Field(ge=0, description="weight of the total correlation within the rate, 6 for beta-TC; 1 is plain")
     ] = 1.0
@@ -165,6 +167,15 @@ class Experiment(Settings):
             if not isinstance(typed.get(section), Settings):
                 typed[section] = kind.model_validate(typed.get(section, {}))
         return typed
+
+    @model_validator(mode="after")
+    def _a_weight_to_normalise(self) -> "Experiment":
+        if self.training.normalised_beta and not self.beta.given_weights:
+            raise ValueError(
+                f"training.normalised_beta is true, but beta.schedule {self.beta.schedule} finds its weight in "
+                "training and has none that is given; set training.normalised_beta: false, or take another schedule"
+            )
+        return self
 
     @property
     def definition(self) -> Family:

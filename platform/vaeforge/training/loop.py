@@ -24,9 +24,10 @@ from vaeforge.training.batches import epoch_batches, steps_per_epoch
 from vaeforge.training.checkpoint import Checkpoint, load_newest, save
 from vaeforge.training.checkpoint_files import CHECKPOINT_NAME, best_beside
 from vaeforge.training.early_stopping import BestEpoch
+from vaeforge.training.lr_schedule import Plateau
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.storage import join, name_of, open_storage
-from vaeforge.training.train_step import TrainStep
+from vaeforge.training.train_step import StepNumber, TrainStep
 from vaeforge.training.training_state import TrainingState, read_state
 from vaeforge.training.validation import validate
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
@@ -137,9 +138,7 @@ class _Training:
         training = experiment.training
         self.model = untrained(experiment, data.spec).to(group.device)
         self.train_step = TrainStep(experiment, self.model, group, len(data.train))
-        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self.train_step.optimizer, factor=training.plateau_factor, patience=training.plateau_patience
-        )
+        self.plateau = Plateau(self.train_step.optimizer, training)
         self.best_epoch = BestEpoch(training.epochs, training.patience, experiment.beta.full_beta_at())
         self.steps = steps_per_epoch(training, len(data.train))
         self.epoch, self.finished = 0, False
@@ -184,10 +183,12 @@ class _Training:
             self.experiment, self.data.train, self.data.spec, self.model.latent_dim, self.epoch, self.group
         )
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(derive(self.experiment.training.seed, "dropout", self.epoch, rank))
-            for step, batch in enumerate(batches, start=1):
-                progress = (self.epoch * self.steps + step) / total_steps
-                terms, norm = self.train_step.step(batch, progress)
+            # of what models draw by themselves; the dropout of `vaeforge_models.dropout` is the same on all ranks
+            torch.manual_seed(derive(self.experiment.training.seed, "model", self.epoch, rank))
+            for number, batch in enumerate(batches, start=self.epoch * self.steps):
+                at = StepNumber(number, total_steps, derive(self.experiment.training.seed, "dropout", number))
+                progress = at.progress
+                terms, norm = self.train_step.step(batch, at)
                 worst = torch.maximum(worst, norm.nan_to_num(nan=math.inf))
                 samples = sum(part.total for part in batch)
                 sums, count = sums + terms * samples, count + samples
@@ -242,7 +243,7 @@ class _Training:
             epoch=self.epoch,
             model=self.model.state_dict(),
             train_step=self.train_step.state(),
-            plateau=self.plateau.state_dict(),
+            plateau=self.plateau.state(),
             best_epoch=self.best_epoch.state(),
             best=None if self.best is None else replace(self.best, file=name_of(self.best.file)),
         )
@@ -260,7 +261,7 @@ class _Training:
             raise CheckpointError(f"{found.checkpoint.file}: {problem}") from error
         self.train_step.restore(state.train_step, inherited)
         if not inherited:  # an inheritor's own plateau schedule starts anew, at its own learning rate
-            self.plateau.load_state_dict(state.plateau)
+            self.plateau.restore(state.plateau)
         self.best_epoch.restore(state.best_epoch)
         self.epoch = state.epoch
         self.newest = sorted((c for c in checkpoints if c.epoch <= self.epoch), key=lambda c: c.epoch)

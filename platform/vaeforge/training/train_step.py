@@ -1,14 +1,14 @@
-"""One optimiser step: the loss of a whole batch that several ranks hold together, and its gradient.
+"""One optimiser step: the gradient of the loss of all its samples, clipped, and the optimiser's move.
 
-The loss may be non-linear in means over the whole batch (free bits, capacity, log MSE, total correlation, couplings
-between samples), so that adding up ranks' losses would be wrong. Instead each rank differentiates the loss by those
-means at their all-reduced values, and follows its own samples' part: coefficient times own sum. After the ranks'
-gradients are added that is the gradient that one process would have computed.
+A step has one micro-batch or several (`training.accumulate`), and every rank holds a share of each. A loss that is
+linear in the samples is followed micro-batch by micro-batch. Any other one takes two passes: the first measures all
+micro-batches without gradients, the second follows the derivative of the whole loss, under the same noise and the same
+dropout (`step_loss.py`). Only batch normalisation, which normalises each micro-batch by itself, tells several
+micro-batches from one large batch.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +18,35 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.training.batches import Batch
-from vaeforge.training.lr_schedule import learning_rate_at
+from vaeforge.training.lr_schedule import options_at
 from vaeforge.training.process_group import ProcessGroup
-from vaeforge_models.objective import LossSums, batch_loss, effective_beta, surrogate_loss, training_distortion
+from vaeforge.training.step_loss import OwnTerms, StepLoss, WholeLoss
+from vaeforge_models import dropout
 from vaeforge_models.precision import floating
-from vaeforge_models.total_correlation import decompose
 from vaeforge_models.vae import VAE, Posterior
 
 TorchState = dict[str, Any]  # what an object of torch hands out as its `state_dict`
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class StepNumber:
+    """Which optimiser step of a training it is.
+
+    Attributes:
+        number: 0..total-1.
+        total: steps of the planned training.
+        seed: of what is drawn within the model (dropout).
+    """
+
+    number: int
+    total: int
+    seed: int = 0
+
+    @property
+    def progress(self) -> float:
+        """t at the end of the step, in (0, 1]."""
+        return (self.number + 1) / self.total
 
 
 @dataclass(frozen=True)
@@ -50,43 +70,78 @@ class TrainStep:
     """The optimiser of one training, and the state of its schedule."""
 
     def __init__(self, experiment: Experiment, model: VAE, group: ProcessGroup, dataset_size: int):
-        self.experiment, self.model, self.group, self.dataset_size = experiment, model, group, dataset_size
+        self.experiment, self.model, self.group = experiment, model, group
         self.ddp_model = group.ddp(model)
         optimizer, training = experiment.optimizer, experiment.training
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer.name]
         self.optimizer = kind(model.parameters(), lr=optimizer.lr, weight_decay=optimizer.weight_decay)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=training.amp == "fp16")
-        self.schedule, self.schedule_state = experiment.beta, experiment.beta.initial()
-        dimensions = math.prod(model.event_shape)
-        self.log_mse_dimensions = dimensions if model.calibrated else None
-        self.beta_scale = effective_beta(1.0, dimensions, model.latent_dim, training.normalised_beta)
+        self.loss = StepLoss(experiment, model, group, dataset_size)
+        self.schedule, self.schedule_state = self.loss.schedule, self.loss.schedule.initial()
 
-    def step(self, batches: Sequence[Batch], progress: float) -> tuple[Tensor, Tensor]:
-        """Accumulate the gradients of `batches`, then one step of the optimiser.
+    def step(self, batches: Sequence[Batch], at: StepNumber) -> tuple[Tensor, Tensor]:
+        """Follow the loss of the micro-batches `batches`, then one step of the optimiser.
 
         Returns the whole step's loss, distortion and rate in nats per sample and the gradient's norm before clipping;
         the same on every rank.
         """
-        self._set_learning_rate(progress)
+        self._set_options(at)
         self.optimizer.zero_grad(set_to_none=True)
+        dropout.begin_step(self.model, at.seed)
+        if self.loss.linear or len(batches) == 1:
+            terms = self._one_by_one(batches, at.progress)
+        else:
+            terms = self._together(batches, at)
+        norm = self._update()
+        if self.schedule_state:
+            _, distortion, rate = terms.tolist()
+            self.schedule_state = self.schedule.update(self.schedule_state, distortion, rate, at.progress)
+        return terms, norm
+
+    def _one_by_one(self, batches: Sequence[Batch], progress: float) -> Tensor:
+        """The gradient of the mean of the micro-batches' own losses; the mean of their terms."""
         everything = sum(batch.total for batch in batches)
         terms = torch.zeros(3, dtype=torch.float64, device=self.group.device)
         for place, batch in enumerate(batches, start=1):
             weight = batch.total / everything
             with self._no_sync_unless_last(place == len(batches)):
-                surrogate, found = self._loss(batch, progress)
-                # DDP averages over ranks what has to be added
-                torch.autograd.backward([self.scaler.scale(surrogate * (self.group.world_size * weight))])
-            terms += found * weight
-        norm = self._update()
-        if self.schedule_state:
-            _, distortion, rate = terms.tolist()
-            self.schedule_state = self.schedule.update(self.schedule_state, distortion, rate, progress)
-        return terms, norm
+                own = self._forward(batch)
+                whole = self.loss.whole([own], progress, self.schedule_state)
+                self._backward(weight * self.loss.followed(own, whole, 0))
+            terms += whole.terms * weight
+        return terms
+
+    def _together(self, batches: Sequence[Batch], at: StepNumber) -> Tensor:
+        """The gradient of the loss of all micro-batches together, in two passes; its terms."""
+        whole = self._measured(batches, at.progress)
+        dropout.begin_step(self.model, at.seed)
+        start = 0
+        for place, batch in enumerate(batches, start=1):
+            with self._no_sync_unless_last(place == len(batches)):
+                self._backward(self.loss.followed(self._forward(batch), whole, start))
+            start += batch.total
+        return whole.terms
+
+    @torch.no_grad()
+    def _measured(self, batches: Sequence[Batch], progress: float) -> WholeLoss:
+        """The loss of all micro-batches, from a first pass that leaves no trace."""
+        with self._traceless():
+            parts = [self._forward(batch) for batch in batches]
+        return self.loss.whole(parts, progress, self.schedule_state)
+
+    @contextmanager
+    def _traceless(self) -> Iterator[None]:
+        """Put back running statistics and torch's own random numbers afterwards: a second pass has the same ones."""
+        device = self.group.device
+        kept = [buffer.clone() for buffer in self.model.buffers()]
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+        for buffer, before in zip(self.model.buffers(), kept, strict=True):
+            buffer.copy_(before)
 
     def beta(self, progress: float) -> float:
         """The weight of the rate in force."""
-        return self.schedule.beta(progress, self.schedule_state) * self.beta_scale
+        return self.schedule.beta(progress, self.schedule_state)
 
     def state(self) -> TrainStepState:
         """What has changed since the start, for a checkpoint."""
@@ -109,11 +164,14 @@ class TrainStep:
         same = state.schedule_kind == self.schedule.schedule
         self.schedule_state = dict(state.schedule) if same else self.schedule.initial()
 
-    def _set_learning_rate(self, progress: float) -> None:
-        rate = learning_rate_at(self.experiment.optimizer, progress)
-        if rate is not None:
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+    def _set_options(self, at: StepNumber) -> None:
+        options = options_at(self.experiment.optimizer, at.number, at.total)
+        if options is None:
+            return
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.lr
+            if options.beta1 is not None:
+                group["betas"] = (options.beta1, group["betas"][1])
 
     def _no_sync_unless_last(self, last: bool) -> AbstractContextManager[None]:
         """Ranks exchange gradients once a step, with the last batch."""
@@ -126,50 +184,18 @@ class TrainStep:
         precision = PRECISIONS.get(self.experiment.training.amp)
         return nullcontext() if precision is None else torch.autocast(self.group.device.type, precision)
 
-    def _loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """What to differentiate on this rank, and the whole batch's loss, distortion and rate."""
+    def _forward(self, batch: Batch) -> OwnTerms:
+        """This rank's share of a micro-batch through the model, with gradients where they are on."""
+        dropout.begin_micro_batch(self.model, batch.total, self.group.shard(batch.total))
+        model = self.ddp_model if torch.is_grad_enabled() else self.model
         with self._autocast():
-            x, output, mu, logvar = self.ddp_model(batch.raw, batch.condition, batch.eps)
-        output, posterior = floating(output), Posterior(floating(mu), floating(logvar))
-        own = LossSums(self.model.distortion(x, output).sum(), posterior.rate().sum(0) * self.beta_scale)
-        penalty = self.model.penalty(output, posterior).sum()
-        sums = torch.cat([torch.stack([penalty, own.distortion]), own.kl]).detach()
-        means = self.group.sum(sums) / batch.total
-        added, mean, kl = means[0], means[1], means[2:]
-        whole = batch_loss(self.schedule, mean, kl, progress, self.schedule_state, self.log_mse_dimensions)
-        surrogate, loss = surrogate_loss(own, whole, batch.total) + penalty / batch.total, whole.value + added
-        for function, tensors in self._batch_terms(output, posterior, batch, progress):
-            value, part = self._batch_term(function, tensors, batch.total)
-            surrogate, loss = surrogate + part, loss + value
-        distortion = training_distortion(mean, self.log_mse_dimensions)
-        return surrogate, torch.stack([loss, distortion, kl.sum() / self.beta_scale]).double()
+            x, output, mu, logvar = model(batch.raw, batch.condition, batch.eps)
+        posterior = Posterior(floating(mu), floating(logvar))
+        return self.loss.own(x, floating(output), posterior, batch.eps, batch.condition, batch.total)
 
-    def _batch_terms(
-        self, output: Tensor, posterior: Posterior, batch: Batch, progress: float
-    ) -> list[tuple[Callable[..., Tensor], list[Tensor]]]:
-        """LossSums that need all samples of a batch at once, and this rank's share of what they take."""
-        found: list[tuple[Callable[..., Tensor], list[Tensor]]] = []
-        if self.model.batch_coupled:
-            found.append((self.model.batch_penalty, [self.model.mean(output), batch.condition]))
-        extra = self.experiment.training.total_correlation - 1.0
-        if extra:
-            weight = extra * self.beta(progress)
-
-            def total_correlation(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-                return weight * decompose(z, mu, logvar, self.dataset_size)[1]
-
-            found.append((total_correlation, [posterior.sample(batch.eps), posterior.mu, posterior.logvar]))
-        return found
-
-    def _batch_term(self, function: Callable[..., Tensor], own: Sequence[Tensor], total: int) -> tuple[Tensor, Tensor]:
-        """`function` of the whole batch's tensors, and what to differentiate for this rank's part of its gradient."""
-        whole = [self.group.gather(tensor.detach(), total).requires_grad_() for tensor in own]
-        with torch.enable_grad():
-            value = function(*whole)
-        gradients = torch.autograd.grad(value, whole, allow_unused=True)
-        share = self.group.shard(total)
-        parts = [(g[share] * t).sum() for g, t in zip(gradients, own, strict=True) if g is not None]
-        return value.detach(), torch.stack(parts).sum()
+    def _backward(self, surrogate: Tensor) -> None:
+        """Add to the gradients; DDP averages over ranks what has to be added."""
+        torch.autograd.backward([self.scaler.scale(surrogate * self.group.world_size)])
 
     def _update(self) -> Tensor:
         """One step with the gradient clipped; the norm before clipping, 0 for a step that fp16 overflowed."""

@@ -11,7 +11,8 @@ from torch import Tensor
 from vaeforge.errors import CheckpointError
 from vaeforge.training.checkpoint_files import Checkpoint
 from vaeforge.training.early_stopping import BestEpochState
-from vaeforge.training.train_step import TorchState, TrainStepState
+from vaeforge.training.lr_schedule import PlateauState
+from vaeforge.training.train_step import TrainStepState
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class TrainingState:
         epoch: epochs trained so far.
         model: the weights, by name.
         train_step: optimiser, schedule and scaler.
-        plateau: the state of torch's `ReduceLROnPlateau`.
+        plateau: what the plateau schedule has seen; early checkpoints hold all of torch's `ReduceLROnPlateau`.
         best_epoch: which epoch counts so far.
         best: the checkpoint of that epoch by its name within the storage; none where it is this one.
     """
@@ -30,7 +31,7 @@ class TrainingState:
     epoch: int
     model: dict[str, Tensor]
     train_step: TrainStepState
-    plateau: TorchState
+    plateau: PlateauState
     best_epoch: BestEpochState
     best: Checkpoint | None
 
