@@ -153,6 +153,7 @@ def test_json_lines_tell_the_start_each_end_each_new_best_and_the_end() -> None:
     assert end["reason"] == "trials" and end["trials"] == {"completed": 2} and end["problem"] is None
     assert end["best"]["trial"] == 2 and end["best"]["metrics"]["val/rate"] == 2.0 and end["best"]["sd"] is None
     assert end["front"] == []
+    assert end["told"] == {"runs": [2], "value": 10.0, "sd": None, "optimistic": True}
 
 
 def test_quiet_says_warnings_and_the_end_alone() -> None:
@@ -164,9 +165,8 @@ def test_quiet_says_warnings_and_the_end_alone() -> None:
         view.end(history(finished(0, 12.345, "completed"), finished(1, None, "failed")), "trials")
     warning, end = text.getvalue().splitlines()
     assert warning == "warning: a host [0] ended"
-    assert (
-        end == "Search 's' finished in 0 s: all 2 trials done (1 completed, 1 failed); best val/nelbo 12.35 (trial 0)"
-    )
+    done = "Search 's' finished in 0 s: all 2 trials done (1 completed, 1 failed)"
+    assert end == f"{done}; best trial: 0, val/nelbo 12.35 (of 1 run, no part of the choice)"
 
 
 def test_modes_follow_the_options_then_the_console() -> None:
@@ -197,6 +197,7 @@ def test_ranking_shows_mean_and_spread_of_repeats_and_says_which_failed() -> Non
     text = printed(table_of(history(finished(0, 1.0, "completed"), finished(1, 1.2, "completed"), *again)))
     assert "1.50 ± 0.7071" in text and "1 + 1 failed" in text
     assert "trial 1: repeats 3 failed or were stopped" in text and "by their mean ± standard deviation" in text
+    assert "best trial: 0, val/nelbo 2.00 (of 1 run, no part of the choice)" in text
 
 
 def test_the_front_is_shown_whole_with_the_chosen_point_and_its_rule() -> None:

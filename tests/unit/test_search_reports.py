@@ -108,8 +108,9 @@ def test_each_trial_says_why_it_ended(full: Search) -> None:
     assert rows[0].repeats == (5,) and rows[5].repeat_of == 0
     assert rows[4].inherited == (InheritedWeights(epoch=2, donor=0),) and rows[4].params["beta.value"] == 0.6
     assert json.loads(json.dumps(to_json(rows), allow_nan=False)) == to_json(rows)
-    text = shown(reports.trials_table(rows, "s[0]"))
+    text = shown(reports.trials_table(rows, "s[0]", full.history))
     assert "6 trials of s[0]" in text and "weights of 0 after epoch 2" in text and "repeats 0" in text
+    assert "best trial: 0, val/nelbo 8.00 (of the run that chose it, optimistic" in " ".join(text.split())
 
 
 def test_a_decision_without_words_is_told_in_numbers(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_how_a_search_stands(full: Search, do: Callable[[Search], None], state: 
     (row,) = reports.searches(full.project)
     assert (row.state, row.about, row.family) == (state, about, "lipid")
     assert row.trials == {"completed": 1, "stopped": 2, "failed": 1, "running": 2}
-    assert row.best == BestTrial(trial=0, value=8.0, sd=None)
+    assert row.best == BestTrial(trial=0, value=8.0, sd=None, optimistic=True)
     assert row.started is not None and row.newest is not None and row.started <= row.newest
     assert row.size == (full.folder / "ledger.jsonl").stat().st_size
 

@@ -44,7 +44,7 @@ def trials(name: str, state: str | None, trial: int | None, as_json: bool, conso
         _lines([detail]) if as_json else console.print(reports.trial_view(detail))
         return
     rows = reports.trials(history, state)
-    _lines(rows) if as_json else console.print(reports.trials_table(rows, target.name))
+    _lines(rows) if as_json else console.print(reports.trials_table(rows, target.name, history))
 
 
 def stop(name: str, console: Console) -> None:

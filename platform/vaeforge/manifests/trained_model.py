@@ -12,7 +12,7 @@ from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project, write_json
 from vaeforge.provenance import Machine
-from vaeforge.records import SPREAD, Metrics, Number, read_record, renamed, to_json
+from vaeforge.records import OPTIONAL, SPREAD, Metrics, Number, read_record, renamed, to_json
 from vaeforge.training.checkpoint_files import CheckpointRef
 
 if TYPE_CHECKING:
@@ -43,17 +43,30 @@ class TrainingConditions:
 
 @dataclass(frozen=True)
 class RepeatedRuns:
-    """A trial's runs under different seeds.
+    """What a winner's configuration is worth under other seeds; see `search/results/winner_value.py`.
 
     Attributes:
-        runs: the numbers of the trials.
-        value: the mean of their values.
+        runs: the numbers of the trials that were run.
+        value: the mean of their `val/nelbo`, nats per sample.
         sd: the standard deviation; none for a single run.
+        optimistic: whether these runs chose the trial among others, so that the value is better than it will be again;
+            none in manifests of old versions, whose runs are all of the trial's, that which chose it among them.
     """
 
     runs: tuple[int, ...]
     value: Number
     sd: Number | None
+    optimistic: bool | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def basis(self) -> str:
+        """Which runs the value is of, and whether it is optimistic, in words."""
+        count = len(self.runs)
+        if self.optimistic:
+            mean = "of the run" if count == 1 else f"mean of {count} runs"
+            return f"{mean} that chose it, optimistic; `--repeats 3` measures it without them"
+        over = "of 1 run" if count == 1 else f"mean of {count} runs"
+        return f"{over}, {'among them that which chose it' if self.optimistic is None else 'no part of the choice'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +79,7 @@ class TrainedModelManifest:
         event_shape: of one sample, raw units.
         condition_dim: 0 for models without a condition.
         metrics: validation metrics of the checkpoint's epoch; none where a number was not finite.
-        repeats: of the trial under other seeds.
+        repeats: what its configuration is worth under other seeds.
         params: flat parameters that the search chose.
         trials: how many trials of the search ended in which way.
         space: what was searched.

@@ -105,7 +105,7 @@ def _search_lines(search: SearchSection) -> list[str]:
         ("chosen parameters", _pairs(search.params)),
         ("beta", _pairs(search.beta)),
         ("epoch of the checkpoint", str(search.epoch)),
-        ("runs under different seeds", _repeats(search.repeats)),
+        ("expected val/nelbo", _repeats(search.repeats)),
     ]
     return _table(("", ""), rows)
 
@@ -113,9 +113,8 @@ def _search_lines(search: SearchSection) -> list[str]:
 def _repeats(repeats: RepeatedRuns | None) -> str:
     if not repeats:
         return UNKNOWN
-    count, value, sd = len(repeats.runs), repeats.value, repeats.sd
-    spread = "spread unknown" if sd is None else f"standard deviation {sd:.4g}"
-    return f"{count}, mean val/nelbo {value:.6g} nats per sample, {spread}"
+    spread = "spread unknown" if repeats.sd is None else f"standard deviation {repeats.sd:.4g}"
+    return f"{repeats.value:.6g} nats per sample ({repeats.basis}), {spread}"
 
 
 def _export_lines(export: ExportSection) -> list[str]:

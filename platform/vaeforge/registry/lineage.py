@@ -10,7 +10,6 @@ from vaeforge.evaluation.test_set_usage import looks
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project
-from vaeforge.records import Number
 
 if TYPE_CHECKING:  # scoring and serving read tags, and do without torch
     from mlflow.entities.model_registry import ModelVersion
@@ -70,7 +69,7 @@ def describe(
     return "\n\n".join(
         [
             f"{manifest.family} VAE, {_origin(manifest.lineage)}, epoch {manifest.checkpoint.epoch}.",
-            _quality(manifest.metrics, export.latent_dim) + _measured(evaluation.comparison) + looked,
+            _quality(manifest, export.latent_dim) + _measured(evaluation.comparison) + looked,
             _sources(manifest.lineage),
         ]
     )
@@ -82,9 +81,10 @@ def _origin(lineage: Lineage) -> str:
     return f"trial {lineage.trial} of the search {lineage.search}"
 
 
-def _quality(metrics: Mapping[str, Number | None], latent_dim: int) -> str:
-    nelbo, active = metrics.get(OBJECTIVE), metrics.get(ACTIVE)
+def _quality(manifest: "TrainedModelManifest", latent_dim: int) -> str:
+    nelbo, active, expected = manifest.metrics.get(OBJECTIVE), manifest.metrics.get(ACTIVE), manifest.repeats
     validation = "val/nelbo unknown" if nelbo is None else f"val/nelbo {nelbo:.6g} nats per sample"
+    validation += f" (expected of its settings: {expected.value:.6g}, {expected.basis})" if expected else ""
     units = (
         "active latent dimensions unknown" if active is None else f"{active:g} of {latent_dim} latent dimensions active"
     )

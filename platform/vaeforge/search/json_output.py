@@ -11,6 +11,8 @@ Each has `event` and `time` (unix seconds). Values are nats per sample; null sta
 | `warning` | `text` |
 | `end` | `search`, `reason`, `seconds`, `trials` (state to how many), `best` (a standing, or null) |
 | | `front` (several goals: standings, the chosen one first), `problem` (why no trial won, or null) |
+| | `told` (or null): what the best trial is worth, `value` and `sd` over `runs`, and whether these are `optimistic`, |
+| | that is the runs that it was chosen by |
 
 A standing, in `best` and `front`: `trial`, `value` (mean over `runs`), `sd` (null with one run), `runs` (numbers),
 `failed` (repeats that failed or were stopped), `metrics`, `chosen`, `params`. Keys are added, never renamed or removed.
@@ -22,8 +24,10 @@ from dataclasses import asdict
 from typing import Any
 
 from vaeforge.ledger.history import SearchHistory
+from vaeforge.records import to_json
 from vaeforge.search.dispatch.snapshot import BestSoFar, TrialStatus
 from vaeforge.search.results.ranking import RankedTrial, ranked
+from vaeforge.search.results.winner_value import winner_value
 from vaeforge.search.space.objective import Objective
 
 TRIAL_KEYS = ("trial", "state", "value", "epoch", "cause", "params", "repeat_of")
@@ -59,7 +63,7 @@ def warning(text: str) -> str:
 
 def end(history: SearchHistory, objective: Objective, reason: str, seconds: float) -> str:
     """The session is over; `seconds` it took."""
-    found = ranked(history, objective)
+    found, told = ranked(history, objective), winner_value(history, objective)
     on_front = [standing_line(standing) for standing in found.standings if standing.on_front]
     return line(
         "end",
@@ -68,6 +72,7 @@ def end(history: SearchHistory, objective: Objective, reason: str, seconds: floa
         seconds=seconds,
         trials=history.counts(),
         best=next((standing_line(standing) for standing in found.standings if standing.chosen), None),
+        told=None if told is None else to_json(told),
         front=on_front,
         problem=found.problem,
     )

@@ -21,6 +21,7 @@ from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
 from vaeforge.search.results.pareto import bounds
 from vaeforge.search.results.ranking import RankedTrial, Ranking, ranked
+from vaeforge.search.results.winner_value import run_mean, winner_value
 from vaeforge.search.space.objective import METRIC, SINGLE, Objective
 
 Mode = Literal["live", "plain", "quiet", "json"]
@@ -104,8 +105,8 @@ class ProgressView:
                 self._tell_ended(status_of(record))
             self._say(json_output.end(history, self.objective, reason, seconds))
             return
-        first = next((standing for standing in ranked(history, self.objective).standings if standing.chosen), None)
-        best = f"; best {METRIC} {spread(first.value, first.sd)} (trial {first.trial.number})" if first else ""
+        told = winner_words(history, self.objective)
+        best = f"; {told}" if told else ""
         done = f"finished in {duration(seconds)}: all {len(history.trials)} trials done"
         how = done if reason == "trials" else f"ended after {duration(seconds)}: {reason}"
         text = f"Search {self.name!r} {how} ({counted(history.counts())}){best}"
@@ -231,6 +232,7 @@ def _caption(found: Ranking, history: SearchHistory, objective: Objective) -> st
     notes = [note for note in (found.problem, found.note) if note]
     if any(standing.repeated for standing in found.standings):
         notes.append("repeated trials come first, by their mean ± standard deviation over all runs")
+    notes += [told] if (told := winner_words(history, objective)) else []
     notes += [
         f"trial {standing.trial.number}: repeats {', '.join(map(str, standing.failed))} failed or were stopped"
         for standing in found.standings
@@ -240,6 +242,17 @@ def _caption(found: Ranking, history: SearchHistory, objective: Objective) -> st
     if stopped and not objective.single:
         notes.append(f"{stopped} trials were stopped early; they are in the ledger and not on the front")
     return "\n".join(notes) or None
+
+
+def winner_words(history: SearchHistory, objective: Objective) -> str:
+    """The chosen trial with its value and what runs that is of; empty where none is chosen."""
+    found = winner_value(history, objective)
+    if found is None:
+        return ""
+    trial = next(standing.trial.number for standing in ranked(history, objective).standings if standing.chosen)
+    names = [METRIC] if objective.single else [goal.metric for goal in objective.goals]
+    measured = [f"{name} {_metric(name, *run_mean(history, found.runs, name))}" for name in names]
+    return f"best trial: {trial}, {', '.join(measured)} ({found.basis})"
 
 
 def causes(history: SearchHistory) -> Table:

@@ -9,7 +9,7 @@ Repeats: a trial that was run again under other seeds stands for all its runs, w
 The smallest of many noisy values is smaller than what its configuration is worth (Smith and Winkler 2006, "The
 optimizer's curse", Management Science 52(3)), so that single runs cannot be compared with means: trials with all their
 repeats come before all others, and the winner is the best mean among them. A trial with a repeat that failed or is
-missing counts among the others.
+missing counts among the others. The best of several means is too good, too: `winner_value.py` says what is told of it.
 
 This order decides which model is handed on and which checkpoints are deleted. The file imports nothing heavy, because
 the dispatcher asks it at each trial's end.

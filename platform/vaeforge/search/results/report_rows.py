@@ -9,11 +9,17 @@ from vaeforge.records import SPREAD
 
 @dataclass(frozen=True)
 class BestTrial:
-    """A search's best trial: its `value` in nats per sample, over several runs with the standard deviation `sd`."""
+    """A search's best trial.
+
+    Attributes:
+        value: nats per sample, over several runs with the standard deviation `sd`.
+        optimistic: whether the value is of the runs that chose the trial; see `winner_value.py`.
+    """
 
     trial: int
     value: float | None
     sd: float | None
+    optimistic: bool
 
 
 @dataclass(frozen=True)

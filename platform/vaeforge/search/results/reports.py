@@ -19,9 +19,9 @@ from vaeforge.ledger.events import SearchHeader
 from vaeforge.ledger.file import read_events
 from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
 from vaeforge.paths import Project, read_json
-from vaeforge.search.progress_view import counted, describe, duration, in_bytes, number
+from vaeforge.search.progress_view import counted, describe, duration, in_bytes, number, spread, winner_words
 from vaeforge.search.requests import folder_of, holder, pending
-from vaeforge.search.results.ranking import best_so_far, ranked, repeats_of
+from vaeforge.search.results.ranking import best_so_far, repeats_of, winner
 from vaeforge.search.results.report_rows import (
     BestTrial,
     CrashRow,
@@ -32,11 +32,13 @@ from vaeforge.search.results.report_rows import (
     TrialDetail,
     TrialRow,
 )
+from vaeforge.search.results.winner_value import winner_value
 from vaeforge.search.search_lock import SearchLock
 from vaeforge.search.space.objective import METRIC
 from vaeforge.search.space.objective_form import objective_of
 
 STATES = ("running", "completed", "early_stopped", "stopped", "failed")
+REMEASURE = "`--repeats 3` measures it without"
 ENDS = {"early_stopped": "no improvement within the patience of early stopping"}
 FAILURES = {
     "nan": "the loss or a metric was not finite",
@@ -91,11 +93,11 @@ def _standing_of(folder: Path, history: SearchHistory) -> tuple[str, str]:
 
 def _best(history: SearchHistory) -> BestTrial | None:
     objective = objective_of(history)
-    first = next((standing for standing in ranked(history, objective).standings if standing.chosen), None)
-    if first is not None:
-        return BestTrial(first.trial.number, first.value, first.sd)
+    found = winner_value(history, objective)
+    if found is not None:
+        return BestTrial(winner(history, objective).trial.number, found.value, found.sd, bool(found.optimistic))
     record = best_so_far(history, objective)
-    return None if record is None else BestTrial(record.number, record.value, None)
+    return None if record is None else BestTrial(record.number, record.value, None, len(history.trials) > 1)
 
 
 def size_of(folder: Path) -> int:
@@ -113,15 +115,21 @@ def size_of(folder: Path) -> int:
 
 def searches_table(rows: list[SearchRow], now: float | None = None) -> Table:
     """The list for people."""
-    table = Table(title=f"{len(rows)} searches", title_justify="left")
+    table = Table(title=f"{len(rows)} searches", title_justify="left", caption_justify="left")
+    if any(row.best and row.best.optimistic for row in rows):
+        table.caption = f"* of the run that chose the trial, optimistic; {REMEASURE}"
     for column in ("name", "family", "state", "trials", f"best {METRIC}", "started", "size"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        best = f"{number(row.best.value)} (trial {row.best.trial})" if row.best else ""
+        best = _best_words(row.best) if row.best else ""
         age = "" if row.started is None else f"{duration(max(0.0, (now or time.time()) - row.started))} ago"
         state = escape(f"{row.state}: {row.about}")
         table.add_row(escape(row.name), row.family or "", state, counted(row.trials), best, age, in_bytes(row.size))
     return table
+
+
+def _best_words(best: BestTrial) -> str:
+    return f"{spread(best.value, best.sd)}{'*' if best.optimistic else ''} (trial {best.trial})"
 
 
 def trials(history: SearchHistory, state: str | None = None) -> list[TrialRow]:
@@ -171,9 +179,10 @@ def why(record: TrialRecord) -> str:
     return record.cause or ENDS.get(record.state, record.state)
 
 
-def trials_table(rows: list[TrialRow], name: str) -> Table:
-    """The rows of `trials` for people."""
-    table = Table(title=Text(f"{len(rows)} trials of {name}"), title_justify="left")
+def trials_table(rows: list[TrialRow], name: str, history: SearchHistory) -> Table:
+    """The rows of `trials` for people, and below them what is known of the best one."""
+    table = Table(title=Text(f"{len(rows)} trials of {name}"), title_justify="left", caption_justify="left")
+    table.caption = escape(winner_words(history, objective_of(history))) or None
     for column in ("trial", "state", "why", METRIC, "epochs", "time", "attempts", "parameters"):
         table.add_column(column, overflow="fold")
     for row in rows:

@@ -7,11 +7,12 @@ from vaeforge.ledger.events import SearchHeader, WorkersRegistered
 from vaeforge.ledger.file import read_events
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.manifests.lineage import Lineage, MlflowRuns
-from vaeforge.manifests.trained_model import RepeatedRuns, TrainedModelManifest, TrainingConditions
+from vaeforge.manifests.trained_model import TrainedModelManifest, TrainingConditions
 from vaeforge.paths import hash_of
 from vaeforge.provenance import PatchedGitState
 from vaeforge.search.plan import Plan
 from vaeforge.search.results.ranking import winner
+from vaeforge.search.results.winner_value import winner_value
 from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.track.replay import RunIds
 from vaeforge.training.checkpoint_files import Checkpoint, CheckpointRef, download
@@ -30,8 +31,7 @@ def winner_manifest(step: str, plan: Plan, history: SearchHistory, runs: RunIds 
         SearchError: if no trial has a model to hand on.
         CheckpointError: if it lies elsewhere and cannot be brought here.
     """
-    standing = winner(history, plan.space.objective)
-    best, header = standing.trial, history.header or plan.header
+    best, header = winner(history, plan.space.objective).trial, history.header or plan.header
     base, seed = plan.config.experiment, trial_seed(plan.config.search.seed, best.number)
     return TrainedModelManifest(
         step=step,
@@ -40,7 +40,7 @@ def winner_manifest(step: str, plan: Plan, history: SearchHistory, runs: RunIds 
         event_shape=plan.prepared.event_shape,
         condition_dim=plan.prepared.spec.condition_dim,
         metrics=best.best_metrics,
-        repeats=RepeatedRuns(tuple(standing.runs), standing.value, standing.sd),
+        repeats=winner_value(history, plan.space.objective),
         params=best.params,
         trials=history.counts(),
         space=header.space,
