@@ -142,12 +142,13 @@ def register(project: Project, family: str | None, run: str | None, console: Con
 
     manifest = model_of(project, family, run)
     exported, evaluated = project.step("export"), project.step("evaluate")
-    missing = [folder for folder in (exported, evaluated) if not _belongs(folder, manifest)]
-    if missing:
+    lacks_export = not _is_export_of(exported, manifest)
+    lacks_evaluation = not _is_evaluation_of(evaluated, manifest)
+    if lacks_export or lacks_evaluation:
         trained = _load(project, manifest, project.step("diffuse"), console)
-        if exported in missing:
-            _export(project, manifest, trained, exported, (), console)
-        if evaluated in missing:
+        if lacks_export:
+            _export(project, manifest, trained, exported, _precisions_of(exported), console)
+        if lacks_evaluation:
             _evaluate(project, manifest, trained, evaluated, console)
     evaluation, export = read_evaluation(evaluated / MANIFEST), read_export(exported / MANIFEST)
     done = _register(project, manifest, evaluation, export, console)
@@ -180,6 +181,35 @@ def _belongs(folder: Path, manifest: TrainedModelManifest) -> bool:
     return path.exists() and checkpoint_of(path, "run the step again").sha256 == manifest.checkpoint.sha256
 
 
+def _is_export_of(folder: Path, manifest: TrainedModelManifest) -> bool:
+    """Whether the export in `folder` is of this checkpoint, with the threshold that the gates name now."""
+    from vaeforge.package.contract import CONTRACT, read_contract
+
+    if not _belongs(folder, manifest):
+        return False
+    contract = read_contract(folder / CONTRACT)
+    return contract.threshold_rate is not None and contract.quantile == manifest.experiment.gates.threshold_quantile
+
+
+def _is_evaluation_of(folder: Path, manifest: TrainedModelManifest) -> bool:
+    """Whether the evaluation in `folder` is of this checkpoint, with the threshold that the gates name now."""
+    from vaeforge.evaluation.manifest import read_evaluation
+    from vaeforge.evaluation.tasks import task_named
+    from vaeforge.evaluation.threshold import QUANTILE_METRIC
+
+    if not _belongs(folder, manifest):
+        return False
+    detects = task_named(manifest.experiment.definition.task).detects_anomalies
+    found = read_evaluation(folder / MANIFEST).metrics.get(QUANTILE_METRIC)
+    return not detects or found == manifest.experiment.gates.threshold_quantile
+
+
+def _precisions_of(folder: Path) -> tuple[str, ...]:
+    """The smaller precisions of the export in `folder`, which one in its place has as well; none if there is none."""
+    path = folder / MANIFEST
+    return tuple(read_export(path).precisions) if path.exists() else ()
+
+
 def _load(project: Project, manifest: TrainedModelManifest, folder: Path, console: Console) -> "TrainedModel":
     """The model, with the latent diffusion model in `folder` if its family has one, which is trained now if need be."""
     from vaeforge.trained import load_trained_model, with_diffusion
@@ -207,12 +237,15 @@ def _evaluate(
 ) -> "EvaluationManifest":
     from vaeforge.evaluation.comparison import comparison_tables, worse_than
     from vaeforge.evaluation.step import evaluate_run
+    from vaeforge.evaluation.threshold import shortage_in
 
     evaluation = evaluate_run(project, manifest, trained, folder)
     for table in comparison_tables(evaluation.comparison):
         console.print(table)
     if worse := worse_than(evaluation.comparison):
         console.print(f"On these data simpler methods are better than the model: {worse}", highlight=False)
+    if short := shortage_in(evaluation.metrics):
+        console.print(f"[yellow]warning[/]: {short}", highlight=False, soft_wrap=True)
     console.print(f"evaluated: {folder}", highlight=False, soft_wrap=True)
     return evaluation
 

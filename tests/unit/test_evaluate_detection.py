@@ -9,7 +9,6 @@ from vaeforge.evaluation.tasks.anomaly.detection import (
     pr_curve,
     require_both,
     roc_curve,
-    threshold_of,
 )
 
 LABELS = np.array([0, 0, 1, 1])
@@ -31,10 +30,6 @@ def test_a_score_at_the_threshold_is_normal() -> None:
 def test_nothing_called_anomalous_gives_zeros() -> None:
     found = detection_metrics(LABELS, SCORES, threshold=1.0)
     assert (found["precision"], found["recall"], found["f1"], found["accuracy"]) == (0, 0, 0, 0.5)
-
-
-def test_the_threshold_is_the_validation_quantile() -> None:
-    assert threshold_of(np.arange(101.0), 0.95) == pytest.approx(95.0)
 
 
 def test_curves_run_from_end_to_end() -> None:

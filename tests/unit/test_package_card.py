@@ -13,6 +13,7 @@ from vaeforge.evaluation.comparison import ComparisonRow
 from vaeforge.evaluation.manifest import EvaluationManifest
 from vaeforge.package.card import ModelCard, VerdictSection, build_card, data_credits
 from vaeforge.package.card_markdown import card_markdown, interval
+from vaeforge.package.card_texts import limits_of
 from vaeforge.package.contract import Contract, GraphFile
 from vaeforge.paths import Project
 from vaeforge.records import record_from, to_json
@@ -113,7 +114,8 @@ A variational autoencoder of the family endoscopy with 8 latent dimensions.
 | channels | not named |
 | settings | latent_dim 8, width 4 |
 | anomalous above | 0.0125 |
-| share of validation samples below that | 0.95 |
+| planned share of normal samples below that | 0.95 |
+| share of normal samples expected above it, at most | unknown |
 
 ## Intended use
 """
@@ -238,3 +240,9 @@ def test_sources_are_read_off_the_data_folder(tmp_path: Path) -> None:
     (folder / "ATTRIBUTION.md").write_text("Made by `python -m vaeforge.data.samples.skin`.")
     found = data_credits(Project(tmp_path), prepared, "endoscopy")
     assert (found.licence, found.shipped_sample, found.counts) == ("MIT License", True, {"train": 3})
+
+
+@pytest.mark.parametrize(("rate", "told"), [(1 / 12, True), (1 / 21, False), (None, False)])
+def test_a_threshold_from_too_few_normals_is_a_limit(rate: float | None, told: bool) -> None:
+    limits = limits_of(contract(threshold_rate=rate), shipped_sample=False)
+    assert any("needs 19 validation normals and has 11" in limit for limit in limits) is told

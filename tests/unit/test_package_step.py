@@ -17,7 +17,7 @@ from vaeforge.diffuse.step import diffuse_run
 from vaeforge.errors import ConfigError, RegistryError
 from vaeforge.evaluation.inference import scores
 from vaeforge.evaluation.latent_posteriors import library_of
-from vaeforge.evaluation.tasks.anomaly.detection import threshold_of
+from vaeforge.evaluation.threshold import threshold_of
 from vaeforge.manifests.export import ExportManifest, read_export
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.package import step
@@ -90,7 +90,12 @@ def test_every_family_exports_all_its_graphs_in_all_precisions(family: Family, t
     assert (contract.family, contract.task, contract.data) == (family.name, family.task, family.data)
     assert contract.event_shape == family.example.event_shape
     quantile = loaded.experiment.gates.threshold_quantile
-    assert contract.threshold == threshold_of(scores(loaded.model, loaded.prepared.validation), quantile)
+    threshold = threshold_of(scores(loaded.model, loaded.prepared.validation), quantile)
+    assert (contract.threshold, contract.quantile, contract.threshold_rate) == (
+        threshold.value,
+        threshold.quantile,
+        threshold.rate,
+    )
     expected = {"cilia": ("a", "b", "c"), "lipid": ("x", "y", "z")}
     assert contract.condition == expected.get(family.name, ())
     assert contract.channels == (tuple(f"c{n}" for n in range(6)) if family.name == "lipid" else ())

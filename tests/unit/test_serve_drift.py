@@ -22,7 +22,7 @@ from vaeforge.serve.scores import read_scores
 
 def reference(latents: int = 4, count: int = 1000, threshold: float = 1.645) -> DriftReference:
     rng = np.random.default_rng(0)
-    return DriftReference(rng.normal(size=count), rng.normal(size=(count, latents)), threshold, 0.95)
+    return DriftReference(rng.normal(size=count), rng.normal(size=(count, latents)), threshold, 0.05)
 
 
 def normal(count: int, latents: int = 4, shift: float = 0.0, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:

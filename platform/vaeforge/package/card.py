@@ -5,7 +5,7 @@ unknown in the other.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from vaeforge.package.card_texts import intended_use, limits_of
 from vaeforge.package.contract import Contract
 from vaeforge.paths import Project
 from vaeforge.provenance import PatchedGitState
-from vaeforge.records import Number
+from vaeforge.records import OPTIONAL, Number
 from vaeforge.training.checkpoint_files import CheckpointRef
 
 SAMPLES = "vaeforge.data.samples"  # what made the data sets that the project carries; each one's attribution names it
@@ -40,6 +40,7 @@ class ModelSection:
     settings: Mapping[str, Any] | None
     threshold: float
     quantile: float
+    threshold_rate: float | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def build_card(
         validation={name: value for name, value in manifest.metrics.items() if name.startswith("val/")},
         search=_search(manifest),
         intended_use=intended_use(contract.task),
-        limits=tuple(limits_of(contract.task, bool(export.data.shipped_sample), "model_int8" in contract.graphs)),
+        limits=tuple(limits_of(contract, bool(export.data.shipped_sample))),
         export=_export(export, contract),
         verdict=verdict,
         lineage=_lineage(manifest),
@@ -191,6 +192,7 @@ def _model(manifest: TrainedModelManifest, contract: Contract) -> ModelSection:
         settings=manifest.settings.get("model"),
         threshold=contract.threshold,
         quantile=contract.quantile,
+        threshold_rate=contract.threshold_rate,
     )
 
 

@@ -53,7 +53,8 @@ def _what(model: ModelSection) -> list[str]:
                 ("channels", ", ".join(model.channels) or "not named"),
                 ("settings", _pairs(model.settings)),
                 ("anomalous above", f"{model.threshold:.6g}"),
-                ("share of validation samples below that", f"{model.quantile:g}"),
+                ("planned share of normal samples below that", f"{model.quantile:g}"),
+                ("share of normal samples expected above it, at most", _known(model.threshold_rate)),
             ],
         ),
     ]
@@ -177,6 +178,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _pairs(values: Mapping[str, Any] | None) -> str:
     return ", ".join(f"{key} {_word(value)}" for key, value in sorted(values.items())) if values else UNKNOWN
+
+
+def _known(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.3g}"
 
 
 def _word(value: Any) -> str:

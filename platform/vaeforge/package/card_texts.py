@@ -1,6 +1,8 @@
 """Sentences of a model card: what a model is for and what it must not be taken for, by its task."""
 
 from vaeforge.evaluation.tasks import task_named, task_names
+from vaeforge.evaluation.threshold import shortage
+from vaeforge.package.contract import Contract
 
 UNKNOWN_USE = "Encodes samples of the kind that it was trained on and reconstructs them."
 UNKNOWN_LIMITS = ("It is not a medical device.",)
@@ -20,7 +22,18 @@ def intended_use(task: str) -> str:
     return task_named(task).intended_use if task in task_names() else UNKNOWN_USE
 
 
-def limits_of(task: str, shipped_sample: bool, quantised: bool) -> list[str]:
+def limits_of(contract: Contract, shipped_sample: bool) -> list[str]:
     """What to know before using a model, the weightiest first."""
+    task = contract.task
     own = task_named(task).limits if task in task_names() else UNKNOWN_LIMITS
-    return [*([SAMPLE] if shipped_sample else []), *own, *EVERYWHERE, *([INT8] if quantised else [])]
+    quantised = [INT8] if "model_int8" in contract.graphs else []
+    return [*([SAMPLE] if shipped_sample else []), *own, *_threshold_limit(contract), *EVERYWHERE, *quantised]
+
+
+def _threshold_limit(contract: Contract) -> list[str]:
+    """That there were too few validation normals for the threshold, where that is so and the task has one."""
+    rate, known = contract.threshold_rate, contract.task in task_names()
+    short = shortage(contract.quantile, rate) if rate is not None else ""
+    return (
+        [f"{short[:1].upper()}{short[1:]}."] if short and known and task_named(contract.task).detects_anomalies else []
+    )

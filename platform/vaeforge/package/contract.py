@@ -41,9 +41,11 @@ class Contract:
         condition: what each value of a sample's condition means: class names, or coordinates; empty for none.
         channels: names of a sample's values, where they have names.
         latent_dim: of mu and logvar.
-        threshold: score above which a sample counts as anomalous: the `quantile` of the scores of validation samples.
+        threshold: score above which a sample counts as anomalous, chosen so that a share `quantile` of normal samples
+            lies below it (`evaluation/threshold.py`).
         quantile: see `threshold`.
         graphs: by name; `model` (x to reconstruction, mu, logvar, score) is always among them.
+        threshold_rate: the largest expected share of normal samples above the threshold; none in older contracts.
     """
 
     family: str
@@ -58,6 +60,7 @@ class Contract:
     threshold: float
     quantile: float
     graphs: Mapping[str, GraphFile]
+    threshold_rate: float | None = field(default=None, metadata=OPTIONAL)
 
 
 def read_contract(path: Path) -> Contract:

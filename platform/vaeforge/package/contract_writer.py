@@ -11,6 +11,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.latent_posteriors import class_names
+from vaeforge.evaluation.threshold import Threshold
 from vaeforge.package.contract import Contract, GraphFile
 from vaeforge.package.export import data_file
 from vaeforge.paths import sha256_of
@@ -25,8 +26,8 @@ class ExportedGraph:
     precision: str = "fp32"
 
 
-def contract_of(trained: TrainedModel, graphs: Mapping[str, ExportedGraph], threshold: float) -> Contract:
-    """The contract of `trained` with `graphs`; `threshold` is the score above which a sample counts as anomalous."""
+def contract_of(trained: TrainedModel, graphs: Mapping[str, ExportedGraph], threshold: Threshold) -> Contract:
+    """The contract of `trained` with `graphs`, and the score above which a sample counts as anomalous."""
     experiment, prepared = trained.experiment, trained.prepared
     return Contract(
         family=experiment.family,
@@ -38,9 +39,10 @@ def contract_of(trained: TrainedModel, graphs: Mapping[str, ExportedGraph], thre
         condition=condition_names(experiment, prepared),
         channels=channel_names(prepared),
         latent_dim=trained.model.latent_dim,
-        threshold=threshold,
-        quantile=experiment.gates.threshold_quantile,
+        threshold=threshold.value,
+        quantile=threshold.quantile,
         graphs={name: graph_file(graph) for name, graph in graphs.items()},
+        threshold_rate=threshold.rate,
     )
 
 

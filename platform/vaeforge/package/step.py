@@ -6,7 +6,7 @@ from pathlib import Path
 from vaeforge.config.layouts import layout_named
 from vaeforge.evaluation.inference import scores
 from vaeforge.evaluation.latent_posteriors import library_of
-from vaeforge.evaluation.tasks.anomaly.detection import threshold_of
+from vaeforge.evaluation.threshold import threshold_of
 from vaeforge.manifests.export import ExportManifest, PrecisionOutcome, write_export
 from vaeforge.manifests.files import MANIFEST, hashes_of, relative_to
 from vaeforge.manifests.trained_model import TrainedModelManifest

@@ -22,12 +22,12 @@ from vaeforge.evaluation.bootstrap import (
 )
 from vaeforge.evaluation.per_sample_scores import PerSampleScores
 from vaeforge.evaluation.tasks import task_named
+from vaeforge.evaluation.threshold import THRESHOLD_METRIC
 from vaeforge.registry.lineage import ACTIVE
 from vaeforge.registry.verdict import RuleOutcome, Verdict, verdict_of
 from vaeforge.seeds import derive
 
 TEST = "test/nelbo"
-THRESHOLD = "val/threshold"
 MEGABYTE = 1e6
 AGREEMENT = 1e-6
 SEED = derive(0, "gate bootstrap")
@@ -127,7 +127,7 @@ def _calibration(candidate: GateCandidate, gates: Gates, skipped: list[str]) -> 
         skipped.append(f"{rule}: not applicable to the task {candidate.task}")
         return
     needed = f"an excess of at most {gates.calibration:g} over {1 - gates.threshold_quantile:g}"
-    threshold = candidate.metrics.get(THRESHOLD, math.nan)
+    threshold = candidate.metrics.get(THRESHOLD_METRIC, math.nan)
     if evidence is None or not evidence.finite or not math.isfinite(threshold):
         yield RuleOutcome(rule, "cannot be evaluated: no threshold, or no finite scores", needed, False)
         return

@@ -5,6 +5,7 @@ finishes a version that a crash left incomplete, judges a challenger anew, and n
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from vaeforge.errors import RegistryError, VaeforgeError
 from vaeforge.evaluation.manifest import EvaluationManifest, evaluation_json
 from vaeforge.evaluation.per_sample_scores import EVIDENCE_FILE, PerSampleScores, read_per_sample_scores
+from vaeforge.evaluation.threshold import QUANTILE_METRIC, THRESHOLD_METRIC
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.lineage import Lineage
@@ -20,7 +22,7 @@ from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.package.bundle import CARD, WINNER
 from vaeforge.package.card import VerdictSection, build_card
 from vaeforge.package.card_markdown import card_markdown
-from vaeforge.package.contract import CONTRACT, read_contract
+from vaeforge.package.contract import CONTRACT, Contract, read_contract
 from vaeforge.package.export import DATA_SUFFIX
 from vaeforge.paths import Project, sha256_of, write_json
 from vaeforge.provenance import PATCH
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 GRAPH_FILE = "model.onnx"
 LONGEST_TAG = 5000
+AGREEMENT = 1e-4  # of thresholds of one model, measured on two machines
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,7 @@ def register_run(
     evaluated = _checked_files(project, manifest, evaluation)
     submission = _Submission(manifest, export, evaluation, exported, evaluated)
     _require_exported(export)
+    _require_one_threshold(read_contract(_named(exported, CONTRACT)), evaluation)
     client, model = open_store(tracking_uri), f"vaeforge-{manifest.family}"
     project.artifacts.mkdir(parents=True, exist_ok=True)
     with locked(project.artifacts / f".register-{model}.lock"), store_errors(tracking_uri):
@@ -198,6 +202,18 @@ def _require_exported(export: ExportManifest) -> None:
         )
 
 
+def _require_one_threshold(contract: Contract, evaluation: EvaluationManifest) -> None:
+    """The threshold that the package holds is the one that was measured."""
+    measured, quantile = evaluation.metrics.get(THRESHOLD_METRIC), evaluation.metrics.get(QUANTILE_METRIC)
+    if measured is None or quantile is None:
+        return
+    if contract.quantile != quantile or not math.isclose(contract.threshold, measured, rel_tol=AGREEMENT):
+        raise RegistryError(
+            f"{CONTRACT}: its threshold is {contract.threshold:.6g} for the quantile {contract.quantile:g}, but the "
+            f"evaluation measured {measured:.6g} for {quantile:g}; run `vaeforge evaluate` and `vaeforge export` again"
+        )
+
+
 def _checked_files(
     project: Project, manifest: TrainedModelManifest, made: ExportManifest | EvaluationManifest
 ) -> list[Path]:
@@ -219,7 +235,7 @@ def _checked_files(
 def _measured(evaluation: EvaluationManifest) -> Metrics:
     """What evaluation adds to the run's own curves; `val/...` the run has already, but for the threshold."""
     metrics = evaluation.metrics
-    return {key: value for key, value in metrics.items() if key.startswith("test/") or key == "val/threshold"}
+    return {key: value for key, value in metrics.items() if key.startswith("test/") or key.startswith(THRESHOLD_METRIC)}
 
 
 def _add_version(

@@ -70,7 +70,7 @@ class ScoreManifest:
     """What came of a scoring.
 
     Attributes:
-        threshold: score above which an item is anomalous: the `quantile` of the scores of validation samples.
+        threshold: score above which an item is anomalous: chosen for a share `quantile` of normal samples.
         options: see `ScoreOptions.resume_key`.
         scores: the name of the table.
         seconds: spent on it, over all sessions.

@@ -10,8 +10,8 @@ p-values of the dimensions are adjusted together (Benjamini and Hochberg 1995). 
 moderately from an index of 0.1 on, strongly from 0.25 on, both only if its p-value is below 0.01: for few inputs chance
 alone makes the index large (its mean is about (B - 1)(1/N + 1/M) where nothing shifted), and for many a p-value alone
 finds what does not matter. The verdict is the worst of all quantities. It is at least
-moderate where the share of anomalous inputs is more than twice or less than half what the threshold's quantile
-promises, and its 99 % interval excludes that promise.
+moderate where the share of anomalous inputs is more than twice or less than half what the threshold promises of normal
+ones, and its 99 % interval excludes that promise.
 
 The p-values take inputs as independent. Overlapping patches and neighbouring frames are not, and look more certain
 than they are.
@@ -41,12 +41,14 @@ Level = Literal["unknown", "stable", "moderate", "drifted"]
 
 @dataclass(frozen=True)
 class DriftReference:
-    """What inputs are compared with: `score` [N] and `mu` [N, L] of validation samples, and the model's threshold."""
+    """What inputs are compared with: `score` [N] and `mu` [N, L] of validation samples, the model's threshold, and the
+    share of normal samples that is expected above it.
+    """
 
     score: Values
     mu: Values
     threshold: float
-    quantile: float
+    expected: float
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def reference_of(bundle: Bundle) -> DriftReference:
             f"{bundle.folder}: its reference has score {list(score.shape)} and mu {list(mu.shape)}, must be [N] and "
             f"[N, {contract.latent_dim}]; export the model again"
         )
-    return DriftReference(score, mu, contract.threshold, contract.quantile)
+    rate = contract.threshold_rate
+    return DriftReference(score, mu, contract.threshold, 1 - contract.quantile if rate is None else rate)
 
 
 def compare(reference: DriftReference, score: Values, mu: Values | None) -> Drift:
@@ -144,7 +147,7 @@ def anomaly_rate(score: Values, reference: DriftReference) -> AnomalyRate:
     """The share of `score` [M] above the threshold, with its 99 % interval."""
     anomalous = int((score > reference.threshold).sum())
     interval = stats.binomtest(anomalous, len(score)).proportion_ci(1 - SIGNIFICANT)
-    return AnomalyRate(anomalous / len(score), float(interval.low), float(interval.high), 1 - reference.quantile)
+    return AnomalyRate(anomalous / len(score), float(interval.low), float(interval.high), reference.expected)
 
 
 def _smoothed(edges: Values, values: Values) -> Values:

@@ -34,11 +34,6 @@ def require_both(labels: Integers) -> None:
         )
 
 
-def threshold_of(validation_scores: Floats, quantile: float) -> float:
-    """The score that a share `quantile` of the validation normals stay below; the test set has no part in it."""
-    return float(np.quantile(validation_scores, quantile))
-
-
 def detection_metrics(labels: Integers, scores: Floats, threshold: float) -> dict[str, float]:
     """Area under the ROC and the precision-recall curve, and what calling scores > `threshold` anomalous gives.
 

@@ -35,9 +35,9 @@ from vaeforge.evaluation.tasks.anomaly.detection import (
     roc_curve,
     score_table,
     threshold_intervals,
-    threshold_of,
 )
 from vaeforge.evaluation.tasks.anomaly.figures import draw_areas, draw_error_maps, draw_pr, draw_roc, draw_scores
+from vaeforge.evaluation.threshold import QUANTILE_METRIC, RATE_METRIC, THRESHOLD_METRIC, threshold_of
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel
@@ -66,12 +66,14 @@ def detection_result(trained: TrainedModel) -> EvaluationResult:
     model, prepared, experiment = trained.model, trained.prepared, trained.experiment
     require_both(prepared.test_labels)
     validation_scores = scores(model, prepared.validation)
-    threshold = threshold_of(validation_scores, experiment.gates.threshold_quantile)
+    chosen = threshold_of(validation_scores, experiment.gates.threshold_quantile)
+    threshold = chosen.value
     measured, seed = measure(model, prepared.test), bootstrap_seed(experiment)
     labels, groups = prepared.test_labels, prepared.test_groups
     scored = all_scores(trained, measured.score)
     table = score_table(labels, groups, scored, chosen_score(model), seed)
-    metrics = {"val/threshold": threshold} | _nelbo_of_kinds(trained)
+    metrics = {THRESHOLD_METRIC: threshold, QUANTILE_METRIC: chosen.quantile, RATE_METRIC: chosen.rate}
+    metrics |= _nelbo_of_kinds(trained)
     metrics |= (
         _areas(table) | _at_threshold(measured, prepared, threshold, seed) | _image_metrics(measured, prepared, seed)
     )
