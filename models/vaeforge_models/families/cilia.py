@@ -161,12 +161,14 @@ FAMILY = Family(
             "model": {"latent_dim": 128, "width": 1.0, "hidden": [512, 256], "dropout": 0.3, "pool": "dense"},
             "prepare": {"size": 224, "fit": "squash"},
             "training": {"epochs": 100},
+            "beta": {"value": 1.0},
         },
         # `pool: dense` would give this net 826 instead of 16 million parameters
         "published_448": {
             "model": {"latent_dim": 128, "width": 2.0, "hidden": [512, 256], "dropout": 0.3, "double": True},
             "prepare": {"size": 448, "fit": "squash"},
             "training": {"epochs": 100},
+            "beta": {"value": 1.0},
         },
     },
     data="classes",

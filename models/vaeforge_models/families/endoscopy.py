@@ -155,7 +155,11 @@ FAMILY = Family(
             "optimizer": {"schedule": "cosine"},
             "training": {"epochs": 18, "batch_size": 16, "steps_per_epoch": 60},
         },
-        "published": {"model": {"width": 32, "latent_dim": 128}, "training": {"epochs": 100}},
+        "published": {
+            "model": {"width": 32, "latent_dim": 128},
+            "training": {"epochs": 100},
+            "beta": {"value": 1.0},
+        },
     },
     data="pictures",
     task="anomaly",

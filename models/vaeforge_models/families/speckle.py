@@ -150,6 +150,7 @@ FAMILY = Family(
             "training": {"epochs": 9, "batch_size": 16, "steps_per_epoch": 150, "evaluation_samples": 2},
             "diffusion": {"width": 0.25, "steps": 800, "batch_size": 64, "lr": 2e-3, "lr_schedule": "cosine"},
         },
+        # the source tells that it tuned beta, not to what; ours keeps units on the sample
         "published": {"model": {"width": 1.0, "latent_dim": 512}, "training": {"epochs": 100}},
     },
     data="frames",
