@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
@@ -66,10 +65,3 @@ def small_experiment(family: Family, folder: Path, **overrides: Any) -> Experime
     short |= {"training.evaluation_samples": 2}
     given = {key.replace("__", "."): value for key, value in overrides.items()}
     return load(folder, family.name, None, short | given).experiment
-
-
-def without_dropout(model: torch.nn.Module) -> None:
-    """Dropout draws differ from rank to rank."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0

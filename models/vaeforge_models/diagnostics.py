@@ -47,3 +47,25 @@ def predicted_active_units(spectrum: Sequence[float], variance: float) -> int:
             one, beta for a cross-entropy with data standardised by their Bernoulli spread.
     """
     return sum(value > variance for value in spectrum)
+
+
+def predicted_active_units_calibrated(spectrum: Sequence[float], total: float, dimensions: int, beta: float) -> int:
+    """#{k : lambda_k > beta left_k / (D - beta k)}: the units that a linear VAE keeps under D/2 log MSE + beta * KL.
+
+    Under a variance sigma^2, which is the mean squared error at the optimum, a unit that is kept leaves beta sigma^2 of
+    its eigenvalue, one that is not leaves all (Tipping and Bishop 1999; Lucas et al. 2019). With k kept and left_k the
+    sum of the other eigenvalues, D sigma^2 = k beta sigma^2 + left_k, so sigma^2 = left_k / (D - beta k), and unit k
+    pays while lambda_k > beta sigma^2. left_k / lambda_k + k only grows with k, so the units that pay come first. With
+    beta k >= D none pays: k units cost more per nat than all D values gain.
+
+    Args:
+        spectrum: eigenvalues lambda_1 >= lambda_2 >= ... of the training data's covariance, the largest of them.
+        total: the sum of all eigenvalues.
+        dimensions: D, values of a sample.
+        beta: weight of the rate.
+    """
+    left, kept = total, 0
+    for k, value in enumerate(spectrum, start=1):
+        left = max(0.0, left - value)  # rounding may leave less than nothing
+        kept += value * (dimensions - beta * k) > beta * left
+    return kept

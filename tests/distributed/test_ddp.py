@@ -10,7 +10,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from samples import random_arrays, without_dropout
+import steps
+from samples import random_arrays
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.training.batches import Batch, centre_crop
@@ -44,7 +45,6 @@ def gradients(
     found = {}
     for name, (experiment, arrays) in cases.items():
         model = untrained(experiment, arrays.spec)
-        without_dropout(model)
         model.train()
         train_step = TrainStep(experiment, model, group, len(arrays.train))
         generator = torch.Generator().manual_seed(5)
@@ -84,33 +84,97 @@ def cases(folder: Path) -> dict[str, tuple[Experiment, TrainingData]]:
     return found
 
 
+def accumulated(cases: dict[str, steps.Case], _: Any, group: ProcessGroup) -> dict[str, dict[str, torch.Tensor]]:
+    """What one step in three micro-batches follows, in float64."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        parts = steps.PARTS if group.world_size > 1 else (steps.SAMPLES,)
+        return {name: steps.outcome(case, parts, group) for name, case in cases.items()}
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def trained(experiment: Experiment, arrays: TrainingData, group: ProcessGroup) -> dict[str, Any]:
     """Metrics of each epoch of a whole training."""
     return {str(r.epoch): {**r.metrics, "value": r.value} for r in fit(experiment, arrays, group)}
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_gradients_equal_those_of_one_process(world: int, tmp_path: Path) -> None:
-    given = cases(tmp_path)
-    alone = gradients(given, None, ProcessGroup())
-    for rank in on_ranks(world, given, None, gradients, tmp_path):
-        for case, expected in alone.items():
-            assert set(rank[case]) == set(expected)
-            for name, value in expected.items():
-                atol = 2e-4 * float(value.abs().max()) if value.numel() else 0.0
-                torch.testing.assert_close(
-                    rank[case][name], value, rtol=1e-3, atol=atol, msg=lambda text, at=f"{case} {name}": f"{at}: {text}"
-                )
+Jobs = dict[str, tuple[Any, Any, Any]]  # by name: a job and what it is given
 
 
-def test_a_training_on_two_ranks_follows_that_of_one(make_experiment: Any, make_arrays: Any, tmp_path: Path) -> None:
-    """22 samples in batches of 7 end in a batch of one, so that one rank has nothing in that step."""
-    experiment, arrays = make_experiment(training={"epochs": 2}), make_arrays(train=22, validation=11)
-    alone = trained(experiment, arrays, ProcessGroup())
-    for found in on_ranks(2, experiment, arrays, trained, tmp_path):
-        for epoch, metrics in alone.items():
+def done(jobs: Jobs, _: Any, group: ProcessGroup) -> dict[str, Any]:
+    return {name: job(first, second, group) for name, (job, first, second) in jobs.items()}
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+    """What two ranks are asked, in one go: most of a test's time is that of starting them."""
+    folder = tmp_path_factory.mktemp("jobs")
+    under_dropout = {}
+    for schedule in steps.SCHEDULES:
+        under_dropout |= dict(list(steps.cases(folder, schedule, dropout=0.3).items())[::7])
+    short = {"training.epochs": 2, "training.batch_size": 7, "training.evaluation_samples": 3, "model.latent_dim": 5}
+    plain = load(folder, "endoscopy", None, short | {"model.width": 4, "training.steps_per_epoch": None}).experiment
+    short |= {"training.epochs": 1, "training.steps_per_epoch": 4, "training.accumulate": 2}
+    thinned = load(folder, "fmri", None, short | {"model.dropout": 0.5, "model.hidden": [16, 16]}).experiment
+    return {
+        "gradients": (gradients, cases(folder), None),
+        "accumulated": (accumulated, under_dropout, None),
+        # 22 samples in batches of 7 end in a batch of one, so that one rank has nothing in that step
+        "training": (trained, plain, random_arrays(families()["endoscopy"], 22)),
+        "training with dropout": (trained, thinned, random_arrays(families()["fmri"])),
+    }
+
+
+@pytest.fixture(scope="module")
+def alone(jobs: Jobs) -> dict[str, Any]:
+    return done(jobs, None, ProcessGroup())
+
+
+@pytest.fixture(scope="module")
+def two_ranks(jobs: Jobs, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return on_ranks(2, jobs, None, done, tmp_path_factory.mktemp("ranks"))
+
+
+def assert_gradients_are_those(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    for case, tensors in expected.items():
+        assert set(found[case]) == set(tensors)
+        for name, value in tensors.items():
+            atol = 2e-4 * float(value.abs().max()) if value.numel() else 0.0
+            torch.testing.assert_close(
+                found[case][name], value, rtol=1e-3, atol=atol, msg=lambda text, at=f"{case} {name}": f"{at}: {text}"
+            )
+
+
+def test_gradients_on_two_ranks_equal_those_of_one_process(
+    alone: dict[str, Any], two_ranks: list[dict[str, Any]]
+) -> None:
+    for rank in two_ranks:
+        assert_gradients_are_those(rank["gradients"], alone["gradients"])
+
+
+def test_gradients_on_three_ranks_equal_those_of_one_process(jobs: Jobs, alone: dict[str, Any], tmp_path: Path) -> None:
+    for rank in on_ranks(3, jobs["gradients"][1], None, gradients, tmp_path):
+        assert_gradients_are_those(rank, alone["gradients"])
+
+
+def test_micro_batches_on_two_ranks_are_one_batch_on_one(
+    alone: dict[str, Any], two_ranks: list[dict[str, Any]]
+) -> None:
+    """Every loss, with dropout: 9, 9 and 5 samples on two ranks each give the step of 23 samples in one process."""
+    for rank in two_ranks:
+        for case, expected in alone["accumulated"].items():
+            assert max(steps.differences(rank["accumulated"][case], expected).values()) < 1e-9, case
+
+
+@pytest.mark.parametrize("job", ["training", "training with dropout"])
+def test_a_training_on_two_ranks_follows_that_of_one(
+    job: str, alone: dict[str, Any], two_ranks: list[dict[str, Any]]
+) -> None:
+    for rank in two_ranks:
+        for epoch, metrics in alone[job].items():
             for name, value in metrics.items():
-                assert found[epoch][name] == pytest.approx(value, rel=2e-3), (epoch, name)
+                assert rank[job][epoch][name] == pytest.approx(value, rel=2e-3), (epoch, name)
 
 
 @pytest.mark.parametrize(("total", "world"), [(7, 2), (1, 2), (23, 3), (0, 2)])

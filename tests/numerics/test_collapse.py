@@ -1,5 +1,6 @@
 """Which beta collapses a linear VAE is known before training: on Gaussian data of a known spectrum it comes true."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,65 @@ def test_a_calibrated_likelihood_dies_where_beta_times_its_error_reaches_the_lar
     spectrum = PcaSpectrum(dimensions=6, total=sum(SPECTRUM), squared_error=SPECTRUM)
     assert collapse_beta(spectrum, "calibrated") == pytest.approx(4 * 6 / 7.875)
     assert (active_units(beta, tmp_path, calibrated=True) > 0) is alive
+
+
+def units_of_the_minimum(eigenvalues: Sequence[float], dimensions: int, beta: float) -> int:
+    """How many units the minimum of D/2 log MSE + beta * KL uses, by gradients on each direction's encoder and decoder.
+
+    Of a direction of variance v, with z = a x + sqrt(s) eps and the reconstruction w z: the error is
+    v (1 - w a)^2 + w^2 s and the KL (a^2 v + s - 1 - log s) / 2. The units start as if each were in use.
+    """
+    v = torch.tensor(eigenvalues, dtype=torch.float64)
+    a, w = (1 / v.sqrt()).requires_grad_(), v.sqrt().clone().requires_grad_()
+    log_s = torch.full_like(v, -3.0).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [a, w, log_s], max_iter=20_000, tolerance_grad=1e-11, tolerance_change=0, history_size=50,
+        line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
+    def objective() -> Tensor:
+        optimizer.zero_grad()
+        s = log_s.exp()
+        error = (v * (1 - w * a).square() + w.square() * s).sum()
+        kl = 0.5 * (a.square() * v + s - 1 - log_s).sum()
+        loss: Tensor = dimensions / 2 * torch.log(error / dimensions) + beta * kl
+        torch.autograd.backward([loss])
+        return loss
+
+    optimizer.step(objective)
+    return int((a.square() * v > 0.01).sum())
+
+
+@pytest.mark.parametrize(
+    ("eigenvalues", "dimensions", "beta", "expected"),
+    [
+        # at k = 5, left 0.125: 0.25 > 1.05 * 0.125 / 0.75 = 0.175; at k = 6: D - beta k < 0
+        (SPECTRUM, 6, 1.05, 5),
+        # at k = 2, left 1.875: 2 > 2 * 1.875 / (6 - 4) = 1.875; at k = 3: D - beta k = 0
+        (SPECTRUM, 6, 2.0, 2),
+        # at k = 1, left 3.875: 4 > 3 * 3.875 / 3 = 3.875; k = 2: D - beta k = 0
+        (SPECTRUM, 6, 3.0, 1),
+        # at k = 1: 4 > 3.1 * 3.875 / 2.9 = 4.14 does not hold
+        (SPECTRUM, 6, 3.1, 0),
+        # at k = 4, left 0.375: 0.5 > 1.4 * 0.375 / 0.4 = 1.31 does not hold; k = 3, left 0.875: 1 > 0.68
+        (SPECTRUM, 6, 1.4, 3),
+        # at k = 5, left 0.4: 0.3 > 3 * 0.4 / 5 = 0.24; at k = 6, left 0.2: 0.2 > 3 * 0.2 / 2 = 0.3 does not hold
+        ((3.0, 2.5, 1.0, 0.4, 0.3, 0.2, 0.1, 0.1), 20, 3.0, 5),
+    ],
+)
+def test_calibrated_units_are_those_of_the_minimum(
+    eigenvalues: tuple[float, ...], dimensions: int, beta: float, expected: int
+) -> None:
+    spectrum = PcaSpectrum(dimensions, sum(eigenvalues), eigenvalues)
+    assert predicted(spectrum, "calibrated", beta) == expected
+    assert units_of_the_minimum(eigenvalues, dimensions, beta) == expected
+
+
+def test_a_calibrated_linear_vae_keeps_as_many_units_as_predicted(tmp_path: Path) -> None:
+    spectrum = PcaSpectrum(dimensions=6, total=sum(SPECTRUM), squared_error=SPECTRUM)
+    assert active_units(1.0, tmp_path, calibrated=True) == predicted(spectrum, "calibrated", 1.0) == 5
+    # six units of weight 1/2 cost less than six values gain: the error goes to zero, and all are kept
+    assert predicted(spectrum, "calibrated", 0.5) == 6
 
 
 def test_the_spectrum_is_that_of_the_training_data(tmp_path: Path) -> None:

@@ -226,3 +226,15 @@ def test_a_course_goes_on_as_if_it_had_not_been_interrupted(schedule: BetaSchedu
 def test_wrong_parameters_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(Schedule).validate_python(wrong)
+
+
+@pytest.mark.parametrize("multiplier", [0.2, 1.0, 7.0])
+def test_geco_follows_the_loss_of_a_constant_beta_up_to_a_factor(multiplier: float) -> None:
+    """(rate + lambda d) / max(1, lambda) = min(1, lambda) (d + rate / lambda); what is added takes the same factor."""
+    schedule, state = Geco(tolerance=90.0), {"lambda": multiplier, "average": 0.0, "started": 1.0}
+    distortion, kl = DISTORTION.clone().requires_grad_(), KL.clone().requires_grad_()
+    d_distortion, d_kl = torch.autograd.grad(schedule.loss(distortion, kl, 0.0, state), (distortion, kl))
+    size = schedule.size(state)
+    assert size == min(1.0, multiplier)
+    assert d_distortion.item() == pytest.approx(size)  # so a penalty, of weight 1 beside the distortion, has this too
+    assert d_kl.tolist() == pytest.approx([size * schedule.beta(0.0, state)] * 3)  # and the total correlation this

@@ -172,8 +172,8 @@ class Experiment(Settings):
     def _a_weight_to_normalise(self) -> "Experiment":
         if self.training.normalised_beta and not self.beta.given_weights:
             raise ValueError(
-                f"training.normalised_beta is true, but beta.schedule {self.beta.schedule} finds its weight in "
-                "training and has none that is given; set training.normalised_beta: false, or take another schedule"
+                f"training.normalised_beta: got true with beta.schedule {self.beta.schedule}, which finds its weight "
+                "in training and has none that is given; must be false, or take another schedule"
             )
         return self
 

@@ -149,7 +149,7 @@ def describe(item: Any, prefix: str, sources: Mapping[str, str], kind: type[Sett
     path = prefix + ".".join(location)
     known = (path, f"{path}.schedule", path.rpartition(".")[0])
     where = next((sources[p] for p in known if p in sources), "configuration")
-    return f"{where}: {path.rstrip('.')}: {_rule(item, path, kind)}"
+    return ": ".join(part for part in (where, path.rstrip("."), _rule(item, path, kind)) if part)
 
 
 def _fields_beside(path: str, kind: type[Settings]) -> list[str]:

@@ -14,7 +14,7 @@ from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, evenly_spaced
 from vaeforge.training.batches import centre_crop
 from vaeforge.training.loop import untrained
-from vaeforge_models.diagnostics import predicted_active_units
+from vaeforge_models.diagnostics import predicted_active_units, predicted_active_units_calibrated
 
 SAMPLES = 2048
 KEPT = 512
@@ -70,15 +70,13 @@ def likelihood_of(experiment: Experiment) -> str:
 def predicted(spectrum: PcaSpectrum, likelihood: str, beta: float) -> int:
     """How many units a linear VAE keeps under `beta`.
 
-    sigma^2 is beta / 2 for a summed squared error, beta D / 2 for a mean one, beta for Bernoulli. Calibrated, it is
-    beta times the mean squared error that the units kept so far leave over.
+    sigma^2 is beta / 2 for a summed squared error, beta D / 2 for a mean one, beta for Bernoulli; for a calibrated one
+    see `predicted_active_units_calibrated`.
     """
     eigenvalues = _chosen(spectrum, likelihood)
-    if likelihood != "calibrated":
-        return predicted_active_units(eigenvalues, beta * _variance_per_beta(spectrum, likelihood))
-    left = spectrum.total - np.cumsum([0.0, *eigenvalues[:-1]])
-    alive = np.array(eigenvalues) > beta * left / spectrum.dimensions
-    return int(np.cumprod(alive).sum())
+    if likelihood == "calibrated":
+        return predicted_active_units_calibrated(eigenvalues, spectrum.total, spectrum.dimensions, beta)
+    return predicted_active_units(eigenvalues, beta * _variance_per_beta(spectrum, likelihood))
 
 
 def collapse_beta(spectrum: PcaSpectrum, likelihood: str) -> float:
