@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
+from scipy import stats
 from scipy.spatial.distance import mahalanobis
 from scipy.stats import norm
 from sklearn import metrics as sk
@@ -19,15 +21,8 @@ from vaeforge.data.layouts.pictures import read
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluation.anomaly_scores import Reference, anomaly_scores, chosen_score, error_maps, fit_reference
-from vaeforge.evaluation.bootstrap import draw_weights, ranks_of
-from vaeforge.evaluation.tasks.anomaly.detection import (
-    THRESHOLD_METRICS,
-    area_intervals,
-    bootstrap_auprc,
-    score_table,
-    threshold_intervals,
-    weighted_auprc,
-)
+from vaeforge.evaluation.tasks.anomaly.detection import auprc_over_groups, score_table, threshold_estimates
+from vaeforge.evaluation.tasks.anomaly.figures import draw_areas
 from vaeforge.samples import Samples
 from vaeforge.training.loop import TrainingData
 from vaeforge_models.families.endoscopy import EndoscopySettings, EndoscopyVAE
@@ -37,6 +32,8 @@ N, K, L = 70, 3, 4  # more than one batch
 D = 3 * 32 * 32
 NAMES = ["mse", "bce", "rate", "nelbo", "nelbo_sampled", "mahalanobis", "reconstruction_probability"]
 Make = Callable[..., TrainingData]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 def build(**settings: Any) -> EndoscopyVAE:
@@ -196,57 +193,62 @@ def labelled() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return labels, np.arange(60) // 3, np.round(rng.normal(size=60) + labels, 1)
 
 
-def test_average_precision_of_weighted_samples() -> None:
+def slow_se(labels: Integers, groups: Integers, statistic: Callable[[NDArray[np.bool_]], float]) -> float:
+    """Each group of each label left out in turn; `statistic` of the samples that are kept."""
+    variance = 0.0
+    for label in (0, 1):
+        names = np.unique(groups[labels == label])
+        found = [statistic(~((groups == name) & (labels == label))) for name in names]
+        variance += (len(names) - 1) * np.var(found)
+    return float(np.sqrt(variance))
+
+
+def test_standard_errors_are_those_of_leaving_blocks_out() -> None:
     labels, groups, scores = labelled()
-    generator = np.random.default_rng(4)
-    for _ in range(20):
-        weights = draw_weights(labels, groups, generator)
-        expected = sk.average_precision_score(labels, scores, sample_weight=weights)
-        assert weighted_auprc(labels, ranks_of(scores), weights) == pytest.approx(expected)
-    # by hand: falling scores 3 (anomalous), 2 (one of each), 1 (normal): (1/2) 1 + (1/2) (2/3)
-    ranks = ranks_of(np.array([3.0, 2.0, 2.0, 1.0]))
-    assert weighted_auprc(np.array([1, 1, 0, 0]), ranks, np.ones(4)) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    called = scores > 0.5
+    area = auprc_over_groups(labels, scores, groups)
+    assert area.value == pytest.approx(sk.average_precision_score(labels, scores))
+    slow = slow_se(labels, groups, lambda kept: sk.average_precision_score(labels[kept], scores[kept]))
+    assert area.se == pytest.approx(slow)
+    found = threshold_estimates(labels, groups, scores, 0.5)
+    reports = {"f1": sk.f1_score, "accuracy": sk.accuracy_score, "precision": sk.precision_score}
+    for name, report in reports.items():
+        assert found[name].value == pytest.approx(report(labels, called))
+        slow = slow_se(labels, groups, lambda kept, report=report: report(labels[kept], called[kept]))
+        assert found[name].se == pytest.approx(slow), name
+    # recall knows the anomalous samples alone: eight blocks of three
+    recalls = called[labels == 1].reshape(8, 3).mean(1)
+    low, high = stats.t.interval(0.95, 7, scale=stats.sem(recalls) / (recalls.mean() * (1 - recalls.mean())))
+    logit = np.log(recalls.mean() / (1 - recalls.mean()))
+    assert found["recall"].interval() == pytest.approx(tuple(1 / (1 + np.exp(-(logit + end))) for end in (low, high)))
 
 
-def test_intervals_are_those_of_repeated_blocks() -> None:
+def test_nothing_called_anomalous_has_a_recall_of_nothing_and_no_precision() -> None:
     labels, groups, scores = labelled()
-    generator, drawn = np.random.default_rng(9), []
-    for _ in range(200):
-        repeated = np.repeat(np.arange(60), draw_weights(labels, groups, generator).astype(int))
-        truth, called = labels[repeated], scores[repeated] > 0.5
-        report = [sk.f1_score, sk.accuracy_score, sk.precision_score, sk.recall_score]
-        area = sk.average_precision_score(truth, scores[repeated])
-        drawn.append([area] + [measure(truth, called) for measure in report])
-    expected = np.quantile(drawn, [0.025, 0.975], axis=0).T
-    areas = bootstrap_auprc(labels, groups, {"a": scores}, 9, draws=200)["a"]
-    np.testing.assert_allclose(np.quantile(areas, [0.025, 0.975]), expected[0])
-    found = threshold_intervals(labels, groups, scores, 0.5, 9, draws=200)
-    np.testing.assert_allclose([found[name] for name in THRESHOLD_METRICS], expected[1:])
-
-
-def test_nothing_called_anomalous_counts_as_zero() -> None:
-    labels, groups, scores = labelled()
-    found = threshold_intervals(labels, groups, scores, np.inf, 0, draws=50)
-    assert found["f1"] == found["precision"] == found["recall"] == (0, 0)
-    assert found["accuracy"] == (0.6, 0.6)  # 36 of 60 in every draw, because labels are drawn apart
+    found = threshold_estimates(labels, groups, scores, np.inf)
+    assert {name: one.value for name, one in found.items()} == {"f1": 0, "precision": 0, "recall": 0, "accuracy": 0.6}
+    assert found["recall"].interval() == (0, pytest.approx(1 - 0.025 ** (1 / 8)))
+    assert found["precision"].interval() is None
 
 
 def test_a_single_block_says_nothing() -> None:
     labels, groups, scores = labelled()
     groups = np.where(labels == 1, 99, groups)
-    assert area_intervals(labels, groups, {"a": scores}, 0)["a"] == ((0, 1), (0, 1))
-    assert threshold_intervals(labels, groups, scores, 0.5, 0)["recall"] == (0, 1)
+    (line,) = score_table(labels, groups, {"a": scores}, "a")
+    assert [line[key] for key in ("auroc_low", "auroc_high", "auprc_low", "auprc_high")] == [None] * 4
+    assert threshold_estimates(labels, groups, scores, 0.5)["recall"].interval() is None
+    assert draw_areas([line]).axes[0].get_lines()  # and the figure is drawn without
 
 
 def test_the_table_lists_all_and_marks_one() -> None:
     labels, groups, scores = labelled()
-    table = score_table(labels, groups, {"good": scores, "constant": np.zeros(60)}, "good", 0)
+    table = score_table(labels, groups, {"good": scores, "constant": np.zeros(60)}, "good")
     assert [(line["score"], line["chosen"]) for line in table] == [("good", "yes"), ("constant", "no")]
     good, constant = table
     assert good["auroc"] == pytest.approx(sk.roc_auc_score(labels, scores))
     assert good["auroc_low"] < good["auroc"] < good["auroc_high"]
     assert good["auprc_low"] < good["auprc"] < good["auprc_high"]
-    assert (constant["auroc"], constant["auprc"]) == (0.5, 24 / 60)
+    assert (constant["auroc"], constant["auprc"]) == pytest.approx((0.5, 24 / 60))
 
 
 def test_training_and_validation_are_normal_only(tmp_path: Path) -> None:

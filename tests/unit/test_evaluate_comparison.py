@@ -12,7 +12,6 @@ from rich.console import Console
 from sklearn.decomposition import PCA
 
 from vaeforge.errors import DataError
-from vaeforge.evaluation.bootstrap import bootstrap_means
 from vaeforge.evaluation.comparison import (
     REAL,
     ComparisonRow,
@@ -20,9 +19,9 @@ from vaeforge.evaluation.comparison import (
     compare_means,
     comparison_csv,
     comparison_tables,
-    with_infinities,
     worse_than,
 )
+from vaeforge.evaluation.intervals import MIN_GROUPS, POSITIVE
 from vaeforge.evaluation.pca_baseline import FIT_SAMPLES, fit_pca_baseline
 from vaeforge.records import record_from
 from vaeforge.samples import Samples
@@ -36,7 +35,7 @@ GROUPS = np.repeat(np.arange(20), 2)
 
 def read(plain: dict[str, Any]) -> ComparisonRow:
     """A row as it is read from JSON."""
-    return record_from(ComparisonRow, with_infinities(plain), "test", "comparison", "")
+    return record_from(ComparisonRow, plain, "test", "comparison", "")
 
 
 def model_for(shape: tuple[int, ...]) -> VAE:
@@ -83,26 +82,31 @@ def test_a_plane_needs_two_samples() -> None:
 def test_the_model_beats_only_what_it_clearly_beats() -> None:
     rng = np.random.default_rng(0)
     perfect, noise = LABELS + rng.random(40) / 2, rng.random(40)
-    found = by_name(compare_auroc({"noise": noise, "as good": 2 * perfect, "model": perfect}, LABELS, GROUPS, seed=0))
+    found = by_name(compare_auroc({"noise": noise, "as good": 2 * perfect, "model": perfect}, LABELS, GROUPS))
     assert found["noise"].model_beats
-    assert found["noise"].difference_low > 0
+    assert (found["noise"].difference_low or 0) > 0
     assert not found["as good"].model_beats
-    assert found["as good"].difference == found["as good"].difference_low == 0
+    assert found["as good"].difference == 0
+    # ten groups a label, none of which tells the two apart: a group that does may have a share of 1 - 0.025^(1/10)
+    assert found["as good"].difference_high == pytest.approx(1 - 0.025 ** (1 / 10))
     assert not found["model"].model_beats
-    assert found["model"].value == found["model"].low == found["model"].high == 1
+    assert (found["model"].value, found["model"].high) == (1, 1)
+    assert found["model"].low == pytest.approx(0.025 ** (1 / 10))
 
 
 def test_a_better_auroc_alone_is_no_win() -> None:
     rng = np.random.default_rng(2)
     model = rng.normal(size=40) + LABELS
     other = model + rng.normal(size=40) * 0.5
-    found = by_name(compare_auroc({"other": other, "model": model}, LABELS, GROUPS, seed=0))["other"]
-    assert found.difference > 0 > found.difference_low
+    found = by_name(compare_auroc({"other": other, "model": model}, LABELS, GROUPS))["other"]
+    assert found.difference_low is not None and found.difference > 0 > found.difference_low
     assert not found.model_beats and found.significant == "no clear difference"
 
 
 def test_a_better_baseline_is_said_to_be_better() -> None:
-    rows = compare_means("MSE", "lower", {"PCA": VALUES, "as good": 1 + VALUES, "model": 1 + VALUES}, GROUPS, seed=0)
+    noise = np.random.default_rng(4).normal(0, 0.1, 40)
+    values = {"PCA": VALUES, "as good": 1 + VALUES + noise, "model": 1 + VALUES - noise[::-1]}
+    rows = compare_means("MSE", "lower", values, GROUPS)
     assert [row.significant for row in rows] == ["baseline is better", "no clear difference", ""]
     assert worse_than(rows) == "MSE: PCA"
     assert worse_than(rows[1:]) == ""
@@ -111,46 +115,58 @@ def test_a_better_baseline_is_said_to_be_better() -> None:
 
 def test_rows_of_earlier_evaluations_are_read() -> None:
     """They say themselves whether the model beats them, and nothing of the opposite."""
-    row = compare_means("MSE", "lower", {"PCA": VALUES, "model": 1 + VALUES}, GROUPS, seed=0)[0]
+    row = compare_means("MSE", "lower", {"PCA": VALUES, "model": 1 + VALUES[::-1]}, GROUPS)[0]
     assert list(row.plain())[-1] == "model_beats"
     assert read(row.plain()).significant == "baseline is better"
 
 
-def test_means_are_drawn_by_whole_groups() -> None:
-    """Twenty samples of one group say no more than one: the spread is that of two groups, not of 22 samples."""
-    groups = np.array([0] * 20 + [1, 1])
-    values = {"model": np.where(groups == 0, 1.0, 3.0)}
-    drawn = bootstrap_means(groups, values, seed=0, draws=1000)["model"]
-    expected = {1.0, (20 * 1 + 2 * 3) / 22, 3.0}  # group 0 twice, each once, group 1 twice
-    assert set(np.round(drawn, 9)) == {round(value, 9) for value in expected}
+def test_copies_of_a_groups_samples_promise_nothing_more() -> None:
+    rng = np.random.default_rng(6)
+    values = {"other": rng.random(40), "model": rng.random(40)}
+    once, tenfold = (
+        compare_means("SSIM", "higher", {k: v.repeat(n) for k, v in values.items()}, GROUPS.repeat(n)) for n in (1, 10)
+    )
+    for first, second in zip(once, tenfold, strict=True):
+        assert (second.low, second.difference_high) == pytest.approx((first.low, first.difference_high))
 
 
 @pytest.mark.parametrize(("better", "beats"), [("lower", True), ("higher", False)])
 def test_lower_or_higher_is_better(better: str, beats: bool) -> None:
     rng = np.random.default_rng(1)
     values = {"worse": 2 + rng.random(40), "model": rng.random(40)}
-    rows = by_name(compare_means("MSE", better, values, GROUPS, seed=0))
+    rows = by_name(compare_means("MSE", better, values, GROUPS))
     assert rows["worse"].model_beats is beats
     assert rows["worse"].significant == ("model is better" if beats else "baseline is better")
     assert rows["worse"].difference == pytest.approx(values["model"].mean() - values["worse"].mean())
+    assert rows["worse"].low is not None and rows["worse"].high is not None
     assert rows["worse"].low <= rows["worse"].value <= rows["worse"].high
 
 
-def test_a_single_group_shows_nothing() -> None:
-    rows = by_name(
-        compare_means("MSE", "lower", {"bad": np.full(9, 5.0), "model": np.zeros(9)}, np.zeros(9, np.int64), seed=0)
-    )
-    assert not rows["bad"].model_beats
-    assert rows["bad"].difference_high == np.inf
-    plain = rows["bad"].plain()
-    assert plain["difference_low"] is None and "Infinity" not in json.dumps(plain)
-    assert read(plain) == rows["bad"]
+@pytest.mark.parametrize("count", [1, MIN_GROUPS - 1])
+def test_too_few_groups_show_nothing_and_the_user_is_told(count: int) -> None:
+    rng = np.random.default_rng(5)
+    values = {"bad": 5 + rng.random(12), "model": rng.random(12)}
+    rows = compare_means("MSE", "lower", values, np.arange(12) % count, POSITIVE)
+    bad = by_name(rows)["bad"]
+    assert not bad.model_beats and bad.significant == "no interval"
+    assert (bad.low, bad.high, bad.difference_low, bad.difference_high) == (None, None, None, None)
+    assert "Infinity" not in json.dumps(bad.plain()) and read(bad.plain()) == bad
+    (line, _) = csv.DictReader(io.StringIO(comparison_csv(rows)))
+    assert (line["low"], line["difference_high"], line["significant"]) == ("", "", "no interval")
+    screen = io.StringIO()
+    Console(file=screen, width=100).print(comparison_tables(rows)[0])
+    assert f"fewer than {MIN_GROUPS} independent groups" in screen.getvalue() and "inf" not in screen.getvalue()
+
+
+def test_where_all_groups_differ_by_the_same_there_is_no_interval() -> None:
+    row = compare_means("MSE", "lower", {"PCA": VALUES, "model": 1 + VALUES}, GROUPS, POSITIVE)[0]
+    assert (row.difference, row.significant) == (pytest.approx(1), "no interval")
 
 
 def test_tables_and_csv_hold_every_row() -> None:
     rng = np.random.default_rng(0)
-    rows = compare_auroc({"noise": rng.random(40), "model": LABELS.astype(float)}, LABELS, GROUPS, seed=0)
-    rows += compare_means("MSE", "lower", {"model": rng.random(40)}, GROUPS, seed=0)
+    rows = compare_auroc({"noise": rng.random(40), "model": LABELS.astype(float)}, LABELS, GROUPS)
+    rows += compare_means("MSE", "lower", {"model": rng.random(40)}, GROUPS)
     read = list(csv.DictReader(io.StringIO(comparison_csv(rows))))
     assert [(row["metric"], row["method"]) for row in read] == [
         ("AUROC", "noise"),

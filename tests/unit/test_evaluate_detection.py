@@ -4,32 +4,39 @@ import numpy as np
 import pytest
 
 from vaeforge.errors import DataError
+from vaeforge.evaluation.auroc import auroc_over_groups
 from vaeforge.evaluation.tasks.anomaly.detection import (
-    detection_metrics,
+    auprc_over_groups,
     pr_curve,
     require_both,
     roc_curve,
+    threshold_estimates,
 )
 
 LABELS = np.array([0, 0, 1, 1])
 SCORES = np.array([0.1, 0.4, 0.35, 0.8])
 
 
+def at(threshold: float) -> dict[str, float]:
+    found = threshold_estimates(LABELS, np.arange(4), SCORES, threshold)
+    return {name: estimate.value for name, estimate in found.items()}
+
+
 def test_metrics_by_hand() -> None:
     # Pairs: .35 > .1, .35 < .4, .8 > .1, .8 > .4: 3 of 4. Called anomalous above .3: .4 (wrong), .35 and .8 (right).
     # Average precision: recall 1/2 at precision 1, then recall 1 at precision 2/3: 1/2 * 1 + 1/2 * 2/3.
-    expected = {"auroc": 3 / 4, "auprc": 5 / 6, "precision": 2 / 3, "recall": 1.0, "f1": 4 / 5, "accuracy": 3 / 4}
-    assert detection_metrics(LABELS, SCORES, threshold=0.3) == pytest.approx(expected)
+    assert at(0.3) == pytest.approx({"precision": 2 / 3, "recall": 1.0, "f1": 4 / 5, "accuracy": 3 / 4})
+    assert auroc_over_groups(LABELS, SCORES, np.arange(4)).value == 3 / 4
+    assert auprc_over_groups(LABELS, SCORES, np.arange(4)).value == pytest.approx(5 / 6)
 
 
 def test_a_score_at_the_threshold_is_normal() -> None:
-    assert detection_metrics(LABELS, SCORES, threshold=0.8)["recall"] == 0
-    assert detection_metrics(LABELS, SCORES, threshold=np.nextafter(0.8, 0))["recall"] == 0.5
+    assert at(0.8)["recall"] == 0
+    assert at(np.nextafter(0.8, 0))["recall"] == 0.5
 
 
 def test_nothing_called_anomalous_gives_zeros() -> None:
-    found = detection_metrics(LABELS, SCORES, threshold=1.0)
-    assert (found["precision"], found["recall"], found["f1"], found["accuracy"]) == (0, 0, 0, 0.5)
+    assert at(1.0) == {"precision": 0, "recall": 0, "f1": 0, "accuracy": 0.5}
 
 
 def test_curves_run_from_end_to_end() -> None:

@@ -136,12 +136,17 @@ def test_no_set_is_told_about_the_samples_it_is_compared_with(trained: TrainedMo
     assert not set(reference) & set(control)
 
 
-def test_with_one_test_group_validation_is_the_control(trained: TrainedModel, prepared: Prepared) -> None:
-    alone = replace(prepared, test_groups=np.zeros(80, np.int64))
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_with_few_test_groups_validation_is_the_control(trained: TrainedModel, prepared: Prepared, count: int) -> None:
+    alone = replace(prepared, test_groups=np.arange(80) % count)
     found = compare_generated(replace(trained, prepared=alone), pca_space(trained), count=12)
     validation = {image.tobytes() for image in prepared.validation.x}
     assert {image.tobytes() for image in found.control.x} <= validation
-    assert all(row.low == -np.inf and not row.model_beats for row in found.result.rows if row.name == REAL)
+    # one group holds no two independent samples: no KID; without one of two there is one left
+    assert [row.name for row in found.result.rows] == [REAL, MEAN, UNTRAINED, MODEL][count == 1 :]
+    assert ("test/kid_real" in found.result.metrics) is (count > 1) and "test/frechet_real" in found.result.metrics
+    if count < 3:
+        assert all(row.low is None and not row.model_beats for row in found.result.rows)
 
 
 def test_copies_of_training_samples_are_found_wherever_they_lie(trained: TrainedModel, monkeypatch: Any) -> None:

@@ -17,6 +17,7 @@ from vaeforge.config.loader import load
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.comparison import MODEL
 from vaeforge.evaluation.generation_metrics import DIFFUSION, MEAN, PRIOR, UNTRAINED, pca_space
+from vaeforge.evaluation.intervals import GroupEstimate
 from vaeforge.evaluation.results import EvaluationResult
 from vaeforge.evaluation.tasks.texture import evaluation as texture
 from vaeforge.evaluation.tasks.texture.evaluation import (
@@ -170,19 +171,40 @@ def test_black_test_images_are_left_out_of_the_contrast_error(trained: TrainedMo
     assert errors[0] == pytest.approx(errors[1])
 
 
+def distance(grain: Grain, data: Grain) -> GroupEstimate:
+    found = spectral_distance(grain, data)
+    assert found is not None
+    return found
+
+
 def test_the_spectral_distance_in_decibels() -> None:
     ones = Grain(np.ones(4), np.ones(4), np.ones((4, 3)), np.arange(4))
     tenfold = replace(ones, spectra=np.full((4, 3), 10.0))
-    # 10 log10(10) = 10 dB at each frequency
-    assert spectral_distance(tenfold, ones, seed=0) == pytest.approx((10.0, 10.0, 10.0))
+    # 10 log10(10) = 10 dB at each frequency, for every image: of how sure that is they say nothing
+    assert (distance(tenfold, ones).value, distance(tenfold, ones).interval()) == (pytest.approx(10.0), None)
     mixed = replace(ones, spectra=np.tile([1.0, 10.0, 100.0], (4, 1)))
-    assert spectral_distance(mixed, ones, seed=0)[0] == pytest.approx(math.sqrt((0 + 100 + 400) / 3))
-    assert spectral_distance(replace(ones, spectra=np.zeros((4, 3))), ones, seed=0) == (None, None, None)
-    assert spectral_distance(replace(tenfold, groups=np.zeros(4, np.int64)), ones, 0) == (
-        pytest.approx(10.0),
-        None,
-        None,
-    )
+    assert distance(mixed, ones).value == pytest.approx(math.sqrt((0 + 100 + 400) / 3))
+    assert spectral_distance(replace(ones, spectra=np.zeros((4, 3))), ones) is None
+    assert distance(replace(tenfold, groups=np.zeros(4, np.int64)), ones).interval() is None
+
+
+def slow_distance(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((10 * np.log10(first.mean(0) / second.mean(0))) ** 2)))
+
+
+def test_groups_are_left_out_of_both_sets_where_these_are_paired() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.uniform(1, 4, (12, 5)), rng.uniform(2, 3, (12, 5))
+    groups = np.arange(12) // 3
+    first, second = (Grain(np.ones(12), np.ones(12), spectra, groups) for spectra in (one, other))
+    left_out = [slow_distance(one[groups != g], other[groups != g]) for g in range(4)]
+    assert distance(first, second).se == pytest.approx(math.sqrt(3 * np.var(left_out)))
+    alone = replace(first, groups=np.arange(12) // 2)  # six groups of its own
+    parts = [
+        5 * np.var([slow_distance(one[alone.groups != g], other) for g in range(6)]),
+        3 * np.var([slow_distance(one, other[groups != g]) for g in range(4)]),
+    ]
+    assert distance(alone, second).se == pytest.approx(math.sqrt(sum(parts)))
 
 
 def test_figures_of_sets_without_a_value() -> None:

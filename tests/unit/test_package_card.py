@@ -224,7 +224,7 @@ def test_what_is_unknown_is_said_to_be_unknown() -> None:
 
 
 def test_an_interval_that_is_not_known_says_why() -> None:
-    assert interval(None, None) == "unknown: too few groups"
+    assert interval(None, None) == "none: too few groups, or all alike"
     assert interval(0.25, 0.5) == "[0.25, 0.5]"
 
 

@@ -35,9 +35,7 @@ def auroc_difference(labels: Integers, first: Floats, second: Floats, groups: In
         second: scores [T].
         groups: int64 [T], the independent group of each sample.
     """
-    gained = _wins(labels, first) - _wins(labels, second)
-    value = auroc(labels, first) - auroc(labels, second)
-    return jackknife(value, *_left_out(labels, gained, groups), within=SHARE.of_differences())
+    return auroc_over_groups(labels, first, groups).minus(auroc_over_groups(labels, second, groups))
 
 
 def groups_per_label(labels: Integers, groups: Integers) -> tuple[int, int]:
@@ -64,6 +62,6 @@ def _left_out(labels: Integers, wins: Floats, groups: Integers) -> list[LeftOut]
         mine = labels == label
         summed, others = sums_over_groups(wins[mine], groups[mine]), int((~mine).sum())
         pairs = (summed.sizes.sum() - summed.sizes) * others
-        values = summed.left_out / pairs if len(summed.names) > 1 else summed.left_out
+        values = (summed.sums.sum() - summed.sums) / pairs if len(pairs) > 1 else np.full(1, np.nan)
         found.append(LeftOut(summed.names, summed.sizes, values))
     return found

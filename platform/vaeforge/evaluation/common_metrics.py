@@ -15,6 +15,7 @@ from vaeforge.errors import ConfigError
 from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare_means
 from vaeforge.evaluation.drawing import canvas, one_axes
 from vaeforge.evaluation.inference import posteriors
+from vaeforge.evaluation.intervals import POSITIVE
 from vaeforge.evaluation.metric import METRICS
 from vaeforge.evaluation.pca_baseline import fit_pca_baseline
 from vaeforge.evaluation.results import EvaluationResult
@@ -86,8 +87,8 @@ def nelbo_metrics(model: VAE, test: Samples, samples: int, variance: float, suff
     }
 
 
-def bootstrap_seed(experiment: Experiment) -> int:
-    """The seed of the draws behind every interval of one evaluation."""
+def evaluation_seed(experiment: Experiment) -> int:
+    """The seed of everything that one evaluation draws: samples, halves of the test set, hidden points."""
     return derive(experiment.training.seed, "evaluation bootstrap")
 
 
@@ -102,7 +103,7 @@ def reconstruction_rows(trained: TrainedModel, active: int) -> list[ComparisonRo
             values[f"PCA {components}"] = errors[:, components]
     values["untrained VAE"] = squared_errors(untrained_model(trained.experiment, prepared), prepared.test)
     values[MODEL] = squared_errors(model, prepared.test)
-    return compare_means("MSE", "lower", values, prepared.test_groups, bootstrap_seed(trained.experiment))
+    return compare_means("MSE", "lower", values, prepared.test_groups, POSITIVE)
 
 
 def untrained_model(experiment: Experiment, prepared: Prepared) -> VAE:

@@ -1,9 +1,9 @@
 """Comparison of a model with simpler methods (baselines) on the same test samples.
 
-Evaluation tasks call `compare_auroc` and `compare_means` with per-sample scores or errors by method; the rows go into
-the evaluation's manifest, `comparison.csv`, the terminal and the model card. A difference is significant if its 95 %
-bootstrap interval, for which model and baseline are resampled with the same draws of independent groups, excludes zero:
-above or below, so that a baseline can be shown to be better, too.
+Evaluation tasks call `compare`, or `compare_auroc` and `compare_means` with per-sample scores or errors by method; the
+rows go into the evaluation's manifest, `comparison.csv`, the terminal and the model card. A difference is significant
+if its 95 % interval, for which the same independent groups are left out of model and baseline (`intervals`), excludes
+zero: above or below, so that a baseline can be shown to be better, too.
 """
 
 import csv
@@ -16,22 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from vaeforge.evaluation.bootstrap import (
-    Interval,
-    auroc_interval,
-    bootstrap_auroc,
-    bootstrap_means,
-    difference_interval,
-    percentile_interval,
-    weighted_auroc,
-)
+from vaeforge.evaluation.auroc import auroc_over_groups
+from vaeforge.evaluation.intervals import ANY, MIN_GROUPS, GroupEstimate, Range, mean_over_groups
 
 MODEL = "model"
 REAL = "real against real"  # a row of real samples, what a perfect generator would show
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Better = Literal["higher", "lower"]
-Significance = Literal["model is better", "baseline is better", "no clear difference", ""]
+Significance = Literal["model is better", "baseline is better", "no clear difference", "no interval", ""]
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,7 @@ class ComparisonRow:
         metric: what is compared, on the test set.
         better: whether higher or lower numbers of the metric are better.
         name: of the method (a baseline), or `model` for the model itself.
-        value: the method's, with the ends of its 95 % interval, `low` and `high`.
+        value: the method's, with the ends of its 95 % interval, `low` and `high`; None where the groups carry none.
         difference: model - baseline, with the ends of its 95 % interval, `difference_low` and `difference_high`.
     """
 
@@ -50,17 +43,19 @@ class ComparisonRow:
     better: Better
     name: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     difference: float
-    difference_low: float
-    difference_high: float
+    difference_low: float | None
+    difference_high: float | None
 
     @property
     def significant(self) -> Significance:
         """Which of the two the interval of the difference shows to be better; empty for the model itself."""
         if self.name == MODEL:
             return ""
+        if self.difference_low is None or self.difference_high is None:
+            return "no interval"
         if not (self.difference_low > 0 or self.difference_high < 0):  # so that NaN shows nothing
             return "no clear difference"
         return "model is better" if (self.difference_low > 0) == (self.better == "higher") else "baseline is better"
@@ -71,11 +66,11 @@ class ComparisonRow:
         return self.significant == "model is better"
 
     def plain(self) -> dict[str, Any]:
-        """The row for JSON, which has no infinity: ends of intervals that are not known are null."""
-        values = {key: value if value not in (np.inf, -np.inf) else None for key, value in asdict(self).items()}
-        return values | {"model_beats": self.model_beats}
+        """The row for JSON."""
+        return asdict(self) | {"model_beats": self.model_beats}
 
 
+NO_INTERVAL = f"no interval: fewer than {MIN_GROUPS} independent groups, or all groups alike"
 CSV_COLUMNS = (
     "metric",
     "better",
@@ -88,63 +83,64 @@ CSV_COLUMNS = (
     "difference_high",
     "significant",
 )
-UNKNOWN: dict[str, Any] = {"low": -np.inf, "high": np.inf, "difference_low": -np.inf, "difference_high": np.inf}
 
 
-def with_infinities(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `ComparisonRow.plain`: infinity for ends that are not known."""
-    return {key: UNKNOWN.get(key) if value is None else value for key, value in row.items()}
+def compare(metric: str, better: Better, found: Mapping[str, GroupEstimate]) -> list[ComparisonRow]:
+    """One row a method, each against the one named `model`; all of the same groups.
+
+    Args:
+        metric: what is compared, for titles.
+        better: whether higher or lower numbers are better.
+        found: by the method's name.
+    """
+    return [_row(metric, better, name, estimate, found[MODEL]) for name, estimate in found.items()]
 
 
-def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Integers, seed: int) -> list[ComparisonRow]:
+def _row(metric: str, better: Better, name: str, estimate: GroupEstimate, model: GroupEstimate) -> ComparisonRow:
+    low, high = estimate.interval() or (None, None)
+    if name == MODEL:
+        return ComparisonRow(metric, better, name, estimate.value, low, high, 0.0, 0.0, 0.0)
+    less = model.minus(estimate)
+    spread = less.interval() or (None, None)
+    return ComparisonRow(metric, better, name, estimate.value, low, high, less.value, *spread)
+
+
+def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Integers) -> list[ComparisonRow]:
     """Compare anomaly scores by AUROC: one row a method, each against the one named `model`.
 
     Args:
         scored: float [T] by the method's name, larger for anomalous samples.
         labels: int64 [T], 1 for anomalous samples.
         groups: int64 [T], independent groups.
-        seed: of the draws.
     """
-    drawn = bootstrap_auroc(labels, groups, scored, seed)
-    point = {name: weighted_auroc(labels, values, np.ones(len(labels))) for name, values in scored.items()}
-    rows = []
-    for name in scored:
-        spread = difference_interval(drawn[MODEL], drawn[name], labels, groups)
-        interval = auroc_interval(drawn[name], labels, groups)
-        rows.append(_row("AUROC", "higher", name, point[name], interval, point[MODEL] - point[name], spread))
-    return rows
+    found = {name: auroc_over_groups(labels, scores, groups) for name, scores in scored.items()}
+    return compare("AUROC", "higher", found)
 
 
 def compare_means(
-    metric: str, better: Better, values: Mapping[str, Floats], groups: Integers, seed: int
+    metric: str, better: Better, values: Mapping[str, Floats], groups: Integers, within: Range = ANY
 ) -> list[ComparisonRow]:
     """Compare per-sample values by their means: one row a method, each against the one named `model`.
-
-    With fewer than two groups nothing is known of the spread: the intervals are infinite.
 
     Args:
         metric: what the values are, for titles.
         better: which means are better.
         values: float [T] by the method's name, one per test sample.
         groups: int64 [T], independent groups.
-        seed: of the draws.
+        within: what a mean can be.
     """
-    drawn = bootstrap_means(groups, values, seed)
-    known = len(np.unique(groups)) > 1
-    everything = Interval(-np.inf, np.inf)
-    rows = []
-    for name, found in values.items():
-        difference = float(values[MODEL].mean() - found.mean())
-        spread = percentile_interval(drawn[MODEL] - drawn[name]) if known else everything
-        interval = percentile_interval(drawn[name]) if known else everything
-        rows.append(_row(metric, better, name, float(found.mean()), interval, difference, spread))
-    return rows
+    found = {name: mean_over_groups(one, groups, within) for name, one in values.items()}
+    return compare(metric, better, found)
 
 
-def _row(
-    metric: str, better: Better, name: str, value: float, interval: Interval, difference: float, spread: Interval
-) -> ComparisonRow:
-    return ComparisonRow(metric, better, name, value, *interval, difference, *spread)
+def model_metrics(rows: Iterable[ComparisonRow], names: Mapping[str, str]) -> dict[str, float]:
+    """The model's own numbers, and the known ends of their intervals, by the metric and what it is to be called."""
+    found: dict[str, float | None] = {}
+    for row in rows:
+        if row.name == MODEL and row.metric in names:
+            name = names[row.metric]
+            found |= {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def comparison_csv(rows: Iterable[ComparisonRow]) -> str:
@@ -178,10 +174,16 @@ def worse_than(rows: Iterable[ComparisonRow]) -> str:
 def _table(rows: Sequence[ComparisonRow]) -> Table:
     first = rows[0]
     table = Table(title=f"Test {first.metric} ({first.better} is better); 95 % intervals over groups")
+    if any(row.low is None or row.difference_low is None for row in rows):
+        table.caption = NO_INTERVAL
     for column in ("method", first.metric, "model − baseline", "significant"):  # noqa: RUF001, a minus sign
         table.add_column(column, no_wrap=True)
     for row in rows:
-        own = f"{row.value:.4g} [{row.low:.3g}, {row.high:.3g}]"
-        against = f"{row.difference:+.3g} [{row.difference_low:+.2g}, {row.difference_high:+.2g}]"
+        own = f"{row.value:.4g}{_ends(row.low, row.high, '.3g')}"
+        against = f"{row.difference:+.3g}{_ends(row.difference_low, row.difference_high, '+.2g')}"
         table.add_row(row.name, own, "" if row.name == MODEL else against, row.significant)
     return table
+
+
+def _ends(low: float | None, high: float | None, digits: str) -> str:
+    return "" if low is None or high is None else f" [{low:{digits}}, {high:{digits}}]"

@@ -9,26 +9,28 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vaeforge.errors import DataError
 from vaeforge.evaluation.comparison import REAL
 from vaeforge.evaluation.extractor import Features
 from vaeforge.evaluation.frechet import frechet_distance
-from vaeforge.evaluation.kid import KidEstimate, Resampled, kid_draws, kid_estimate, resampled
+from vaeforge.evaluation.intervals import GroupEstimate
+from vaeforge.evaluation.kid import GroupedSet, grouped, kid_over_groups
 from vaeforge.seeds import derive
 
-Floats = NDArray[np.float64]
 FRECHET_FROM = 2560  # twice the 1280 features: below, the covariances are too poor to compare
 
 
 @dataclass(frozen=True)
 class DistributionRow:
-    """One set of samples against the real ones; `kid_low` and `kid_high` are None where groups are too few."""
+    """One set of samples against the real ones.
+
+    `kid_low` and `kid_high` are None where groups are too few, `kid` too where a set has but one.
+    """
 
     name: str
     frechet: float
-    kid: float
+    kid: float | None
     kid_low: float | None
     kid_high: float | None
 
@@ -42,8 +44,7 @@ class DistributionTable:
         n: samples on either side of every Fréchet distance; `kid_n` of every set in its KID.
         headline: which of the two columns to quote, with its extractor.
         extractor: its name; `weights` the SHA-256 of its weights.
-        kid_draws: of each row, its KID and then those of the bootstrap: [1 + B].
-        sets: of each row, what its KID compares: real samples, and its own.
+        kids: of the rows that have one.
     """
 
     rows: tuple[DistributionRow, ...]
@@ -52,21 +53,15 @@ class DistributionTable:
     headline: str
     extractor: str
     weights: str
-    kid_draws: Mapping[str, Floats] = field(compare=False, repr=False)
-    sets: Mapping[str, tuple[Resampled, Resampled]] = field(compare=False, repr=False)
+    kids: Mapping[str, GroupEstimate] = field(compare=False, repr=False)
 
     def lines(self) -> list[dict[str, Any]]:
         """The rows for a CSV, each with what it takes to read it alone."""
         common = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in HIDDEN}
         return [asdict(row) | common for row in self.rows]
 
-    def kid_difference(self, first: str, second: str) -> KidEstimate:
-        """KID of the row `first` minus that of `second`, and the interval of that over the same draws."""
-        drawn = self.kid_draws[first] - self.kid_draws[second]
-        return kid_estimate(drawn, *self.sets[first], *self.sets[second])
 
-
-HIDDEN = ("rows", "kid_draws", "sets")
+HIDDEN = ("rows", "kids")
 
 
 def distribution_table(
@@ -79,45 +74,56 @@ def distribution_table(
 
     Args:
         real_a: the reference.
-        real_b: other real samples, which share no group with the reference, else real against real comes out too small.
-        rows: sets of samples by name.
-        seed: of the cuts and the bootstrap.
+        real_b: other real samples, of other groups, else real against real would come out too small.
+        rows: sets of samples by name, of groups that the reference does not have. A row that follows samples of
+            `real_b`, one by one, has their groups.
+        seed: of the cuts.
         against_both: the KIDs of rows are against `real_a` and `real_b` together, twice the groups. KID has no bias at
             any number of samples, so this stays comparable with real against real; the Fréchet distance would not. Only
             for rows that were made from neither.
 
     Raises:
-        DataError: if the sets come from different extractors, or a row takes the name of the real one.
+        DataError: if the sets come from different extractors, a row takes the name of the real one, or a set has a
+            group of the reference.
     """
     if REAL in rows:
         raise DataError(f"distribution table: row {REAL!r} is the table's own; give yours another name")
     named = {REAL: real_b, **rows}
     for name, row in named.items():
         _require_same_extractor(real_a, name, row)
+        _require_other_groups(real_a, name, row)
     n = min(len(one.values) for one in (real_a, *named.values()))
     real = real_a.cut(n, derive(seed, "reference", "cut"))
     cut = {name: row.cut(n, derive(seed, name, "cut")) for name, row in named.items()}
-    reference = _resampled(real, derive(seed, "reference", "draws"))
-    drawn = {name: _resampled(row, derive(seed, name, "draws")) for name, row in cut.items()}
-    wide = reference.joined(drawn[REAL]) if against_both else reference
-    sets = {name: (reference if name == REAL else wide, row) for name, row in drawn.items()}
-    draws = {name: kid_draws(*pair) for name, pair in sets.items()}
-    made = tuple(
-        _row(name, frechet_distance(real.values, row.values), kid_estimate(draws[name], *sets[name]))
-        for name, row in cut.items()
-    )
+    reference, sets = _short(real), {name: _short(row) for name, row in cut.items()}
+    found = {
+        name: kid_over_groups(reference, row, sets[REAL] if against_both and name != REAL else None)
+        for name, row in sets.items()
+    }
+    kids = {name: kid for name, kid in found.items() if kid is not None}
+    made = tuple(_row(name, frechet_distance(real.values, row.values), found[name]) for name, row in cut.items())
     headline = f"{'KID' if n < FRECHET_FROM else 'Fréchet distance'} ({real_a.extractor})"
-    return DistributionTable(made, n, min(n, FRECHET_FROM), headline, real_a.extractor, real_a.weights, draws, sets)
+    return DistributionTable(made, n, min(n, FRECHET_FROM), headline, real_a.extractor, real_a.weights, kids)
 
 
-def _resampled(features: Features, seed: int) -> Resampled:
-    short = replace(features, values=features.values[:FRECHET_FROM], groups=features.groups[:FRECHET_FROM])
-    return resampled(short, seed)
+def _short(features: Features) -> GroupedSet:
+    return grouped(replace(features, values=features.values[:FRECHET_FROM], groups=features.groups[:FRECHET_FROM]))
 
 
-def _row(name: str, frechet: float, estimate: KidEstimate) -> DistributionRow:
-    low, high = estimate.interval or (None, None)
-    return DistributionRow(name, frechet, estimate.value, low, high)
+def _row(name: str, frechet: float, kid: GroupEstimate | None) -> DistributionRow:
+    if kid is None:
+        return DistributionRow(name, frechet, None, None, None)
+    low, high = kid.interval() or (None, None)
+    return DistributionRow(name, frechet, kid.value, low, high)
+
+
+def _require_other_groups(real: Features, name: str, row: Features) -> None:
+    shared = np.intersect1d(real.groups, row.groups)
+    if len(shared):
+        raise DataError(
+            f"distribution table, row {name!r}: shares {len(shared)} groups with the reference, must share none; "
+            "number them apart, or compare with other real samples"
+        )
 
 
 def _require_same_extractor(real: Features, name: str, row: Features) -> None:

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from vaeforge.data.images import WHITE
 from vaeforge.data.prepared import Prepared
-from vaeforge.evaluation.bootstrap import Interval
-from vaeforge.evaluation.common_metrics import bootstrap_seed, untrained_model
-from vaeforge.evaluation.comparison import MODEL, ComparisonRow
+from vaeforge.evaluation.common_metrics import evaluation_seed, untrained_model
+from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare
 from vaeforge.evaluation.distribution_table import DistributionTable, distribution_table
 from vaeforge.evaluation.extractor import Features, load_extractor, pca_features
+from vaeforge.evaluation.intervals import unused_groups
 from vaeforge.evaluation.memorization import Memorization, memorization, nearest_of_parts
 from vaeforge.evaluation.pca_baseline import training_values
 from vaeforge.evaluation.results import EvaluationResult
@@ -40,6 +40,7 @@ MEAN, UNTRAINED = "training mean", "untrained VAE"
 KEYS = {PRIOR: "prior", DIFFUSION: "diffusion", MEAN: "training_mean", UNTRAINED: "untrained"}
 COUNT = 200
 COMPONENTS = 64
+LEAST_GROUPS = 4  # two on either side, else there are no independent pairs of one side
 DECODED_AT_ONCE = 64
 TRAIN_AT_ONCE = 1024
 Floats = NDArray[np.float64]
@@ -100,15 +101,16 @@ def pca_space(trained: TrainedModel, components: int = COMPONENTS) -> FeatureSpa
 def compare_generated(trained: TrainedModel, space: FeatureSpace, count: int = COUNT) -> Generated:
     """Samples of a model, and of its diffusion model if it has one, against real ones; at most `count` of each.
 
-    Where the test samples are of one group only, validation samples are the control.
+    Where the test samples are of fewer than four groups, which do not make two halves, validation samples are the
+    control.
     """
-    prepared, seed = trained.prepared, bootstrap_seed(trained.experiment)
+    prepared, seed = trained.prepared, evaluation_seed(trained.experiment)
     reference, control, groups = _halves(prepared, count, seed)
     made = generate(trained, control, seed)
     real = {name: _values(trained.model, part) for name, part in (("reference", reference), ("control", control))}
     conditional = bool(control.condition.shape[1])
     patterned = trained.diffusion is not None and trained.diffusion.settings.conditional
-    own = np.arange(len(control))
+    own = unused_groups(len(control), *groups)
     seen = {}
     for name, values in made.items():
         follows = (conditional and name != MEAN) or (patterned and name == DIFFUSION)
@@ -164,11 +166,11 @@ def _halves(prepared: Prepared, count: int, seed: int) -> tuple[Samples, Samples
     groups = prepared.test_groups
     names = generator.permutation(np.unique(groups))
     test = generator.permutation(len(prepared.test))
-    if len(names) < 2:
+    if len(names) < LEAST_GROUPS:
         spare = generator.permutation(len(prepared.validation))
         n = min(len(test), len(spare), count)
         test, spare = np.sort(test[:n]), np.sort(spare[:n])
-        return prepared.test[test], prepared.validation[spare], (groups[test], np.arange(n))
+        return prepared.test[test], prepared.validation[spare], (groups[test], unused_groups(n, groups))
     chosen = np.isin(groups[test], names[: len(names) // 2])
     n = min(int(chosen.sum()), int((~chosen).sum()), count)
     first, second = np.sort(test[chosen][:n]), np.sort(test[~chosen][:n])
@@ -207,34 +209,30 @@ def memorised(
 
 def _compared(table: DistributionTable) -> list[ComparisonRow]:
     """The best that the trained model has, diffusion or else prior samples, beside every other set, by KID."""
-    model = DIFFUSION if DIFFUSION in table.kid_draws else PRIOR
-    metric = f"KID ({table.extractor}) of {model}"
-    rows = []
-    for row in sorted(table.rows, key=lambda one: one.name == model):
-        ends = (-np.inf, np.inf) if row.kid_low is None or row.kid_high is None else (row.kid_low, row.kid_high)
-        difference, spread = 0.0, Interval(0.0, 0.0)
-        if row.name != model:
-            difference, found = table.kid_difference(model, row.name)
-            spread = found or Interval(-np.inf, np.inf)
-        name = MODEL if row.name == model else row.name
-        rows.append(ComparisonRow(metric, "lower", name, row.kid, *ends, difference, *spread))
-    return rows
+    names = [row.name for row in table.rows]
+    model = DIFFUSION if DIFFUSION in names else PRIOR
+    if model not in table.kids:
+        return []
+    found = {MODEL if name == model else name: table.kids[name] for name in names if name in table.kids}
+    return compare(f"KID ({table.extractor}) of {model}", "lower", found | {MODEL: found.pop(MODEL)})
 
 
 def _gain(rows: list[ComparisonRow]) -> dict[str, float]:
     """How much better diffusion samples are than prior samples, below 0 for better; nothing without diffusion."""
-    against = [row for row in rows if row.name == PRIOR]
-    name = "test/kid_diffusion_less_prior"
-    ends = [(row.difference, row.difference_low, row.difference_high) for row in against]
-    found = {f"{name}{end}": value for three in ends for end, value in zip(("", "_low", "_high"), three, strict=True)}
-    return {key: value for key, value in found.items() if np.isfinite(value)}  # too few groups: no interval
+    name, found = "test/kid_diffusion_less_prior", dict[str, float | None]()
+    for row in rows:
+        if row.name == PRIOR:
+            found |= {name: row.difference, f"{name}_low": row.difference_low, f"{name}_high": row.difference_high}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _metrics(table: DistributionTable, checks: Mapping[str, Memorization]) -> dict[str, float]:
     metrics = {"test/generated_count": float(table.n)}
     for row in table.rows:
         key = KEYS.get(row.name, "real")
-        metrics |= {f"test/kid_{key}": row.kid, f"test/frechet_{key}": row.frechet}
+        metrics[f"test/frechet_{key}"] = row.frechet
+        if row.kid is not None:
+            metrics[f"test/kid_{key}"] = row.kid
     for name, check in checks.items():
         for what in ("share_closer", "share_copies", "ratio_of_medians"):
             metrics[f"test/memorisation_{what}_{KEYS[name]}"] = check.metrics()[what]

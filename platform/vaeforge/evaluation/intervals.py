@@ -6,17 +6,19 @@ on its own where a statistic compares two:
 
     se^2 = sum over samples of (G - 1) / G sum_g (s_g - mean s)^2,  s_g the statistic without group g
 
-Ends are Student's t, on a scale that has no ends itself: the logarithm of what is positive, the logit of what lies
-between two numbers (which is Fisher's z of a correlation). Degrees of freedom are G - 1 for groups of one size, and
+Ends are Student's t, on a scale that has no ends itself: the logarithm of the distance from a single end, the logit of
+what lies between two (which is Fisher's z of a correlation). Degrees of freedom are G - 1 for groups of one size, and
 fewer where sizes differ (`degrees_of_freedom`); those of several samples are joined by Welch and Satterthwaite.
 
 Where all groups say the same, the jackknife's standard error is 0, and no interval of width 0 is given: a bounded
-statistic has the interval of Clopper and Pearson (1934) for as many trials as there are groups, any other has none.
+statistic has an exact one for as many trials as there are groups, any other has none.
 Shapes: N samples, G groups.
 """
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +63,8 @@ class Range:
             return self.low + (self.high - self.low) * float(_logistic(math.log(share / (1 - share)) + step))
         if math.isfinite(self.low):
             return self.low + (value - self.low) * math.exp(min(by / (value - self.low), 700.0))
+        if math.isfinite(self.high):
+            return self.high - (self.high - value) * math.exp(min(-by / (self.high - value), 700.0))
         return value + by
 
 
@@ -71,16 +75,47 @@ def _logistic(x: float) -> float:
 ANY, POSITIVE, SHARE, CORRELATION = Range(), Range(0.0), Range(0.0, 1.0), Range(-1.0, 1.0)
 
 
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """One independent sample: a statistic with each of its groups left out.
+
+    Attributes:
+        names: of the groups [G]; a group that several samples have is one group.
+        sizes: samples of each group [G].
+        values: the statistic without each of them [G]; not looked at where there is a single group.
+    """
+
+    names: Integers
+    sizes: Floats
+    values: Floats
+
+    @property
+    def added(self) -> Floats:
+        """What each group adds to the estimate, whose squares add up to the jackknife's variance: [G]."""
+        count = len(self.names)
+        deviations: Floats = math.sqrt((count - 1) / count) * (self.values - self.values.mean())
+        return deviations
+
+    def minus(self, other: "LeftOut") -> "LeftOut":
+        """The difference of two statistics of the same sample."""
+        return replace(self, values=self.values - other.values)
+
+    def negated(self) -> "LeftOut":
+        """For the statistic with its sign turned."""
+        return replace(self, values=-self.values)
+
+
 @dataclass(frozen=True)
 class GroupEstimate:
     """A statistic of samples in independent groups.
 
     Attributes:
         value: of all samples.
-        se: its standard error; NaN with a single group in a sample.
+        se: its standard error; NaN with a single group in a sample, or where the statistic is undefined without one.
         df: degrees of freedom of the standard error; NaN likewise.
         groups: independent groups, of the sample that has the fewest.
         within: what the statistic can be.
+        samples: what the standard error was made of, for differences.
     """
 
     value: float
@@ -88,6 +123,26 @@ class GroupEstimate:
     df: float
     groups: int
     within: Range = field(default=ANY, repr=False)
+    samples: tuple[LeftOut, ...] = field(default=(), repr=False, compare=False)
+
+    def minus(self, other: "GroupEstimate") -> "GroupEstimate":
+        """The difference of two statistics of the same kind, paired in the samples that both have, by their order."""
+        samples: list[LeftOut] = []
+        for mine, theirs in zip_longest(self.samples, other.samples):
+            if mine is not None and theirs is not None and np.array_equal(mine.names, theirs.names):
+                samples.append(mine.minus(theirs))
+            else:
+                samples += [one for one in (mine, theirs and theirs.negated()) if one is not None]
+        return jackknife(self.value - other.value, *samples, within=self.within.of_differences())
+
+    def named(self, name: str) -> dict[str, float]:
+        """The value as `name` and, where they are known, the ends of its interval as `name_low` and `name_high`."""
+        return {key: value for key, value in self.line(name).items() if value is not None}
+
+    def line(self, name: str) -> dict[str, float | None]:
+        """The same for a table, in which ends that are not known are None."""
+        low, high = self.interval() or (None, None)
+        return {name: self.value, f"{name}_low": low, f"{name}_high": high}
 
     def interval(self, level: float = LEVEL) -> Interval | None:
         """The two-sided interval of that confidence level; None where the groups cannot carry one."""
@@ -103,69 +158,41 @@ class GroupEstimate:
         return self._end(alpha, 1)
 
     def _end(self, alpha: float, side: int) -> float | None:
-        if self.groups < MIN_GROUPS:
+        if self.groups < MIN_GROUPS or not math.isfinite(self.se):
             return None
-        if self.se <= ROUNDING * abs(self.value):
-            return self._exact_end(alpha, side) if self.within.bounded else None
+        if self.se <= ROUNDING * abs(self.value) or self.value in (self.within.low, self.within.high):
+            return self._end_where_all_agree(alpha, side)
         return self.within.moved(self.value, side * float(stats.t.isf(alpha, self.df)) * self.se)
 
-    def _exact_end(self, alpha: float, side: int) -> float:
-        """Clopper and Pearson's end for G trials, of which the share that `value` is of its range succeeded.
+    def _end_where_all_agree(self, alpha: float, side: int) -> float | None:
+        """Of a bounded statistic that is the same for all G groups, as of shares that are all 0 or all 1.
 
-        The mean of any variable within [0, 1] varies no more than that of a Bernoulli variable, so this holds whatever
-        the groups are made of.
+        P(a group shows this value)^G >= alpha leaves that probability down to alpha^(1 / G) (for shares the end of
+        Clopper and Pearson 1934); groups that do not show it may lie at the end of the range.
         """
-        width = self.within.high - self.within.low
-        hits = self.groups * min(max((self.value - self.within.low) / width, 0.0), 1.0)
-        misses = self.groups - hits
-        if side < 0:
-            share = float(stats.beta.ppf(alpha, hits, misses + 1)) if hits > 0 else 0.0
-        else:
-            share = float(stats.beta.isf(alpha, hits + 1, misses)) if misses > 0 else 1.0
-        return self.within.low + width * share
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """One independent sample: a statistic with each of its groups left out.
-
-    Attributes:
-        names: of the groups [G]; a group that several samples have is one group.
-        sizes: samples of each group [G].
-        values: the statistic without each of them [G]; not looked at where there is a single group.
-    """
-
-    names: Integers
-    sizes: Floats
-    values: Floats
+        if not self.within.bounded:
+            return None
+        end = self.within.low if side < 0 else self.within.high
+        return float(self.value + (end - self.value) * (1 - alpha ** (1 / self.groups)))
 
 
 def jackknife(value: float, *samples: LeftOut, within: Range = ANY) -> GroupEstimate:
     """The estimate of a statistic that is `value` for all groups, from what it is with each of them left out."""
     fewest = min(len(sample.names) for sample in samples)
     if fewest < 2:
-        return GroupEstimate(value, math.nan, math.nan, fewest, within)
-    deviations = [_deviations(sample.values) for sample in samples]
+        return GroupEstimate(value, math.nan, math.nan, fewest, within, samples)
     names, place = np.unique(np.concatenate([sample.names for sample in samples]), return_inverse=True)
-    variance = float(np.square(np.bincount(place, np.concatenate(deviations))).sum())
-    own = [float(np.square(one).sum()) for one in deviations]
-    freedom = [degrees_of_freedom(sample.sizes) for sample in samples]
-    joined = _welch_satterthwaite(own, freedom)
-    return GroupEstimate(value, math.sqrt(variance), min(joined, len(names) - 1.0), fewest, within)
+    added = np.bincount(place, np.concatenate([sample.added for sample in samples]))
+    joined = _welch_satterthwaite(samples)
+    se, df = math.sqrt(float(np.square(added).sum())), min(joined, len(names) - 1.0)
+    return GroupEstimate(value, se, df, fewest, within, samples)
 
 
-def _deviations(left_out: Floats) -> Floats:
-    """What each group adds to the estimate, whose squares add up to the variance: [G]."""
-    count = len(left_out)
-    deviations: Floats = math.sqrt((count - 1) / count) * (left_out - left_out.mean())
-    return deviations
-
-
-def _welch_satterthwaite(variances: list[float], freedom: list[float]) -> float:
-    total = sum(variances)
-    if not total > 0:
-        return min(freedom)
-    return 1 / sum((variance / total) ** 2 / df for variance, df in zip(variances, freedom, strict=True))
+def _welch_satterthwaite(samples: tuple[LeftOut, ...]) -> float:
+    variances = np.array([float(np.square(sample.added).sum()) for sample in samples])
+    freedom = np.array([degrees_of_freedom(sample.sizes) for sample in samples])
+    total = variances.sum()
+    return float(1 / ((variances / total) ** 2 / freedom).sum() if total > 0 else freedom.min())
 
 
 def degrees_of_freedom(sizes: Floats) -> float:
@@ -189,9 +216,9 @@ def degrees_of_freedom(sizes: Floats) -> float:
     return float((c * (t + rest)).sum() ** 2 / squares)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GroupSums:
-    """Values added up within each group.
+    """Values of one independent sample, added up within each group.
 
     Attributes:
         names: of the groups [G]; `sizes` their samples [G].
@@ -202,12 +229,6 @@ class GroupSums:
     sizes: Floats
     sums: Floats
 
-    @property
-    def left_out(self) -> Floats:
-        """The sums over all groups but one: [G, ...]."""
-        rest: Floats = self.sums.sum(0) - self.sums
-        return rest
-
 
 def sums_over_groups(values: Floats, groups: Integers) -> GroupSums:
     """Values [N, ...] added up within groups [N]."""
@@ -215,6 +236,22 @@ def sums_over_groups(values: Floats, groups: Integers) -> GroupSums:
     sums = np.zeros((len(names), *values.shape[1:]))
     np.add.at(sums, place, values)
     return GroupSums(names, np.bincount(place).astype(np.float64), sums)
+
+
+def of_sums(statistic: Callable[[Floats], Floats], *samples: GroupSums, within: Range = ANY) -> GroupEstimate:
+    """The estimate of a statistic that depends on samples by the sum of their values alone.
+
+    Args:
+        statistic: of sums [n, ...] over all samples, n of them at once: [n].
+        samples: independent ones.
+        within: what the statistic can be.
+    """
+    total = sum((sample.sums.sum(0) for sample in samples), np.zeros(samples[0].sums.shape[1:]))
+    left_out = [
+        LeftOut(one.names, one.sizes, statistic(total - one.sums) if len(one.names) > 1 else np.full(1, np.nan))
+        for one in samples
+    ]
+    return jackknife(float(statistic(total[None])[0]), *left_out, within=within)
 
 
 def mean_over_groups(values: Floats, groups: Integers, within: Range = ANY) -> GroupEstimate:
@@ -226,8 +263,10 @@ def mean_over_groups(values: Floats, groups: Integers, within: Range = ANY) -> G
         within: what the mean can be.
     """
     mean = float(values.mean())
-    found = sums_over_groups(values - mean, groups)
-    if len(found.names) < 2:
-        return jackknife(mean, LeftOut(found.names, found.sizes, found.sums), within=within)
-    left_out = found.left_out / (found.sizes.sum() - found.sizes)
-    return jackknife(mean, LeftOut(found.names, found.sizes, left_out), within=within)
+    sums = sums_over_groups(np.stack([values - mean, np.ones(len(values))], axis=1), groups)
+    return of_sums(lambda found: mean + found[:, 0] / found[:, 1], sums, within=within)
+
+
+def unused_groups(count: int, *taken: Integers) -> Integers:
+    """Names of `count` groups that none of `taken` has: [count]."""
+    return np.arange(count) + 1 + max(int(one.max()) for one in taken)

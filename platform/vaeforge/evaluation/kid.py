@@ -1,46 +1,33 @@
-"""Kernel inception distance (KID): how far one set of features lies from another, with intervals over groups.
+"""Kernel inception distance (KID): how far one set of features lies from another, over independent groups.
 
 KID (Bińkowski et al. 2018) is the squared maximum mean discrepancy under k(x, y) = (x.y / D + 1)^3. There is one
-estimate of it here, the unbiased one over all pairs, which torchmetrics' `poly_mmd` computes, too:
+estimate of it here, the unbiased one over all pairs of samples that are independent of each other:
 
-    sum_{i != j} k(x_i, x_j) / (N (N - 1)) + sum_{i != j} k(y_i, y_j) / (M (M - 1)) - 2 sum_{ij} k(x_i, y_j) / (N M)
+    mean k(x_i, x_j) + mean k(y_i, y_j) - 2 mean k(x_i, y_j),  i and j in different groups of the same set
 
-All samples are used at once, not the mean over subsets, which is the same number with more noise. It may be negative,
-has no dimension, and has no bias at any N and M. Groups do not enter the estimate, only its interval: a bootstrap draws
-the groups of each set with replacement, whole, and weighs the pairs. Copies of one group are never paired with each
-other, which would be a sample against itself and would push each draw up. Near zero, where the statistic is degenerate,
-the interval is too wide rather than too narrow.
+Two samples of one group resemble each other more than the distribution's own do, so that pairs within groups would push
+the distance up, the more the fewer groups there are. Where each sample is its own group this is what torchmetrics'
+`poly_mmd` computes. All samples are used at once, not the mean over subsets, which is the same number with more noise.
+It may be negative, has no dimension, and has no bias at any N and M.
 
-Shapes: N samples, D features, G groups, B draws. All sums are taken in float64.
+Intervals and differences leave out groups of every set in turn (`intervals`); groups of the same name in two sets are
+one. Near zero, where the statistic is degenerate, the interval is too wide rather than too narrow.
+
+Shapes: N samples, D features, G groups. All sums are taken in float64.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.errors import DataError
-from vaeforge.evaluation.bootstrap import Interval, percentile_interval
 from vaeforge.evaluation.extractor import Features
+from vaeforge.evaluation.intervals import GroupEstimate, LeftOut, jackknife
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-DRAWS = 500
-MIN_GROUPS = 8  # with fewer, the percentiles of a bootstrap say nothing
 CHUNK = 1024
-
-
-def kid(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    """The KID of features [N, D] and [M, D].
-
-    Raises:
-        DataError: if the numbers of features differ or a set has fewer than two samples.
-    """
-    require_alike(first, second)
-    x, y = first.astype(np.float64), second.astype(np.float64)
-    within = [(_all_pairs(z, z) - _kernel_diagonal(z).sum()) / (len(z) * (len(z) - 1)) for z in (x, y)]
-    return float(sum(within) - 2 * _all_pairs(x, y) / (len(x) * len(y)))
 
 
 def require_alike(first: NDArray[np.floating], second: NDArray[np.floating]) -> None:
@@ -56,105 +43,94 @@ def require_alike(first: NDArray[np.floating], second: NDArray[np.floating]) -> 
         )
 
 
-@dataclass(frozen=True)
-class Resampled:
-    """A set of samples and draws of its groups.
+@dataclass(frozen=True, eq=False)
+class GroupedSet:
+    """A set of samples, sorted by group.
 
     Attributes:
-        values: [N, D], sorted by group.
-        starts: [G], the first sample of each group; `sizes` [G] how many it has.
-        times: [1 + B, G], how often each group counts: once in the first row, then as often as it was drawn.
-        fewest: the number of groups, the smallest one where sets were joined.
+        values: [N, D].
+        names: of the groups [G].
+        starts: the first sample of each group [G]; `sizes` how many it has.
     """
 
     values: Floats
+    names: Integers
     starts: Integers
     sizes: Floats
-    times: Floats
-    fewest: int
-
-    def joined(self, other: "Resampled") -> "Resampled":
-        """The samples of both, with the draws of both; their groups are different ones."""
-        return Resampled(
-            np.concatenate([self.values, other.values]),
-            np.concatenate([self.starts, other.starts + len(self.values)]),
-            np.concatenate([self.sizes, other.sizes]),
-            np.concatenate([self.times, other.times], axis=1),
-            min(self.fewest, other.fewest),
-        )
 
 
-def resampled(features: Features, seed: int, draws: int = DRAWS) -> Resampled:
-    """`features` with `draws` draws of their groups, with replacement; the same seed draws the same."""
+def grouped(features: Features) -> GroupedSet:
+    """`features` sorted by group."""
     order = np.argsort(features.groups, kind="stable")
-    _, starts, sizes = np.unique(features.groups[order], return_index=True, return_counts=True)
-    count = len(sizes)
-    times = np.concatenate([np.ones((1, count)), _draw(count, seed, draws)])
-    return Resampled(features.values[order].astype(np.float64), starts, sizes.astype(np.float64), times, count)
+    names, starts, sizes = np.unique(features.groups[order], return_index=True, return_counts=True)
+    return GroupedSet(features.values[order].astype(np.float64), names, starts, sizes.astype(np.float64))
 
 
-def _draw(count: int, seed: int, draws: int) -> Floats:
-    """How often each of `count` groups was drawn: [B, G]."""
-    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), draws).astype(np.float64)
+def kid_over_groups(real: GroupedSet, other: GroupedSet, more: GroupedSet | None = None) -> GroupEstimate | None:
+    """The KID of `other` and `real`; None where a set has a single group, and so no independent pair.
 
-
-def kid_draws(x: Resampled, y: Resampled) -> Floats:
-    """KID of `x` and `y`, and in each draw of their groups: [1 + B]. Memory: three N x N matrices.
-
-    The difference of two such arrays against the same `x` is the difference of two KIDs, draw by draw.
+    Args:
+        real: the reference.
+        other: samples that share no group with it.
+        more: further real samples of other groups, which join the reference.
 
     Raises:
         DataError: if the numbers of features differ or a set has fewer than two samples.
     """
-    require_alike(x.values, y.values)
-    across = _group_sums(_kernel(x.values, y.values), x, y)
-    cross = ((x.times @ across) * y.times).sum(1) / ((x.times @ x.sizes) * (y.times @ y.sizes))
-    result: Floats = _mean_within(x) + _mean_within(y) - 2 * cross
-    return result
+    require_alike(real.values, other.values)
+    reference = real if more is None else _joined(real, more)
+    if min(len(reference.names), len(other.names)) < 2:
+        return None
+    within = [_mean_within(one) for one in (reference, other)]
+    across = _mean_across(reference, other)
+    value = within[0][0] + within[1][0] - 2 * across[0]
+    without_real = within[0][1] + within[1][0] - 2 * across[1]
+    without_other = within[0][0] + within[1][1] - 2 * across[2]
+    halves = np.split(np.arange(len(reference.names)), [len(real.names)])
+    left_out = [
+        LeftOut(reference.names[half], reference.sizes[half], without_real[half]) for half in halves if len(half)
+    ]
+    return jackknife(value, *left_out, LeftOut(other.names, other.sizes, without_other))
 
 
-class KidEstimate(NamedTuple):
-    """KID, or a difference of two, and its middle 95 % over draws; None where a set has fewer than 8 groups."""
+def _joined(first: GroupedSet, second: GroupedSet) -> GroupedSet:
+    return GroupedSet(
+        np.concatenate([first.values, second.values]),
+        np.concatenate([first.names, second.names]),
+        np.concatenate([first.starts, second.starts + len(first.values)]),
+        np.concatenate([first.sizes, second.sizes]),
+    )
 
-    value: float
-    interval: Interval | None
+
+def _mean_within(x: GroupedSet) -> tuple[float, Floats]:
+    """The mean kernel of pairs of different groups, and that without each group, NaN where one is left: [G]."""
+    sums, sizes = _group_sums(x, x), x.sizes
+    np.fill_diagonal(sums, 0.0)
+    total, pairs = sums.sum(), sizes.sum() ** 2 - (sizes**2).sum()
+    rest = pairs - 2 * sizes * (sizes.sum() - sizes)
+    without = np.where(rest > 0, (total - 2 * sums.sum(1)) / np.maximum(rest, 1.0), np.nan)
+    return float(total / pairs), without
 
 
-def kid_estimate(drawn: Floats, *sets: Resampled) -> KidEstimate:
-    """The estimate and its interval from `drawn` [1 + B], which were computed from `sets`."""
-    few = min(one.fewest for one in sets) < MIN_GROUPS
-    return KidEstimate(float(drawn[0]), None if few else percentile_interval(drawn[1:]))
+def _mean_across(x: GroupedSet, y: GroupedSet) -> tuple[float, Floats, Floats]:
+    """The mean kernel of pairs of both sets, that without each group of `x`, and without each of `y`."""
+    sums, n, m = _group_sums(x, y), x.sizes.sum(), y.sizes.sum()
+    total = sums.sum()
+    return (
+        float(total / (n * m)),
+        (total - sums.sum(1)) / ((n - x.sizes) * m),
+        (total - sums.sum(0)) / (n * (m - y.sizes)),
+    )
+
+
+def _group_sums(x: GroupedSet, y: GroupedSet) -> Floats:
+    """The kernel summed over the pairs of each two groups: [Gx, Gy]."""
+    rows = [_kernel(x.values[start : start + CHUNK], y.values) for start in range(0, len(x.values), CHUNK)]
+    by_group = np.concatenate([np.add.reduceat(part, y.starts, axis=1) for part in rows])
+    sums: Floats = np.add.reduceat(by_group, x.starts, axis=0)
+    return sums
 
 
 def _kernel(x: Floats, y: Floats) -> Floats:
     base: Floats = x @ y.T / x.shape[1] + 1
     return base * base * base  # numpy's power is ten times as slow
-
-
-def _kernel_diagonal(x: Floats) -> Floats:
-    diagonal: Floats = ((x * x).sum(1) / x.shape[1] + 1) ** 3
-    return diagonal
-
-
-def _all_pairs(x: Floats, y: Floats) -> float:
-    return float(sum(_kernel(x[start : start + CHUNK], y).sum() for start in range(0, len(x), CHUNK)))
-
-
-def _group_sums(kernel: Floats, x: Resampled, y: Resampled) -> Floats:
-    """The kernel [N, M] summed over the pairs of each two groups: [Gx, Gy]."""
-    sums: Floats = np.add.reduceat(np.add.reduceat(kernel, x.starts, axis=0), y.starts, axis=1)
-    return sums
-
-
-def _mean_within(x: Resampled) -> Floats:
-    """The mean kernel of pairs within one set, per draw: [1 + B].
-
-    Two groups count w_g w_h times, the pairs inside one group w_g times.
-    """
-    kernel = _kernel(x.values, x.values)
-    np.fill_diagonal(kernel, 0.0)
-    sums, weights, sizes = _group_sums(kernel, x, x), x.times, x.sizes
-    total = ((weights @ sums) * weights).sum(1) + (weights - weights**2) @ np.diag(sums)
-    pairs = (weights @ sizes) ** 2 - weights**2 @ sizes**2 + weights @ (sizes * (sizes - 1))
-    result: Floats = total / np.maximum(pairs, 1.0)  # no pair where each draw took the same lone sample
-    return result

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vaeforge.errors import DataError, VaeforgeError
-from vaeforge.evaluation.comparison import ComparisonRow, with_infinities
+from vaeforge.evaluation.comparison import ComparisonRow
 from vaeforge.manifests.files import MANIFEST, Hashes
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import read_json, write_json
@@ -45,10 +45,7 @@ def read_evaluation(
         DataError: if it is missing or not JSON.
         VaeforgeError: `error`, if it lacks something.
     """
-    content = read_json(path, remedy)
-    if isinstance(content, dict) and isinstance(content.get("comparison"), list):
-        content = {**content, "comparison": [with_infinities(row) for row in content["comparison"]]}
-    return record_from(EvaluationManifest, content, str(path), WHAT, remedy, error)
+    return record_from(EvaluationManifest, read_json(path, remedy), str(path), WHAT, remedy, error)
 
 
 def evaluation_json(manifest: EvaluationManifest) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class EvaluationMetric(ABC):
     def measure(self, trained: TrainedModel) -> EvaluationResult:
         """Numbers called `test/...`, and what belongs to them: rows, curves, tables, figures, arrays.
 
-        Where a number has a 95 % interval over the groups of the test samples (`evaluation/bootstrap.py`), its ends are
+        Where a number has a 95 % interval over the groups of the test samples (`evaluation/intervals.py`), its ends are
         called `_low` and `_high`; random draws come from fixed seeds (`vaeforge.seeds.derive`).
 
         Raises:

@@ -60,7 +60,7 @@ class DataSection:
 
 @dataclass(frozen=True)
 class MetricLine:
-    """A metric of the model on its test set; the ends of its 95 % interval are none where they are not known."""
+    """A metric of the model on its test set; the ends of its 95 % interval are none where it has none."""
 
     metric: str
     better: str
@@ -211,8 +211,7 @@ def _data(manifest: TrainedModelManifest, contract: Contract, credits: DataCredi
 
 
 def _metric(row: ComparisonRow) -> MetricLine:
-    known = row.plain()
-    return MetricLine(row.metric, row.better, row.value, known["low"], known["high"])
+    return MetricLine(row.metric, row.better, row.value, row.low, row.high)
 
 
 def _beaten(rows: Iterable[ComparisonRow]) -> dict[str, Baselines]:
@@ -225,7 +224,7 @@ def _beaten(rows: Iterable[ComparisonRow]) -> dict[str, Baselines]:
         metric: Baselines(
             beaten=shown(metric, "model is better"),
             better=shown(metric, "baseline is better"),
-            not_shown=shown(metric, "no clear difference"),
+            not_shown=shown(metric, "no clear difference") + shown(metric, "no interval"),
         )
         for metric in dict.fromkeys(row.metric for row in others)
     }

@@ -79,8 +79,8 @@ def _quality(card: ModelCard) -> list[str]:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Both ends, or that too few groups leave them unknown."""
-    return f"{UNKNOWN}: too few groups" if low is None or high is None else f"[{low:.4g}, {high:.4g}]"
+    """Both ends, or why there are none."""
+    return "none: too few groups, or all alike" if low is None or high is None else f"[{low:.4g}, {high:.4g}]"
 
 
 def _data_lines(data: DataSection) -> list[str]:

@@ -1,6 +1,5 @@
 """Lineage of a registered version: tags that lead back to run, search, commit and data, and a description."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -103,8 +102,7 @@ def _measured(comparison: Sequence[ComparisonRow]) -> str:
 
 
 def _interval(row: ComparisonRow) -> str:
-    """Nothing where too few groups leave it unknown."""
-    return f" [{row.low:.4g}, {row.high:.4g}]" if math.isfinite(row.low) and math.isfinite(row.high) else ""
+    return " (no interval)" if row.low is None or row.high is None else f" [{row.low:.4g}, {row.high:.4g}]"
 
 
 def _sources(lineage: Lineage) -> str:

@@ -4,7 +4,6 @@ The score and the quantile that makes its threshold are settings, and the thresh
 nothing that decides what is called anomalous has seen the test set. All other scores are listed beside the chosen one.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 from vaeforge.data.images import WHITE
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.anomaly_scores import anomaly_scores, chosen_score, error_maps, fit_reference
-from vaeforge.evaluation.bootstrap import bootstrap_means, groups_per_label, percentile_interval
-from vaeforge.evaluation.common_metrics import bootstrap_seed, nelbo_metrics, untrained_model
+from vaeforge.evaluation.auroc import groups_per_label
+from vaeforge.evaluation.common_metrics import nelbo_metrics, untrained_model
 from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare_auroc
 from vaeforge.evaluation.drawing import spread_over
 from vaeforge.evaluation.extractor import load_extractor
@@ -25,16 +24,15 @@ from vaeforge.evaluation.frechet import inception_style_score
 from vaeforge.evaluation.generation_metrics import PRIOR, compare_generated, image_space
 from vaeforge.evaluation.images import draw_interpolation, draw_reconstructions, draw_samples
 from vaeforge.evaluation.inference import ImageMetrics, measure, scores
+from vaeforge.evaluation.intervals import ANY, CORRELATION, mean_over_groups
 from vaeforge.evaluation.pca_baseline import fit_pca_baseline
 from vaeforge.evaluation.results import EvaluationResult
 from vaeforge.evaluation.tasks.anomaly.detection import (
-    THRESHOLD_METRICS,
-    detection_metrics,
     pr_curve,
     require_both,
     roc_curve,
     score_table,
-    threshold_intervals,
+    threshold_estimates,
 )
 from vaeforge.evaluation.tasks.anomaly.figures import draw_areas, draw_error_maps, draw_pr, draw_roc, draw_scores
 from vaeforge.evaluation.threshold import QUANTILE_METRIC, RATE_METRIC, THRESHOLD_METRIC, threshold_of
@@ -68,15 +66,12 @@ def detection_result(trained: TrainedModel) -> EvaluationResult:
     validation_scores = scores(model, prepared.validation)
     chosen = threshold_of(validation_scores, experiment.gates.threshold_quantile)
     threshold = chosen.value
-    measured, seed = measure(model, prepared.test), bootstrap_seed(experiment)
-    labels, groups = prepared.test_labels, prepared.test_groups
+    measured, labels, groups = measure(model, prepared.test), prepared.test_labels, prepared.test_groups
     scored = all_scores(trained, measured.score)
-    table = score_table(labels, groups, scored, chosen_score(model), seed)
+    table = score_table(labels, groups, scored, chosen_score(model))
     metrics = {THRESHOLD_METRIC: threshold, QUANTILE_METRIC: chosen.quantile, RATE_METRIC: chosen.rate}
     metrics |= _nelbo_of_kinds(trained)
-    metrics |= (
-        _areas(table) | _at_threshold(measured, prepared, threshold, seed) | _image_metrics(measured, prepared, seed)
-    )
+    metrics |= _areas(table) | _at_threshold(measured, prepared, threshold) | _image_metrics(measured, prepared)
     curves = {"roc": roc_curve(labels, measured.score), "pr": pr_curve(labels, measured.score)}
     figures = {
         "roc": draw_roc(*curves["roc"], metrics),
@@ -126,7 +121,7 @@ def baseline_rows(trained: TrainedModel, test_scores: Floats) -> list[Comparison
     """AUROC of simple scores, of the model before its first step, and of the model."""
     prepared = trained.prepared
     scored = baseline_scores(trained) | {MODEL: test_scores}
-    return compare_auroc(scored, prepared.test_labels, prepared.test_groups, bootstrap_seed(trained.experiment))
+    return compare_auroc(scored, prepared.test_labels, prepared.test_groups)
 
 
 def baseline_scores(trained: TrainedModel) -> dict[str, Floats]:
@@ -150,13 +145,12 @@ def _areas(table: list[dict[str, Any]]) -> dict[str, float]:
     return {f"test/{name}": value for name, value in chosen.items() if isinstance(value, float)}
 
 
-def _at_threshold(measured: ImageMetrics, prepared: Prepared, threshold: float, seed: int) -> dict[str, float]:
+def _at_threshold(measured: ImageMetrics, prepared: Prepared, threshold: float) -> dict[str, float]:
     """What the threshold gives, with 95 % intervals, and how many samples and blocks there are."""
     labels, groups = prepared.test_labels, prepared.test_groups
-    found = detection_metrics(labels, measured.score, threshold)
-    found = {name: found[name] for name in THRESHOLD_METRICS}
-    for name, interval in threshold_intervals(labels, groups, measured.score, threshold, seed).items():
-        found |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    found: dict[str, float] = {}
+    for name, estimate in threshold_estimates(labels, groups, measured.score, threshold).items():
+        found |= estimate.named(name)
     normal_blocks, anomalous_blocks = groups_per_label(labels, groups)
     found |= {
         "count_normal": float((labels == 0).sum()),
@@ -167,18 +161,15 @@ def _at_threshold(measured: ImageMetrics, prepared: Prepared, threshold: float, 
     return {f"test/{name}": value for name, value in found.items()}
 
 
-def _image_metrics(measured: ImageMetrics, prepared: Prepared, seed: int) -> dict[str, float]:
-    """Means of PSNR (dB), SSIM and score per kind; the first two with intervals where a kind has several blocks."""
+def _image_metrics(measured: ImageMetrics, prepared: Prepared) -> dict[str, float]:
+    """Means of PSNR (dB), SSIM and score per kind; the first two with intervals where a kind has blocks enough."""
     result: dict[str, float] = {}
     for label, name in NAMES.items():
         mine = prepared.test_labels == label
         part, groups = measured.where(mine), prepared.test_groups[mine]
-        values: Mapping[str, Floats] = {f"psnr_{name}": part.psnr, f"ssim_{name}": part.ssim}
-        result |= {f"test/{key}": float(found.mean()) for key, found in values.items()}
+        result |= mean_over_groups(part.psnr, groups, ANY).named(f"test/psnr_{name}")
+        result |= mean_over_groups(part.ssim, groups, CORRELATION).named(f"test/ssim_{name}")
         result[f"test/score_{name}"] = float(part.score.mean())
-        if len(np.unique(groups)) > 1:
-            for key, drawn in bootstrap_means(groups, values, seed).items():
-                result[f"test/{key}_low"], result[f"test/{key}_high"] = percentile_interval(drawn)
     return result
 
 

@@ -17,8 +17,9 @@ Floats = NDArray[np.float64]
 def draw_roc(false_positive: Floats, true_positive: Floats, metrics: Mapping[str, float]) -> Figure:
     """The curve, with the area and its interval."""
     figure, axes = one_axes("false-positive rate", "true-positive rate")
-    low, high = metrics["test/auroc_low"], metrics["test/auroc_high"]
-    axes.plot(false_positive, true_positive, label=f"AUROC {metrics['test/auroc']:.3f} ({low:.3f} .. {high:.3f})")
+    ends = [metrics.get(f"test/auroc_{end}") for end in ("low", "high")]
+    known = " .. ".join(f"{end:.3f}" for end in ends if end is not None) or "no interval"
+    axes.plot(false_positive, true_positive, label=f"AUROC {metrics['test/auroc']:.3f} ({known})")
     axes.plot([0, 1], [0, 1], linestyle=":", color="grey", label="chance")
     axes.legend(loc="lower right")
     return figure
@@ -48,10 +49,11 @@ def draw_scores(scores: Floats, labels: NDArray[np.int64], validation: Floats, t
 
 
 def draw_areas(table: Sequence[Mapping[str, Any]]) -> Figure:
-    """AUROC of every score with its interval, the chosen one filled; `table` is that of `score_table`."""
+    """AUROC of every score with its interval, if any, the chosen one filled; `table` is that of `score_table`."""
     figure, axes = one_axes("AUROC", "")
     for place, line in enumerate(reversed(table)):
-        axes.plot([line["auroc_low"], line["auroc_high"]], [place, place], color="grey")
+        if line["auroc_low"] is not None:
+            axes.plot([line["auroc_low"], line["auroc_high"]], [place, place], color="grey")
         chosen = line["chosen"] == "yes"
         axes.plot(line["auroc"], place, "o", color="black", fillstyle="full" if chosen else "none")
     axes.set_yticks(range(len(table)), [line["score"] for line in reversed(table)], fontsize=7)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from vaeforge.data.images import WHITE
-from vaeforge.evaluation.common_metrics import bootstrap_seed, untrained_model
+from vaeforge.evaluation.common_metrics import evaluation_seed, untrained_model
 from vaeforge.evaluation.distribution_table import distribution_table
 from vaeforge.evaluation.extractor import Features, load_extractor, pca_features
 from vaeforge.evaluation.images import decoded
@@ -58,7 +58,7 @@ class ClassSets:
 
 def class_sets(trained: TrainedModel, library: LatentLibrary, count: int = PLANE_IMAGES) -> ClassSets:
     """At most `count` images of each set, the same number of each class as far as there are enough real ones."""
-    prepared, seed = trained.prepared, derive(bootstrap_seed(trained.experiment), "class sets")
+    prepared, seed = trained.prepared, derive(evaluation_seed(trained.experiment), "class sets")
     rng = np.random.default_rng(seed)
     test, validation = labels_of(prepared.test), labels_of(prepared.validation)
     share = max(1, count // len(class_names(prepared)))
@@ -109,16 +109,15 @@ def distribution_lines(trained: TrainedModel, sets: ClassSets, count: int = NETW
     Raises:
         CheckpointError: if the image network is not installed.
     """
-    names, seed = class_names(trained.prepared), bootstrap_seed(trained.experiment)
+    names, seed = class_names(trained.prepared), evaluation_seed(trained.experiment)
     few = sets.where(first_of_each(sets.labels, max(2, count // len(names))))
     network = load_extractor()
-    lines = _lines(few, lambda images: network(images, np.arange(len(images))).features, names, seed)
+    lines = _lines(few, lambda images, groups: network(images, groups).features, names, seed)
     values = training_values(trained.model, trained.prepared.train, FIT_SAMPLES)
     plane = pca_features(values, min(COMPONENTS, len(values) - 1, values.shape[1]))
 
-    def project(images: Images) -> Features:
-        normal = trained.model.normalise(torch.from_numpy(images)).flatten(1).numpy()
-        return plane(normal, np.arange(len(images)))
+    def project(images: Images, groups: Integers) -> Features:
+        return plane(trained.model.normalise(torch.from_numpy(images)).flatten(1).numpy(), groups)
 
     return lines + _lines(sets, project, names, seed)
 
@@ -132,12 +131,17 @@ def first_of_each(labels: Integers, count: int) -> NDArray[np.bool_]:
 
 
 def _lines(
-    sets: ClassSets, extract: Callable[[Images], Features], names: tuple[str, ...], seed: int
+    sets: ClassSets, extract: Callable[[Images, Integers], Features], names: tuple[str, ...], seed: int
 ) -> list[dict[str, Any]]:
-    """One pass through an extractor, then a table over all classes and one for each class with two images or more."""
-    seen = {name: extract(images) for name, images in sets.generated.items()}
-    reference, control = extract(sets.reference), extract(sets.control)
-    places = {ALL: np.arange(len(sets.labels))}
+    """One pass through an extractor, then a table over all classes and one for each class with two images or more.
+
+    Each image is a group of its own; images that were made from the same place in the labels are one group, because
+    two sources share their latents.
+    """
+    count, everywhere = len(sets.labels), np.arange(len(sets.labels))
+    reference, control = extract(sets.reference, everywhere), extract(sets.control, everywhere + count)
+    seen = {name: extract(images, everywhere + 2 * count) for name, images in sets.generated.items()}
+    places = {ALL: everywhere}
     if len(names) > 1:
         places |= {name: np.flatnonzero(sets.labels == label) for label, name in enumerate(names)}
     lines: list[dict[str, Any]] = []
@@ -160,10 +164,9 @@ def distribution_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
         if line["class"] == ALL:
             end = "_pca" if line["extractor"].startswith("PCA") else ""
             key = KEYS.get(line["name"], "real") + end
-            metrics |= {f"test/kid_{key}": line["kid"], f"test/frechet_{key}": line["frechet"]}
-            metrics[f"test/generated_count{end}"] = float(line["n"])
-            if line["kid_low"] is not None:
-                metrics |= {f"test/kid_{key}_low": line["kid_low"], f"test/kid_{key}_high": line["kid_high"]}
+            found = {f"test/kid_{key}{which}": line[f"kid{which}"] for which in ("", "_low", "_high")}
+            metrics |= {name: value for name, value in found.items() if value is not None}
+            metrics |= {f"test/frechet_{key}": line["frechet"], f"test/generated_count{end}": float(line["n"])}
     return metrics
 
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from vaeforge.data.images import WHITE
-from vaeforge.evaluation.bootstrap import bootstrap_means, percentile_interval
-from vaeforge.evaluation.common_metrics import bootstrap_seed, squared_errors, untrained_model
+from vaeforge.evaluation.common_metrics import evaluation_seed, squared_errors, untrained_model
 from vaeforge.evaluation.comparison import MODEL, compare_means
 from vaeforge.evaluation.drawing import spread_over
 from vaeforge.evaluation.images import draw_interpolation, draw_reconstructions
 from vaeforge.evaluation.inference import measure
+from vaeforge.evaluation.intervals import ANY, CORRELATION, POSITIVE, SHARE, mean_over_groups
 from vaeforge.evaluation.latent_posteriors import LatentLibrary, class_names, file_names, labels_of, library_of
 from vaeforge.evaluation.memorization import check_copies
 from vaeforge.evaluation.results import EvaluationResult
@@ -68,7 +68,7 @@ def evaluate(trained: TrainedModel) -> EvaluationResult:
 
 def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     """Mean squared error, SSIM and PSNR of all test images and of each class, beside each class's mean image."""
-    model, prepared, seed = trained.model, trained.prepared, bootstrap_seed(trained.experiment)
+    model, prepared, groups = trained.model, trained.prepared, trained.prepared.test_groups
     measured, names, labels = measure(model, prepared.test), class_names(prepared), labels_of(prepared.test)
     means = class_means(prepared.train, len(names))
     untrained = untrained_model(trained.experiment, prepared)
@@ -76,11 +76,10 @@ def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     of_means = means_measured(means, prepared.test)
     ssim = {CLASS_MEANS: of_means[1], UNTRAINED: measure(untrained, prepared.test).ssim, MODEL: values["ssim"]}
     mse = {CLASS_MEANS: of_means[0], MODEL: values["mse"]}
-    rows = compare_means("MSE compared with class means", "lower", mse, prepared.test_groups, seed)
-    rows += compare_means("SSIM", "higher", ssim, prepared.test_groups, seed)
-    metrics: dict[str, float] = {}
-    for name in ("ssim", "psnr"):
-        metrics |= _with_interval(f"test/{name}", values[name], prepared.test_groups, seed)
+    rows = compare_means("MSE compared with class means", "lower", mse, groups, POSITIVE)
+    rows += compare_means("SSIM", "higher", ssim, groups, CORRELATION)
+    metrics = mean_over_groups(values["ssim"], groups, CORRELATION).named("test/ssim")
+    metrics |= mean_over_groups(values["psnr"], groups, ANY).named("test/psnr")
     lines = per_class(values, labels, names)
     files = dict(zip(names, file_names(names), strict=True))
     for line in lines:
@@ -109,15 +108,6 @@ def means_measured(means: Floats, test: Samples) -> tuple[Floats, Floats]:
     return np.concatenate(errors), np.concatenate(similar)
 
 
-def _with_interval(name: str, values: Floats, groups: Integers, seed: int) -> dict[str, float]:
-    """The mean of `values` [n], and the ends of its 95 % interval over groups where there are at least two."""
-    found = {name: float(values.mean())}
-    if len(np.unique(groups)) > 1:
-        low, high = percentile_interval(bootstrap_means(groups, {name: values}, seed)[name])
-        found |= {f"{name}_low": low, f"{name}_high": high}
-    return found
-
-
 def _distributions(trained: TrainedModel, sets: ClassSets) -> EvaluationResult:
     lines = distribution_lines(trained, sets)
     return EvaluationResult(distribution_metrics(lines), tables={"generated": lines})
@@ -141,7 +131,7 @@ def _copies(trained: TrainedModel, sets: ClassSets) -> EvaluationResult:
 
 def _classified(trained: TrainedModel, library: LatentLibrary, sets: ClassSets) -> EvaluationResult:
     """Class consistency of generated images; accuracy on real test images of what learned from generated ones."""
-    prepared, seed = trained.prepared, bootstrap_seed(trained.experiment)
+    prepared, seed = trained.prepared, evaluation_seed(trained.experiment)
     names, labels = class_names(prepared), labels_of(prepared.test)
     chosen = _to_learn_from(prepared.train)
     real = fit_classifier(np.asarray(prepared.train.x[chosen]), library.labels[chosen])
@@ -151,14 +141,15 @@ def _classified(trained: TrainedModel, library: LatentLibrary, sets: ClassSets) 
     values["most frequent class"] = _frequent(library.labels, labels)
     values["nearest class mean"] = _nearest_mean(class_means(prepared.train, len(names)), prepared.test)
     values[MODEL] = values.pop(f"trained on {PRIOR}")
-    rows = compare_means(SYNTHETIC, "higher", values, prepared.test_groups, seed)
-    metrics = _with_interval("test/accuracy_train_real", values["trained on real"], prepared.test_groups, seed)
-    for name, of in ((MODEL, PRIOR), (f"trained on {AGGREGATE}", AGGREGATE)):
-        metrics |= _with_interval(f"test/accuracy_train_{KEYS[of]}", values[name], prepared.test_groups, seed)
-    return EvaluationResult(metrics, rows).joined(_consistency(real, sets, names, seed))
+    rows = compare_means(SYNTHETIC, "higher", values, prepared.test_groups, SHARE)
+    told = {"real": "trained on real", KEYS[PRIOR]: MODEL, KEYS[AGGREGATE]: f"trained on {AGGREGATE}"}
+    metrics: dict[str, float] = {}
+    for key, name in told.items():
+        metrics |= mean_over_groups(values[name], prepared.test_groups, SHARE).named(f"test/accuracy_train_{key}")
+    return EvaluationResult(metrics, rows).joined(_consistency(real, sets, names))
 
 
-def _consistency(real: Classifier, sets: ClassSets, names: tuple[str, ...], seed: int) -> EvaluationResult:
+def _consistency(real: Classifier, sets: ClassSets, names: tuple[str, ...]) -> EvaluationResult:
     """How often a classifier of real images sees the class that was asked for; each image is independent."""
     images = {"real": sets.control, **sets.generated}
     predicted = {name: real.predict(found) for name, found in images.items()}
@@ -166,10 +157,10 @@ def _consistency(real: Classifier, sets: ClassSets, names: tuple[str, ...], seed
     own = np.arange(len(sets.labels))
     metrics: dict[str, float] = {}
     for name, found in correct.items():
-        metrics |= _with_interval(f"test/class_consistency_{KEYS.get(name, name)}", found, own, seed)
+        metrics |= mean_over_groups(found, own, SHARE).named(f"test/class_consistency_{KEYS.get(name, name)}")
     shown = {name: confusion(sets.labels, predicted[name], len(names)) for name in ("real", PRIOR, AGGREGATE)}
     compared = {"real images": correct["real"], UNTRAINED: correct[UNTRAINED], AGGREGATE: correct[AGGREGATE]}
-    rows = compare_means("class consistency of prior samples", "higher", compared | {MODEL: correct[PRIOR]}, own, seed)
+    rows = compare_means("class consistency of prior samples", "higher", compared | {MODEL: correct[PRIOR]}, own, SHARE)
     lines = per_class(correct, sets.labels, names)
     return EvaluationResult(
         metrics, rows, tables={"consistency": lines}, figures={"confusion": draw_confusions(shown, names)}

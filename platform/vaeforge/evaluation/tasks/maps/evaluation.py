@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaeforge.evaluation.common_metrics import bootstrap_seed, untrained_model
-from vaeforge.evaluation.comparison import MODEL, compare_means
+from vaeforge.evaluation.common_metrics import evaluation_seed, untrained_model
+from vaeforge.evaluation.comparison import MODEL, compare_means, model_metrics
 from vaeforge.evaluation.distribution_table import distribution_table
 from vaeforge.evaluation.extractor import pca_features
 from vaeforge.evaluation.images import prior_samples
 from vaeforge.evaluation.inference import reconstructions
+from vaeforge.evaluation.intervals import POSITIVE, SHARE, mean_over_groups
 from vaeforge.evaluation.results import EvaluationResult
 from vaeforge.evaluation.tasks.maps.coverage import Coverage, Spread, imputation_coverage, reconstruction_coverage
 from vaeforge.evaluation.tasks.maps.figures import draw_coverage, draw_maps
@@ -33,21 +34,17 @@ from vaeforge.evaluation.tasks.maps.imputation import (
 from vaeforge.evaluation.tasks.maps.spatial import (
     compare_pearson,
     interpolate,
-    interval_of,
     morans_i,
     neighbours_of,
     outside,
     pearson,
-    pearson_draws,
+    pearson_over_groups,
     relative_error,
-    relative_error_interval,
+    relative_error_over_groups,
 )
 from vaeforge.evaluation.tasks.maps.tables import (
     compact,
     in_raw_units,
-    interval_metrics,
-    mean_with_interval,
-    model_metrics,
     spread_in_raw_units,
 )
 from vaeforge.evaluation.tasks.maps.whole_maps import evaluate_whole_maps
@@ -133,18 +130,17 @@ def _reconstruct(trained: TrainedModel) -> _Reconstructed:
 
 def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     prepared, names, done = trained.prepared, channel_names(trained), _reconstruct(trained)
-    groups, seed, count = prepared.test_groups, bootstrap_seed(trained.experiment), len(prepared.test)
+    groups, count = prepared.test_groups, len(prepared.test)
     truth, found = done.truth[:count], done.found[:count]
-    drawn = pearson_draws(truth, found, groups, seed)
     columns = done.columns(prepared.constants["minimum"], prepared.constants["maximum"])
-    columns["pearson_low"], columns["pearson_high"] = np.transpose([interval_of(one, groups) for one in drawn.T])
     metrics = {f"test/{name}": float(values.mean()) for name, values in columns.items()}
     # of the mean over channels, which varies less than a channel does
-    metrics |= interval_metrics("test/pearson", interval_of(drawn.mean(1), groups))
-    metrics |= interval_metrics("test/relative_error", relative_error_interval(truth, found, groups, seed))
-    metrics |= mean_with_interval("test/coverage_95", done.coverage.held.mean(1), groups, seed)
+    metrics |= pearson_over_groups(truth, found, groups).named("test/pearson")
+    metrics |= relative_error_over_groups(truth, found, groups).named("test/relative_error")
+    metrics |= mean_over_groups(done.coverage.held.mean(1), groups, SHARE).named("test/coverage_95")
     table = [
         {"channel": name, **{key: float(values[place]) for key, values in columns.items()}}
+        | pearson_over_groups(truth[:, [place]], found[:, [place]], groups).line("pearson")
         for place, name in enumerate(names)
     ]
     maps = {"truth": done.truth, "reconstruction": done.found, "latent uncertainty": done.latent_sd}
@@ -157,7 +153,7 @@ def _reconstruction(trained: TrainedModel) -> EvaluationResult:
 
 def _imputation(trained: TrainedModel) -> EvaluationResult:
     """Held-out points from their coordinates alone, beside interpolation between training points."""
-    model, prepared, seed = trained.model, trained.prepared, bootstrap_seed(trained.experiment)
+    model, prepared = trained.model, trained.prepared
     groups, places = prepared.test_groups, prepared.test.condition
     x, train = normalised(model, prepared.test), normalised(model, prepared.train)
     spread, noise = prior_spread(model, places), noise_of(model, prepared.validation, each=True)
@@ -170,14 +166,14 @@ def _imputation(trained: TrainedModel) -> EvaluationResult:
         MODEL: spread.mean,
     }
     errors = {name: ((values - x) ** 2).mean(1) for name, values in found.items()}
-    rows = compare_means("imputation MSE", "lower", errors, groups, seed)
+    rows = compare_means("imputation MSE", "lower", errors, groups, POSITIVE)
     varying = {name: values for name, values in found.items() if name != "training mean"}
-    rows += compare_pearson("imputation Pearson", x, varying, groups, seed)
+    rows += compare_pearson("imputation Pearson", x, varying, groups)
     metrics = model_metrics(
         rows, {"imputation MSE": "test/imputation_mse", "imputation Pearson": "test/imputation_pearson"}
     )
     coverage = imputation_coverage(spread, x, noise)
-    metrics |= mean_with_interval("test/imputation_coverage_95", coverage.held.mean(1), groups, seed)
+    metrics |= mean_over_groups(coverage.held.mean(1), groups, SHARE).named("test/imputation_coverage_95")
     curves = {"imputation_coverage": coverage.curve}
     table = _imputation_table(channel_names(trained), x, found)
     raw = {name: in_raw_units(model, values) for name, values in (("truth", x), ("imputed", spread.mean))}
@@ -207,10 +203,10 @@ def _generated(trained: TrainedModel) -> EvaluationResult:
     Real against real are the two halves, so the place makes the same difference in every row. Nothing where the test
     has fewer than four groups.
     """
-    model, prepared, seed = trained.model, trained.prepared, bootstrap_seed(trained.experiment)
+    model, prepared, seed = trained.model, trained.prepared, evaluation_seed(trained.experiment)
     if len(np.unique(prepared.test_groups)) < LEAST_GROUPS:
         return EvaluationResult()
-    second = prepared.test_groups % 2 == 1
+    second = np.unique(prepared.test_groups, return_inverse=True)[1] % 2 == 1  # every other block
     train, x = normalised(model, prepared.train), normalised(model, prepared.test)
     extract = pca_features(train, min(COMPONENTS, len(train) - 1, train.shape[1]))
     condition = torch.from_numpy(np.array(prepared.test.condition[second]))
@@ -224,5 +220,7 @@ def _generated(trained: TrainedModel) -> EvaluationResult:
     real = [extract(x[half], prepared.test_groups[half]) for half in (~second, second)]
     table = distribution_table(real[0], real[1], features, derive(seed, "generated"))
     own = {row.name: row for row in table.rows}["prior samples"]
-    metrics = {"test/frechet_prior_pca": own.frechet, "test/kid_prior_pca": own.kid}
+    metrics = {"test/frechet_prior_pca": own.frechet}
+    if own.kid is not None:
+        metrics["test/kid_prior_pca"] = own.kid
     return EvaluationResult(metrics, tables={"generated": table.lines()})

@@ -1,6 +1,6 @@
 """Spatial statistics of maps over points, with intervals.
 
-Shapes: P points, C channels, G groups (blocks of points), B bootstrap draws, k neighbours.
+Shapes: P points, C channels, G groups (blocks of points), k neighbours.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 
-from vaeforge.evaluation.bootstrap import DRAWS, Interval, bootstrap_means, percentile_interval
-from vaeforge.evaluation.comparison import MODEL, ComparisonRow
+from vaeforge.evaluation.comparison import ComparisonRow, compare
+from vaeforge.evaluation.intervals import CORRELATION, POSITIVE, GroupEstimate, of_sums, sums_over_groups
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 NEIGHBOURS = 8
 INTERPOLATED_FROM = 5
-EVERYTHING = Interval(-1.0, 1.0)
 
 
 def neighbours_of(coordinates: NDArray[Any], count: int = NEIGHBOURS) -> Integers:
@@ -47,23 +46,11 @@ def relative_error(truth: NDArray[Any], found: NDArray[Any]) -> Floats:
     return _ratio(np.abs(found - truth).sum(0, dtype=np.float64), np.abs(truth).sum(0, dtype=np.float64))
 
 
-def relative_error_interval(truth: NDArray[Any], found: NDArray[Any], groups: Integers, seed: int) -> Interval:
-    """The 95 % interval over groups of `relative_error`'s mean over channels; [0, inf) with a single group.
-
-    Args:
-        truth: [P, C].
-        found: [P, C].
-        groups: int64 [P], independent groups.
-        seed: of the draws.
-    """
-    if len(np.unique(groups)) < 2:
-        return Interval(0.0, np.inf)
-    errors, sizes = np.abs(found - truth).astype(np.float64), np.abs(truth).astype(np.float64)
-    drawn = [
-        bootstrap_means(groups, {"error": errors[:, channel], "size": sizes[:, channel]}, seed)
-        for channel in range(truth.shape[1])
-    ]
-    return percentile_interval(np.mean([_ratio(one["error"], one["size"]) for one in drawn], axis=0))
+def relative_error_over_groups(truth: NDArray[Any], found: NDArray[Any], groups: Integers) -> GroupEstimate:
+    """`relative_error`'s mean over channels, of values [P, C] twice in groups [P]."""
+    parts = np.stack([np.abs(found - truth), np.abs(truth)], axis=-1).astype(np.float64)
+    sums = sums_over_groups(parts, groups)
+    return of_sums(lambda some: _ratio(some[..., 0], some[..., 1]).mean(-1), sums, within=POSITIVE)
 
 
 def outside(found: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> Floats:
@@ -83,22 +70,10 @@ def pearson(truth: NDArray[Any], found: NDArray[Any]) -> Floats:
     return _correlation(_moments(truth, found).sum(0))
 
 
-def pearson_draws(truth: NDArray[Any], found: NDArray[Any], groups: Integers, seed: int, draws: int = DRAWS) -> Floats:
-    """`pearson` in each of `draws` draws of whole groups, the same draws for the same seed: [B, C].
-
-    Args:
-        truth: [P, C].
-        found: [P, C].
-        groups: int64 [P], independent groups.
-        seed: of the draws.
-        draws: how many times groups are drawn.
-    """
-    names, group_of = np.unique(groups, return_inverse=True)
-    moments = _moments(truth, found)
-    sums = np.zeros((len(names), *moments.shape[1:]))
-    np.add.at(sums, group_of, moments)
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
-    return _correlation(np.tensordot(drawn.astype(np.float64), sums, axes=1))
+def pearson_over_groups(truth: NDArray[Any], found: NDArray[Any], groups: Integers) -> GroupEstimate:
+    """`pearson`'s mean over channels, of values [P, C] twice in groups [P]."""
+    sums = sums_over_groups(_moments(truth, found), groups)
+    return of_sums(lambda some: _correlation(some).mean(-1), sums, within=CORRELATION)
 
 
 def _moments(truth: NDArray[Any], found: NDArray[Any]) -> Floats:
@@ -118,13 +93,8 @@ def _correlation(sums: Floats) -> Floats:
     return correlation.clip(-1.0, 1.0)
 
 
-def interval_of(drawn: Floats, groups: Integers) -> Interval:
-    """The middle 95 % of drawn correlations; [-1, 1], which says nothing, where there is a single group."""
-    return percentile_interval(drawn) if len(np.unique(groups)) > 1 else EVERYTHING
-
-
 def compare_pearson(
-    metric: str, truth: NDArray[Any], found: Mapping[str, NDArray[Any]], groups: Integers, seed: int
+    metric: str, truth: NDArray[Any], found: Mapping[str, NDArray[Any]], groups: Integers
 ) -> list[ComparisonRow]:
     """Pearson's correlation, mean over channels, of each of the named values [P, C] against the one named `model`.
 
@@ -133,17 +103,9 @@ def compare_pearson(
         truth: [P, C].
         found: [P, C] by the method's name.
         groups: int64 [P], independent groups.
-        seed: of the draws.
     """
-    value = {name: float(pearson(truth, values).mean()) for name, values in found.items()}
-    drawn = {name: pearson_draws(truth, values, groups, seed).mean(1) for name, values in found.items()}
-    rows = []
-    for name in found:
-        low, high = interval_of(drawn[name], groups)
-        less = interval_of(drawn[MODEL] - drawn[name], groups)
-        difference = value[MODEL] - value[name]
-        rows.append(ComparisonRow(metric, "higher", name, value[name], low, high, difference, less.low, less.high))
-    return rows
+    alike = {name: pearson_over_groups(truth, values, groups) for name, values in found.items()}
+    return compare(metric, "higher", alike)
 
 
 def interpolate(known: NDArray[Any], values: NDArray[Any], wanted: NDArray[Any]) -> Floats:

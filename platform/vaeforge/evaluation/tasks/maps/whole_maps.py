@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.data.block_split import TEST, divide, grid_blocks
-from vaeforge.evaluation.common_metrics import bootstrap_seed, untrained_model
-from vaeforge.evaluation.comparison import MODEL, compare_means
+from vaeforge.evaluation.common_metrics import evaluation_seed, untrained_model
+from vaeforge.evaluation.comparison import MODEL, compare_means, model_metrics
 from vaeforge.evaluation.inference import reconstructions
+from vaeforge.evaluation.intervals import CORRELATION, POSITIVE, SHARE, mean_over_groups
 from vaeforge.evaluation.results import EvaluationResult
 from vaeforge.evaluation.tasks.maps.coverage import reconstruction_coverage
 from vaeforge.evaluation.tasks.maps.figures import draw_coverage, draw_maps
@@ -22,7 +23,7 @@ from vaeforge.evaluation.tasks.maps.spatial import (
     pearson,
     relative_error,
 )
-from vaeforge.evaluation.tasks.maps.tables import compact, mean_with_interval, model_metrics
+from vaeforge.evaluation.tasks.maps.tables import compact
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel
 
@@ -53,7 +54,7 @@ def _coordinates(trained: TrainedModel) -> NDArray[np.float32]:
 
 def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     model, prepared, names = trained.model, trained.prepared, map_names(trained)
-    groups, seed, coordinates = prepared.test_groups, bootstrap_seed(trained.experiment), _coordinates(trained)
+    groups, coordinates = prepared.test_groups, _coordinates(trained)
     x, shown = (values.T for values in reconstructions(model, prepared.test))
     spread, noise = posterior_spread(model, prepared.test), noise_of(model, prepared.validation, each=False)
     coverage = reconstruction_coverage(posterior_draws(model, prepared.test), noise)
@@ -70,10 +71,10 @@ def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     metrics = {f"test/{name}": float(values.mean()) for name, values in columns.items()}
     fresh = reconstructions(untrained_model(trained.experiment, prepared), prepared.test)[1].T
     rows = compare_means(
-        "Pearson", "higher", {"untrained VAE": pearson(x, fresh), MODEL: columns["pearson"]}, groups, seed
+        "Pearson", "higher", {"untrained VAE": pearson(x, fresh), MODEL: columns["pearson"]}, groups, CORRELATION
     )
     metrics |= model_metrics(rows, {"Pearson": "test/pearson"})
-    metrics |= mean_with_interval("test/coverage_95", held, groups, seed)
+    metrics |= mean_over_groups(held, groups, SHARE).named("test/coverage_95")
     table = [
         {"map": name, **{key: float(values[place]) for key, values in columns.items()}}
         for place, name in enumerate(names)
@@ -105,8 +106,8 @@ def hidden_points(coordinates: NDArray[np.float32], seed: int) -> Mask:
 def _imputation(trained: TrainedModel) -> EvaluationResult:
     """Hidden points of held-out maps, beside interpolation from the same map's visible points."""
     model, prepared, names = trained.model, trained.prepared, map_names(trained)
-    groups, seed, coordinates = prepared.test_groups, bootstrap_seed(trained.experiment), _coordinates(trained)
-    x, hidden = normalised(model, prepared.test), hidden_points(coordinates, bootstrap_seed(trained.experiment))
+    groups, coordinates = prepared.test_groups, _coordinates(trained)
+    x, hidden = normalised(model, prepared.test), hidden_points(coordinates, evaluation_seed(trained.experiment))
     visible, truth = x[:, ~hidden], x[:, hidden]
     fresh = untrained_model(trained.experiment, prepared)
     found = {
@@ -117,9 +118,9 @@ def _imputation(trained: TrainedModel) -> EvaluationResult:
         MODEL: fill_in(model, x, hidden)[:, hidden],
     }
     errors = {name: ((values - truth) ** 2).mean(1) for name, values in found.items()}
-    rows = compare_means("imputation MSE", "lower", errors, groups, seed)
+    rows = compare_means("imputation MSE", "lower", errors, groups, POSITIVE)
     alike = {name: pearson(truth.T, values.T) for name, values in found.items() if name != "visible mean"}
-    rows += compare_means("imputation Pearson", "higher", alike, groups, seed)
+    rows += compare_means("imputation Pearson", "higher", alike, groups, CORRELATION)
     metrics = model_metrics(
         rows, {"imputation MSE": "test/imputation_mse", "imputation Pearson": "test/imputation_pearson"}
     )

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaeforge.evaluation.bootstrap import bootstrap_means, percentile_interval
-from vaeforge.evaluation.common_metrics import bootstrap_seed, untrained_model
-from vaeforge.evaluation.comparison import MODEL, ComparisonRow
+from vaeforge.evaluation.common_metrics import untrained_model
+from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare, model_metrics
 from vaeforge.evaluation.generation_metrics import KEYS, Generated, compare_generated, memorised, pca_space
 from vaeforge.evaluation.inference import posteriors, reconstructions
+from vaeforge.evaluation.intervals import CORRELATION, Range, mean_over_groups
 from vaeforge.evaluation.pca_baseline import fit_pca_baseline
 from vaeforge.evaluation.results import EvaluationResult
 from vaeforge.evaluation.tasks.series.figures import (
@@ -29,14 +29,13 @@ from vaeforge.evaluation.tasks.series.figures import (
 from vaeforge.evaluation.tasks.series.metrics import (
     Folds,
     VoxelFit,
-    compare_folds,
     correlation_matrix,
     distances,
     error_metrics,
     folds_of,
     independent_similarity,
-    interval,
     moments,
+    over_folds,
     pattern_of,
     pattern_similarity,
     pearson,
@@ -49,6 +48,7 @@ from vaeforge_models.vae import VAE
 
 PEARSON, R2, PATTERN = "Pearson per voxel", "R2", "correlation pattern"
 METRICS = {PEARSON: "test/pearson_voxel", R2: "test/r2", PATTERN: "test/pattern"}
+WITHIN = {PEARSON: CORRELATION, R2: Range(high=1.0), PATTERN: CORRELATION}
 REAL, VALIDATION = "real", "real, validation"
 Floats = NDArray[np.float64]
 Values = NDArray[Any]
@@ -110,9 +110,10 @@ def _reconstruction(trained: TrainedModel, done: _Reconstructed) -> EvaluationRe
     fits = {name: voxel_fit(done.truth, values, done.folds) for name, values in done.found.items()}
     truth = pattern_of(done.truth, done.folds)
     patterns = {name: pattern_similarity(truth, pattern_of(values, done.folds)) for name, values in done.found.items()}
-    rows = compare_folds(PEARSON, {name: fit.mean_pearson for name, fit in fits.items()})
-    rows += compare_folds(R2, {name: fit.mean_r2 for name, fit in fits.items()}) + compare_folds(PATTERN, patterns)
-    metrics = _own_metrics(rows) | _values_metrics(trained, done)
+    rows = _compared(PEARSON, {name: fit.mean_pearson for name, fit in fits.items()}, done.folds)
+    rows += _compared(R2, {name: fit.mean_r2 for name, fit in fits.items()}, done.folds)
+    rows += _compared(PATTERN, patterns, done.folds)
+    metrics = model_metrics(rows, METRICS) | _values_metrics(trained, done)
     own = fits[MODEL]
     shown = {name: fit.pearson for name, fit in fits.items() if name.startswith("PCA") or name == MODEL}
     figures = {
@@ -122,14 +123,10 @@ def _reconstruction(trained: TrainedModel, done: _Reconstructed) -> EvaluationRe
     return EvaluationResult(metrics, rows, tables={"voxels": _voxel_table(done, own)}, figures=figures)
 
 
-def _own_metrics(rows: list[ComparisonRow]) -> dict[str, float]:
-    """The model's headline numbers and, where there are two groups or more, the ends of their intervals."""
-    found: dict[str, float] = {}
-    for row in rows:
-        if row.name == MODEL:
-            name = METRICS[row.metric]
-            found |= {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}
-    return {name: value for name, value in found.items() if np.isfinite(value)}
+def _compared(metric: str, found: Mapping[str, Floats], folds: Folds) -> list[ComparisonRow]:
+    """Statistics [1 + G] of each way of doing it, higher for better."""
+    within = WITHIN[metric]
+    return compare(metric, "higher", {name: over_folds((one, folds), within=within) for name, one in found.items()})
 
 
 def _values_metrics(trained: TrainedModel, done: _Reconstructed) -> dict[str, float]:
@@ -139,12 +136,9 @@ def _values_metrics(trained: TrainedModel, done: _Reconstructed) -> dict[str, fl
     found = error_metrics(truth, own) | distances(truth, own)
     found |= {f"{name}_reconstruction": value for name, value in moments(own).items()}
     found |= {f"{name}_real": value for name, value in moments(truth).items()}
-    found |= {"pearson_overall": float(pearson(truth.reshape(-1), own.reshape(-1))), "pearson_sample": maps.mean()}
+    found |= {"pearson_overall": float(pearson(truth.reshape(-1), own.reshape(-1)))}
     found |= {"constant_voxels": float((~done.kept).sum()), "blocks": float(len(np.unique(groups)))}
-    if len(np.unique(groups)) > 1:
-        seed = bootstrap_seed(trained.experiment)
-        ends = percentile_interval(bootstrap_means(groups, {MODEL: maps}, seed)[MODEL])
-        found |= {"pearson_sample_low": ends.low, "pearson_sample_high": ends.high}
+    found |= mean_over_groups(maps, groups, CORRELATION).named("pearson_sample")
     found.pop("mse")  # every family has it, z sampled
     return {f"test/{name}": float(value) for name, value in found.items()}
 
@@ -199,13 +193,15 @@ def _generated_table(done: _Reconstructed, sets: Mapping[str, Floats]) -> list[d
     points are not known here: for them it is too narrow.
     """
     truth = pattern_of(done.truth, done.folds)
+    other = -1 - np.arange(max(len(values) for values in sets.values()))  # names that no group of the test has
     lines: list[dict[str, Any]] = [{"set": REAL, "n": len(done.truth), **moments(done.truth)}]
     lines[0] |= dict.fromkeys(("ks", "js", "pattern", "pattern_low", "pattern_high"), "")
     for name, values in sets.items():
-        similarity = independent_similarity(truth, pattern_of(values, folds_of(np.arange(len(values)))))
-        low, high = interval(*similarity)
+        pattern = pattern_of(values, folds_of(other[: len(values)]))
+        first, second = independent_similarity(truth, pattern)
+        similarity = over_folds((first, done.folds), (second, pattern.folds), within=CORRELATION)
         line = {"set": name, "n": len(values), **moments(values), **distances(done.truth, values)}
-        lines.append(line | {"pattern": float(similarity[0][0]), "pattern_low": low, "pattern_high": high})
+        lines.append(line | similarity.line("pattern"))
     return lines
 
 

@@ -4,23 +4,19 @@ Shapes: N time points, V voxels, G groups (blocks of time, or subjects), P = K (
 z-scored with the statistics of the training data, so that every voxel counts alike.
 
 Pearson's r, R^2 = 1 - SSE / SST and correlation patterns are no means over time points, and smaller the fewer different
-groups they are of, so that the percentiles of a bootstrap lie beside the estimate. Their intervals are the jackknife's,
-which leaves out one group at a time (Efron and Tibshirani 1993, ch. 11):
-
-    se^2 = (G - 1) / G sum_g (s_g - mean s)^2,  s +- t_{0.975, G - 1} se
+groups they are of, so that the percentiles of a bootstrap lie beside the estimate. Their intervals are the jackknife's
+(`intervals`), which leaves out one group at a time.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import ks_2samp, kurtosis, skew, t
+from scipy.stats import ks_2samp, kurtosis, skew
 
-from vaeforge.evaluation.bootstrap import LEVEL, Interval
-from vaeforge.evaluation.comparison import MODEL, ComparisonRow
+from vaeforge.evaluation.intervals import ANY, GroupEstimate, LeftOut, Range, jackknife
 
 BUNDLES = 64
 PATTERN_VOXELS = 500
@@ -101,10 +97,12 @@ class Folds:
     """Which time points are left out together.
 
     Attributes:
-        group_of: [N], the place of each time point's group. More than 64 groups are bundled, neighbours together.
+        names: [G], of the groups. More than 64 of them are bundled, neighbours together, under the name of the first.
+        group_of: [N], the place of each time point's group.
         weights: [1 + G, G], whether a group counts: all in the first row, all but the g-th in the row after g others.
     """
 
+    names: Integers
     group_of: Integers
     weights: Floats
 
@@ -112,25 +110,20 @@ class Folds:
 def folds_of(groups: Integers) -> Folds:
     """The folds of N time points by the names [N] of their groups."""
     names, group_of = np.unique(groups, return_inverse=True)
-    if len(names) > BUNDLES:
-        group_of = group_of * BUNDLES // len(names)
     count = min(len(names), BUNDLES)
+    bundle = np.arange(len(names)) * count // len(names)
     left_out = 1 - np.eye(count) if count > 1 else np.empty((0, 1))
-    return Folds(group_of, np.concatenate([np.ones((1, count)), left_out]))
+    weights = np.concatenate([np.ones((1, count)), left_out])
+    return Folds(names[np.unique(bundle, return_index=True)[1]], bundle[group_of], weights)
 
 
-def interval(*statistics: Floats) -> Interval:
-    """The 95 % interval of a statistic [1 + G]: its value, then with each group left out.
+def over_folds(*folded: tuple[Floats, Folds], within: Range = ANY) -> GroupEstimate:
+    """The estimate of a statistic from its value, then that with each group left out, [1 + G], and the folds.
 
-    Given twice, each time with the groups of another independent sample left out, the variances add up; the degrees of
-    freedom are the smaller ones. With a single group nothing is known, and the interval is infinite.
+    Given twice, each time with the groups of another independent sample left out.
     """
-    counts = [len(values) - 1 for values in statistics]
-    if min(counts) < 2:
-        return Interval(-np.inf, np.inf)
-    variance = sum((n - 1) * values[1:].var() for n, values in zip(counts, statistics, strict=True))
-    half = t.ppf(0.5 + LEVEL / 2, min(counts) - 1) * math.sqrt(float(variance))
-    return Interval(float(statistics[0][0] - half), float(statistics[0][0] + half))
+    left_out = [LeftOut(folds.names, _group_counts(folds), values[1:]) for values, folds in folded]
+    return jackknife(float(folded[0][0][0]), *left_out, within=within)
 
 
 def _group_sums(values: Floats, folds: Folds) -> Floats:
@@ -250,13 +243,3 @@ def correlation_matrix(values: Floats) -> Floats:
     centred = some - some.mean(0)
     spread = np.sqrt(_spread(np.square(some).sum(0), some.sum(0), len(some)))
     return _ratio(centred.T @ centred, spread[:, None] * spread)
-
-
-def compare_folds(metric: str, found: Mapping[str, Floats]) -> list[ComparisonRow]:
-    """Statistics [1 + G] of each way of doing it, higher for better, against those of the one named `model`."""
-    rows = []
-    for name, values in found.items():
-        less = found[MODEL] - values
-        own, spread = interval(values), interval(less)
-        rows.append(ComparisonRow(metric, "higher", name, float(values[0]), *own, float(less[0]), *spread))
-    return rows

@@ -1,6 +1,6 @@
 """Evaluation of the texture task: whether reconstructions and generated samples have the grain of the data.
 
-Shapes: N images [N, C, H, W] in 0..255, averaged over C before grain is measured; K frequencies, B draws.
+Shapes: N images [N, C, H, W] in 0..255, averaged over C before grain is measured; K frequencies, G groups.
 
 Grain is contrast sigma / mu, the width of the autocorrelation, and the radial power spectrum (`grain.py`).
 An image without grain has no width, a black one no contrast: such images are counted as undefined, and left out.
@@ -18,9 +18,8 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from vaeforge.data.images import WHITE
 from vaeforge.errors import DataError
-from vaeforge.evaluation.bootstrap import DRAWS, Interval, bootstrap_means, percentile_interval
-from vaeforge.evaluation.common_metrics import bootstrap_seed, untrained_model
-from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare_means
+from vaeforge.evaluation.common_metrics import untrained_model
+from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare_means, model_metrics
 from vaeforge.evaluation.drawing import spread_over
 from vaeforge.evaluation.generation_metrics import (
     DIFFUSION,
@@ -33,17 +32,27 @@ from vaeforge.evaluation.generation_metrics import (
 )
 from vaeforge.evaluation.images import draw_grid, draw_interpolation, draw_reconstructions, draw_samples
 from vaeforge.evaluation.inference import posteriors
+from vaeforge.evaluation.intervals import (
+    ANY,
+    CORRELATION,
+    POSITIVE,
+    GroupEstimate,
+    GroupSums,
+    mean_over_groups,
+    of_sums,
+    sums_over_groups,
+)
 from vaeforge.evaluation.pca_baseline import fit_pca_baseline
 from vaeforge.evaluation.results import EvaluationResult
 from vaeforge.evaluation.tasks.texture.figures import draw_grain, draw_spectra
 from vaeforge.evaluation.tasks.texture.grain import autocorrelation_width, contrast, radial_spectrum
 from vaeforge.samples import CHUNK
-from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel
 from vaeforge_models.diagnostics import active_units
 
 DATA, RECONSTRUCTIONS = "data", "reconstructions"
 NAMES = {DATA: "data", RECONSTRUCTIONS: "reconstructions", PRIOR: KEYS[PRIOR], DIFFUSION: KEYS[DIFFUSION]}
+QUALITIES = {"PSNR": ANY, "SSIM": CORRELATION, "contrast error": POSITIVE}
 TEXTURES = 400
 DRAWN = 32
 Floats = NDArray[np.float64]
@@ -88,21 +97,16 @@ def evaluate(trained: TrainedModel) -> EvaluationResult:
 def quality_result(trained: TrainedModel) -> EvaluationResult:
     """PSNR (dB, peak 255), SSIM and the error of the contrast of reconstructions at z = mu, beside simpler ones."""
     measured = _qualities(trained)
-    groups, seed = trained.prepared.test_groups, bootstrap_seed(trained.experiment)
-    rows: list[ComparisonRow] = []
-    metrics: dict[str, float] = {}
-    for metric, better in (("PSNR", "higher"), ("SSIM", "higher"), ("contrast error", "lower")):
+    groups, rows = trained.prepared.test_groups, list[ComparisonRow]()
+    for metric, within in QUALITIES.items():
         values = {name: found[metric] for name, found in measured.items()}
         defined = np.all([np.isfinite(one) for one in values.values()], axis=0)
         if not defined.any():
             continue
         kept = {name: one[defined] for name, one in values.items()}
-        compared = compare_means(metric, "higher" if better == "higher" else "lower", kept, groups[defined], seed)
-        own = next(row for row in compared if row.name == MODEL)
-        key = f"test/{metric.lower().replace(' ', '_')}"
-        metrics |= {key: own.value, f"{key}_low": own.low, f"{key}_high": own.high}
-        rows += compared
-    return EvaluationResult(metrics, rows)
+        rows += compare_means(metric, "lower" if "error" in metric else "higher", kept, groups[defined], within)
+    names = {metric: f"test/{metric.lower().replace(' ', '_')}" for metric in QUALITIES}
+    return EvaluationResult(model_metrics(rows, names), rows)
 
 
 @torch.no_grad()
@@ -173,7 +177,7 @@ def grain_result(trained: TrainedModel, made: dict[str, Images]) -> EvaluationRe
         for name, images in sets.items()
     }
     powers = {name: grain.spectra.mean(0) for name, grain in measured.items()}
-    lines = [_line(name, grain, measured[DATA], bootstrap_seed(trained.experiment)) for name, grain in measured.items()]
+    lines = [_line(name, grain, measured[DATA]) for name, grain in measured.items()]
     histograms = {
         "contrast": {name: grain.contrast for name, grain in measured.items()},
         "autocorrelation width, pixels": {name: grain.width for name, grain in measured.items()},
@@ -211,52 +215,48 @@ def _one(measure: Callable[[Floats], Floats], image: Floats) -> float:
         return float("nan")
 
 
-def _line(name: str, grain: Grain, data: Grain, seed: int) -> dict[str, Any]:
+def _line(name: str, grain: Grain, data: Grain) -> dict[str, Any]:
     """One set as a line of the table: means with 95 % intervals over its groups, and how many images have no value."""
     line: dict[str, Any] = {"set": name, "images": len(grain.groups)}
     for key, values in (("contrast", grain.contrast), ("autocorrelation_width", grain.width)):
         defined = np.isfinite(values)
-        low, high = _interval(values[defined], grain.groups[defined], derive(seed, name, key))
-        mean = float(values[defined].mean()) if defined.any() else None
-        line |= {key: mean, f"{key}_low": low, f"{key}_high": high, f"{key}_undefined": int((~defined).sum())}
-    distance, low, high = (0.0, 0.0, 0.0) if name == DATA else spectral_distance(grain, data, seed)
-    return line | {
-        "log_spectral_distance": distance,
-        "log_spectral_distance_low": low,
-        "log_spectral_distance_high": high,
-    }
+        if defined.any():
+            line |= mean_over_groups(values[defined], grain.groups[defined], POSITIVE).line(key)
+        else:
+            line |= dict.fromkeys((key, f"{key}_low", f"{key}_high"))
+        line[f"{key}_undefined"] = int((~defined).sum())
+    key = "log_spectral_distance"
+    if name == DATA:
+        return line | dict.fromkeys((key, f"{key}_low", f"{key}_high"), 0.0)
+    distance = spectral_distance(grain, data)
+    return line | (distance.line(key) if distance else dict.fromkeys((key, f"{key}_low", f"{key}_high")))
 
 
-def _interval(values: Floats, groups: Integers, seed: int) -> tuple[float | None, float | None]:
-    if len(np.unique(groups)) < 2:
-        return None, None
-    return percentile_interval(bootstrap_means(groups, {"": values}, seed)[""])
+def spectral_distance(grain: Grain, data: Grain) -> GroupEstimate | None:
+    """The log-spectral distance of the mean spectra in dB; None where a power is 0.
 
-
-def spectral_distance(grain: Grain, data: Grain, seed: int) -> tuple[float | None, float | None, float | None]:
-    """The log-spectral distance of the mean spectra in dB, and its 95 % interval; None where a power is 0.
-
-    Groups of both sets are drawn, the same ones where both have the same groups. A distance cannot be negative, so the
-    draws of two nearly equal sets lie above it.
+    Where both have the same groups, these are left out of both at once. A distance cannot be negative, so that of two
+    nearly equal sets lies above what it would be for more images.
     """
-    mine, theirs = (_mean_spectra(one, derive(seed, "spectra", len(one.groups))) for one in (grain, data))
-    if not (min(mine.min(), theirs.min()) > 0):
-        return None, None, None
-    distances = np.sqrt(((10 * np.log10(mine / theirs)) ** 2).mean(1))
-    few = min(len(np.unique(one.groups)) for one in (grain, data)) < 2
-    spread: Interval | tuple[None, None] = (None, None) if few else percentile_interval(distances[1:])
-    return float(distances[0]), *spread
+    if not (min(grain.spectra.mean(0).min(), data.spectra.mean(0).min()) > 0):
+        return None
+    count = grain.spectra.shape[1]
+
+    def distance(sums: Floats) -> Floats:
+        mine, theirs = (sums[:, side, :count] / sums[:, side, count:] for side in (0, 1))
+        found: Floats = np.sqrt(((10 * np.log10(mine / theirs)) ** 2).mean(1))
+        return found
+
+    return of_sums(distance, *_spectral_sums(grain, data), within=POSITIVE)
 
 
-def _mean_spectra(grain: Grain, seed: int) -> Floats:
-    """The mean spectrum, then that of each draw of whole groups: [1 + B, K]."""
-    names, group_of, sizes = np.unique(grain.groups, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(names), grain.spectra.shape[1]))
-    np.add.at(sums, group_of, grain.spectra)
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
-    times = np.concatenate([np.ones((1, len(names))), drawn])
-    means: Floats = (times @ sums) / (times @ sizes)[:, None]
-    return means
+def _spectral_sums(grain: Grain, data: Grain) -> list[GroupSums]:
+    """Spectra and how many there are, added up within groups: [G, 2, K + 1], the first set's and the second's."""
+    both = [np.column_stack([one.spectra, np.ones(len(one.groups))]) for one in (grain, data)]
+    if np.array_equal(grain.groups, data.groups):
+        return [sums_over_groups(np.stack(both, axis=1), data.groups)]
+    first, second = (np.stack([one, np.zeros_like(one)], axis=1) for one in both)
+    return [sums_over_groups(first, -1 - grain.groups), sums_over_groups(second[:, ::-1], data.groups)]
 
 
 def _flat(lines: list[dict[str, Any]]) -> dict[str, float]:
