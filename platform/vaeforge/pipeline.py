@@ -58,6 +58,7 @@ def import_data(project: Project, config: RunConfig, source: str, options: Impor
 
 def prepare(project: Project, config: RunConfig, console: Console) -> None:
     """Cut the family's data into arrays and say what came out."""
+    from vaeforge.data.image_statistics import statistics_summary
     from vaeforge.data.pca_spectrum import describe, likelihood_of
     from vaeforge.data.prepare import prepared_summary, pull
 
@@ -65,6 +66,8 @@ def prepare(project: Project, config: RunConfig, console: Console) -> None:
     prepared = prepare_data(project, config.experiment)
     summary = prepared_summary(prepared.event_shape, prepared.manifest.counts)
     console.print(f"{summary}: {prepared.folder}", highlight=False)
+    if (statistics := statistics_summary(prepared.folder)) is not None:
+        console.print(statistics, highlight=False, markup=False, soft_wrap=True)
     if prepared.manifest.spectrum is not None:
         console.print(describe(prepared.manifest.spectrum, likelihood_of(config.experiment)), highlight=False)
 

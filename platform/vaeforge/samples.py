@@ -57,6 +57,21 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class RawImage:
+    """An image as it came: its name in the data, its class, its size in pixels."""
+
+    name: str
+    label: str
+    width: int
+    height: int
+
+    @property
+    def aspect_ratio(self) -> float:
+        """Width / height."""
+        return self.width / self.height
+
+
+@dataclass(frozen=True)
 class DataSet:
     """A family's data, divided.
 
@@ -70,6 +85,7 @@ class DataSet:
         counts: how many there are of what, for people; `quarantined` is added.
         info: what evaluation and people need beside the arrays (names of classes, channels), as JSON.
         quarantined: files or items that could not be used, with the reason.
+        images: as they came, where the data are images whose layout notes it.
     """
 
     train: Samples
@@ -81,6 +97,7 @@ class DataSet:
     counts: dict[str, int] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
     quarantined: dict[str, str] = field(default_factory=dict)
+    images: list[RawImage] = field(default_factory=list)
 
 
 def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.data_hash import data_identity, dvc_hash, list_files
+from vaeforge.data.image_statistics import write_statistics
 from vaeforge.data.pca_spectrum import spectrum_of
 from vaeforge.data.prepared import (
     CONSTANTS,
@@ -80,6 +81,7 @@ def prepare(project: Project, experiment: Experiment) -> Prepared:
     data = read_source(source, experiment)
     (folder / MANIFEST).unlink(missing_ok=True)
     arrays = write_data_set(folder, data)
+    write_statistics(folder, data.images)
     configuration = experiment.prepare.model_dump(mode="json")
     manifest = PreparedManifest(
         family=experiment.family,

@@ -28,7 +28,7 @@ from vaeforge.data.images import SUFFIXES, Images, open_grey
 from vaeforge.data.resize import fit_square
 from vaeforge.data.source_files import LEAK, data_files, reject_duplicates
 from vaeforge.errors import DataError
-from vaeforge.samples import DataSet, Samples
+from vaeforge.samples import DataSet, RawImage, Samples
 from vaeforge.seeds import derive
 
 LEAST = 3  # images of a class: one for each part
@@ -89,6 +89,7 @@ def read(folder: Path, settings: ClassSettings) -> DataSet:
         counts=dict(zip(PARTS, map(len, chosen), strict=True)) | {"test_groups": len(test), "classes": len(names)},
         info=_info(names, chosen),
         quarantined=quarantined,
+        images=[RawImage(image.item.name, image.item.label, *image.size) for image in images],
     )
 
 

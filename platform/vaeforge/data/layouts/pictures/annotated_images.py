@@ -17,8 +17,10 @@ from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.resize import centre_of
 from vaeforge.errors import DataError
+from vaeforge.samples import RawImage
 
 PURE = 0.99  # of a normal patch's pixels are normal
+ANNOTATED = "annotated"  # the class of a whole image, which holds both
 MOSTLY = 0.75  # of an anomalous patch's pixels are anomalous
 
 
@@ -45,6 +47,7 @@ def read_annotated(folder: Path, settings: PictureSettings) -> Split:
     strips = _strips(image.shape[2], settings)
     large = settings.size + settings.margin
     split = Split(cut=True)
+    split.images.append(RawImage(f"{folder.name}/image.png", ANNOTATED, image.shape[2], image.shape[1]))
     split.train = [p.pixels for p in _patches(image, labels, strips[0], large, settings.stride) if p.normal >= PURE]
     wide = _patches(image, labels, strips[1], settings.size, settings.stride)
     split.validation = [patch.pixels for patch in wide if patch.normal >= PURE]

@@ -18,6 +18,7 @@ from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.resize import centre_of, crop_square
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import DataError
+from vaeforge.samples import RawImage
 
 
 def is_normal(name: str) -> bool:
@@ -59,7 +60,7 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
     split = Split()
     readable: dict[bool, list[tuple[Path, Images]]] = {True: [], False: []}
     for name, paths in find_pictures(folder, skip).items():
-        items = list(_read(folder, paths, settings.size + settings.margin, split.quarantined))
+        items = list(_read(folder, paths, settings.size + settings.margin, split))
         if len(items) < 2:
             raise DataError(
                 f"{folder}: class {name!r} has {len(items)} readable picture(s) of {len(paths)}, at least 2 are needed"
@@ -78,13 +79,17 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
     return split
 
 
-def _read(folder: Path, paths: list[Path], side: int, quarantined: dict[str, str]) -> Iterator[tuple[Path, Images]]:
-    """The readable pictures of `paths`, squared; the others are entered into `quarantined`."""
+def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[tuple[Path, Images]]:
+    """The readable pictures of `paths`, squared; `split` notes their sizes, and why others could not be read."""
     for path in paths:
+        name = path.relative_to(folder).as_posix()
         try:
-            yield path, crop_square(open_picture(path), side)
+            picture = open_picture(path)
         except DataError as error:
-            quarantined[path.relative_to(folder).as_posix()] = str(error)
+            split.quarantined[name] = str(error)
+            continue
+        split.images.append(RawImage(name, path.parent.name, picture.width, picture.height))
+        yield path, crop_square(picture, side)
 
 
 def _assign(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vaeforge.data.images import Images
-from vaeforge.samples import DataSet, Samples
+from vaeforge.samples import DataSet, RawImage, Samples
 
 
 @dataclass
@@ -20,6 +20,7 @@ class Split:
         labels: [T], 0 normal, 1 anomalous.
         groups: [T], names of the independent blocks that test items belong to.
         quarantined: files that could not be used, with the reason.
+        images: the pictures as they came.
         cut: whether items are patches of larger pictures.
     """
 
@@ -29,6 +30,7 @@ class Split:
     labels: list[int] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
+    images: list[RawImage] = field(default_factory=list)
     cut: bool = False
 
     def extend(self, other: "Split") -> None:
@@ -39,6 +41,7 @@ class Split:
         self.labels += other.labels
         self.groups += other.groups
         self.quarantined |= other.quarantined
+        self.images += other.images
         self.cut |= other.cut
 
     def counts(self) -> dict[str, int]:
@@ -63,4 +66,4 @@ class Split:
         )
         labels = np.array(self.labels, dtype=np.int64)
         told: dict[str, Any] = {"counts": self.counts(), "info": {"cut": self.cut}, "quarantined": self.quarantined}
-        return DataSet(train, validation, test, labels, self.groups, **told)
+        return DataSet(train, validation, test, labels, self.groups, images=self.images, **told)
