@@ -39,6 +39,11 @@ def test_numbers_as_people_write_them(tmp_path: Path) -> None:
         ("optimizer: {name: adan}", "'adam' or 'adamw'"),
         ("beta: {schedule: cyclic}", "did you mean 'cyclical'"),
         ("beta: {schedule: linear, cycles: 3}", "beta.cycles: unknown key"),
+        (
+            "endoscopy: {gates: {margin: 0.01}}",
+            r"params\.yaml: gates\.margin: is gone.*gates\.likelihood_margin, 0",
+        ),
+        ("gates: {draws: 2000}", r"params\.yaml: gates\.draws: is gone.*delete it"),
         ("modle: {}", "unknown section 'modle'.*did you mean 'model'"),
         ("family: endoscpy", "family: got 'endoscpy'.*did you mean 'endoscopy'"),
         ("preset: publishd", "did you mean 'published'"),

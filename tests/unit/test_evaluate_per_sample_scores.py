@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from manifest_samples import model_manifest
 from samples import random_prepared
@@ -14,11 +15,13 @@ from vaeforge.errors import DataError
 from vaeforge.evaluation.common_metrics import nelbo_metrics
 from vaeforge.evaluation.inference import scores
 from vaeforge.evaluation.per_sample_scores import PerSampleScores, read_per_sample_scores
-from vaeforge.evaluation.sample_likelihoods import per_sample_arrays
+from vaeforge.evaluation.sample_likelihoods import per_sample_arrays, training_mean_likelihoods
 from vaeforge.evaluation.test_set_usage import looks, record_look
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project
-from vaeforge.registry.lineage import look_number
+from vaeforge.registry.lineage import look_number, look_of
+from vaeforge.samples import Samples
+from vaeforge.training.batches import centre_crop
 from vaeforge_models.families import families
 from vaeforge_models.vae import build_seeded
 
@@ -40,11 +43,30 @@ def test_the_mean_of_the_evidence_is_the_metric(name: str, tmp_path: Path) -> No
         "score": (np.float64, (70,)),
         "labels": (np.int64, (70,)),
         "groups": (np.int64, (70,)),
+        "training_mean_nll": (np.float64, (70,)),
     }
     np.testing.assert_array_equal(found["score"], scores(model, prepared.test))
     with torch.no_grad():
         one = nelbo_metrics(model, prepared.test, SAMPLES, 0.6)["test/nelbo"]
     assert per_sample_arrays(model, prepared, SAMPLES, variance=0.6)["nll"].mean() == pytest.approx(one, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["lipid", "endoscopy"])
+def test_the_training_means_likelihood_is_that_of_scipys_normal(name: str, tmp_path: Path) -> None:
+    family = families()[name]
+    prepared = random_prepared(family, tmp_path, test=7)
+    build: Any = family.build
+    model = build_seeded(build, family.settings(), family.example, seed=0).eval()
+    found = training_mean_likelihoods(model, prepared)
+
+    def values(samples: Samples, cropped: bool = False) -> Any:
+        raw = torch.from_numpy(np.array(samples.x))
+        return model.normalise(centre_crop(raw, model.event_shape) if cropped else raw).flatten(1).double().numpy()
+
+    mean = values(prepared.train, cropped=True).mean(0)
+    sd = np.sqrt(((values(prepared.validation) - mean) ** 2).mean())
+    expected = -stats.norm.logpdf(values(prepared.test), mean, sd).sum(1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_without_a_variance_there_is_no_likelihood(tmp_path: Path) -> None:
@@ -67,6 +89,10 @@ def test_evidence_is_read_back(tmp_path: Path) -> None:
     assert found.mean_nll("maps") == 1.5
     assert found.mean_nll("anomaly") == 1.0  # samples 0 and 2 are normal
     assert found.same_test(found)
+    assert found.training_mean_nll is None  # as in evidence of earlier versions
+    np.savez_compressed(tmp_path / "evidence.npz", **arrays(), training_mean_nll=np.ones(4))
+    newer = read_per_sample_scores(tmp_path / "evidence.npz")
+    assert newer.training_mean_nll is not None and newer.training_mean_nll.tolist() == [1.0] * 4
     assert not found.same_test(PerSampleScores(found.nll, found.score, found.labels, found.groups + 1))
 
 
@@ -78,6 +104,8 @@ def test_evidence_is_read_back(tmp_path: Path) -> None:
         {"score": np.zeros((4, 1))},
         {"nll": None},
         {"groups": np.array([None] * 4, dtype=object)},
+        {"training_mean_nll": np.zeros(3)},
+        {"training_mean_nll": np.zeros(4, dtype=np.int64)},
     ],
 )
 def test_strange_evidence_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
@@ -111,6 +139,17 @@ def test_each_checkpoint_is_one_look_at_its_test_set(tmp_path: Path) -> None:
     tags = {"vaeforge.checkpoint_sha256": "elsewhere", "vaeforge.data_identity": IDENTITY}
     registered: Any = SimpleNamespace(tags=tags)
     assert look_number(project, lineage("b"), [registered]) == 3
+
+
+def test_judging_a_version_again_is_no_new_look() -> None:
+    def version(number: int, identity: str = IDENTITY, **tags: str) -> Any:
+        known = {"vaeforge.data_identity": identity} | {f"vaeforge.{key}": value for key, value in tags.items()}
+        return SimpleNamespace(version=str(number), tags=known)
+
+    known = [version(1), version(2, "e" * 64), version(3), version(4, test_looks="7")]
+    assert look_of(known[3], known) == 7
+    assert [look_of(one, known) for one in known[:3]] == [1, 1, 2]  # earlier releases wrote no such tag
+    assert look_of(version(5, test_looks="nan"), known) == 3
 
 
 def test_a_look_that_is_none_is_named(tmp_path: Path) -> None:

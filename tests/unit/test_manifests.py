@@ -15,6 +15,7 @@ from rich.console import Console
 from manifest_samples import MODEL, model_of
 from registered import untrained_model
 from vaeforge import pipeline
+from vaeforge.config.experiment import Gates
 from vaeforge.data.prepared import read_prepared_manifest
 from vaeforge.errors import DataError, RegistryError
 from vaeforge.evaluation import step as evaluate_step
@@ -197,3 +198,10 @@ def test_a_checkpoint_is_opened_once_for_all_steps_after_a_search(
     pipeline._take_through(project, manifest, Console(quiet=True))
     assert opened == [str(manifest.checkpoint.within(project.root).path)]
     assert len(given) == 2 and given[0] is given[1]
+
+
+def test_settings_of_gates_that_are_gone_do_not_make_a_model_unreadable() -> None:
+    gates = {"min_active_units": 2, "margin": 0.01, "draws": 2000}
+    model = model_of(MODEL | {"experiment": {"family": "endoscopy", "gates": gates}})
+    assert model.experiment.gates == Gates(min_active_units=2)
+    assert to_json(model)["experiment"]["gates"] == gates

@@ -1,5 +1,6 @@
 """Typed configuration tree of one run; `config/loader.py` reads it from files and overrides."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, model_validator
@@ -68,6 +69,23 @@ class Bounds(Settings):
 
 
 Metric = Annotated[str, Field(pattern="^(test|val)/")]
+RETIRED = {  # settings of earlier versions, and what to do with them
+    "gates.margin": (
+        "is gone: it was in nats per value, and the margin is now a share of what the best version gained over the "
+        "training mean; delete it, or write gates.likelihood_margin, 0.05 by default"
+    ),
+    "gates.draws": "is gone: intervals are no longer drawn by a bootstrap; delete it",
+}
+
+
+def without_retired(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment's settings as an earlier version wrote them, without those that this one does not have."""
+    kept: dict[str, Any] = dict(settings)
+    for path in RETIRED:
+        section, _, key = path.partition(".")
+        if isinstance(kept.get(section), Mapping):
+            kept[section] = {name: value for name, value in kept[section].items() if name != key}
+    return kept
 
 
 class Gates(Settings):
@@ -78,16 +96,27 @@ class Gates(Settings):
     require: dict[Metric, Bounds] = Field(
         default_factory=dict, description="floors and ceilings of test/… and val/… metrics of the evaluation"
     )
-    margin: Annotated[
-        float, Field(ge=0, description="nats per value by which a version may be worse than the best one ever")
-    ] = 0.01
-    auroc_margin: Annotated[float, Field(ge=0, le=1, description="the same of the AUROC, task anomaly only")] = 0.02
+    likelihood_margin: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="share of what the best version ever gained over the training mean, in nats, that may be lost",
+        ),
+    ] = 0.05
+    auroc_margin: Annotated[
+        float,
+        Field(ge=0, le=1, description="by how much the AUROC may be lower than its, task anomaly only"),
+    ] = 0.02
     min_groups: Annotated[int, Field(ge=2, description="independent groups without which nothing is compared")] = 10
-    draws: Annotated[int, Field(ge=2000, description="of the bootstrap over groups")] = 2000
     calibration: Annotated[
         float,
-        Field(ge=0, le=1, description="by how much more test normals than planned may lie above the threshold"),
-    ] = 0.1
+        Field(
+            ge=0,
+            le=1,
+            description="by how much the share of test normals above the threshold may exceed the planned one",
+        ),
+    ] = 0.15
     max_megabytes: Annotated[float | None, Field(gt=0, description="size of model.onnx, 10^6 bytes")] = None
     max_latency_ms: Annotated[
         float | None, Field(gt=0, description="95th percentile of a single sample, one CPU thread")

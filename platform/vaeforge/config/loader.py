@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from vaeforge.config.experiment import Experiment, RunConfig, Search, family_named, section_types
+from vaeforge.config.experiment import RETIRED, Experiment, RunConfig, Search, family_named, section_types
 from vaeforge.config.strict_yaml import parse_scalar, read_yaml
 from vaeforge.errors import ConfigError, nearest
 from vaeforge_models.families import families
@@ -163,6 +163,8 @@ def _fields_beside(path: str, kind: type[Settings]) -> list[str]:
 def _rule(item: Any, path: str, kind: type[Settings]) -> str:
     context, given = item.get("ctx") or {}, item["input"]
     bounds = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "a multiple of"}
+    if item["type"] == "extra_forbidden" and path in RETIRED:
+        return RETIRED[path]
     if item["type"] == "extra_forbidden":
         return f"unknown key{nearest(path.rsplit('.', 1)[-1], _fields_beside(path, kind))}"
     if item["type"] == "union_tag_invalid":

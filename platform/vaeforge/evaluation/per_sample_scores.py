@@ -16,6 +16,7 @@ from vaeforge.evaluation.tasks import task_named
 
 EVIDENCE_FILE = "evidence.npz"
 KINDS = {"nll": np.float64, "score": np.float64, "labels": np.int64, "groups": np.int64}
+LATER = {"training_mean_nll": np.float64}  # evidence of earlier versions does not hold it
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,15 @@ class PerSampleScores:
         score: the model's own anomaly score; higher is more anomalous.
         labels: 0 for normal and 1 for anomalous where the task detects anomalies, else whatever classes the data have.
         groups: what samples are independent of one another: those of different groups.
+        training_mean_nll: nats of the mean of the training samples, as if it were the reconstruction of every sample;
+            none in evidence of earlier versions.
     """
 
     nll: NDArray[np.float64]
     score: NDArray[np.float64]
     labels: NDArray[np.int64]
     groups: NDArray[np.int64]
+    training_mean_nll: NDArray[np.float64] | None = None
 
     @property
     def finite(self) -> bool:
@@ -65,11 +69,13 @@ def read_per_sample_scores(path: Path) -> PerSampleScores:
     try:
         with np.load(path, allow_pickle=False) as archive:
             found: dict[str, Any] = {name: archive[name] for name in KINDS}
+            found |= {name: archive[name] for name in LATER if name in archive}
     except FileNotFoundError:
         raise DataError(f"{path}: not found; run `vaeforge evaluate` again") from None
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: is no evidence ({error}); run `vaeforge evaluate` again") from error
-    wrong = [name for name, kind in KINDS.items() if found[name].dtype != kind or found[name].ndim != 1]
+    kinds = {**KINDS, **LATER}
+    wrong = [name for name, values in found.items() if values.dtype != kinds[name] or values.ndim != 1]
     if wrong or len({len(values) for values in found.values()}) != 1:
         shapes = ", ".join(f"{name} {values.dtype}{list(values.shape)}" for name, values in found.items())
         raise DataError(f"{path}: holds {shapes}; must be one number per test sample; run `vaeforge evaluate` again")

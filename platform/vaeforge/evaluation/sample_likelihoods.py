@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.inference import scores
 from vaeforge.samples import CHUNK, Samples
+from vaeforge.training.batches import centre_crop
 from vaeforge.training.validation import NOISE_SEED
 from vaeforge_models.likelihoods import gaussian_nll
 from vaeforge_models.vae import VAE
@@ -21,7 +23,8 @@ EVIDENCE = "evidence"
 
 
 def per_sample_arrays(model: VAE, prepared: Prepared, samples: int, variance: float) -> dict[str, NDArray[Any]]:
-    """`nll` (nats), `score` (larger is more anomalous), `labels` and `groups` of the test samples, [T] each.
+    """`nll` and `training_mean_nll` (nats), `score` (larger is more anomalous), `labels` and `groups` of the test
+    samples, [T] each.
 
     The mean of `nll` is `test/nelbo`; `variance` is the validation mean squared error that `test/nelbo` takes.
 
@@ -36,7 +39,33 @@ def per_sample_arrays(model: VAE, prepared: Prepared, samples: int, variance: fl
         "score": scores(model, prepared.test),
         "labels": np.asarray(prepared.test_labels, dtype=np.int64),
         "groups": np.asarray(prepared.test_groups, dtype=np.int64),
+        "training_mean_nll": training_mean_likelihoods(model, prepared),
     }
+
+
+@torch.no_grad()
+def training_mean_likelihoods(model: VAE, prepared: Prepared) -> NDArray[np.float64]:
+    """What `negative_log_likelihoods` would say of a model that answers every sample with the training mean: [T].
+
+    Its latents say nothing, so that its rate is 0; its variance is its own mean squared error on the validation
+    samples: D/2 log(2 pi variance) + SSE / (2 variance). All are NaN where that variance is not a positive number.
+    """
+    dimensions = math.prod(model.event_shape)
+    total = torch.zeros(dimensions, dtype=torch.float64)
+    for raw, _ in prepared.train.batches():
+        total += model.normalise(centre_crop(raw, model.event_shape)).flatten(1).double().sum(0)
+    mean = total / len(prepared.train)
+    validation, test = (_squared_distances(model, part, mean) for part in (prepared.validation, prepared.test))
+    variance = float(validation.mean()) / dimensions
+    if not (variance > 0 and math.isfinite(variance)):
+        return np.full(len(prepared.test), math.nan)
+    return np.asarray(gaussian_nll(test, dimensions, variance), dtype=np.float64)
+
+
+def _squared_distances(model: VAE, samples: Samples, mean: Tensor) -> Tensor:
+    """The squared distance of each sample from `mean` [D], in model units: [N]."""
+    parts = [(model.normalise(raw).flatten(1).double() - mean).square().sum(1) for raw, _ in samples.batches()]
+    return torch.cat(parts)
 
 
 @torch.no_grad()

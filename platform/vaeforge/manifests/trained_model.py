@@ -124,9 +124,9 @@ class TrainedModelManifest:
             ValueError: if this version does not know them, or not the family.
         """
         # with torch, which scoring, serving and the registry do without
-        from vaeforge.config.experiment import Experiment
+        from vaeforge.config.experiment import Experiment, without_retired
 
-        return Experiment.model_validate(self.settings)
+        return Experiment.model_validate(without_retired(self.settings))
 
     @property
     def finite_metrics(self) -> Metrics:

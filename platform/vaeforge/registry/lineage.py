@@ -25,13 +25,15 @@ VERDICT = "vaeforge.verdict"
 VAL_NELBO = "vaeforge.val_nelbo"
 TEST_NLL = "vaeforge.test_nll"
 TEST_LOOKS = "vaeforge.test_looks"
+TEST_POWER = "vaeforge.test_power"
 ACTIVE_UNITS = "vaeforge.active_units"
 
 
 def version_tags(manifest: "TrainedModelManifest", run_id: str, graph_sha256: str) -> dict[str, str]:
     """The tags of a version; what is not known, such as the search of a single training, has no tag.
 
-    Registering adds those of its measurement, `TEST_NLL` and `TEST_LOOKS`, and `VERDICT` last.
+    Registering adds those of its measurement, `TEST_NLL` and `TEST_LOOKS`, of its comparison, `TEST_POWER`, and
+    `VERDICT` last.
     """
     lineage, metrics = manifest.lineage, manifest.metrics
     known = {
@@ -126,3 +128,14 @@ def look_number(project: Project, lineage: Lineage, versions: Iterable["ModelVer
     before = set(local[: local.index(checkpoint)] if checkpoint in local else local)
     before |= {one.tags[CHECKPOINT] for one in versions if one.tags.get(DATA_IDENTITY) == identity}
     return len(before - {checkpoint}) + 1
+
+
+def look_of(version: "ModelVersion", versions: Iterable["ModelVersion"]) -> int:
+    """Which model measured on its test set a registered version was: its tag, so that judging it again is no new look.
+
+    Versions of earlier releases without the tag are counted by their numbers.
+    """
+    told, identity = number_in(version.tags, TEST_LOOKS), version.tags.get(DATA_IDENTITY)
+    if told is not None and math.isfinite(told) and told >= 1:
+        return int(told)
+    return sum(one.tags.get(DATA_IDENTITY) == identity and int(one.version) <= int(version.version) for one in versions)

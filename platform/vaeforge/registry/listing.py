@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 from vaeforge.records import SPREAD, to_json
 from vaeforge.registry.audit import PREFIX, Entry, trail_of
 from vaeforge.registry.fetch import ARCHIVED
-from vaeforge.registry.lineage import ACTIVE_UNITS, DATA_IDENTITY, TEST_LOOKS, TEST_NLL, VAL_NELBO, VERDICT, number_in
+from vaeforge.registry.lineage import (
+    ACTIVE_UNITS,
+    DATA_IDENTITY,
+    TEST_LOOKS,
+    TEST_NLL,
+    TEST_POWER,
+    VAL_NELBO,
+    VERDICT,
+    number_in,
+)
 from vaeforge.registry.version_files import VersionManifests, version_manifests
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, models, version_named, versions_of
 
@@ -37,6 +46,7 @@ class VersionSummary:
         val_nelbo: nats per sample.
         test_nll: mean nats per compared test sample.
         test_look: the ordinal of the model among those measured on this test set.
+        test_power: the probability that an equally good version passes its comparison with the best one.
         verdict: of the gates, in words.
     """
 
@@ -49,6 +59,7 @@ class VersionSummary:
     test_nll: float | None
     active_units: float | None
     test_look: float | None
+    test_power: float | None
     data_identity: str | None
     verdict: str | None
 
@@ -165,6 +176,7 @@ def _version_summary(version: "ModelVersion", aliases: Mapping[str, str]) -> Ver
         test_nll=number_in(tags, TEST_NLL),
         active_units=number_in(tags, ACTIVE_UNITS),
         test_look=number_in(tags, TEST_LOOKS),
+        test_power=number_in(tags, TEST_POWER),
         data_identity=tags.get(DATA_IDENTITY),
         verdict=tags.get(VERDICT),
     )

@@ -35,9 +35,11 @@ from vaeforge.registry.lineage import (
     RUN,
     TEST_LOOKS,
     TEST_NLL,
+    TEST_POWER,
     VERDICT,
     describe,
     look_number,
+    look_of,
     version_tags,
 )
 from vaeforge.registry.log import log_data, log_figures, log_graph, log_metrics, run_of, store_errors, tracking_at
@@ -97,8 +99,8 @@ class _Submission:
         except VaeforgeError as error:
             return str(error)
 
-    def candidate(self) -> GateCandidate:
-        return candidate_of(self.model, self.export, self.evaluation, self.evidence())
+    def candidate(self, look: int) -> GateCandidate:
+        return candidate_of(self.model, self.export, self.evaluation, self.evidence(), look)
 
     def texts(self, verdict: Verdict) -> dict[str, str]:
         """The manifests and the card, by file name."""
@@ -163,9 +165,9 @@ def _register(client: "MlflowClient", project: Project, model: str, submission: 
     if earlier is not None:
         return earlier
     number = None if version is None else str(version.version)
-    verdict = judge(client, submission.candidate(), versions, number, champion, manifest.experiment.gates)
+    look = look_number(project, manifest.lineage, versions) if version is None else look_of(version, versions)
+    verdict = judge(client, submission.candidate(look), versions, number, champion, manifest.experiment.gates)
     if version is None:
-        look = look_number(project, manifest.lineage, versions)
         evidence, task = submission.evidence(), manifest.experiment.definition.task
         nll = {TEST_NLL: repr(evidence.mean_nll(task))} if isinstance(evidence, PerSampleScores) else {}
         version = _add_version(client, project, model, submission, verdict, {**tags, **nll, TEST_LOOKS: str(look)})
@@ -303,6 +305,8 @@ def _finish_registration(
         reasons = ("made champion before its registration was cut off",)
     elif verdict.promote:
         promoted, reasons = _promoted(client, name, number, champion, verdict)
+    if verdict.power is not None:
+        client.set_model_version_tag(name, number, TEST_POWER, f"{verdict.power:.3g}")
     text = f"{CHAMPION if promoted else CHALLENGER}: {'; '.join(reasons)}"
     client.set_model_version_tag(name, number, VERDICT, text[:LONGEST_TAG])
     return Registration(name, number, promoted, reasons)

@@ -8,7 +8,7 @@ from vaeforge.errors import RegistryError
 from vaeforge.paths import Project
 from vaeforge.registry.audit import user
 from vaeforge.registry.gate import GateCandidate, decide
-from vaeforge.registry.lineage import DATA_IDENTITY, GRAPH, VERDICT
+from vaeforge.registry.lineage import DATA_IDENTITY, GRAPH, VERDICT, look_of
 from vaeforge.registry.log import store_errors
 from vaeforge.registry.promote import promote, require_usable
 from vaeforge.registry.verdict import Verdict
@@ -29,7 +29,7 @@ def judge(
     gates: Gates,
 ) -> Verdict:
     """The gates' decision on `candidate` beside all `versions`; `judged` is its own version, none before it has one."""
-    best = best_incumbent(client, versions, candidate.data_identity, candidate.task, judged)
+    best = best_incumbent(client, versions, candidate.data_identity, judged)
     identities = {str(one.version): one.tags.get(DATA_IDENTITY, "unknown") for one in versions}
     against = None if champion in (None, judged) else identities.get(str(champion), "unknown")
     return decide(candidate, best, against, gates)
@@ -43,10 +43,9 @@ def rejudge(client: "MlflowClient", project: Project, model: str, version: str) 
     """
     found = version_named(client, model, version)
     held = version_manifests(client, found)
-    candidate = candidate_of(
-        held.model, held.export, held.evaluation, scores_of_version(client, found, held.evaluation)
-    )
     versions, champion = versions_of(client, model), champion_of(client, model)
+    evidence, look = scores_of_version(client, found, held.evaluation), look_of(found, versions)
+    candidate = candidate_of(held.model, held.export, held.evaluation, evidence, look)
     settings = load(project.root, held.model.family, held.model.experiment.preset)
     return judge(client, candidate, versions, version, champion, settings.experiment.gates)
 

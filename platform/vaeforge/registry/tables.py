@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from vaeforge.registry.error_rates import USED_UP
 from vaeforge.registry.verdict import Verdict
 
 if TYPE_CHECKING:  # some bring torch, which lists of models need not wait for
@@ -34,16 +35,23 @@ def models_table(models: "Sequence[ModelSummary]") -> Table:
 
 
 def versions_table(versions: "Sequence[VersionSummary]", model: str) -> Table:
-    """Every version in a line; `test-set use` n: the n-th model measured on this test set."""
+    """Every version in a line; `test-set use` n: the n-th model measured on this test set, and whether the set is used
+    up: an equally good version would more likely be refused than pass.
+    """
     table = Table(
         "version", "role", "created", "val/nelbo", "test nll", "active", "test-set use", "data", "verdict", title=model
     )
     for one in versions:
         role = ", ".join([*one.aliases, *(["archived"] if one.archived else [])])
-        numbers = [_text(value) for value in (one.val_nelbo, one.test_nll, one.active_units, one.test_look)]
+        numbers = [_text(value) for value in (one.val_nelbo, one.test_nll, one.active_units)] + [_test_set_use(one)]
         verdict = (one.verdict or "").partition(":")[0]
         table.add_row(one.version, role, one.created, *numbers, (one.data_identity or "")[:8], escape(verdict))
     return table
+
+
+def _test_set_use(version: "VersionSummary") -> str:
+    used_up = version.test_power is not None and version.test_power < USED_UP
+    return _text(version.test_look) + (", used up" if used_up else "")
 
 
 def version_view(detail: "VersionDetail") -> RenderableType:
@@ -72,6 +80,10 @@ def verdict_table(verdict: Verdict) -> Table:
     for outcome in (*verdict.failed, *verdict.passed):
         shown = "[green]passed[/]" if outcome.passed else "[red]failed[/]"
         table.add_row(escape(outcome.rule), escape(outcome.value), escape(outcome.needed), shown)
+        if outcome.rates is not None:
+            table.add_row("", escape(str(outcome.rates)), "", "")
+    if verdict.used_up:
+        table.add_row("test set", escape(verdict.used_up), "", "[yellow]warning[/]")
     for remark in verdict.skipped:
         rule, _, why = remark.partition(": ")
         table.add_row(escape(rule), escape(why), "", "[dim]skipped[/]")

@@ -3,18 +3,22 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vaeforge.registry.error_rates import RENEW, USED_UP, ErrorRates
+
 
 @dataclass(frozen=True)
 class RuleOutcome:
-    """One rule: its name, what was found, and what must hold, in words; whether it passed."""
+    """One rule: its name, what was found, and what must hold, in words; whether it passed; how often it errs."""
 
     rule: str
     value: str
     needed: str
     passed: bool
+    rates: ErrorRates | None = None
 
     def __str__(self) -> str:
-        return f"{self.rule}: {self.value}, {'as it must be' if self.passed else 'must be'} {self.needed}"
+        told = f"{self.rule}: {self.value}, {'as it must be' if self.passed else 'must be'} {self.needed}"
+        return told if self.rates is None else f"{told} ({self.rates})"
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,31 @@ class Verdict:
         return not self.failed
 
     @property
+    def power(self) -> float | None:
+        """The probability that an equally good version passes the comparison with the best one: that of the rule in
+        which it is smallest; none where nothing was compared.
+        """
+        compared = [one.rates for one in (*self.failed, *self.passed) if one.rates is not None]
+        return min((rates.power for rates in compared if rates.comparison is not None), default=None)
+
+    @property
+    def used_up(self) -> str:
+        """That the test set is used up, and what to do; empty where it is not."""
+        if self.power is None or self.power >= USED_UP:
+            return ""
+        return f"the test set is used up: an equally good version passes with {100 * self.power:.3g} % only; {RENEW}"
+
+    @property
     def reasons(self) -> tuple[str, ...]:
-        """Every failed rule, or all that passed."""
-        return tuple(str(outcome) for outcome in self.failed or self.passed)
+        """Every failed rule, or all that passed; then whether the test set is used up."""
+        told = tuple(str(outcome) for outcome in self.failed or self.passed)
+        return (*told, self.used_up) if self.used_up else told
 
     def plain(self) -> dict[str, Any]:
         """As JSON would hold it."""
         rules = [asdict(outcome) for outcome in (*self.failed, *self.passed)]
-        return {"promote": self.promote, "reasons": list(self.reasons), "rules": rules, "skipped": list(self.skipped)}
+        told = {"promote": self.promote, "reasons": list(self.reasons), "rules": rules, "skipped": list(self.skipped)}
+        return told | {"power": self.power, "used_up": bool(self.used_up)}
 
     def __str__(self) -> str:
         return ("champion: " if self.promote else "challenger: ") + "; ".join(self.reasons)

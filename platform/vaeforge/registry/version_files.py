@@ -15,8 +15,9 @@ from vaeforge.manifests.export import ExportManifest, read_export
 from vaeforge.manifests.trained_model import TrainedModelManifest, read_trained_model
 from vaeforge.package.bundle import EXTRA, WINNER
 from vaeforge.paths import sha256_of
-from vaeforge.registry.gate import GateCandidate, Incumbent
-from vaeforge.registry.lineage import DATA_IDENTITY, TEST_NLL, number_in
+from vaeforge.registry.comparison_gate import Incumbent
+from vaeforge.registry.gate import GateCandidate
+from vaeforge.registry.lineage import DATA_IDENTITY, OBJECTIVE, VAL_NELBO, number_in
 from vaeforge.registry.log import store_errors, tracking_at
 
 if TYPE_CHECKING:
@@ -41,8 +42,17 @@ def candidate_of(
     export: ExportManifest,
     evaluation: EvaluationManifest,
     evidence: "PerSampleScores | str",
+    look: int,
 ) -> GateCandidate:
-    """What the gates look at, of manifests and evidence, or of the reason why there is no evidence."""
+    """What the gates look at.
+
+    Args:
+        manifest: of the model.
+        export: the manifest of its export.
+        evaluation: the manifest of its evaluation.
+        evidence: of its test samples, or the reason why there is none.
+        look: which model measured on this test set it is, from 1.
+    """
     latency = export.latency_ms
     return GateCandidate(
         task=manifest.experiment.definition.task,
@@ -52,6 +62,7 @@ def candidate_of(
         parity=export.parity is not None and export.parity.passed,
         evidence=evidence if isinstance(evidence, PerSampleScores) else None,
         problem=evidence if isinstance(evidence, str) else "",
+        look=look,
         size_bytes=export.size_bytes,
         latency_ms=None if latency is None else latency.single_p95,
     )
@@ -92,37 +103,39 @@ def scores_of_version(
 
 
 def best_incumbent(
-    client: "MlflowClient", versions: list["ModelVersion"], data_identity: str, task: str, judged: str | None
+    client: "MlflowClient", versions: list["ModelVersion"], data_identity: str, judged: str | None
 ) -> Incumbent | None:
-    """The version with the lowest mean likelihood ever registered on these data, archived or not; none if none is.
+    """The version with the lowest `val/nelbo` ever registered on these data, archived or not; none if none is.
 
-    `judged` is the version that is compared, which is no rival of itself. A version whose likelihood is not known
-    makes the best one unknown, and that is what is returned.
+    Chosen on the validation samples: the best of many on the test samples would owe part of that to chance, and an
+    equally good version would seem worse on them. `judged` is the version that is compared, which is no rival of
+    itself. A version whose number is not known makes the best one unknown, and that is what is returned.
     """
     same = [one for one in versions if one.tags.get(DATA_IDENTITY) == data_identity and str(one.version) != judged]
-    told = {one.version: number_in(one.tags, TEST_NLL) for one in same}
+    told = {one.version: number_in(one.tags, VAL_NELBO) for one in same}
     known = {version: value for version, value in told.items() if value is not None and math.isfinite(value)}
     unknown = [str(version) for version in told if version not in known]
     if unknown:
-        problem = f"has no finite tag {TEST_NLL}, so which version is best is not known; delete it if it is no good"
+        problem = f"has no finite tag {VAL_NELBO}, so which version is best is not known; delete it if it is no good"
         return Incumbent(f"version {unknown[0]}", None, problem)
     if not same:
         return None
     best = min(same, key=lambda one: known[one.version])
-    return _incumbent(client, best, task, known[best.version])
+    return _incumbent(client, best, known[best.version])
 
 
-def _incumbent(client: "MlflowClient", version: "ModelVersion", task: str, expected: float) -> Incumbent:
+def _incumbent(client: "MlflowClient", version: "ModelVersion", expected: float) -> Incumbent:
     name = f"version {version.version}"
     try:
-        found = scores_of_version(client, version, version_manifests(client, version).evaluation)
+        manifests = version_manifests(client, version)
+        found = scores_of_version(client, version, manifests.evaluation)
     except VaeforgeError as error:
         return Incumbent(name, None, str(error))
     if isinstance(found, str):
         return Incumbent(name, None, found)
-    mean = found.mean_nll(task)
-    if not math.isclose(mean, expected, rel_tol=AGREEMENT):
-        return Incumbent(name, None, f"its tag {TEST_NLL} says {expected:.9g}, its evidence {mean:.9g}")
+    measured = manifests.model.metrics.get(OBJECTIVE)
+    if measured is None or not math.isclose(measured, expected, rel_tol=AGREEMENT):
+        return Incumbent(name, None, f"its tag {VAL_NELBO} says {expected:.9g}, its manifest {measured}")
     return Incumbent(name, found)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vaeforge.config import loader
-from vaeforge.config.experiment import Experiment, RunConfig
+from vaeforge.config.experiment import Experiment, RunConfig, without_retired
 from vaeforge.errors import SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
@@ -33,7 +33,7 @@ def configuration_of(
         raise SearchError(f"search {target.name!r}: has no trial {number}; `vaeforge trials {target.name}` lists them")
     header = history.header
     space = parse_space(header.space, header.space_source)
-    base = Experiment.model_validate(header.settings["experiment"])
+    base = Experiment.model_validate(without_retired(header.settings["experiment"]))
     experiment = experiment_for(space, base, history.trials[number].params, base.training.seed)
     tree: dict[str, Any] = experiment.model_dump(mode="json") | {"search": {}}
     sources: dict[str, str] = {}

@@ -1,0 +1,79 @@
+"""Error rates of the gates: how often a version passes that should not, and one that should.
+
+Each version of a model is compared with the best one on one test set. Comparison k = 1, 2, ... of that test set is made
+at the error probability
+
+    alpha_k = 0.025 / (k (k + 1)),    alpha_1 + alpha_2 + ... = 0.025,
+
+so that all comparisons together, however many there will be, let a version that is worse by the margin through with at
+most 2.5 % (the Bonferroni inequality; alpha spending, Lan and DeMets 1983). What is spent is the test set: with each
+comparison, an equally good version has a smaller chance to pass. Below one half, the test set is used up.
+"""
+
+from dataclasses import dataclass
+
+from scipy import stats
+
+from vaeforge.evaluation.intervals import ROUNDING, GroupEstimate
+
+ALPHA = 0.025
+USED_UP = 0.5
+RENEW = (
+    "prepare another test set (new data, or another prepare.seed, which splits the files anew) and train on it: "
+    "versions of other data are not compared with these"
+)
+
+
+@dataclass(frozen=True)
+class ErrorRates:
+    """How often a rule decides wrongly.
+
+    Attributes:
+        alpha: the largest probability that a version at the bound of the rule passes.
+        power: the probability that a version passes that is exactly as it should be.
+        comparison: which comparison of the test set it is, k; none where a rule compares with no other version.
+    """
+
+    alpha: float
+    power: float
+    comparison: int | None = None
+
+    def __str__(self) -> str:
+        if self.comparison is None:
+            at_bound, right = _percent(self.alpha), _percent(self.power)
+            return f"a model at that bound passes with {at_bound}, an exactly right one with {right}"
+        return (
+            f"comparison {self.comparison} on this test set: a version worse by the margin passes with "
+            f"{_percent(self.alpha)}, in all comparisons together {_percent(ALPHA)}, an equally good one with "
+            f"{_percent(self.power)}"
+        )
+
+
+def alpha_of(comparison: int) -> float:
+    """The error probability of comparison k = 1, 2, ... of a test set; see the module's docstring."""
+    return ALPHA / (comparison * (comparison + 1))
+
+
+def alike(estimate: GroupEstimate) -> bool:
+    """Whether no group differs from another: the standard error is 0 but for rounding."""
+    return estimate.se <= ROUNDING * abs(estimate.value)
+
+
+def chance_of_passing(estimate: GroupEstimate, margin: float, alpha: float) -> float:
+    """The probability that a version without any true difference is shown to be worse by no more than `margin`.
+
+    P(T >= t_alpha) for a noncentral T with the non-centrality margin / se: the estimate's standard error is taken as
+    the true one. Where it is 0, whoever is equally good passes.
+
+    Args:
+        estimate: of the difference, in the units of the margin.
+        margin: >= 0.
+        alpha: the error probability of the comparison.
+    """
+    if alike(estimate):
+        return 1.0
+    return float(stats.nct.sf(stats.t.isf(alpha, estimate.df), estimate.df, margin / estimate.se))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
