@@ -1,5 +1,6 @@
 """Lineage of a registered version: tags that lead back to run, search, commit and data, and a description."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
