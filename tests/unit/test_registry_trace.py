@@ -1,6 +1,7 @@
 """What is recorded of a model's origin, what a trace says of each link, and when a reproduction holds."""
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -334,6 +335,19 @@ def test_metrics_are_compared_one_by_one() -> None:
         "epoch": True, "a": True, "b": False, "c": True, "d": False, "e": False, "f": False,
     }  # fmt: skip
     assert rows["a"].allowed == pytest.approx(0.1) and rows["a"].difference == pytest.approx(0.09)
+
+
+def test_a_nelbo_near_zero_is_compared_in_nats_of_its_logarithm() -> None:
+    """D = 1000: 500 (log(2 pi MSE) + 1) + rate is 2.6 nats here, of which a thousandth of the MSE is half a nat."""
+    mse, rate = 0.0588, 0.5
+    nelbo = 500 * (math.log(2 * math.pi * mse) + 1) + rate
+    recorded = {"val/nelbo": nelbo, "val/mse": mse, "val/rate": rate}
+    for factor, holds in ((1.0009, True), (1.0011, False)):
+        found = {**recorded, "val/nelbo": 500 * (math.log(2 * math.pi * mse * factor) + 1) + rate}
+        rows = {row.metric: row for row in compare(model_manifest(metrics=recorded), retrained(found), 1e-3)}
+        assert rows["val/nelbo"].allowed == pytest.approx(0.5)
+        assert rows["val/nelbo"].holds is holds
+        assert rows["val/mse"].allowed == pytest.approx(1e-3 * mse)
 
 
 def test_a_checkout_is_the_commit_and_the_users_tree_is_left_alone(root: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from vaeforge.registry.retrain import RetrainedModel, conditions_of
 
 ELSEWHERE = 1e-3  # relative: other processors and libraries round otherwise, and training carries that on
 RANKS = 2e-3  # relative: gradients of several ranks are summed in another order than those of one
+LOGARITHMIC = ("val/nelbo", "val/nelbo_train_likelihood", "val/distortion", "train/loss", "train/distortion")
 COMPUTES = ("cpu", "architecture", "capability", "torch", "numpy")  # of a machine, what decides the last bits
 
 
@@ -122,14 +123,27 @@ def compare(manifest: TrainedModelManifest, found: RetrainedModel, relative: flo
     """Each metric of the model's epoch beside what came out, and the epoch itself."""
     recorded = {"epoch": manifest.checkpoint.epoch, **manifest.metrics}
     again = {"epoch": found.epoch, **found.metrics}
+    half_dimensions = _half_dimensions(manifest.metrics)
     for name in sorted({*recorded, *again}):
         before, now = _number(recorded.get(name)), _number(again.get(name))
         if before is None or now is None:
             both = name in recorded and name in again
             yield MetricComparison(name, before, now, None, 0.0, holds=before is now and both)
         else:
-            allowed = relative * abs(before)
+            allowed = relative * max(abs(before), half_dimensions if name in LOGARITHMIC else 0.0)
             yield MetricComparison(name, before, now, abs(now - before), allowed, holds=abs(now - before) <= allowed)
+
+
+def _half_dimensions(metrics: Mapping[str, Any]) -> float:
+    """D / 2, by which the logarithm of the mean squared error enters `val/nelbo`; 0 where that cannot be told.
+
+    A relative difference of the error moves `val/nelbo` by this times as many nats, also where it crosses zero.
+    """
+    nelbo, rate, mse = (_number(metrics.get(name)) for name in ("val/nelbo", "val/rate", "val/mse"))
+    if nelbo is None or rate is None or mse is None or mse <= 0:
+        return 0.0
+    per_half = math.log(2 * math.pi * mse) + 1
+    return (nelbo - rate) / per_half if abs(per_half) > ELSEWHERE else 0.0
 
 
 def _number(value: Any) -> float | None:
