@@ -50,6 +50,9 @@ class Training(Settings):
         float, Field(ge=0, description="weight of the total correlation within the rate, 6 for beta-TC; 1 is plain")
     ] = 1.0
     augment: bool = True
+    loader_workers: Annotated[
+        int, Field(ge=0, le=64, description="threads that read batches ahead, into pinned memory for a GPU; 0: none")
+    ] = 0
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 

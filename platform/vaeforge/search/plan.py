@@ -163,8 +163,10 @@ def _require_same(history: SearchHistory, plan: Plan) -> None:
 
 
 def learned(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings without those that only judge what was learned."""
-    return {**settings, "experiment": {k: v for k, v in settings["experiment"].items() if k != "gates"}}
+    """The settings without those that only judge what was learned, or say how its data are read."""
+    experiment = {k: v for k, v in settings["experiment"].items() if k != "gates"}
+    training = {k: v for k, v in experiment["training"].items() if k != "loader_workers"}
+    return {**settings, "experiment": {**experiment, "training": training}}
 
 
 def search_extent(search: Search) -> SearchExtent:

@@ -14,6 +14,7 @@ from vaeforge.config.experiment import Experiment, Training
 from vaeforge.errors import ConfigError
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
+from vaeforge.training.loading import read, read_in_order
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge_models.vae import DataSpec
 
@@ -56,35 +57,62 @@ def _order(training: Training, samples: Samples, generator: torch.Generator) -> 
     return torch.cat(rounds)[:wanted]
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What a rank does for one batch: indices [b], uniform draws [b, A], eps [b, L]; the size of the whole batch."""
+
+    indices: Tensor
+    draws: Tensor
+    eps: Tensor
+    total: int
+    ends_step: bool
+
+
 def epoch_batches(
     experiment: Experiment, train: Samples, spec: DataSpec, latent_dim: int, epoch: int, group: ProcessGroup
 ) -> Iterator[list[Batch]]:
     """This rank's batches of one epoch in order, as many at a time as one optimiser step accumulates.
 
     Args:
-        experiment: gives batch size, seed and augmentation.
+        experiment: gives batch size, seed, augmentation, and how many threads read ahead.
         train: the training samples, the same on every rank.
         spec: the shape of a sample as the model takes it.
         latent_dim: L of the noise.
         epoch: epochs trained so far; with the seed it decides every draw.
         group: this rank's view of its group.
     """
+    training, augmentation, device = experiment.training, experiment.definition.augmentation, group.device
+    page_locked = training.loader_workers > 0 and device.type == "cuda"
+    plans = _plans(experiment, train, spec, latent_dim, epoch, group)
+    found: list[Batch] = []
+    for plan, parts in read_in_order(
+        lambda plan: read(train, plan.indices.numpy(), page_locked), plans, training.loader_workers, device
+    ):
+        raw, condition = (part.to(device, non_blocking=True) for part in parts)
+        if training.augment and augmentation is not None:
+            raw = augmentation.apply(raw, plan.draws.to(device), spec)
+        else:
+            raw = centre_crop(raw, spec.event_shape)
+        found.append(Batch(raw, condition, plan.eps.to(device), plan.total))
+        if plan.ends_step:
+            yield found
+            found = []
+
+
+def _plans(
+    experiment: Experiment, train: Samples, spec: DataSpec, latent_dim: int, epoch: int, group: ProcessGroup
+) -> Iterator[_Plan]:
+    """All that is drawn, in the order of the batches."""
     training, augmentation = experiment.training, experiment.definition.augmentation
     generator = torch.Generator().manual_seed(derive(training.seed, "epoch", epoch))
     order = _order(training, train, generator)
     for step in torch.split(order, training.batch_size * training.accumulate):
-        batches = []
-        for indices in torch.split(step, training.batch_size):
+        parts = torch.split(step, training.batch_size)
+        for place, indices in enumerate(parts, start=1):
             draws = torch.rand(len(indices), augmentation.draws(spec) if augmentation else 0, generator=generator)
             eps = torch.randn(len(indices), latent_dim, generator=generator)
             mine = group.shard(len(indices))
-            raw, condition = train.tensors(indices[mine].numpy(), group.device)
-            if training.augment and augmentation is not None:
-                raw = augmentation.apply(raw, draws[mine].to(group.device), spec)
-            else:
-                raw = centre_crop(raw, spec.event_shape)
-            batches.append(Batch(raw, condition, eps[mine].to(group.device), len(indices)))
-        yield batches
+            yield _Plan(indices[mine], draws[mine], eps[mine], len(indices), place == len(parts))
 
 
 def centre_crop(raw: Tensor, event_shape: tuple[int, ...]) -> Tensor:

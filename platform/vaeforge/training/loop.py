@@ -3,8 +3,8 @@
 The ranks of a search's worker groups run it (`search/dispatch/worker.py`), for `tune` and `train` alike, and a
 reproduction does in one process. What `fit` learns depends on the experiment and the data alone: not on the number of
 ranks (up to rounding), nor on whether it was interrupted and resumed after some epoch. Every source of randomness is
-therefore derived from the seed, the epoch and the rank, and everything that one epoch leaves for the next is in the
-checkpoint (`training_state.py`); anything new must keep to both.
+therefore derived from the seed and the epoch or step, and drawn for the whole batch; everything that one epoch leaves
+for the next is in the checkpoint (`training_state.py`); anything new must keep to both.
 """
 
 import math
@@ -151,7 +151,10 @@ class _Training:
         """Train, validate and save one epoch; one that is not finite ends the training, and is not saved."""
         started = time.monotonic()
         metrics = self._steps(on_step)
-        metrics |= validate(self.model, self.data.validation, self.group, self.experiment.training.evaluation_samples)
+        training = self.experiment.training
+        metrics |= validate(
+            self.model, self.data.validation, self.group, training.evaluation_samples, training.loader_workers
+        )
         self.epoch += 1
         sound = all(math.isfinite(metrics[key]) for key in ("val/nelbo", "train/loss", "gradient_norm"))
         if sound:

@@ -1,12 +1,14 @@
 """Validation after each epoch: the metrics of every model, and those of plug-ins, as sums over ranks divided once."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from vaeforge.samples import CHUNK, Samples
 from vaeforge.seeds import derive
+from vaeforge.training.loading import chunks
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.validation_metric import validation_metrics
 from vaeforge_models.likelihoods import calibrated_nelbo
@@ -16,7 +18,9 @@ NOISE_SEED = derive(0, "validation noise")
 
 
 @torch.no_grad()
-def validate(model: VAE, validation: Samples, group: ProcessGroup, samples: int) -> dict[str, float]:
+def validate(
+    model: VAE, validation: Samples, group: ProcessGroup, samples: int, loader_workers: int = 0
+) -> dict[str, float]:
     """The `val/` metrics of `model`.
 
     `val/nelbo` is the calibrated Gaussian negative log-likelihood plus the rate, with z sampled `samples` times from
@@ -28,11 +32,13 @@ def validate(model: VAE, validation: Samples, group: ProcessGroup, samples: int)
         validation: all samples, the same on every rank; each rank takes its shard.
         group: this rank's view of its group.
         samples: K, the draws of z for each sample.
+        loader_workers: threads that read ahead.
     """
     was_training = model.training
     model.eval()
     mine = group.shard(len(validation))
-    sums = _sums(model, validation[mine], _noise(len(validation), samples, model.latent_dim)[:, mine], group.device)
+    noise = _noise(len(validation), samples, model.latent_dim)[:, mine]
+    sums = _sums(model, chunks(validation[mine], CHUNK, group.device, loader_workers), noise, group.device)
     model.train(was_training)
     return _metrics(group.sum(sums), len(validation), samples, model)
 
@@ -42,11 +48,11 @@ def _noise(count: int, samples: int, latent_dim: int) -> Tensor:
     return torch.randn(samples, count, latent_dim, generator=torch.Generator().manual_seed(NOISE_SEED))
 
 
-def _sums(model: VAE, share: Samples, noise: Tensor, device: torch.device) -> Tensor:
+def _sums(model: VAE, share: Iterator[tuple[Tensor, Tensor]], noise: Tensor, device: torch.device) -> Tensor:
     """float64 [3 + K]: squared error, rate, training distortion, then the sums of the other metrics."""
     totals = torch.zeros(3, dtype=torch.float64, device=device)
     others = [torch.zeros(one.size(model), dtype=torch.float64, device=device) for one in validation_metrics()]
-    for number, (raw, condition) in enumerate(share.batches(CHUNK, device)):
+    for number, (raw, condition) in enumerate(share):
         x = model.normalise(raw)
         posterior = model.encode(x, condition)
         totals[1] += posterior.rate().sum(dtype=torch.float64)
