@@ -6,6 +6,8 @@ WORKERS ?=
 BIN := $(CURDIR)/.venv/bin
 FAST := tests/unit tests/contracts tests/numerics tests/properties tests/distributed
 CORES ?= 2
+# searches wait for processes more than they compute: beside the worker that runs them, one for each core
+BESIDE_SEARCHES := $(shell expr $(CORES) + 1)
 export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
@@ -17,8 +19,8 @@ tune: data  ## search, then register the winner
 	mlflow run . -e tune --env-manager local --experiment-name vaeforge-$(FAMILY) --run-name tune-$(FAMILY) \
 	  -P family=$(FAMILY) $(if $(TRIALS),-P trials=$(TRIALS)) $(if $(WORKERS),-P workers=$(WORKERS))
 
-test: data  ## everything that a change must pass: searches on one worker, the rest on the other
-	pytest tests/faults tests/e2e $(FAST) -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not long"
+test: data  ## everything that a change must pass: searches on one worker, the rest on the others
+	pytest tests/faults tests/e2e $(FAST) -n $(BESIDE_SEARCHES) --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: data  ## the rest: minutes each
 	pytest -m long

@@ -28,6 +28,9 @@ from vaeforge.samples import Samples
 from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import DataSpec
 
+STARTING_SEARCHES = ("cluster", "controls", "doors_run", "every_family", "python_page", "refusals", "way_through")
+SEARCHES = ("tests/faults/", *(f"tests/e2e/test_{name}.py" for name in STARTING_SEARCHES))
+
 
 class SearchesTogether(LoadFileScheduling):  # type: ignore[misc]
     """Under `--dist loadfile`: whatever starts searches runs on one worker, one after the other; other files anywhere.
@@ -38,7 +41,7 @@ class SearchesTogether(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
-        return "searches" if file.startswith(("tests/e2e/", "tests/faults/")) else file
+        return "searches" if file.startswith(SEARCHES) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SearchesTogether | None:

@@ -120,6 +120,7 @@ def test_a_layout_that_is_not_there_is_refused_with_the_nearest() -> None:
         layout_named("picture")
 
 
+@pytest.mark.slow
 def test_a_layout_and_its_import_format_from_outside_are_found(tmp_path: Path) -> None:
     (tmp_path / "text_layout.py").write_text(TEXT_LAYOUT)
     (tmp_path / "text_family.py").write_text(FAMILY)

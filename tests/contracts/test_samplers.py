@@ -53,6 +53,7 @@ def test_proposals_are_points_of_the_space(strategy: str, several: bool) -> None
     assert {trial.params["beta.schedule"] for trial in ended} == {"constant", "linear", "free_bits"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "several"), cases())
 def test_the_same_knowledge_gives_the_same_proposal(strategy: str, several: bool) -> None:
     """A resumed search: other order of telling, start points and unfinished trials adopted, everything told twice."""

@@ -15,7 +15,8 @@ from vaeforge_models.families import families
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 SHORT = (
     "training.steps_per_epoch=6 training.batch_size=16 training.evaluation_samples=1 gates.min_active_units=0 "
-    "gates.calibration=1.0 diffusion.steps=10 diffusion.validation_interval=10"
+    "gates.calibration=1.0 diffusion.steps=10 diffusion.validation_interval=10 diffusion.sampling_steps=5 "
+    "diffusion.width=0.125"
 )
 
 

@@ -164,6 +164,7 @@ def test_ddim_sampling_is_a_loop_of_the_formula(bound: float | None) -> None:
     assert torch.allclose(diffusion.sample(1, seeded(7), "ddim", 10), u, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 50), ("ddim", 1000)])
 def test_samples_depend_on_the_generator_alone(sampler: str, steps: int) -> None:
     diffusion = model(2)

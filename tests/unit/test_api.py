@@ -80,6 +80,7 @@ def test_the_history_of_a_search_that_has_just_begun_is_empty(tmp_path: Path) ->
         vaeforge.History("other", search.project.root)
 
 
+@pytest.mark.slow
 def test_an_exported_model_scores_and_reconstructs(tmp_path: Path) -> None:
     torch_model = untrained("endoscopy")
     write_bundle(tmp_path / "model", "endoscopy", torch_model, threshold=0.03)
@@ -96,6 +97,7 @@ def test_an_exported_model_scores_and_reconstructs(tmp_path: Path) -> None:
         model.score(x[..., :8, :8])
 
 
+@pytest.mark.slow
 def test_a_class_is_named(tmp_path: Path) -> None:
     write_bundle(tmp_path / "model", "cilia", untrained("cilia"))
     model = vaeforge.load(tmp_path / "model", tmp_path)

@@ -192,6 +192,7 @@ def copy_of_dvc(root: Path) -> None:
     shutil.copy(ROOT / "data.dvc", root)
 
 
+@pytest.mark.slow
 def test_absent_data_are_pulled_from_the_remote_that_comes_with_the_project(
     tmp_path: Path, make_experiment: MakeExperiment
 ) -> None:

@@ -92,6 +92,7 @@ def test_scores_threshold_and_images(trained: TrainedModel, prepared: Prepared) 
     assert metrics["test/psnr_anomalous"] == pytest.approx(psnr[T // 2 :].mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_nelbo_on_test_takes_the_variance_of_validation(trained: TrainedModel, prepared: Prepared) -> None:
     found, model = everything(trained).metrics, trained.model
     dimensions = 3 * 32 * 32
@@ -111,6 +112,7 @@ def test_nelbo_on_test_takes_the_variance_of_validation(trained: TrainedModel, p
     )
 
 
+@pytest.mark.slow
 def test_the_test_set_has_no_part_in_the_threshold(trained: TrainedModel, prepared: Prepared) -> None:
     inverted = replace(prepared, test=Samples.unconditional(255 - prepared.test.x))
     one, other = (detection_result(replace(trained, prepared=p)).metrics for p in (prepared, inverted))
@@ -118,6 +120,7 @@ def test_the_test_set_has_no_part_in_the_threshold(trained: TrainedModel, prepar
     assert one["test/score_normal"] != other["test/score_normal"]
 
 
+@pytest.mark.slow
 def test_the_evaluation_comes_again(trained: TrainedModel) -> None:
     first, second = (everything(trained).metrics for _ in range(2))
     assert first == second
@@ -144,6 +147,7 @@ def test_the_chosen_score_decides_and_all_are_listed(
     assert by_name["model"] == pytest.approx(table["rate"]["auroc"])
 
 
+@pytest.mark.slow
 def test_everything_is_found_and_drawn(trained: TrainedModel) -> None:
     found = evaluate(trained)
     assert {"scores", "generated", "inception_style", "memorisation"} <= set(found.tables)
@@ -156,6 +160,7 @@ def test_everything_is_found_and_drawn(trained: TrainedModel) -> None:
     assert any(line["name"] == "real against real" for line in found.tables["generated"])
 
 
+@pytest.mark.slow
 def test_prior_samples_are_compared_with_normals_alone(trained: TrainedModel, prepared: Prepared) -> None:
     changed = np.array(prepared.test.x)
     changed[prepared.test_labels == 1] //= 3

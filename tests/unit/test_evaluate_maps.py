@@ -240,6 +240,7 @@ def maps_of(spec: DataSpec, folder: Path) -> Prepared:
     return Prepared(folder, prepared_manifest(info=info), *parts, labels, np.arange(5), constants)
 
 
+@pytest.mark.slow
 def test_points_from_end_to_end(tmp_path: Path) -> None:
     trained = trained_model(tmp_path, None)
     found, again = evaluate(trained), evaluate(trained)

@@ -29,6 +29,7 @@ SAMPLES = 3
 IDENTITY = "d" * 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(families()))
 def test_the_mean_of_the_evidence_is_the_metric(name: str, tmp_path: Path) -> None:
     family = families()[name]

@@ -74,6 +74,7 @@ def result(
     return request.param, evaluate(chosen)
 
 
+@pytest.mark.slow
 def test_everything_is_found(result: tuple[str, EvaluationResult]) -> None:
     kind, found = result
     made = [PRIOR] if kind == "plain" else [PRIOR, DIFFUSION]

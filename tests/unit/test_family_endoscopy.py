@@ -83,6 +83,7 @@ def test_mse_is_the_default_and_unknown_scores_are_refused() -> None:
         EndoscopySettings.model_validate({"score": "elbo"})
 
 
+@pytest.mark.slow
 def test_the_score_is_in_the_exported_graph(tmp_path: Path) -> None:
     model = build((1, 16, 16), score="nelbo")  # bce + rate
     session = onnxruntime.InferenceSession(str(export(model, tmp_path)["model"]), providers=["CPUExecutionProvider"])

@@ -163,6 +163,7 @@ def test_searches_and_their_trials_are_listed(project: Project) -> None:
         assert detail.best_metrics == manifest["metrics"]
 
 
+@pytest.mark.slow
 def test_a_store_is_told_them_and_traces_lead_back_to_them(project: Project) -> None:
     uri = f"sqlite:///{project.root / 'mlflow.db'}"
     for name in NAMES:

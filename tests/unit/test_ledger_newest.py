@@ -104,6 +104,7 @@ def test_in_its_result_and_what_is_listed(ledger: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [[FIRST, SECOND, END], [FIRST + SECOND + END]], ids=["as it comes", "afterwards"])
 def test_in_the_store_and_what_a_trace_says_of_it(ledger: Path, tmp_path: Path, told: list[list[str]]) -> None:
     """Whatever the store was told before the crash; the same rows, so that it does not matter when it was told."""

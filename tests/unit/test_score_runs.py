@@ -56,6 +56,7 @@ def reasons(folder: Path) -> dict[str, str]:
         return {row["item"]: row["reason"] for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_results_say_what_was_scored(model: VAE, bundle: Bundle, images: Path, tmp_path: Path) -> None:
     outcome = score(bundle, images, tmp_path / "out", pictures="sample")
     found, manifest = scores_of(tmp_path / "out"), outcome.manifest

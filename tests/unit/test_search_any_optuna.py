@@ -96,6 +96,7 @@ def test_a_choice_of_more_options_than_there_may_be_parts_is_refused() -> None:
     assert "got 30, must be <= 24" in space.search.unmet(space)[0]
 
 
+@pytest.mark.slow
 def test_a_worker_unpickles_a_space_without_optuna() -> None:
     """An import of Optuna costs each of them a second."""
     for search in ({"name": f"{OWN}TPESampler"}, "gp", "cmaes", "qmc"):

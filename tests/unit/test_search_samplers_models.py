@@ -231,6 +231,7 @@ def test_too_large_a_grid_is_refused(base: Experiment) -> None:
         space.build_sampler(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["gp", "cmaes", "qmc"])
 def test_the_bandit_tries_every_branch_and_then_prefers_the_best(strategy: str, base: Experiment) -> None:
     sampler = space_of(strategy, {"x.9": CHOICE}).build_sampler(0)

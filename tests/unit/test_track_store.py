@@ -66,6 +66,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     assert path.read_text() == "not a database, but precious"
 
 
+@pytest.mark.slow
 def test_a_database_of_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     open_store(f"sqlite:///{path}")

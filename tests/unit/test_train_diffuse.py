@@ -50,6 +50,7 @@ def fit_short(seed: int = 0, **values: Any) -> TrainedDiffusion:
     return fit_diffusion(Latents(normal(40, 5)), Latents(normal(20, 5, seed=1)), settings(**values), seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
 def test_a_mixture_of_two_gaussians_is_learnt(sampler: str, learnt: TrainedDiffusion) -> None:
     z = learnt.model.sample(600, seeded(), sampler, 50)
@@ -69,12 +70,14 @@ def learnt() -> TrainedDiffusion:
     return fit_diffusion(Latents(mixture(2000, seed=0)), Latents(mixture(500, seed=20)), settings(**values), 0)
 
 
+@pytest.mark.slow
 def test_losses_fall_and_the_best_weights_are_kept(learnt: TrainedDiffusion) -> None:
     assert [point.step for point in learnt.curve] == list(range(50, 401, 50))
     assert learnt.best.val_loss < 0.75 * learnt.curve[0].val_loss
     assert learnt.curve[-1].train_loss < 0.7 * learnt.curve[0].train_loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "steps"), [("mlp", 300), ("conv", 100)])
 def test_the_noise_of_a_standard_normal_is_predicted_as_well_as_can_be(kind: str, steps: int) -> None:
     """For u ~ N(0, I) no predictor is better than sqrt(1 - abar_t) u_t, whose loss is abar_t.
@@ -90,6 +93,7 @@ def test_the_noise_of_a_standard_normal_is_predicted_as_well_as_can_be(kind: str
     assert 0.95 * floor < fitted.best.val_loss < floor + 0.03
 
 
+@pytest.mark.slow
 def test_a_condition_is_learnt() -> None:
     """A bright image says z = (2, 2), a dark one z = (-2, -2)."""
     side = torch.randint(2, (400,), generator=seeded()) * 2.0 - 1
@@ -121,6 +125,7 @@ def test_validation_comes_at_the_interval_and_at_the_end_and_each_step_pulses() 
     assert len(pulses) == 12
 
 
+@pytest.mark.slow
 def test_the_kept_weights_are_the_best_ones_not_the_last() -> None:
     """Ten training latents are learnt by heart: the validation loss has its minimum before the end."""
     values = settings(width=0.25, steps=150, validation_interval=10, lr=1e-2, ema=None, timesteps=100)
