@@ -19,7 +19,7 @@ from vaeforge.evaluation.sample_likelihoods import per_sample_arrays, training_m
 from vaeforge.evaluation.test_set_usage import looks, record_look
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project
-from vaeforge.registry.lineage import look_number, look_of
+from vaeforge.registry.lineage import comparison_number, look_number, look_of, number_after
 from vaeforge.samples import Samples
 from vaeforge.training.batches import centre_crop
 from vaeforge_models.families import families
@@ -151,6 +151,22 @@ def test_judging_a_version_again_is_no_new_look() -> None:
     assert look_of(known[3], known) == 7
     assert [look_of(one, known) for one in known[:3]] == [1, 1, 2]  # earlier releases wrote no such tag
     assert look_of(version(5, test_looks="nan"), known) == 3
+
+
+def test_only_refused_models_spend_the_test_set() -> None:
+    def version(number: int, look: int, outcome: str | None, verdict: str = "challenger: x") -> Any:
+        told = {} if outcome is None else {"vaeforge.test_comparison": outcome}
+        tags = {"vaeforge.data_identity": IDENTITY, "vaeforge.test_looks": str(look), "vaeforge.verdict": verdict}
+        return SimpleNamespace(version=str(number), tags=tags | told)
+
+    outcomes = ["no rival", "passed", "refused", "not evaluated"]
+    known = [version(number, number, outcome) for number, outcome in enumerate(outcomes, 1)]
+    assert [number_after(look, IDENTITY, known) for look in (1, 2, 3, 4, 5)] == [1, 1, 1, 2, 2]
+    assert number_after(9, IDENTITY, known) == 6  # four more were measured and never registered
+    assert comparison_number(known[2], known) == 1  # judged again, it spends nothing more
+    old = [version(1, 1, None, "champion: x"), version(2, 2, None), version(3, 3, None, "champion: promoted by anna")]
+    assert number_after(4, IDENTITY, old) == 2
+    assert number_after(2, "e" * 64, known) == 2
 
 
 def test_a_look_that_is_none_is_named(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def candidate(found: PerSampleScores | None = None, task: str = "anomaly", **met
     found = found or evidence()
     known = {"val/nelbo": -100.0, "val/active_units": 8.0, "test/nelbo": float(found.nll.mean()), "val/threshold": 2.5}
     known |= {name.replace("_", "/", 1): value for name, value in metrics.items()}
-    return GateCandidate(task, DIMENSIONS, DATA, known, True, found, look=2)
+    return GateCandidate(task, DIMENSIONS, DATA, known, True, found)
 
 
 def failed(verdict: Verdict) -> list[str]:
@@ -137,6 +137,26 @@ def test_what_is_left_of_the_margin_by_hand() -> None:
     assert gain.within.df == pytest.approx(2)
     low = gain.within.lower(0.025)
     assert low == pytest.approx(7 / 6 - 4.302652729911275 / 6)  # t of 2 degrees of freedom, from tables
+
+
+def test_what_came_of_the_comparison_is_told_for_the_next_one() -> None:
+    assert judge(candidate()).comparison == "no rival"
+    assert judge(candidate(val_active_units=0.0), evidence()).comparison == "passed"  # refused by another rule
+    assert judge(candidate(evidence(0.5)), evidence()).comparison == "refused"
+    assert judge(candidate(evidence(groups=8)), evidence(groups=8)).comparison == "not evaluated"
+
+
+def test_refusals_before_make_a_comparison_stricter() -> None:
+    mine, best = evidence(0.06), evidence()
+    best = replace(best, nll=best.nll + 0.25 * np.random.default_rng(3).normal(size=len(best.nll)))
+    rates = []
+    for k in (1, 4):
+        verdict = judge(replace(candidate(mine), comparison=k), best)
+        (found,) = (one for one in (*verdict.failed, *verdict.passed) if one.rule == "likelihood")
+        assert found.rates is not None
+        rates.append(found.rates)
+    assert [one.alpha for one in rates] == [0.0125, 0.00125]
+    assert rates[0].power > rates[1].power
 
 
 def test_two_that_the_test_set_does_not_tell_apart_are_equally_good() -> None:

@@ -94,6 +94,7 @@ def test_as_many_pass_against_the_best_of_twenty_as_against_one(groups: int, riv
 def test_twenty_tries_let_a_worse_version_through_in_less_than_three_percent() -> None:
     rng, repeats, groups, error = np.random.default_rng(10), 300, 10, math.sqrt(2 / 10)
     found = versions(rng, repeats, groups, [0.0] + [3 * error] * 20)
+    # Each is refused until one passes, so that the k-th is compared at alpha_k.
     through = [any(passes(one[k], one[0], 3 * error / 0.05, alpha_of(k)) for k in range(1, 21)) for one in found]
     assert np.mean(through) <= 0.025 + 2 * math.sqrt(0.025 / repeats)
 
@@ -110,13 +111,13 @@ def test_the_chance_of_an_equally_good_version_is_that_of_a_simulation() -> None
 
 def test_a_test_set_is_used_up_when_equally_good_versions_are_mostly_refused() -> None:
     def verdict(power: float) -> Verdict:
-        return Verdict((), (RuleOutcome("likelihood", "x", "y", True, ErrorRates(0.01, power, 4)),))
+        return Verdict((), (RuleOutcome("likelihood", "x", "y", True, ErrorRates(0.01, power, 4), comparative=True),))
 
     assert verdict(0.5).used_up == "" and len(verdict(0.5).reasons) == 1
     told = verdict(0.4).reasons
     assert told[0] == (
-        "likelihood: x, as it must be y (comparison 4 on this test set: a version worse by the margin passes with 1 %, "
-        "in all comparisons together 2.5 %, an equally good one with 40 %)"
+        "likelihood: x, as it must be y (3 refused on this test set before: a version worse by the margin passes with "
+        "1 %, in all comparisons together 2.5 %, an equally good one with 40 %)"
     )
     assert told[1].startswith("the test set is used up: an equally good version passes with 40 % only; prepare another")
     assert verdict(0.4).plain()["used_up"] is True

@@ -73,13 +73,13 @@ def test_nested_settings_become_dotted_names() -> None:
 
 def test_tables_show_every_rule_and_row() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
-    failed = RuleOutcome("auroc", "0.5 [low]", ">= 0.8", False, ErrorRates(0.0003, 0.2, 9))
+    failed = RuleOutcome("auroc", "0.5 [low]", ">= 0.8", False, ErrorRates(0.0003, 0.2, 9), comparative=True)
     passed = RuleOutcome("parity", "shown", "shown", True)
     console.print(tables.verdict_table(Verdict((failed,), (passed,), ("calibration: not applicable",))))
     console.print(tables.difference_table([VersionDifference("params", "beta", 1.0, None)], "1", "2"))
     console.print(tables.models_table([ModelSummary("m", 2, "1", None)]))
     text = console.export_text()
-    assert "comparison 9 on this test set" in text and "the test set is used up" in text
+    assert "8 refused on this test set before" in text and "the test set is used up" in text
     assert "0.5 [low]" in text and "failed" in text and "passed" in text and "skipped" in text
     assert "version 2" in text and "beta" in text
 

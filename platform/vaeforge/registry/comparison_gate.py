@@ -1,8 +1,8 @@
 """Comparison gate: a version beside the best one ever registered on the same data, on the same test samples.
 
 Non-inferiority: a version passes if it is shown to be worse by no more than a margin. Differences are paired by sample,
-intervals are over independent groups (`evaluation/intervals.py`), and the error probability is that of the comparison's
-number on this test set (`error_rates.py`). The likelihood's margin is a share s of what the best version gained over
+intervals are over independent groups (`evaluation/intervals.py`), at the error probability that refusals on this test
+set have left (`error_rates.py`). The likelihood's margin is a share s of what the best version gained over
 the mean of the training samples. With mean nats per sample c of the version, b of the best and m of the training mean,
 
     c - b <= s (m - b)    is shown where the lower end of    s (m - b) + (b - c)    is at least 0,
@@ -48,7 +48,7 @@ class Comparison:
         name: of the best version.
         task: what both are evaluated by.
         dimensions: values of a sample, D.
-        number: which comparison on this test set it is, k.
+        number: k, one more than versions were refused on this test set before.
     """
 
     mine: PerSampleScores
@@ -80,7 +80,7 @@ def compare(
         task: what it is evaluated by.
         dimensions: values of a sample, D.
         best: the version to compare with.
-        number: which comparison on this test set it is, from 1.
+        number: k, one more than versions were refused on this test set before.
         gates: the margins.
         skipped: gets a line for a rule that does not apply.
     """
@@ -184,7 +184,7 @@ def _gain_outcome(comparison: Comparison, gain: LikelihoodGain, share: float) ->
     margin = _nats(gain.margin, comparison.dimensions)
     needed = f"at least 0, with a margin of {100 * share:g} % of that gain, {margin}"
     rates = _rates(comparison, gain.within, gain.margin)
-    return RuleOutcome(LIKELIHOOD, found, needed, low is not None and low >= 0, rates)
+    return RuleOutcome(LIKELIHOOD, found, needed, low is not None and low >= 0, rates, comparative=True)
 
 
 def _nats(value: float, dimensions: int) -> str:
@@ -203,7 +203,8 @@ def _auroc_outcome(comparison: Comparison, gates: Gates) -> RuleOutcome:
     found = f"{areas[0]:.6g} against {areas[1]:.6g}, a gain of at least {least}"
     needed = f"a gain of at least {-gates.auroc_margin:g} over {comparison.name}"
     passed = low is not None and low >= -gates.auroc_margin
-    return RuleOutcome(DETECTION, found, needed, passed, _rates(comparison, gain, gates.auroc_margin))
+    rates = _rates(comparison, gain, gates.auroc_margin)
+    return RuleOutcome(DETECTION, found, needed, passed, rates, comparative=True)
 
 
 def _rates(comparison: Comparison, estimate: GroupEstimate, margin: float) -> ErrorRates:
@@ -223,4 +224,5 @@ def too_few(rule: str, counts: Mapping[str, int], gates: Gates) -> RuleOutcome:
 
 
 def _not_evaluated(rule: str, why: str, needed: str) -> RuleOutcome:
-    return RuleOutcome(rule, f"cannot be evaluated: {why}", needed, False)
+    comparative = rule in (LIKELIHOOD, DETECTION)
+    return RuleOutcome(rule, f"cannot be evaluated: {why}", needed, False, comparative=comparative)

@@ -1,13 +1,16 @@
 """Error rates of the gates: how often a version passes that should not, and one that should.
 
-Each version of a model is compared with the best one on one test set. Comparison k = 1, 2, ... of that test set is made
-at the error probability
+Each version of a model is compared with the best one on one test set. Where k - 1 versions have been refused on it, the
+next comparison is made at the error probability
 
-    alpha_k = 0.025 / (k (k + 1)),    alpha_1 + alpha_2 + ... = 0.025,
+    alpha_k = 0.025 / (k (k + 1)),    alpha_1 + alpha_2 + ... = 0.025.
 
-so that all comparisons together, however many there will be, let a version that is worse by the margin through with at
-most 2.5 % (the Bonferroni inequality; alpha spending, Lan and DeMets 1983). What is spent is the test set: with each
-comparison, an equally good version has a smaller chance to pass. Below one half, the test set is used up.
+All comparisons together, however many there will be, let a version that is worse by the margin through with at most
+2.5 %: until one of them passes, the j-th of those versions finds at least j - 1 refusals, so that it is compared at
+alpha_j or less, and the sum of these is 0.025 (Bonferroni, whatever depends on what). A version that passes spends
+nothing: it either deserved to, or the error has happened already (online fallback, Tian and Ramdas 2021). What is spent
+is the test set: with each refusal, an equally good version has a smaller chance to pass. Below one half, the test set
+is used up.
 """
 
 from dataclasses import dataclass
@@ -18,6 +21,8 @@ from vaeforge.evaluation.intervals import ROUNDING, GroupEstimate
 
 ALPHA = 0.025
 USED_UP = 0.5
+PASSED, REFUSED, NOT_EVALUATED, NO_RIVAL = "passed", "refused", "not evaluated", "no rival"
+SPEND_NOTHING = (PASSED, NOT_EVALUATED, NO_RIVAL)  # outcomes of a comparison
 RENEW = (
     "prepare another test set (new data, or another prepare.seed, which splits the files anew) and train on it: "
     "versions of other data are not compared with these"
@@ -43,14 +48,14 @@ class ErrorRates:
             at_bound, right = _percent(self.alpha), _percent(self.power)
             return f"a model at that bound passes with {at_bound}, an exactly right one with {right}"
         return (
-            f"comparison {self.comparison} on this test set: a version worse by the margin passes with "
+            f"{self.comparison - 1} refused on this test set before: a version worse by the margin passes with "
             f"{_percent(self.alpha)}, in all comparisons together {_percent(ALPHA)}, an equally good one with "
             f"{_percent(self.power)}"
         )
 
 
 def alpha_of(comparison: int) -> float:
-    """The error probability of comparison k = 1, 2, ... of a test set; see the module's docstring."""
+    """The error probability of a comparison after k - 1 refusals; see the module's docstring."""
     return ALPHA / (comparison * (comparison + 1))
 
 

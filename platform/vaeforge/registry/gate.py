@@ -33,7 +33,7 @@ class GateCandidate:
         metrics: flat `val/...` and `test/...` numbers of the evaluation.
         parity: whether the exported graphs agree with torch.
         evidence: of each test sample; none where it cannot be read, and then `problem` says why.
-        look: which model measured on this test set it is, from 1.
+        comparison: k, one more than versions were refused on this test set before.
         size_bytes: of model.onnx; latency_ms: 95th percentile of a single sample; none where not measured.
     """
 
@@ -44,7 +44,7 @@ class GateCandidate:
     parity: bool
     evidence: PerSampleScores | None
     problem: str = ""
-    look: int = 1
+    comparison: int = 1
     size_bytes: float | None = None
     latency_ms: float | None = None
 
@@ -68,8 +68,7 @@ def decide(candidate: GateCandidate, best: Incumbent | None, champion_data: str 
     if best is None:
         skipped.append("comparison: the first version on these data")
     else:
-        number = max(candidate.look - 1, 1)  # the first model had nothing to be compared with
-        task, dimensions = candidate.task, candidate.dimensions
+        task, dimensions, number = candidate.task, candidate.dimensions, candidate.comparison
         outcomes += compare(candidate.evidence, task, dimensions, best, number, gates, skipped)
     return verdict_of(outcomes, skipped)
 

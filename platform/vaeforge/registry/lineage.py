@@ -10,6 +10,7 @@ from vaeforge.evaluation.test_set_usage import looks
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project
+from vaeforge.registry.error_rates import SPEND_NOTHING
 
 if TYPE_CHECKING:  # scoring and serving read tags, and do without torch
     from mlflow.entities.model_registry import ModelVersion
@@ -27,14 +28,15 @@ VAL_NELBO = "vaeforge.val_nelbo"
 TEST_NLL = "vaeforge.test_nll"
 TEST_LOOKS = "vaeforge.test_looks"
 TEST_POWER = "vaeforge.test_power"
+TEST_COMPARISON = "vaeforge.test_comparison"
 ACTIVE_UNITS = "vaeforge.active_units"
 
 
 def version_tags(manifest: "TrainedModelManifest", run_id: str, graph_sha256: str) -> dict[str, str]:
     """The tags of a version; what is not known, such as the search of a single training, has no tag.
 
-    Registering adds those of its measurement, `TEST_NLL` and `TEST_LOOKS`, of its comparison, `TEST_POWER`, and
-    `VERDICT` last.
+    Registering adds those of its measurement, `TEST_NLL` and `TEST_LOOKS`, of its comparison, `TEST_POWER`
+    and `TEST_COMPARISON`, and `VERDICT` last.
     """
     lineage, metrics = manifest.lineage, manifest.metrics
     known = {
@@ -140,3 +142,30 @@ def look_of(version: "ModelVersion", versions: Iterable["ModelVersion"]) -> int:
     if told is not None and math.isfinite(told) and told >= 1:
         return int(told)
     return sum(one.tags.get(DATA_IDENTITY) == identity and int(one.version) <= int(version.version) for one in versions)
+
+
+def comparison_number(version: "ModelVersion", versions: Iterable["ModelVersion"]) -> int:
+    """`number_after` for a registered version: the same whenever it is judged again."""
+    known = list(versions)
+    return number_after(look_of(version, known), str(version.tags.get(DATA_IDENTITY)), known)
+
+
+def number_after(look: int, identity: str, versions: Iterable["ModelVersion"]) -> int:
+    """k for model number `look` on a test set: one more than models were refused on it before.
+
+    Every model that was measured before counts as refused, those that were never registered too, unless it was
+    registered and passed its comparison, or there was none. Of earlier releases, champions have passed.
+
+    Args:
+        look: from 1.
+        identity: of the data.
+        versions: all that are registered.
+    """
+    known = [one for one in versions if one.tags.get(DATA_IDENTITY) == identity]
+    before = [one for one in known if look_of(one, known) < look]
+    return max(look - sum(_spent_nothing(one) for one in before), 1)
+
+
+def _spent_nothing(version: "ModelVersion") -> bool:
+    told = version.tags.get(TEST_COMPARISON)
+    return told in SPEND_NOTHING if told else version.tags.get(VERDICT, "").startswith("champion")

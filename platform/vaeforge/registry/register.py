@@ -33,6 +33,7 @@ from vaeforge.registry.lineage import (
     CHECKPOINT,
     GRAPH,
     RUN,
+    TEST_COMPARISON,
     TEST_LOOKS,
     TEST_NLL,
     TEST_POWER,
@@ -40,6 +41,7 @@ from vaeforge.registry.lineage import (
     describe,
     look_number,
     look_of,
+    number_after,
     version_tags,
 )
 from vaeforge.registry.log import log_data, log_figures, log_graph, log_metrics, run_of, store_errors, tracking_at
@@ -99,8 +101,8 @@ class _Submission:
         except VaeforgeError as error:
             return str(error)
 
-    def candidate(self, look: int) -> GateCandidate:
-        return candidate_of(self.model, self.export, self.evaluation, self.evidence(), look)
+    def candidate(self, comparison: int) -> GateCandidate:
+        return candidate_of(self.model, self.export, self.evaluation, self.evidence(), comparison)
 
     def texts(self, verdict: Verdict) -> dict[str, str]:
         """The manifests and the card, by file name."""
@@ -166,7 +168,8 @@ def _register(client: "MlflowClient", project: Project, model: str, submission: 
         return earlier
     number = None if version is None else str(version.version)
     look = look_number(project, manifest.lineage, versions) if version is None else look_of(version, versions)
-    verdict = judge(client, submission.candidate(look), versions, number, champion, manifest.experiment.gates)
+    comparison = number_after(look, manifest.lineage.data_identity, versions)
+    verdict = judge(client, submission.candidate(comparison), versions, number, champion, manifest.experiment.gates)
     if version is None:
         evidence, task = submission.evidence(), manifest.experiment.definition.task
         nll = {TEST_NLL: repr(evidence.mean_nll(task))} if isinstance(evidence, PerSampleScores) else {}
@@ -305,6 +308,8 @@ def _finish_registration(
         reasons = ("made champion before its registration was cut off",)
     elif verdict.promote:
         promoted, reasons = _promoted(client, name, number, champion, verdict)
+    if TEST_COMPARISON not in version.tags:  # what its first judgement spent stays spent
+        client.set_model_version_tag(name, number, TEST_COMPARISON, verdict.comparison)
     if verdict.power is not None:
         client.set_model_version_tag(name, number, TEST_POWER, f"{verdict.power:.3g}")
     text = f"{CHAMPION if promoted else CHALLENGER}: {'; '.join(reasons)}"

@@ -8,7 +8,7 @@ from vaeforge.errors import RegistryError
 from vaeforge.paths import Project
 from vaeforge.registry.audit import user
 from vaeforge.registry.gate import GateCandidate, decide
-from vaeforge.registry.lineage import DATA_IDENTITY, GRAPH, VERDICT, look_of
+from vaeforge.registry.lineage import DATA_IDENTITY, GRAPH, VERDICT, comparison_number
 from vaeforge.registry.log import store_errors
 from vaeforge.registry.promote import promote, require_usable
 from vaeforge.registry.verdict import Verdict
@@ -44,8 +44,8 @@ def rejudge(client: "MlflowClient", project: Project, model: str, version: str) 
     found = version_named(client, model, version)
     held = version_manifests(client, found)
     versions, champion = versions_of(client, model), champion_of(client, model)
-    evidence, look = scores_of_version(client, found, held.evaluation), look_of(found, versions)
-    candidate = candidate_of(held.model, held.export, held.evaluation, evidence, look)
+    evidence, number = scores_of_version(client, found, held.evaluation), comparison_number(found, versions)
+    candidate = candidate_of(held.model, held.export, held.evaluation, evidence, number)
     settings = load(project.root, held.model.family, held.model.experiment.preset)
     return judge(client, candidate, versions, version, champion, settings.experiment.gates)
 

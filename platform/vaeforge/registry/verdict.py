@@ -3,18 +3,27 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vaeforge.registry.error_rates import RENEW, USED_UP, ErrorRates
+from vaeforge.registry.error_rates import NO_RIVAL, NOT_EVALUATED, PASSED, REFUSED, RENEW, USED_UP, ErrorRates
 
 
 @dataclass(frozen=True)
 class RuleOutcome:
-    """One rule: its name, what was found, and what must hold, in words; whether it passed; how often it errs."""
+    """One rule.
+
+    Attributes:
+        rule: its name.
+        value, needed: what was found, and what must hold, in words.
+        passed: whether it does.
+        rates: how often the rule errs; none where it is no statistical one, or could not be evaluated.
+        comparative: whether the rule compares with the best version.
+    """
 
     rule: str
     value: str
     needed: str
     passed: bool
     rates: ErrorRates | None = None
+    comparative: bool = False
 
     def __str__(self) -> str:
         told = f"{self.rule}: {self.value}, {'as it must be' if self.passed else 'must be'} {self.needed}"
@@ -40,12 +49,23 @@ class Verdict:
         return not self.failed
 
     @property
+    def comparison(self) -> str:
+        """What came of the comparison with the best version, as the version's tag says it."""
+        rules = (*self.failed, *self.passed)
+        if not any(one.comparative for one in rules):
+            return NO_RIVAL
+        failed = [one for one in self.failed if one.comparative]
+        if any(one.rates is not None for one in failed):
+            return REFUSED
+        return NOT_EVALUATED if failed else PASSED
+
+    @property
     def power(self) -> float | None:
         """The probability that an equally good version passes the comparison with the best one: that of the rule in
         which it is smallest; none where nothing was compared.
         """
-        compared = [one.rates for one in (*self.failed, *self.passed) if one.rates is not None]
-        return min((rates.power for rates in compared if rates.comparison is not None), default=None)
+        compared = [one.rates for one in (*self.failed, *self.passed) if one.comparative]
+        return min((rates.power for rates in compared if rates is not None), default=None)
 
     @property
     def used_up(self) -> str:

@@ -42,7 +42,7 @@ def candidate_of(
     export: ExportManifest,
     evaluation: EvaluationManifest,
     evidence: "PerSampleScores | str",
-    look: int,
+    comparison: int,
 ) -> GateCandidate:
     """What the gates look at.
 
@@ -51,7 +51,7 @@ def candidate_of(
         export: the manifest of its export.
         evaluation: the manifest of its evaluation.
         evidence: of its test samples, or the reason why there is none.
-        look: which model measured on this test set it is, from 1.
+        comparison: k, one more than versions were refused on its test set before.
     """
     latency = export.latency_ms
     return GateCandidate(
@@ -62,7 +62,7 @@ def candidate_of(
         parity=export.parity is not None and export.parity.passed,
         evidence=evidence if isinstance(evidence, PerSampleScores) else None,
         problem=evidence if isinstance(evidence, str) else "",
-        look=look,
+        comparison=comparison,
         size_bytes=export.size_bytes,
         latency_ms=None if latency is None else latency.single_p95,
     )
