@@ -1,6 +1,7 @@
 """Decomposition of the rate into mutual information, total correlation and dimension-wise KL (beta-TCVAE).
 
-Shapes: B samples of a batch, L latent dimensions, N samples of the training set. Units: nats per sample.
+Shapes: B samples of an optimiser step, of all ranks and accumulated batches; L latent dimensions, N samples of the
+training set. Units: nats per sample.
 
     E KL(q(z|x) || p(z)) = I(x; z) + KL(q(z) || prod_j q(z_j)) + sum_j KL(q(z_j) || p(z_j))    (Chen et al. 2018, eq. 2)
 
