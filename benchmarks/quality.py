@@ -20,7 +20,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -59,20 +59,25 @@ def run(part: str, quick: bool) -> dict[str, Any]:
     torch.set_num_threads(1)
     started = time.monotonic()
     figures = runner(part)(ROOT, quick)
+    command = f"python benchmarks/quality.py {part}" + (" --quick" if quick else "")
+    return described(command, PACKAGES, started) | figures
+
+
+def described(command: str, packages: Sequence[str], started: float) -> dict[str, Any]:
+    """How figures came about: the command, the day, the machine, versions, and the seconds since `started`."""
     return {
-        "command": f"python benchmarks/quality.py {part}" + (" --quick" if quick else ""),
+        "command": command,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"cores": os.cpu_count(), "used": 1, "processor": platform.machine(), "gpu": None},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "seconds": round(time.monotonic() - started, 1),
-        **figures,
     }
 
 
-def record(path: Path, part: str, result: dict[str, Any]) -> None:
+def record(path: Path, part: str, result: dict[str, Any], parts: Sequence[str] = PARTS) -> None:
     """Put the part's result into the file, beside the other parts'."""
     known = json.loads(path.read_text()) if path.exists() else {}
-    results = {name: result if name == part else known.get(name) for name in PARTS if name == part or name in known}
+    results = {name: result if name == part else known.get(name) for name in parts if name == part or name in known}
     text = json.dumps(results, indent=1, ensure_ascii=False)
     flat = re.sub(r"\[[^\[\]{}]*\]", lambda numbers: " ".join(numbers.group().split()), text)  # a list is a line
     path.write_text(flat + "\n")

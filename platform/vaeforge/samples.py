@@ -80,7 +80,7 @@ class DataSet:
         validation: what trials are compared on.
         test: what a finished model is measured on.
         labels: int64 [T], a class of each test sample; zeros where there are none.
-        groups: [T], names of the independent blocks that test samples belong to: what a bootstrap resamples.
+        groups: [T], names of the independent blocks that test samples belong to: what intervals are over.
         constants: float32 arrays fitted on `train` alone, that models take (see `DataSpec`).
         counts: how many there are of what, for people; `quarantined` is added.
         info: what evaluation and people need beside the arrays (names of classes, channels), as JSON.

@@ -11,7 +11,7 @@ from vaeforge.seeds import derive
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 PARTS = ("train", "validation", "test")
-LEAST_TEST = 10  # units that the test should have: a bootstrap over fewer says little
+LEAST_TEST = 10  # units that the test should have: an interval over fewer says little
 DRAWS = 32  # random orders, of which the one that fits the shares best is taken
 
 Index = NDArray[np.int64]

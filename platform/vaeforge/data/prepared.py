@@ -101,7 +101,7 @@ class Prepared:
         validation: of the same kind as `train`.
         test: what a finished model is measured on.
         test_labels: int64 [T], a class of each test sample; for anomalies 0 normal, 1 anomalous.
-        test_groups: int64 [T], the independent block that a sample belongs to: what a bootstrap resamples.
+        test_groups: int64 [T], the independent block that a sample belongs to: what intervals are over.
         constants: float32 arrays fitted on the training samples.
     """
 

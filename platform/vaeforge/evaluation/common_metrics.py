@@ -89,7 +89,7 @@ def nelbo_metrics(model: VAE, test: Samples, samples: int, variance: float, suff
 
 def evaluation_seed(experiment: Experiment) -> int:
     """The seed of everything that one evaluation draws: samples, halves of the test set, hidden points."""
-    return derive(experiment.training.seed, "evaluation bootstrap")
+    return derive(experiment.training.seed, "evaluation bootstrap")  # an old name: another one would draw anew
 
 
 def reconstruction_rows(trained: TrainedModel, active: int) -> list[ComparisonRow]:

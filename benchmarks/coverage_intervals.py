@@ -1,0 +1,110 @@
+"""Coverage and wrong claims of every interval and difference, in simulated test sets of 2 to 100 groups."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from coverage_data import Case, Layout, cases
+from coverage_percentile import percentile_ends
+
+from vaeforge.evaluation.intervals import MIN_GROUPS, ROUNDING, GroupEstimate
+from vaeforge.seeds import derive
+
+GROUPS = (2, 3, 5, 8, 10, 20, 50, 100)
+KINDS = {"independent": (0.0, False), "clustered": (0.5, True)}  # correlation within groups, whether sizes differ
+EVERY = 5  # the bootstrap is asked in every fifth trial
+MOST_DRAWN = 20  # groups; with more it differs little, and takes long
+
+
+@dataclass
+class Tally:
+    """How intervals lie about the truth."""
+
+    trials: int = 0
+    printed: int = 0
+    above: int = 0
+    below: int = 0
+
+    def count(self, ends: tuple[float, float] | None, truth: float) -> None:
+        """One more interval, or none."""
+        self.trials += 1
+        if ends is not None:
+            self.printed += 1
+            self.above += ends[0] > truth
+            self.below += ends[1] < truth
+
+    def figures(self) -> dict[str, float | None]:
+        """The coverage, the larger share of intervals on one side of the truth, and the share of trials with one."""
+        if not self.printed:
+            return {"coverage": None, "one_sided": None, "printed": 0.0}
+        missed = self.above + self.below
+        return {
+            "coverage": round(1 - missed / self.printed, 4),
+            "one_sided": round(max(self.above, self.below) / self.printed, 4),
+            "printed": round(self.printed / self.trials, 4),
+        }
+
+
+def unrestricted(estimate: GroupEstimate) -> GroupEstimate:
+    """The estimate as if its groups were enough, to see why they are not."""
+    spread = estimate.se > ROUNDING * abs(estimate.value)
+    return replace(estimate, groups=max(estimate.groups, MIN_GROUPS)) if spread else estimate
+
+
+def simulate(case: Case, layout: Layout, trials: int, draws: int) -> dict[str, Any]:
+    """Coverage of the library's interval and of the bootstrap's."""
+    rng = np.random.default_rng(derive(0, case.name, repr(layout)))
+    ours, anyway, before = Tally(), Tally(), Tally()
+    for trial in range(trials):
+        found = case.simulate(rng, layout)
+        ours.count(found.estimate.interval(), case.truth)
+        anyway.count(unrestricted(found.estimate).interval(), case.truth)
+        if trial % EVERY == 0 and found.statistic is not None and layout.groups <= MOST_DRAWN:
+            before.count(percentile_ends(rng, found.groups, found.strata, found.statistic, draws), case.truth)
+    figures: dict[str, Any] = {"ours": ours.figures()}
+    if not ours.printed:
+        figures["if it were printed"] = anyway.figures()
+    if before.trials:
+        figures["bootstrap"] = before.figures()
+    return figures
+
+
+def run(trials: int, draws: int, only: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every case whose name holds `only`, in every layout: its name and its figures."""
+    for case in cases():
+        if only in case.name:
+            found: dict[str, Any] = {"difference": case.difference, "trials": trials, "draws": draws}
+            for kind, how in KINDS.items():
+                found[kind] = {str(count): simulate(case, Layout(count, *how), trials, draws) for count in GROUPS}
+            yield case.name, found
+
+
+def table(results: dict[str, Any]) -> str:
+    """For benchmarks/README.md: a line a statistic, the coverage by groups, independent / clustered."""
+    lines = ["| statistic | " + " | ".join(f"{count}" for count in GROUPS) + " | bootstrap, 3 to 10 |"]
+    lines.append("|---" * (len(GROUPS) + 2) + "|")
+    for name, found in results.items():
+        shown = [" / ".join(_share(found[kind][str(count)]["ours"]["coverage"]) for kind in KINDS) for count in GROUPS]
+        lines.append(f"| {name} | " + " | ".join(shown) + f" | {_before(found)} |")
+    wrong = {name: found for name, found in results.items() if found["difference"]}
+    if wrong:
+        lines += ["", "Model is better, claimed without a difference (0.025 is promised):", ""]
+        lines += [lines[0].replace("statistic", "difference"), lines[1]]
+        for name, found in wrong.items():
+            cells = [found[kind][str(count)] for count in GROUPS for kind in KINDS]
+            shown = [_share(cell["ours"]["one_sided"]) for cell in cells]
+            pairs = [f"{first} / {second}" for first, second in zip(shown[::2], shown[1::2], strict=True)]
+            lines.append(f"| {name} | " + " | ".join(pairs) + f" | {_before(found, 'one_sided')} |")
+    return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
+
+
+def _before(found: dict[str, Any], figure: str = "coverage") -> str:
+    """The range of the bootstrap's figure over 3 to 10 groups."""
+    cells = [found[kind][str(count)].get("bootstrap") for kind in KINDS for count in GROUPS if 3 <= count <= 10]
+    values = [cell[figure] for cell in cells if cell and cell[figure] is not None]
+    return f"{min(values):.2f} to {max(values):.2f}" if values else "no bootstrap"
