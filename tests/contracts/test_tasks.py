@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metric_names import undocumented
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.diffuse.step import latents_of
 from vaeforge.errors import ConfigError
@@ -83,6 +84,10 @@ def test_metrics_are_finite_numbers_under_test_and_val(result: EvaluationResult)
     for name, value in result.metrics.items():
         assert name.startswith(("test/", "val/")), name
         assert isinstance(value, float) and np.isfinite(value), name
+
+
+def test_every_metric_is_on_the_page_of_metrics(result: EvaluationResult) -> None:
+    assert undocumented(result.metrics) == []
 
 
 def test_the_model_stands_beside_training_mean_and_untrained_model(result: EvaluationResult) -> None:

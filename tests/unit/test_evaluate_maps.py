@@ -10,6 +10,7 @@ from scipy.stats import pearsonr
 from torch import Tensor
 
 from manifest_samples import prepared_manifest
+from metric_names import undocumented
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.tasks.maps import imputation
@@ -270,6 +271,7 @@ def test_maps_from_end_to_end(tmp_path: Path) -> None:
     trained = trained_model(tmp_path, DataSpec((80,), 0, {"coordinates": coordinates}))
     found = evaluate(trained)
     assert np.isfinite(list(found.metrics.values())).all()
+    assert undocumented(found.metrics) == []
     assert [line["map"] for line in found.tables["maps"]] == list("abcde")
     rows = {row.name: row for row in found.rows if row.metric == "imputation MSE"}
     assert set(rows) == {"visible mean", "training mean", "k-nearest neighbours", "untrained VAE", "model"}
