@@ -55,7 +55,7 @@ def line(draws: int, nll: Tensor, exact: Tensor | None = None) -> Figures:
 
 
 def exact(quick: bool) -> Figures:
-    """Excess over the exact negative log-likelihood; q has the posterior's means, independent latents, and is too wide."""
+    """Excess over the exact number; q has the posterior's means, independent latents, and is too wide."""
     rng = np.random.default_rng(0)
     count = 50 if quick else 500
     loadings = rng.normal(size=(VALUES, LATENTS)) / math.sqrt(LATENTS)
