@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vaeforge.evaluation.threshold import Threshold, normals_needed, shortage, threshold_of
+from vaeforge.evaluation.threshold import Threshold, normals_needed, shortage, shortage_in, threshold_of
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,5 @@ def test_too_few_normals_are_said() -> None:
     told = shortage(0.95, 1 / 11)
     assert "needs 19 validation normals and has 10" in told
     assert "9.09 % of normal samples are expected above it instead of 5 %" in told
+    assert shortage_in({"val/threshold_quantile": 0.95, "val/threshold_rate": 1 / 11}) == told
+    assert shortage_in({"val/nelbo": 1.0}) == ""  # a task without a threshold
