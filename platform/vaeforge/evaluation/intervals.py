@@ -28,6 +28,8 @@ from scipy import stats
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 LEVEL = 0.95
+# From three groups on intervals hold what they say (`benchmarks/coverage.py`). Those of two would, too, but are 12.7
+# standard errors wide to either side, and without one of two groups KID has no independent pair.
 MIN_GROUPS = 3
 ROUNDING = 1e-12  # a standard error below, relative to the value, is what rounding leaves of 0
 
