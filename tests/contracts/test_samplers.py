@@ -35,6 +35,7 @@ def cases() -> list[Any]:
     return one + [pytest.param(name, True, id=f"{name}-several") for name in SEVERAL]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "several"), cases())
 def test_it_has_what_it_needs_of_the_space(strategy: str, several: bool) -> None:
     space = space_of(strategy, several)

@@ -146,6 +146,7 @@ def assert_gradients_are_those(found: dict[str, Any], expected: dict[str, Any]) 
             )
 
 
+@pytest.mark.slow
 def test_gradients_on_two_ranks_equal_those_of_one_process(
     alone: dict[str, Any], two_ranks: list[dict[str, Any]]
 ) -> None:
@@ -159,6 +160,7 @@ def test_gradients_on_three_ranks_equal_those_of_one_process(jobs: Jobs, alone: 
         assert_gradients_are_those(rank, alone["gradients"])
 
 
+@pytest.mark.slow
 def test_micro_batches_on_two_ranks_are_one_batch_on_one(
     alone: dict[str, Any], two_ranks: list[dict[str, Any]]
 ) -> None:
@@ -168,6 +170,7 @@ def test_micro_batches_on_two_ranks_are_one_batch_on_one(
             assert max(steps.differences(rank["accumulated"][case], expected).values()) < 1e-9, case
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["training", "training with dropout"])
 def test_a_training_on_two_ranks_follows_that_of_one(
     job: str, alone: dict[str, Any], two_ranks: list[dict[str, Any]]

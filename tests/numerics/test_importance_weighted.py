@@ -70,6 +70,7 @@ def test_it_comes_down_to_the_exact_number_as_draws_grow(pca: Pca) -> None:
     assert means[-1] == pytest.approx(0.0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_its_bias_falls_with_the_number_of_draws(pca: Pca) -> None:
     """Var(w / p) / (2 K) to first order (Nowozin 2018, eq. 6), w / p = 1 on the mean."""
     weights = (pca.log_weights(20_000) + torch.from_numpy(pca.exact)).exp()

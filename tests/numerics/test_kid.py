@@ -122,6 +122,7 @@ def test_a_joined_reference_is_two_samples() -> None:
     assert found.se == pytest.approx(math.sqrt(sum(variances)), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_about_ninety_five_of_a_hundred_intervals_hold_the_true_kid() -> None:
     shift, width, covered = 0.7, 4, 0
     truth = kid(normal(6000, width, 91), normal(6000, width, 92, shift))

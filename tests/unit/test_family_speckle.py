@@ -87,6 +87,7 @@ def test_sides_must_be_multiples_of_16() -> None:
         built(40)
 
 
+@pytest.mark.slow
 def test_a_short_training_learns(tmp_path: Path) -> None:
     overrides = {"training.epochs": 4, "training.steps_per_epoch": 30, "model.latent_dim": 4, "model.width": 0.0625}
     experiment = load(tmp_path, "speckle", "sample", overrides).experiment

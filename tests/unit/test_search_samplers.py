@@ -29,6 +29,7 @@ def remembered(sampler: Sampler) -> TrialMemory:
     return sampler.memory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["tpe", "gp", "cmaes", "nsga2"])
 def test_trials_of_another_search_inform_where_they_fit(strategy: str, base: Experiment) -> None:
     source = space_of(strategy).build_sampler(1)

@@ -88,6 +88,7 @@ def medians(
     }
 
 
+@pytest.mark.slow
 def test_those_that_learn_come_closer_than_chance(base: Experiment) -> None:
     found = medians(("random", "tpe", "cmaes", "nsga2"), base, sphere, 56, 4)
     assert found["tpe"] < found["random"] / 2
@@ -95,6 +96,7 @@ def test_those_that_learn_come_closer_than_chance(base: Experiment) -> None:
     assert found["nsga2"] < found["random"] / 1.5
 
 
+@pytest.mark.slow
 def test_a_gaussian_process_comes_closer_than_chance(base: Experiment) -> None:
     found = [best(space_of("gp", CUBE).build_sampler(seed), sphere, 18) for seed in (0, 1)]
     chance = [best(space_of("random", CUBE).build_sampler(seed), sphere, 18) for seed in range(20)]

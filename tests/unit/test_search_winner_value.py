@@ -101,6 +101,7 @@ def simulated(worth: Sequence[float], repeats: int, seed: int) -> tuple[float, f
     return float(value.value), best.value, float(np.mean([v for v in own if v is not None])), worth[best.trial.number]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeats", [2, 3, 5])
 def test_the_number_told_of_equally_good_trials_has_no_bias(repeats: int) -> None:
     draws = np.array([simulated([0.0] * TRIALS, repeats, seed) for seed in range(1500)])
@@ -110,6 +111,7 @@ def test_the_number_told_of_equally_good_trials_has_no_bias(repeats: int) -> Non
     assert mean[2] < -5 * error[2]  # the mean of its repeats alone is not enough: they chose it, too
 
 
+@pytest.mark.slow
 def test_the_number_told_of_trials_that_differ_is_never_better_than_their_worth() -> None:
     draws = np.array([simulated(np.linspace(0, 2, TRIALS).tolist(), 3, seed) for seed in range(1500)])
     less = draws[:, 0] - draws[:, 3]

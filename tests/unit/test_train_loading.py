@@ -44,22 +44,27 @@ def on_disk(make_arrays: Make, tmp_path: Path) -> TrainingData:
     return replace(arrays, train=train)
 
 
-def batches(experiment: Any, arrays: TrainingData) -> list[list[Batch]]:
-    return list(epoch_batches(experiment, arrays.train, arrays.spec, 5, 1, ProcessGroup()))
+def batches(experiment: Any, arrays: TrainingData, group: ProcessGroup) -> list[list[Batch]]:
+    return list(epoch_batches(experiment, arrays.train, arrays.spec, 5, 1, group))
 
 
 def plain(reports: list[EpochReport]) -> list[Any]:
     return [(report.epoch, report.metrics, report.value, report.outcome) for report in reports]
 
 
+@pytest.mark.parametrize("group", [ProcessGroup(), ProcessGroup(1, 2)], ids=["alone", "second of two ranks"])
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_batches_are_the_same_to_the_last_bit(make_experiment: Make, on_disk: TrainingData, workers: int) -> None:
+def test_batches_are_the_same_to_the_last_bit(
+    make_experiment: Make, on_disk: TrainingData, workers: int, group: ProcessGroup
+) -> None:
     sections = {"batch_size": 4, "accumulate": 2}
     alone, ahead = (
-        batches(make_experiment(training=sections | {"loader_workers": count}), on_disk) for count in (0, workers)
+        batches(make_experiment(training=sections | {"loader_workers": count}), on_disk, group)
+        for count in (0, workers)
     )
     assert [[part.total for part in step] for step in ahead] == [[4, 4], [4, 4], [4, 3]]
     for first, second in zip(chain(*alone), chain(*ahead), strict=True):
+        assert len(first.raw) == (first.total if group.world_size == 1 else first.total - first.total // 2)
         assert torch.equal(first.raw, second.raw) and torch.equal(first.eps, second.eps)
 
 
