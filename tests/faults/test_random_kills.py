@@ -118,7 +118,7 @@ def started() -> Iterator[int]:
     """Processes that work for searches: Ray's and our own, by what they were called with."""
     for process in psutil.process_iter():
         command = " ".join(_command(process))
-        ours = "ray::" in command or "/ray/" in command or "vaeforge" in command
+        ours = "ray::" in command or "/ray/" in command or "-m vaeforge" in command
         with contextlib.suppress(psutil.NoSuchProcess):
             if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 yield process.pid
