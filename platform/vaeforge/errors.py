@@ -3,6 +3,7 @@
 VaeforgeError
 ├── ConfigError      settings, spaces, command-line values: all problems of one reading at once
 ├── DataError        a file, array or manifest that is missing, damaged or not what it says
+│   └── QuestionError    data that can be meant in several ways; the message names the options that say which
 ├── ResourceError    more than the machine or cluster has
 ├── SearchError      a search that cannot start, resume or finish
 ├── CheckpointError  a checkpoint that is truncated, altered or of another model
@@ -30,6 +31,10 @@ class ConfigError(VaeforgeError):
 
 
 class DataError(VaeforgeError):
+    """See the module's docstring."""
+
+
+class QuestionError(DataError):
     """See the module's docstring."""
 
 
