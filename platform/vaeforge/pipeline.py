@@ -10,7 +10,7 @@ from rich.console import Console
 from vaeforge.config.experiment import RunConfig, family_named
 from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare as prepare_data
-from vaeforge.errors import ConfigError, DataError
+from vaeforge.errors import ConfigError, DataError, VaeforgeError
 from vaeforge.generate.request import GenerateRequest
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.manifests.export import ExportManifest, read_export
@@ -45,10 +45,15 @@ class SearchOutcome:
 
 def import_data(project: Project, config: RunConfig, source: str, options: ImportOptions, console: Console) -> None:
     """Make a data set of `source` and say what came of it."""
+    from vaeforge.data.data_sets import note_refused_import
     from vaeforge.importing.step import run_import
 
     family = config.experiment.definition
-    result = run_import(Path(source), family.name, family.data, project, options)
+    try:
+        result = run_import(Path(source), family.name, family.data, project, options)
+    except VaeforgeError as error:
+        note_refused_import(project, family.name, source, str(error))
+        raise
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
     console.print(f"imported {result.folder}: {counts}; {result.quarantined} quarantined", highlight=False)
     for remark in result.notes:
@@ -58,16 +63,19 @@ def import_data(project: Project, config: RunConfig, source: str, options: Impor
 
 def prepare(project: Project, config: RunConfig, console: Console) -> None:
     """Cut the family's data into arrays and say what came out."""
+    from vaeforge.data.data_sets import used_data
     from vaeforge.data.image_statistics import statistics_summary
     from vaeforge.data.pca_spectrum import describe, likelihood_of
-    from vaeforge.data.prepare import prepared_summary, pull
+    from vaeforge.data.prepare import prepared_summary, pull, tell
 
-    pull(project, config.experiment.family)
+    family = config.experiment.family
+    tell(console, pull(project, family), used_data(project, family).remark())
     prepared = prepare_data(project, config.experiment)
-    summary = prepared_summary(prepared.event_shape, prepared.manifest.counts)
+    summary = prepared_summary(prepared.event_shape, prepared.manifest.counts, prepared.manifest.data_set)
     console.print(f"{summary}: {prepared.folder}", highlight=False)
     if (statistics := statistics_summary(prepared.folder)) is not None:
         console.print(statistics, highlight=False, markup=False, soft_wrap=True)
+    tell(console, str(prepared.manifest.info.get("framing", "")))
     if prepared.manifest.spectrum is not None:
         console.print(describe(prepared.manifest.spectrum, likelihood_of(config.experiment)), highlight=False)
 
@@ -277,11 +285,14 @@ def _register(
 ) -> "Registration":
     """Register and say what came of it."""
     from vaeforge.registry.register import register_run
+    from vaeforge.registry.rejudge import DATA_RULE, new_data_hint
 
     uri = default_uri(project.root)
     done = register_run(project, manifest, export, evaluation, uri)
     role = "champion" if done.champion else "challenger: " + "; ".join(done.reasons)
     console.print(f"registered [bold]{done.model}[/] version {done.version} ({role})", highlight=False)
+    if any(reason.startswith(f"{DATA_RULE}:") for reason in done.reasons) and not done.champion:
+        console.print(new_data_hint(done.model, done.version), highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"open the UI: mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1", highlight=False, soft_wrap=True
     )

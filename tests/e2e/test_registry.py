@@ -1,6 +1,7 @@
 """From a checkpoint to a champion in a real MLflow database: evaluate, export, register, load back."""
 
 import copy
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 from mlflow import MlflowClient
 
 from manifest_samples import evaluated, evaluation_of, export_of, exported, model_of, prepared_manifest
+from project import command_line
 from stores import new_database
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepare import write_data_set
@@ -20,12 +22,14 @@ from vaeforge.data.prepared import write_prepared_manifest
 from vaeforge.errors import CheckpointError, DataError, RegistryError
 from vaeforge.paths import Project, read_json, sha256_of, write_json
 from vaeforge.records import to_json
+from vaeforge.registry.audit import trail
 from vaeforge.registry.fetch import fetch
 from vaeforge.registry.listing import differences
 from vaeforge.registry.log import tracking_at
 from vaeforge.registry.promote import ConflictError, rollback
 from vaeforge.registry.register import Registration, register_run
 from vaeforge.registry.rejudge import promote_judged
+from vaeforge.registry.versions import model_named
 from vaeforge.samples import DataSet, Samples
 from vaeforge.track.store import ensure_experiment, open_store
 from vaeforge.training.checkpoint import load_model, save
@@ -375,12 +379,50 @@ def test_a_worse_version_is_refused_with_all_reasons(workshop: Workshop) -> None
     for version in ("2", "3"):
         with pytest.raises(RegistryError, match="refused by the gates") as error:
             promote_judged(workshop.client, workshop.project, MODEL, version, "please", None)
-        refused[version] = [line.partition(":")[0].strip() for line in str(error.value).splitlines()[1:]]
+        refused[version] = [line.partition(":")[0].strip() for line in str(error.value).splitlines() if line[0] == " "]
     assert refused == {"2": ["data"], "3": ["likelihood"]}
     assert workshop.alias("champion") == "1"
     differing = {(row.part, row.name) for row in differences(workshop.client, MODEL, "1", "3")}
     assert differing == {("metrics", "test/nelbo")}
     assert ("data", "data_identity") in {(row.part, row.name) for row in differences(workshop.client, MODEL, "1", "2")}
+
+
+def test_a_changed_prepare_setting_is_no_circle(workshop: Workshop) -> None:
+    workshop.register()
+    workshop.register(workshop.another() | {"data_identity": "e" * 64})
+
+    def models(*arguments: str) -> Any:
+        return command_line(workshop.project.root, "models", *arguments, MLFLOW_TRACKING_URI=workshop.uri)
+
+    refused = models("promote", "endoscopy", "2")
+    assert refused.code == 2 and f"vaeforge models promote {MODEL} 2 --new-data" in " ".join(refused.stderr.split())
+    assert models("archive", "endoscopy", "1").code == 2  # is champion: promote another first, which now can be done
+    done = models("promote", "endoscopy", "2", "--new-data", "--why", "larger pictures")
+    assert done.code == 0, done.stderr
+    assert workshop.alias("champion") == "2"
+    entry = trail(workshop.client, MODEL)[-1]
+    assert entry.why == "larger pictures (with --new-data: other data than those of version 1)"
+    assert models("archive", "endoscopy", "1").code == 0
+
+
+def test_each_data_set_has_a_model_and_a_champion_of_its_own(workshop: Workshop) -> None:
+    sample = workshop.register({**workshop.model, "data_set": {"name": "skin", "sample": True}})
+    own = {"data_identity": "e" * 64, "data_set": {"name": "Kvasir v2", "sample": False}}
+    done = workshop.register(workshop.another() | own)
+    assert (sample.model, sample.champion) == (MODEL, True)
+    assert done.champion and done.version == "1"
+    assert done.model.startswith(f"{MODEL}-Kvasir-v2-") and len(done.model) == len(f"{MODEL}-Kvasir-v2-") + 6
+    told = workshop.client.get_registered_model(done.model)
+    assert told.tags["vaeforge.data_set"] == "Kvasir v2" and "the data set Kvasir v2" in told.description
+    assert "data set Kvasir v2" in workshop.client.get_model_version(done.model, "1").description
+    listed = command_line(workshop.project.root, "models", "list", "--json", MLFLOW_TRACKING_URI=workshop.uri)
+    rows = {row["model"]: row for row in map(json.loads, listed.stdout.splitlines())}
+    assert {name: (row["data_set"], row["champion"]) for name, row in rows.items()} == {
+        MODEL: ("skin (the sample)", "1"),
+        done.model: ("Kvasir v2", "1"),
+    }
+    assert model_named(workshop.client, done.model.removeprefix(f"{MODEL}-")) == done.model
+    assert model_named(workshop.client, "endoscopy") == MODEL
 
 
 def test_who_loses_the_race_stays_challenger(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,9 +147,22 @@ def test_classes_are_taken_from_names_in_one_folder(project: Project, tmp_path: 
 def test_a_class_can_be_named_normal(project: Project, tmp_path: Path) -> None:
     add(tmp_path / "set/healthy", 2)
     add(tmp_path / "set/sick", 2, first=9)
-    refused(project, tmp_path / "set", "no class is normal .classes healthy, sick.*--normal CLASS")
+    refused(project, tmp_path / "set", r"are the pictures of healthy .2. normal.*--normal healthy")
     refused(project, tmp_path / "set", "--normal: got helthy, must be among", normal=("helthy",))
     assert files(take(project, tmp_path / "set", normal=("healthy",)))[0] == "normal-healthy/0.png"
+
+
+def test_names_that_resemble_normal_are_asked_about(project: Project, tmp_path: Path) -> None:
+    for first, name in enumerate(("normal", "normal_pylorus", "Normal cecum", "good", "abnormal", "not normal")):
+        add(tmp_path / "set" / name, 2, first=10 * first)
+    asked = r"Normal cecum .2., good .2., normal_pylorus .2. normal, as normal are"
+    refused(project, tmp_path / "set", f"{asked}.*--normal normal,Normal cecum,good,normal_pylorus.*--normal normal`")
+    result = take(project, tmp_path / "set", normal=("normal", "good"))
+    (note,) = (one for one in result.notes if one.startswith("normal: "))
+    assert note == (
+        "normal: normal (2), normal-good (2); anomalous: Normal cecum (2), abnormal (2), normal_pylorus (2), "
+        "not normal (2)"
+    )
 
 
 def test_normal_pictures_alone_are_refused(project: Project, source: Path) -> None:

@@ -16,6 +16,15 @@ from serving import write_bundle
 from vaeforge.cli.serve import app
 from vaeforge.errors import DataError, RegistryError
 from vaeforge.package.bundle import Bundle
+from vaeforge.package.contract import read_contract
+from vaeforge.score.manifest import (
+    ScoreCounts,
+    ScoredInput,
+    ScoreManifest,
+    ScoringGraph,
+    ScoringModel,
+    write_score_manifest,
+)
 from vaeforge.serve.drift import LEAST, DriftReference, anomaly_rate, compare, reference_of, stability_index
 from vaeforge.serve.scores import read_scores
 
@@ -172,3 +181,31 @@ def test_the_command_exits_by_its_verdict(tmp_path: Path, mean: float, count: in
     machine = CliRunner().invoke(app, ["drift", str(folder), str(scores), "--json", "true"])
     assert machine.exit_code == code
     assert json.loads(machine.stdout)["verdict"] == verdict
+
+
+def scored_by(folder: Path, sha256: str) -> None:
+    """The manifest that `vaeforge score` leaves beside its scores, of a graph of this hash."""
+    manifest = ScoreManifest(
+        model=ScoringModel("vaeforge-endoscopy version 3", "vaeforge-endoscopy", "3"),
+        family="endoscopy",
+        graph=ScoringGraph("model", sha256, "fp32"),
+        threshold=150.0,
+        quantile=0.95,
+        input=ScoredInput("images", "pictures", 400),
+        options={},
+        scores="scores.csv",
+        counts=ScoreCounts(400, 400, 0, 0, 0),
+        seconds=1.0,
+        items_per_second=400.0,
+    )
+    write_score_manifest(folder, manifest)
+
+
+def test_scores_of_another_version_are_refused(tmp_path: Path) -> None:
+    folder, scores = write_bundle(tmp_path / "model"), write_scores(tmp_path / "scores.csv")
+    scored_by(tmp_path, "0" * 64)
+    refused = CliRunner().invoke(app, ["drift", str(folder), str(scores)])
+    assert isinstance(refused.exception, DataError)
+    assert "was scored with vaeforge-endoscopy version 3, but is to be compared with" in str(refused.exception)
+    scored_by(tmp_path, read_contract(folder / "contract.json").graphs["model"].sha256)
+    assert CliRunner().invoke(app, ["drift", str(folder), str(scores)]).exit_code == 0

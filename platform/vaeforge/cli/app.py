@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from vaeforge.cli import models, score, searches, serve, trace
+from vaeforge.cli import data, models, score, searches, serve, trace
 from vaeforge.cli.option_types import (
     INTEGER,
     NO_PAIRS,
@@ -95,6 +95,7 @@ def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> N
     pipeline.prepare(project, requests.resolve_config(project, family, preset, set_), console())
 
 
+app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.add_typer(searches.app)
 
 

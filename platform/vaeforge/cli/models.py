@@ -7,16 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from vaeforge.cli.option_types import TEXT, Commands, OptionalStr
+from vaeforge.cli.option_types import ON_OFF, TEXT, Commands, OnOff, OptionalStr
 from vaeforge.cli.options import MODELS, Json, console
 from vaeforge.errors import ConfigError
 
 app = Commands(add_completion=False, no_args_is_help=True, help="List, compare, promote and archive models.")
 mlproject_commands = Commands(add_completion=False)
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="a registered model, or the family's name")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="a registered model, its family or data set")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="a version's number")]
 Why = Annotated[OptionalStr, TEXT.option("reason, kept in the audit trail")]
 Expect = Annotated[OptionalStr, TEXT.option("version that must be champion now", default="whichever it is")]
+NewData = Annotated[OnOff, ON_OFF.option("the champion may have learned from other data", "--new-data")]
 ModelOption = Annotated[OptionalStr, TEXT.option("a registered model, or the family's name", "--model")]
 VersionOption = Annotated[OptionalStr, TEXT.option("a version's number", "--version")]
 
@@ -71,9 +72,16 @@ def diff(
 
 
 @app.command()
-def promote(model: Model, version: Version, why: Why = None, expect: Expect = None, json: Json = False) -> None:
+def promote(
+    model: Model,
+    version: Version,
+    why: Why = None,
+    expect: Expect = None,
+    new_data: NewData = False,
+    json: Json = False,
+) -> None:
     """Judge a version by the current gates and make it champion; if it fails, all reasons are listed."""
-    _promote(model, version, why, expect, json)
+    _promote(model, version, why, expect, new_data, json)
 
 
 @app.command()
@@ -96,10 +104,15 @@ def unarchive(model: Model, version: Version, why: Why = None, json: Json = Fals
 
 @mlproject_commands.command(name="promote", rich_help_panel=MODELS)
 def promote_by_options(
-    model: ModelOption = None, version: VersionOption = None, why: Why = None, expect: Expect = None, json: Json = False
+    model: ModelOption = None,
+    version: VersionOption = None,
+    why: Why = None,
+    expect: Expect = None,
+    new_data: NewData = False,
+    json: Json = False,
 ) -> None:
     """Judge a registered version by the current gates and make it champion."""
-    _promote(_required("model", model), _required("version", version), why, expect, json)
+    _promote(_required("model", model), _required("version", version), why, expect, new_data, json)
 
 
 @mlproject_commands.command(name="rollback", rich_help_panel=MODELS)
@@ -108,14 +121,14 @@ def rollback_by_options(model: ModelOption = None, why: Why = None, json: Json =
     _rollback(_required("model", model), why, json)
 
 
-def _promote(model: str, version: str, why: str | None, expect: str | None, json: bool) -> None:
+def _promote(model: str, version: str, why: str | None, expect: str | None, new_data: bool, json: bool) -> None:
     from vaeforge.paths import Project
     from vaeforge.registry import tables
     from vaeforge.registry.rejudge import promote_judged
 
     client = _client()
     name = _name(client, model)
-    verdict = promote_judged(client, Project(), name, version, _reason(why), expect)
+    verdict = promote_judged(client, Project(), name, version, _reason(why), expect, new_data)
     if json:
         _lines([{"model": name, "champion": version, "verdict": verdict.plain()}])
         return

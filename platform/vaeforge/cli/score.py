@@ -81,9 +81,11 @@ def show_outcome(manifest: "ScoreManifest", already: bool, folder: Path, out: Co
     counts = manifest.counts
     if already:
         out.print(f"{folder}: already complete", highlight=False, soft_wrap=True)
+    learned = f", which learned from the data set {manifest.model.data_set}" if manifest.model.data_set else ""
     out.print(
-        f"scored {counts.scored:,} items with {manifest.model.name}: {counts.anomalous:,} of {counts.scored:,} flagged "
-        f"as anomalous ({counts.anomalous / counts.scored:.1%}, score > {manifest.threshold:.6g}), "
+        f"scored {counts.scored:,} items with {manifest.model.name}{learned}: {counts.anomalous:,} of "
+        f"{counts.scored:,} flagged as anomalous "
+        f"({counts.anomalous / counts.scored:.1%}, score > {manifest.threshold:.6g}), "
         f"{counts.quarantined:,} quarantined, {manifest.seconds} s, {manifest.items_per_second:,} items/s",
         highlight=False,
         soft_wrap=True,

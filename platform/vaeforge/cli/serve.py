@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from vaeforge.cli.option_types import (
     INTEGER,
@@ -84,12 +85,17 @@ def drift(
 
     from vaeforge.paths import Project
     from vaeforge.registry.fetch import fetch
+    from vaeforge.score.manifest import require_scored_with
     from vaeforge.serve.drift import compare, drift_table, reference_of
     from vaeforge.serve.scores import read_scores
     from vaeforge.track.store import default_uri
 
     project = Project()
-    bundle = fetch(model, project, default_uri(project.root)).bundle
+    fetched = fetch(model, project, default_uri(project.root))
+    bundle = fetched.bundle
+    graphs = frozenset(graph.sha256 for graph in bundle.contract.graphs.values())
+    if remark := require_scored_with(Path(scores), fetched.name, graphs):
+        Console(stderr=True).print(f"[yellow]warning[/]: {remark}", highlight=False, soft_wrap=True)
     found = compare(reference_of(bundle), *read_scores(Path(scores), bundle.contract.latent_dim))
     if json:
         typer.echo(dumps(found.plain()))

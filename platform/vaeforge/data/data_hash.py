@@ -14,15 +14,16 @@ RULES = 2  # raise it when the same files and settings come to give other arrays
 Listing = list[list[str]]
 
 
-def list_files(folder: Path) -> Listing:
-    """The sorted [relative path, MD5] of the files in `folder`.
+def list_files(folder: Path, within: str = "") -> Listing:
+    """The sorted [path relative to `folder`, MD5] of the files in it, or in its folder `within` alone.
 
     Raises:
         DataError: if the folder holds no files.
     """
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    place = folder / within
+    files = [path for path in place.rglob("*") if path.is_file()]
     if not files:
-        raise DataError(f"{folder}: holds no files; run `dvc pull`, or put yours there (see docs/data.md)")
+        raise DataError(f"{place}: holds no files; run `dvc pull`, or put yours there (see docs/data.md)")
     return sorted([path.relative_to(folder).as_posix(), _md5(path)] for path in files)
 
 
@@ -34,8 +35,8 @@ def data_identity(listing: Listing, prepare: Prepare) -> str:
     return hash_of({"files": listing, "prepare": prepare.model_dump(mode="json"), "rules": RULES})
 
 
-def dvc_hash(root: Path, family: str, listing: Listing) -> str | None:
-    """The hash of `data/` in `data.dvc`, if that is what these files of the family are.
+def dvc_hash(root: Path, family: str, listing: Listing, within: str = "") -> str | None:
+    """The hash of `data/` in `data.dvc`, if that is what these files of the family, or of its folder `within`, are.
 
     None where the data are not under DVC, and where DVC's cache shows that they were changed since `dvc add`. Without
     its listing in the cache `data.dvc` is believed.
@@ -46,13 +47,27 @@ def dvc_hash(root: Path, family: str, listing: Listing) -> str | None:
     outs: list[dict[str, Any]] = read_yaml(pointer).get("outs", [])
     if not outs or "md5" not in outs[0]:
         return None
-    known, prefix = str(outs[0]["md5"]), f"{family}/"
-    cached = root / ".dvc/cache/files/md5" / known[:2] / known[2:]
-    if cached.is_file():
-        added = {entry["relpath"]: entry["md5"] for entry in read_json(cached, "remove it and run `dvc pull`")}
-        if {path.removeprefix(prefix): md5 for path, md5 in added.items() if path.startswith(prefix)} != dict(listing):
+    known = str(outs[0]["md5"])
+    added = tracked_files(root, family)
+    if added is not None:
+        inner = f"{within}/" if within else ""
+        if {path: md5 for path, md5 in added.items() if path.startswith(inner)} != dict(listing):
             return None
     return known
+
+
+def tracked_files(root: Path, family: str) -> dict[str, str] | None:
+    """MD5 by path in `data/<family>` of the files that `data.dvc` lists; none where its listing is not in the cache."""
+    pointer, prefix = root / "data.dvc", f"{family}/"
+    outs: list[dict[str, Any]] = (read_yaml(pointer).get("outs") or []) if pointer.is_file() else []
+    known = str(outs[0].get("md5", "")) if outs else ""
+    cached = root / ".dvc/cache/files/md5" / known[:2] / known[2:]
+    if not known or not cached.is_file():
+        return None
+    entries = read_json(cached, "remove it and run `dvc pull`")
+    return {
+        entry["relpath"].removeprefix(prefix): entry["md5"] for entry in entries if entry["relpath"].startswith(prefix)
+    }
 
 
 def _md5(path: Path) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from vaeforge.config.strict_yaml import read_yaml
+from vaeforge.data.data_sets import IMPORTED, DataSetName, folder_of
 from vaeforge.errors import VaeforgeError
 from vaeforge.paths import Project
 
 TEXTS = ("ATTRIBUTION.md", "LICENSE")
-IMPORTED = ".import/import.json"
 CHARACTERS = 4000  # of a text; licences are named by their beginning
 
 
@@ -46,10 +46,11 @@ class DataSource:
     imports: Mapping[str, ImportedFrom | None]
 
 
-def describe_source(project: Project, family: str) -> DataSource:
-    """Where the data of `family` lie now and what is written beside them."""
+def describe_source(project: Project, family: str, data_set: DataSetName | None = None) -> DataSource:
+    """Where the data of `family` lie now and what is written beside them; of one data set where one is given."""
     folder = project.data(family)
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    place = folder / folder_of(data_set)
+    files = [path for path in place.rglob("*") if path.is_file()]
     texts = {
         path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace")[:CHARACTERS]
         for path in sorted(files)
@@ -61,7 +62,10 @@ def describe_source(project: Project, family: str) -> DataSource:
         bytes=sum(path.stat().st_size for path in files),
         dvc=dvc_entry(project.root),
         texts=texts,
-        imports={path.parents[1].name: _import(path) for path in sorted(folder.glob(f"*/{IMPORTED}"))},
+        imports={
+            path.parents[1].name: _import(path)
+            for path in sorted(folder.glob(f"{folder_of(data_set) or '*'}/{IMPORTED}"))
+        },
     )
 
 

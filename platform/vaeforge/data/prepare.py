@@ -8,9 +8,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.data.data_hash import data_identity, dvc_hash, list_files
+from vaeforge.data.data_hash import data_identity, dvc_hash
+from vaeforge.data.data_sets import DataSetName, data_sets_in, refused_import, used_data
 from vaeforge.data.image_statistics import write_statistics
 from vaeforge.data.pca_spectrum import spectrum_of
 from vaeforge.data.prepared import (
@@ -30,31 +33,64 @@ from vaeforge.provenance import git_state
 from vaeforge.samples import DataSet
 
 
-def ensure_prepared(project: Project, experiment: Experiment) -> Prepared:
+def ensure_prepared(project: Project, experiment: Experiment, data_set: str | None = None) -> Prepared:
     """The prepared data of an experiment, pulled and prepared first where they are absent or stale.
+
+    Args:
+        project: whose data.
+        experiment: of the family, with the settings of its section `prepare`.
+        data_set: which data set of the family; none: the one in use, see `data_sets.used_data`.
 
     Raises:
         DataError: if the data cannot be pulled, or a prepared file of these very data was altered.
     """
     pull(project, experiment.family)
-    folder = project.prepared(experiment.family)
+    folder, used = project.prepared(experiment.family), used_data(project, experiment.family, data_set)
     if not (folder / MANIFEST).exists():
-        return prepare(project, experiment)
-    identity = data_identity(list_files(project.data(experiment.family)), experiment.prepare)
-    if read_prepared_manifest(folder).data_identity != identity:
-        return prepare(project, experiment)
+        return prepare(project, experiment, data_set)
+    identity = data_identity(used.listing(), experiment.prepare)
+    held = read_prepared_manifest(folder)
+    if held.data_identity != identity or held.data_set != used.name:
+        return prepare(project, experiment, data_set)
     return load_prepared(folder)
 
 
-def pull(project: Project, family: str) -> None:
-    """Bring `data/<family>` from the DVC remote where it is absent.
+def pull(project: Project, family: str) -> str:
+    """Bring `data/<family>` from the DVC remote where it is absent; what is to be said of that, empty for nothing.
 
     Raises:
-        DataError: if it cannot be had.
+        DataError: if it cannot be had, or data of one's own were meant: the folder was emptied, or an import refused.
     """
-    folder = project.data(family)
+    folder, refused = project.data(family), refused_import(project, family)
     if folder.is_dir() and any(folder.iterdir()):
-        return
+        samples = [one for one in data_sets_in(folder) if one.sample]
+        return "" if not samples or refused is None else f"{_refused(refused, family)}; the sample is used"
+    if refused is not None:
+        raise DataError(
+            f"{folder}: holds no data, and {_refused(refused, family)}; import your data, or bring the sample back "
+            f"with `vaeforge data use sample --family {family}`"
+        )
+    if folder.is_dir():
+        raise DataError(
+            f"{folder}: is empty; put your data there with `vaeforge import`, or bring back what data.dvc lists with "
+            f"`dvc pull data/{family}`"
+        )
+    _pull(project, folder)
+    brought = ", ".join(str(one) for one in data_sets_in(folder)) or "data"
+    return f"{folder} was not there: brought {brought} from DVC, as data.dvc lists it"
+
+
+def _refused(source: str, family: str) -> str:
+    return f"the last import into it ({source}) was refused"
+
+
+def tell(console: Console, *remarks: str) -> None:
+    """Print the remarks that are not empty, as notes."""
+    for remark in filter(None, remarks):
+        console.print(f"[yellow]note[/]: {escape(remark)}", highlight=False, soft_wrap=True)
+
+
+def _pull(project: Project, folder: Path) -> None:
     missing = f"{folder}: not there"
     if not (project.root / "data.dvc").is_file():
         raise DataError(f"{missing}, and {project.root} has no data.dvc; put yours there (see docs/data.md)")
@@ -70,15 +106,15 @@ def pull(project: Project, family: str) -> None:
         raise DataError(f"{missing} and could not be pulled ({reason}); run `dvc pull`")
 
 
-def prepare(project: Project, experiment: Experiment) -> Prepared:
-    """Cut and split the family's data and write the arrays.
+def prepare(project: Project, experiment: Experiment, data_set: str | None = None) -> Prepared:
+    """Cut and split the family's data, or a data set of it, and write the arrays.
 
     Raises:
         DataError: naming the split or class that is empty, or the pictures that occur twice.
     """
-    source, folder = project.data(experiment.family), project.prepared(experiment.family)
-    listing = list_files(source)
-    data = read_source(source, experiment)
+    used, folder = used_data(project, experiment.family, data_set), project.prepared(experiment.family)
+    listing = used.listing()
+    data = read_source(used.folder, experiment)
     (folder / MANIFEST).unlink(missing_ok=True)
     arrays = write_data_set(folder, data)
     write_statistics(folder, data.images)
@@ -86,8 +122,8 @@ def prepare(project: Project, experiment: Experiment) -> Prepared:
     manifest = PreparedManifest(
         family=experiment.family,
         data_identity=data_identity(listing, experiment.prepare),
-        data_hash=dvc_hash(project.root, experiment.family, listing),
-        data_source=str(source.relative_to(project.root)),
+        data_hash=dvc_hash(project.root, experiment.family, listing, used.within),
+        data_source=str(used.folder.relative_to(project.root)),
         git=git_state(project.root),
         configuration=configuration,
         configuration_hash=hash_of(configuration),
@@ -98,13 +134,16 @@ def prepare(project: Project, experiment: Experiment) -> Prepared:
         info=data.info,
         quarantined=data.quarantined,
         spectrum=spectrum_of(data, experiment),
+        data_set=used.name,
     )
     write_prepared_manifest(folder, manifest)
     return load_prepared(folder)
 
 
-def prepared_summary(event_shape: tuple[int, ...], counts: Mapping[str, int]) -> str:
-    """What prepare made, in one sentence: `Prepared at 96 x 96: 260 train, 80 validation, 60 + 60 test (…)`."""
+def prepared_summary(
+    event_shape: tuple[int, ...], counts: Mapping[str, int], data_set: DataSetName | None = None
+) -> str:
+    """What prepare made, in one sentence: `Prepared kvasir at 96 x 96: 260 train, 80 validation, 60 + 60 test (…)`."""
     size = " x ".join(map(str, event_shape[1:] if len(event_shape) == 3 else event_shape))
     if "test" in counts:
         test = f"{counts['test']} test"
@@ -112,7 +151,8 @@ def prepared_summary(event_shape: tuple[int, ...], counts: Mapping[str, int]) ->
         test = f"{counts['test_normal']} + {counts['test_anomalous']} test (normal + anomalous)"
     skipped = counts["quarantined"]
     left_out = "no file skipped" if not skipped else f"{skipped} skipped, see `quarantined` in manifest.json"
-    return f"Prepared at {size}: {counts['train']} train, {counts['validation']} validation, {test}; {left_out}"
+    what = "" if data_set is None else f"{data_set} "
+    return f"Prepared {what}at {size}: {counts['train']} train, {counts['validation']} validation, {test}; {left_out}"
 
 
 def write_data_set(folder: Path, data: DataSet) -> dict[str, PreparedArray]:

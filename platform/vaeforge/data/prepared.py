@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vaeforge.data.data_sets import DataSetName
 from vaeforge.errors import DataError
 from vaeforge.paths import sha256_of, write_json
 from vaeforge.provenance import GitState
@@ -68,6 +69,7 @@ class PreparedManifest:
         counts: how many there are of what, for people.
         info: what a layout's reader notes for evaluation and people: names of classes, channels, units, aspect ratios.
         quarantined: files or items that could not be used, with the reason.
+        data_set: which one of the family these are; none for files without a name, and in older manifests.
         spectrum: of the training data.
         extra: keys that this version does not know.
     """
@@ -87,6 +89,7 @@ class PreparedManifest:
     info: Mapping[str, Any] = field(default_factory=dict)
     quarantined: Mapping[str, str] = field(default_factory=dict)
     spectrum: PcaSpectrum | None = None
+    data_set: DataSetName | None = field(default=None, metadata=OPTIONAL)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -6,17 +6,18 @@ import sys
 from pathlib import Path
 
 
-def track(root: Path, folder: Path) -> tuple[bool, str]:
-    """Add the data set `folder` to data.dvc in `root`: whether that was done, and what there is to say of it.
+def track(root: Path, *folders: Path) -> tuple[bool, str]:
+    """Add data sets to data.dvc in `root`: whether that was done, and what there is to say of it.
 
-    Only this folder is added. DVC keeps the others as data.dvc lists them, also those that were never pulled here;
-    adding all of `data` would strike those from the list.
+    A folder that is not there is struck from data.dvc. DVC keeps the others as data.dvc lists them, also those that
+    were never pulled here; adding all of `data` would strike those from the list.
     """
-    place = folder.relative_to(root).as_posix()
+    places = [folder.relative_to(root).as_posix() for folder in folders]
+    place = " ".join(places)
     if not (root / ".dvc").is_dir() or not (root / "data.dvc").is_file():
         missing = ".dvc" if not (root / ".dvc").is_dir() else "data.dvc"
         return False, f"left untracked: {root} has no {missing}; run `dvc init` if need be, then `dvc add data`"
-    command = [sys.executable, "-m", "dvc", "add", place]
+    command = [sys.executable, "-m", "dvc", "add", *places]
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
     try:
         done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)

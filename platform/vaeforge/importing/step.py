@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.importing.dvc_add import track
+from vaeforge.importing.data_set_changes import arrived
 from vaeforge.importing.figures import save_chart
 from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, ImportResult, data_set_name, usable_name
@@ -39,7 +39,7 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
     if usable_name(family):
         raise ConfigError(f"family: got {family!r}, which {usable_name(family)}")
     folder = project.data(family) / data_set_name(source.absolute(), options)
-    source = source.resolve()
+    source, existed = source.resolve(), folder.parent.is_dir()
     try:
         with only_import(project.artifacts / "import.lock"):
             tidy(folder.parent)
@@ -47,22 +47,22 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
             log = ImportLog()
             with opened(source, hidden(folder, UNPACKED)) as place:
                 content = how.parse(place, options, log)
-                _note_others(folder, log)
                 with staged(folder) as filling:
                     content.write(filling)
                     _describe(filling, source, family, kind, options, content, log)
     except OSError as error:
         raise DataError(f"{folder}: could not be imported ({error}); nothing was changed") from None
     finally:
-        with contextlib.suppress(OSError):
-            folder.parent.rmdir()  # if this made it, and put nothing there
-    tracked, tracking = track(project.root, folder) if options.track else (False, "left untracked, as was asked")
+        if not existed:
+            with contextlib.suppress(OSError):
+                folder.parent.rmdir()  # if this made it, and put nothing there
+    tracked, tracking, told = arrived(project, family, folder, options.track)
     return ImportResult(
         folder=folder,
         manifest=folder / BESIDE / "import.json",
         counts=content.counts,
         quarantined=len(log.quarantined),
-        notes=log.notes,
+        notes=log.notes + told,
         tracked=tracked,
         tracking=tracking,
     )
@@ -73,18 +73,6 @@ def _refuse_places(source: Path, folder: Path, replace: bool) -> None:
         raise DataError(f"{source}: overlaps with {folder}, where the data set goes; give a source outside of it")
     if folder.exists() and not replace:
         raise DataError(f"{folder}: exists already; give another --name, or --replace true")
-
-
-def _note_others(folder: Path, log: ImportLog) -> None:
-    """Data sets of one family are read together, or refused together: better say so now."""
-    if not folder.parent.is_dir():
-        return
-    others = sorted(path.name for path in folder.parent.iterdir() if not path.name.startswith(".") and path != folder)
-    if others:
-        log.notes.append(
-            f"{folder.parent} also holds {', '.join(others)}; only one data set per family is used: remove the other "
-            "before `vaeforge prepare`"
-        )
 
 
 def _describe(

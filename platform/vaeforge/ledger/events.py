@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import TypeAdapter
 
+from vaeforge.data.data_sets import DataSetName
 from vaeforge.data.data_source import DataSource
 from vaeforge.paths import hash_of
 from vaeforge.provenance import Machine, PatchedGitState
-from vaeforge.records import to_json
+from vaeforge.records import OPTIONAL, to_json
 from vaeforge.training.checkpoint_files import Checkpoint
 
 Params: TypeAlias = dict[str, Any]
@@ -48,6 +49,7 @@ class SearchHeader(LedgerEvent):
     Attributes:
         space, settings: as they were given; of any version, so that they are parsed by whoever needs them.
         source: what the data say of themselves, see `data/data_source.py`.
+        data_set: which one of the family; none for files without a name, and in older ledgers.
         git: the project's commit and what differed from it.
         machine: the driver's processor and libraries.
         trials: how many were asked for at the start.
@@ -68,6 +70,7 @@ class SearchHeader(LedgerEvent):
     data_hash: str | None = None
     data_source: str = ""
     source: DataSource | None = None
+    data_set: DataSetName | None = field(default=None, metadata=OPTIONAL)
     git: PatchedGitState | None = None
     lock_sha256: str | None = None
     machine: Machine | None = None

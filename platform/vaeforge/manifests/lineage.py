@@ -1,11 +1,16 @@
 """Lineage of a model: what the manifest of every later step repeats, so that each leads back by itself."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from vaeforge.data.data_sets import DataSetName
+from vaeforge.paths import hash_of
 from vaeforge.provenance import PatchedGitState
-from vaeforge.records import read_record
+from vaeforge.records import OPTIONAL, read_record
 from vaeforge.training.checkpoint_files import CheckpointRef
+
+UNUSABLE = re.compile(r"[^A-Za-z0-9_.]+")
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Lineage:
         trial: its number in that search.
         space_hash: of what was searched.
         mlflow: where it was tracked.
+        data_set: the data set that it learned from; none for files without a name, and in older manifests.
     """
 
     family: str
@@ -51,6 +57,25 @@ class Lineage:
     trial: int | None = None
     space_hash: str | None = None
     mlflow: MlflowRuns = MlflowRuns()
+    data_set: DataSetName | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def registered_model(self) -> str:
+        """The model in the registry whose versions learn from these data; see `registered_model`."""
+        return registered_model(self.family, self.data_set)
+
+
+def registered_model(family: str, data_set: DataSetName | None) -> str:
+    """`vaeforge-<family>` for the sample and for files without a name, `vaeforge-<family>-<data set>` for one's own.
+
+    Versions of different data sets are thus never compared, and each line has a champion of its own. A name that
+    cannot stand in a URL is written with hyphens, and with the start of its hash, so that no two are alike.
+    """
+    if data_set is None or data_set.sample:
+        return f"vaeforge-{family}"
+    plain = UNUSABLE.sub("-", data_set.name).strip("-")
+    apart = "" if plain == data_set.name else hash_of(data_set.name)[:6]
+    return "-".join(part for part in ("vaeforge", family, plain, apart) if part)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vaeforge.data.data_sets import folder_of
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.comparison import MODEL, ComparisonRow, Significance
 from vaeforge.evaluation.manifest import EvaluationManifest
@@ -56,6 +57,7 @@ class DataSection:
     licence: str | None
     attribution: str | None
     shipped_sample: bool | None
+    data_set: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def build_card(
 
 def _model(manifest: TrainedModelManifest, contract: Contract) -> ModelSection:
     return ModelSection(
-        name=f"vaeforge-{contract.family}",
+        name=manifest.lineage.registered_model,
         family=contract.family,
         task=contract.task,
         event_shape=contract.event_shape,
@@ -207,6 +209,7 @@ def _data(manifest: TrainedModelManifest, contract: Contract, credits: DataCredi
         licence=credits.licence,
         attribution=credits.attribution,
         shipped_sample=credits.shipped_sample,
+        data_set=None if manifest.lineage.data_set is None else str(manifest.lineage.data_set),
     )
 
 
@@ -268,7 +271,7 @@ def _lineage(manifest: TrainedModelManifest) -> LineageSection:
 
 def data_credits(project: Project, prepared: Prepared, family: str) -> DataCredits:
     """What is written beside the data of `family`, and how many there are."""
-    folder = project.data(family)
+    folder = project.data(family) / folder_of(prepared.manifest.data_set)
     texts = [_text(path) for path in sorted(folder.rglob(ATTRIBUTION))]
     licences = [_title(_text(path)) for path in sorted(folder.rglob(LICENCE))]
     manifest = prepared.manifest

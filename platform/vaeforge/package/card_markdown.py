@@ -86,6 +86,7 @@ def interval(low: float | None, high: float | None) -> str:
 def _data_lines(data: DataSection) -> list[str]:
     rows = [
         ("source", data.source or UNKNOWN),
+        ("data set", data.data_set or UNKNOWN),
         ("shipped sample", UNKNOWN if data.shipped_sample is None else _word(data.shipped_sample)),
         ("layout", data.layout),
         ("samples", _pairs(data.counts)),

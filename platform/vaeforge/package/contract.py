@@ -45,6 +45,7 @@ class Contract:
             lies below it (`evaluation/threshold.py`).
         quantile: see `threshold`.
         graphs: by name; `model` (x to reconstruction, mu, logvar, score) is always among them.
+        data_set: what the data are called that it learned from; none for files without a name, and in older contracts.
         threshold_rate: the largest expected share of normal samples above the threshold; none in older contracts.
     """
 
@@ -61,6 +62,7 @@ class Contract:
     quantile: float
     graphs: Mapping[str, GraphFile]
     threshold_rate: float | None = field(default=None, metadata=OPTIONAL)
+    data_set: str | None = field(default=None, metadata=OPTIONAL)
 
 
 def read_contract(path: Path) -> Contract:

@@ -43,6 +43,7 @@ def contract_of(trained: TrainedModel, graphs: Mapping[str, ExportedGraph], thre
         quantile=threshold.quantile,
         graphs={name: graph_file(graph) for name, graph in graphs.items()},
         threshold_rate=threshold.rate,
+        data_set=None if prepared.manifest.data_set is None else str(prepared.manifest.data_set),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import vaeforge_models
 from vaeforge.data.data_hash import data_identity, list_files
+from vaeforge.data.data_sets import folder_of
 from vaeforge.errors import DataError, RegistryError, VaeforgeError
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import PACKAGE, Project
@@ -106,7 +107,8 @@ def _point_at_cache(root: Path, folder: Path) -> None:
 def _are(folder: Path, manifest: TrainedModelManifest) -> bool:
     """Whether the files in `folder` have the data identity that the model was trained on."""
     try:
-        return data_identity(list_files(folder), manifest.experiment.prepare) == manifest.lineage.data_identity
+        listing = list_files(folder, folder_of(manifest.lineage.data_set))
+        return data_identity(listing, manifest.experiment.prepare) == manifest.lineage.data_identity
     except VaeforgeError:  # no files
         return False
 

@@ -23,6 +23,7 @@ RUN = "vaeforge.run"
 CHECKPOINT = "vaeforge.checkpoint_sha256"
 GRAPH = "vaeforge.model_sha256"
 DATA_IDENTITY = "vaeforge.data_identity"
+DATA_SET = "vaeforge.data_set"
 VERDICT = "vaeforge.verdict"
 VAL_NELBO = "vaeforge.val_nelbo"
 TEST_NLL = "vaeforge.test_nll"
@@ -47,6 +48,7 @@ def version_tags(manifest: "TrainedModelManifest", run_id: str, graph_sha256: st
         "vaeforge.dirty": lineage.git.dirty,
         "vaeforge.data_hash": lineage.data_hash,
         DATA_IDENTITY: lineage.data_identity,
+        DATA_SET: lineage.data_set and str(lineage.data_set),
         "vaeforge.configuration_hash": lineage.configuration_hash,
         "vaeforge.code_hash": lineage.code_hash,
         VAL_NELBO: metrics.get(OBJECTIVE),
@@ -114,7 +116,8 @@ def _sources(lineage: Lineage) -> str:
     code = "code not under version control" if lineage.git.commit is None else f"code {lineage.git.commit}"
     state = " with uncommitted changes" if lineage.git.dirty else ""
     data = f"data {lineage.data_hash}" if lineage.data_hash else "data not tracked by DVC"
-    return f"Made from {code}{state}, {data}, data identity {lineage.data_identity}."
+    named = "" if lineage.data_set is None else f"data set {lineage.data_set}, "
+    return f"Made from {code}{state}, {named}{data}, data identity {lineage.data_identity}."
 
 
 def _text(value: object) -> str:

@@ -12,6 +12,7 @@ from vaeforge.registry.fetch import ARCHIVED
 from vaeforge.registry.lineage import (
     ACTIVE_UNITS,
     DATA_IDENTITY,
+    DATA_SET,
     TEST_LOOKS,
     TEST_NLL,
     TEST_POWER,
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """A registered model: how many versions it has, and which are champion and challenger."""
+    """A registered model: how many versions it has, which are champion and challenger, and the data set of its line."""
 
     model: str
     versions: int
     champion: str | None
     challenger: str | None
+    data_set: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class VersionSummary:
     test_look: float | None
     test_power: float | None
     data_identity: str | None
+    data_set: str | None
     verdict: str | None
 
 
@@ -142,7 +145,11 @@ def _parts(manifests: VersionManifests) -> dict[str, dict[str, Any]]:
     return {
         "params": _flat(manifests.model.settings),
         "metrics": {**manifests.model.metrics, **manifests.evaluation.metrics},
-        "data": {"data_identity": lineage.data_identity, "data_hash": lineage.data_hash},
+        "data": {
+            "data_set": lineage.data_set and str(lineage.data_set),
+            "data_identity": lineage.data_identity,
+            "data_hash": lineage.data_hash,
+        },
         "code": _flat(code),
     }
 
@@ -159,8 +166,10 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _model_summary(client: "MlflowClient", name: str) -> ModelSummary:
-    aliases = aliases_of(client, name)
-    return ModelSummary(name, len(versions_of(client, name)), aliases.get(CHAMPION), aliases.get(CHALLENGER))
+    aliases, versions = aliases_of(client, name), versions_of(client, name)
+    named = list(dict.fromkeys(one.tags[DATA_SET] for one in versions if DATA_SET in one.tags))
+    roles = aliases.get(CHAMPION), aliases.get(CHALLENGER)
+    return ModelSummary(name, len(versions), *roles, ", ".join(named) or None)
 
 
 def _version_summary(version: "ModelVersion", aliases: Mapping[str, str]) -> VersionSummary:
@@ -178,5 +187,6 @@ def _version_summary(version: "ModelVersion", aliases: Mapping[str, str]) -> Ver
         test_look=number_in(tags, TEST_LOOKS),
         test_power=number_in(tags, TEST_POWER),
         data_identity=tags.get(DATA_IDENTITY),
+        data_set=tags.get(DATA_SET),
         verdict=tags.get(VERDICT),
     )

@@ -31,6 +31,7 @@ from vaeforge.registry.audit import user
 from vaeforge.registry.gate import GateCandidate
 from vaeforge.registry.lineage import (
     CHECKPOINT,
+    DATA_SET,
     GRAPH,
     RUN,
     TEST_COMPARISON,
@@ -130,7 +131,8 @@ def register_run(
     evaluation: EvaluationManifest,
     tracking_uri: str,
 ) -> Registration:
-    """Register the exported graph of a model as a version of `vaeforge-<family>` in the store at `tracking_uri`.
+    """Register the exported graph of a model as a version of its data set's model in the store at
+    `tracking_uri`; see `manifests.lineage.registered_model`.
 
     The version always gets the alias `challenger`, and `champion` if the gates let it and nobody else changed the
     champion meanwhile. Its artifacts hold the other graphs, parity, metrics, evidence, curves, figures and its card.
@@ -152,7 +154,7 @@ def register_run(
     submission = _Submission(manifest, export, evaluation, exported, evaluated)
     _require_exported(export)
     _require_one_threshold(read_contract(_named(exported, CONTRACT)), evaluation)
-    client, model = open_store(tracking_uri), f"vaeforge-{manifest.family}"
+    client, model = open_store(tracking_uri), manifest.lineage.registered_model
     project.artifacts.mkdir(parents=True, exist_ok=True)
     with locked(project.artifacts / f".register-{model}.lock"), store_errors(tracking_uri):
         return _register(client, project, model, submission)
@@ -271,9 +273,10 @@ def _create_version(
     from mlflow import MlflowException
 
     try:
-        client.create_registered_model(
-            model, description="Exported by vaeforge; see each version's tags for its lineage."
-        )
+        told = "Exported by vaeforge; see each version's tags for its lineage."
+        learned = {DATA_SET: tags[DATA_SET]} if DATA_SET in tags else {}
+        line = f"Versions that learned from the data set {tags[DATA_SET]}. " if learned else ""
+        client.create_registered_model(model, tags=learned, description=f"{line}{told}")
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+DATA_RULE = "data"  # see gate.py: the champion's data
+
+
+def new_data_hint(model: str, version: str) -> str:
+    """How a version of other data than the champion's becomes champion all the same."""
+    return (
+        "the champion learned from other data, or from the same files under other settings of `prepare`; if the data "
+        f"are meant to change: `vaeforge models promote {model} {version} --new-data --why …`"
+    )
+
 
 def judge(
     client: "MlflowClient",
@@ -51,9 +61,24 @@ def rejudge(client: "MlflowClient", project: Project, model: str, version: str) 
 
 
 def promote_judged(
-    client: "MlflowClient", project: Project, model: str, version: str, why: str, expected: str | None
+    client: "MlflowClient",
+    project: Project,
+    model: str,
+    version: str,
+    why: str,
+    expected: str | None,
+    new_data: bool = False,
 ) -> Verdict:
-    """Judge `version` anew and make it champion; `expected` is the version that must be champion now, any if none.
+    """Judge `version` anew and make it champion.
+
+    Args:
+        client: of the registry.
+        project: whose gates judge.
+        model: its name.
+        version: that is to be champion.
+        why: reason for the audit trail.
+        expected: the version that must be champion now; any if none.
+        new_data: whether it may have learned from other data than the champion, which the trail then says.
 
     Raises:
         ConflictError: if another one is.
@@ -67,9 +92,15 @@ def promote_judged(
         if GRAPH not in found.tags:
             raise RegistryError(f"{model} version {version}: was not registered by vaeforge (no tag {GRAPH})")
         verdict = rejudge(client, project, model, version)
+    if new_data:
+        allowed = verdict.without(DATA_RULE, "other than the champion's, as --new-data allows")
+        why = f"{why} (with --new-data: other data than those of version {champion})" if allowed != verdict else why
+        verdict = allowed
     if not verdict.promote:
         listed = "\n".join(f"  {reason}" for reason in verdict.reasons)
-        raise RegistryError(f"{model} version {version}: refused by the gates:\n{listed}")
+        others = any(outcome.rule == DATA_RULE for outcome in verdict.failed)
+        hint = f"\n{new_data_hint(model, version)}" if others else ""
+        raise RegistryError(f"{model} version {version}: refused by the gates:\n{listed}{hint}")
     promote(client, model, version, expected or champion, user(), why, verdict)
     with store_errors(
         client.tracking_uri, f"{model} version {version}: is champion, but its verdict stays the old one"

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from vaeforge.config.experiment import Experiment
+from vaeforge.data.data_sets import folder_of
 from vaeforge.data.prepare import ensure_prepared
 from vaeforge.data.prepared import load_training
 from vaeforge.errors import DataError, RegistryError, ResourceError
@@ -72,7 +73,7 @@ def retrain(project: Project, manifest: TrainedModelManifest, console: Console) 
         DataError: if the project's data are others.
     """
     conditions, experiment = conditions_of(manifest), manifest.experiment
-    prepared = ensure_prepared(project, experiment)
+    prepared = ensure_prepared(project, experiment, folder_of(manifest.lineage.data_set) or None)
     identity, expected = prepared.manifest.data_identity, manifest.lineage.data_identity
     if identity != expected:
         raise DataError(f"{project.data(manifest.family)}: data identity is {identity}, must be {expected}")

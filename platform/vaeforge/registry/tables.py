@@ -28,9 +28,10 @@ COLOURS: "dict[State, str]" = {
 
 def models_table(models: "Sequence[ModelSummary]") -> Table:
     """Every model in a line."""
-    table = Table("model", "versions", "champion", "challenger", title="models")
+    table = Table("model", "data set", "versions", "champion", "challenger", title="models")
     for one in models:
-        table.add_row(*(escape(_text(value)) for value in (one.model, one.versions, one.champion, one.challenger)))
+        cells = (one.model, one.data_set, one.versions, one.champion, one.challenger)
+        table.add_row(*(escape(_text(value)) for value in cells))
     return table
 
 
@@ -45,8 +46,13 @@ def versions_table(versions: "Sequence[VersionSummary]", model: str) -> Table:
         role = ", ".join([*one.aliases, *(["archived"] if one.archived else [])])
         numbers = [_text(value) for value in (one.val_nelbo, one.test_nll, one.active_units)] + [_test_set_use(one)]
         verdict = (one.verdict or "").partition(":")[0]
-        table.add_row(one.version, role, one.created, *numbers, (one.data_identity or "")[:8], escape(verdict))
+        table.add_row(one.version, role, one.created, *numbers, escape(_data_of(one)), escape(verdict))
     return table
+
+
+def _data_of(version: "VersionSummary") -> str:
+    """Its data set, and the start of the data identity, which depends on the settings of `prepare`, too."""
+    return " ".join(filter(None, (version.data_set, (version.data_identity or "")[:8])))
 
 
 def _test_set_use(version: "VersionSummary") -> str:

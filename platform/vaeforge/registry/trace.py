@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from vaeforge.data.data_hash import data_identity, list_files
+from vaeforge.data.data_sets import DataSetName, folder_of
 from vaeforge.data.data_source import describe_source
 from vaeforge.data.dvc_location import where_kept
 from vaeforge.errors import TrackingError, VaeforgeError
@@ -191,15 +192,20 @@ def _packages(model: TracedModel, project: Project) -> TraceLink:
 def _data(manifest: TrainedModelManifest, project: Project) -> TraceLink:
     """The data identity, computed again from the files here."""
     expected, folder = manifest.lineage.data_identity, project.data(manifest.family)
+    data_set = manifest.lineage.data_set
     if not folder.is_dir():
         return TraceLink("data", expected, "missing", f"{folder} is not there; `dvc pull` may bring it")
     try:
-        found = data_identity(list_files(folder), manifest.experiment.prepare)
+        found = data_identity(list_files(folder, folder_of(data_set)), manifest.experiment.prepare)
     except (VaeforgeError, ValueError) as error:
         return TraceLink("data", expected, "missing", str(error))
     if found != expected:
-        return TraceLink("data", expected, "differs", f"of the files in {folder} now it is {found}")
-    return TraceLink("data", expected, "verified", f"computed again from the files in {folder}")
+        return TraceLink("data", expected, "differs", f"{_named(data_set)}of the files in {folder} now it is {found}")
+    return TraceLink("data", expected, "verified", f"{_named(data_set)}computed again from the files in {folder}")
+
+
+def _named(data_set: DataSetName | None) -> str:
+    return "" if data_set is None else f"data set {data_set}: "
 
 
 def _dvc(manifest: TrainedModelManifest, project: Project) -> TraceLink:
@@ -220,7 +226,7 @@ def _source(manifest: TrainedModelManifest, project: Project) -> TraceLink:
     detail = f"{source.files} files, {source.bytes} bytes; described by {', '.join(told) or 'nothing'}"
     if not project.data(manifest.family).is_dir():
         return TraceLink("source", source.folder, "missing", detail)
-    same = describe_source(project, manifest.family).texts == source.texts
+    same = describe_source(project, manifest.family, manifest.lineage.data_set).texts == source.texts
     return TraceLink("source", source.folder, "verified" if same else "differs", detail)
 
 

@@ -80,6 +80,11 @@ class Verdict:
         told = tuple(str(outcome) for outcome in self.failed or self.passed)
         return (*told, self.used_up) if self.used_up else told
 
+    def without(self, rule: str, why: str) -> "Verdict":
+        """The verdict without a failed rule that somebody allowed to fail; `why` is listed among what was skipped."""
+        failed = tuple(outcome for outcome in self.failed if outcome.rule != rule)
+        return self if failed == self.failed else Verdict(failed, self.passed, (*self.skipped, f"{rule}: {why}"))
+
     def plain(self) -> dict[str, Any]:
         """As JSON would hold it."""
         rules = [asdict(outcome) for outcome in (*self.failed, *self.passed)]

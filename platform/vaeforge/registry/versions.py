@@ -27,15 +27,20 @@ def models(client: "MlflowClient") -> list[str]:
 
 
 def model_named(client: "MlflowClient", given: str) -> str:
-    """The registered model that `given` means: its name, or its family's.
+    """The registered model that `given` means: its name, what follows `vaeforge-`, or the family or data set alone.
 
     Raises:
-        RegistryError: if there is none, naming those that there are.
+        RegistryError: if there is none, or several could be meant, naming those that there are.
     """
     known = models(client)
     for name in (given, f"{PREFIX}{given}"):
         if name in known:
             return name
+    meant = [name for name in known if name.startswith(f"{PREFIX}{given}-") or name.endswith(f"-{given}")]
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        raise RegistryError(f"model: got {given!r}, which could be {' or '.join(meant)}; name one of them")
     listed = ", ".join(known) or "none yet, `vaeforge register` makes one"
     raise RegistryError(f"model: got {given!r}, must be one of: {listed}{nearest(given, known)}")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vaeforge.errors import DataError
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.paths import write_json
 from vaeforge.records import OPTIONAL, Number, read_record, renamed, to_json
@@ -12,11 +13,14 @@ from vaeforge.records import OPTIONAL, Number, read_record, renamed, to_json
 
 @dataclass(frozen=True)
 class ScoringModel:
-    """The model: what people call it; its name and version in the registry, none for a folder."""
+    """The model: what people call it; its name and version in the registry, none for a folder; and what the data set is
+    called that it learned from, none where it has no name.
+    """
 
     name: str
     registered: str | None
     version: str | None
+    data_set: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,31 @@ def read_score_manifest(folder: Path) -> ScoreManifest:
     """
     remedy = "remove this folder and score again"
     return read_record(ScoreManifest, folder / MANIFEST, "manifest of a scoring", remedy)
+
+
+def require_scored_with(scores: Path, model: str, graphs: frozenset[str]) -> str:
+    """Refuse scores of another model than the one that they are compared with, by the manifest beside them.
+
+    Args:
+        scores: the table that `vaeforge score` wrote.
+        model: what people call the model that they are compared with.
+        graphs: SHA-256 of each graph of that model.
+
+    Returns:
+        A remark where there is no manifest by which to tell; empty where there is one.
+
+    Raises:
+        DataError: naming the model that the scores are of.
+    """
+    if not (scores.parent / MANIFEST).is_file():
+        return f"{scores}: no {MANIFEST} beside it says which model scored; it is taken to be {model}"
+    found = read_score_manifest(scores.parent)
+    if found.graph.sha256 not in graphs:
+        raise DataError(
+            f"{scores}: was scored with {found.model.name}, but is to be compared with {model}; scores of different "
+            "models cannot be compared: score the items with this one, or name the one that scored them"
+        )
+    return ""
 
 
 def write_score_manifest(folder: Path, manifest: ScoreManifest) -> None:

@@ -223,7 +223,7 @@ def _manifest(
 ) -> ScoreManifest:
     contract, unit = scorer.contract, f"squared error in model units times {error_maps.SCALE}, 16-bit grey"
     return ScoreManifest(
-        model=ScoringModel(fetched.name, fetched.model, fetched.version),
+        model=ScoringModel(fetched.name, fetched.model, fetched.version, contract.data_set),
         family=contract.family,
         graph=ScoringGraph(options.graph, scorer.graph.sha256, scorer.graph.precision),
         threshold=contract.threshold,

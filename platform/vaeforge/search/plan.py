@@ -9,7 +9,7 @@ from rich.console import Console
 
 from vaeforge.config.experiment import RunConfig, Search
 from vaeforge.data.data_source import describe_source
-from vaeforge.data.prepare import ensure_prepared
+from vaeforge.data.prepare import ensure_prepared, pull, tell
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError, ResourceError, SearchError
 from vaeforge.ledger.events import SearchExtent, SearchHeader
@@ -77,8 +77,10 @@ def make_plan(
         _require_name(name)
     _require_configurations(config, space)
     placement = None if address else place(config.search, *local_resources())
+    tell(console, pull(project, space.family))
     prepared = ensure_prepared(project, config.experiment)
     _require_samples(config, prepared)
+    tell(console, str(prepared.manifest.info.get("framing", "")))
     collapse = collapse_warning(space, config.experiment, prepared)
     if collapse is not None:
         console.print(f"[yellow]warning[/]: {collapse}", highlight=False)
@@ -97,7 +99,8 @@ def make_plan(
         data_identity=identity,
         data_hash=prepared.manifest.data_hash,
         data_source=prepared.manifest.data_source or "",
-        source=describe_source(project, space.family),
+        source=describe_source(project, space.family, prepared.manifest.data_set),
+        data_set=prepared.manifest.data_set,
         git=made_by.git,
         lock_sha256=made_by.lock_sha256,
         machine=made_by.machine,

@@ -9,6 +9,7 @@ from vaeforge.importing.image_layouts import by_class
 from vaeforge.importing.images import PictureFile, read_images
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.normal_classes import ask_about_normal, tell_normal
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource
 
 
@@ -24,6 +25,7 @@ def read_pictures(source: Path, options: ImportOptions, log: ImportLog) -> Parse
     unknown = sorted(set(options.normal) - names)
     if unknown:
         raise DataError(f"--normal: got {', '.join(unknown)}, must be among the classes {', '.join(sorted(names))}")
+    ask_about_normal(source, (candidate.label for candidate in candidates), options.normal)
     content = read_images(source, renamed, empty, grey=False, least=2, log=log)
     normal = {is_normal(row["class"]) for row in content.items}
     if normal != {True, False}:
@@ -32,6 +34,7 @@ def read_pictures(source: Path, options: ImportOptions, log: ImportLog) -> Parse
             f"{source}: no class is {missing} (classes {', '.join(sorted({row['class'] for row in content.items}))}); "
             "`normal` and `normal-…` are normal, all others anomalous: rename folders, or give --normal CLASS"
         )
+    tell_normal((row["class"] for row in content.items), log)
     return content
 
 

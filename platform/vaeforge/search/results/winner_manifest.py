@@ -70,6 +70,7 @@ def _lineage(plan: Plan, header: SearchHeader, best: TrialRecord, runs: RunIds |
         mlflow=MlflowRuns(
             runs.trials.get(best.number) if runs else None, runs.parent if runs else None, header.experiment_name
         ),
+        data_set=header.data_set,
     )
 
 

@@ -1,6 +1,7 @@
 """Pictures of normal and anomalous things: annotated images cut into patches, or a folder per class."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from vaeforge.config.layouts import Layout
 from vaeforge.data.images import Images
 from vaeforge.data.layouts.pictures.annotated_images import read_annotated
 from vaeforge.data.layouts.pictures.class_folders import read_folders
+from vaeforge.data.layouts.pictures.framing import framing_remark
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.resize import centre_of, crop_square
@@ -24,7 +26,9 @@ def read(folder: Path, settings: PictureSettings) -> DataSet:
         DataError: naming the part that is empty, or the pictures that occur twice.
     """
     split = read_split(folder, settings)
-    return split.data_set()
+    remark = "" if split.cut else framing_remark(split.images, settings)
+    data = split.data_set()
+    return replace(data, info={**data.info, "framing": remark}) if remark else data
 
 
 def read_split(folder: Path, settings: PictureSettings) -> Split:
