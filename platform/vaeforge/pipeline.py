@@ -58,6 +58,7 @@ def import_data(project: Project, config: RunConfig, source: str, options: Impor
     console.print(f"imported {result.folder}: {counts}; {result.quarantined} quarantined", highlight=False)
     for remark in result.notes:
         console.print(f"[yellow]note[/]: {remark}", highlight=False, soft_wrap=True)
+    console.print(f"figures and tables: {result.report}", highlight=False, soft_wrap=True)
     console.print(f"{result.tracking}; next: vaeforge prepare --family {family.name}", highlight=False, soft_wrap=True)
 
 

@@ -48,6 +48,8 @@ def test_the_sample_goes_when_ones_own_arrive(project: Project, tmp_path: Path) 
     assert done.code == 0, done.stderr
     assert "the sample skin was removed" in " ".join(done.stdout.split())
     assert [path.name for path in project.data("endoscopy").iterdir()] == ["kvasir"]
+    shown = {path.name for path in (project.artifacts / "import/endoscopy/kvasir").iterdir()}
+    assert shown >= {"sizes.png", "class_counts.png", "statistics.csv", "summary.csv", "quarantine.csv"}
     assert used_data(project, "endoscopy").name == DataSetName("kvasir")
 
 

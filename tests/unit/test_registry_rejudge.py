@@ -86,13 +86,13 @@ def test_tables_show_every_rule_and_row() -> None:
 
 def test_a_version_in_detail_is_one_flat_line_of_json() -> None:
     summary = VersionSummary(
-        "m", "2", ("champion",), False, "2026-01-01", -1.5, None, 4.0, 11.0, 0.3, IDENTITY, "champion: x"
+        "m", "2", ("champion",), False, "2026-01-01", -1.5, None, 4.0, 11.0, 0.3, IDENTITY, "champion: x", "kvasir"
     )
     entry = Entry(1, "2", "promote", "done", "anna@lab", "better", None, "2", "", "2026-01-01")
     line = to_json(VersionDetail(summary, "r", "a model", {"vaeforge.run": "r"}, (entry,)))
     assert list(line) == [
         *("model", "version", "aliases", "archived", "created", "val_nelbo", "test_nll", "active_units", "test_look"),
-        *("test_power", "data_identity", "verdict", "run", "description", "tags", "audit"),
+        *("test_power", "data_identity", "verdict", "data_set", "run", "description", "tags", "audit"),
     ]
     assert line["aliases"] == ["champion"] and line["audit"][0]["action"] == "promote"
     console = Console(width=200, record=True, file=io.StringIO())
@@ -100,4 +100,4 @@ def test_a_version_in_detail_is_one_flat_line_of_json() -> None:
     console.print(tables.versions_table([summary], "m"))
     text = console.export_text()
     assert "anna@lab" in text and "a model" in text and "-1.5" in text and "champion" in text
-    assert "11, used up" in text
+    assert "11, used up" in text and "kvasir dddddddd" in " ".join(text.split())

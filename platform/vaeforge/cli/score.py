@@ -90,4 +90,16 @@ def show_outcome(manifest: "ScoreManifest", already: bool, folder: Path, out: Co
         highlight=False,
         soft_wrap=True,
     )
+    if counts.anomalous > counts.scored / 2:
+        out.print(f"[yellow]note[/]: {_mostly_flagged(manifest)}", highlight=False, soft_wrap=True)
     out.print(f"scores: {folder / manifest.scores}", highlight=False, soft_wrap=True)
+
+
+def _mostly_flagged(manifest: "ScoreManifest") -> str:
+    """That more is flagged than the threshold promises, which most often means that the items are of another kind."""
+    of = f"the data set {manifest.model.data_set}" if manifest.model.data_set else "the training data"
+    return (
+        f"more than half of the items are flagged, and of normal ones like those of {of} about "
+        f"{1 - manifest.quantile:.0%} would be; if these are items of another kind, of another camera or at another "
+        "scale, the scores say only that"
+    )

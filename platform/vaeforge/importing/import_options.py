@@ -51,6 +51,7 @@ class ImportResult:
         notes: what a person should know about these data.
         tracked: whether DVC has them.
         tracking: what DVC did, or why it did nothing.
+        report: a folder that a file manager shows, with the figures and tables of the import.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class ImportResult:
     notes: list[str]
     tracked: bool
     tracking: str
+    report: Path
 
 
 def usable_name(name: str) -> str | None:

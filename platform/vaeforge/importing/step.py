@@ -2,6 +2,7 @@
 
 import contextlib
 import platform
+import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -65,7 +66,17 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
         notes=log.notes + told,
         tracked=tracked,
         tracking=tracking,
+        report=_report(folder / BESIDE, project.artifacts / "import" / family / folder.name),
     )
+
+
+def _report(beside: Path, report: Path) -> Path:
+    """Copy figures and tables, which lie hidden beside the data, to where a file manager shows them."""
+    shutil.rmtree(report, ignore_errors=True)
+    report.mkdir(parents=True)
+    for path in (*sorted(beside.glob("*.png")), *sorted(beside.glob("*.csv"))):
+        shutil.copyfile(path, report / path.name)
+    return report
 
 
 def _refuse_places(source: Path, folder: Path, replace: bool) -> None:

@@ -50,6 +50,7 @@ class VersionSummary:
         test_look: the ordinal of the model among those measured on this test set.
         test_power: the probability that an equally good version passes its comparison with the best one.
         verdict: of the gates, in words.
+        data_set: what the data are called that it learned from; none for files without a name, and older versions.
     """
 
     model: str
@@ -63,8 +64,8 @@ class VersionSummary:
     test_look: float | None
     test_power: float | None
     data_identity: str | None
-    data_set: str | None
     verdict: str | None
+    data_set: str | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,6 @@ def _version_summary(version: "ModelVersion", aliases: Mapping[str, str]) -> Ver
         test_look=number_in(tags, TEST_LOOKS),
         test_power=number_in(tags, TEST_POWER),
         data_identity=tags.get(DATA_IDENTITY),
-        data_set=tags.get(DATA_SET),
         verdict=tags.get(VERDICT),
+        data_set=tags.get(DATA_SET),
     )
