@@ -64,10 +64,10 @@ def pull(project: Project, family: str) -> str:
     folder, refused = project.data(family), refused_import(project, family)
     if folder.is_dir() and any(folder.iterdir()):
         samples = [one for one in data_sets_in(folder) if one.sample]
-        return "" if not samples or refused is None else f"{_refused(refused, family)}; the sample is used"
+        return "" if not samples or refused is None else f"{_refused(refused)}; the sample is used"
     if refused is not None:
         raise DataError(
-            f"{folder}: holds no data, and {_refused(refused, family)}; import your data, or bring the sample back "
+            f"{folder}: holds no data, and {_refused(refused)}; import your data, or bring the sample back "
             f"with `vaeforge data use sample --family {family}`"
         )
     if folder.is_dir():
@@ -80,7 +80,7 @@ def pull(project: Project, family: str) -> str:
     return f"{folder} was not there: brought {brought} from DVC, as data.dvc lists it"
 
 
-def _refused(source: str, family: str) -> str:
+def _refused(source: str) -> str:
     return f"the last import into it ({source}) was refused"
 
 
