@@ -106,7 +106,7 @@ def test_every_format_gives_the_same_table(project: Project, tmp_path: Path, nam
     for place, axis in enumerate("xyz"):
         np.testing.assert_allclose(table[axis].to_numpy(), PLACES[:, place], rtol=1e-6)
     np.testing.assert_allclose(table["PC 34:1"].to_numpy(), VALUES[:, 0], rtol=1e-6)
-    assert table["section"].to_pylist() == [3] * 6 + [7] * 6
+    assert table["section"].to_pylist() == ["3"] * 6 + ["7"] * 6
     assert result.counts == {"points": N, "channels": 2, "rows_dropped": 0}
     assert result.quarantined == 0
 
@@ -117,11 +117,11 @@ def test_channels_without_names_are_numbered(project: Project, tmp_path: Path) -
 
 
 def test_statistics_and_figures_are_written(drawn: None, project: Project, tmp_path: Path) -> None:
-    beside = take(project, text(tmp_path / "a.csv", chol=np.arange(N))).folder / ".import"
+    beside = take(project, text(tmp_path / "a.csv", chol=np.roll(np.arange(N), 5) / 2)).folder / ".import"
     with (beside / "statistics.csv").open(newline="") as file:
         rows = {row["column"]: row for row in csv.DictReader(file)}
-    # 0..11: mean 5.5, variance (144 - 1) / 12
-    assert (float(rows["chol"]["mean"]), float(rows["chol"]["std"])) == (5.5, pytest.approx((143 / 12) ** 0.5))
+    # half of 0..11: mean 2.75, variance (144 - 1) / 12 / 4
+    assert (float(rows["chol"]["mean"]), float(rows["chol"]["std"])) == (2.75, pytest.approx((143 / 48) ** 0.5))
     with (beside / "summary.csv").open(newline="") as file:
         sections = list(csv.DictReader(file))
     assert [(row["section"], row["items"]) for row in sections] == [("3", "6"), ("7", "6")]
@@ -142,7 +142,7 @@ def test_columns_can_be_named(project: Project, tmp_path: Path) -> None:
 
 def test_channels_can_be_chosen(project: Project, tmp_path: Path) -> None:
     path = text(tmp_path / "a.csv")
-    refused(project, path, "--channels: has no chols, has X.*did you mean 'chol'", channels=("chols",))
+    refused(project, path, "--channels: has no chols, has PC 34:1; chol.*did you mean 'chol'", channels=("chols",))
     refused(project, path, "--channels: X is named twice, or is a coordinate", channels=("X",))
     assert read(take(project, path, channels=("chol",))).column_names == ["x", "y", "z", "chol", "section"]
 
@@ -176,9 +176,12 @@ def test_rows_that_are_no_numbers_are_dropped_and_counted(
     np.testing.assert_allclose(read(result)["b"].to_numpy(), np.delete(VALUES[:, 1], [4, 9]), rtol=1e-6)
 
 
-def test_a_word_among_numbers_costs_its_row_only(project: Project, tmp_path: Path) -> None:
+def test_a_word_among_numbers_is_a_missing_value(project: Project, tmp_path: Path) -> None:
     result = take(project, text(tmp_path / "a.csv", chol=["n.d.", *VALUES[1:, 1]]))
-    assert result.counts == {"points": N - 1, "channels": 2, "rows_dropped": 1}
+    assert result.counts == {"points": N, "channels": 2, "rows_dropped": 0, "missing_values": 1}
+    column = read(result)["chol"].to_numpy()
+    assert np.flatnonzero(np.isnan(column)).tolist() == [0]
+    np.testing.assert_allclose(column[1:], VALUES[1:, 1], rtol=1e-6)
 
 
 def test_rows_without_a_section_are_dropped(project: Project, tmp_path: Path) -> None:
@@ -207,8 +210,8 @@ def test_the_hemisphere_is_kept_as_a_label(project: Project, tmp_path: Path) -> 
         ({"x": range(N)}, "columns 'X', 'x' could all be x"),
         ({"Z": ["deep"] * N}, r"1 column\(s\) must be numbers: 'Z' \(for example 'deep'\)"),
         ({"chol": None, "PC 34:1": None}, "no column of numbers besides"),
-        ({"chol": [np.nan] * N}, "0 of 12 rows are finite|no column of numbers|chol"),
-        ({"X": [1] * N, "Y": [2] * N, "Z": [3] * N}, r"1 place\(s\) have several points.*\(1, 2, 3\)"),
+        ({"chol": [np.nan] * N, "PC 34:1": [""] * N}, "no column of numbers besides.*holds no number"),
+        ({"X": [1] * N, "Y": [2] * N, "Z": [3] * N}, r"2 place\(s\) have several points of one section.*\(1, 2, 3\)"),
     ],
 )
 def test_wrong_columns_are_refused(project: Project, tmp_path: Path, changes: dict[str, Any], message: str) -> None:

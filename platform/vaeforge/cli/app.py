@@ -63,7 +63,11 @@ def import_(
     columns: Annotated[
         Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")
     ] = NO_PAIRS,
-    channels: Annotated[Words, WORDS.option("points: columns that are channels, separated by commas")] = (),
+    channels: Annotated[
+        Words, WORDS.option("points: columns that are channels, separated by commas; PC*, /regex/, !not")
+    ] = (),
+    group_column: Annotated[OptionalStr, TEXT.option("points: column of whose point it is, as donor")] = None,
+    yes: Annotated[OnOff, ON_OFF.option("agree to what is assumed where a question is open")] = False,
 ) -> None:
     """Turn your own files into a checked, versioned data set under data/<family>."""
     from vaeforge import pipeline
@@ -79,6 +83,8 @@ def import_(
         mask=mask,
         columns=columns,
         channels=channels,
+        group_column=group_column or "",
+        yes=yes,
     )
     project = Project()
     pipeline.import_data(project, requests.resolve_config(project, family), source, options, console())

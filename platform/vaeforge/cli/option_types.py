@@ -8,6 +8,7 @@ On/off options take a value (`--resume true`, `--resume ''`) and are on without 
 another option.
 """
 
+import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,9 @@ def _on_off(text: str) -> bool:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    """Words between commas; one that holds a comma stands in double quotes."""
+    words = next(csv.reader([text], skipinitialspace=True), [])
+    return tuple(word.strip() for word in words if word.strip())
 
 
 def _pairs(text: str) -> dict[str, str]:

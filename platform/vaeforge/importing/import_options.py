@@ -24,19 +24,24 @@ class ImportOptions:
         name: of the data set; empty: the source's name without its suffix.
         replace: whether a data set of this name may be replaced.
         track: whether DVC is told of the new data.
+        yes: whether what is assumed where a question is open may stand.
         normal: `pictures`: classes that hold normal items under another name; they become `normal-<class>`.
         mask: `series`: a 3-D NIfTI file, whose voxels above 0 are kept.
         columns: `points`: which column of the source is x, y, z and section, for example {"x": "xccf"}.
-        channels: `points`: the columns that are channels, in order; empty: all numeric ones that are left.
+        channels: `points`: the columns that are channels, in order, by name or pattern (see `columns.matching`); empty:
+            all of numbers that neither count, label nor describe.
+        group_column: `points`: the column that says whose point it is; groups never cross splits.
     """
 
     name: str = ""
     replace: bool = False
     track: bool = True
+    yes: bool = False
     normal: tuple[str, ...] = ()
     mask: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
+    group_column: str = ""
 
 
 @dataclass(frozen=True)

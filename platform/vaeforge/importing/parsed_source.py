@@ -25,12 +25,30 @@ class Quarantined:
     reason: str
 
 
+@dataclass(frozen=True)
+class Question:
+    """Something that only the user knows and that changes what is imported.
+
+    Attributes:
+        text: what is asked, and which options answer it.
+        assumed: what is done where nobody answers, which `--yes` agrees to.
+    """
+
+    text: str
+    assumed: str
+
+
 @dataclass
 class ImportLog:
     """What is noticed while a source is read."""
 
     quarantined: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+
+    def ask(self, text: str, assumed: str) -> None:
+        """Ask the user; the caller goes on with what is `assumed`, and nothing is written unless the user agrees."""
+        self.questions.append(Question(text, assumed))
 
     def quarantine(self, item: str, reason: str) -> None:
         """Enter `item` into the quarantine."""

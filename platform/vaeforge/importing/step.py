@@ -48,6 +48,7 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
             log = ImportLog()
             with opened(source, hidden(folder, UNPACKED)) as place:
                 content = how.parse(place, options, log)
+                settle(log, options)
                 with staged(folder) as filling:
                     content.write(filling)
                     _describe(filling, source, family, kind, options, content, log)
@@ -77,6 +78,18 @@ def _report(beside: Path, report: Path) -> Path:
     for path in (*sorted(beside.glob("*.png")), *sorted(beside.glob("*.csv"))):
         shutil.copyfile(path, report / path.name)
     return report
+
+
+def settle(log: ImportLog, options: ImportOptions) -> None:
+    """Note what is assumed where the user agrees to it.
+
+    Raises:
+        ConfigError: with all open questions, if the user does not.
+    """
+    if log.questions and not options.yes:
+        asked = [f"question: {question.text}; --yes true: {question.assumed}" for question in log.questions]
+        raise ConfigError([*asked, "nothing was written; answer with the options named, or agree with --yes true"])
+    log.notes += [f"assumed, as --yes was given: {question.assumed}" for question in log.questions]
 
 
 def _refuse_places(source: Path, folder: Path, replace: bool) -> None:
@@ -130,4 +143,5 @@ def _plain(options: ImportOptions) -> Mapping[str, Any]:
         "mask": options.mask.name if options.mask else None,
         "columns": dict(options.columns),
         "channels": list(options.channels),
+        "group_column": options.group_column,
     }

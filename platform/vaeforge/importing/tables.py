@@ -10,11 +10,13 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from vaeforge.data.source_files import listed
+from vaeforge.data.table_columns import AXES, index_names
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, array_names, read_array, texts
-from vaeforge.importing.columns import AXES
-from vaeforge.importing.delimited import delimiter_of, first_line, read_frame
+from vaeforge.importing.columns import Table, text_columns
+from vaeforge.importing.delimited import dialect_of, read_frame
 from vaeforge.importing.hdf import read_datasets
+from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog, shown
 from vaeforge.importing.walk_source import walk
 
@@ -45,8 +47,8 @@ def find_table(source: Path, log: ImportLog) -> Path:
     return tables[0]
 
 
-def read_table(path: Path) -> Columns:
-    """The columns [N] of the table at `path`, by name.
+def read_table(path: Path, options: ImportOptions) -> Table:
+    """The columns of the table at `path`, by name; labels of a text as they are written.
 
     Raises:
         DataError: if it cannot be read, holds no rows, or columns that share a name or differ in length.
@@ -55,16 +57,16 @@ def read_table(path: Path) -> Columns:
     if suffix == ".parquet":
         table = _parquet(path)
     elif suffix in TEXT:
-        table = _text(path)
+        table = Table(_text(path, options))
     elif suffix in HDF:
-        table = _assembled(path, read_datasets(path))
+        table = Table(_assembled(path, read_datasets(path)))
     else:
-        table = _assembled(path, {name: read_array(path, name) for name in array_names(path)})
-    lengths = {name: column.shape for name, column in table.items()}
+        table = Table(_assembled(path, {name: read_array(path, name) for name in array_names(path)}))
+    lengths = {name: column.shape for name, column in table.columns.items()}
     if len(set(lengths.values())) > 1 or any(len(shape) != 1 for shape in lengths.values()):
         named = listed([f"{name} {shape}" for name, shape in lengths.items()])
         raise DataError(f"{path}: columns must be [N] of one length, are {named}")
-    if not table or not len(next(iter(table.values()))):
+    if not lengths or not table.rows:
         raise DataError(f"{path}: holds no rows")
     return table
 
@@ -75,33 +77,40 @@ def _refuse_names(path: Path, names: list[str]) -> None:
         raise DataError(f"{path}: {len(twice)} column(s) occur twice, must be unique: {listed(twice)}")
 
 
-def _parquet(path: Path) -> Columns:
+def _parquet(path: Path) -> Table:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             if file.metadata.num_rows * file.metadata.num_columns > VALUES_LIMIT:
                 raise ValueError(f"{file.metadata.num_rows} rows of {file.metadata.num_columns} columns are too many")
             table = file.read()
         _refuse_names(path, list(table.column_names))
-        return {name: _plain(table.column(name)) for name in table.column_names}
+        columns = {name: _plain(table.column(name)) for name in table.column_names}
+        return Table(columns, index_names(table.schema))
     except DAMAGE as error:
         raise DataError(f"{path}: cannot be read as parquet ({error})") from None
 
 
 def _plain(column: Any) -> NDArray[Any]:
-    """A column of arrow as numpy has it; empty cells are NaN or none."""
+    """A column of arrow as numpy has it; empty cells are NaN, or none among texts and truth values."""
     if pyarrow.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pyarrow.types.is_decimal(column.type):
         column = column.cast(pyarrow.float64())
+    if pyarrow.types.is_boolean(column.type):
+        return np.array(column.to_pylist(), dtype=object)
     array: NDArray[Any] = column.to_numpy()
     return array
 
 
-def _text(path: Path) -> Columns:
-    delimiter = delimiter_of(path)
-    _refuse_names(path, [name.strip().strip('"') for name in first_line(path).split(delimiter)])
-    frame = read_frame(path, delimiter)
-    return {str(name): np.asarray(frame[name]) for name in frame.columns}
+def _text(path: Path, options: ImportOptions) -> Columns:
+    dialect = dialect_of(path)
+    if not dialect.names:
+        raise DataError(f"{path}: its first line holds numbers, must name the columns; put x,y,z,… above them")
+    named = [(place, name or f"Unnamed: column {place + 1}") for place, name in enumerate(dialect.names)]
+    _refuse_names(path, [name for _, name in named])
+    labels = text_columns(dialect.names, options)
+    frame = read_frame(path, dialect, [place for place, name in named if name in labels])
+    return {name: np.asarray(frame[place]) for place, name in named}
 
 
 def _assembled(path: Path, arrays: Columns) -> Columns:

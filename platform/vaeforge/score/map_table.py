@@ -16,12 +16,11 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from vaeforge.data.table_columns import index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
 from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting
 
-BESIDE = ("x", "y", "z", "section", "hemisphere", "")  # columns that are no channels
-INDICES = ("__index_level_", "unnamed:")
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError)
 
 
@@ -42,7 +41,10 @@ class MapFile:
             schema = self.source.schema_arrow if parquet else self.source.schema
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
-        self.channels = [name for name in schema.names if _is_channel(name, schema.field(name).type)]
+        index = index_names(schema)
+        self.channels = [
+            name for name in schema.names if name not in index and _is_channel(name, schema.field(name).type)
+        ]
         points = self.source.metadata.num_rows if parquet else self.source.num_rows
         if points != contract.event_shape[0] or not self.channels:
             raise DataError(
@@ -89,4 +91,4 @@ def _moments(values: NDArray[Any]) -> tuple[np.float32, np.float32]:
 
 def _is_channel(name: str, kind: Any) -> bool:
     numeric = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
-    return numeric and name.strip().lower() not in BESIDE and not name.lower().startswith(INDICES)
+    return numeric and not is_special(name) and not numbers_rows(name)

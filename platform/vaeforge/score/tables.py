@@ -6,12 +6,14 @@
   are voxels, in order, and there must be exactly as many as the model takes.
 
 Items are called by their row, from 0, or by a column `item` where there is one. Cells that are empty or no numbers make
-a row unusable, and so does, in a CSV, a number of cells other than the header's.
+a row unusable, and so does, in a CSV, a number of cells other than the first row's. A CSV is read as `vaeforge import`
+reads it (`importing/delimited.py`).
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 from vaeforge.config.layouts import layout_named
 from vaeforge.errors import DataError
-from vaeforge.importing.delimited import delimiter_of
+from vaeforge.importing.delimited import Dialect, dialect_of, number, rows_of
 from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting
 
@@ -92,7 +94,8 @@ class TableFile:
         self.parquet = path.suffix.lower() == ".parquet"
         self.length: int | None = None
         try:
-            self.header, self.length = _parquet_header(path) if self.parquet else (_csv_header(path), None)
+            self.dialect = None if self.parquet else dialect_of(path)
+            self.header, self.length = (_names(self.dialect), None) if self.dialect else _parquet_header(path)
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
         self.columns = columns_of(self.header, contract)
@@ -108,7 +111,7 @@ class TableFile:
             DataError: if the file is damaged further on; what comes after that cannot be told apart into rows.
         """
         try:
-            yield from self._parquet_rows(start, size) if self.parquet else self._csv_rows(start, size)
+            yield from self._text_rows(self.dialect, start, size) if self.dialect else self._parquet_rows(start, size)
         except DAMAGE as error:
             raise DataError(f"cannot be read further ({error})") from None
 
@@ -133,22 +136,13 @@ class TableFile:
         given = table.column(names[0]).to_pylist() if names else [None] * len(matrix)
         return self._made(matrix, given, first, {})
 
-    def _csv_rows(self, start: int, size: int) -> Iterator[Rows]:
-        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter_of(self.path))
-            next(reader)
-            for _ in range(start):
-                next(reader)
-            first, held = start, []
-            for cells in reader:
-                held.append(cells)
-                if len(held) == size:
-                    yield self._of_cells(held, first)
-                    first, held = first + size, []
-            if held:
-                yield self._of_cells(held, first)
+    def _text_rows(self, dialect: Dialect, start: int, size: int) -> Iterator[Rows]:
+        rows, first = islice(rows_of(self.path, dialect), start, None), start
+        while held := list(islice(rows, size)):
+            yield self._of_cells(held, first, dialect.decimal)
+            first += len(held)
 
-    def _of_cells(self, rows: list[list[str]], first: int) -> Rows:
+    def _of_cells(self, rows: Sequence[list[str]], first: int, decimal: str) -> Rows:
         chosen = (*self.columns.values, *self.columns.condition)
         matrix = np.full((len(rows), len(chosen)), np.nan)
         names: list[str | None] = [None] * len(rows)
@@ -158,7 +152,7 @@ class TableFile:
                 rejected[position] = f"has {len(cells)} cells, must have {len(self.header)}"
                 continue
             names[position] = cells[self.columns.item] if self.columns.item >= 0 else None
-            matrix[position] = [_number(cells[place]) for place in chosen]
+            matrix[position] = [number(cells[place], decimal) for place in chosen]
         return self._made(matrix, names, first, rejected)
 
     def _made(self, matrix: NDArray[Any], given: list[Any], first: int, rejected: dict[int, str]) -> Rows:
@@ -178,9 +172,9 @@ def _parquet_header(path: Path) -> tuple[list[str], int]:
         return list(file.schema_arrow.names), int(file.metadata.num_rows)
 
 
-def _csv_header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return [name.strip() for name in next(csv.reader(file, delimiter=delimiter_of(path)))]
+def _names(dialect: Dialect) -> list[str]:
+    """What columns are called; by their places where the first line holds data."""
+    return list(dialect.names) or [f"column {place}" for place in range(1, dialect.width + 1)]
 
 
 def _groups_from(file: Any, start: int) -> tuple[list[int], int]:
@@ -200,11 +194,4 @@ def _numbers(column: Any) -> NDArray[Any]:
     if pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_null(kind):
         numbers: NDArray[Any] = column.cast(pyarrow.float64(), safe=False).to_numpy()
         return numbers
-    return np.array([_number(str(cell)) for cell in column.to_pylist()])
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")
+    return np.array([number(str(cell)) for cell in column.to_pylist()])

@@ -2,8 +2,10 @@
 
 Read as `points`, a sample is the channels at one point and its condition the coordinates. Points that lie together
 resemble each other, so whole blocks of a grid over the bounding box are divided, or whole sections; that unit is the
-group of a test sample. Two points at the same place are refused, since they could train and test. Points of different
-parts may still be neighbours across a block's border; whole sections keep them a section's distance apart.
+group of a test sample; where a column `donor` says whose point it is, whole donors are. Two points of a section at the
+same place are refused. Points of different parts may still be neighbours across a block's border; whole sections keep
+them a section's distance apart. Channels with values at fewer than a tenth of the points are dropped, then points that
+lack a value.
 
 Read as `maps`, a sample is one channel at all points; channels are divided, and each is a group. Channels have units of
 their own, of which training on others tells nothing, so that each map is scaled by its own values, which is no leak
@@ -28,17 +30,16 @@ from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import Prepare
 from vaeforge.data.block_split import PARTS, TEST, TRAIN, Index, divide, grid_blocks
 from vaeforge.data.source_files import data_files
+from vaeforge.data.table_columns import AXES, DONOR, LABELS, SECTION, index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
 
-AXES = ("x", "y", "z")
-SECTION = "section"
-BESIDE = (SECTION, "hemisphere")  # columns that are no channels
-INDICES = ("__index_level_", "unnamed:")  # how columns of row numbers begin that tables are often saved with
+LEAST_OBSERVED = 0.1  # share of the points at which a channel has a value
 LISTED = 10
 
 Matrix = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Labels = NDArray[np.str_]
 
 
 class PointSettings(Prepare):
@@ -64,19 +65,29 @@ class PointSettings(Prepare):
 
 @dataclass(frozen=True)
 class Table:
-    """What a file holds: coordinates [N, 3], values [N, C], names of the channels [C], each point's section or none."""
+    """What a file holds: coordinates [N, 3], values [N, C], names of the channels [C], each point's labels.
+
+    A value is NaN where it is missing. `sections` and `donors` [N] are none where no column tells them, a label is
+    empty where it is missing.
+    """
 
     coordinates: Matrix
     values: Matrix
     channels: list[str]
-    sections: list[str] | None
+    sections: Labels | None
+    donors: Labels | None
 
     def at(self, chosen: Mask) -> "Table":
         """The points that a mask [N] chooses."""
         if chosen.all():
             return self
-        sections = self.sections and [name for name, own in zip(self.sections, chosen, strict=True) if own]
-        return replace(self, coordinates=self.coordinates[chosen], values=self.values[chosen], sections=sections)
+        sections, donors = (None if names is None else names[chosen] for names in (self.sections, self.donors))
+        return Table(self.coordinates[chosen], self.values[chosen], self.channels, sections, donors)
+
+    def observed(self) -> "Table":
+        """Without channels that have too few values."""
+        kept = np.isfinite(self.values).mean(axis=0) >= LEAST_OBSERVED
+        return replace(self, values=self.values[:, kept], channels=_chosen(self.channels, kept)) if kept.any() else self
 
 
 def read(folder: Path, settings: PointSettings) -> DataSet:
@@ -87,17 +98,29 @@ def read(folder: Path, settings: PointSettings) -> DataSet:
             there are too few blocks, sections or channels to divide.
     """
     path = _path(folder)
-    table = _columns(path, _arrow(path), settings)
-    usable = np.asarray(np.isfinite(np.hstack([table.coordinates, table.values])).all(axis=1))
-    if settings.sections:
-        usable &= np.array([name != "" for name in table.sections or []])
+    whole = _columns(path, _arrow(path), settings)
+    table = whole.observed()
+    usable = _usable(path, table, settings)
     dropped = int((~usable).sum())
-    if dropped == len(usable):
-        raise DataError(f"{path}: none of {dropped} rows has a number in every column; check the import")
     table = _logarithms(path, table.at(usable)) if settings.log1p else table.at(usable)
-    _reject_shared_places(path, table.coordinates)
+    _reject_shared_places(path, table)
     data = _maps(path, table, settings) if settings.reading == "maps" else _points(path, table, settings)
-    return replace(data, counts=data.counts | {"rows": len(usable), "dropped_rows": dropped})
+    unobserved = [name for name in whole.channels if name not in table.channels]
+    info = data.info | {"dropped_channels": [*unobserved, *data.info["dropped_channels"]]}
+    counts = data.counts | {"rows": len(usable), "dropped_rows": dropped}
+    counts |= {"dropped_channels": len(info["dropped_channels"])} if unobserved else {}
+    return replace(data, counts=counts, info=info)
+
+
+def _usable(path: Path, table: Table, settings: PointSettings) -> Mask:
+    """Which points [N] have a place, all values, and a donor or section to be divided by."""
+    usable = np.asarray(np.isfinite(np.hstack([table.coordinates, table.values])).all(axis=1))
+    for names in (table.sections if settings.sections else None, table.donors):
+        if names is not None:
+            usable &= names != ""
+    if not usable.any():
+        raise DataError(f"{path}: none of {len(usable)} rows has a number in every column; check the import")
+    return usable
 
 
 def _path(folder: Path) -> Path:
@@ -122,15 +145,14 @@ def _arrow(path: Path) -> Any:
 def _columns(path: Path, table: Any, settings: PointSettings) -> Table:
     """The table's columns sorted out; x, y, z and what is no channel are found in whatever case."""
     names: list[str] = table.column_names
-    alike = [name.lower() if name.lower() in (*AXES, *BESIDE) else name for name in names]
+    alike = [name.lower() if is_special(name) else name for name in names]
     twice = sorted({name for name in alike if alike.count(name) > 1})
     if twice:
         raise DataError(f"{path}: columns {twice} occur twice; rename or remove them")
-    special = {name.lower(): name for name in names if name.lower() in (*AXES, *BESIDE)}
+    special = {name.lower(): name for name in names if is_special(name)}
     wanted = (*AXES, SECTION) if settings.sections else AXES
-    channels = [
-        name for name in names if name not in special.values() and name and not name.lower().startswith(INDICES)
-    ]
+    index = index_names(table.schema)
+    channels = [name for name in names if name not in special.values() and name not in index and not numbers_rows(name)]
     missing = [name for name in wanted if name not in special]
     if missing or not channels:
         raise DataError(
@@ -139,9 +161,13 @@ def _columns(path: Path, table: Any, settings: PointSettings) -> Table:
         )
     coordinates = _numbers(path, table, [special[axis] for axis in AXES])
     values = _numbers(path, table, channels)
-    sections = table.column(special[SECTION]).to_pylist() if SECTION in special else None
-    named = sections and ["" if value is None or value != value else str(value) for value in sections]
-    return Table(coordinates, values, channels, named)
+    labels = {name: _labels(table.column(special[name])) for name in LABELS if name in special}
+    return Table(coordinates, values, channels, labels.get(SECTION), labels.get(DONOR))
+
+
+def _labels(column: Any) -> Labels:
+    """A column as text [N], empty where it is missing."""
+    return np.array(["" if value is None or value != value else str(value) for value in column.to_pylist()])
 
 
 def _numbers(path: Path, table: Any, names: list[str]) -> Matrix:
@@ -164,15 +190,19 @@ def _logarithms(path: Path, table: Table) -> Table:
     return replace(table, values=np.log1p(table.values))
 
 
-def _reject_shared_places(path: Path, coordinates: Matrix) -> None:
-    order = np.lexsort(tuple(coordinates.T))
-    same = (coordinates[order[1:]] == coordinates[order[:-1]]).all(axis=1)
+def _reject_shared_places(path: Path, table: Table) -> None:
+    """Two points of a section at one place could not be told apart; sections may have pixel grids of their own."""
+    labels = [names for names in (table.sections, table.donors) if names is not None]
+    members = [np.unique(names, return_inverse=True)[1] for names in labels]
+    keys = np.column_stack([table.coordinates.astype(np.float64), *members])
+    order = np.lexsort(tuple(keys.T))
+    same = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
     if same.any():
-        places = np.unique(coordinates[order[1:][same]], axis=0)[:LISTED].tolist()
+        places = np.unique(table.coordinates[order[1:][same]], axis=0)[:LISTED].tolist()
         listed = "; ".join(", ".join(f"{value:g}" for value in place) for place in places)
         raise DataError(
-            f"{path}: {int(same.sum())} point(s) are at the place of another and could be in train and test at once; "
-            f"keep one at each place: {listed}"
+            f"{path}: {int(same.sum())} point(s) are at the place of another of the same section; keep one at each "
+            f"place, or name their sections in a column: {listed}"
         )
 
 
@@ -203,16 +233,24 @@ def _points(path: Path, table: Table, settings: PointSettings) -> DataSet:
 
 
 def _units(path: Path, table: Table, settings: PointSettings) -> tuple[Index, list[str]]:
-    """The block or section of each point, and their names, at least three."""
-    if settings.sections:
-        found, members = np.unique(np.array(table.sections), return_inverse=True)
-        units, names, what, remedy = members.astype(np.int64), found.tolist(), "section", "turn off `prepare.sections`"
+    """The donor, section or block of each point, and their names, at least three."""
+    if table.donors is not None:
+        units, names = _named_units(table.donors)
+        what, remedy = DONOR, "import the data with --group-column none to divide them by place"
+    elif settings.sections and table.sections is not None:
+        units, names = _named_units(table.sections)
+        what, remedy = "section", "turn off `prepare.sections`"
     else:
         units, names = grid_blocks(table.coordinates, settings.blocks)
         what, remedy = "block", f"raise `prepare.blocks` (now {settings.blocks})"
     if len(names) < len(PARTS):
         raise DataError(f"{path}: got {len(names)} {what}(s) with points, must be at least {len(PARTS)}; {remedy}")
     return units, names
+
+
+def _named_units(labels: Labels) -> tuple[Index, list[str]]:
+    found, members = np.unique(labels, return_inverse=True)
+    return members.astype(np.int64), found.tolist()
 
 
 def _varying(path: Path, train: Matrix) -> Mask:
@@ -273,7 +311,7 @@ def _maps(path: Path, table: Table, settings: PointSettings) -> DataSet:
 
 
 def _info(table: Table, settings: PointSettings) -> dict[str, Any]:
-    sections = sorted(set(table.sections or []) - {""})
+    sections = [] if table.sections is None else sorted(set(table.sections.tolist()) - {""})
     return {"reading": settings.reading, "scaling": settings.scaling, "log1p": settings.log1p, "sections": sections}
 
 

@@ -1,6 +1,7 @@
-"""Points in space of the kind `points`: x, y, z, perhaps section and hemisphere, and a column of numbers per channel.
+"""Points in space of the kind `points`: x, y, z, perhaps section, hemisphere and donor, and a column per channel.
 
-Shapes: N points, C channels; everything is written as one table `points.parquet`, coordinates and channels float32.
+Shapes: N points, C channels; everything is written as one table `points.parquet`, coordinates and channels float32, a
+missing value NaN.
 """
 
 from collections import Counter
@@ -14,9 +15,10 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from vaeforge.data.source_files import listed
+from vaeforge.data.table_columns import AXES
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import as_float32
-from vaeforge.importing.columns import AXES, Columns, choose_columns, numbers
+from vaeforge.importing.columns import Columns, Table, choose_columns, labels_of, numbers
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
@@ -28,95 +30,133 @@ FILE = "points.parquet"
 EDGES = np.linspace(-5, 5, 101)
 DRAWN = 20_000  # points in the figure
 LEAST = 2
+MOST = 0.5  # of the points are expected to have all values
+LEAST_OBSERVED = 0.1  # share of the points at which a channel has a value
 
 
 @dataclass(frozen=True)
 class ImportedPoints:
-    """Usable points: numbers [N, 3 + C] by column, labels (section, hemisphere) [N] by column, as text or integers."""
+    """Usable points.
+
+    Attributes:
+        numbers: coordinates and channels [N] by column; a channel is NaN where its value is missing.
+        labels: section, hemisphere and donor [N] by column, as text.
+    """
 
     numbers: dict[str, NDArray[np.float32]]
-    labels: dict[str, NDArray[Any]]
+    labels: dict[str, NDArray[np.str_]]
 
     @property
     def channels(self) -> list[str]:
         return [name for name in self.numbers if name not in AXES]
+
+    @property
+    def missing(self) -> int:
+        """How many values are missing."""
+        return sum(int(np.isnan(self.numbers[name]).sum()) for name in self.channels)
 
 
 def read_points(source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
     """The points in a table, in whichever format.
 
     Raises:
-        DataError: if columns are missing or wrong, no row is usable, or two points are at one place.
+        DataError: if columns are missing or wrong, no row is usable, or two points of a section are at one place.
     """
     path = find_table(source, log)
-    table = read_table(path)
+    table = read_table(path, options)
     columns = choose_columns(path, table, options, log)
     points = _usable(path, table, columns, log)
     _reject_shared_places(path, points)
-    for name in (name for name in points.channels if np.ptp(points.numbers[name]) == 0):
-        log.notes.append(f"channel {name} is constant")
+    _note_missing(points, log)
     count = len(points.numbers["x"])
 
     def write(folder: Path) -> None:
         packed = pyarrow.table({**points.numbers, **points.labels})
         write_atomically(folder / FILE, lambda file: pyarrow.parquet.write_table(packed, file, compression="zstd"))
 
-    counts = {"points": count, "channels": len(points.channels), "rows_dropped": len(table[columns.axes["x"]]) - count}
+    counts = {"points": count, "channels": len(points.channels), "rows_dropped": table.rows - count}
+    counts |= {"missing_values": points.missing} if points.missing else {}
     return ParsedSource(_statistics(path, points), _summary(points), counts, _charts(points), write)
 
 
-def _usable(path: Path, table: dict[str, NDArray[Any]], columns: Columns, log: ImportLog) -> ImportedPoints:
-    """The rows that are finite in every column; the others are counted, the first one is named."""
-    sources = {**columns.axes, **{name: name for name in columns.channels}}
-    values = {name: as_float32(numbers(table[source])) for name, source in sources.items()}
-    finite = {name: np.isfinite(column) for name, column in values.items()}
-    given = {name: _given(table[source]) for name, source in columns.labels.items()}
-    usable = np.logical_and.reduce([*finite.values(), *given.values()])
+def _usable(path: Path, table: Table, columns: Columns, log: ImportLog) -> ImportedPoints:
+    """The rows with a place, labels and a value; the others are counted, the first one is named."""
+    places = {axis: as_float32(numbers(table.columns[name])) for axis, name in columns.axes.items()}
+    places = {axis: places.get(axis, np.zeros(table.rows, dtype=np.float32)) for axis in AXES}
+    values = _observed(path, table, columns.channels, log)
+    labels = {name: labels_of(table.columns[source]) for name, source in columns.labels.items()}
+    good = {name: np.isfinite(column) for name, column in places.items()}
+    good |= {name: column != "" for name, column in labels.items()}
+    good["any channel"] = np.logical_or.reduce([np.isfinite(column) for column in values.values()])
+    usable = np.logical_and.reduce(list(good.values()))
     dropped = int((~usable).sum())
     if dropped:
         row = int(np.argmin(usable))
-        column = next(name for name, good in {**finite, **given}.items() if not good[row])
+        column = next(name for name, own in good.items() if not own[row])
         reason = f"NaN, infinite, beyond float32 or empty in column {column!r}"
         log.quarantine(f"{path.name}: row {row} (from 0)", f"{reason}; the first of {dropped} rows dropped")
-        log.notes.append(f"{dropped} of {len(usable)} rows dropped: NaN or infinite; the first is row {row}")
+        log.notes.append(f"{dropped} of {len(usable)} rows dropped: {reason} in row {row}, the first")
     if usable.sum() < LEAST:
         raise DataError(
-            f"{path}: {int(usable.sum())} of {len(usable)} rows are finite in all of {', '.join(sources)}, at least "
+            f"{path}: {int(usable.sum())} of {len(usable)} rows have a place, their labels and a value, at least "
             f"{LEAST} are needed{log.first_reasons()}; name the columns to use with --channels"
         )
-    labels = {name: _label(table[source][usable]) for name, source in columns.labels.items()}
-    return ImportedPoints({name: column[usable] for name, column in values.items()}, labels)
+    chosen = {name: column[usable] for name, column in (places | values).items()}
+    return ImportedPoints(chosen, {name: column[usable] for name, column in labels.items()})
 
 
-def _given(column: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where a label is there: neither none nor NaN nor empty."""
-    if column.dtype.kind in "fiub":
-        return np.isfinite(column) if column.dtype.kind == "f" else np.ones(len(column), dtype=np.bool_)
-    return np.array([value is not None and value == value and str(value) != "" for value in column], dtype=np.bool_)
+def _observed(path: Path, table: Table, channels: list[str], log: ImportLog) -> dict[str, NDArray[np.float32]]:
+    """The channels' values, NaN where one is missing, infinite or beyond float32; channels of too few are left out."""
+    found = {}
+    for name in channels:
+        values = as_float32(numbers(table.columns[name]))
+        values = np.where(np.isfinite(values), values, np.float32(np.nan))
+        share = float(np.isfinite(values).mean())
+        if share < LEAST_OBSERVED:
+            reason = f"has a value at {share:.1%} of the points, must have one at {LEAST_OBSERVED:.0%}"
+            log.quarantine(f"{path.name}: column {name!r}", reason)
+            log.notes.append(f"channel {name!r} left out: it {reason}")
+        else:
+            found[name] = values
+    if not found:
+        raise DataError(f"{path}: no channel has values at {LEAST_OBSERVED:.0%} of the points{log.first_reasons()}")
+    return found
 
 
-def _label(column: NDArray[Any]) -> NDArray[Any]:
-    """Labels as int64 where they are whole numbers, else as text."""
-    if column.dtype.kind in "iu" or (column.dtype.kind == "f" and _whole(column)):
-        return column.astype(np.int64)
-    return np.array([str(value) for value in column])
-
-
-def _whole(column: NDArray[Any]) -> bool:
-    """Whether all are whole numbers that int64 holds exactly."""
-    return bool(((column == np.round(column)) & (np.abs(column) < 2**53)).all())
+def _note_missing(points: ImportedPoints, log: ImportLog) -> None:
+    """Say what share of the values is missing; ask where that costs most of the points."""
+    missing = {name: float(np.isnan(points.numbers[name]).mean()) for name in points.channels}
+    if not points.missing:
+        return
+    complete = np.logical_and.reduce([np.isfinite(points.numbers[name]) for name in points.channels])
+    worst = max(missing, key=lambda name: missing[name])
+    share = float(np.mean(list(missing.values())))
+    whole = f"{int(complete.sum())} of {len(complete)} points have a value in every channel"
+    log.notes.append(
+        f"{share:.2%} of the values are missing, most in {worst!r} ({missing[worst]:.1%}); {whole}, and `vaeforge "
+        "prepare` leaves out the others"
+    )
+    if complete.mean() < MOST:
+        log.ask(
+            f"only {whole}; prepare leaves out the others. Say --channels '!{worst}' or the like to leave out channels",
+            "points that lack a value are left out",
+        )
 
 
 def _reject_shared_places(path: Path, points: ImportedPoints) -> None:
-    """Points at one place have one condition, and could be in train and test at once."""
-    places = np.stack([points.numbers[axis] for axis in AXES], axis=1)
-    _, first, counts = np.unique(places, axis=0, return_index=True, return_counts=True)
+    """Two points of one section at one place could not be told apart."""
+    places = [points.numbers[axis] for axis in AXES]
+    members = [
+        np.unique(column, return_inverse=True)[1] for name, column in points.labels.items() if name != "hemisphere"
+    ]
+    keys = np.stack([*places, *members], axis=1)
+    _, first, counts = np.unique(keys, axis=0, return_index=True, return_counts=True)
     twice = np.sort(first[counts > 1])
     if len(twice):
-        named = ["(" + ", ".join(f"{value:.9g}" for value in places[index]) + ")" for index in twice]
+        named = ["(" + ", ".join(f"{axis[index]:.9g}" for axis in places) + ")" for index in twice]
         raise DataError(
-            f"{path}: {len(twice)} place(s) have several points, must have one; merge them, or spread the sections "
-            f"along an axis: {listed(named)}"
+            f"{path}: {len(twice)} place(s) have several points of one section, must have one; merge them, or name the "
+            f"column that tells them apart with --columns section=NAME: {listed(named)}"
         )
 
 
@@ -126,10 +166,11 @@ def _statistics(path: Path, points: ImportedPoints) -> list[Row]:
             "column": name,
             "file": path.name,
             "points": len(values),
-            "mean": float(values.mean(dtype=np.float64)),
-            "std": float(values.std(dtype=np.float64)),
-            "min": float(values.min()),
-            "max": float(values.max()),
+            "missing": int(np.isnan(values).sum()),
+            "mean": float(np.nanmean(values, dtype=np.float64)),
+            "std": float(np.nanstd(values, dtype=np.float64)),
+            "min": float(np.nanmin(values)),
+            "max": float(np.nanmax(values)),
         }
         for name, values in points.numbers.items()
     ]
@@ -155,7 +196,7 @@ def _summary(points: ImportedPoints) -> list[Row]:
 def _charts(points: ImportedPoints) -> list[Chart]:
     values = np.zeros(len(EDGES) - 1, dtype=np.int64)
     for name in points.channels:
-        channel = points.numbers[name].astype(np.float64)
+        channel = points.numbers[name][np.isfinite(points.numbers[name])].astype(np.float64)
         values += np.histogram((channel - channel.mean()) / (channel.std() or 1), bins=EDGES)[0]
     counts = Counter(_sections(points).tolist())
     step = -(-len(points.numbers["x"]) // DRAWN)
