@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,21 @@ def import_data(project: Project, config: RunConfig, source: str, options: Impor
         console.print(f"[yellow]note[/]: {remark}", highlight=False, soft_wrap=True)
     console.print(f"figures and tables: {result.report}", highlight=False, soft_wrap=True)
     console.print(f"{result.tracking}; next: vaeforge prepare --family {family.name}", highlight=False, soft_wrap=True)
+
+
+def inspect(
+    project: Project, config: RunConfig, source: str, options: ImportOptions, console: Console, *, json: bool
+) -> int:
+    """Say what an import of `source` would do; the exit code, 2 where it would ask or refuse."""
+    from vaeforge.importing.inspect import inspect_source
+
+    found = inspect_source(Path(source), config.experiment, project, options)
+    if json:
+        print(dumps(found.to_json()))
+    else:
+        for line in found.lines():
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return found.exit_code
 
 
 def prepare(project: Project, config: RunConfig, console: Console) -> None:

@@ -223,6 +223,7 @@ def test_points_at_one_place_are_refused_with_a_list(tmp_path: Path) -> None:
     table = columns()
     for axis, value in zip("xyz", (1.5, 2.5, 0.25), strict=True):
         table[axis][[7, 700, 70]] = value
+    table["section"][:] = 1
     with pytest.raises(DataError, match=r"2 point\(s\) are at the place of another .*: 1\.5, 2\.5, 0\.25$"):
         read(write(tmp_path, table), SETTINGS)
 
@@ -239,7 +240,11 @@ def without(*names: str) -> dict[str, Any]:
         (without("number", "curvature", "thickness", "myelin"), SETTINGS, "missing a channel"),
         (columns() | {"name": ["a"] * COUNT}, SETTINGS, "column 'name' holds string, must be numbers"),
         (columns() | {"x": ["a"] * COUNT}, SETTINGS, "column 'x' holds string"),
-        (columns() | {"number": [None] * COUNT}, SETTINGS, "none of 3000 rows has a number in every column"),
+        (
+            without("curvature", "thickness", "myelin") | {"number": [None] * COUNT},
+            SETTINGS,
+            "none of 3000 rows has a number in every column",
+        ),
         (
             without("number", "curvature", "thickness") | {"myelin": np.ones(COUNT)},
             SETTINGS,
@@ -300,3 +305,37 @@ def test_the_test_has_ten_units_where_that_can_be() -> None:
         parts = divide(sizes, 0.2, 0.2, seed)
         assert (parts == TEST).sum() >= 10
         assert abs(sizes[parts == TEST].sum() - 120) <= 10
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_donor_is_in_two_parts(tmp_path: Path, seed: int) -> None:
+    """Whatever the structure of groups, also where donors lie over one another and `sections` is asked for."""
+    random = np.random.default_rng(seed)
+    donors = random.integers(0, random.integers(3, 12), COUNT)
+    donors[:3] = [0, 1, 2]
+    table = columns() | {"donor": [f"p{number}" for number in donors]}
+    data = read(write(tmp_path, table), PointSettings(sections=bool(seed % 2), seed=seed))
+    sides = [set(donors[own].tolist()) for own in numbers(data)]
+    assert all(sides) and not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert sum(map(len, numbers(data))) == COUNT
+    assert data.groups == [f"p{donors[own]}" for own in numbers(data)[2]]
+
+
+def test_sections_may_have_points_at_one_place(tmp_path: Path) -> None:
+    table = columns()
+    for axis in "xyz":
+        table[axis][1] = table[axis][0]
+    table["section"][:2] = [1, 2]
+    data = read(write(tmp_path, table), SETTINGS)
+    sides = [own.tolist() for own in numbers(data)]
+    assert [0 in side for side in sides] == [1 in side for side in sides]  # one place, one block, one part
+    with pytest.raises(DataError, match=r"1 point\(s\) are at the place of another of the same section"):
+        read(write(tmp_path, table | {"section": np.ones(COUNT, dtype=np.int64)}), SETTINGS)
+
+
+def test_channels_with_too_few_values_are_dropped_by_name(tmp_path: Path) -> None:
+    myelin = columns()["myelin"]
+    myelin[np.arange(COUNT) % 20 != 0] = np.nan  # 5 %
+    data = read(write(tmp_path, columns() | {"myelin": myelin}), SETTINGS)
+    assert (data.info["dropped_channels"], data.counts["dropped_channels"]) == (["myelin"], 1)
+    assert (data.counts["dropped_rows"], sum(map(len, numbers(data)))) == (0, COUNT)

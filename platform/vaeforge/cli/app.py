@@ -31,6 +31,7 @@ from vaeforge.cli.options import (
     MODELS,
     SEARCH,
     Family,
+    Json,
     Preset,
     Run,
     Seed,
@@ -51,6 +52,14 @@ app = Commands(
 )
 
 
+# how a source is meant
+Normal = Annotated[Words, WORDS.option("images: classes that are normal, separated by commas")]
+Mask = Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")]
+Columns = Annotated[Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")]
+Channels = Annotated[Words, WORDS.option("points: columns that are channels, separated by commas; PC*, /regex/, !not")]
+GroupColumn = Annotated[OptionalStr, TEXT.option("points: column of whose point it is, as donor")]
+
+
 @app.command(name="import", rich_help_panel=DATA)
 def import_(
     source: Annotated[str, typer.Argument(help="a folder, a file, or an archive")],
@@ -58,15 +67,11 @@ def import_(
     name: Annotated[OptionalStr, TEXT.option("name of the data set", default="the source's name")] = None,
     replace: Annotated[OnOff, ON_OFF.option("replace the data set of this name")] = False,
     track: Annotated[OnOff, ON_OFF.option("add the new data to DVC", default="true")] = True,
-    normal: Annotated[Words, WORDS.option("images: classes that are normal, separated by commas")] = (),
-    mask: Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")] = None,
-    columns: Annotated[
-        Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")
-    ] = NO_PAIRS,
-    channels: Annotated[
-        Words, WORDS.option("points: columns that are channels, separated by commas; PC*, /regex/, !not")
-    ] = (),
-    group_column: Annotated[OptionalStr, TEXT.option("points: column of whose point it is, as donor")] = None,
+    normal: Normal = (),
+    mask: Mask = None,
+    columns: Columns = NO_PAIRS,
+    channels: Channels = (),
+    group_column: GroupColumn = None,
     yes: Annotated[OnOff, ON_OFF.option("agree to what is assumed where a question is open")] = False,
 ) -> None:
     """Turn your own files into a checked, versioned data set under data/<family>."""
@@ -88,6 +93,32 @@ def import_(
     )
     project = Project()
     pipeline.import_data(project, requests.resolve_config(project, family), source, options, console())
+
+
+@app.command(rich_help_panel=DATA)
+def inspect(
+    source: Annotated[str, typer.Argument(help="a folder, a file, or an archive")],
+    family: Family = None,
+    normal: Normal = (),
+    mask: Mask = None,
+    columns: Columns = NO_PAIRS,
+    channels: Channels = (),
+    group_column: GroupColumn = None,
+    set_: Set = None,
+    json: Json = False,
+) -> None:
+    """Say what an import of your own files would make of them, and what looks wrong; exits 2 where it would stop."""
+    from vaeforge import pipeline
+    from vaeforge.api import requests
+    from vaeforge.importing.import_options import ImportOptions
+    from vaeforge.paths import Project
+
+    options = ImportOptions(
+        normal=normal, mask=mask, columns=columns, channels=channels, group_column=group_column or ""
+    )
+    project = Project()
+    config = requests.resolve_config(project, family, None, set_)
+    raise typer.Exit(pipeline.inspect(project, config, source, options, console(json), json=json))
 
 
 @app.command(rich_help_panel=DATA)

@@ -99,6 +99,11 @@ def summarise(rows: Iterable[Row], by: str, measures: Sequence[str]) -> list[Row
     return found
 
 
+def header_of(rows: Iterable[Row]) -> list[str]:
+    """The columns of a table that holds all of `rows`."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
 def write_table(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
     """Write `rows` as CSV with a header; what is no number is left empty."""
     text = io.StringIO(newline="")

@@ -8,12 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from vaeforge.errors import ConfigError, DataError
+from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.data_set_changes import arrived
 from vaeforge.importing.figures import save_chart
 from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, ImportResult, data_set_name, usable_name
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, write_table
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, header_of, shown, write_table
 from vaeforge.importing.staging import UNPACKED, hidden, only_import, staged, tidy
 from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project, sha256_of, write_json
@@ -84,11 +84,12 @@ def settle(log: ImportLog, options: ImportOptions) -> None:
     """Note what is assumed where the user agrees to it.
 
     Raises:
-        ConfigError: with all open questions, if the user does not.
+        QuestionError: with all open questions, if the user does not.
     """
     if log.questions and not options.yes:
         asked = [f"question: {question.text}; --yes true: {question.assumed}" for question in log.questions]
-        raise ConfigError([*asked, "nothing was written; answer with the options named, or agree with --yes true"])
+        closing = "nothing was written; answer with the options named, or agree with --yes true"
+        raise QuestionError("\n".join([*asked, closing]))
     log.notes += [f"assumed, as --yes was given: {question.assumed}" for question in log.questions]
 
 
@@ -110,8 +111,8 @@ def _describe(
 ) -> None:
     """Write statistics, figures and, last, the manifest."""
     beside = folder / BESIDE
-    write_table(beside / "statistics.csv", content.items, _header(content.items))
-    write_table(beside / "summary.csv", content.summary, _header(content.summary))
+    write_table(beside / "statistics.csv", content.items, header_of(content.items))
+    write_table(beside / "summary.csv", content.summary, header_of(content.summary))
     quarantine = [{"file": entry.item, "reason": entry.reason} for entry in log.quarantined]
     write_table(beside / "quarantine.csv", quarantine, ("file", "reason"))
     for chart in content.charts:
@@ -130,10 +131,6 @@ def _describe(
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
     }
     write_json(beside / "import.json", manifest)
-
-
-def _header(rows: list[Row]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _plain(options: ImportOptions) -> Mapping[str, Any]:

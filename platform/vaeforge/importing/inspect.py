@@ -1,0 +1,126 @@
+"""A look at a source before it is imported: what would be read, as what, how it would be divided, what looks wrong.
+
+It reads as `vaeforge import` does and divides as `vaeforge prepare` does, in a temporary folder. Nothing is written
+below `data/`; figures and tables go into a folder of their own that a file manager shows.
+"""
+
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vaeforge.config.experiment import Experiment
+from vaeforge.data.readers import read_source
+from vaeforge.errors import DataError, QuestionError
+from vaeforge.importing.figures import save_chart
+from vaeforge.importing.import_format import FORMATS
+from vaeforge.importing.import_options import ImportOptions, data_set_name
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, header_of, write_table
+from vaeforge.importing.walk_source import opened
+from vaeforge.paths import Project
+
+FOLDER = "inspect"  # below artifacts/
+SHOWN = 10  # parts that are left out, of those that are listed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What a source is.
+
+    Attributes:
+        source: as it was given.
+        family: whose data these would be.
+        kind: what it is read as, the name of an import format.
+        counts: how many items of each sort would be imported.
+        split: how `vaeforge prepare` would divide them, as counts; empty where it would refuse.
+        problems: why it would be refused, by import or by prepare.
+        questions: what import would ask, and what `--yes` would assume.
+        notes: what a person should know.
+        left_out: parts of the source that cannot be used, with the reason.
+        folder: figures and tables; none where the source could not be read.
+    """
+
+    source: str
+    family: str
+    kind: str
+    counts: dict[str, int] = field(default_factory=dict)
+    split: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    folder: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 where an import would go through, 2 where it would ask or refuse."""
+        return 2 if self.problems or self.questions else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As `vaeforge inspect --json true` prints it."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """As a person reads it, the most important last."""
+        counted = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        found = [f"{self.source}: read as {self.kind} for {self.family}: {counted or 'nothing'}"]
+        if self.split:
+            found.append("would be divided: " + ", ".join(f"{count} {name}" for name, count in self.split.items()))
+        found += [f"note: {note}" for note in self.notes]
+        found += [f"left out: {item}: {reason}" for item, reason in list(self.left_out.items())[:SHOWN]]
+        if len(self.left_out) > SHOWN:
+            found.append(f"left out: {len(self.left_out) - SHOWN} more, see left_out.csv")
+        if self.folder:
+            found.append(f"figures and tables: {self.folder}")
+        found += [f"question: {question}" for question in self.questions]
+        return found + [f"refused: {problem}" for problem in self.problems]
+
+
+def inspect_source(source: Path, experiment: Experiment, project: Project, options: ImportOptions) -> Inspection:
+    """Read and divide `source` as an import and a prepare would.
+
+    Raises:
+        ConfigError: if an option cannot be meant so.
+    """
+    family, kind, log = experiment.family, experiment.definition.data, ImportLog()
+    problems, counts, split, folder = list[str](), dict[str, int](), dict[str, int](), None
+    with tempfile.TemporaryDirectory(prefix="vaeforge-inspect-") as name:
+        try:
+            with opened(source.resolve(), Path(name) / "unpacked") as place:
+                content = FORMATS.named(kind).parse(place, options, log)
+                counts, folder = content.counts, project.artifacts / FOLDER / data_set_name(source.absolute(), options)
+                _describe(folder, content, log)
+                split = _divided(Path(name) / "data", content, experiment)
+        except QuestionError as error:
+            log.ask(str(error), "nothing; import stops here")
+        except DataError as error:
+            problems.append(str(error).replace(name, source.name))
+    return Inspection(
+        source=str(source),
+        family=family,
+        kind=kind,
+        counts=counts,
+        split=split,
+        problems=problems,
+        questions=[f"{question.text}; --yes true: {question.assumed}" for question in log.questions],
+        notes=log.notes,
+        left_out={entry.item: entry.reason for entry in log.quarantined},
+        folder=None if folder is None else str(folder),
+    )
+
+
+def _divided(folder: Path, content: ParsedSource, experiment: Experiment) -> dict[str, int]:
+    folder.mkdir()
+    content.write(folder)
+    return read_source(folder, experiment).counts
+
+
+def _describe(folder: Path, content: ParsedSource, log: ImportLog) -> None:
+    """Write tables and figures into `folder`, over those of an earlier look."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_table(folder / "statistics.csv", content.items, header_of(content.items))
+    write_table(folder / "summary.csv", content.summary, header_of(content.summary))
+    left_out = [{"file": entry.item, "reason": entry.reason} for entry in log.quarantined]
+    write_table(folder / "left_out.csv", left_out, ("file", "reason"))
+    for chart in content.charts:
+        save_chart(chart, folder)

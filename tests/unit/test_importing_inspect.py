@@ -1,0 +1,63 @@
+"""A look at a source: what an import and a prepare would make of it, and what looks wrong; nothing below data/."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+from project import command_line
+from vaeforge.importing import inspect
+
+DONORS = [f"d{number}" for number in range(6)]
+N = 600
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspect, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(rng.normal(size=(N, 6)), columns=[*"xyz", "PC 34:1", "PC 36:2", "SM 18:0"])
+    frame.assign(animal=np.repeat(DONORS, N // 6), grade=rng.integers(0, 3, N)).to_csv(tmp_path / "a.csv", index=False)
+    return tmp_path / "a.csv"
+
+
+def test_what_would_be_read_and_divided_is_said(tmp_path: Path, table: Path) -> None:
+    called = command_line(tmp_path, "inspect", "a.csv", "--family", "lipid")
+    assert called.code == 2  # import would ask
+    said = called.stdout
+    assert "a.csv: read as points for lipid: 600 points, 3 channels" in said
+    assert "groups by column 'animal': 6 donors" in said
+    assert "question: is column 'grade' a channel?" in said
+    assert not (tmp_path / "data").exists()
+    names = {path.name for path in (tmp_path / "artifacts/inspect/a").iterdir()}
+    assert names >= {"places.png", "statistics.csv", "summary.csv", "left_out.csv"}
+
+
+def test_it_counts_as_import_and_prepare_do(tmp_path: Path, table: Path) -> None:
+    call = ("a.csv", "--family", "lipid", "--channels", "!grade")
+    called = command_line(tmp_path, "inspect", *call, "--json", "true")
+    assert called.code == 0
+    found = json.loads(called.stdout)
+    split = found["split"]
+    assert (found["questions"], found["problems"]) == ([], [])
+    # whole donors of 100 points
+    assert [split[part] % 100 for part in ("train", "validation", "test")] == [0, 0, 0]
+    assert sum(split[part] for part in ("train", "validation", "test")) == N
+    assert split["test_groups"] * 100 == split["test"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("x,y,z,a\n1,2,3,4\n2,3\n", "refused: .*line 3 has 2 cells"), ("x,y,z,a\n1,2,3,4\n2,2,3,5\n", "refused: .*block")],
+)
+def test_why_it_would_be_refused_is_said(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "b.csv").write_text(text)
+    called = command_line(tmp_path, "inspect", "b.csv", "--family", "lipid")
+    assert called.code == 2 and re.search(message, called.stdout)

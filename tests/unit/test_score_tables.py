@@ -1,0 +1,74 @@
+"""Text tables that are scored: read as an import reads them, with or without a line of names."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vaeforge.errors import DataError
+from vaeforge.package.contract import Contract
+from vaeforge.score.tables import TableFile
+
+VALUES = np.array([[0.5, -1.25, 3.0], [2.0, 4.5, -0.5], [1.0, 0.0, 7.25]])
+
+
+def contract(data: str, **changes: object) -> Contract:
+    fields: dict[str, object] = {
+        "family": "fmri",
+        "task": "series",
+        "data": data,
+        "prepare": {"log1p": False},
+        "cut": False,
+        "event_shape": (3,),
+        "condition": (),
+        "channels": (),
+        "latent_dim": 2,
+        "threshold": 1.0,
+        "quantile": 0.95,
+        "graphs": {},
+    }
+    return Contract(**fields | changes)  # type: ignore[arg-type]
+
+
+def values(path: Path, taken: Contract) -> NDArray[np.float64]:
+    return np.concatenate([np.hstack([rows.x, rows.condition]) for rows in TableFile(path, taken).rows(0, 2)])
+
+
+def written(path: Path, delimiter: str = ",", decimal: str = ".", header: str = "", end: str = "") -> Path:
+    lines = [delimiter.join(f"{value}".replace(".", decimal) for value in row) + end for row in VALUES]
+    path.write_text("\n".join([*([header] if header else []), *lines]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "decimal", "header", "end"),
+    [
+        (",", ".", "", ""),  # the first line is a sample, not names
+        (",", ".", "a,b,c", ""),
+        (",", ".", "a,b,c", ","),
+        (",", ".", "a,b,c,", ","),
+        (";", ",", "a;b;c", ""),
+        ("\t", ".", '"a,1"\t"b"\tc', ""),
+        (" ", ".", "# TR=2", ""),
+    ],
+)
+def test_texts_are_read_as_they_are_written(
+    tmp_path: Path, delimiter: str, decimal: str, header: str, end: str
+) -> None:
+    path = written(tmp_path / "series.csv", delimiter, decimal, header, end)
+    np.testing.assert_array_equal(values(path, contract("series")), VALUES)
+
+
+def test_a_later_session_goes_on_at_its_row(tmp_path: Path) -> None:
+    path = written(tmp_path / "series.csv")
+    rows = list(TableFile(path, contract("series")).rows(2, 5))
+    assert [(part.names, part.x.tolist()) for part in rows] == [(["2"], [VALUES[2].tolist()])]
+
+
+def test_points_need_names(tmp_path: Path) -> None:
+    points = contract("points", condition=("x", "y"), channels=("chol",), event_shape=(1,))
+    path = written(tmp_path / "points.csv", ";", ",", "chol;X;y")
+    np.testing.assert_array_equal(values(path, points), VALUES)
+    with pytest.raises(DataError, match="has the columns column 1, column 2, column 3, and lacks x, y, chol"):
+        TableFile(written(tmp_path / "points.csv"), points)
