@@ -196,6 +196,7 @@ _MISSING_CELLS = sorted({spelt for word in MISSING for spelt in (word, word.uppe
 def _require_width(path: Path, dialect: Dialect) -> None:
     """Refuse a row with a number of cells other than the first one's: pandas fills up rows that are too short."""
     content = np.fromfile(path, dtype=np.uint8)
+    widths: Iterator[tuple[int, int]]
     if dialect.delimiter == " " or (content == ord('"')).any():
         widths = ((line, len(row)) for line, row in _lines(path, dialect.delimiter, dialect.skipped))
     else:
