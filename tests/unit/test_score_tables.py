@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from vaeforge.errors import DataError
 from vaeforge.package.contract import Contract
+from vaeforge.score.map_table import MapFile
 from vaeforge.score.tables import TableFile
 
 VALUES = np.array([[0.5, -1.25, 3.0], [2.0, 4.5, -0.5], [1.0, 0.0, 7.25]])
@@ -72,3 +73,12 @@ def test_points_need_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values(path, points), VALUES)
     with pytest.raises(DataError, match="has the columns column 1, column 2, column 3, and lacks x, y, chol"):
         TableFile(written(tmp_path / "points.csv"), points)
+
+
+def test_maps_of_a_text_with_decimal_commas(tmp_path: Path) -> None:
+    maps = contract("points", family="lipid", prepare={"log1p": False, "scaling": "minmax"})
+    path = written(tmp_path / "maps.csv", ";", ",", "x;chol;SM 18:0")
+    (rows,) = MapFile(path, maps).rows(0, 5)
+    # chol -1.25, 4.5, 0 and SM 3, -0.5, 7.25, each scaled to its own range
+    assert rows.names == ["chol", "SM 18:0"]
+    np.testing.assert_allclose(rows.x, [[0, 1, 1.25 / 5.75], [3.5 / 7.75, 0, 1]], rtol=1e-6)

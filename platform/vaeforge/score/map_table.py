@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow
-import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
 from vaeforge.data.table_columns import index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
+from vaeforge.importing.delimited import dialect_of, read_frame
 from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting
 
@@ -37,7 +37,7 @@ class MapFile:
         self.minmax = prepare_setting(contract, "scaling") == "minmax"
         try:
             parquet = path.suffix.lower() == ".parquet"
-            self.source = pyarrow.parquet.ParquetFile(path) if parquet else pyarrow.csv.read_csv(path)
+            self.source = pyarrow.parquet.ParquetFile(path) if parquet else _text(path)
             schema = self.source.schema_arrow if parquet else self.source.schema
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
@@ -83,6 +83,16 @@ class MapFile:
                 rejected.setdefault(place, "has the same value everywhere, so that it has no scale")
             middle, spread = (low, high - low) if self.minmax else _moments(values)
             return (values - middle) / spread
+
+
+def _text(path: Path) -> Any:
+    """A text as an arrow table, read as an import reads it."""
+    dialect = dialect_of(path)
+    if not dialect.names:
+        raise DataError("its first line holds numbers, must name the columns")
+    frame = read_frame(path, dialect)
+    frame.columns = list(dialect.names)
+    return pyarrow.Table.from_pandas(frame, preserve_index=False)
 
 
 def _moments(values: NDArray[Any]) -> tuple[np.float32, np.float32]:
