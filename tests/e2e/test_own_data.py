@@ -76,4 +76,6 @@ def test_the_sample_comes_only_with_a_word_and_goes_when_it_is_dropped(tmp_path:
     dvc(root, "pull", "--quiet", "data.dvc")
     assert listed(root) == {}
     stopped = command_line(root, "prepare", "--family", "endoscopy")
-    assert stopped.code == 2 and "is empty" in " ".join(stopped.stderr.split())
+    assert stopped.code == 2 and "data.dvc lists none of it; give your data to `vaeforge import`" in " ".join(
+        stopped.stderr.split()
+    )

@@ -101,8 +101,10 @@ def _pull(project: Project, folder: Path) -> None:
         )
     command = [sys.executable, "-m", "dvc", "pull", str(folder.relative_to(project.root))]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
-    if done.returncode or not folder.is_dir():
-        reason = " ".join((done.stderr or done.stdout).split())[-500:] or "dvc left nothing there"
+    if not done.returncode and not folder.is_dir():
+        raise DataError(f"{missing}, and data.dvc lists none of it; give your data to `vaeforge import`")
+    if done.returncode:
+        reason = " ".join((done.stderr or done.stdout).split())[-500:] or f"exit code {done.returncode}"
         raise DataError(f"{missing} and could not be pulled ({reason}); run `dvc pull`")
 
 
