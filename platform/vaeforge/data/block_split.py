@@ -44,10 +44,11 @@ def divide(sizes: Index, validation: float, test: float, seed: int) -> Index:
     """The part of each unit, so that the units' members fit the shares.
 
     Units are taken in a random order, one for each part first, then each to the part that lacks most. Of several
-    orders the one is kept whose test has `LEAST_TEST` units, or comes nearest, and whose shares fit best.
+    orders the one is kept whose test has `LEAST_TEST` units, or comes nearest, and whose shares fit best. Where
+    members are of several classes, every class is to be in every part first of all, and each is to fit the shares.
 
     Args:
-        sizes: [U], members of each unit; U must be at least 3.
+        sizes: [U], members of each unit, or [U, K], its members of each of K classes; U must be at least 3.
         validation: share of the members.
         test: share of the members.
         seed: decides, together with `sizes`.
@@ -55,22 +56,32 @@ def divide(sizes: Index, validation: float, test: float, seed: int) -> Index:
     Returns:
         int64 [U] of `TRAIN`, `VALIDATION`, `TEST`; every part has a unit.
     """
-    wanted = np.array([1 - validation - test, validation, test]) * sizes.sum()
-    random = np.random.default_rng(derive(seed, "divide"))
-    drawn = [_assigned(sizes, wanted, random.permutation(len(sizes))) for _ in range(DRAWS)]
+    return divide_by(sizes, (1 - validation - test, validation, test), seed, LEAST_TEST)
 
-    def fault(parts: Index) -> tuple[int, float]:
-        filled = np.bincount(parts, weights=sizes, minlength=3)
-        return max(0, LEAST_TEST - int((parts == TEST).sum())), float(np.abs(filled - wanted).sum())
+
+def divide_by(sizes: Index, shares: tuple[float, ...], seed: int, least_last: int = 0) -> Index:
+    """The part of each unit, a number below that of `shares`; see `divide`. The last part should have `least_last`."""
+    counts = sizes.reshape(len(sizes), -1)
+    wanted = np.array(shares)[:, None] * counts.sum(axis=0)
+    random = np.random.default_rng(derive(seed, "divide"))
+    drawn = [_assigned(counts, wanted, random.permutation(len(counts))) for _ in range(DRAWS)]
+
+    def fault(parts: Index) -> tuple[int, int, float]:
+        filled = np.stack([counts[parts == part].sum(axis=0) for part in range(len(shares))])
+        lacking = max(0, least_last - int((parts == len(shares) - 1).sum()))
+        return int((filled == 0).sum()), lacking, float(np.abs(filled - wanted).sum())
 
     return min(drawn, key=fault)
 
 
-def _assigned(sizes: Index, wanted: NDArray[np.float64], order: Index) -> Index:
-    lacking = wanted.tolist()
-    parts = np.empty(len(sizes), dtype=np.int64)
+def _assigned(counts: Index, wanted: NDArray[np.float64], order: Index) -> Index:
+    """Parts of units [U] with members `counts` [U, K], where `wanted` [parts, K] says how many each part is to have."""
+    lacking = wanted.copy()
+    rarity = counts.sum(axis=0).max() / np.maximum(counts.sum(axis=0), 1)  # a small class counts as much as a large one
+    parts = np.empty(len(counts), dtype=np.int64)
     for rank, unit in enumerate(order.tolist()):
-        part = rank if rank < len(PARTS) else max(range(len(PARTS)), key=lacking.__getitem__)
+        own = counts[unit] / max(1, counts[unit].sum())
+        part = rank if rank < len(wanted) else int(np.argmax(lacking @ (own * rarity)))
         parts[unit] = part
-        lacking[part] -= int(sizes[unit])
+        lacking[part] -= counts[unit]
     return parts

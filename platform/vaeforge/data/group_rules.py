@@ -1,0 +1,276 @@
+"""Rules that find the groups of a source's items, such as the runs of a person, and the parts that a source has.
+
+Items are pictures by their path in the source (`class/patient/07.png`), series by theirs (`sub-01_run-2.npz`), points
+by the value in their column. Which group an item is in follows, in this order, from what the user says (a pattern, or a
+column of a table), from BIDS names (`sub-01_ses-2_run-1` is of person `sub-01`), or from a `participants.tsv` whose
+`participant_id` the names begin with. A data set carries groups as `groups.csv` and, where the source was divided
+already and that is kept, parts as `parts.csv`.
+
+BIDS: https://bids-specification.readthedocs.io, "Entities" and "Participants file".
+"""
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaeforge.data.block_split import PARTS
+from vaeforge.data.groups import FILE, grouped_by, read_groups, read_table, write_groups
+from vaeforge.data.source_files import listed
+from vaeforge.errors import ConfigError, DataError, nearest
+from vaeforge.paths import write_bytes
+
+PARTS_FILE = "parts.csv"
+PARTICIPANTS = "participants.tsv"
+ALONE = "none"  # of `--groups`: each item by itself
+FOLDERS = "folders"  # of `--split`: by folders called train, validation, test
+SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[/_.]|$)")
+REPEAT = re.compile(r"[ _.-](run|ses|session|visit|scan|repeat|rep|day|part)[ _-]?\d+", re.IGNORECASE)
+PART_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+KEYS = ("item", "participant_id", "file", "filename", "file_name", "image", "path", "name", "subject")
+PART_COLUMNS = ("part", "split", "set", "subset", "partition")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRequest:
+    """What the user says about groups and parts; empty: nothing.
+
+    Attributes:
+        pattern: a regular expression that finds the group in an item's name: its first parenthesis, or all it matches;
+            `none`: each item is a group of its own.
+        column: of a table of the source.
+        split: `folders`, a file with the columns item and part, or a column of a table of the source.
+    """
+
+    pattern: str = ""
+    column: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The group of each item, the rule by which it was found, and the part of each item where parts are kept."""
+
+    groups: Mapping[str, str]
+    rule: str
+    parts: Mapping[str, str] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many groups there are."""
+        return len(set(self.groups.values()))
+
+    @property
+    def joins(self) -> bool:
+        """Whether a group has several items."""
+        return self.count < len(self.groups)
+
+    def described(self, items: str) -> str:
+        """One sentence for people; `items` says what the items are, in the plural."""
+        kept = "; the source's parts are kept" if self.parts else ""
+        return f"{len(self.groups)} {items} are {self.count} groups ({self.rule}); a group is in one part only{kept}"
+
+
+def group_items(items: Sequence[str], request: GroupRequest, tables: Sequence[Path] = ()) -> Grouping:
+    """The groups of a source's items.
+
+    Args:
+        items: their names, all different.
+        request: what the user says.
+        tables: files of the source that say something about items, such as `participants.tsv`.
+
+    Raises:
+        ConfigError: if pattern, column or split cannot be meant so.
+        DataError: if an item is in no group, names look like repeats of something unsaid, or a group is in two parts.
+    """
+    if request.pattern and request.column:
+        raise ConfigError("--groups and --group-column: both given, must be one of them; leave one away")
+    grouping = _asked(items, request, tables) or _found(items, tables)
+    parts = _kept_parts(items, request.split, tables) if request.split else None
+    return checked(Grouping(grouping.groups, grouping.rule, parts))
+
+
+def automatic(items: Sequence[str]) -> Grouping:
+    """The groups that BIDS names tell; each item without one is a group of its own."""
+    matches = {item: SUBJECT.search(item) for item in items}
+    groups = {item: match[1] if match else item for item, match in matches.items()}
+    told = any(matches.values())
+    return Grouping(groups, "by sub-… in their names" if told else "each by itself")
+
+
+def checked(grouping: Grouping) -> Grouping:
+    """`grouping`, unless a group is in two parts.
+
+    Raises:
+        DataError: naming the groups and their parts.
+    """
+    where: dict[str, set[str]] = {}
+    for item, part in (grouping.parts or {}).items():
+        where.setdefault(grouping.groups[item], set()).add(part)
+    torn = [f"{group} in {' and '.join(sorted(parts))}" for group, parts in where.items() if len(parts) > 1]
+    if torn:
+        raise DataError(
+            f"--split: {len(torn)} group(s) are in two parts, must be in one ({grouping.rule}): {listed(torn)}; give "
+            "other parts, or leave --split away, so that groups are divided anew"
+        )
+    return grouping
+
+
+def write_grouping(folder: Path, grouping: Grouping) -> None:
+    """Write `groups.csv` into a data set's folder and, where parts are kept, `parts.csv`."""
+    write_groups(folder, grouping.groups)
+    if grouping.parts:
+        lines = io.StringIO(newline="")
+        csv.writer(lines, lineterminator="\n").writerows([("item", "part"), *sorted(grouping.parts.items())])
+        write_bytes(folder / PARTS_FILE, lines.getvalue().encode())
+
+
+def read_grouping(folder: Path, items: Sequence[str]) -> Grouping:
+    """The groups of items of the data set in `folder`: those in its `groups.csv`, else what their names tell.
+
+    Raises:
+        DataError: if a file lacks an item, or a group is in two parts.
+    """
+    groups = read_groups(folder)
+    found = Grouping(_of_all(items, groups, folder / FILE), f"by {FILE}") if groups else automatic(items)
+    if not (folder / PARTS_FILE).is_file():
+        return found
+    parts = _of_all(items, read_table(folder / PARTS_FILE, "item", "part"), folder / PARTS_FILE)
+    return checked(Grouping(found.groups, found.rule, _parts(parts, PARTS_FILE)))
+
+
+def _of_all(items: Sequence[str], values: Mapping[str, str], path: Path) -> dict[str, str]:
+    missed = [item for item in items if not values.get(item)]
+    if missed:
+        raise DataError(f"{path}: says nothing of {len(missed)} item(s), must name all: {listed(missed)}")
+    return {item: values[item] for item in items}
+
+
+def _asked(items: Sequence[str], request: GroupRequest, tables: Sequence[Path]) -> Grouping | None:
+    if request.pattern == ALONE:
+        return Grouping({item: item for item in items}, "each by itself, as was asked")
+    if request.pattern:
+        return Grouping(grouped_by(request.pattern, items), f"by --groups {request.pattern}")
+    if request.column:
+        table, rows = _table_with(tables, request.column, "--group-column")
+        return Grouping(_looked_up(items, table, rows, request.column), f"by {request.column} of {table.name}")
+    return None
+
+
+def _found(items: Sequence[str], tables: Sequence[Path]) -> Grouping:
+    grouping = automatic(items)
+    if grouping.rule != "each by itself":
+        return grouping
+    for table in (path for path in tables if path.name == PARTICIPANTS):
+        known = {row.get("participant_id", "").removeprefix("sub-") for row in _rows(table)} - {""}
+        owners = {item: _owner(item, known) for item in items}
+        if all(owners.values()):
+            return Grouping({item: owner or "" for item, owner in owners.items()}, f"by participant_id of {table.name}")
+    _require_no_repeats(items)
+    return grouping
+
+
+def _owner(item: str, known: set[str]) -> str | None:
+    """The longest participant's name that an item's file name begins with."""
+    name = item.rsplit("/", 1)[-1]
+    begun = [one for one in known if name == one or (name.startswith(one) and not name[len(one)].isalnum())]
+    return max(begun, key=len, default=None)
+
+
+def _require_no_repeats(items: Sequence[str]) -> None:
+    """Names that differ in a number of run, session or visit alone are somebody's: whose changes the division."""
+    stems: dict[str, list[str]] = {}
+    for item in items:
+        stems.setdefault(REPEAT.sub("", item), []).append(item)
+    joined = [" = ".join(members) for members in stems.values() if len(members) > 1]
+    if joined:
+        raise DataError(
+            f"{len(joined)} group(s) of names differ in the number of a run, session or visit only: {listed(joined)}; "
+            r"are they of one person each? Say --groups '^(.+?)[ _.-](run|ses|visit)' or another pattern whose first "
+            "parenthesis is the person, --group-column NAME, or --groups none if each is a person"
+        )
+
+
+def _kept_parts(items: Sequence[str], split: str, tables: Sequence[Path]) -> dict[str, str]:
+    if split == FOLDERS:
+        named = {item: [PART_NAMES.get(part.lower(), "") for part in item.split("/")[:-1]] for item in items}
+        found = {item: next(filter(None, parts), "") for item, parts in named.items()}
+        return _parts(found, "folders")
+    if Path(split).is_file():
+        table, rows = Path(split), _rows(Path(split))
+        column = next((name for name in PART_COLUMNS if rows and name in rows[0]), "")
+        if not column:
+            raise DataError(f"--split: {split} has no column {', '.join(PART_COLUMNS)}; name one of them so")
+    else:
+        column = split
+        table, rows = _table_with(tables, split, "--split")
+    return _parts(_looked_up(items, table, rows, column), f"{table.name}, column {column}")
+
+
+def _parts(found: Mapping[str, str], where: str) -> dict[str, str]:
+    """Parts by item under their canonical names; train and test must both be there."""
+    parts = {item: PART_NAMES.get(part.strip().lower(), "") for item, part in found.items()}
+    wrong = [f"{item} ({found[item] or 'nothing'})" for item, part in parts.items() if not part]
+    if wrong:
+        raise DataError(
+            f"--split: {len(wrong)} item(s) are in no part of {where}, must be in one of {', '.join(PARTS)}: "
+            f"{listed(wrong)}"
+        )
+    lacking = {"train", "test"} - set(parts.values())
+    if lacking:
+        raise DataError(f"--split: no item is in {' or '.join(sorted(lacking))} ({where}), must be some")
+    return parts
+
+
+def _table_with(tables: Sequence[Path], column: str, option: str) -> tuple[Path, list[dict[str, str]]]:
+    seen: list[str] = []
+    for table in tables:
+        rows = _rows(table)
+        if rows and column in rows[0]:
+            return table, rows
+        seen += [f"{table.name}: {', '.join(rows[0])}" for _ in rows[:1]]
+    hint = nearest(column, [name for row in seen for name in row.split(": ", 1)[-1].split(", ")])
+    raise DataError(
+        f"{option}: no table of the source has a column {column!r}{hint}; found {listed(seen) or 'no table'}"
+    )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table by column; a byte-order mark is no part of the first name."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            delimiter = max("\t,;", key=first.count)
+            return [
+                {str(name).strip(): str(value or "").strip() for name, value in row.items()}
+                for row in csv.DictReader(file, delimiter=delimiter)
+            ]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error})") from None
+
+
+def _looked_up(items: Sequence[str], table: Path, rows: Sequence[Mapping[str, str]], column: str) -> dict[str, str]:
+    """The value of `column` for each item; a row is found by the item's name, its file's, or its BIDS subject."""
+    key = next((name for name in KEYS if rows and name in rows[0] and name != column), None)
+    if key is None:
+        raise DataError(f"{table}: has no column that names items, must have one of {', '.join(KEYS)}")
+    values = {row[key]: row[column] for row in rows}
+    found = {item: next((values[name] for name in _names(item) if values.get(name)), "") for item in items}
+    missed = [item for item, value in found.items() if not value]
+    if missed:
+        raise DataError(f"{table}: column {column} has no value for {len(missed)} item(s): {listed(missed)}")
+    return found
+
+
+def _names(item: str) -> list[str]:
+    """What a table may call an item, the most exact first."""
+    file = item.rsplit("/", 1)[-1]
+    subject = SUBJECT.search(item)
+    return [item, file, file.split(".", 1)[0], *([subject[1], subject[1].removeprefix("sub-")] if subject else [])]
