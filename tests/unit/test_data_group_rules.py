@@ -8,7 +8,7 @@ import pytest
 from vaeforge.config.prepare import Prepare
 from vaeforge.data.group_rules import Grouping, GroupRequest, group_items, read_grouping, write_grouping
 from vaeforge.data.group_split import divide_groups
-from vaeforge.errors import DataError
+from vaeforge.errors import ConfigError, DataError
 
 RUNS = [f"sub-{person:02}_run-{run}" for person in range(3) for run in (1, 2)]
 
@@ -27,7 +27,7 @@ def test_a_pattern_goes_before_names_and_its_first_parenthesis_is_the_group() ->
 
 
 def test_a_pattern_that_misses_a_name_is_refused() -> None:
-    with pytest.raises(DataError, match="finds no group in 1 of 2 names: other"):
+    with pytest.raises(ConfigError, match="matches 1 names, must match all; not other"):
         group_items(["p1_a", "other"], GroupRequest(pattern="^p\\d"))
 
 

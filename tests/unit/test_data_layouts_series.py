@@ -201,3 +201,19 @@ def test_a_subject_in_two_files_and_two_data_sets_are_refused(tmp_path: Path) ->
 def test_a_gap_as_long_as_a_block_is_refused() -> None:
     with pytest.raises(ValidationError, match="gap 5 can leave nothing of a block of 5"):
         SeriesSettings(block=5, gap=5)
+
+
+def test_few_people_with_several_runs_are_divided_as_people(tmp_path: Path) -> None:
+    arrays = {f"sub-{person}_run-{run}": series(10 * person + run, 30) for person in range(3) for run in (1, 2)}
+    data = read(write(tmp_path, **arrays), SETTINGS)
+    assert data.info["split"] == "subject" and data.counts["subjects"] == 3
+    assert all(len({name[:5] for name in units}) == 1 and len(units) == 2 for units in data.info["units"].values())
+
+
+def test_groups_and_parts_of_the_data_set_are_kept(tmp_path: Path) -> None:
+    write(tmp_path / "set", 30, 30, 30, 30)
+    (tmp_path / "set/groups.csv").write_text("item,group\nsub-00,A\nsub-01,A\nsub-02,B\nsub-03,C\n")
+    (tmp_path / "set/parts.csv").write_text("item,part\nsub-00,test\nsub-01,test\nsub-02,train\nsub-03,validation\n")
+    data = read(tmp_path, SETTINGS)
+    assert data.info["units"] == {"train": ["sub-02"], "validation": ["sub-03"], "test": ["sub-00", "sub-01"]}
+    assert set(data.groups) == {"A"}

@@ -177,10 +177,113 @@ def test_grids_that_differ_are_refused(project: Project, source: Path) -> None:
     refused(project, source, r"differ in their grids.*a\.nii 2 x 2 x 2; b\.nii 2 x 2 x 3")
 
 
-def test_affines_that_differ_are_said(project: Project, source: Path) -> None:
+def test_affines_that_differ_a_little_are_said_and_voxels_elsewhere_are_refused(project: Project, source: Path) -> None:
     nifti(source / "a.nii", volume(1))
-    nifti(source / "b.nii", volume(2), affine=np.diag([2, 2, 2, 1]))
+    nifti(source / "b.nii", volume(2), affine=np.diag([1.1, 1, 1, 1]))
     assert any("affines" in remark for remark in take(project, source).notes)
+    nifti(source / "b.nii", volume(2), affine=np.diag([2, 2, 2, 1]))
+    # the corner (1, 1, 1) lies at (2, 2, 2): sqrt(3) mm away
+    with pytest.raises(DataError, match=r"b\.nii 1\.73 mm"):
+        take(project, source, name="second")
+
+
+def test_mirrored_grids_are_brought_to_one_orientation(project: Project, source: Path) -> None:
+    values = np.random.default_rng(3).normal(size=(3, 2, 2, 6)).astype(np.float32)
+    ras = np.diag([2.0, 2, 2, 1])
+    las = np.array([[-2.0, 0, 0, 4], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])
+    nifti(source / "a.nii", values, ras)
+    nifti(source / "b.nii", values[::-1] + 1, las)  # the same places, stored from right to left
+    found = series(take(project, source))
+    np.testing.assert_allclose(found["b"], found["a"] + 1, rtol=1e-6)
+    # voxels in C order of (x, y, z): the third one is at (0, 1, 0)
+    assert np.array_equal(found["a"][:, 2], values[0, 1, 0])
+
+
+def test_runs_of_a_person_are_one_group(project: Project, source: Path) -> None:
+    for person in range(3):
+        for run in (1, 2):
+            np.savez(source / f"sub-{person:02}_run-{run}.npz", RNG.normal(size=(7, 5)).astype(np.float32))
+    result = take(project, source)
+    rows = (result.folder / "groups.csv").read_text().split()
+    assert rows[:3] == ["item,group", "sub-00_run-1,sub-00", "sub-00_run-2,sub-00"]
+    assert any("6 series are 3 groups (by sub-… in their names)" in note for note in result.notes)
+
+
+def test_names_that_differ_in_a_run_are_asked_about(project: Project, source: Path) -> None:
+    np.savez(source / "anna_run1.npz", A)
+    np.savez(source / "anna_run2.npz", B)
+    refused(project, source, "--groups none")
+    assert take(project, source, groups="none").counts["groups"] == 2
+    assert take(project, source, groups="^[a-z]+", name="other").counts["groups"] == 1
+
+
+def test_a_table_of_participants_is_no_series_and_names_groups(project: Project, source: Path) -> None:
+    np.savez(source / "sub-01.npz", A)
+    np.savez(source / "sub-02.npz", B)
+    (source / "participants.tsv").write_text("participant_id\tage\tfamily\nsub-01\t30\tx\nsub-02\t31\tx\n")
+    result = take(project, source, group_column="family")
+    assert (result.counts["subjects"], result.counts["groups"]) == (2, 1)
+
+
+def test_parts_of_folders_are_kept(project: Project, source: Path) -> None:
+    for part, name in (("train", "sub-1"), ("train", "sub-2"), ("test", "sub-3")):
+        (source / part).mkdir(exist_ok=True)
+        np.savez(source / part / f"{name}.npz", RNG.normal(size=(7, 5)).astype(np.float32))
+    folder = take(project, source, split="folders").folder
+    assert (folder / "parts.csv").read_text() == "item,part\nsub-1,train\nsub-2,train\nsub-3,test\n"
+
+
+def test_voxels_in_rows_are_asked_about_and_turned(project: Project, source: Path) -> None:
+    for name, length in (("a", 30), ("b", 40)):
+        np.savez(source / f"{name}.npz", RNG.normal(size=(5, length)).astype(np.float32))
+    refused(project, source, "all have 5 rows, but 2 different numbers of columns.*--transposed")
+    found = series(take(project, source, transposed=True))
+    assert {name: array.shape for name, array in found.items()} == {"a": (30, 5), "b": (40, 5)}
+
+
+def test_series_that_are_smooth_along_rows_are_asked_about(project: Project, source: Path) -> None:
+    for name in "ab":
+        steps = RNG.normal(size=(6, 100)).cumsum(axis=1)  # six walks, one a row
+        np.savez(source / f"{name}.npz", steps.astype(np.float32))
+    refused(project, source, "neighbours correlate along rows")
+    assert series(take(project, source, transposed=True))["a"].shape == (100, 6)
+    assert series(take(project, source, transposed=False, name="other"))["a"].shape == (6, 100)
+
+
+def test_labels_of_regions_row_numbers_and_comments_are_no_values(project: Project, source: Path) -> None:
+    def lines(first: str, *rows: str) -> str:
+        return "\n".join((first, *rows, ""))
+
+    (source / "labels.csv").write_text(lines("1001,1002", "0.5,1.5", "2.5,3.5", "4.5,5.25"))
+    (source / "counted.csv").write_text(lines(",v,w", "0,0.5,1.5", "1,2.5,3.5", "2,4.5,5.75"))
+    (source / "comment.txt").write_text(lines("# TR=2", "0.5 1.5", "2.5 3.5", "4.5 6.25"))
+    (source / "trailing.csv").write_text(lines("v,w", "0.5,1.5,", "2.5,3.5,", "4.5,7.5,"))
+    (source / "commas.csv").write_text(lines("v;w", "0,5;1,5", "2,5;3,5", "4,5;8,5"))
+    (source / "quoted.csv").write_text(lines('"v, left",w', "0.5,1.5", "2.5,3.5", "4.5,9.5"))
+    last = {"labels": 5.25, "counted": 5.75, "comment": 6.25, "trailing": 7.5, "commas": 8.5, "quoted": 9.5}
+    found = series(take(project, source))
+    assert {name: array.tolist() for name, array in found.items()} == {
+        name: [[0.5, 1.5], [2.5, 3.5], [4.5, value]] for name, value in last.items()
+    }
+
+
+def test_texts_beside_volumes_are_no_series(project: Project, source: Path) -> None:
+    nifti(source / "sub-01_bold.nii.gz", volume(1))
+    nifti(source / "sub-02_bold.nii.gz", volume(2))
+    (source / "motion.tsv").write_text("x\ty\n0.1\t0.2\n0.3\t0.4\n")
+    result = take(project, source)
+    assert sorted(series(result)) == ["sub-01_bold", "sub-02_bold"]
+    assert "beside NIfTI" in quarantine(result)["motion.tsv"]
+
+
+def test_a_region_that_one_subject_does_not_cover_is_left_out_of_all(project: Project, source: Path) -> None:
+    lacking = A.copy()
+    lacking[:, 3] = np.nan
+    np.savez(source / "all.npz", first=lacking, second=B)
+    result = take(project, source)
+    found = series(result)
+    assert np.array_equal(found["first"], A[:, [0, 1, 2, 4]]) and np.array_equal(found["second"], B[:, [0, 1, 2, 4]])
+    assert quarantine(result) == {"voxel 3 (from 0)": "has no value in 1 of 2 series (first); left out of all"}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -211,7 +314,9 @@ def test_what_float32_cannot_hold_counts_as_infinite(project: Project, source: P
 
 def test_unequal_numbers_of_voxels_are_refused(project: Project, source: Path) -> None:
     np.savez(source / "all.npz", first=A, second=A[:, :4])
-    refused(project, source / "all.npz", "2 different numbers of voxels.*first 7 x 5; second 7 x 4")
+    refused(project, source / "all.npz", "all have 7 rows, but 2 different numbers of columns")
+    message = "2 different numbers of voxels.*first 7 x 5; second 7 x 4"
+    refused(project, source / "all.npz", message, transposed=False)
 
 
 @pytest.mark.parametrize("values", [A[:1], A[0], np.array([["a", "b"]] * 3), A.astype(complex), A[:, :0]])

@@ -234,6 +234,27 @@ def test_series_from_archives_and_tables(fmri: Made, tmp_path: Path) -> None:
     np.testing.assert_allclose(scores_of(tmp_path / "table")["score"], torch_scores(fmri[0], first), rtol=1e-4)
 
 
+@pytest.mark.parametrize("form", ["no names", "regions", "row numbers", "white space", "decimal commas", "trailing"])
+def test_series_in_text_are_read_as_the_import_reads_them(fmri: Made, tmp_path: Path, form: str) -> None:
+    values = np.random.default_rng(5).normal(size=(4, 24)).round(3).astype(np.float32)
+    rows = [[f"{value:.3f}" for value in row] for row in values.tolist()]
+    regions = ",".join(str(1001 + number) for number in range(24))
+    texts = {
+        "no names": [",".join(row) for row in rows],
+        "regions": [regions, *(",".join(row) for row in rows)],
+        "row numbers": [f",{regions}", *(",".join([str(n), *row]) for n, row in enumerate(rows))],
+        "white space": ["# TR=2", *(" ".join(row) for row in rows)],
+        "decimal commas": [";".join(row).replace(".", ",") for row in rows],
+        "trailing": [regions, *(",".join(row) + "," for row in rows)],
+    }
+    path = tmp_path / ("series.txt" if form == "white space" else "series.csv")
+    path.write_text("\n".join(texts[form]) + "\n")
+    score(fmri[1], path, tmp_path / "out", batch=3)
+    found = scores_of(tmp_path / "out")
+    assert found["item"].tolist() == ["0", "1", "2", "3"]
+    np.testing.assert_allclose(found["score"], torch_scores(fmri[0], values), rtol=1e-4)
+
+
 def test_folders_of_arrays_name_items_by_file(fmri: Made, tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(4, 24)).astype(np.float32)
     for number in (1, 0):

@@ -19,6 +19,7 @@ from vaeforge.cli.option_types import (
     Commands,
     OnOff,
     OptionalInt,
+    OptionalOnOff,
     OptionalPath,
     OptionalStr,
     Pairs,
@@ -57,7 +58,14 @@ Normal = Annotated[Words, WORDS.option("images: classes that are normal, separat
 Mask = Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")]
 Columns = Annotated[Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")]
 Channels = Annotated[Words, WORDS.option("points: columns that are channels, separated by commas; PC*, /regex/, !not")]
-GroupColumn = Annotated[OptionalStr, TEXT.option("points: column of whose point it is, as donor")]
+Groups = Annotated[
+    OptionalStr, TEXT.option("regular expression that finds an item's group, such as a person, in its name; none")
+]
+GroupColumn = Annotated[OptionalStr, TEXT.option("column of a table that names an item's group, such as donor")]
+Split = Annotated[
+    OptionalStr, TEXT.option("parts to keep: folders (train, test), a file with item and part, or a column")
+]
+Transposed = Annotated[OptionalOnOff, ON_OFF.option("series: arrays are voxels x timepoints")]
 
 
 @app.command(name="import", rich_help_panel=DATA)
@@ -68,10 +76,13 @@ def import_(
     replace: Annotated[OnOff, ON_OFF.option("replace the data set of this name")] = False,
     track: Annotated[OnOff, ON_OFF.option("add the new data to DVC", default="true")] = True,
     normal: Normal = (),
+    groups: Groups = None,
+    group_column: GroupColumn = None,
+    split: Split = None,
+    transposed: Transposed = None,
     mask: Mask = None,
     columns: Columns = NO_PAIRS,
     channels: Channels = (),
-    group_column: GroupColumn = None,
     yes: Annotated[OnOff, ON_OFF.option("agree to what is assumed where a question is open")] = False,
 ) -> None:
     """Turn your own files into a checked, versioned data set under data/<family>."""
@@ -85,10 +96,13 @@ def import_(
         replace=replace,
         track=track,
         normal=normal,
+        groups=groups or "",
+        group_column=group_column or "",
+        split=split or "",
+        transposed=transposed,
         mask=mask,
         columns=columns,
         channels=channels,
-        group_column=group_column or "",
         yes=yes,
     )
     project = Project()
@@ -100,10 +114,13 @@ def inspect(
     source: Annotated[str, typer.Argument(help="a folder, a file, or an archive")],
     family: Family = None,
     normal: Normal = (),
+    groups: Groups = None,
+    group_column: GroupColumn = None,
+    split: Split = None,
+    transposed: Transposed = None,
     mask: Mask = None,
     columns: Columns = NO_PAIRS,
     channels: Channels = (),
-    group_column: GroupColumn = None,
     set_: Set = None,
     json: Json = False,
 ) -> None:
@@ -114,7 +131,14 @@ def inspect(
     from vaeforge.paths import Project
 
     options = ImportOptions(
-        normal=normal, mask=mask, columns=columns, channels=channels, group_column=group_column or ""
+        normal=normal,
+        groups=groups or "",
+        group_column=group_column or "",
+        split=split or "",
+        transposed=transposed,
+        mask=mask,
+        columns=columns,
+        channels=channels,
     )
     project = Project()
     config = requests.resolve_config(project, family, None, set_)

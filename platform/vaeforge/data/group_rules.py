@@ -24,6 +24,7 @@ from vaeforge.paths import write_bytes
 
 PARTS_FILE = "parts.csv"
 PARTICIPANTS = "participants.tsv"
+BY_ITSELF = "each by itself"
 ALONE = "none"  # of `--groups`: each item by itself
 FOLDERS = "folders"  # of `--split`: by folders called train, validation, test
 SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[/_.]|$)")
@@ -62,6 +63,11 @@ class Grouping:
     parts: Mapping[str, str] | None = None
 
     @property
+    def told(self) -> bool:
+        """Whether anything said more than that each item is by itself."""
+        return self.rule != BY_ITSELF or self.parts is not None
+
+    @property
     def count(self) -> int:
         """How many groups there are."""
         return len(set(self.groups.values()))
@@ -70,6 +76,12 @@ class Grouping:
     def joins(self) -> bool:
         """Whether a group has several items."""
         return self.count < len(self.groups)
+
+    def renamed(self, names: Mapping[str, str]) -> "Grouping":
+        """The same groups of the same items under other names, one that has only itself called like its item."""
+        groups = {names[item]: names.get(group, group) for item, group in self.groups.items()}
+        parts = {names[item]: part for item, part in self.parts.items()} if self.parts else None
+        return Grouping(groups, self.rule, parts)
 
     def described(self, items: str) -> str:
         """One sentence for people; `items` says what the items are, in the plural."""
@@ -101,7 +113,7 @@ def automatic(items: Sequence[str]) -> Grouping:
     matches = {item: SUBJECT.search(item) for item in items}
     groups = {item: match[1] if match else item for item, match in matches.items()}
     told = any(matches.values())
-    return Grouping(groups, "by sub-… in their names" if told else "each by itself")
+    return Grouping(groups, "by sub-… in their names" if told else BY_ITSELF)
 
 
 def checked(grouping: Grouping) -> Grouping:
@@ -165,7 +177,7 @@ def _asked(items: Sequence[str], request: GroupRequest, tables: Sequence[Path]) 
 
 def _found(items: Sequence[str], tables: Sequence[Path]) -> Grouping:
     grouping = automatic(items)
-    if grouping.rule != "each by itself":
+    if grouping.rule != BY_ITSELF:
         return grouping
     for table in (path for path in tables if path.name == PARTICIPANTS):
         known = {row.get("participant_id", "").removeprefix("sub-") for row in _rows(table)} - {""}

@@ -63,11 +63,19 @@ def dialect_of(path: Path) -> Dialect:
                 comments, line = comments + 1, file.readline(2**20)
         if not line.strip():
             raise DamagedFileError(path, "is empty or begins with an empty line")
-        delimiter = max(DELIMITERS, key=line.count) if any(mark in line for mark in DELIMITERS) else " "
+        delimiter = _delimiter(line)
         head = list(islice(_lines(path, delimiter, comments), LOOKED_AT + 1))
     except DAMAGE as error:
         raise DamagedFileError(path, f"cannot be read as UTF-8 text ({error})") from None
     return _dialect(path, delimiter, comments, head)
+
+
+def _delimiter(line: str) -> str:
+    """The delimiter that a line holds most of, decimal commas not counted; white space where it holds none."""
+    for mark in (mark for mark in DELIMITERS if mark != "," and mark in line):
+        if all(_is_number(cell, ",") for cell in line.split(mark)):
+            return mark
+    return max(DELIMITERS, key=line.count) if any(mark in line for mark in DELIMITERS) else " "
 
 
 def _dialect(path: Path, delimiter: str, comments: int, head: list[tuple[int, list[str]]]) -> Dialect:
@@ -196,9 +204,10 @@ _MISSING_CELLS = sorted({spelt for word in MISSING for spelt in (word, word.uppe
 def _require_width(path: Path, dialect: Dialect) -> None:
     """Refuse a row with a number of cells other than the first one's: pandas fills up rows that are too short."""
     content = np.fromfile(path, dtype=np.uint8)
-    widths: Iterator[tuple[int, int]]
     if dialect.delimiter == " " or (content == ord('"')).any():
-        widths = ((line, len(row)) for line, row in _lines(path, dialect.delimiter, dialect.skipped))
+        widths: Iterator[tuple[int, int]] = (
+            (line, len(row)) for line, row in _lines(path, dialect.delimiter, dialect.skipped)
+        )
     else:
         widths = iter(_cells_of_lines(content, dialect))
     allowed = {dialect.width, dialect.width + dialect.trailing}

@@ -11,7 +11,7 @@ from vaeforge.errors import ConfigError
 NAME_BYTES = 100
 SUFFIX = re.compile(
     r"(?<=.)(\.(nii|tar))?"
-    r"\.(zip|tar|tgz|tbz2|txz|gz|bz2|xz|npz|nii|csv|tsv|parquet|h5|hdf5|png|jpe?g|tiff?)$",
+    r"\.(zip|tar|tgz|tbz2|txz|gz|bz2|xz|npz|nii|csv|tsv|txt|1d|parquet|h5|hdf5|png|jpe?g|tiff?)$",
     re.IGNORECASE,
 )
 
@@ -26,6 +26,11 @@ class ImportOptions:
         track: whether DVC is told of the new data.
         yes: whether what is assumed where a question is open may stand.
         normal: `pictures`: classes that hold normal items under another name; they become `normal-<class>`.
+        groups: a regular expression that finds an item's group in its name; `none`: each is a group of its own.
+        group_column: of a table of the source, that says whose item it is; groups never cross splits.
+        split: parts that the source has and that are kept: `folders`, a file, or a column; empty: divided anew.
+        transposed: `series`: whether arrays are [voxels, timepoints]; none: [timepoints, voxels], unless they look
+            otherwise, which is asked about.
         mask: `series`: a 3-D NIfTI file, whose voxels above 0 are kept.
         columns: `points`: which column of the source is x, y, z and section, for example {"x": "xccf"}.
         channels: `points`: the columns that are channels, in order, by name or pattern (see `columns.matching`); empty:
@@ -38,6 +43,10 @@ class ImportOptions:
     track: bool = True
     yes: bool = False
     normal: tuple[str, ...] = ()
+    groups: str = ""
+    group_column: str = ""
+    split: str = ""
+    transposed: bool | None = None
     mask: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ()

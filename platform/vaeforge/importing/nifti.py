@@ -7,12 +7,15 @@ import math
 import zlib
 from collections.abc import Callable
 from functools import partial, reduce
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel.affines import apply_affine, voxel_sizes
 from nibabel.filebasedimages import ImageFileError
+from nibabel.funcs import as_closest_canonical
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
@@ -52,7 +55,7 @@ def read_volumes(
     seen: list[tuple[Path, Any, Voxels]] = []
     for path in paths:
         try:
-            image = _open(path, dimensions=4)
+            image = _canonical(_open(path, dimensions=4), path)
             values = _values(image, path)
             varying = _varying(values)
             if not mask:  # else a subject that is left out would have a say in which voxels are kept
@@ -64,8 +67,9 @@ def read_volumes(
         return [], _nothing
     _refuse_grids(root, [(shown(path, root), varying.shape) for path, _, varying in seen])
     affine = seen[0][1]
+    _refuse_places(root, [(shown(path, root), other) for path, other, _ in seen], seen[0][2].shape)
     if any(not np.allclose(affine, other, atol=TOLERANCE) for _, other, _ in seen):
-        log.notes.append("the affines of the NIfTI files differ: are they in one space?")
+        log.notes.append("the affines of the NIfTI files differ by less than half a voxel: are they in one space?")
     maps = [voxels for _, _, voxels in seen]
     kept = _mask(mask, maps[0].shape) if mask else reduce(np.logical_and, maps)
     if not kept.any():
@@ -99,6 +103,20 @@ def _open(path: Path, dimensions: int) -> Any:
     return image
 
 
+def _canonical(image: Any, path: Path) -> Any:
+    """The image with its axes from left to right, back to front and down to up, so that mirrored grids fit.
+
+    Raises:
+        DamagedFileError: if its values cannot be read, or its affine tells no axes.
+    """
+    try:
+        return as_closest_canonical(image)
+    except (*DAMAGE, np.linalg.LinAlgError) as error:
+        raise DamagedFileError(
+            path, f"its axes cannot be told ({error or type(error).__name__}); mend its affine"
+        ) from None
+
+
 def _values(image: Any, path: Path) -> NDArray[Any]:
     try:
         values: NDArray[Any] = np.asarray(image.dataobj)
@@ -119,7 +137,7 @@ def _varying(values: NDArray[Any]) -> Voxels:
 
 def _matrix(path: Path, kept: Voxels) -> NDArray[Any]:
     """The values at the kept voxels, [T, V]."""
-    values = _values(_open(path, dimensions=4), path)
+    values = _values(_canonical(_open(path, dimensions=4), path), path)
     if values.shape[:3] != kept.shape:
         raise DamagedFileError(path, "changed while it was read")
     matrix: NDArray[Any] = values[kept].T
@@ -132,10 +150,28 @@ def _refuse_grids(root: Path, shapes: list[tuple[str, tuple[int, ...]]]) -> None
         raise DataError(f"{root}: the NIfTI files differ in their grids, must be one; resample them: {listed(named)}")
 
 
+def _refuse_places(root: Path, affines: list[tuple[str, Any]], grid: tuple[int, ...]) -> None:
+    """Refuse files whose voxels lie elsewhere than the first one's, by more than half a voxel at a corner."""
+    corners = np.array(list(product(*((0, side - 1) for side in grid))))
+    first = affines[0][1]
+    size = min(voxel_sizes(first))
+    apart = {
+        name: float(np.linalg.norm(apply_affine(other, corners) - apply_affine(first, corners), axis=1).max())
+        for name, other in affines
+    }
+    far = [f"{name} {distance:.3g} mm" for name, distance in apart.items() if distance > size / 2]
+    if far:
+        raise DataError(
+            f"{root}: the voxels of {len(far)} NIfTI file(s) lie elsewhere than those of {affines[0][0]}, must be on "
+            f"one grid in one space; resample them onto it: {listed(far)}"
+        )
+
+
 def _mask(path: Path, grid: tuple[int, ...]) -> Voxels:
     if not path.is_file():
         raise DataError(f"--mask: {path} not found")
-    values = _values(_open(path, dimensions=3), path)
+    image = _canonical(_open(path, dimensions=3), path)
+    values = _values(image, path)
     if values.shape != grid:
         raise DataError(f"--mask: {path} is {values.shape}, must be {grid} as the subjects are")
     mask: Voxels = values > 0

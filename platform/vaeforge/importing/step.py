@@ -137,6 +137,10 @@ def _plain(options: ImportOptions) -> Mapping[str, Any]:
     """What the data set depends on; paths by their names, which tell no more of the machine than the data need."""
     return {
         "normal": list(options.normal),
+        "groups": options.groups,
+        "group_column": options.group_column,
+        "split": Path(options.split).name,
+        "transposed": options.transposed,
         "mask": options.mask.name if options.mask else None,
         "columns": dict(options.columns),
         "channels": list(options.channels),

@@ -1,9 +1,9 @@
 """Input files of a scoring: which ones, in which order, and who reads them.
 
 An input is a file, or a folder whose files of one kind are taken, in the order of their paths: pictures, arrays
-(`.npy`, `.npz`) or tables (`.parquet`, `.csv`). Hidden files are ignored, other files are left out and counted, and
-so is `labels.png` beside `image.png`, which says what is where in it. Items of a folder are called by their file's path
-in it; those of a single file by their row alone.
+(`.npy`, `.npz`) or tables (`.parquet`, `.csv`; without any of these `.tsv`, `.txt`, `.1D`). Hidden files are ignored,
+other files are left out and counted, and so is `labels.png` beside `image.png`, which says what is where in it. Items
+of a folder are called by their file's path in it; those of a single file by their row alone.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from vaeforge.score.pictures import PictureReader, picture_mode
 from vaeforge.score.tables import TableFile
 
 KINDS = {"pictures": PICTURES, "arrays": (".npy", ".npz"), "tables": (".parquet", ".csv")}
+TEXTS = (".tsv", ".txt", ".1d")  # tables, too, where nothing else is there: beside other files they are notes
 
 RowFile = ArrayFile | TableFile | MapFile
 
@@ -72,7 +73,10 @@ def find(root: Path) -> InputFiles:
         for kind, suffixes in KINDS.items()
     }
     found = {kind: some for kind, some in kinds.items() if some}
-    allowed = ", ".join(suffix for suffixes in KINDS.values() for suffix in suffixes)
+    texts = [path for path in paths if path.suffix.lower() in TEXTS]
+    if texts and not found:
+        found = {"tables": texts}
+    allowed = ", ".join(suffix for suffixes in (*KINDS.values(), TEXTS) for suffix in suffixes)
     if not found:
         raise DataError(f"input: {root} holds none of {allowed}; give a folder or a file with some")
     if len(found) > 1:

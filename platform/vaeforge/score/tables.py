@@ -3,15 +3,15 @@
 - points: a row is a point. Columns are found by their names, the channels' and the coordinates' (these in whatever
   case); others are not looked at. Where the model's data were prepared with `log1p`, log(1 + value) is taken here, too.
 - series: a row is a time point. Columns are found by the channels' names where the model knows any; else all columns
-  are voxels, in order, and there must be exactly as many as the model takes.
+  but those that count rows are voxels, in order, as `vaeforge import` has it, and there must be exactly as many as the
+  model takes. A text needs no names.
 
 Items are called by their row, from 0, or by a column `item` where there is one. Cells that are empty or no numbers make
-a row unusable, and so does, in a CSV, a number of cells other than the first row's. A CSV is read as `vaeforge import`
-reads it (`importing/delimited.py`).
+a row unusable, and so does, in a CSV, a number of cells other than the header's.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from vaeforge.config.layouts import layout_named
 from vaeforge.errors import DataError
 from vaeforge.importing.delimited import Dialect, dialect_of, number, rows_of
+from vaeforge.importing.series_text import series_text
 from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting
 
@@ -43,8 +44,8 @@ class TableColumns:
     item: int
 
 
-def columns_of(header: list[str], contract: Contract) -> TableColumns:
-    """Sort a table's columns out.
+def columns_of(header: list[str], contract: Contract, left_out: tuple[int, ...] = ()) -> TableColumns:
+    """Sort a table's columns out; those at the places `left_out` are no values.
 
     Raises:
         DataError: naming the columns that are missing, or the number of columns that there must be.
@@ -54,7 +55,7 @@ def columns_of(header: list[str], contract: Contract) -> TableColumns:
         raise DataError(f"is a table, but the model takes {contract.data} of shape {list(contract.event_shape)}")
     item = header.index(ITEM) if ITEM in header and ITEM not in contract.channels else -1
     condition = [_place(header, name) for name in contract.condition]
-    rest = [place for place in range(len(header)) if place not in (item, *condition)]
+    rest = [place for place in range(len(header)) if place not in (item, *condition, *left_out)]
     values = [_place(header, name) for name in contract.channels] or rest
     missing = [
         name
@@ -79,7 +80,8 @@ def _place(header: list[str], name: str) -> int:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+    told = [name or f"column {place}" for place, name in enumerate(names[:LISTED], 1)]
+    return ", ".join(told) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
 
 
 class TableFile:
@@ -91,14 +93,21 @@ class TableFile:
 
     def __init__(self, path: Path, contract: Contract):
         self.path, self.contract = path, contract
-        self.parquet = path.suffix.lower() == ".parquet"
         self.length: int | None = None
+        self.text: Dialect | None = None
+        unnamed = not contract.channels and layout_named(contract.data).unnamed_arrays == "matrices"
+        left_out: tuple[int, ...] = ()
         try:
-            self.dialect = None if self.parquet else dialect_of(path)
-            self.header, self.length = (_names(self.dialect), None) if self.dialect else _parquet_header(path)
+            if path.suffix.lower() == ".parquet":
+                self.header, self.length = _parquet_header(path)
+            else:
+                series = series_text(path) if unnamed else None
+                self.text = series.dialect if series else dialect_of(path)
+                self.header = list(self.text.names or [""] * self.text.width)
+                left_out = series.counters if series else ()
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
-        self.columns = columns_of(self.header, contract)
+        self.columns = columns_of(self.header, contract, left_out)
         self.logarithm = layout_named(contract.data).raw_tables and bool(prepare_setting(contract, "log1p"))
 
     def count(self) -> int | None:
@@ -111,7 +120,7 @@ class TableFile:
             DataError: if the file is damaged further on; what comes after that cannot be told apart into rows.
         """
         try:
-            yield from self._text_rows(self.dialect, start, size) if self.dialect else self._parquet_rows(start, size)
+            yield from self._text_rows(self.text, start, size) if self.text else self._parquet_rows(start, size)
         except DAMAGE as error:
             raise DataError(f"cannot be read further ({error})") from None
 
@@ -136,13 +145,13 @@ class TableFile:
         given = table.column(names[0]).to_pylist() if names else [None] * len(matrix)
         return self._made(matrix, given, first, {})
 
-    def _text_rows(self, dialect: Dialect, start: int, size: int) -> Iterator[Rows]:
-        rows, first = islice(rows_of(self.path, dialect), start, None), start
+    def _text_rows(self, text: Dialect, start: int, size: int) -> Iterator[Rows]:
+        rows = islice(rows_of(self.path, text), start, None)
         while held := list(islice(rows, size)):
-            yield self._of_cells(held, first, dialect.decimal)
-            first += len(held)
+            yield self._of_cells(held, text, start)
+            start += len(held)
 
-    def _of_cells(self, rows: Sequence[list[str]], first: int, decimal: str) -> Rows:
+    def _of_cells(self, rows: list[list[str]], text: Dialect, first: int) -> Rows:
         chosen = (*self.columns.values, *self.columns.condition)
         matrix = np.full((len(rows), len(chosen)), np.nan)
         names: list[str | None] = [None] * len(rows)
@@ -152,7 +161,7 @@ class TableFile:
                 rejected[position] = f"has {len(cells)} cells, must have {len(self.header)}"
                 continue
             names[position] = cells[self.columns.item] if self.columns.item >= 0 else None
-            matrix[position] = [number(cells[place], decimal) for place in chosen]
+            matrix[position] = [number(cells[place], text.decimal) for place in chosen]
         return self._made(matrix, names, first, rejected)
 
     def _made(self, matrix: NDArray[Any], given: list[Any], first: int, rejected: dict[int, str]) -> Rows:
@@ -170,11 +179,6 @@ class TableFile:
 def _parquet_header(path: Path) -> tuple[list[str], int]:
     with pyarrow.parquet.ParquetFile(path) as file:
         return list(file.schema_arrow.names), int(file.metadata.num_rows)
-
-
-def _names(dialect: Dialect) -> list[str]:
-    """What columns are called; by their places where the first line holds data."""
-    return list(dialect.names) or [f"column {place}" for place in range(1, dialect.width + 1)]
 
 
 def _groups_from(file: Any, start: int) -> tuple[list[int], int]:

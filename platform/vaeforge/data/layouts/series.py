@@ -22,6 +22,8 @@ from pydantic import Field, model_validator
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import Prepare
 from vaeforge.data.block_split import PARTS, TEST, Index, divide
+from vaeforge.data.group_rules import Grouping, read_grouping
+from vaeforge.data.group_split import divide_groups
 from vaeforge.data.source_files import LEAK, data_files, reject_duplicates, require_one_data_set
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
@@ -68,17 +70,19 @@ def read(folder: Path, settings: SeriesSettings) -> DataSet:
     quarantined: dict[str, str] = {}
     series = _finite(_subjects(folder, paths), quarantined)
     _require_alike(folder, series, quarantined)
-    by = _split_by(series, settings)
+    grouping = _grouping(folder, list(series))
+    by = _split_by(grouping, settings)
     units = _by_subject(series) if by == "subject" else _by_block(series, settings.block)
-    parts = _divided(folder, units, by, settings)
+    parts = _divided(folder, units, by, grouping, settings)
     pieces = _pieces(units, parts, settings.gap if by == "time" else 0)
     kept = _varying(folder, [series[unit.subject][unit.first : unit.end] for unit in pieces[0]])
     arrays = [_stacked(series, some, kept) for some in pieces]
     mean, std = _moments(arrays[0])
-    groups = [unit.name for unit in pieces[TEST] for _ in range(unit.first, unit.end)]
+    owner = grouping.groups if by == "subject" else {}
+    groups = [owner.get(unit.name, unit.name) for unit in pieces[TEST] for _ in range(unit.first, unit.end)]
     counts = dict(zip(PARTS, map(len, arrays), strict=True)) | {
-        "test_groups": len(pieces[TEST]),
-        "subjects": len(series),
+        "test_groups": len(set(groups)),
+        "subjects": grouping.count,
         "voxels": int(kept.sum()),
         "dropped_voxels": int((~kept).sum()),
         "left_out": sum(len(matrix) for matrix in series.values()) - sum(map(len, arrays)),
@@ -92,7 +96,7 @@ def read(folder: Path, settings: SeriesSettings) -> DataSet:
         groups=groups,
         constants={"mean": mean, "std": std},
         counts=counts,
-        info=_info(series, by, kept, pieces),
+        info=_info(series, by, kept, pieces) | {"groups": {"rule": grouping.rule, "count": grouping.count}},
         quarantined=quarantined,
     )
 
@@ -160,10 +164,18 @@ def _require_alike(folder: Path, series: dict[str, Matrix], quarantined: dict[st
         raise DataError(f"{folder}: got voxels {voxels}, must be the same for all subjects; map them to one grid")
 
 
-def _split_by(series: dict[str, Matrix], settings: SeriesSettings) -> str:
+def _grouping(folder: Path, names: list[str]) -> Grouping:
+    """The people of the series; `groups.csv` lies beside the archive, in the data set's folder."""
+    places = sorted({path.parent for path in data_files(folder, (".npz",))})
+    return read_grouping(places[0], names)
+
+
+def _split_by(grouping: Grouping, settings: SeriesSettings) -> str:
+    """By time where there are few people, unless several series are of one, who would then be in several parts."""
     if settings.split != "auto":
         return settings.split
-    return "subject" if len(series) >= SUBJECTS else "time"
+    least = len(PARTS) if grouping.joins else SUBJECTS
+    return "subject" if grouping.parts or grouping.count >= least else "time"
 
 
 def _by_subject(series: dict[str, Matrix]) -> list[Unit]:
@@ -181,13 +193,21 @@ def _by_block(series: dict[str, Matrix], block: int) -> list[Unit]:
     return units
 
 
-def _divided(folder: Path, units: list[Unit], by: str, settings: SeriesSettings) -> Index:
-    if len(units) < len(PARTS):
+def _divided(folder: Path, units: list[Unit], by: str, grouping: Grouping, settings: SeriesSettings) -> Index:
+    if by == "subject" and grouping.parts:
+        return divide_groups([unit.name for unit in units], grouping, _sizes(units), settings)
+    count = grouping.count if by == "subject" else len(units)
+    if count < len(PARTS):
         remedy = "divide by time" if by == "subject" else f"reduce `prepare.block` (now {settings.block})"
         what = "subject(s)" if by == "subject" else "block(s) of time points"
-        raise DataError(f"{folder}: got {len(units)} {what}, must be at least {len(PARTS)}; add subjects, or {remedy}")
-    sizes = np.array([unit.end - unit.first for unit in units], dtype=np.int64)
-    return divide(sizes, settings.validation, settings.test, settings.seed)
+        raise DataError(f"{folder}: got {count} {what}, must be at least {len(PARTS)}; add subjects, or {remedy}")
+    if by == "subject" and grouping.joins:
+        return divide_groups([unit.name for unit in units], grouping, _sizes(units), settings)
+    return divide(_sizes(units), settings.validation, settings.test, settings.seed)
+
+
+def _sizes(units: list[Unit]) -> Index:
+    return np.array([unit.end - unit.first for unit in units], dtype=np.int64)
 
 
 def _pieces(units: list[Unit], parts: Index, gap: int) -> list[list[Unit]]:

@@ -4,6 +4,7 @@ They are read twice, once to be checked and once to be written, so that one subj
 """
 
 import hashlib
+import re
 import unicodedata
 import zipfile
 from collections import Counter
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.group_rules import PARTICIPANTS, Grouping, GroupRequest, group_items, write_grouping
 from vaeforge.data.source_files import LEAK, listed, reject_duplicates
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import (
@@ -26,17 +28,22 @@ from vaeforge.importing.arrays import (
     real,
     require_finite,
 )
-from vaeforge.importing.delimited import read_matrix
 from vaeforge.importing.figures import Bars, Chart, Histogram
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions, stem, usable_name
 from vaeforge.importing.nifti import read_volumes
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
+from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
+from vaeforge.importing.series_text import read_series_text
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
 
 FILE = "timeseries.npz"
-NIFTI, TEXT = (".nii", ".nii.gz"), (".csv", ".tsv", ".txt")
+NIFTI, TEXT = (".nii", ".nii.gz"), (".csv", ".tsv", ".txt", ".1d")
+ABOUT = re.compile(  # files that say something about series
+    rf"{PARTICIPANTS}|.*(_|^)(scans|sessions|events|channels|physio|confounds|motion)\b.*\.(tsv|txt|csv)"
+)
+MOST = 0.5  # of the voxels: a series without values in more is left out, instead of these voxels
 # keys that say nothing about whose series it is: the file's name does
 GENERIC = ("arr_0", "bold", "data", "tc", "timeseries", "ts", "x")
 EDGES = np.linspace(-5, 5, 101)
@@ -46,21 +53,33 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SubjectSeries:
-    """A series of the source and how to read it."""
+    """A series of the source and how to read it; volumes need no axes to be found."""
 
     name: str
     shown: str
     load: Callable[[], NDArray[Any]]
+    volume: bool = False
 
 
 @dataclass(frozen=True)
 class MeasuredSeries:
-    """A series that can be used; `sha256` is of its values and shape."""
+    """A series that can be used.
+
+    Attributes:
+        subject: where it comes from.
+        row: of the statistics.
+        sha256: of its values and shape.
+        histogram: of its values, in standard deviations.
+        absent: bool [V], voxels without any value.
+        correlations: of neighbours along the first and the second axis.
+    """
 
     subject: SubjectSeries
     row: Row
     sha256: str
     histogram: NDArray[np.int64]
+    absent: NDArray[np.bool_]
+    correlations: tuple[float, float]
 
 
 def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
@@ -75,27 +94,36 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     mask = options.mask.resolve() if options.mask else None
     files = [path for path in files if path.resolve() != mask]
     subjects, extras = _subjects(files, root, mask, log)
+    if options.transposed:
+        subjects = [subject if subject.volume else _turned(subject) for subject in subjects]
     measured = []
     for subject in subjects:
         try:
             measured.append(_measure(subject))
         except DamagedFileError as error:
             log.quarantine(subject.shown, error.reason)
+    if options.transposed is None:
+        _ask_for_axes(source, [item for item in measured if not item.subject.volume])
     _refuse(source, measured, log)
+    kept = _present(measured, log)
+    grouping = _grouped(measured, files, options, log)
     values = np.sum([item.histogram for item in measured], axis=0)
     rows = [item.row for item in measured]
     names, lengths = [row["subject"] for row in rows], [float(row["timepoints"]) for row in rows]
 
     def write(folder: Path) -> None:
-        write_atomically(folder / FILE, lambda file: _pack(file, measured))
+        write_atomically(folder / FILE, lambda file: _pack(file, measured, kept))
         extras(folder)
+        if grouping.told:
+            write_grouping(folder, grouping)
 
     summary = summarise([{**row, "group": "all"} for row in rows], "group", ("timepoints", "voxels", "mean", "std"))
     charts: list[Chart] = [
         Bars("timepoints", names, lengths, "subject", "timepoints"),
         Histogram("intensities", EDGES, values, "value, standard deviations from the subject's mean", "values"),
     ]
-    counts = {"subjects": len(rows), "timepoints": int(sum(lengths)), "voxels": rows[0]["voxels"]}
+    counts = {"subjects": len(rows), "timepoints": int(sum(lengths)), "voxels": int(kept.sum())}
+    counts |= {"groups": grouping.count} if grouping.told else {}
     return ParsedSource(rows, summary, counts, charts, write)
 
 
@@ -109,14 +137,18 @@ def _subjects(
     subjects: list[SubjectSeries] = []
     for path in (path for path in files if path not in volumes):
         where = shown(path, root)
-        if path.suffix.lower() == ".npz":
+        if path.suffix.lower() in TEXT and (volumes or ABOUT.fullmatch(path.name)):
+            log.quarantine(
+                where, "a text beside NIfTI files, or about them, is no series; import it alone if it is one"
+            )
+        elif path.suffix.lower() == ".npz":
             subjects += _arrays(path, where, log)
         elif path.suffix.lower() in TEXT:
-            subjects.append(SubjectSeries(stem(path.name), where, partial(read_matrix, path)))
+            subjects.append(SubjectSeries(stem(path.name), where, partial(read_series_text, path)))
         else:
             log.quarantine(where, f"its suffix is none of .npz, {', '.join((*NIFTI, *TEXT))}")
     loaders, extras = read_volumes(volumes, root, mask, log)
-    subjects += [SubjectSeries(stem(path.name), shown(path, root), load) for path, load in loaders]
+    subjects += [SubjectSeries(stem(path.name), shown(path, root), load, volume=True) for path, load in loaders]
     return [subject for subject in map(_composed, subjects) if _named(subject, log)], extras
 
 
@@ -157,13 +189,24 @@ def _checked(subject: SubjectSeries) -> Values:
             f"is {array.dtype} {array.shape}, must be real numbers [timepoints, voxels], at least {LEAST} timepoints",
         )
     values = as_float32(array)
-    require_finite(subject.shown, values)
+    absent = _absent(values)
+    if absent.mean() > MOST:
+        raise DamagedFileError(subject.shown, f"{int(absent.sum())} of {len(absent)} voxels have no value")
+    require_finite(subject.shown, np.where(absent, np.float32(0), values))
     return values
+
+
+def _absent(values: Values) -> NDArray[np.bool_]:
+    """The voxels [V] that have no value at any timepoint."""
+    absent: NDArray[np.bool_] = np.asarray(np.isnan(values).all(axis=0))
+    return absent
 
 
 def _measure(subject: SubjectSeries) -> MeasuredSeries:
     values = _checked(subject)
-    mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    absent = _absent(values)
+    present = values[:, ~absent]
+    mean, std = float(present.mean(dtype=np.float64)), float(present.std(dtype=np.float64))
     row: Row = {
         "subject": subject.name,
         "file": subject.shown,
@@ -172,11 +215,53 @@ def _measure(subject: SubjectSeries) -> MeasuredSeries:
         "constant_voxels": int((values == values[0]).all(axis=0).sum()),
         "mean": mean,
         "std": std,
-        "min": float(values.min()),
-        "max": float(values.max()),
+        "min": float(present.min()),
+        "max": float(present.max()),
     }
-    counts, _ = np.histogram((values - np.float32(mean)) / np.float32(std or 1), bins=EDGES)
-    return MeasuredSeries(subject, row, _sha256(values), counts.astype(np.int64))
+    counts, _ = np.histogram((present - np.float32(mean)) / np.float32(std or 1), bins=EDGES)
+    correlations = (neighbour_correlation(present, 0), neighbour_correlation(present, 1))
+    return MeasuredSeries(subject, row, _sha256(values), counts.astype(np.int64), absent, correlations)
+
+
+def _turned(subject: SubjectSeries) -> SubjectSeries:
+    """A series [voxels, timepoints] as one [timepoints, voxels]."""
+    return replace(subject, load=lambda: np.ascontiguousarray(subject.load().T))
+
+
+def _ask_for_axes(source: Path, measured: list[MeasuredSeries]) -> None:
+    shapes = [(int(item.row["timepoints"]), int(item.row["voxels"])) for item in measured]
+    reason = looks_transposed(shapes, [item.correlations for item in measured])
+    if reason:
+        raise DataError(
+            f"{source}: rows may be voxels, not timepoints: {reason}; say --transposed true if rows are voxels, "
+            "--transposed false if they are timepoints"
+        )
+
+
+def _present(measured: list[MeasuredSeries], log: ImportLog) -> NDArray[np.bool_]:
+    """The voxels [V] that have values in all series; the others go into the quarantine."""
+    absent = np.stack([item.absent for item in measured])
+    for voxel in np.flatnonzero(absent.any(axis=0)).tolist():
+        lacking = [item.subject.name for item, own in zip(measured, absent, strict=True) if own[voxel]]
+        reason = f"has no value in {len(lacking)} of {len(measured)} series ({listed(lacking)}); left out of all"
+        log.quarantine(f"voxel {voxel} (from 0)", reason)
+    kept: NDArray[np.bool_] = np.logical_not(absent.any(axis=0))
+    if not kept.all():
+        log.notes.append(f"{int((~kept).sum())} of {len(kept)} voxels left out of all series: no value in some")
+    if not kept.any():
+        raise DataError(f"no voxel has values in all series{log.first_reasons()}; leave out series that cover little")
+    return kept
+
+
+def _grouped(measured: list[MeasuredSeries], files: list[Path], options: ImportOptions, log: ImportLog) -> Grouping:
+    """The groups of series by their names; rules look at their paths in the source."""
+    names = {item.subject.shown.replace(": ", "/"): item.subject.name for item in measured}
+    tables = sorted((path for path in files if path.suffix.lower() in TEXT), key=lambda path: path.name != PARTICIPANTS)
+    request = GroupRequest(pattern=options.groups, column=options.group_column, split=options.split)
+    found = group_items(list(names), request, tables).renamed(names)
+    if found.told:
+        log.notes.append(found.described("series"))
+    return found
 
 
 def _sha256(values: Values) -> str:
@@ -204,7 +289,7 @@ def _refuse(source: Path, measured: list[MeasuredSeries], log: ImportLog) -> Non
         )
 
 
-def _pack(file: BinaryIO, measured: list[MeasuredSeries]) -> None:
+def _pack(file: BinaryIO, measured: list[MeasuredSeries], kept: NDArray[np.bool_]) -> None:
     """Write the series into an archive, one at a time; the same series always give the same bytes."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for item in measured:
@@ -214,7 +299,7 @@ def _pack(file: BinaryIO, measured: list[MeasuredSeries]) -> None:
             info = zipfile.ZipInfo(f"{item.subject.name}.npy")  # dated 1980, always
             info.compress_type = zipfile.ZIP_DEFLATED
             with packed.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(cast(BinaryIO, member), values, allow_pickle=False)
+                np.lib.format.write_array(cast(BinaryIO, member), values[:, kept], allow_pickle=False)
 
 
 class SeriesFormat(ImportFormat):

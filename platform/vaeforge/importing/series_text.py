@@ -1,0 +1,84 @@
+"""Series in text: a row a timepoint, with or without names of voxels, for import and score alike."""
+
+import re
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.importing.delimited import LOOKED_AT, Dialect, dialect_of, number, read_frame, rows_of
+
+WHOLE = re.compile(r"[+-]?\d+")
+COUNTERS = ("", "index", "unnamed: 0", "frame", "volume", "timepoint", "time", "t", "tr", "scan")
+
+
+@dataclass(frozen=True)
+class SeriesText:
+    """A text of series: what it is, and which of its columns count rows; all others are voxels."""
+
+    dialect: Dialect
+    counters: tuple[int, ...]
+
+
+def series_text(path: Path) -> SeriesText:
+    """What the text at `path` is.
+
+    A first line of whole numbers over values that are none names voxels (labels of regions: 1001, 1002, …). A column
+    that counts rows, of no name or called `time` or the like, is no voxel.
+
+    Raises:
+        DamagedFileError: if it cannot be read.
+    """
+    dialect = _named_by_numbers(path, dialect_of(path))
+    head = list(islice(rows_of(path, dialect), LOOKED_AT))
+    return SeriesText(dialect, tuple(place for place in range(dialect.width) if _counts(place, dialect, head)))
+
+
+def read_series_text(path: Path) -> NDArray[Any]:
+    """The values [timepoints, voxels] of a text; see `series_text`.
+
+    Raises:
+        DamagedFileError: if it cannot be read.
+    """
+    text = series_text(path)
+    voxels = [place for place in range(text.dialect.width) if place not in text.counters]
+    matrix: NDArray[Any] = read_frame(path, text.dialect)[voxels].to_numpy()
+    return matrix
+
+
+def _named_by_numbers(path: Path, dialect: Dialect) -> Dialect:
+    if dialect.names:
+        return dialect
+    rows = islice(rows_of(path, dialect), LOOKED_AT)
+    first = [cell.strip() for cell in next(rows, [])]
+    below = [cell.strip() for row in rows for cell in row]
+    given = first[first[:1] == [""] :]  # without the empty name of a column that counts rows
+    labels = len(given) > 1 and len(set(given)) == len(given) and all(map(WHOLE.fullmatch, given))
+    if not labels or not below or sum(map(bool, map(WHOLE.fullmatch, below))) > len(below) / 2:
+        return dialect
+    lines = _lines_to_first_row(path, dialect)
+    return replace(dialect, names=tuple(first), skipped=lines)
+
+
+def _lines_to_first_row(path: Path, dialect: Dialect) -> int:
+    """Lines of the file up to and with the first row that holds something."""
+    with path.open(encoding="utf-8-sig") as file:
+        for line, text in enumerate(file, 1):
+            if line > dialect.skipped and text.strip():
+                return line
+    return dialect.skipped
+
+
+def _counts(place: int, dialect: Dialect, head: list[list[str]]) -> bool:
+    """Whether a column counts rows: in equal steps, and of no name, or of one that says so."""
+    name = dialect.names[place].strip().lower() if dialect.names else ""
+    if dialect.width < 2 or name not in COUNTERS or (not dialect.names and place):
+        return False
+    values = [number(row[place], dialect.decimal) for row in head if place < len(row)]
+    if len(values) < 3:
+        return False
+    steps = np.diff(values)
+    return bool(steps[0] > 0 and np.allclose(steps, steps[0]) and (name or (values[0] in (0, 1) and steps[0] == 1)))
