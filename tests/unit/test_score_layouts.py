@@ -245,7 +245,7 @@ def test_series_in_text_are_read_as_the_import_reads_them(fmri: Made, tmp_path: 
         "row numbers": [f",{regions}", *(",".join([str(n), *row]) for n, row in enumerate(rows))],
         "white space": ["# TR=2", *(" ".join(row) for row in rows)],
         "decimal commas": [";".join(row).replace(".", ",") for row in rows],
-        "trailing": [regions, *(",".join(row) + "," for row in rows)],
+        "trailing": [",".join(f"v{n}" for n in range(24)), *(",".join(row) + "," for row in rows)],
     }
     path = tmp_path / ("series.txt" if form == "white space" else "series.csv")
     path.write_text("\n".join(texts[form]) + "\n")
