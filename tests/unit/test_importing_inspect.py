@@ -55,7 +55,10 @@ def test_it_counts_as_import_and_prepare_do(tmp_path: Path, table: Path) -> None
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("x,y,z,a\n1,2,3,4\n2,3\n", "refused: .*line 3 has 2 cells"), ("x,y,z,a\n1,2,3,4\n2,2,3,5\n", "refused: .*block")],
+    [
+        ("x,y,z,a\n1,2,3,4\n2,3\n", "refused: .*line 3 has 2 cells"),
+        ("x,y,z,a\n1,2,3,4.5\n2,2,3,5.25\n", "refused: .*block"),
+    ],
 )
 def test_why_it_would_be_refused_is_said(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "b.csv").write_text(text)

@@ -142,6 +142,7 @@ On the validation set, by which it was chosen:
 |  |  |
 | --- | --- |
 | source | data/endoscopy |
+| data set | unknown |
 | shipped sample | yes |
 | layout | pictures |
 | samples | train 24, validation 11 |

@@ -35,7 +35,6 @@ class ImportOptions:
         columns: `points`: which column of the source is x, y, z and section, for example {"x": "xccf"}.
         channels: `points`: the columns that are channels, in order, by name or pattern (see `columns.matching`); empty:
             all of numbers that neither count, label nor describe.
-        group_column: `points`: the column that says whose point it is; groups never cross splits.
     """
 
     name: str = ""
@@ -50,7 +49,6 @@ class ImportOptions:
     mask: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
-    group_column: str = ""
 
 
 @dataclass(frozen=True)

@@ -144,5 +144,4 @@ def _plain(options: ImportOptions) -> Mapping[str, Any]:
         "mask": options.mask.name if options.mask else None,
         "columns": dict(options.columns),
         "channels": list(options.channels),
-        "group_column": options.group_column,
     }
