@@ -1,13 +1,10 @@
-"""Groups: read, told by a pattern, joined, and divided without one ever lying in two parts."""
+"""Groups of a data set: written, read, and told by a pattern."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from vaeforge.data.groups import divided, grouped_by, merged, read_groups, write_groups
+from vaeforge.data.groups import grouped_by, read_groups, write_groups
 from vaeforge.errors import ConfigError, DataError
 
 
@@ -30,20 +27,3 @@ def test_a_pattern_names_the_group() -> None:
         grouped_by("sub-02", names)
     with pytest.raises(ConfigError, match="no regular expression"):
         grouped_by("(", names)
-
-
-def test_what_shares_a_label_in_either_labeling_is_one_group() -> None:
-    # 0 and 1 share a person, 1 and 3 a picture
-    assert merged("aabc", ["p", "q", "r", "q"]).tolist() == [0, 0, 1, 0]
-
-
-def test_single_items_have_the_wanted_sizes() -> None:
-    parts = divided(range(10), [5, 2, 3], np.random.default_rng(0))
-    assert np.bincount(parts).tolist() == [5, 2, 3]
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(0, 99))
-def test_no_group_is_ever_in_two_parts(groups: list[int], seed: int) -> None:
-    wanted = [len(groups) // 2, len(groups) // 4, len(groups) - len(groups) // 2 - len(groups) // 4]
-    parts = divided(groups, wanted, np.random.default_rng(seed))
-    assert all(len({part for part, own in zip(parts, groups, strict=True) if own == group}) == 1 for group in groups)

@@ -1,20 +1,14 @@
 """Groups of items that belong together: of one person, one slide, one movie; a group never lies in two parts.
 
 `groups.csv` in a data set says which: columns `item` (a file, relative to the data set, or a subject) and `group`. It
-is written by `vaeforge import`, or by hand.
-
-Shapes: N items; parts int64 [N], 0 train, 1 validation, 2 test.
+is written by `vaeforge import`, or by hand. `group_split.py` divides them.
 """
 
 import csv
 import io
 import re
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.paths import write_bytes
@@ -90,50 +84,3 @@ def grouped_by(pattern: str, names: Iterable[str]) -> dict[str, str]:
         listed = ", ".join(wrong[:3])
         raise ConfigError(f"--groups: {pattern!r} matches {len(found)} names, must match all; not {listed}")
     return found
-
-
-def merged(*labelings: Sequence[Hashable]) -> NDArray[np.int64]:
-    """The number of each item's group, int64 [N]: items with one label in any of the labelings belong together."""
-    count = len(labelings[0])
-    parent = list(range(count))
-
-    def root(item: int) -> int:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
-    for labels in labelings:
-        first: dict[Hashable, int] = {}
-        for item, label in enumerate(labels):
-            parent[root(item)] = root(first.setdefault(label, item))
-    roots = [root(item) for item in range(count)]
-    numbers = {found: number for number, found in enumerate(dict.fromkeys(roots))}
-    return np.array([numbers[found] for found in roots], dtype=np.int64)
-
-
-def divided(groups: Sequence[Hashable], wanted: Sequence[int], rng: np.random.Generator) -> NDArray[np.int64]:
-    """The part of each item, whole groups at a time.
-
-    Groups are drawn in a random order; each goes to the part that lacks most items of what is `wanted`, in proportion.
-    With one item a group the parts have exactly the wanted sizes.
-
-    Args:
-        groups: of each item.
-        wanted: items of each part, which sum to their number.
-        rng: draws the order.
-
-    Returns:
-        int64 [N], numbers of parts.
-    """
-    sizes = Counter(groups)
-    order = list(sizes)
-    order = [order[place] for place in rng.permutation(len(order))]
-    order.sort(key=lambda name: -sizes[name])  # large ones first, or none fits in the end; stable
-    left = np.array(wanted, dtype=np.float64)
-    part_of: dict[Hashable, int] = {}
-    for name in order:
-        part = int(np.argmax(left))
-        part_of[name] = part
-        left[part] -= sizes[name]
-    return np.array([part_of[name] for name in groups], dtype=np.int64)

@@ -159,10 +159,15 @@ class GroupEstimate:
         """The number that the true value lies above with probability `alpha`; None where groups cannot carry one."""
         return self._end(alpha, 1)
 
+    @property
+    def alike(self) -> bool:
+        """Whether no group differs from another: the standard error is 0 but for rounding."""
+        return self.se <= ROUNDING * abs(self.value)
+
     def _end(self, alpha: float, side: int) -> float | None:
         if self.groups < MIN_GROUPS or not math.isfinite(self.se):
             return None
-        if self.se <= ROUNDING * abs(self.value) or self.value in (self.within.low, self.within.high):
+        if self.alike or self.value in (self.within.low, self.within.high):
             return self._end_where_all_agree(alpha, side)
         return self.within.moved(self.value, side * float(stats.t.isf(alpha, self.df)) * self.se)
 

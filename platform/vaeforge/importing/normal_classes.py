@@ -1,4 +1,4 @@
-"""Which classes of pictures are normal: told with counts, and asked about where a name only resembles `normal`.
+"""Normal classes of pictures: told with counts, and asked about where a name only resembles `normal`.
 
 `normal` and `normal-…` are normal. Names such as `good`, `healthy` or `normal_pylorus` most often mean the same, but a
 class that is taken for anomalous without a word spoils training, threshold and test; so nothing is written before

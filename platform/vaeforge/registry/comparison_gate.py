@@ -22,7 +22,7 @@ from vaeforge.evaluation.auroc import auroc, auroc_difference, groups_per_label
 from vaeforge.evaluation.intervals import GroupEstimate, mean_over_groups
 from vaeforge.evaluation.per_sample_scores import PerSampleScores
 from vaeforge.evaluation.tasks import task_named
-from vaeforge.registry.error_rates import ErrorRates, alike, alpha_of, chance_of_passing
+from vaeforge.registry.error_rates import ErrorRates, alpha_of, chance_of_passing
 from vaeforge.registry.verdict import RuleOutcome
 
 LIKELIHOOD, DETECTION = "likelihood", "auroc"
@@ -152,7 +152,7 @@ def shown(estimate: GroupEstimate, alpha: float) -> float | None:
     A standard error of 0 between two versions means that the test set does not tell them apart in any group: both
     separate it without an error, say. None where there are too few groups.
     """
-    return estimate.value if alike(estimate) else estimate.lower(alpha)
+    return estimate.value if estimate.alike else estimate.lower(alpha)
 
 
 def _likelihood_outcome(comparison: Comparison, gates: Gates) -> RuleOutcome:

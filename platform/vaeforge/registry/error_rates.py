@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from vaeforge.evaluation.intervals import ROUNDING, GroupEstimate
+from vaeforge.evaluation.intervals import GroupEstimate
 
 ALPHA = 0.025
 USED_UP = 0.5
@@ -59,11 +59,6 @@ def alpha_of(comparison: int) -> float:
     return ALPHA / (comparison * (comparison + 1))
 
 
-def alike(estimate: GroupEstimate) -> bool:
-    """Whether no group differs from another: the standard error is 0 but for rounding."""
-    return estimate.se <= ROUNDING * abs(estimate.value)
-
-
 def chance_of_passing(estimate: GroupEstimate, margin: float, alpha: float) -> float:
     """The probability that a version without any true difference is shown to be worse by no more than `margin`.
 
@@ -75,7 +70,7 @@ def chance_of_passing(estimate: GroupEstimate, margin: float, alpha: float) -> f
         margin: >= 0.
         alpha: the error probability of the comparison.
     """
-    if alike(estimate):
+    if estimate.alike:
         return 1.0
     return float(stats.nct.sf(stats.t.isf(alpha, estimate.df), estimate.df, margin / estimate.se))
 

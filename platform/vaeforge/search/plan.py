@@ -80,7 +80,6 @@ def make_plan(
     tell(console, pull(project, space.family))
     prepared = ensure_prepared(project, config.experiment)
     _require_samples(config, prepared)
-    tell(console, str(prepared.manifest.info.get("framing", "")))
     collapse = collapse_warning(space, config.experiment, prepared)
     if collapse is not None:
         console.print(f"[yellow]warning[/]: {collapse}", highlight=False)

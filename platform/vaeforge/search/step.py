@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from vaeforge.config.experiment import RunConfig, Search
+from vaeforge.data.prepare import tell
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchResumed, WarmStarted
 from vaeforge.ledger.file import Ledger
@@ -71,6 +72,7 @@ def run_step(project: Project, config: RunConfig, space: Space, request: SearchR
         open_store(request.tracking_uri)  # a server that does not answer is refused now, not after hours
     plan = make_plan(project, config, space, request.name, request.address, console)
     earlier_history(plan, request.name is not None, request.resume)  # refuse before touching the folder
+    tell(console, str(plan.prepared.manifest.info.get("framing", "")))
     lock = SearchLock(plan.folder)
     try:
         history = earlier_history(plan, request.name is not None, request.resume)

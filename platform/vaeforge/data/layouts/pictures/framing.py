@@ -1,4 +1,4 @@
-"""What a centre crop and a resize leave of pictures: said whenever something is cut off or enlarged.
+"""Remark on the framing of pictures: what a centre crop and a resize cut off or enlarge.
 
 A picture of w x h pixels becomes its centre square of s = min(w, h), resized to size + margin pixels, of which
 validation and test see the centre of `size`: the share (s size / (size + margin))² / (w h) of its area.
