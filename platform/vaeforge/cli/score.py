@@ -33,7 +33,11 @@ def score(
         str, typer.Argument(metavar="MODEL", help="models:/NAME@ALIAS, models:/NAME/VERSION, or an exported folder")
     ],
     input: Annotated[
-        str, typer.Argument(metavar="INPUT", help="a folder or a file: images, .npz/.npy, or .parquet/.csv")
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="a folder or file that import takes: images, .nii, .npz/.npy/.h5, .parquet, texts",
+        ),
     ],
     output: Annotated[OptionalPath, PATH.option("folder of the results", default="artifacts/score")] = None,
     format_: Annotated[

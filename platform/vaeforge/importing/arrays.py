@@ -45,7 +45,7 @@ def array_names(path: Path) -> list[str]:
             names = [name.removesuffix(".npy") for name in opened.namelist()]
             for info in opened.infolist():
                 with opened.open(info) as member:
-                    _header(path, info, cast(BinaryIO, member))
+                    _header(path, info.filename, info.file_size, cast(BinaryIO, member))
     except DAMAGE as error:
         raise DamagedFileError(path, f"cannot be read as .npz ({error or type(error).__name__})") from None
     if len(set(names)) < len(names):
@@ -64,7 +64,7 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
         with zipfile.ZipFile(path) as opened:
             info = opened.getinfo(f"{name}.npy")
             with opened.open(info) as member:
-                _header(path, info, cast(BinaryIO, member))
+                _header(path, info.filename, info.file_size, cast(BinaryIO, member))
             with opened.open(info) as member:
                 array: NDArray[Any] = np.lib.format.read_array(cast(BinaryIO, member), allow_pickle=False)
                 return array
@@ -72,23 +72,47 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
         raise DamagedFileError(path, f"{name} cannot be read ({error or type(error).__name__})") from None
 
 
-def _header(path: Path, info: zipfile.ZipInfo, member: BinaryIO) -> None:
-    """Check type and size that an array's header announces, before anything is allocated."""
-    if not info.filename.endswith(".npy"):
-        raise ValueError(f"{info.filename} is no array")
+def read_npy(path: Path) -> NDArray[Any]:
+    """The array of the `.npy` file at `path`.
+
+    Raises:
+        DamagedFileError: if it cannot be read.
+        DataError: if it holds pickled objects.
+    """
+    try:
+        with path.open("rb") as file:
+            _header(path, path.name, path.stat().st_size, file)
+            file.seek(0)
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            return array
+    except DAMAGE as error:
+        raise DamagedFileError(path, f"cannot be read as .npy ({error or type(error).__name__})") from None
+
+
+def _header(path: Path, name: str, size: int, member: BinaryIO) -> None:
+    """Check type and size that an array's header announces, before anything is allocated.
+
+    Args:
+        path: of the file, for messages.
+        name: of the array's own file.
+        size: of that, in bytes.
+        member: where it begins.
+    """
+    if not name.endswith(".npy"):
+        raise ValueError(f"{name} is no array")
     head = io.BytesIO(member.read(2**16))
     version = np.lib.format.read_magic(head)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in read:
-        raise ValueError(f"{info.filename} is of version {version} of the format")
+        raise ValueError(f"{name} is of version {version} of the format")
     shape, _, dtype = read[version](head)
     if dtype.hasobject:
         raise DataError(
-            f"{path}: {info.filename.removesuffix('.npy')} holds pickled Python objects, which could run code; "
+            f"{path}: {name.removesuffix('.npy')} holds pickled Python objects, which could run code; "
             "refused, nothing was executed: save plain numbers or text with numpy.savez"
         )
-    if math.prod(shape) > VALUES_LIMIT or math.prod(shape) * dtype.itemsize + head.tell() != info.file_size:
-        raise ValueError(f"{info.filename} announces {shape} {dtype}, which is not what is there")
+    if math.prod(shape) > VALUES_LIMIT or math.prod(shape) * dtype.itemsize + head.tell() != size:
+        raise ValueError(f"{name} announces {shape} {dtype}, which is not what is there")
 
 
 def real(array: NDArray[Any]) -> bool:

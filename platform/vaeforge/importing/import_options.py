@@ -11,7 +11,7 @@ from vaeforge.errors import ConfigError
 NAME_BYTES = 100
 SUFFIX = re.compile(
     r"(?<=.)(\.(nii|tar))?"
-    r"\.(zip|tar|tgz|tbz2|txz|gz|bz2|xz|npz|nii|csv|tsv|txt|1d|parquet|h5|hdf5|png|jpe?g|tiff?)$",
+    r"\.(zip|tar|tgz|tbz2|txz|gz|bz2|xz|npz|npy|nii|csv|tsv|txt|1d|parquet|h5|hdf5|png|jpe?g|tiff?)$",
     re.IGNORECASE,
 )
 

@@ -21,14 +21,16 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from vaeforge.data.source_files import listed
+from vaeforge.data.voxels import VoxelGrid, grid_of
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError, as_float32, require_finite
 from vaeforge.importing.parsed_source import ImportLog, shown
-from vaeforge.paths import write_atomically
 
+NIFTI = (".nii", ".nii.gz")
 Voxels = NDArray[np.bool_]
 Loader = Callable[[], NDArray[Any]]
 DEFLATE_LIMIT = 1100  # deflate packs at most 1032 bytes into one
+RESAMPLE = "resample it onto the grid of the training data (say with nilearn.image.resample_to_img)"
 TOLERANCE = 1e-3  # mm and radians of two affines that are the same
 DAMAGE = (
     *(ImageFileError, HeaderDataError, WrapStructError),
@@ -38,8 +40,8 @@ DAMAGE = (
 
 def read_volumes(
     paths: list[Path], root: Path, mask: Path | None, log: ImportLog
-) -> tuple[list[tuple[Path, Loader]], Callable[[Path], None]]:
-    """Each usable file with what reads its matrix, and what writes `voxels.npz`: mask [X, Y, Z] and affine [4, 4].
+) -> tuple[list[tuple[Path, Loader]], VoxelGrid | None]:
+    """Each usable file with what reads its matrix, and the voxels that are kept; none where there is no file.
 
     Voxels that are NaN at all timepoints count as constant: scanners' software marks the outside of a brain so.
 
@@ -64,7 +66,7 @@ def read_volumes(
         except DamagedFileError as error:
             log.quarantine(shown(path, root), error.reason)
     if not seen:
-        return [], _nothing
+        return [], None
     _refuse_grids(root, [(shown(path, root), varying.shape) for path, _, varying in seen])
     affine = seen[0][1]
     _refuse_places(root, [(shown(path, root), other) for path, other, _ in seen], seen[0][2].shape)
@@ -76,16 +78,33 @@ def read_volumes(
         raise DataError(f"{root}: no voxel varies in all {len(seen)} subjects, or is in the mask; give another --mask")
     how = "by the mask" if mask else "those that vary in all subjects"
     log.notes.append(f"{int(kept.sum())} of {kept.size} voxels kept, {how}")
-
-    def write(folder: Path) -> None:
-        path = folder / ".import" / "voxels.npz"
-        write_atomically(path, lambda file: np.savez_compressed(file, mask=kept, affine=np.asarray(affine)))
-
-    return [(path, partial(_matrix, path, kept)) for path, _, _ in seen], write
+    return [(path, partial(_matrix, path, kept)) for path, _, _ in seen], grid_of(kept, affine)
 
 
-def _nothing(folder: Path) -> None:
-    """There is no set of voxels to write."""
+def volume_length(path: Path, grid: VoxelGrid) -> int:
+    """The timepoints of the 4-D NIfTI file at `path`, which must lie on `grid`; see `read_volume`.
+
+    Raises:
+        DamagedFileError: if it cannot be read, or its voxels are not those of the grid.
+    """
+    image = _canonical(_open(path, dimensions=4), path)
+    wanted = grid.voxels.shape
+    if image.shape[:3] != wanted:
+        given, must = (" x ".join(map(str, shape)) for shape in (image.shape[:3], wanted))
+        raise DamagedFileError(path, f"its grid is {given} voxels, must be {must}, the model's; {RESAMPLE}")
+    distance = _apart(np.array(grid.affine), image.affine, wanted)
+    if distance > min(voxel_sizes(np.array(grid.affine))) / 2:
+        raise DamagedFileError(path, f"its voxels lie up to {distance:.3g} mm from the model's; {RESAMPLE}")
+    return int(image.shape[3])
+
+
+def read_volume(path: Path, grid: VoxelGrid) -> NDArray[Any]:
+    """The values [T, V] of the 4-D NIfTI file at `path` at the voxels of `grid`, after `volume_length`.
+
+    Raises:
+        DamagedFileError: if it cannot be read.
+    """
+    return _matrix(path, grid.voxels.mask())
 
 
 def _open(path: Path, dimensions: int) -> Any:
@@ -152,19 +171,21 @@ def _refuse_grids(root: Path, shapes: list[tuple[str, tuple[int, ...]]]) -> None
 
 def _refuse_places(root: Path, affines: list[tuple[str, Any]], grid: tuple[int, ...]) -> None:
     """Refuse files whose voxels lie elsewhere than the first one's, by more than half a voxel at a corner."""
-    corners = np.array(list(product(*((0, side - 1) for side in grid))))
     first = affines[0][1]
     size = min(voxel_sizes(first))
-    apart = {
-        name: float(np.linalg.norm(apply_affine(other, corners) - apply_affine(first, corners), axis=1).max())
-        for name, other in affines
-    }
+    apart = {name: _apart(first, other, grid) for name, other in affines}
     far = [f"{name} {distance:.3g} mm" for name, distance in apart.items() if distance > size / 2]
     if far:
         raise DataError(
             f"{root}: the voxels of {len(far)} NIfTI file(s) lie elsewhere than those of {affines[0][0]}, must be on "
             f"one grid in one space; resample them onto it: {listed(far)}"
         )
+
+
+def _apart(first: Any, other: Any, grid: tuple[int, ...]) -> float:
+    """The largest distance in mm of corners of a grid under two affines."""
+    corners = np.array(list(product(*((0, side - 1) for side in grid))))
+    return float(np.linalg.norm(apply_affine(other, corners) - apply_affine(first, corners), axis=1).max())
 
 
 def _mask(path: Path, grid: tuple[int, ...]) -> Voxels:

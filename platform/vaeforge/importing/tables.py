@@ -15,12 +15,12 @@ from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, array_names, read_array, texts
 from vaeforge.importing.columns import Table, text_columns
 from vaeforge.importing.delimited import dialect_of, read_frame
-from vaeforge.importing.hdf import read_datasets
+from vaeforge.importing.hdf import HDF, dataset_headers, read_datasets
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog, shown
 from vaeforge.importing.walk_source import walk
 
-HDF, TEXT = (".h5", ".hdf5"), (".csv", ".tsv")
+TEXT = (".csv", ".tsv")
 SUFFIXES = (".parquet", *TEXT, ".npz", *HDF)
 # what pyarrow raises on damaged files
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, MemoryError)
@@ -69,6 +69,18 @@ def read_table(path: Path, options: ImportOptions) -> Table:
     if not lengths or not table.rows:
         raise DataError(f"{path}: holds no rows")
     return table
+
+
+def holds_table(path: Path) -> bool:
+    """Whether the arrays of an `.npz` or HDF5 are columns of a table, or `coordinates` and `values`.
+
+    False also where nothing can be read; who reads it then says so.
+    """
+    try:
+        names = {name.lower() for name in (dataset_headers(path) if path.suffix.lower() in HDF else array_names(path))}
+    except DataError:
+        return False
+    return {"coordinates", "values"} <= names or {"x", "y"} <= names
 
 
 def _refuse_names(path: Path, names: list[str]) -> None:

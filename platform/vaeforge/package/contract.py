@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vaeforge.data.voxels import SourceVoxels
 from vaeforge.errors import RegistryError
 from vaeforge.paths import write_json
 from vaeforge.records import OPTIONAL, read_record, to_json
@@ -46,6 +47,10 @@ class Contract:
         quantile: see `threshold`.
         graphs: by name; `model` (x to reconstruction, mu, logvar, score) is always among them.
         data_set: what the data are called that it learned from; none for files without a name, and in older contracts.
+        plane: of `points`: whether all lie in the plane z = 0, so that tables need no z; none for no, and in older
+            contracts.
+        source_voxels: of `series`: which voxels of volumes, or columns of matrices, of the imported source are a
+            sample's values; none where they are all columns of matrices, and in older contracts.
         threshold_rate: the largest expected share of normal samples above the threshold; none in older contracts.
     """
 
@@ -63,6 +68,8 @@ class Contract:
     graphs: Mapping[str, GraphFile]
     threshold_rate: float | None = field(default=None, metadata=OPTIONAL)
     data_set: str | None = field(default=None, metadata=OPTIONAL)
+    plane: bool | None = field(default=None, metadata=OPTIONAL)
+    source_voxels: SourceVoxels | None = field(default=None, metadata=OPTIONAL)
 
 
 def read_contract(path: Path) -> Contract:

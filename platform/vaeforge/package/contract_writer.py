@@ -9,12 +9,14 @@ import onnx
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.layouts import layout_named
-from vaeforge.data.prepared import Prepared
+from vaeforge.data.prepared import MANIFEST, REMEDY, Prepared
+from vaeforge.data.voxels import SourceVoxels
 from vaeforge.evaluation.latent_posteriors import class_names
 from vaeforge.evaluation.threshold import Threshold
 from vaeforge.package.contract import Contract, GraphFile
 from vaeforge.package.export import data_file
 from vaeforge.paths import sha256_of
+from vaeforge.records import record_from
 from vaeforge.trained import TrainedModel
 
 
@@ -43,6 +45,8 @@ def contract_of(trained: TrainedModel, graphs: Mapping[str, ExportedGraph], thre
         quantile=threshold.quantile,
         graphs={name: graph_file(graph) for name, graph in graphs.items()},
         threshold_rate=threshold.rate,
+        plane=prepared.manifest.info.get("plane"),
+        source_voxels=source_voxels(prepared),
         data_set=None if prepared.manifest.data_set is None else str(prepared.manifest.data_set),
     )
 
@@ -64,6 +68,13 @@ def channel_names(prepared: Prepared) -> tuple[str, ...]:
     """Names of a sample's values where the data name them: of points with several channels, not of pixels or maps."""
     names = tuple(str(name) for name in prepared.manifest.info.get("channels", ()))
     return names if prepared.event_shape == (len(names),) and prepared.spec.condition_dim else ()
+
+
+def source_voxels(prepared: Prepared) -> SourceVoxels | None:
+    """Which voxels of the imported source the data have; none where nothing is noted."""
+    found = prepared.manifest.info.get("source_voxels")
+    where = str(prepared.folder / MANIFEST)
+    return record_from(SourceVoxels, found, where, "note of the source's voxels", REMEDY) if found else None
 
 
 def graph_file(graph: ExportedGraph) -> GraphFile:

@@ -1,11 +1,12 @@
-"""Arrays in `.npy` and `.npz` files as rows, without ever holding one of them whole.
+"""Arrays in `.npy`, `.npz` and HDF5 files as rows, without ever holding one of them whole.
 
 - `.npy`: x [N, *event], or a single sample [*event].
-- `.npz` with `x`, likewise, and for models with a condition `condition` [N, C] (or a class told as for pictures).
+- `.npz` or HDF5 with `x`, likewise, and for models with a condition `condition` [N, C] (or a class told as for
+  pictures).
 - `.npz` with `images` uint8 [N, H, W], grey pictures of a model of `classes`, as such a data set has them; each is
   squared as `vaeforge prepare` does it, and its class is `classes[labels[n]]` where the file has both.
-- `.npz` of a model of `series`: each array is a matrix [timepoints, voxels], in the order of their names; a sample is a
-  time point.
+- `.npz` or HDF5 of a model of `series`: each array is a matrix [timepoints, voxels], in the order of their names; a
+  sample is a time point. Of the columns of an imported source those are taken that the model's contract names.
 
 Values are in raw units, as in prepared arrays: nothing is scaled, and no logarithm is taken. Pickled objects are
 refused.
@@ -27,6 +28,7 @@ from vaeforge.config.layouts import layout_named
 from vaeforge.data.resize import fit_square
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import DAMAGE
+from vaeforge.importing.hdf import HDF, dataset_headers, read_dataset
 from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
@@ -73,6 +75,27 @@ class StoredArray:
             yield from _sliced(np.memmap(copy, self.dtype, "r", 0, self.shape, "F"), start, size)
 
 
+@dataclass(frozen=True)
+class StoredDataset:
+    """A data set of an HDF5 file, described by the file's own header."""
+
+    path: Path
+    member: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def pieces(self, start: int, size: int) -> Iterator[NDArray[Any]]:
+        """Its rows from `start` on, `size` at a time."""
+        if self.shape[0] == 1:  # perhaps a single sample, without an axis of samples
+            yield from _sliced(read_dataset(self.path, self.member).reshape(self.shape), start, size)
+            return
+        for first in range(start, self.shape[0], size):
+            yield read_dataset(self.path, self.member, slice(first, first + size))
+
+
+Stored = StoredArray | StoredDataset
+
+
 def _sliced(array: NDArray[Any], start: int, size: int) -> Iterator[NDArray[Any]]:
     return (np.array(array[first : first + size]) for first in range(start, len(array), size))
 
@@ -90,6 +113,7 @@ class ArrayFile:
             self.arrays = _stored(path)
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error or type(error).__name__})") from None
+        self.columns = columns_taken(contract)
         unnamed = None if "x" in self.arrays else layout_named(contract.data).unnamed_arrays
         self.images = unnamed == "images" and "images" in self.arrays
         self.matrices = sorted(self.arrays) if unnamed == "matrices" else []
@@ -116,13 +140,19 @@ class ArrayFile:
         done = start
         try:
             for values, condition in zip(self.arrays[name].pieces(start, size), self._given(start, size), strict=False):
-                yield self._made(self._called(name, done, len(values)), values, condition[: len(values)], done)
-                done += len(values)
+                taken = self._taken(values)
+                yield self._made(self._called(name, done, len(taken)), taken, condition[: len(taken)], done)
+                done += len(taken)
         except DAMAGE as error:
             reason = f"cannot be read ({error or type(error).__name__})"
             for first in range(done, self.arrays[name].shape[0], size):
                 count = min(size, self.arrays[name].shape[0] - first)
                 yield rejected_rows(self.contract, self._called(name, first, count), reason)
+
+    def _taken(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Rows [n, U] of an imported source with the model's columns alone; others as they are."""
+        whole = self.columns is not None and values.shape[1:] == self.columns.shape
+        return values[:, self.columns] if whole and self.columns is not None else values
 
     def _called(self, name: str, first: int, count: int) -> list[str]:
         prefix = f"{name}/" if self.matrices else ""
@@ -169,6 +199,7 @@ class ArrayFile:
                 )
             array = self.arrays[name]
             right = len(array.shape) == 3 and array.dtype == np.uint8 if self.images else array.shape[1:] == event
+            right = right or (self.columns is not None and array.shape[1:] == self.columns.shape)
             if array.dtype.kind not in "iuf" or not right:
                 wanted = "uint8 [N, H, W]" if self.images else f"numbers [N, {_sizes(event)}]"
                 raise DataError(f"{name} is {array.dtype} [{_sizes(array.shape)}], must be {wanted}")
@@ -187,14 +218,22 @@ def _sizes(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
 
 
-def _stored(path: Path) -> dict[str, StoredArray]:
+def columns_taken(contract: Contract) -> NDArray[np.bool_] | None:
+    """Which columns [U] of an imported source's matrices a model of series takes; none for all."""
+    packed = None if contract.source_voxels is None else contract.source_voxels.columns
+    return None if packed is None else packed.mask()
+
+
+def _stored(path: Path) -> dict[str, Stored]:
     """The arrays in the file at `path` by name; `x` for the one of an `.npy`."""
+    if path.suffix.lower() in HDF:
+        return {name: StoredDataset(path, name, *header) for name, header in dataset_headers(path).items()}
     if path.suffix.lower() == ".npy":
         with path.open("rb") as file:
             return {"x": StoredArray(path, None, *read_header(file))}
     with zipfile.ZipFile(path) as archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-        arrays = {}
+        arrays: dict[str, Stored] = {}
         for info in members:
             name = info.filename.removesuffix(".npy")
             with archive.open(info) as file:

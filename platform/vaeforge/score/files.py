@@ -1,9 +1,10 @@
 """Input files of a scoring: which ones, in which order, and who reads them.
 
-An input is a file, or a folder whose files of one kind are taken, in the order of their paths: pictures, arrays
-(`.npy`, `.npz`) or tables (`.parquet`, `.csv`; without any of these `.tsv`, `.txt`, `.1D`). Hidden files are ignored,
-other files are left out and counted, and so is `labels.png` beside `image.png`, which says what is where in it. Items
-of a folder are called by their file's path in it; those of a single file by their row alone.
+An input is a file, or a folder whose files of one kind are taken, in the order of their paths: pictures, volumes
+(`.nii`, `.nii.gz`), arrays (`.npy`, `.npz`, `.h5`, `.hdf5`) or tables (`.parquet`, `.csv`; without any of these `.tsv`,
+`.txt`, `.1D`). Hidden files are ignored; other files, and texts about others (`participants.tsv`), are left out and
+counted, and so is `labels.png` beside `image.png`, which says what is where in it. Items of a folder are called by
+their file's path in it; those of a single file by their row alone.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from pathlib import Path
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.images import SUFFIXES as PICTURES
 from vaeforge.errors import ConfigError, DataError
+from vaeforge.importing.hdf import HDF
+from vaeforge.importing.nifti import NIFTI
+from vaeforge.importing.series_files import ABOUT
+from vaeforge.importing.tables import holds_table
 from vaeforge.package.contract import Contract
 from vaeforge.score.arrays import ArrayFile
 from vaeforge.score.batches import ItemBatch, Position, Reader, make_batch, prepare_setting, rejected_rows
@@ -20,11 +25,17 @@ from vaeforge.score.conditions import ClassConditions
 from vaeforge.score.map_table import MapFile
 from vaeforge.score.pictures import PictureReader, picture_mode
 from vaeforge.score.tables import TableFile
+from vaeforge.score.volumes import VolumeFile
 
-KINDS = {"pictures": PICTURES, "arrays": (".npy", ".npz"), "tables": (".parquet", ".csv")}
+KINDS = {
+    "pictures": PICTURES,
+    "volumes": NIFTI,
+    "arrays": (".npy", ".npz", *HDF),
+    "tables": (".parquet", ".csv"),
+}
 TEXTS = (".tsv", ".txt", ".1d")  # tables, too, where nothing else is there: beside other files they are notes
 
-RowFile = ArrayFile | TableFile | MapFile
+RowFile = ArrayFile | TableFile | MapFile | VolumeFile
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,7 @@ class InputFiles:
 
     Attributes:
         root: a file or folder.
-        kind: pictures, arrays or tables.
+        kind: pictures, volumes, arrays or tables.
         paths: the files in order.
         left_out: how many files beside them are of no kind that is read.
     """
@@ -68,12 +79,12 @@ def find(root: Path) -> InputFiles:
     if not root.exists():
         raise DataError(f"input: {root} is not there; give a folder or a file")
     paths = [root] if root.is_file() else [path for path in sorted(root.rglob("*")) if _is_plain(path, root)]
-    kinds = {
-        kind: [path for path in paths if path.suffix.lower() in suffixes and not _is_truth(path)]
-        for kind, suffixes in KINDS.items()
-    }
+    items = [path for path in paths if not ABOUT.fullmatch(path.name) and not _is_truth(path)] or paths
+    kinds = {kind: [path for path in items if path.name.lower().endswith(suffixes)] for kind, suffixes in KINDS.items()}
     found = {kind: some for kind, some in kinds.items() if some}
-    texts = [path for path in paths if path.suffix.lower() in TEXTS]
+    if "volumes" in found:
+        found.pop("tables", None)  # texts beside volumes are about them, as for an import
+    texts = [path for path in items if path.name.lower().endswith(TEXTS)]
     if texts and not found:
         found = {"tables": texts}
     allowed = ", ".join(suffix for suffixes in (*KINDS.values(), TEXTS) for suffix in suffixes)
@@ -93,10 +104,10 @@ def reader_of(source: InputFiles, contract: Contract, reading: ReadOptions) -> R
         ConfigError: if an option does not go with the model or the files.
         DataError: if the model takes other kinds of files.
     """
-    images = bool(layout_named(contract.data).picture_modes)
-    if source.kind == ("tables" if images else "pictures"):
-        takes = "pictures or arrays" if images else "tables or arrays"
-        raise DataError(f"input: {source.root} holds {source.kind}, but the model of {contract.data} takes {takes}")
+    takes = _kinds(contract)
+    if source.kind not in takes:
+        given, allowed = f"{source.root} holds {source.kind}", " or ".join(takes)
+        raise DataError(f"input: {given}, but the model of {contract.data} takes {allowed}")
     if reading.pictures is not None and source.kind != "pictures":
         raise ConfigError(f"--pictures: got {reading.pictures!r}, but {source.root} holds {source.kind}; leave it out")
     conditions = ClassConditions(contract, reading.label)
@@ -104,6 +115,14 @@ def reader_of(source: InputFiles, contract: Contract, reading: ReadOptions) -> R
         mode = picture_mode(contract, reading.pictures)
         return PictureReader(source.folder, source.paths, contract, conditions, mode, reading.batch, reading.threads)
     return RowReader(source, contract, conditions, reading.batch)
+
+
+def _kinds(contract: Contract) -> tuple[str, ...]:
+    """The kinds of files that a model takes."""
+    layout = layout_named(contract.data)
+    if layout.picture_modes:
+        return ("pictures", "arrays")
+    return ("tables", "arrays", "volumes") if layout.unnamed_arrays == "matrices" else ("tables", "arrays")
 
 
 class RowReader:
@@ -136,11 +155,17 @@ class RowReader:
                 yield make_batch(rejected_rows(self.contract, [name], str(error)), (number + 1, 0), 1)
 
     def _opened(self, path: Path) -> RowFile:
-        if self.source.kind == "arrays":
+        if self.source.kind == "volumes":
+            return VolumeFile(path, self.contract)
+        if self.source.kind == "arrays" and not self._is_table(path):
             return ArrayFile(path, self.contract, self.conditions)
         if layout_named(self.contract.data).map_tables and prepare_setting(self.contract, "reading") == "maps":
             return MapFile(path, self.contract)
         return TableFile(path, self.contract)
+
+    def _is_table(self, path: Path) -> bool:
+        """Whether arrays in a file are a table of points as an import takes it, rather than prepared samples."""
+        return layout_named(self.contract.data).raw_tables and holds_table(path)
 
 
 def _is_plain(path: Path, root: Path) -> bool:

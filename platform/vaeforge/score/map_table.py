@@ -3,7 +3,8 @@
 A table has a row for each of the points that the model learned from, in the same order; their number is checked, their
 places are not known here. Each column of numbers but x, y, z, section and hemisphere is a sample called by its name,
 scaled by its own values as `vaeforge prepare` does it (`prepare.scaling`, after log(1 + value) with `prepare.log1p`).
-A column is read whole, of a `.parquet` one after another; a `.csv` is read whole.
+A column is read whole, of a `.parquet` one after another; texts, and `.npz` and HDF5 as an import takes them, are read
+whole.
 """
 
 from collections.abc import Iterator
@@ -18,8 +19,11 @@ from numpy.typing import NDArray
 from vaeforge.data.table_columns import index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
 from vaeforge.importing.delimited import dialect_of, read_frame
+from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.tables import read_table
 from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting
+from vaeforge.score.tables import ARRAYS
 
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError)
 
@@ -37,7 +41,7 @@ class MapFile:
         self.minmax = prepare_setting(contract, "scaling") == "minmax"
         try:
             parquet = path.suffix.lower() == ".parquet"
-            self.source = pyarrow.parquet.ParquetFile(path) if parquet else _text(path)
+            self.source = pyarrow.parquet.ParquetFile(path) if parquet else _whole(path)
             schema = self.source.schema_arrow if parquet else self.source.schema
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
@@ -85,8 +89,10 @@ class MapFile:
             return (values - middle) / spread
 
 
-def _text(path: Path) -> Any:
-    """A text as an arrow table, read as an import reads it."""
+def _whole(path: Path) -> Any:
+    """A text, `.npz` or HDF5 as an arrow table, read as an import reads it."""
+    if path.suffix.lower() in ARRAYS:
+        return pyarrow.table(dict(read_table(path, ImportOptions()).columns))
     dialect = dialect_of(path)
     if not dialect.names:
         raise DataError("its first line holds numbers, must name the columns")

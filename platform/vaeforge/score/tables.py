@@ -1,10 +1,12 @@
-"""Rows of tables, `.parquet` or `.csv`, for models of points and of series.
+"""Rows of tables, `.parquet` or a text such as `.csv`, for models of points and of series.
 
 - points: a row is a point. Columns are found by their names, the channels' and the coordinates' (these in whatever
-  case); others are not looked at. Where the model's data were prepared with `log1p`, log(1 + value) is taken here, too.
+  case); others are not looked at. Where the model learned from points in the plane z = 0, there may be no z. Where its
+  data were prepared with `log1p`, log(1 + value) is taken here, too. An `.npz` or HDF5 as `vaeforge import` takes it is
+  a table, too (`coordinates` and `values`, or an array a column); it is read whole.
 - series: a row is a time point. Columns are found by the channels' names where the model knows any; else all columns
   but those that count rows are voxels, in order, as `vaeforge import` has it, and there must be exactly as many as the
-  model takes. A text needs no names.
+  model takes, or as the imported source had. A text needs no names.
 
 Items are called by their row, from 0, or by a column `item` where there is one. Cells that are empty or no numbers make
 a row unusable, and so does, in a CSV, a number of cells other than the header's.
@@ -23,13 +25,20 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from vaeforge.config.layouts import layout_named
+from vaeforge.data.table_columns import AXES
 from vaeforge.errors import DataError
+from vaeforge.importing.columns import Table, numbers
 from vaeforge.importing.delimited import Dialect, dialect_of, number, rows_of
+from vaeforge.importing.hdf import HDF
+from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.series_text import series_text
+from vaeforge.importing.tables import read_table
 from vaeforge.package.contract import Contract
+from vaeforge.score.arrays import columns_taken
 from vaeforge.score.batches import Rows, prepare_setting
 
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, UnicodeDecodeError, csv.Error)
+ARRAYS = (".npz", *HDF)
 ITEM = "item"
 PIECE = 1024  # rows of a parquet that are decoded at once
 LISTED = 8
@@ -37,11 +46,16 @@ LISTED = 8
 
 @dataclass(frozen=True)
 class TableColumns:
-    """Where in a table values, conditions and names are: places of columns, -1 for no names."""
+    """Where in a table values, conditions and names are: places of columns, -1 for no names, or a z that is 0."""
 
     values: list[int]
     condition: list[int]
     item: int
+
+    @property
+    def given(self) -> list[int]:
+        """The places of conditions that the table has."""
+        return [place for place in self.condition if place >= 0]
 
 
 def columns_of(header: list[str], contract: Contract, left_out: tuple[int, ...] = ()) -> TableColumns:
@@ -56,11 +70,11 @@ def columns_of(header: list[str], contract: Contract, left_out: tuple[int, ...] 
     item = header.index(ITEM) if ITEM in header and ITEM not in contract.channels else -1
     condition = [_place(header, name) for name in contract.condition]
     rest = [place for place in range(len(header)) if place not in (item, *condition, *left_out)]
-    values = [_place(header, name) for name in contract.channels] or rest
+    values = [_place(header, name) for name in contract.channels] or _taken(rest, contract)
     missing = [
         name
         for name, place in zip((*contract.condition, *contract.channels), (*condition, *values), strict=False)
-        if place < 0
+        if place < 0 and not (contract.plane and name == AXES[-1])
     ]
     if missing:
         raise DataError(f"has the columns {_some(header)}, and lacks {_some(missing)}; rename its columns")
@@ -69,6 +83,14 @@ def columns_of(header: list[str], contract: Contract, left_out: tuple[int, ...] 
             f"has {len(values)} columns of values ({_some(header)}), must have {wanted}, as the model takes"
         )
     return TableColumns(values, condition, item)
+
+
+def _taken(places: list[int], contract: Contract) -> list[int]:
+    """The columns of an imported source that the model takes; others as they are."""
+    columns = columns_taken(contract)
+    if columns is None or len(places) != len(columns):
+        return places
+    return [place for place, own in zip(places, columns.tolist(), strict=True) if own]
 
 
 def _place(header: list[str], name: str) -> int:
@@ -95,11 +117,15 @@ class TableFile:
         self.path, self.contract = path, contract
         self.length: int | None = None
         self.text: Dialect | None = None
+        self.whole: Table | None = None
         unnamed = not contract.channels and layout_named(contract.data).unnamed_arrays == "matrices"
         left_out: tuple[int, ...] = ()
         try:
             if path.suffix.lower() == ".parquet":
                 self.header, self.length = _parquet_header(path)
+            elif path.suffix.lower() in ARRAYS:
+                self.whole = read_table(path, ImportOptions())
+                self.header, self.length = list(self.whole.columns), self.whole.rows
             else:
                 series = series_text(path) if unnamed else None
                 self.text = series.dialect if series else dialect_of(path)
@@ -120,14 +146,25 @@ class TableFile:
             DataError: if the file is damaged further on; what comes after that cannot be told apart into rows.
         """
         try:
-            yield from self._text_rows(self.text, start, size) if self.text else self._parquet_rows(start, size)
+            if self.whole:
+                yield from self._column_rows(self.whole, start, size)
+            else:
+                yield from self._text_rows(self.text, start, size) if self.text else self._parquet_rows(start, size)
         except DAMAGE as error:
             raise DataError(f"cannot be read further ({error})") from None
+
+    def _column_rows(self, table: Table, start: int, size: int) -> Iterator[Rows]:
+        columns = list(table.columns.values())
+        chosen = [numbers(columns[place]) for place in (*self.columns.values, *self.columns.given)]
+        names = columns[self.columns.item].tolist() if self.columns.item >= 0 else [None] * table.rows
+        for first in range(start, table.rows, size):
+            matrix = np.stack([column[first : first + size].astype(np.float64) for column in chosen], axis=1)
+            yield self._made(matrix, names[first : first + size], first, {})
 
     def _parquet_rows(self, start: int, size: int) -> Iterator[Rows]:
         with pyarrow.parquet.ParquetFile(self.path, memory_map=True, pre_buffer=False) as file:
             groups, skip = _groups_from(file, start)
-            chosen = [self.header[place] for place in (*self.columns.values, *self.columns.condition)]
+            chosen = [self.header[place] for place in (*self.columns.values, *self.columns.given)]
             names = [self.header[self.columns.item]] if self.columns.item >= 0 else []
             first, held = start, pyarrow.table({})
             for batch in file.iter_batches(max(PIECE, size), row_groups=groups, columns=[*chosen, *names]):
@@ -152,7 +189,7 @@ class TableFile:
             start += len(held)
 
     def _of_cells(self, rows: list[list[str]], text: Dialect, first: int) -> Rows:
-        chosen = (*self.columns.values, *self.columns.condition)
+        chosen = (*self.columns.values, *self.columns.given)
         matrix = np.full((len(rows), len(chosen)), np.nan)
         names: list[str | None] = [None] * len(rows)
         rejected = {}
@@ -167,7 +204,9 @@ class TableFile:
     def _made(self, matrix: NDArray[Any], given: list[Any], first: int, rejected: dict[int, str]) -> Rows:
         """Rows of a matrix [n, values and conditions]; `given` are their names, none for the row's number."""
         names = [str(first + place) if name is None else str(name) for place, name in enumerate(given)]
-        values, condition = np.split(matrix, [len(self.columns.values)], axis=1)
+        values, given_condition = np.split(matrix, [len(self.columns.values)], axis=1)
+        condition = np.zeros((len(matrix), len(self.columns.condition)))
+        condition[:, [place >= 0 for place in self.columns.condition]] = given_condition
         if self.logarithm:
             for position in np.flatnonzero((values <= -1).any(axis=1)).tolist():
                 rejected.setdefault(position, "has a value <= -1, but `prepare.log1p` needs larger ones")

@@ -312,7 +312,8 @@ def _maps(path: Path, table: Table, settings: PointSettings) -> DataSet:
 
 def _info(table: Table, settings: PointSettings) -> dict[str, Any]:
     sections = [] if table.sections is None else sorted(set(table.sections.tolist()) - {""})
-    return {"reading": settings.reading, "scaling": settings.scaling, "log1p": settings.log1p, "sections": sections}
+    found = {"reading": settings.reading, "scaling": settings.scaling, "log1p": settings.log1p, "sections": sections}
+    return found | ({} if table.coordinates[:, 2].any() else {"plane": True})
 
 
 class PointsLayout(Layout):

@@ -25,6 +25,7 @@ from vaeforge.data.block_split import PARTS, TEST, Index, divide
 from vaeforge.data.group_rules import Grouping, read_grouping
 from vaeforge.data.group_split import divide_groups
 from vaeforge.data.source_files import LEAK, data_files, reject_duplicates, require_one_data_set
+from vaeforge.data.voxels import read_source_voxels
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
 
@@ -87,6 +88,7 @@ def read(folder: Path, settings: SeriesSettings) -> DataSet:
         "dropped_voxels": int((~kept).sum()),
         "left_out": sum(len(matrix) for matrix in series.values()) - sum(map(len, arrays)),
     }
+    groups_info = {"groups": {"rule": grouping.rule, "count": grouping.count}}
     train, validation, test = map(Samples.unconditional, arrays)
     return DataSet(
         train,
@@ -96,7 +98,7 @@ def read(folder: Path, settings: SeriesSettings) -> DataSet:
         groups=groups,
         constants={"mean": mean, "std": std},
         counts=counts,
-        info=_info(series, by, kept, pieces) | {"groups": {"rule": grouping.rule, "count": grouping.count}},
+        info=_info(series, by, kept, pieces) | groups_info | _source_voxels(folder, kept),
         quarantined=quarantined,
     )
 
@@ -166,8 +168,17 @@ def _require_alike(folder: Path, series: dict[str, Matrix], quarantined: dict[st
 
 def _grouping(folder: Path, names: list[str]) -> Grouping:
     """The people of the series; `groups.csv` lies beside the archive, in the data set's folder."""
-    places = sorted({path.parent for path in data_files(folder, (".npz",))})
-    return read_grouping(places[0], names)
+    return read_grouping(_place(folder), names)
+
+
+def _place(folder: Path) -> Path:
+    """Where the archive lies."""
+    return sorted({path.parent for path in data_files(folder, (".npz",))})[0]
+
+
+def _source_voxels(folder: Path, kept: NDArray[np.bool_]) -> dict[str, Any]:
+    """For the manifest: which voxels of the imported source are those kept [V]."""
+    return read_source_voxels(_place(folder), len(kept)).taken(kept).info()
 
 
 def _split_by(grouping: Grouping, settings: SeriesSettings) -> str:

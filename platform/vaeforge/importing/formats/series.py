@@ -4,7 +4,6 @@ They are read twice, once to be checked and once to be written, so that one subj
 """
 
 import hashlib
-import re
 import unicodedata
 import zipfile
 from collections import Counter
@@ -19,30 +18,31 @@ from numpy.typing import NDArray
 
 from vaeforge.data.group_rules import PARTICIPANTS, Grouping, GroupRequest, group_items, write_grouping
 from vaeforge.data.source_files import LEAK, listed, reject_duplicates
+from vaeforge.data.voxels import SourceVoxels, VoxelGrid, write_source_voxels
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import (
     DamagedFileError,
     array_names,
     as_float32,
     read_array,
+    read_npy,
     real,
     require_finite,
 )
 from vaeforge.importing.figures import Bars, Chart, Histogram
+from vaeforge.importing.hdf import HDF, dataset_headers, read_dataset
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions, stem, usable_name
-from vaeforge.importing.nifti import read_volumes
+from vaeforge.importing.nifti import NIFTI, read_volumes
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
+from vaeforge.importing.series_files import ABOUT
 from vaeforge.importing.series_text import read_series_text
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
 
 FILE = "timeseries.npz"
-NIFTI, TEXT = (".nii", ".nii.gz"), (".csv", ".tsv", ".txt", ".1d")
-ABOUT = re.compile(  # files that say something about series
-    rf"{PARTICIPANTS}|.*(_|^)(scans|sessions|events|channels|physio|confounds|motion)\b.*\.(tsv|txt|csv)"
-)
+ARRAYS, TEXT = (".npz", ".npy", *HDF), (".csv", ".tsv", ".txt", ".1d")
 MOST = 0.5  # of the voxels: a series without values in more is left out, instead of these voxels
 # keys that say nothing about whose series it is: the file's name does
 GENERIC = ("arr_0", "bold", "data", "tc", "timeseries", "ts", "x")
@@ -93,7 +93,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     root = source if source.is_dir() else source.parent
     mask = options.mask.resolve() if options.mask else None
     files = [path for path in files if path.resolve() != mask]
-    subjects, extras = _subjects(files, root, mask, log)
+    subjects, grid = _subjects(files, root, mask, log)
     if options.transposed:
         subjects = [subject if subject.volume else _turned(subject) for subject in subjects]
     measured = []
@@ -113,7 +113,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
 
     def write(folder: Path) -> None:
         write_atomically(folder / FILE, lambda file: _pack(file, measured, kept))
-        extras(folder)
+        write_source_voxels(folder, SourceVoxels(grid).taken(kept))
         if grouping.told:
             write_grouping(folder, grouping)
 
@@ -129,8 +129,8 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
 
 def _subjects(
     files: list[Path], root: Path, mask: Path | None, log: ImportLog
-) -> tuple[list[SubjectSeries], Callable[[Path], None]]:
-    """What the files hold, and what writes the files that go beside it."""
+) -> tuple[list[SubjectSeries], VoxelGrid | None]:
+    """What the files hold, and the voxels of volumes."""
     volumes = [path for path in files if path.name.lower().endswith(NIFTI)]
     if mask and not volumes:
         raise DataError(f"--mask: given, but there is no NIFTI file ({', '.join(NIFTI)}) in {root}; leave it away")
@@ -141,26 +141,32 @@ def _subjects(
             log.quarantine(
                 where, "a text beside NIfTI files, or about them, is no series; import it alone if it is one"
             )
-        elif path.suffix.lower() == ".npz":
+        elif path.suffix.lower() in ARRAYS:
             subjects += _arrays(path, where, log)
         elif path.suffix.lower() in TEXT:
             subjects.append(SubjectSeries(stem(path.name), where, partial(read_series_text, path)))
         else:
-            log.quarantine(where, f"its suffix is none of .npz, {', '.join((*NIFTI, *TEXT))}")
-    loaders, extras = read_volumes(volumes, root, mask, log)
+            log.quarantine(where, f"its suffix is none of {', '.join((*ARRAYS, *NIFTI, *TEXT))}")
+    loaders, grid = read_volumes(volumes, root, mask, log)
     subjects += [SubjectSeries(stem(path.name), shown(path, root), load, volume=True) for path, load in loaders]
-    return [subject for subject in map(_composed, subjects) if _named(subject, log)], extras
+    return [subject for subject in map(_composed, subjects) if _named(subject, log)], grid
 
 
 def _arrays(path: Path, where: str, log: ImportLog) -> list[SubjectSeries]:
+    """The matrices of an archive, an HDF5 file or a `.npy`; one under a generic name is called as its file is."""
+    suffix = path.suffix.lower()
     try:
-        names = array_names(path)
+        if suffix == ".npy":
+            return [SubjectSeries(stem(path.name), where, partial(read_npy, path))]
+        names, read = (
+            (array_names(path), read_array) if suffix == ".npz" else (list(dataset_headers(path)), read_dataset)
+        )
     except DamagedFileError as error:
         log.quarantine(where, error.reason)
         return []
     if len(names) == 1 and names[0].lower() in GENERIC:
-        return [SubjectSeries(stem(path.name), where, partial(read_array, path, names[0]))]
-    return [SubjectSeries(name, f"{where}: {name}", partial(read_array, path, name)) for name in names]
+        return [SubjectSeries(stem(path.name), where, partial(read, path, names[0]))]
+    return [SubjectSeries(name, f"{where}: {name}", partial(read, path, name)) for name in names]
 
 
 def _composed(subject: SubjectSeries) -> SubjectSeries:

@@ -1,0 +1,189 @@
+"""What an import takes is scored, too: one subject or one table in every format, on the command line, scores alike."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nibabel
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from numpy.typing import NDArray
+
+from project import command_line
+from scoring import scores_of, torch_scores, untrained, write_bundle
+from vaeforge.data.prepared import load_prepared
+from vaeforge.package.contract_writer import channel_names, source_voxels
+from vaeforge.records import to_json
+from vaeforge_models.vae import VAE
+
+RNG = np.random.default_rng(0)
+AFFINE = np.array([[-3.0, 0, 0, 30], [0, 3, 0, -40], [0, 0, 3, -20], [0, 0, 0, 1]])  # the first axis runs to the left
+
+
+def imported(root: Path, family: str, source: str, *options: str) -> tuple[Path, VAE]:
+    """An exported folder with an untrained model of what `source` was imported and prepared to."""
+    (root / "params.yaml").write_text(f"family: {family}\n{family}: {{}}\n")
+    for command in (("import", source, "--family", family, *options), ("prepare", "--family", family)):
+        done = command_line(root, *command)
+        assert done.code == 0, done.stderr
+    prepared = load_prepared(root / "artifacts/prepared" / family)
+    model = untrained(family, prepared.spec)
+    noted: dict[str, Any] = {"plane": prepared.manifest.info.get("plane")}
+    noted |= {"source_voxels": to_json(source_voxels(prepared)), "channels": list(channel_names(prepared))}
+    write_bundle(root / "bundle", family, model, **noted)
+    return root / "bundle", model
+
+
+def scored(root: Path, source: str) -> dict[str, Any]:
+    done = command_line(root, "score", "bundle", source, "--output", f"scored-{source.replace('/', '-')}")
+    assert done.code == 0, done.stderr
+    return scores_of(root / f"scored-{source.replace('/', '-')}")
+
+
+def volumes(root: Path, count: int = 5) -> NDArray[np.float32]:
+    """NIfTI files of people; the values [T, V] of the first one, read by nibabel alone, along its axes from left on."""
+    (root / "nifti").mkdir()
+    inside = RNG.random((4, 3, 2)) < 0.7
+    first = np.zeros(0)
+    for person in range(count):
+        values = np.where(inside[..., None], RNG.normal(100, 10, (4, 3, 2, 12)), 0).astype(np.float32)
+        nibabel.save(nibabel.Nifti1Image(values, AFFINE), root / f"nifti/sub-{person}.nii.gz")
+        first = values if person == 0 else first
+    matrix: NDArray[np.float32] = first[::-1][inside[::-1]].T
+    return matrix
+
+
+def test_a_subject_scores_alike_in_every_format(tmp_path: Path) -> None:
+    matrix = volumes(tmp_path)
+    _, model = imported(tmp_path, "fmri", "nifti")
+    np.savez(tmp_path / "one.npz", bold=matrix)
+    np.save(tmp_path / "one.npy", matrix)
+    with h5py.File(tmp_path / "one.h5", "w") as file:
+        file["bold"] = matrix
+    rows = [[repr(float(value)) for value in row] for row in matrix]
+    (tmp_path / "one.tsv").write_text("\n".join("\t".join(row) for row in rows))
+    (tmp_path / "one.csv").write_text("\n".join(",".join(row) for row in rows))
+    (tmp_path / "one.1D").write_text("\n".join("  ".join(row) for row in rows))
+    pyarrow.parquet.write_table(
+        pyarrow.table({f"voxel {n}": column for n, column in enumerate(matrix.T)}), tmp_path / "one.parquet"
+    )
+    expected = torch_scores(model, matrix)
+    volume = scored(tmp_path, "nifti/sub-0.nii.gz")
+    np.testing.assert_allclose(volume["score"], expected, rtol=1e-4)
+    for name in ("one.npz", "one.npy", "one.h5", "one.tsv", "one.csv", "one.1D", "one.parquet"):
+        np.testing.assert_array_equal(scored(tmp_path, name)["score"], volume["score"], name)
+
+
+def test_a_folder_of_volumes_is_scored_without_the_texts_beside_them(tmp_path: Path) -> None:
+    volumes(tmp_path)
+    (tmp_path / "nifti/participants.tsv").write_text("participant_id\tage\nsub-0\t30\n")
+    (tmp_path / "nifti/motion.csv").write_text("x,y\n1,2\n")
+    imported(tmp_path, "fmri", "nifti")
+    items = scored(tmp_path, "nifti")["item"].tolist()
+    assert len(items) == 5 * 12 and items[0] == "sub-0.nii.gz/0"
+
+
+@pytest.mark.parametrize(
+    ("shape", "move", "said"),
+    [((5, 3, 2), 0, "its grid is 5 x 3 x 2 voxels, must be 4 x 3 x 2"), ((4, 3, 2), 6, "its voxels lie up to 6 mm")],
+)
+def test_a_volume_on_another_grid_is_refused_with_what_mends_it(
+    tmp_path: Path, shape: tuple[int, int, int], move: float, said: str
+) -> None:
+    volumes(tmp_path)
+    imported(tmp_path, "fmri", "nifti")
+    moved = AFFINE.copy()
+    moved[2, 3] += move
+    values = RNG.normal(100, 10, (*shape, 12)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, moved), tmp_path / "other.nii")
+    done = command_line(tmp_path, "score", "bundle", "other.nii")
+    assert done.code == 2 and said in done.stderr and "resample it onto the grid" in done.stderr
+
+
+def test_volumes_need_a_model_that_learned_from_some(tmp_path: Path) -> None:
+    volumes(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for person in range(5):
+        np.savez(tmp_path / f"runs/sub-{person}.npz", RNG.normal(size=(12, 6)).astype(np.float32))
+    imported(tmp_path, "fmri", "runs")
+    done = command_line(tmp_path, "score", "bundle", "nifti")
+    assert done.code == 2 and "the model's contract names no grid" in done.stderr
+
+
+def test_a_source_scores_whose_voxels_were_left_out_in_part(tmp_path: Path) -> None:
+    """One voxel is not covered in one series, one is constant: the source has eight, the model takes six."""
+    (tmp_path / "runs").mkdir()
+    series = [RNG.normal(size=(12, 8)).astype(np.float32) for _ in range(5)]
+    series[1][:, 2] = np.nan
+    for person, matrix in enumerate(series):
+        matrix[:, 5] = 7
+        np.savez(tmp_path / f"runs/sub-{person}.npz", matrix)
+    _, model = imported(tmp_path, "fmri", "runs")
+    kept = [0, 1, 3, 4, 6, 7]
+    np.savetxt(tmp_path / "one.txt", series[1], fmt="%.9g")
+    np.savetxt(tmp_path / "kept.txt", series[1][:, kept], fmt="%.9g")
+    expected = torch_scores(model, series[1][:, kept])
+    for name in ("runs/sub-1.npz", "one.txt", "kept.txt"):
+        np.testing.assert_allclose(scored(tmp_path, name)["score"], expected, rtol=1e-4, err_msg=name)
+
+
+def test_series_in_hdf5_and_npy_are_imported(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    series = [RNG.normal(size=(12, 4)).astype(np.float32) for _ in range(5)]
+    with h5py.File(tmp_path / "runs/all.h5", "w") as file:
+        for person in range(3):
+            file[f"anna {person}"] = series[person]
+    with h5py.File(tmp_path / "runs/bert.hdf5", "w") as file:
+        file["bold"] = series[3]
+    np.save(tmp_path / "runs/carl.npy", series[4])
+    (tmp_path / "runs/damaged.h5").write_bytes(b"no HDF5")
+    imported(tmp_path, "fmri", "runs")
+    with np.load(tmp_path / "data/fmri/runs/timeseries.npz") as archive:
+        assert sorted(archive.files) == ["anna 0", "anna 1", "anna 2", "bert", "carl"]
+        np.testing.assert_array_equal(archive["bert"], series[3])
+        np.testing.assert_array_equal(archive["carl"], series[4])
+    left_out = list(csv.reader((tmp_path / "data/fmri/runs/.import/quarantine.csv").read_text().splitlines()))
+    assert left_out[1][0] == "damaged.h5" and left_out[1][1].startswith("cannot be read as HDF5")
+
+
+@pytest.mark.parametrize("axes", [("x", "y", "z"), ("x", "y")])
+def test_a_table_of_points_scores_alike_in_every_format(tmp_path: Path, axes: tuple[str, ...]) -> None:
+    places = np.zeros((60, 3), dtype=np.float32)
+    places[:, : len(axes)] = RNG.permutation(np.argwhere(np.ones((5, 4, 3))))[:, : len(axes)]
+    places[:, 0] += np.arange(60) / 64  # no place is there twice
+    values = RNG.normal(3, 1, (60, 4)).astype(np.float32)
+    columns = {axis: places[:, number] for number, axis in enumerate(axes)}
+    columns |= {f"lipid {number}": column for number, column in enumerate(values.T)}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "table.parquet")
+    _, model = imported(tmp_path, "lipid", "table.parquet")
+    np.savez(tmp_path / "columns.npz", **columns)  # type: ignore[arg-type]
+    with h5py.File(tmp_path / "columns.h5", "w") as file:
+        for name, column in columns.items():
+            file[name] = column
+    channels = np.array([f"lipid {number}" for number in range(4)])
+    np.savez(tmp_path / "assembled.npz", coordinates=places, values=values, channels=channels)
+    with h5py.File(tmp_path / "assembled.hdf5", "w") as file:
+        file["coordinates"], file["values"], file["channels"] = places, values, channels.astype("S")
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lines = ["\t".join(columns), *("\t".join(map(repr, row)) for row in rows)]
+    (tmp_path / "table.tsv").write_text("\n".join(lines))
+    np.savez(tmp_path / "prepared.npz", x=values, condition=places)  # the form of prepared arrays
+    expected = torch_scores(model, values, places)
+    first = scored(tmp_path, "table.parquet")["score"]
+    np.testing.assert_allclose(first, expected, rtol=1e-4)
+    for name in ("columns.npz", "columns.h5", "assembled.npz", "assembled.hdf5", "table.tsv", "prepared.npz"):
+        np.testing.assert_array_equal(scored(tmp_path, name)["score"], first, name)
+
+
+def test_a_table_without_z_is_no_plane_for_a_model_of_space(tmp_path: Path) -> None:
+    places = np.argwhere(np.ones((5, 4, 3))).astype(np.float32)
+    columns = dict(zip(("x", "y", "z"), places.T, strict=True)) | {"a": RNG.normal(size=60), "b": RNG.normal(size=60)}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "table.parquet")
+    imported(tmp_path, "lipid", "table.parquet")
+    del columns["z"]
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "flat.parquet")
+    done = command_line(tmp_path, "score", "bundle", "flat.parquet")
+    assert done.code == 2 and "lacks z" in done.stderr
