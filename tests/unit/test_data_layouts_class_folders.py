@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vaeforge.data.groups import write_groups
 from vaeforge.data.layouts.pictures.class_folders import find_pictures, is_normal, read_folders
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
@@ -68,12 +69,13 @@ def test_the_seed_decides_and_repeats(folder: Path) -> None:
 
 def test_training_and_evaluation_frame_alike(tmp_path: Path) -> None:
     """A wide picture: its sides are cut off; black outside the inner half of the square that remains."""
+    rng = np.random.default_rng(0)
     for name, level in (("normal", 200), ("polyps", 100)):
         add(tmp_path / name, 0)
         for number in range(10):
             pixels = np.zeros((32, 64, 3), dtype=np.uint8)
             pixels[:, :16] = pixels[:, 48:] = 255
-            pixels[8:24, 24:40] = level + number
+            pixels[8:24, 24:40] = rng.integers(level, level + 56, (16, 16, 1))
             Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
     split = read(tmp_path)
     assert {item.shape for item in split.train} == {(3, 32, 32)}
@@ -149,7 +151,7 @@ def test_normal_pictures_alone_are_refused(folder: Path) -> None:
 def test_too_few_normal_pictures_are_refused(folder: Path) -> None:
     shutil.rmtree(folder / "normal")
     add(folder / "normal", 2)
-    with pytest.raises(DataError, match=r"2 normal picture\(s\) cannot be divided"):
+    with pytest.raises(DataError, match=r"2 normal picture\(s\) in 2 group\(s\) cannot be divided"):
         read(folder)
 
 
@@ -157,3 +159,41 @@ def test_a_folder_that_is_skipped_is_no_class(folder: Path) -> None:
     add(folder / "tissue", 1, first=90)
     split = read_folders(folder, SETTINGS, skip={folder / "tissue"})
     assert 90 not in numbers([*split.train, *split.validation, *split.test])
+
+
+def textured(path: Path, seed: int) -> Image.Image:
+    """A picture with structure of its own."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    picture = Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
+    return picture
+
+
+def test_a_picture_and_its_jpeg_lie_in_one_part(tmp_path: Path) -> None:
+    """Each of 20 normal pictures is there as PNG and as JPEG: 20 groups, none of them in two parts."""
+    for number in range(20):
+        textured(tmp_path / f"normal/{number}.png", number).save(tmp_path / f"normal/{number}.jpg", quality=70)
+        textured(tmp_path / f"polyps/{number}.png", 100 + number)
+    split = read(tmp_path)
+    pairs = [group for group, label in zip(split.groups, split.labels, strict=True) if label == 0]
+    assert len(pairs) == 2 * len(set(pairs)) == 12
+    assert (len(split.validation), len(split.train)) == (8, 20)
+
+
+def test_people_are_never_on_both_sides(tmp_path: Path) -> None:
+    """Eight people with four normal and two anomalous pictures each; anomalous ones of those who train stay out."""
+    people = {}
+    for person in range(8):
+        for number in range(6):
+            name = f"{'normal' if number < 4 else 'polyps'}/{person}_{number}.png"
+            textured(tmp_path / name, 10 * person + number)
+            people[name] = f"person {person}"
+    write_groups(tmp_path, people)
+    split = read(tmp_path)
+    tested = set(split.groups)
+    assert all(name.startswith("person") for name in tested)
+    # 16 anomalous pictures allow 10 normal ones (0.3 of 32): 2 or 3 people, whose other pictures are tested alone
+    normal = sum(label == 0 for label in split.labels)
+    assert normal == 4 * len(tested) and len(split.train) + len(split.validation) + normal == 32
+    assert split.apart == 16 - 2 * len(tested)

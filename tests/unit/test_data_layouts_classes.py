@@ -140,11 +140,13 @@ def test_aspect_ratios_of_training_images(tmp_path: Path) -> None:
     assert read(tmp_path, SETTINGS).info["aspect_ratios"] == {"wide": [2.0] * 2, "tall": [0.5] * 2}
 
 
-def test_16_bits_become_8(tmp_path: Path) -> None:
+def test_a_white_level_is_stated_or_found(tmp_path: Path) -> None:
     add(tmp_path / "a", 3, 0)
     add(tmp_path / "b", 2, 50)
     Image.fromarray(np.full((16, 16), 257 * 60, dtype=np.uint16)).save(tmp_path / "b/deep.png")
-    assert 60 in itertools.chain(*greys(read(tmp_path, SETTINGS)))
+    # 257 * 60 = 15420 lies within 14 bits, of which it is 15420 / 16383 * 255 = 240.01
+    assert 240 in itertools.chain(*greys(read(tmp_path, SETTINGS)))
+    assert 60 in itertools.chain(*greys(read(tmp_path, SETTINGS.model_copy(update={"white": 65535.0}))))
 
 
 def test_unreadable_and_hidden_files(folder: Path) -> None:

@@ -211,16 +211,13 @@ def test_modes_become_grey_by_one_policy(project: Project, tmp_path: Path) -> No
     Image.new("CMYK", (2, 2), (0, 0, 0, 155)).save(folder / "ink.jpg", quality=100)
     Image.new("RGB", (2, 2), (200, 200, 200)).save(folder / "colour.tif")
     Image.new("L", (2, 2), 7).save(folder / "grey.png")
-    Image.fromarray(np.ones((2, 2), dtype=np.float32)).save(folder / "float.tif")
     result = take(project, folder, "frames")
-    assert quarantine(result) == {
-        "float.tif": "float.tif: cannot be read as PNG, JPEG, TIFF (mode 'F': convert it to 8 or 16 bits)"
-    }
-    # 16 bits: 257 / 257 = 1, 12850 / 257 = 50; CMYK: 255 - 155 = 100
-    assert pixels(result.folder / "deep.png").tolist() == [[0, 1], [255, 50]]
+    # 16 bits are kept; CMYK: 255 - 155 = 100
+    assert pixels(result.folder / "deep.png").tolist() == [[0, 257], [65535, 12850]]
+    assert read_json(result.folder / "pictures.json", "")["white"] == 65535
     assert np.unique(pixels(result.folder / "ink.png")).tolist() == [100]
     assert np.unique(pixels(result.folder / "colour.png")).tolist() == [200]
-    assert all(pixels(result.folder / name).shape == (2, 2) for name in files(result))
+    assert all(pixels(path).shape == (2, 2) for path in result.folder.glob("*.png"))
     assert any(remark.startswith("modes CMYK (1)") for remark in result.notes)
 
 
@@ -232,13 +229,17 @@ def test_frames_of_several_sizes_are_taken_and_said(project: Project, tmp_path: 
     assert "2 sizes, the most frequent ones 8 x 6 (2), 20 x 10 (1)" in result.notes
 
 
-def test_only_the_first_of_several_frames_is_read_and_said(project: Project, tmp_path: Path) -> None:
+def test_what_pages_are_is_asked(project: Project, tmp_path: Path) -> None:
     add(tmp_path / "frames", 1, first=9)
     pages = [Image.new("L", (4, 4), shade) for shade in (10, 20)]
     pages[0].save(tmp_path / "frames/stack.tif", save_all=True, append_images=pages[1:])
-    result = take(project, tmp_path / "frames", "frames")
-    assert np.unique(pixels(result.folder / "stack.png")).tolist() == [10]
-    assert "1 file(s) hold several frames, of which only the first is read" in result.notes
+    refused(project, tmp_path / "frames", r"stack\.tif: holds 2 pages; say what they are: --pages frames", "frames")
+    result = take(project, tmp_path / "frames", "frames", pages="frames")
+    assert [np.unique(pixels(result.folder / f"stack_{page}.png")).tolist() for page in (0, 1)] == [[10], [20]]
+    groups = {row["item"]: row["group"] for row in table(result.folder / "groups.csv")}
+    assert groups == {"9.png": "9.png", "stack_0.png": "stack.tif", "stack_1.png": "stack.tif"}
+    highest = take(project, tmp_path / "frames", "frames", pages="max", replace=True)
+    assert np.unique(pixels(highest.folder / "stack.png")).tolist() == [20]
 
 
 @pytest.mark.parametrize("kind", ["pictures", "classes"])
@@ -266,6 +267,22 @@ def test_two_pictures_of_a_class_are_too_few_for_a_conditional_model(project: Pr
 def test_the_same_picture_twice_is_refused_whatever_its_format(project: Project, source: Path) -> None:
     Image.fromarray(pixels(source / "normal/3.png")).save(source / "polyps/other.tif")
     refused(project, source, r"1 pictures occur twice.*normal/3\.png = polyps/other\.tif")
+
+
+def test_exact_copies_are_dropped_if_asked_and_all_listed(project: Project, source: Path) -> None:
+    Image.fromarray(pixels(source / "normal/3.png")).save(source / "polyps/other.tif")
+    result = take(project, source, duplicates="drop")
+    assert quarantine(result) == {"polyps/other.tif": "the same picture as normal/3.png; dropped, as was asked"}
+
+
+def test_folders_of_people_are_groups(project: Project, tmp_path: Path) -> None:
+    for first, place in enumerate(("normal/anna", "normal/ben", "polyps/anna", "polyps/ben")):
+        add(tmp_path / "set" / place, 2, first=20 * first)
+    result = take(project, tmp_path / "set", groups="class/patient/image")
+    assert "normal/anna_0.png" in files(result)
+    groups = {row["item"]: row["group"] for row in table(result.folder / "groups.csv")}
+    assert (groups["normal/anna_0.png"], groups["polyps/ben_60.png"], len(groups)) == ("anna", "ben", 8)
+    assert any(note.startswith("8 pictures are 2 groups (by folders class/patient/image)") for note in result.notes)
 
 
 def test_two_pictures_of_one_name_are_refused(project: Project, source: Path) -> None:
@@ -355,10 +372,13 @@ def test_a_stack_becomes_a_folder_per_class(project: Project, tmp_path: Path) ->
     }
 
 
-def test_16_bits_of_a_stack_are_divided_by_257(project: Project, tmp_path: Path) -> None:
+def test_16_bits_of_a_stack_have_the_white_of_them_all(project: Project, tmp_path: Path) -> None:
     images = np.arange(6, dtype=np.uint16)[:, None, None] * np.full((1, 2, 2), 2570, dtype=np.uint16)
     result = take(project, stack(tmp_path / "deep.npz", images=images), "classes")
-    assert np.unique(pixels(result.folder / "b/5.png")).tolist() == [50]
+    # the largest value, 12850, lies within 14 bits: 12850 / 16383 * 255 = 200.01
+    assert np.unique(pixels(result.folder / "b/5.png")).tolist() == [200]
+    stated = take(project, tmp_path / "deep.npz", "classes", white=65535, replace=True)
+    assert np.unique(pixels(stated.folder / "b/5.png")).tolist() == [50]
 
 
 @pytest.mark.parametrize(

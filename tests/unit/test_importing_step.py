@@ -3,6 +3,7 @@
 import errno
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.importing import images, step
+from vaeforge.importing import measured_images, step
 from vaeforge.importing.import_options import ImportOptions, ImportResult
 from vaeforge.importing.staging import only_import
 from vaeforge.importing.step import run_import
@@ -104,7 +105,7 @@ def test_writing_that_fails_half_way_leaves_nothing(
         written.append(path)
         path.write_bytes(b"half")
 
-    monkeypatch.setattr(images, "write_grey", failing)
+    monkeypatch.setattr(measured_images, "write_grey", failing)
     with pytest.raises((DataError, KeyboardInterrupt)):
         take(project, source)
     assert written[0].parent.name == ".frames.importing"
@@ -126,13 +127,14 @@ def test_what_a_killed_import_left_is_tidied_up(project: Project, source: Path) 
 def test_a_picture_that_changes_between_check_and_copy_is_refused(
     project: Project, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode, seen = images.decode, []
+    decode, seen = measured_images.decode, []
 
-    def changing(path: Path, grey: bool) -> Any:
+    def changing(path: Path) -> Any:
         seen.append(path)
-        return decode(path, grey) if len(seen) <= 3 else np.zeros((4, 4), dtype=np.uint8) + 9
+        found = decode(path)
+        return found if len(seen) <= 3 else replace(found, pixels=np.zeros_like(found.pixels) + 9)
 
-    monkeypatch.setattr(images, "decode", changing)
+    monkeypatch.setattr(measured_images, "decode", changing)
     with pytest.raises(DataError, match=r"0\.png: changed while it was read"):
         take(project, source)
     assert not project.data("speckle").exists()

@@ -31,12 +31,14 @@ from vaeforge.cli.options import (
     EVALUATE,
     MODELS,
     SEARCH,
+    Black,
     Family,
     Json,
     Preset,
     Run,
     Seed,
     Set,
+    White,
     Workers,
     console,
     resume_command,
@@ -57,11 +59,21 @@ app = Commands(
 Normal = Annotated[Words, WORDS.option("images: classes that are normal, separated by commas")]
 Mask = Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")]
 Columns = Annotated[Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")]
-Channels = Annotated[Words, WORDS.option("points: columns that are channels, separated by commas; PC*, /regex/, !not")]
+Channels = Annotated[
+    Words,
+    WORDS.option("points: columns that are channels, with commas; PC*, /regex/, !not; images: by number or name"),
+]
 Groups = Annotated[
-    OptionalStr, TEXT.option("regular expression that finds an item's group, such as a person, in its name; none")
+    OptionalStr,
+    TEXT.option(
+        "regular expression that finds an item's group in its name; images: or a table, or class/patient/image"
+    ),
 ]
 GroupColumn = Annotated[OptionalStr, TEXT.option("column of a table that names an item's group, such as donor")]
+Pages = Annotated[
+    OptionalStr, TEXT.option("images: what the pages of a file are: frames, first, max, mean or channels")
+]
+Duplicates = Annotated[OptionalStr, TEXT.option("images: refuse or drop exact copies", default="refuse")]
 Split = Annotated[
     OptionalStr, TEXT.option("parts to keep: folders (train, test), a file with item and part, or a column")
 ]
@@ -83,6 +95,10 @@ def import_(
     mask: Mask = None,
     columns: Columns = NO_PAIRS,
     channels: Channels = (),
+    white: White = None,
+    black: Black = None,
+    pages: Pages = None,
+    duplicates: Duplicates = None,
     yes: Annotated[OnOff, ON_OFF.option("agree to what is assumed where a question is open")] = False,
 ) -> None:
     """Turn your own files into a checked, versioned data set under data/<family>."""
@@ -103,6 +119,10 @@ def import_(
         mask=mask,
         columns=columns,
         channels=channels,
+        white=white,
+        black=black or 0.0,
+        pages=pages or "",
+        duplicates=duplicates or "refuse",
         yes=yes,
     )
     project = Project()
@@ -121,6 +141,10 @@ def inspect(
     mask: Mask = None,
     columns: Columns = NO_PAIRS,
     channels: Channels = (),
+    white: White = None,
+    black: Black = None,
+    pages: Pages = None,
+    duplicates: Duplicates = None,
     set_: Set = None,
     json: Json = False,
 ) -> None:
@@ -139,6 +163,10 @@ def inspect(
         mask=mask,
         columns=columns,
         channels=channels,
+        white=white,
+        black=black or 0.0,
+        pages=pages or "",
+        duplicates=duplicates or "refuse",
     )
     project = Project()
     config = requests.resolve_config(project, family, None, set_)

@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from vaeforge.cli.option_types import INTEGER, ON_OFF, TEXT, OnOff, OptionalInt, OptionalStr, choice
+from vaeforge.cli.option_types import (
+    INTEGER,
+    NUMBER,
+    ON_OFF,
+    TEXT,
+    OnOff,
+    OptionalFloat,
+    OptionalInt,
+    OptionalStr,
+    choice,
+)
 
 # panels of `vaeforge --help`
 DATA, SEARCH, EVALUATE, MODELS, USE = "Data", "Search", "Evaluate", "Models", "Use"
@@ -29,6 +39,10 @@ Address = Annotated[OptionalStr, TEXT.option("Ray cluster", default="RAY_ADDRESS
 Device = Annotated[
     Literal["auto", "cpu", "cuda"] | None, choice("auto", "cpu", "cuda").option("auto takes GPUs where Ray has some")
 ]
+White = Annotated[
+    OptionalFloat, NUMBER.option("images of more than 8 bits: the value that is white", default="of the data set")
+]
+Black = Annotated[OptionalFloat, NUMBER.option("images of more than 8 bits: the value that is black", default="0")]
 Offline = Annotated[OnOff, ON_OFF.option("do not track now; `vaeforge sync` does it later")]
 Json = Annotated[OnOff, ON_OFF.option("one JSON object per line instead of tables", "--json")]
 

@@ -19,7 +19,7 @@ from vaeforge.cli.option_types import (
     OptionalStr,
     choice,
 )
-from vaeforge.cli.options import USE, console
+from vaeforge.cli.options import USE, Black, White, console
 
 if TYPE_CHECKING:
     from vaeforge.score.manifest import ScoreManifest
@@ -51,6 +51,8 @@ def score(
         Literal["whole", "sample", "patches"] | None,
         choice("whole", "sample", "patches").option("what an image is", default="as the model's data were"),
     ] = None,
+    white: White = None,
+    black: Black = None,
     batch: Annotated[int, POSITIVE.option("items at a time", default="64")] = 64,
     threads: Annotated[OptionalInt, POSITIVE.option("of one run of the model", default="one for each core")] = None,
     graph: Annotated[str, TEXT.option("model, model_fp16 or model_int8", default="model")] = "model",
@@ -66,7 +68,12 @@ def score(
     project = Project()
     options = ScoreOptions(
         reading=ReadOptions(
-            label=label, pictures=pictures, batch=batch, threads=threads or len(os.sched_getaffinity(0))
+            label=label,
+            pictures=pictures,
+            batch=batch,
+            threads=threads or len(os.sched_getaffinity(0)),
+            white=white,
+            black=black or 0.0,
         ),
         graph=graph,
         latents=latents,

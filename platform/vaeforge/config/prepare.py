@@ -24,3 +24,21 @@ class Prepare(Settings):
                 f"validation {self.validation} and test {self.test} leave nothing to train on; their sum must be < 1"
             )
         return self
+
+
+class PicturePrepare(Prepare):
+    """What layouts of pictures have besides."""
+
+    white: Annotated[
+        float | None,
+        Field(description="value that becomes 255 in pictures of more than 8 bits; none: as imported, else found"),
+    ] = None
+    black: Annotated[float, Field(description="value that becomes 0 in them, given with `white`")] = 0.0
+
+    @model_validator(mode="after")
+    def _white_above_black(self) -> "PicturePrepare":
+        if self.white is None and self.black:
+            raise ValueError(f"black {self.black} without white; give both")
+        if self.white is not None and self.white <= self.black:
+            raise ValueError(f"white {self.white} must be above black {self.black}")
+        return self

@@ -9,7 +9,7 @@ from vaeforge.config.strict_yaml import read_yaml
 from vaeforge.errors import DataError
 from vaeforge.paths import hash_of, read_json
 
-RULES = 2  # raise it when the same files and settings come to give other arrays: what was prepared before is then stale
+RULES = 3  # raise it when the same files and settings come to give other arrays: what was prepared before is then stale
 
 Listing = list[list[str]]
 

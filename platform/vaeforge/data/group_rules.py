@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaeforge.data.block_split import PARTS
-from vaeforge.data.groups import FILE, grouped_by, read_groups, read_table, write_groups
+from vaeforge.data.groups import FILE, grouped_by, read_groups, write_groups
 from vaeforge.data.source_files import listed
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.paths import write_bytes
@@ -35,6 +35,8 @@ PART_NAMES = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 KEYS = ("item", "participant_id", "file", "filename", "file_name", "image", "path", "name", "subject")
+GROUP_COLUMNS = ("group", "patient", "subject", "person", "donor", "case")
+TABLES = (".csv", ".tsv")
 PART_COLUMNS = ("part", "split", "set", "subset", "partition")
 
 
@@ -44,6 +46,7 @@ class GroupRequest:
 
     Attributes:
         pattern: a regular expression that finds the group in an item's name: its first parenthesis, or all it matches;
+            what folders mean, as `class/patient/image` (see `folder_levels`); a file with the columns item and group;
             `none`: each item is a group of its own.
         column: of a table of the source.
         split: `folders`, a file with the columns item and part, or a column of a table of the source.
@@ -151,9 +154,10 @@ def read_grouping(folder: Path, items: Sequence[str]) -> Grouping:
     """
     groups = read_groups(folder)
     found = Grouping(_of_all(items, groups, folder / FILE), f"by {FILE}") if groups else automatic(items)
-    if not (folder / PARTS_FILE).is_file():
+    told = read_groups(folder, PARTS_FILE, "part")
+    if not told:
         return found
-    parts = _of_all(items, read_table(folder / PARTS_FILE, "item", "part"), folder / PARTS_FILE)
+    parts = _of_all(items, told, folder / PARTS_FILE)
     return checked(Grouping(found.groups, found.rule, _parts(parts, PARTS_FILE)))
 
 
@@ -167,12 +171,47 @@ def _of_all(items: Sequence[str], values: Mapping[str, str], path: Path) -> dict
 def _asked(items: Sequence[str], request: GroupRequest, tables: Sequence[Path]) -> Grouping | None:
     if request.pattern == ALONE:
         return Grouping({item: item for item in items}, "each by itself, as was asked")
+    levels = folder_levels(request.pattern)
+    if levels:
+        return Grouping({item: _of_folders(item, levels) for item in items}, f"by folders {request.pattern}")
+    if Path(request.pattern).suffix.lower() in TABLES:
+        table = Path(request.pattern)
+        return Grouping(_looked_up(items, table, _rows(table), _column(table, GROUP_COLUMNS)), f"by {table.name}")
     if request.pattern:
         return Grouping(grouped_by(request.pattern, items), f"by --groups {request.pattern}")
     if request.column:
         table, rows = _table_with(tables, request.column, "--group-column")
         return Grouping(_looked_up(items, table, rows, request.column), f"by {request.column} of {table.name}")
     return None
+
+
+def folder_levels(pattern: str) -> list[str]:
+    """What the levels of folders mean where `pattern` says so, as `class/patient/image`; else none.
+
+    All levels but `class` and `image` together name the group, wherever the class stands.
+
+    Raises:
+        ConfigError: if it says so without one level `class`.
+    """
+    levels = pattern.split("/")
+    if len(levels) < 3 or levels[-1] != "image" or not all(level.isidentifier() for level in levels):
+        return []
+    if levels.count("class") != 1:
+        raise ConfigError(f"--groups: got {pattern!r}, must have one level `class`, for example class/patient/image")
+    return levels
+
+
+def without_part_folders(folders: Sequence[str]) -> tuple[str, ...]:
+    """The folders of an item that are called like no part (train, validation, test)."""
+    return tuple(folder for folder in folders if folder.lower() not in PART_NAMES)
+
+
+def _of_folders(item: str, levels: Sequence[str]) -> str:
+    """The names of all levels but the class and the file."""
+    folders: Sequence[str] = item.split("/")[:-1]
+    if len(folders) >= len(levels):
+        folders = without_part_folders(folders)
+    return "/".join(folder for folder, level in zip(folders, levels, strict=False) if level != "class")
 
 
 def _found(items: Sequence[str], tables: Sequence[Path]) -> Grouping:
@@ -216,9 +255,7 @@ def _kept_parts(items: Sequence[str], split: str, tables: Sequence[Path]) -> dic
         return _parts(found, "folders")
     if Path(split).is_file():
         table, rows = Path(split), _rows(Path(split))
-        column = next((name for name in PART_COLUMNS if rows and name in rows[0]), "")
-        if not column:
-            raise DataError(f"--split: {split} has no column {', '.join(PART_COLUMNS)}; name one of them so")
+        column = _column(table, PART_COLUMNS)
     else:
         column = split
         table, rows = _table_with(tables, split, "--split")
@@ -251,6 +288,15 @@ def _table_with(tables: Sequence[Path], column: str, option: str) -> tuple[Path,
     raise DataError(
         f"{option}: no table of the source has a column {column!r}{hint}; found {listed(seen) or 'no table'}"
     )
+
+
+def _column(table: Path, names: Sequence[str]) -> str:
+    """The first of `names` that is a column of the table."""
+    columns = next(iter(_rows(table)), {})
+    found = next((name for name in names if name in columns), "")
+    if not found:
+        raise DataError(f"{table}: has no column {', '.join(names)}, but {', '.join(columns)}; name one of them so")
+    return found
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

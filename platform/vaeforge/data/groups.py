@@ -26,17 +26,20 @@ def write_groups(folder: Path, groups: Mapping[str, str]) -> None:
     write_bytes(folder / FILE, text.getvalue().encode())
 
 
-def read_groups(folder: Path) -> dict[str, str]:
+def read_groups(folder: Path, name: str = FILE, column: str = HEAD[1]) -> dict[str, str]:
     """The group of each item below `folder`, by its path relative to it; empty where no `groups.csv` is there.
+
+    The same of another file `name` and its `column`.
 
     Raises:
         DataError: if a file cannot be read, or has other columns.
     """
     found: dict[str, str] = {}
-    for path in sorted(folder.rglob(FILE)):
+    for path in sorted(folder.rglob(name)):
         below = path.parent.relative_to(folder)
         if not any(part.startswith(".") for part in below.parts):
-            found |= {(below / item).as_posix(): group for item, group in read_table(path).items()}
+            table = read_table(path, HEAD[0], column)
+            found |= {(below / item).as_posix(): group for item, group in table.items()}
     return found
 
 

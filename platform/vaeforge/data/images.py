@@ -1,12 +1,12 @@
-"""Decoding of untrusted pictures: listed formats only, a limit on their size, and one policy for their modes.
+"""Pictures as 8-bit RGB or grey, by one policy for all doors: import, prepare, score and serve.
 
-Everything becomes 8-bit RGB: 16-bit greys are divided by 257 (65535 becomes 255, whatever the picture holds), palettes,
-CMYK and greys converted, what is transparent laid onto white. Greys of 32 bits or floating point are refused: nothing
-says what their white is. Of a file with several frames the first is read.
+Palettes, CMYK and greys are converted, what is transparent is laid onto white, the orientation is applied. Values of
+more than 8 bits are scaled so that the white level of the data set becomes 255 (see `grey_levels`). A file of several
+pages, or with more channels than are taken, is refused unless a `PictureReading` says what they are.
+
+Shapes: images uint8 [H, W] or [3, H, W].
 """
 
-import struct
-import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,56 +14,100 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vaeforge.data.decoding import decode
+from vaeforge.data.grey_levels import Extent, extent_of, white_of
 from vaeforge.data.label_values import ANOMALOUS, NORMAL, UNLABELLED
+from vaeforge.data.picture_file import DAMAGE
+from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import DataError
 
-FORMATS = ("PNG", "JPEG", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-WHITE = 255.0  # of 8-bit pixels
-PIXEL_LIMIT = 80_000_000
-GREYS_16 = ("I;16", "I;16B", "I;16L")
-GREYS_32 = ("I", "F")
+COLOURS = 3
+PLAIN = PictureReading()
 Images = NDArray[np.uint8]
-# what Pillow raises on damaged files, found by cutting and overwriting files at random
-DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, OverflowError, struct.error)
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: Path, reading: PictureReading = PLAIN) -> Images:
     """The picture at `path` as RGB [3, H, W].
 
     Raises:
-        DataError: if it is missing, not of a listed format, cut off, or larger than `PIXEL_LIMIT`.
+        DataError: as `open_picture`.
     """
-    return np.ascontiguousarray(np.asarray(open_picture(path)).transpose(2, 0, 1))
+    return np.ascontiguousarray(np.asarray(open_picture(path, reading=reading)).transpose(2, 0, 1))
 
 
-def open_picture(path: Path, content: BinaryIO | None = None) -> Image.Image:
-    """The picture at `path`, or in `content`, loaded whole and converted to RGB; see `read_picture`."""
+def open_picture(
+    path: Path, content: BinaryIO | None = None, reading: PictureReading = PLAIN, most: int = COLOURS
+) -> Image.Image:
+    """The picture at `path`, or in `content`, as RGB.
+
+    Args:
+        path: of the file; what messages call it.
+        content: its bytes, if it is no file.
+        reading: what white, pages and channels are.
+        most: channels that are taken of a picture that is not in colour: 3, or 1 for what becomes grey.
+
+    Raises:
+        DataError: if it cannot be decoded (see `picture_file.decode`), has several pages, more channels, or no known
+            white.
+    """
+    found = open_pictures(path, content, reading, most)
+    if len(found) > 1:
+        raise DataError(f"{path}: holds {len(found)} frames, must be one picture; `vaeforge import` divides it")
+    return found[0]
+
+
+def open_pictures(
+    path: Path, content: BinaryIO | None = None, reading: PictureReading = PLAIN, most: int = COLOURS
+) -> list[Image.Image]:
+    """The pictures in a file, one unless its pages are frames; see `open_picture`."""
+    raw = decode(path, content)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata do no harm to the pixels
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path if content is None else content, formats=FORMATS) as opened:
-                if opened.width * opened.height > PIXEL_LIMIT:
-                    raise DataError(f"{path}: {opened.width} x {opened.height} pixels, at most {PIXEL_LIMIT} are read")
-                opened.load()
-                return _rgb(opened)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: refused ({error})") from None
-    except DAMAGE as error:
-        raise DataError(f"{path}: cannot be read as {', '.join(FORMATS)} ({error})") from None
+        levels = reading.levels(reading.selected(raw, most))
+    except DataError as error:
+        raise type(error)(f"{path}: {error}") from None
+    return [rgb_of(plane) for plane in levels]
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode in GREYS_32:
-        raise ValueError(f"mode {picture.mode!r}: convert it to 8 or 16 bits")
-    if picture.mode in GREYS_16:
-        values = np.asarray(picture).astype(np.float64) / 257
-        return Image.fromarray(values.round().astype(np.uint8)).convert("RGB")
-    if "A" in picture.mode or "transparency" in picture.info:
-        layered = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
-    return picture.convert("RGB")
+def extent_at(path: Path, reading: PictureReading, most: int) -> Extent:
+    """The smallest and largest value of the picture at `path`, of the planes and channels that are taken.
+
+    Raises:
+        DataError: if it cannot be decoded, or is not taken.
+    """
+    raw = decode(path)
+    try:
+        return extent_of(reading.selected(raw, most).pixels, raw.bits)
+    except DataError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def with_white(reading: PictureReading, paths: list[Path], most: int) -> PictureReading:
+    """`reading` with the white level of all pictures at `paths`; those that cannot be read are passed over.
+
+    Raises:
+        DataError: if some have more than 8 bits and no white can be found.
+    """
+    if reading.white is not None:
+        return reading
+    extents = []
+    for path in paths:
+        try:
+            extent = extent_at(path, reading, most)
+        except DataError:
+            continue  # it is named where it is read
+        if not extent.unknown:
+            extents.append(extent)
+    return reading.of_set(white_of(extents))
+
+
+def rgb_of(levels: Images) -> Image.Image:
+    """Levels [H, W, C], C up to 3, as RGB; a second channel without a third is red and green."""
+    channels = levels.shape[-1]
+    if channels == 1:
+        return Image.fromarray(levels[..., 0]).convert("RGB")
+    if channels < COLOURS:
+        levels = np.concatenate([levels, np.zeros_like(levels[..., :1])], axis=-1)
+    return Image.fromarray(np.ascontiguousarray(levels))
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
@@ -86,6 +130,6 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     return labels.astype(np.uint8)
 
 
-def open_grey(path: Path) -> Images:
+def open_grey(path: Path, reading: PictureReading = PLAIN) -> Images:
     """The picture at `path` as grey uint8 [H, W]; see `open_picture` for what is read and how."""
-    return np.asarray(open_picture(path).convert("L"))
+    return np.asarray(open_picture(path, reading=reading, most=1).convert("L"))

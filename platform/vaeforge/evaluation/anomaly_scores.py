@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
-from vaeforge.data.images import WHITE
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluation.pca_baseline import FIT_SAMPLES
 from vaeforge.samples import CHUNK, Samples, evenly_spaced

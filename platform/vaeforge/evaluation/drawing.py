@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaeforge.data.images import WHITE
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.paths import write_atomically
 from vaeforge.samples import evenly_spaced
 

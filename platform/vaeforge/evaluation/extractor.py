@@ -22,7 +22,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from vaeforge.data.images import WHITE
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.errors import CheckpointError, DataError
 from vaeforge.paths import sha256_of
 

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaeforge.data.images import WHITE
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.common_metrics import evaluation_seed, untrained_model
 from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare

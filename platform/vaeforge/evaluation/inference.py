@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from vaeforge.data.images import WHITE
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.errors import CheckpointError
 from vaeforge.samples import Samples
 from vaeforge_models.vae import VAE

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaeforge.data.images import WHITE
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.errors import DataError
 from vaeforge.samples import Samples as DataSamples
 from vaeforge_models.vae import VAE

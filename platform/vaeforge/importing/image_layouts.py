@@ -2,13 +2,22 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
-from vaeforge.data.images import SUFFIXES
+from vaeforge.data.group_rules import (
+    FOLDERS,
+    PART_NAMES,
+    PARTICIPANTS,
+    TABLES,
+    folder_levels,
+    without_part_folders,
+)
+from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
-from vaeforge.importing.images import PictureFile
-from vaeforge.importing.import_options import usable_name
+from vaeforge.importing.import_options import ImportOptions, usable_name
+from vaeforge.importing.measured_images import FoundPictures, PictureFile
 from vaeforge.importing.parsed_source import ImportLog, shown
 from vaeforge.importing.walk_source import walk
 
@@ -18,30 +27,74 @@ NUMBERED = re.compile(r"(?P<label>.+)_\d+")
 NAMELESS = "has no name of the form [Class]_[Number], and lies in no class folder"
 
 
-def by_class(source: Path, log: ImportLog, suffix: str) -> tuple[list[PictureFile], list[str]]:
-    """The picture files with their classes, and the classes without any; `suffix` is the new one, empty: as it is."""
+def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -> FoundPictures:
+    """The picture files with their classes; `grey`: what they become."""
     files, folders = walk(require_folder(source), log)
-    pictures = picture_files(files, source, log)
+    tables = [path for path in files if path.suffix.lower() in TABLES]
+    asked = bool(options.group_column or options.split)
+    told = {path for path in tables if asked or path.name == PARTICIPANTS}
+    pictures = picture_files([path for path in files if path not in told], source, log)
     flat = [path for path in pictures if path.parent == source]
     if flat and len(flat) < len(pictures):
         raise DataError(
             f"{source}: {len(flat)} picture(s) lie beside class folders, must be in one of them; "
             f"move them: {listed([shown(path, source) for path in flat])}"
         )
+    has_parts = options.split == FOLDERS or _ask_about_parts(source, pictures, options, log)
+    levels = folder_levels(options.groups)
     candidates = []
     for path in pictures:
-        label = composed(_from_name(path) if flat else path.parent.name)
+        place = placed(path.relative_to(source).parts, levels, has_parts)
+        name = shown(path, source)
+        if levels and len(place.folders) + 1 != len(levels):
+            log.quarantine(name, f"lies {len(place.folders)} folder(s) deep, --groups {options.groups} asks for others")
+            continue
+        label = _from_name(path) if flat else composed(place.label)
         problem = usable_name(label) if label else NAMELESS
         if problem:
-            log.quarantine(shown(path, source), f"class {label!r} {problem}" if label else problem)
+            log.quarantine(name, f"class {label!r} {problem}" if label else problem)
         else:
-            target = Path(label) / (composed(path.stem) + (suffix or path.suffix))
-            candidates.append(PictureFile(path, shown(path, source), label, target))
+            written = "_".join(map(composed, [*place.prefix, path.name]))
+            candidates.append(PictureFile(path, name, label, Path(label) / written, grey))
     # a folder is an empty class if nothing is below it, or only files that are no pictures
     known = {path.parent for path in pictures}
     barren = {*folders, *(path.parent for path in files)} - known - {source}
     leaves = [path for path in sorted(barren) if not any(other.is_relative_to(path) for other in known)]
-    return candidates, [shown(path, source) for path in leaves]
+    return FoundPictures(candidates, [shown(path, source) for path in leaves], tables)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the folders of a picture say: those that are no part's, its class, and what its name is told apart by."""
+
+    folders: tuple[str, ...]
+    label: str
+    prefix: tuple[str, ...]
+
+
+def placed(parts: tuple[str, ...], levels: list[str], has_parts: bool) -> Place:
+    """The place of a picture whose path is `parts`, by the levels of folders; else its own folder is its class."""
+    folders = without_part_folders(parts[:-1]) if has_parts else parts[:-1]
+    own = [part for part in parts[:-1] if has_parts and part.lower() in PART_NAMES]
+    if not levels:
+        return Place(folders, folders[-1] if folders else "", tuple(own))
+    known = dict(zip(levels, folders, strict=False))
+    groups = [folder for level, folder in known.items() if level != "class"]
+    return Place(folders, known.get("class", ""), (*own, *groups))
+
+
+def _ask_about_parts(source: Path, pictures: list[Path], options: ImportOptions, log: ImportLog) -> bool:
+    """Whether there are folders of parts, train and test at least; what becomes of them is asked."""
+    folders = {part.lower() for path in pictures for part in path.relative_to(source).parts[:-1]}
+    if not {"train", "test"} <= {PART_NAMES.get(name) for name in folders}:
+        return False
+    named = ", ".join(sorted(folders & set(PART_NAMES)))
+    if not options.split:
+        log.ask(
+            f"{source}: has folders {named}; are these the parts to train and to test with? Say --split folders if so",
+            "all pictures are divided anew",
+        )
+    return True
 
 
 def require_folder(source: Path) -> Path:

@@ -1,152 +1,179 @@
 """Pictures of an import: each one decoded, measured and compared with the others.
 
-Modes follow `vaeforge.data.images`: 16-bit greys are divided by 257, palettes, CMYK and greys converted. Colour
-pictures are copied byte by byte; greys (`classes`, `frames`) are written as 8-bit grey PNG.
-
-Shapes: H x W pixels; colour [H, W, 3], grey [H, W], uint8.
+They are read by the code that prepare, score and serve use (`vaeforge.data.images`); see `measured_images`.
 """
 
-import hashlib
-import shutil
-import warnings
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from vaeforge.data.images import DAMAGE, FORMATS, open_picture
+from vaeforge.data.grey_levels import Extent, extent_of, white_note, white_of
+from vaeforge.data.group_rules import Grouping, write_grouping
+from vaeforge.data.near_copies import near_copies
+from vaeforge.data.picture_reading import PictureReading, write_reading
 from vaeforge.data.source_files import LEAK, reject_duplicates
-from vaeforge.errors import DataError
+from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram, histogram
+from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.item_groups import grouped
+from vaeforge.importing.measured_images import (
+    FoundPictures,
+    MeasuredImage,
+    PictureFile,
+    decode_selected,
+    measure,
+    write_picture,
+)
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, summarise
 
-Pixels = NDArray[np.uint8]
 LEAST_OF_CLASS = 3  # pictures: one to train, one to validate and one to test
 MEASURES = ("width", "height", "aspect_ratio", "mean")
-
-
-@dataclass(frozen=True)
-class PictureFile:
-    """A picture file of the source, its class (empty where there are none) and where it is to be written."""
-
-    path: Path
-    shown: str
-    label: str
-    target: Path
-
-
-@dataclass(frozen=True)
-class MeasuredImage:
-    """A picture that can be used: its candidate, its row of statistics, and the SHA-256 of its pixels."""
-
-    candidate: PictureFile
-    row: Row
-    pixels_sha256: str
-    histogram: NDArray[np.int64]
-
-
-def decode(path: Path, grey: bool) -> Pixels:
-    """The pixels of the picture at `path`.
-
-    Raises:
-        DataError: see `vaeforge.data.images.open_picture`.
-    """
-    picture = open_picture(path)
-    return np.asarray(picture.convert("L") if grey else picture)
-
-
-def measure(candidate: PictureFile, grey: bool) -> MeasuredImage:
-    """Decode a picture and measure it.
-
-    Raises:
-        DataError: if it cannot be used.
-    """
-    pixels = decode(candidate.path, grey)
-    described = _described(candidate.path)
-    counts = np.bincount(pixels.reshape(-1), minlength=256)
-    row = {"file": candidate.shown, "class": candidate.label, **shape_row(pixels), **described}
-    return MeasuredImage(candidate, row, pixels_sha256(pixels), counts)
-
-
-def _described(path: Path) -> Row:
-    """Mode and number of frames of a picture that has been decoded before."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata do no harm to the pixels
-            with Image.open(path, formats=FORMATS) as header:
-                return {"mode": header.mode, "frames": int(getattr(header, "n_frames", 1))}
-    except DAMAGE as error:
-        raise DataError(f"{path}: its further frames cannot be counted ({error})") from None
-
-
-def shape_row(pixels: Pixels) -> Row:
-    """Size in pixels, aspect ratio (width / height) and grey values (0..255) of one picture."""
-    height, width = pixels.shape[:2]
-    return {
-        "width": width,
-        "height": height,
-        "aspect_ratio": width / height,
-        "mean": float(pixels.mean()),
-        "std": float(pixels.std()),
-        "min": int(pixels.min()),
-        "max": int(pixels.max()),
-    }
-
-
-def pixels_sha256(pixels: Pixels) -> str:
-    """SHA-256 of a picture's pixels and shape: the same for the same picture in another file format."""
-    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+DUPLICATES = ("refuse", "drop")
 
 
 def read_images(
-    source: Path, candidates: list[PictureFile], empty: Iterable[str], grey: bool, least: int, log: ImportLog
+    source: Path,
+    found: FoundPictures,
+    options: ImportOptions,
+    least: int,
+    log: ImportLog,
 ) -> ParsedSource:
-    """The usable ones of `candidates`; the others go into the quarantine.
+    """The usable ones of the pictures that were found; the others go into the quarantine.
 
     Args:
         source: what is being read.
-        candidates: the picture files.
-        empty: classes that hold no picture at all.
-        grey: whether pictures become 8-bit grey.
+        found: its picture files and tables.
+        options: what the user said of white, pages, channels, copies and groups.
         least: pictures that a class needs, so that each part of the data gets one.
         log: takes what is noticed.
 
     Raises:
         DataError: if none can be used, a class has too few, or two would get the same name or are the same picture.
+        QuestionError: if white, pages or channels of some cannot be known.
     """
-    measured = []
-    for candidate in candidates:
-        try:
-            measured.append(measure(candidate, grey))
-        except DataError as error:
-            log.quarantine(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
-    refuse_unusable(source, [item.row for item in measured], [c.label for c in candidates], empty, least, log)
+    if options.duplicates not in DUPLICATES:
+        raise ConfigError(f"--duplicates: got {options.duplicates!r}, must be one of {', '.join(DUPLICATES)}")
+    stated = PictureReading(options.black, options.white, options.pages, options.channels)
+    measured, reading = _measured(source, found.files, stated, log)
+    if options.duplicates == "drop":
+        measured = _without_copies(measured, log)
+    rows = [item.row for item in measured]
+    refuse_unusable(source, rows, [file.label for file in found.files], found.empty, least, log)
     reject_duplicates(
         source,
         "items would get the name of another",
-        ((item.candidate.target.as_posix().casefold(), item.candidate.shown) for item in measured),
+        ((item.target.as_posix().casefold(), item.shown) for item in measured),
         "rename one of each",
     )
     reject_duplicates(
         source,
         f"pictures {LEAK}",
-        ((item.pixels_sha256, item.candidate.shown) for item in measured),
-        "remove one of each",
+        ((item.pixels_sha256, item.shown) for item in measured),
+        "remove one of each, or give --duplicates drop",
     )
-    rows = [item.row for item in measured]
     _note(rows, log)
+    grouping = grouped(
+        [(item.target.as_posix(), item.candidate.shown) for item in measured], found.tables, options, log
+    )
+    _note_near_copies(measured, grouping, log)
     # every pixel of colour pictures counts in each channel
     values = np.sum([item.histogram for item in measured], axis=0)
 
     def write(folder: Path) -> None:
         for item in measured:
-            _write(item, folder / item.candidate.target, grey)
+            write_picture(item, folder / item.target, reading)
+        write_reading(folder, reading)
+        if grouping.told:
+            write_grouping(folder, grouping)
 
-    return ParsedSource(rows, summarise(rows, "class", MEASURES), _counts(rows), charts(rows, values), write)
+    return ParsedSource(rows, summarise(rows, "class", MEASURES), _counts(rows, grouping), charts(rows, values), write)
+
+
+def _measured(
+    source: Path, candidates: list[PictureFile], stated: PictureReading, log: ImportLog
+) -> tuple[list[MeasuredImage], PictureReading]:
+    """All usable pictures in order; those of more than 8 bits are read again when the white level of all is found."""
+    found: dict[int, list[MeasuredImage]] = {}
+    deep: dict[int, Extent] = {}
+    questions: list[str] = []
+    for number, candidate in enumerate(candidates):
+        try:
+            raw = decode_selected(candidate, stated)
+            extent = extent_of(raw.pixels, raw.bits)
+            if extent.deep:
+                deep[number] = extent
+            else:
+                found[number] = measure(candidate, raw, stated)
+        except QuestionError as error:
+            questions.append(f"{candidate.shown}: {error}")
+        except DataError as error:
+            log.quarantine(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
+    _ask(source, questions)
+    reading = _with_white(source, stated, list(deep.values()), log)
+    for number in deep:
+        candidate = candidates[number]
+        try:
+            found[number] = measure(candidate, decode_selected(candidate, reading), reading)
+        except DataError as error:
+            log.quarantine(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
+    return [item for number in sorted(found) for item in found[number]], reading
+
+
+def _ask(source: Path, questions: list[str]) -> None:
+    if questions:
+        more = f" (and {len(questions) - 1} more pictures)" if len(questions) > 1 else ""
+        raise QuestionError(f"{source}: {questions[0]}{more}")
+
+
+def _with_white(source: Path, stated: PictureReading, extents: list[Extent], log: ImportLog) -> PictureReading:
+    if not extents:
+        return stated
+    try:
+        white = white_of(extents) if stated.white is None else stated.white
+    except DataError as error:
+        raise type(error)(f"{source}: {len(extents)} picture(s) hold {error}") from None
+    joined = extents[0]
+    for extent in extents[1:]:
+        joined = joined.joined(extent)
+    assert white is not None  # there are deep pictures
+    log.notes.append(white_note(white, joined, len(extents), stated=stated.white is not None))
+    return replace(stated, white=white)
+
+
+def _without_copies(measured: list[MeasuredImage], log: ImportLog) -> list[MeasuredImage]:
+    """The first of each picture; the others are listed in the quarantine."""
+    first: dict[str, str] = {}
+    kept = []
+    for item in measured:
+        if item.pixels_sha256 in first:
+            log.quarantine(item.shown, f"the same picture as {first[item.pixels_sha256]}; dropped, as was asked")
+        else:
+            first[item.pixels_sha256] = item.shown
+            kept.append(item)
+    return kept
+
+
+def _note_near_copies(measured: list[MeasuredImage], grouping: Grouping, log: ImportLog) -> None:
+    """List near copies in the rows of statistics.csv, and say what becomes of them."""
+    first = near_copies([item.small for item in measured])
+    copies = [number for number, other in enumerate(first) if number != other]
+    for number in copies:
+        measured[number].row["near_copy_of"] = measured[first[number]].shown
+    if copies:
+        one, other = measured[copies[0]].shown, measured[first[copies[0]]].shown
+        what = "each is kept in one part with its original"
+        if grouping.parts:
+            part = {number: grouping.parts[item.target.as_posix()] for number, item in enumerate(measured)}
+            apart = sum(part[number] != part[first[number]] for number in copies)
+            what = f"{apart} of them lie in another part than their original, since the source's parts are kept"
+        log.notes.append(
+            f"{len(copies)} near copies of other pictures ({one} of {other}; column near_copy_of of statistics.csv); "
+            + what
+        )
 
 
 def refuse_unusable(
@@ -196,9 +223,10 @@ def require_classes(source: Path, count: int) -> None:
         )
 
 
-def _counts(rows: list[Row]) -> dict[str, int]:
+def _counts(rows: list[Row], grouping: Grouping) -> dict[str, int]:
     classes = len({row["class"] for row in rows if row["class"]})
-    return {"images": len(rows), **({"classes": classes} if classes else {})}
+    groups = {"groups": grouping.count} if grouping.told else {}
+    return {"images": len(rows), **({"classes": classes} if classes else {}), **groups}
 
 
 def _note(rows: list[Row], log: ImportLog) -> None:
@@ -208,9 +236,9 @@ def _note(rows: list[Row], log: ImportLog) -> None:
         log.notes.append(f"{len(sizes)} sizes, the most frequent ones {common}")
     if len(modes) > 1:
         log.notes.append("modes " + ", ".join(f"{mode} ({count})" for mode, count in sorted(modes.items())))
-    stacks = sum(row["frames"] > 1 for row in rows)
+    stacks = len({row["file"] for row in rows if row["frames"] > 1})
     if stacks:
-        log.notes.append(f"{stacks} file(s) hold several frames, of which only the first is read")
+        log.notes.append(f"{stacks} file(s) hold several frames: each became a picture of its own")
 
 
 def charts(rows: list[Row], values: NDArray[np.int64]) -> list[Chart]:
@@ -223,20 +251,3 @@ def charts(rows: list[Row], values: NDArray[np.int64]) -> list[Chart]:
         Bars("class_counts", list(classes), list(map(float, classes.values())), "class", "pictures"),
         Histogram("intensities", np.linspace(-0.5, 255.5, 257), values, "value, 0..255", "pixels"),
     ]
-
-
-def _write(item: MeasuredImage, path: Path, grey: bool) -> None:
-    """Write one picture; its pixels are compared with those that were checked."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not grey:
-        shutil.copyfile(item.candidate.path, path)
-    pixels = decode(item.candidate.path if grey else path, grey)
-    if pixels_sha256(pixels) != item.pixels_sha256:
-        raise DataError(f"{item.candidate.path}: changed while it was read; import it again")
-    if grey:
-        write_grey(pixels, path)
-
-
-def write_grey(pixels: Pixels, path: Path) -> None:
-    """Write grey pixels [H, W] as PNG."""
-    Image.fromarray(pixels).save(path, format="PNG")

@@ -26,7 +26,8 @@ class ImportOptions:
         track: whether DVC is told of the new data.
         yes: whether what is assumed where a question is open may stand.
         normal: `pictures`: classes that hold normal items under another name; they become `normal-<class>`.
-        groups: a regular expression that finds an item's group in its name; `none`: each is a group of its own.
+        groups: a regular expression that finds an item's group in its name; `none`: each is a group of its own; of
+            pictures also a table, or what folders mean (`class/patient/image`).
         group_column: of a table of the source, that says whose item it is; groups never cross splits.
         split: parts that the source has and that are kept: `folders`, a file, or a column; empty: divided anew.
         transposed: `series`: whether arrays are [voxels, timepoints]; none: [timepoints, voxels], unless they look
@@ -34,7 +35,12 @@ class ImportOptions:
         mask: `series`: a 3-D NIfTI file, whose voxels above 0 are kept.
         columns: `points`: which column of the source is x, y, z and section, for example {"x": "xccf"}.
         channels: `points`: the columns that are channels, in order, by name or pattern (see `columns.matching`); empty:
-            all of numbers that neither count, label nor describe.
+            all of numbers that neither count, label nor describe. Pictures: the
+            channels that are taken, by number from 0 or by name; empty: all.
+        white: pictures of more than 8 bits: the value that is white; none: found over all of them.
+        black: pictures of more than 8 bits: the value that is black.
+        pages: pictures: what the pages of a file are, see `PictureReading`.
+        duplicates: pictures: `refuse` exact copies, or `drop` all but the first.
     """
 
     name: str = ""
@@ -49,6 +55,10 @@ class ImportOptions:
     mask: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
+    white: float | None = None
+    black: float = 0.0
+    pages: str = ""
+    duplicates: str = "refuse"
 
 
 @dataclass(frozen=True)

@@ -11,21 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.grey_levels import extent_of, to_levels, white_note, white_of
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import array_names, read_array, require, texts
-from vaeforge.importing.images import (
-    LEAST_OF_CLASS,
-    MEASURES,
-    Pixels,
-    charts,
-    pixels_sha256,
-    refuse_unusable,
-    require_classes,
-    shape_row,
-    write_grey,
-)
-from vaeforge.importing.import_options import usable_name
+from vaeforge.importing.images import LEAST_OF_CLASS, MEASURES, charts, refuse_unusable, require_classes
+from vaeforge.importing.import_options import ImportOptions, usable_name
+from vaeforge.importing.measured_images import Pixels, pixels_sha256, shape_row, write_grey
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.walk_source import walk
 
@@ -45,7 +37,7 @@ def find_stack(source: Path, log: ImportLog) -> Path | None:
     return inside
 
 
-def read_stack(path: Path, log: ImportLog) -> ParsedSource:
+def read_stack(path: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
     """The labelled pictures in the file at `path`.
 
     Raises:
@@ -54,6 +46,7 @@ def read_stack(path: Path, log: ImportLog) -> ParsedSource:
     """
     require(path, array_names(path), KEYS)
     images, labels, classes = _check(path, *(read_array(path, key) for key in KEYS))
+    images = _in_8_bits(path, images, options, log)
     digits = len(str(len(images) - 1))
     rows: list[Row] = []
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
@@ -79,8 +72,8 @@ def read_stack(path: Path, log: ImportLog) -> ParsedSource:
 
 def _check(
     path: Path, images: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any]
-) -> tuple[Pixels, NDArray[np.int64], list[str]]:
-    """The arrays in the types that are needed; 16-bit greys are divided by 257 as those in files are."""
+) -> tuple[NDArray[Any], NDArray[np.int64], list[str]]:
+    """The arrays in the types that are needed; the images as they are."""
     if images.dtype.name not in ("uint8", "uint16") or images.ndim != 3 or 0 in images.shape:
         raise DataError(f"{path}: images is {images.dtype} {images.shape}, must be uint8 or uint16 [N, H, W]")
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
@@ -95,10 +88,22 @@ def _check(
             f"the first is labels[{wrong[0]}] = {labels[wrong[0]]}"
         )
     _check_names(path, names)
-    if images.dtype == np.uint16:
-        images = np.round(images / 257)
     composed = [unicodedata.normalize("NFC", name) for name in names]
-    return images.astype(np.uint8), labels.astype(np.int64), composed
+    return images, labels.astype(np.int64), composed
+
+
+def _in_8_bits(path: Path, images: NDArray[Any], options: ImportOptions, log: ImportLog) -> Pixels:
+    """`images` [N, H, W] in 8 bits by the white level of them all."""
+    extent = extent_of(images)
+    if not extent.deep:
+        return images.astype(np.uint8)
+    try:
+        white = white_of([extent]) if options.white is None else options.white
+        assert white is not None
+        log.notes.append(white_note(white, extent, len(images), stated=options.white is not None))
+        return to_levels(images, options.black, white)
+    except DataError as error:
+        raise type(error)(f"{path}: images: {error}") from None
 
 
 def _check_names(path: Path, names: list[str]) -> None:

@@ -19,7 +19,7 @@ from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project, sha256_of, write_json
 
 BESIDE = ".import"  # hidden, so that no reader of data takes it for data
-LIBRARIES = ("numpy", "pillow", "matplotlib", "pyarrow", "pandas", "nibabel", "h5py")
+LIBRARIES = ("numpy", "pillow", "tifffile", "imagecodecs", "matplotlib", "pyarrow", "pandas", "nibabel", "h5py")
 
 
 def run_import(source: Path, family: str, kind: str, project: Project, options: ImportOptions) -> ImportResult:
@@ -137,11 +137,15 @@ def _plain(options: ImportOptions) -> Mapping[str, Any]:
     """What the data set depends on; paths by their names, which tell no more of the machine than the data need."""
     return {
         "normal": list(options.normal),
-        "groups": options.groups,
+        "groups": Path(options.groups).name if options.groups.endswith((".csv", ".tsv")) else options.groups,
         "group_column": options.group_column,
         "split": Path(options.split).name,
         "transposed": options.transposed,
         "mask": options.mask.name if options.mask else None,
         "columns": dict(options.columns),
         "channels": list(options.channels),
+        "white": options.white,
+        "black": options.black,
+        "pages": options.pages,
+        "duplicates": options.duplicates,
     }

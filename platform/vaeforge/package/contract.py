@@ -30,6 +30,35 @@ class GraphFile:
 
 
 @dataclass(frozen=True)
+class PictureInput:
+    """The way of a picture to the model, as prepare, score and serve take it.
+
+    Attributes:
+        orientation: what is done with the tag of that name (EXIF, TIFF).
+        colour: `RGB`, or the formula of grey.
+        black: the value that becomes 0 in pictures of more than 8 bits.
+        white: the value that becomes 255 in them; none: no training picture had more than 8 bits.
+        pages: what the pages of a file are; empty: files have one.
+        channels: those that are taken; empty: all.
+        crop: what is kept of a picture before it is resized.
+        resize: the filter, with its coefficient.
+        resize_to: side of the resized square in pixels; none where pictures are not resized.
+        centre: side of the middle square that is kept of that; none where nothing is cut off.
+    """
+
+    orientation: str
+    colour: str
+    black: float
+    white: float | None
+    pages: str
+    channels: tuple[str, ...]
+    crop: str
+    resize: str
+    resize_to: int | None = None
+    centre: int | None = None
+
+
+@dataclass(frozen=True)
 class Contract:
     """What a model's inputs and outputs mean.
 
@@ -52,6 +81,7 @@ class Contract:
         source_voxels: of `series`: which voxels of volumes, or columns of matrices, of the imported source are a
             sample's values; none where they are all columns of matrices, and in older contracts.
         threshold_rate: the largest expected share of normal samples above the threshold; none in older contracts.
+        pictures: how pictures become samples; none for other data, and in older contracts.
     """
 
     family: str
@@ -70,6 +100,7 @@ class Contract:
     data_set: str | None = field(default=None, metadata=OPTIONAL)
     plane: bool | None = field(default=None, metadata=OPTIONAL)
     source_voxels: SourceVoxels | None = field(default=None, metadata=OPTIONAL)
+    pictures: PictureInput | None = field(default=None, metadata=OPTIONAL)
 
 
 def read_contract(path: Path) -> Contract:

@@ -6,6 +6,7 @@ imports torch.
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaeforge.config.layouts import layout_named
-from vaeforge.data.images import open_picture
+from vaeforge.data.images import COLOURS, open_picture, open_pictures
+from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import DataError, nearest
 from vaeforge.package.contract import Contract
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
+AXES = 3  # of a sample that is an image
 
 
 def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = False) -> Pixels:
@@ -48,12 +51,30 @@ def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = 
     return layout.sample_of(picture, contract.event_shape[-1], contract.prepare)
 
 
-def read_upload(name: str, content: bytes) -> Image.Image:
-    """The picture in `content` as `open_picture` reads files: same formats, same limit, same policy for modes.
+def reading_for(contract: Contract, white: float | None = None, black: float = 0.0) -> PictureReading:
+    """How the model's pictures are read: as its training pictures were, unless another range is stated."""
+    known = contract.pictures
+    if known is None:
+        return PictureReading(black, white)
+    own = PictureReading(known.black, known.white, known.pages, known.channels)
+    return own if white is None else replace(own, black=black, white=white)
+
+
+def open_inputs(
+    path: Path, contract: Contract, reading: PictureReading, content: bytes | None = None
+) -> list[Image.Image]:
+    """The pictures in a file or in `content`, as prepare reads them: same formats, limits, white, pages and channels.
 
     Raises:
-        DataError: as `open_picture` does, with `name` for the file's.
+        DataError: as `open_pictures` does, with `path` for the file's name.
     """
+    shape = contract.event_shape
+    most = COLOURS if len(shape) != AXES else shape[0]
+    return open_pictures(path, None if content is None else io.BytesIO(content), reading, most)
+
+
+def read_upload(name: str, content: bytes) -> Image.Image:
+    """The one picture in `content`; see `open_inputs`."""
     return open_picture(Path(name), io.BytesIO(content))
 
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaeforge.config.layouts import layout_named
-from vaeforge.data.images import SUFFIXES as PICTURES
+from vaeforge.data.picture_file import SUFFIXES as PICTURES
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.importing.hdf import HDF
 from vaeforge.importing.nifti import NIFTI
 from vaeforge.importing.series_files import ABOUT
 from vaeforge.importing.tables import holds_table
 from vaeforge.package.contract import Contract
+from vaeforge.package.inputs import reading_for
 from vaeforge.score.arrays import ArrayFile
 from vaeforge.score.batches import ItemBatch, Position, Reader, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
@@ -62,12 +63,14 @@ class InputFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How an input is read: a class for all of it, what pictures are (see `pictures`), items at a time, threads."""
+    """How an input is read: a class for all, what pictures are (see `pictures`), their range, batch, threads."""
 
     label: str | None
     pictures: str | None
     batch: int
     threads: int
+    white: float | None = None
+    black: float = 0.0
 
 
 def find(root: Path) -> InputFiles:
@@ -113,7 +116,10 @@ def reader_of(source: InputFiles, contract: Contract, reading: ReadOptions) -> R
     conditions = ClassConditions(contract, reading.label)
     if source.kind == "pictures":
         mode = picture_mode(contract, reading.pictures)
-        return PictureReader(source.folder, source.paths, contract, conditions, mode, reading.batch, reading.threads)
+        grey = reading_for(contract, reading.white, reading.black)
+        return PictureReader(
+            source.folder, source.paths, contract, conditions, mode, reading.batch, reading.threads, grey
+        )
     return RowReader(source, contract, conditions, reading.batch)
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from vaeforge.config.layouts import PictureMode, layout_named
-from vaeforge.data.images import open_picture
+from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.contract import Contract
-from vaeforge.package.inputs import Pixels, picture_to_event
+from vaeforge.package.inputs import Pixels, open_inputs, picture_to_event
 from vaeforge.score.batches import ItemBatch, Position, Rows, Values, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
 
@@ -27,7 +27,7 @@ from vaeforge.score.conditions import ClassConditions
 class Decoded:
     """What one file gave: a view of its samples [R, K, C, S, S], or the reason why it gave none.
 
-    Of a picture that was cut, R x K are the rows and columns of patches; else both are 1.
+    Of a picture that was cut, R x K are the rows and columns of patches; else R are its frames, and K is 1.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Decoded:
 
     def _called(self, row: int, column: int) -> str:
         if self.stride is None:
-            return self.name
+            return self.name if len(self) == 1 else f"{self.name}/{row}"
         return f"{self.name}/{row * self.stride}/{column * self.stride}"
 
     def __len__(self) -> int:
@@ -80,9 +80,11 @@ class PictureReader:
         mode: PictureMode,
         batch: int,
         ahead: int,
+        reading: PictureReading,
     ):
         self.root, self.paths, self.contract, self.conditions = root, paths, contract, conditions
         self.mode, self.batch, self.ahead = mode, batch, ahead
+        self.reading = reading
 
     def count(self) -> int | None:
         return len(self.paths)
@@ -126,9 +128,14 @@ class PictureReader:
 
     def _windows(self, path: Path) -> tuple[Pixels, int | None]:
         """A picture's samples [R, K, C, S, S], and their distance where it is cut."""
-        picture = open_picture(path)
+        pictures = open_inputs(path, self.contract, self.reading)
         if self.mode != "patches":
-            return picture_to_event(picture, self.contract, prepared=self.mode == "sample")[None, None], None
+            prepared = self.mode == "sample"
+            events = [picture_to_event(picture, self.contract, prepared) for picture in pictures]
+            return np.stack(events)[:, None], None
+        if len(pictures) > 1:
+            raise DataError(f"{path}: holds {len(pictures)} frames, which are not cut into patches; divide the file")
+        (picture,) = pictures
         channels, side = self.contract.event_shape[0], self.contract.event_shape[-1]
         pixels = np.asarray(picture if channels == 3 else picture.convert("L")).reshape(*picture.size[::-1], channels)
         stride = int(prepare_setting(self.contract, "stride"))

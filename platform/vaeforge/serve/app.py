@@ -31,6 +31,7 @@ from vaeforge.serve.request_parsing import (
     flag_of,
     names_of,
     outputs_of,
+    range_of,
     read_numbers,
     read_pictures,
 )
@@ -168,13 +169,16 @@ def _add_predict_routes(app: FastAPI, state: AppState) -> None:
         label: Annotated[str | None, Query(description="class of the pictures, for models with classes")] = None,
         prepared: Annotated[str | None, Query(description="true: each picture is a sample already")] = None,
         outputs: Annotated[str | None, Query(description="names, separated by commas")] = None,
+        white: Annotated[str | None, Query(description="value that is white in pictures of more than 8 bits")] = None,
+        black: Annotated[str | None, Query(description="value that is black in them")] = None,
     ) -> Response:
         """Score pictures, made into samples as the model's data were."""
         async with state.admission.admitted():
             _require_type(request, PICTURES)
             ready, names = flag_of("prepared", prepared), outputs_of(names_of(outputs))
             files, model = await state.admission.files(request), state.active.model
-            return await state.answer(lambda: read_pictures(files, model.contract, label, ready, names), model)
+            reading = range_of(model.contract, white, black)
+            return await state.answer(lambda: read_pictures(files, model.contract, label, ready, names, reading), model)
 
 
 def _require_type(request: Request, allowed: tuple[str, ...]) -> None:

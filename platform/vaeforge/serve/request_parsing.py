@@ -8,15 +8,17 @@ import binascii
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydantic_core
 from numpy.typing import NDArray
 
-from vaeforge.errors import DataError, nearest
+from vaeforge.data.picture_reading import PictureReading
+from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.package.contract import Contract
-from vaeforge.package.inputs import condition_of, picture_to_event, read_upload, samples_of
+from vaeforge.package.inputs import condition_of, open_inputs, picture_to_event, reading_for, samples_of
 
 OUTPUTS = ("score", "is_anomaly", "strange", "mu", "logvar", "reconstruction")
 STANDARD = ("score", "is_anomaly", "strange", "mu", "logvar")  # strange: the former name of is_anomaly
@@ -62,7 +64,12 @@ def read_numbers(content: bytes, contract: Contract, most: int) -> PredictReques
 
 
 def read_pictures(
-    files: Sequence[tuple[str, bytes]], contract: Contract, label: str | None, prepared: bool, outputs: tuple[str, ...]
+    files: Sequence[tuple[str, bytes]],
+    contract: Contract,
+    label: str | None,
+    prepared: bool,
+    outputs: tuple[str, ...],
+    reading: PictureReading | None = None,
 ) -> PredictRequest:
     """The request in encoded images by name, all of the class `label` where the model has classes.
 
@@ -71,16 +78,19 @@ def read_pictures(
     """
     if not files:
         raise DataError("body: holds no picture; send one as the body, or several as multipart/form-data")
-    condition = condition_of(label, contract, len(files), "label")
-    events = []
+    condition_of(label, contract, len(files), "label")  # refused before pictures are decoded
+    events, names = [], []
     for name, content in files:
         try:
-            events.append(picture_to_event(read_upload(name, content), contract, prepared))
+            known = reading_for(contract) if reading is None else reading
+            pictures = open_inputs(Path(name), contract, known, content)
+            events += [picture_to_event(picture, contract, prepared) for picture in pictures]
+            names += [name] if len(pictures) == 1 else [f"{name}/{frame}" for frame in range(len(pictures))]
         except DataError as error:
             text = str(error)
             raise DataError(text if text.startswith(name) else f"{name}: {text}") from None
     x = samples_of(np.stack(events), contract)
-    return PredictRequest(x, condition, outputs, tuple(name for name, _ in files))
+    return PredictRequest(x, condition_of(label, contract, len(x), "label"), outputs, tuple(names))
 
 
 def flag_of(name: str, text: str | None) -> bool:
@@ -93,6 +103,20 @@ def flag_of(name: str, text: str | None) -> bool:
     if given not in ("", "true", "false"):
         raise DataError(f"{name}: got {text!r}, must be true or false")
     return given == "true"
+
+
+def range_of(contract: Contract, white: str | None, black: str | None) -> PictureReading:
+    """How pictures are read, with the query parameters `white` and `black` where they are given.
+
+    Raises:
+        DataError: if they are no numbers, or black is not below white.
+    """
+    try:
+        return reading_for(contract, float(white) if white else None, float(black) if black else 0.0)
+    except (ValueError, ConfigError) as error:
+        raise DataError(
+            f"white, black: got {white!r}, {black!r}, must be numbers, black below white ({error})"
+        ) from None
 
 
 def names_of(text: str | None) -> list[str] | None:

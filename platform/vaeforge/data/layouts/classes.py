@@ -22,9 +22,14 @@ from PIL import Image
 from pydantic import Field
 
 from vaeforge.config.layouts import Layout
-from vaeforge.config.prepare import Prepare, Side
+from vaeforge.config.prepare import PicturePrepare, Side
 from vaeforge.data.block_split import PARTS
-from vaeforge.data.images import SUFFIXES, Images, open_grey
+from vaeforge.data.group_rules import Grouping
+from vaeforge.data.group_split import divide_groups
+from vaeforge.data.images import Images, open_grey, with_white
+from vaeforge.data.near_copies import Thumbnail, grouping_of, thumbnail
+from vaeforge.data.picture_file import SUFFIXES
+from vaeforge.data.picture_reading import PictureReading, reading_of, to_plain
 from vaeforge.data.resize import fit_square
 from vaeforge.data.source_files import LEAK, data_files, reject_duplicates
 from vaeforge.errors import DataError
@@ -36,7 +41,7 @@ LISTED = 10
 NUMBERED = re.compile(r"(?P<name>.+)_\d+")
 
 
-class ClassSettings(Prepare):
+class ClassSettings(PicturePrepare):
     """Grey images in a folder per class."""
 
     size: Side = 224
@@ -56,11 +61,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Checked:
-    """A readable image and what one reading told: width by height, and a hash of the pixels."""
+    """A readable image and what one reading told: width by height, a hash of the pixels, and a thumbnail."""
 
     item: Item
     size: tuple[int, int]
     digest: str
+    small: Thumbnail
 
 
 def read(folder: Path, settings: ClassSettings) -> DataSet:
@@ -70,31 +76,36 @@ def read(folder: Path, settings: ClassSettings) -> DataSet:
         DataError: if the layout is none of the three or several, an image occurs twice, there are fewer than two
             classes, or a class has fewer than three readable images.
     """
-    items, names = _items(folder)
+    reading = reading_of(folder, settings.black, settings.white)
+    items, names, reading = _items(folder, reading)
     quarantined: dict[str, str] = {}
     images = [checked for item in items if (checked := _checked(item, quarantined))]
     keyed = ((image.digest, image.item.name) for image in images)
     reject_duplicates(folder, f"image(s) {LEAK}", keyed, "remove one of each")
     _require_enough(folder, images, names, quarantined)
-    parts = _divided([image.item.label for image in images], settings)
+    grouping = grouping_of(folder, [image.item.name for image in images], [image.small for image in images])
+    parts = _divided([image.item for image in images], grouping, settings)
+    _require_parts(folder, images, parts, names, grouping.count)
     chosen = [[image for image, own in zip(images, parts, strict=True) if own == part] for part in range(len(PARTS))]
     test = [image.item for image in chosen[2]]
+    tested = [grouping.groups[item.name] for item in test]
     train, validation, squares = (_samples([image.item for image in some], names, settings) for some in chosen)
     return DataSet(
         train,
         validation,
         squares,
         labels=np.array([names.index(item.label) for item in test], dtype=np.int64),
-        groups=[item.name for item in test],
-        counts=dict(zip(PARTS, map(len, chosen), strict=True)) | {"test_groups": len(test), "classes": len(names)},
-        info=_info(names, chosen),
+        groups=tested,
+        counts=dict(zip(PARTS, map(len, chosen), strict=True))
+        | {"test_groups": len(set(tested)), "classes": len(names)},
+        info=_info(names, chosen) | {"pictures": to_plain(reading), "groups": grouping.count},
         quarantined=quarantined,
         images=[RawImage(image.item.name, image.item.label, *image.size) for image in images],
     )
 
 
-def _items(folder: Path) -> tuple[list[Item], list[str]]:
-    """Every image, in whichever layout, and the names of the classes in order."""
+def _items(folder: Path, reading: PictureReading) -> tuple[list[Item], list[str], PictureReading]:
+    """Every image, in whichever layout, the names of the classes in order, and how they are read, with their white."""
     archives, pictures = data_files(folder, (".npz",)), data_files(folder, SUFFIXES)
     if len(archives) + bool(pictures) > 1:
         listed = ", ".join(path.relative_to(folder).as_posix() for path in archives)
@@ -103,17 +114,18 @@ def _items(folder: Path) -> tuple[list[Item], list[str]]:
             "archive, or images; move the others away"
         )
     if archives:
-        return _archived(archives[0])
+        return *_archived(archives[0]), reading
     if not pictures:
         raise DataError(
             f"{folder}: holds neither images.npz nor images ({', '.join(SUFFIXES)}); put some there, in a folder per "
             "class, or run `vaeforge import`"
         )
-    items = _filed(folder, pictures)
-    return items, sorted({item.label for item in items})
+    reading = with_white(reading, pictures, most=1)
+    items = _filed(folder, pictures, reading)
+    return items, sorted({item.label for item in items}), reading
 
 
-def _filed(folder: Path, paths: list[Path]) -> list[Item]:
+def _filed(folder: Path, paths: list[Path], reading: PictureReading) -> list[Item]:
     """Images by the folder that they lie in, or by their names where they lie in one."""
     parents = sorted({path.parent for path in paths})
     roots = sorted({parent.parent for parent in parents})
@@ -128,7 +140,7 @@ def _filed(folder: Path, paths: list[Path]) -> list[Item]:
             "several data sets would be mixed; move the others away"
         )
     return [
-        Item(path.relative_to(folder).as_posix(), label, partial(open_grey, path))
+        Item(path.relative_to(folder).as_posix(), label, partial(open_grey, path, reading))
         for path, label in zip(paths, labels, strict=True)
     ]
 
@@ -184,7 +196,7 @@ def _checked(item: Item, quarantined: dict[str, str]) -> Checked | None:
         quarantined[item.name] = str(error)
         return None
     size = (image.shape[1], image.shape[0])
-    return Checked(item, size, hashlib.sha256(repr(size).encode() + image.tobytes()).hexdigest())
+    return Checked(item, size, hashlib.sha256(repr(size).encode() + image.tobytes()).hexdigest(), thumbnail(image))
 
 
 def _require_enough(folder: Path, images: list[Checked], names: list[str], quarantined: dict[str, str]) -> None:
@@ -200,8 +212,28 @@ def _require_enough(folder: Path, images: list[Checked], names: list[str], quara
         )
 
 
-def _divided(labels: list[str], settings: ClassSettings) -> NDArray[np.int64]:
-    """The part of each image; each class by a seed of its own, so that other classes do not change its division."""
+def _require_parts(
+    folder: Path, images: list[Checked], parts: NDArray[np.int64], names: list[str], groups: int
+) -> None:
+    """Refuse groups that leave a class without images in a part."""
+    held = {(image.item.label, PARTS[part]) for image, part in zip(images, parts.tolist(), strict=True)}
+    missing = [f"{name} has none for {part}" for name in names for part in PARTS if (name, part) not in held]
+    if missing:
+        raise DataError(
+            f"{folder}: {len(images)} images in {groups} groups, which stay together, cannot be divided: "
+            f"{'; '.join(missing[:LISTED])}; add images of other groups"
+        )
+
+
+def _divided(items: list[Item], grouping: Grouping, settings: ClassSettings) -> NDArray[np.int64]:
+    """The part of each image; each class by a seed of its own, so that other classes do not change its division.
+
+    Where images belong together, or the source's parts are kept, groups are divided, all classes at once.
+    """
+    labels = [item.label for item in items]
+    if grouping.joins or grouping.parts:
+        members = np.array([[label == name for name in sorted(set(labels))] for label in labels], dtype=np.int64)
+        return divide_groups([item.name for item in items], grouping, members, settings)
     known, parts = np.array(labels), np.zeros(len(labels), dtype=np.int64)
     for name in sorted(set(labels)):
         members = np.flatnonzero(known == name)

@@ -18,9 +18,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field
 
 from vaeforge.config.layouts import Layout
-from vaeforge.config.prepare import Prepare, Side
+from vaeforge.config.prepare import PicturePrepare, Side
 from vaeforge.data.block_split import PARTS
-from vaeforge.data.images import SUFFIXES, Images, open_grey
+from vaeforge.data.images import Images, open_grey, with_white
+from vaeforge.data.picture_file import SUFFIXES
+from vaeforge.data.picture_reading import reading_of, to_plain
 from vaeforge.data.source_files import data_files, require_one_data_set
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
@@ -28,7 +30,7 @@ from vaeforge.samples import DataSet, Samples
 STEP = 1000  # shares in messages are multiples of 1 / STEP
 
 
-class FrameSettings(Prepare):
+class FrameSettings(PicturePrepare):
     """Grey images of one texture, cut into patches; divided by column, so that no place is in two parts."""
 
     size: Side = 96
@@ -48,6 +50,7 @@ def read(folder: Path, settings: FrameSettings) -> DataSet:
     """
     paths = data_files(folder, SUFFIXES)
     require_one_data_set(folder, paths)
+    reading = with_white(reading_of(folder, settings.black, settings.white), paths, most=1)
     quarantined: dict[str, str] = {}
     views: tuple[list[Images], ...] = ([], [], [])
     groups: list[str] = []
@@ -55,7 +58,7 @@ def read(folder: Path, settings: FrameSettings) -> DataSet:
     for path in paths:
         name = path.relative_to(folder).as_posix()
         try:
-            image = open_grey(path)
+            image = open_grey(path, reading)
         except DataError as error:
             quarantined[name] = str(error)
             continue
@@ -69,7 +72,7 @@ def read(folder: Path, settings: FrameSettings) -> DataSet:
     counts = dict(zip(PARTS, map(len, (train, validation, test)), strict=True))
     counts |= {"test_groups": len(set(groups)), "frames": len(fields)}
     labels = np.zeros(len(test), dtype=np.int64)
-    info = {"frames": list(fields), "fields": sorted(set(fields.values()))}
+    info = {"frames": list(fields), "fields": sorted(set(fields.values())), "pictures": to_plain(reading)}
     return DataSet(train, validation, test, labels, groups, counts=counts, info=info, quarantined=quarantined)
 
 

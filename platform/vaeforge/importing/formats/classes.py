@@ -10,14 +10,13 @@ from vaeforge.importing.npz_images import find_stack, read_stack
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource
 
 
-def read_classes(source: Path, log: ImportLog) -> ParsedSource:
+def read_classes(source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
     """Grey pictures in classes.
 
     Raises:
         DataError: as `read_images`.
     """
-    candidates, empty = by_class(source, log, suffix=".png")
-    content = read_images(source, candidates, empty, grey=True, least=LEAST_OF_CLASS, log=log)
+    content = read_images(source, by_class(source, options, log, grey=True), options, LEAST_OF_CLASS, log)
     require_classes(source, len(content.summary))
     return content
 
@@ -29,7 +28,7 @@ class ClassesFormat(ImportFormat):
 
     def parse(self, source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
         stack = find_stack(source, log)
-        return read_stack(stack, log) if stack else read_classes(source, log)
+        return read_stack(stack, options, log) if stack else read_classes(source, options, log)
 
 
 FORMAT = ClassesFormat()

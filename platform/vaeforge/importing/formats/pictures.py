@@ -1,14 +1,16 @@
 """Colour pictures in classes, for the layout `pictures`."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from vaeforge.data.layouts.pictures.class_folders import is_normal
 from vaeforge.errors import DataError
 from vaeforge.importing.image_layouts import by_class
-from vaeforge.importing.images import PictureFile, read_images
+from vaeforge.importing.images import read_images
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.measured_images import PictureFile
 from vaeforge.importing.normal_classes import ask_about_normal, tell_normal
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource
 
@@ -19,14 +21,14 @@ def read_pictures(source: Path, options: ImportOptions, log: ImportLog) -> Parse
     Raises:
         DataError: as `read_images`; or if there is no normal or no anomalous class.
     """
-    candidates, empty = by_class(source, log, suffix="")
-    renamed = [_renamed(candidate, options.normal) for candidate in candidates]
-    names = {candidate.label for candidate in candidates} | set(empty)
+    found = by_class(source, options, log, grey=False)
+    renamed = [_renamed(candidate, options.normal) for candidate in found.files]
+    names = {candidate.label for candidate in found.files} | set(found.empty)
     unknown = sorted(set(options.normal) - names)
     if unknown:
         raise DataError(f"--normal: got {', '.join(unknown)}, must be among the classes {', '.join(sorted(names))}")
-    ask_about_normal(source, (candidate.label for candidate in candidates), options.normal)
-    content = read_images(source, renamed, empty, grey=False, least=2, log=log)
+    ask_about_normal(source, (candidate.label for candidate in found.files), options.normal)
+    content = read_images(source, replace(found, files=renamed), options, 2, log)
     normal = {is_normal(row["class"]) for row in content.items}
     if normal != {True, False}:
         missing = "normal" if normal == {False} else "anomalous"
@@ -43,7 +45,7 @@ def _renamed(candidate: PictureFile, normal: Collection[str]) -> PictureFile:
     if candidate.label not in normal or is_normal(candidate.label):
         return candidate
     label = f"normal-{candidate.label}"
-    return PictureFile(candidate.path, candidate.shown, label, Path(label) / candidate.target.name)
+    return replace(candidate, label=label, target=Path(label) / candidate.target.name)
 
 
 class PicturesFormat(ImportFormat):

@@ -2,7 +2,7 @@
 
 Each picture is squared by a centre crop and resized. Normal pictures are divided into train, validation and test, whole
 pictures at a time, by a seed; anomalous ones are for the test, which takes no more normal pictures than there are
-anomalous ones: the others train. Each picture is a group of its own.
+anomalous ones: the others train. Each picture is a group of its own unless `groups.csv` or near copies join several.
 """
 
 import hashlib
@@ -11,10 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from vaeforge.data.images import SUFFIXES, Images, open_picture
+from vaeforge.data.block_split import PARTS, TEST, TRAIN, VALIDATION, Index
+from vaeforge.data.group_rules import Grouping
+from vaeforge.data.group_split import divide_groups
+from vaeforge.data.images import COLOURS, Images, open_picture, with_white
 from vaeforge.data.label_values import ANOMALOUS_ITEM, NORMAL_ITEM
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
+from vaeforge.data.near_copies import grouping_of, thumbnail
+from vaeforge.data.picture_file import SUFFIXES
+from vaeforge.data.picture_reading import reading_of
 from vaeforge.data.resize import centre_of, crop_square
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import DataError
@@ -57,9 +63,11 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
     Raises:
         DataError: if the same picture occurs twice, a class has fewer than two, or normal ones cannot be divided.
     """
-    split = Split()
+    classes = find_pictures(folder, skip)
+    reading = reading_of(folder, settings.black, settings.white)
+    split = Split(reading=with_white(reading, [path for paths in classes.values() for path in paths], COLOURS))
     readable: dict[bool, list[tuple[Path, Images]]] = {True: [], False: []}
-    for name, paths in find_pictures(folder, skip).items():
+    for name, paths in classes.items():
         items = list(_read(folder, paths, settings.size + settings.margin, split))
         if len(items) < 2:
             raise DataError(
@@ -84,7 +92,7 @@ def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[
     for path in paths:
         name = path.relative_to(folder).as_posix()
         try:
-            picture = open_picture(path)
+            picture = open_picture(path, reading=split.reading)
         except DataError as error:
             split.quarantined[name] = str(error)
             continue
@@ -99,23 +107,52 @@ def _assign(
     anomalous: list[tuple[Path, Images]],
     settings: PictureSettings,
 ) -> None:
-    """Divide normal pictures by the seed; put as many normal as anomalous ones into the test."""
+    """Divide normal pictures by the seed, groups whole; put as many normal as anomalous ones into the test.
+
+    Anomalous pictures of groups that train or validate are left out, or a person would be on both sides. Where the
+    source's parts are kept, all pictures of its test are tested.
+    """
     if not anomalous:
         raise DataError(f"{folder}: no anomalous pictures; every class folder that is not `normal` counts as one")
-    order = np.random.default_rng(settings.seed).permutation(len(normal))
-    test = min(round(settings.test * len(normal)), len(anomalous))
-    validation = round(settings.validation * len(normal))
-    if min(test, validation, len(normal) - test - validation) < 1:
+    items = normal + anomalous
+    paths = [path.relative_to(folder).as_posix() for path, _ in items]
+    grouping = grouping_of(folder, paths, [thumbnail(image) for _, image in items])
+    parts = _parts(folder, paths[: len(normal)], len(anomalous), grouping, settings)
+    order = np.random.default_rng(settings.seed).permutation(len(normal))  # of the pictures in each part
+    trained, validated, tested = ([index for index in order.tolist() if parts[index] == part] for part in range(3))
+    split.validation = [centre_of(normal[index][1], settings.size) for index in validated]
+    split.train = [normal[index][1] for index in trained]
+    learned = {grouping.groups[paths[index]] for index in (*validated, *trained)}
+    free = [number for number in range(len(normal), len(items)) if _is_free(paths[number], grouping, learned)]
+    split.apart = len(anomalous) - len(free)
+    most = len(free) if grouping.parts else len(tested)
+    chosen = sorted(free[place] for place in np.random.default_rng(settings.seed + 1).permutation(len(free))[:most])
+    for number in (*tested, *chosen):
+        split.test.append(centre_of(items[number][1], settings.size))
+        split.labels.append(NORMAL_ITEM if number < len(normal) else ANOMALOUS_ITEM)
+        split.groups.append(grouping.groups[paths[number]])
+
+
+def _is_free(path: str, grouping: Grouping, learned: set[str]) -> bool:
+    """Whether an anomalous picture may be tested."""
+    kept = grouping.parts is None or grouping.parts[path] == PARTS[TEST]
+    return kept and grouping.groups[path] not in learned
+
+
+def _parts(folder: Path, paths: list[str], anomalous: int, grouping: Grouping, settings: PictureSettings) -> Index:
+    """The part of each normal picture, int64 [N]."""
+    count, own = len(paths), len({grouping.groups[path] for path in paths})
+    test, validation = min(round(settings.test * count), anomalous), round(settings.validation * count)
+    if grouping.parts is None and (min(test, validation, count - test - validation) < 1 or own < len(PARTS)):
         raise DataError(
-            f"{folder}: {len(normal)} normal picture(s) cannot be divided into train, validation and test "
+            f"{folder}: {count} normal picture(s) in {own} group(s) cannot be divided into train, validation and test "
             f"(shares {settings.validation} and {settings.test}); add more, in a folder called `normal`"
         )
-    shuffled = [normal[index] for index in order]
-    split.validation = [centre_of(image, settings.size) for _, image in shuffled[test : test + validation]]
-    split.train = [image for _, image in shuffled[test + validation :]]
-    chosen = np.random.default_rng(settings.seed + 1).permutation(len(anomalous))[:test]
-    for label, items in ((NORMAL_ITEM, shuffled[:test]), (ANOMALOUS_ITEM, [anomalous[i] for i in sorted(chosen)])):
-        for path, image in items:
-            split.test.append(centre_of(image, settings.size))
-            split.labels.append(label)
-            split.groups.append(str(path.relative_to(folder)))
+    if grouping.parts or own < count:
+        shares = settings.model_copy(update={"test": test / count} if grouping.parts is None else {})
+        parts = divide_groups(paths, grouping, np.ones(count, dtype=np.int64), shares)
+    else:  # each by itself
+        parts = np.empty(count, dtype=np.int64)
+        order = np.random.default_rng(settings.seed).permutation(count)
+        parts[order] = np.repeat([TEST, VALIDATION, TRAIN], [test, validation, count - test - validation])
+    return parts

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vaeforge.config.prepare import Prepare, Side
+from vaeforge.config.prepare import PicturePrepare, Side
 
 
-class PictureSettings(Prepare):
+class PictureSettings(PicturePrepare):
     """Colour images of normal and anomalous things: class folders, or annotated images cut into patches."""
 
     size: Side = 96

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vaeforge.data.images import Images
+from vaeforge.data.picture_reading import PictureReading, to_plain
 from vaeforge.samples import DataSet, RawImage, Samples
 
 
@@ -22,6 +23,8 @@ class Split:
         quarantined: files that could not be used, with the reason.
         images: the pictures as they came.
         cut: whether items are patches of larger pictures.
+        apart: anomalous pictures left out, since their group trains or validates.
+        reading: of the pictures, with the white level of all of them.
     """
 
     train: list[Images] = field(default_factory=list)
@@ -32,6 +35,8 @@ class Split:
     quarantined: dict[str, str] = field(default_factory=dict)
     images: list[RawImage] = field(default_factory=list)
     cut: bool = False
+    reading: PictureReading = field(default_factory=PictureReading)
+    apart: int = 0
 
     def extend(self, other: "Split") -> None:
         """Add another source's items."""
@@ -43,6 +48,8 @@ class Split:
         self.quarantined |= other.quarantined
         self.images += other.images
         self.cut |= other.cut
+        self.reading = other.reading
+        self.apart += other.apart
 
     def counts(self) -> dict[str, int]:
         """How many items there are of each kind, and how many independent groups."""
@@ -57,6 +64,7 @@ class Split:
             "test_anomalous": by_label[1],
             "test_normal_groups": groups[0],
             "test_anomalous_groups": groups[1],
+            **({"left_out_of_test": self.apart} if self.apart else {}),
         }
 
     def data_set(self) -> DataSet:
@@ -65,5 +73,6 @@ class Split:
             Samples.unconditional(np.stack(items)) for items in (self.train, self.validation, self.test)
         )
         labels = np.array(self.labels, dtype=np.int64)
-        told: dict[str, Any] = {"counts": self.counts(), "info": {"cut": self.cut}, "quarantined": self.quarantined}
+        info = {"cut": self.cut, "pictures": to_plain(self.reading)}
+        told: dict[str, Any] = {"counts": self.counts(), "info": info, "quarantined": self.quarantined}
         return DataSet(train, validation, test, labels, self.groups, images=self.images, **told)

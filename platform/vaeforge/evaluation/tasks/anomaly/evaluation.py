@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaeforge.data.images import WHITE
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.anomaly_scores import anomaly_scores, chosen_score, error_maps, fit_reference
 from vaeforge.evaluation.auroc import groups_per_label

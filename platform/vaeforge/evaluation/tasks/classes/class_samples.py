@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaeforge.data.images import WHITE
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.evaluation.common_metrics import evaluation_seed, untrained_model
 from vaeforge.evaluation.distribution_table import distribution_table
 from vaeforge.evaluation.extractor import Features, load_extractor, pca_features

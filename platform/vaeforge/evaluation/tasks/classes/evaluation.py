@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from vaeforge.data.images import WHITE
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.evaluation.common_metrics import evaluation_seed, squared_errors, untrained_model
 from vaeforge.evaluation.comparison import MODEL, compare_means
 from vaeforge.evaluation.drawing import spread_over

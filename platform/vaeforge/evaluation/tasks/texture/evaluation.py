@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from vaeforge.data.images import WHITE
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.errors import DataError
 from vaeforge.evaluation.common_metrics import untrained_model
 from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare_means, model_metrics

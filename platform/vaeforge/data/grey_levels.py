@@ -1,0 +1,117 @@
+"""White level of pictures: which value is white, and what their values are in 8 bits.
+
+Pictures of 8 bits are white at 255. Deeper ones say it in their header (10, 12 or 14 bits), or it is the smallest of
+8, 10, 12, 14 and 16 bits that holds the largest value of the whole data set: a camera of 12 bits writes values up to
+4,095 into 16 bits. What is signed below 0 or floating point has no white that could be found: it is stated.
+
+Shapes: pixels [...], of any integer or floating-point type; levels uint8 [...].
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.errors import DataError, QuestionError
+
+WHITE = 255.0  # of 8-bit pixels
+DEPTHS = (8, 10, 12, 14, 16)
+BEYOND = 0.01  # the share of a picture's values that may lie outside of black and white: saturated or hot pixels
+ASK = (
+    "say what is black and white, for example --black 0 --white 1 (in a query black=0&white=1), or convert it to 8 or "
+    "16 bits"
+)
+
+FEW_LEVELS = 128  # grey levels of 256: a set that uses fewer is told so
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The smallest and largest value of a picture, and its type; `bits` are those that its header claims."""
+
+    low: float
+    high: float
+    dtype: str
+    bits: int | None = None
+
+    @property
+    def deep(self) -> bool:
+        """Whether its white level is a question: all but unsigned 8 bits."""
+        return self.dtype not in ("uint8", "bool")
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing in the picture can say what its black and white are."""
+        return self.deep and (np.dtype(self.dtype).kind == "f" or self.low < 0)
+
+    def joined(self, other: "Extent") -> "Extent":
+        """The extent of both; header bits only where they agree."""
+        bits = self.bits if self.bits == other.bits else None
+        kind = str(np.result_type(self.dtype, other.dtype))
+        return Extent(min(self.low, other.low), max(self.high, other.high), kind, bits)
+
+
+def extent_of(pixels: NDArray[Any], bits: int | None = None) -> Extent:
+    """The extent of `pixels`.
+
+    Raises:
+        DataError: if a value is NaN or infinite.
+    """
+    low, high = float(pixels.min()), float(pixels.max())
+    if not np.isfinite([low, high]).all():
+        raise DataError("holds NaN or infinite values; replace them")
+    return Extent(low, high, str(pixels.dtype), bits)
+
+
+def white_of(extents: Iterable[Extent]) -> float | None:
+    """The white level of a data set, from its deep pictures' extents; none where none has more than 8 bits.
+
+    Raises:
+        QuestionError: if it cannot be found, since values are negative or floating point.
+    """
+    joined: Extent | None = None
+    for extent in extents:
+        if extent.deep:
+            joined = extent if joined is None else joined.joined(extent)
+    if joined is None:
+        return None
+    if joined.unknown:
+        raise QuestionError(f"{joined.dtype} values from {joined.low:g} to {joined.high:g}; {ASK}")
+    depths = [bits for bits in DEPTHS if 2**bits > joined.high and bits >= (joined.bits or 0)]
+    if not depths:
+        raise QuestionError(f"{joined.dtype} values up to {joined.high:g}, more than 16 bits hold; {ASK}")
+    return float(2 ** depths[0] - 1)
+
+
+def to_levels(pixels: NDArray[Any], black: float, white: float, inverted: bool = False) -> NDArray[np.uint8]:
+    """`pixels` as uint8, `black` as 0 and `white` as 255; `inverted` as TIFF's WhiteIsZero has it.
+
+    Raises:
+        DataError: if more than 1 % of the values lie outside of the range, which is then not theirs.
+    """
+    if pixels.dtype == np.bool_:
+        levels = pixels.astype(np.uint8) * np.uint8(255)
+    elif pixels.dtype == np.uint8 and (black, white) == (0, WHITE):
+        levels = pixels
+    else:
+        outside = float(np.mean((pixels < black) | (pixels > white)))
+        if outside > BEYOND:
+            raise DataError(
+                f"{outside:.0%} of the values, {float(pixels.min()):g} to {float(pixels.max()):g}, lie outside of "
+                f"{black:g} (black) to {white:g} (white): its white level is another one; {ASK}"
+            )
+        scaled = (pixels.astype(np.float64) - black) * (WHITE / (white - black))
+        levels = np.clip(np.round(scaled), 0, WHITE).astype(np.uint8)
+    return np.uint8(255) - levels if inverted else levels
+
+
+def white_note(white: float, extent: Extent, count: int, stated: bool) -> str:
+    """What is said of the white level of `count` pictures."""
+    note = f"{count} picture(s) of more than 8 bits, values {extent.low:g} to {extent.high:g}: white is {white:g}, "
+    if stated:
+        return note + "as stated"
+    note += "by their headers" if extent.bits else "the bits that hold their range"
+    used = round(256 * (extent.high + 1) / (white + 1))
+    return note + (f"; they use {used} of 256 grey levels" if used < FEW_LEVELS else "") + " (--white says another)"

@@ -1,0 +1,167 @@
+"""Pictures of an import, decoded and measured, and written as a data set holds them.
+
+Colour pictures are copied byte by byte; greys (`classes`, `frames`) are written as grey PNG, with their own values
+where they have more than 8 bits, and frames of one file as a picture each.
+
+Shapes: P planes of a file; H x W pixels; colour [H, W, 3], grey [H, W], uint8.
+"""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vaeforge.data.decoding import decode
+from vaeforge.data.images import COLOURS, rgb_of
+from vaeforge.data.near_copies import Thumbnail, thumbnail
+from vaeforge.data.picture_file import RawPicture
+from vaeforge.data.picture_reading import PictureReading
+from vaeforge.errors import DataError
+from vaeforge.importing.parsed_source import Row
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture file of the source, its class (empty where there are none) and where it is to be written.
+
+    `grey` is whether it becomes grey.
+    """
+
+    path: Path
+    shown: str
+    label: str
+    target: Path
+    grey: bool = False
+
+    @property
+    def most(self) -> int:
+        """Channels that are taken of a picture that is not in colour."""
+        return 1 if self.grey else COLOURS
+
+
+@dataclass(frozen=True)
+class FoundPictures:
+    """The picture files of a source, its classes without any, and its tables, which may say something of pictures."""
+
+    files: list[PictureFile]
+    empty: list[str] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class MeasuredImage:
+    """A picture that can be used.
+
+    Attributes:
+        candidate: its file.
+        plane: its number among the frames of the file; none where it is all of it.
+        row: of statistics.
+        pixels_sha256: of its pixels in 8 bits.
+        histogram: of them.
+        small: its thumbnail.
+        target: where it is written.
+    """
+
+    candidate: PictureFile
+    plane: int | None
+    row: Row
+    pixels_sha256: str
+    histogram: NDArray[np.int64]
+    small: Thumbnail
+    target: Path
+
+    @property
+    def shown(self) -> str:
+        """The file and, if it is one of several, the number of the frame."""
+        return self.candidate.shown if self.plane is None else f"{self.candidate.shown}[{self.plane}]"
+
+
+def decode_selected(candidate: PictureFile, reading: PictureReading) -> RawPicture:
+    """The planes and channels of a file that are taken.
+
+    Raises:
+        DataError: if it cannot be decoded.
+        QuestionError: if nothing says which those are.
+    """
+    return reading.selected(decode(candidate.path), candidate.most)
+
+
+def measure(candidate: PictureFile, raw: RawPicture, reading: PictureReading) -> list[MeasuredImage]:
+    """The pictures in a decoded file.
+
+    Raises:
+        DataError: if it cannot be used.
+    """
+    levels, found = reading.levels(raw), []
+    for number, plane in enumerate(levels):
+        pixels = _flat(plane, candidate.grey)
+        own = None if len(levels) == 1 else number
+        name = candidate.target.name if own is None else _frame_name(candidate.target, number, len(levels))
+        if candidate.grey or own is not None:
+            name = str(Path(name).with_suffix(".png"))
+        row = {"file": candidate.shown, "class": candidate.label, **shape_row(pixels)}
+        row |= {"mode": raw.mode, "frames": len(levels)}
+        counts = np.bincount(pixels.reshape(-1), minlength=256)
+        small = thumbnail(pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0))
+        target = candidate.target.with_name(name)
+        found.append(MeasuredImage(candidate, own, row, pixels_sha256(pixels), counts, small, target))
+    return found
+
+
+def _frame_name(target: Path, number: int, count: int) -> str:
+    return f"{target.stem}_{number:0{len(str(count - 1))}d}{target.suffix}"
+
+
+def _flat(plane: Pixels, grey: bool) -> Pixels:
+    """Levels [H, W, C] as grey or RGB."""
+    picture = rgb_of(plane)
+    return np.asarray(picture.convert("L") if grey else picture)
+
+
+def shape_row(pixels: Pixels) -> Row:
+    """Size in pixels, aspect ratio (width / height) and grey values (0..255) of one picture."""
+    height, width = pixels.shape[:2]
+    return {
+        "width": width,
+        "height": height,
+        "aspect_ratio": width / height,
+        "mean": float(pixels.mean()),
+        "std": float(pixels.std()),
+        "min": int(pixels.min()),
+        "max": int(pixels.max()),
+    }
+
+
+def pixels_sha256(pixels: Pixels) -> str:
+    """SHA-256 of a picture's pixels and shape: the same for the same picture in another file format."""
+    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+
+def write_picture(item: MeasuredImage, path: Path, reading: PictureReading) -> None:
+    """Write one picture; its pixels are compared with those that were checked.
+
+    Greys of more than 8 bits keep their values where PNG has them, and their white level lies in `pictures.json`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not item.candidate.grey and item.plane is None:
+        path.write_bytes(item.candidate.path.read_bytes())
+        raw = decode_selected(replace(item.candidate, path=path), reading)
+    else:
+        raw = decode_selected(item.candidate, reading)
+    place = item.plane or 0
+    plane = _flat(reading.levels(raw)[place], item.candidate.grey)
+    if pixels_sha256(plane) != item.pixels_sha256:
+        raise DataError(f"{item.candidate.path}: changed while it was read; import it again")
+    if item.candidate.grey or item.plane is not None:
+        plain = raw.pixels.dtype == np.uint16 and raw.pixels.shape[-1] == 1 and raw.alpha is None and not raw.inverted
+        write_grey(raw.pixels[place, ..., 0] if plain else plane, path)
+
+
+def write_grey(pixels: NDArray[np.uint8] | NDArray[np.uint16], path: Path) -> None:
+    """Write grey pixels [H, W], or RGB [H, W, 3], as PNG."""
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path, format="PNG")

@@ -1,0 +1,300 @@
+"""Pictures as laboratories have them, on the command line: imported and prepared with the right values, or asked about.
+
+Expected values are worked out by hand; what was prepared is read with NumPy alone.
+"""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from project import command_line
+from vaeforge.importing import inspect, step
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (inspect, step):
+        monkeypatch.setattr(module, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
+
+
+def textured(path: Path, seed: int, side: int = 48) -> NDArray[np.uint8]:
+    """A colour picture with structure of its own, written as the suffix says."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    picture = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
+    return np.asarray(picture)
+
+
+def take(root: Path, *options: str, family: str = "endoscopy", code: int = 0) -> str:
+    """What `vaeforge import` says of the folder `set`, as one line."""
+    called = command_line(root, "import", "set", "--family", family, "--track", "false", *options)
+    assert called.code == code, called.stdout + called.stderr
+    assert code == 0 or not list((root / "data").glob("*/*/*"))
+    return " ".join((called.stdout + called.stderr).split())
+
+
+def prepared(root: Path, family: str = "endoscopy", size: int = 16) -> dict[str, Any]:
+    """The manifest and the arrays that `vaeforge prepare` writes, without room for crops."""
+    given = ["--set", f"prepare.size={size}", *(["--set", "prepare.margin=0"] if family == "endoscopy" else [])]
+    called = command_line(root, "prepare", "--family", family, *given)
+    assert called.code == 0, called.stdout + called.stderr
+    folder = root / "artifacts/prepared" / family
+    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return found | {path.stem: np.load(path) for path in folder.glob("*.npy")}
+
+
+def groups_of(root: Path, family: str = "endoscopy", name: str = "groups.csv") -> dict[str, str]:
+    with (root / "data" / family / "set" / name).open() as file:
+        rows = list(csv.reader(file))
+    return dict(rows[1:])
+
+
+def ramps(folder: Path, low: int, high: int, kind: str = "png") -> None:
+    """Six pictures of two classes, greys from `low` to `high`, each with a gradient of its own."""
+    for number in range(12):
+        values = np.linspace(low, high, 64 * 64).round().astype(np.uint16)
+        values = np.roll(values, 300 * number).reshape(64, 64)
+        place = folder / ("normal" if number < 8 else "scratch") / f"{number}.{kind}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "tif":
+            tifffile.imwrite(place, values)
+        else:
+            Image.fromarray(values).save(place)
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_a_camera_of_12_bits_keeps_its_levels(tmp_path: Path, kind: str) -> None:
+    """200 to 3,800 of 4,095: levels round(200 / 4095 * 255) = 12 to round(3800 / 4095 * 255) = 237, 226 of them."""
+    ramps(tmp_path / "set", 200, 3800, kind)
+    said = take(tmp_path)
+    assert "12 picture(s) of more than 8 bits, values 200 to 3800: white is 4095" in said
+    found = prepared(tmp_path, size=64)
+    levels = np.unique(found["train"])
+    assert (levels.min(), levels.max(), len(levels)) == (12, 237, 226)
+    assert found["info"]["pictures"]["white"] == 4095
+
+
+def test_the_white_level_can_be_stated(tmp_path: Path) -> None:
+    """3,800 of 65,535 is 15 of 255: what was meant, if somebody says so."""
+    ramps(tmp_path / "set", 200, 3800)
+    assert "white is 65535, as stated" in take(tmp_path, "--white", "65535")
+    assert prepared(tmp_path)["train"].max() == 15
+
+
+def test_a_wrong_white_leaves_out_what_lies_beyond(tmp_path: Path) -> None:
+    ramps(tmp_path / "set", 200, 3800)
+    said = take(tmp_path, "--white", "1023", code=2)
+    assert "lie outside of 0 (black) to 1023 (white)" in said
+
+
+def test_floating_point_without_a_range_is_asked_about(tmp_path: Path) -> None:
+    """0.2 and 0.8 of a range from 0 to 1 are 51 and 204."""
+    for number in range(12):
+        values = np.full((20, 20), 0.2, dtype=np.float32)
+        values[:10, : number + 2] = 0.8
+        path = tmp_path / "set" / ("normal" if number < 8 else "scratch") / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, values)
+    said = take(tmp_path, code=2)
+    assert "--black 0 --white 1" in said
+    take(tmp_path, "--white", "1")
+    found = prepared(tmp_path)
+    assert {51, 204} <= set(np.unique(found["validation"]).tolist())
+
+
+def test_signed_16_bits_have_the_stated_range(tmp_path: Path) -> None:
+    """-1000 and 1000 of -1000 to 1000 are 0 and 255."""
+    for number in range(12):
+        values = np.full((16, 16), -1000, dtype=np.int16)
+        values[:, : number + 2] = 1000
+        path = tmp_path / "set" / ("normal" if number < 8 else "scratch") / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, values)
+    assert "int16 values from -1000 to 1000" in take(tmp_path, code=2)
+    take(tmp_path, "--black", "-1000", "--white", "1000")
+    assert set(np.unique(prepared(tmp_path)["train"]).tolist()) == {0, 255}
+
+
+def people(root: Path, place: str, family: str = "endoscopy") -> None:
+    """Nine people with three normal and two other pictures each, at `place` by class, person and number."""
+    for person in range(9):
+        for number in range(5):
+            label = "normal" if number < 3 else "polyps"
+            textured(root / "set" / place.format(label=label, person=f"p{person}", number=number), 10 * person + number)
+
+
+def parts_of_people(found: dict[str, Any], root: Path) -> None:
+    """Nobody who is tested trains or validates: pictures are known by their pixels."""
+    known = {}
+    for path in sorted((root / "data").rglob("*.png")):
+        if not any(part.startswith(".") for part in path.parts):
+            small = Image.open(path).resize((16, 16), Image.Resampling.BICUBIC)
+            known[np.asarray(small).transpose(2, 0, 1).tobytes()] = path.relative_to(root).as_posix()
+    groups = {f"data/endoscopy/set/{item}": group for item, group in groups_of(root).items()}
+    owners = [{groups[known[image.tobytes()]] for image in found[part]} for part in ("train", "validation", "test")]
+    assert all(owners) and sum(map(len, owners)) == len(set.union(*owners)), owners
+
+
+@pytest.mark.parametrize(
+    ("place", "options", "rule"),
+    [
+        ("{label}/{person}/{number}.png", ("--groups", "class/patient/image"), "by folders class/patient/image"),
+        ("{person}/{label}/{number}.png", ("--groups", "patient/class/image"), "by folders patient/class/image"),
+        ("{label}/{person}_{number}.png", ("--groups", "(p[0-9])_"), "by --groups (p[0-9])_"),
+        ("{label}/sub-{person}_run-{number}.png", (), "by sub-… in their names"),
+    ],
+)
+def test_people_are_never_on_both_sides(tmp_path: Path, place: str, options: tuple[str, ...], rule: str) -> None:
+    people(tmp_path, place)
+    said = take(tmp_path, *options)
+    assert f"45 pictures are 9 groups ({rule}); a group is in one part only" in said
+    found = prepared(tmp_path)
+    parts_of_people(found, tmp_path)
+    assert found["counts"]["test_normal"] % 3 == 0
+
+
+def test_a_column_of_a_table_says_whose_picture_it_is(tmp_path: Path) -> None:
+    people(tmp_path, "{label}/{person}_{number}.png")
+    rows = [f"{path.name},{path.name[:2]}" for path in sorted((tmp_path / "set").rglob("*.png"))]
+    (tmp_path / "set/clinic.csv").write_text("\n".join(["filename,patient", *rows]))
+    said = take(tmp_path, "--group-column", "patient")
+    assert "45 pictures are 9 groups (by patient of clinic.csv)" in said
+    parts_of_people(prepared(tmp_path), tmp_path)
+    (tmp_path / "set/clinic.csv").rename(tmp_path / "people.csv")
+    said = take(tmp_path, "--groups", "people.csv", "--replace", "true")
+    assert "45 pictures are 9 groups (by people.csv)" in said
+
+
+def test_runs_without_a_rule_are_asked_about(tmp_path: Path) -> None:
+    people(tmp_path, "{label}/anna{person}_visit-{number}.png")
+    assert "differ in the number of a run, session or visit only" in take(tmp_path, code=2)
+
+
+def test_classes_of_people_are_divided_by_people(tmp_path: Path) -> None:
+    people(tmp_path, "{label}/{person}/{number}.png")
+    take(tmp_path, "--groups", "class/patient/image", family="cilia")
+    found = prepared(tmp_path, "cilia")
+    assert found["info"]["groups"] == 9
+    # whole people of five pictures each
+    assert all(len(found[part]) % 5 == 0 for part in ("train", "validation", "test"))
+
+
+def test_parts_that_a_source_has_are_asked_about_and_kept_on_request(tmp_path: Path) -> None:
+    """As MVTec AD has them: normal pictures to train, normal and other ones to test, of the same names."""
+    for number in range(12):
+        textured(tmp_path / f"set/train/good/{number:03}.png", number)
+    for number in range(5):
+        textured(tmp_path / f"set/test/good/{number:03}.png", 50 + number)
+        textured(tmp_path / f"set/test/broken/{number:03}.png", 100 + number)
+    said = take(tmp_path, "--normal", "good", code=2)
+    assert "has folders test, train" in said and "--split folders" in said
+    said = take(tmp_path, "--normal", "good", "--split", "folders")
+    assert "the source's parts are kept" in said
+    assert groups_of(tmp_path, name="parts.csv")["normal-good/test_003.png"] == "test"
+    counts = prepared(tmp_path)["counts"]
+    # validation: 0.2 / (1 - 0.3) of the twelve, rounded
+    assert (counts["train"], counts["validation"]) == (9, 3)
+    assert (counts["test_normal"], counts["test_anomalous"]) == (5, 5)
+    said = take(tmp_path, "--normal", "good", "--yes", "true", "--replace", "true")
+    assert "all pictures are divided anew" in said
+    assert sum(prepared(tmp_path)["counts"][part] for part in ("train", "validation", "test_normal")) == 17
+
+
+def test_near_copies_stay_together(tmp_path: Path) -> None:
+    """20 normal pictures, each as PNG and as JPEG."""
+    for number in range(20):
+        picture = Image.fromarray(textured(tmp_path / f"set/normal/{number}.png", number))
+        picture.save(tmp_path / f"set/normal/again_{number}.jpg", quality=75)
+        textured(tmp_path / f"set/polyps/{number}.png", 100 + number)
+    said = take(tmp_path)
+    assert "20 near copies of other pictures" in said and "each is kept in one part with its original" in said
+    counts = prepared(tmp_path)["counts"]
+    assert counts["test_normal"] == 2 * counts["test_normal_groups"]
+    assert counts["train"] % 2 == counts["validation"] % 2 == 0
+
+
+def test_exact_copies_are_refused_or_dropped_and_listed(tmp_path: Path) -> None:
+    for number in range(10):
+        textured(tmp_path / f"set/normal/{number}.png", number)
+        textured(tmp_path / f"set/polyps/{number}.png", 100 + number)
+    for number in range(3):
+        Image.open(tmp_path / f"set/normal/{number}.png").save(tmp_path / f"set/normal/copy{number}.bmp")
+    assert "--duplicates drop" in take(tmp_path, code=2)
+    take(tmp_path, "--duplicates", "drop")
+    listed = (tmp_path / "data/endoscopy/set/.import/quarantine.csv").read_text()
+    assert all(f'normal/copy{number}.bmp,"the same picture as normal/{number}.png' in listed for number in range(3))
+
+
+def test_channels_of_a_microscope_are_asked_about_and_taken_by_name(tmp_path: Path) -> None:
+    """Four channels of 12 bits; GFP of the first picture is 100 * 40.95 = 4095 / 4095 -> 255 at its brightest."""
+    for number in range(12):
+        values = np.random.default_rng(number).integers(0, 400, (4, 20, 20)).astype(np.uint16)
+        values[1, :10] = 4095
+        path = tmp_path / "set" / ("normal" if number < 8 else "dead") / f"{number}.ome.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        names = {"Name": ["DAPI", "GFP", "RFP", "BF"]}
+        tifffile.imwrite(path, values, photometric="minisblack", metadata={"axes": "CYX", "Channel": names})
+    assert "has 4 channels (DAPI, GFP, RFP, BF), the family takes 3" in take(tmp_path, code=2)
+    take(tmp_path, "--channels", "GFP")
+    train = prepared(tmp_path)["train"]
+    assert (train[:, :, :6] == 255).all() and train[:, :, 10:].max() < 30  # 400 / 4095 * 255 = 25
+
+
+def test_slices_of_a_stack_are_asked_about(tmp_path: Path) -> None:
+    for number in range(12):
+        values = np.random.default_rng(number).integers(0, 100, (3, 20, 20)).astype(np.uint8)
+        values[2, 5:9] = 250
+        path = tmp_path / "set" / ("normal" if number < 8 else "dead") / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, values, imagej=True, metadata={"axes": "ZYX"})
+    assert "holds 3 slices of a stack; say what they are: --pages frames" in take(tmp_path, code=2)
+    take(tmp_path, "--pages", "max")
+    # rows 5 to 8 of the 20 are 4 to 7.2 of 16: row 5 and 6 lie inside
+    assert (prepared(tmp_path)["train"][:, :, 5:7] >= 240).all()
+
+
+def test_separate_planes_and_inverted_greys_are_read_as_they_are_shown(tmp_path: Path) -> None:
+    """16-bit RGB in planes of its own: red 65535, green 32896, blue 0 are 255, 128, 0. WhiteIsZero 0 is white."""
+    for number in range(12):
+        values = np.zeros((3, 20, 20), dtype=np.uint16)
+        values[0], values[1] = 65535, 32896
+        noise = np.random.default_rng(number).integers(0, 65536, (2, 10, 20)).astype(np.uint16)
+        values[:, 10:] = noise[0]  # pictures that differ
+        label = "normal" if number < 8 else "dead"
+        path = tmp_path / "set" / label / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, values, photometric="rgb", planarconfig="separate")
+        ink = np.full((20, 20), 65535, dtype=np.uint16)
+        ink[:, 10:] = 0
+        ink[10:] = noise[1]
+        tifffile.imwrite(path.with_name(f"ink{number}.tif"), ink, photometric="miniswhite")
+    take(tmp_path)
+    train = prepared(tmp_path)["train"]
+    colour = train[:, 1, 4, 8] == 128
+    assert colour.any() and (~colour).any()
+    assert train[colour, :, 4, 8].tolist() == [[255, 128, 0]] * int(colour.sum())
+    assert (train[~colour, :, 4, 3] == 0).all() and (train[~colour, :, 4, 12] == 255).all()
+
+
+def test_bmp_and_webp_are_read(tmp_path: Path) -> None:
+    for number in range(10):
+        textured(tmp_path / f"set/normal/{number}.bmp", number)
+        path = tmp_path / f"set/polyps/{number}.webp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(textured(tmp_path / "one.png", 100 + number)).save(path, lossless=True)
+    assert "20 images, 2 classes" in take(tmp_path)
+    assert prepared(tmp_path)["counts"]["quarantined"] == 0
+
+
+def test_groups_of_frames_are_refused(tmp_path: Path) -> None:
+    for number in range(3):
+        textured(tmp_path / f"set/{number}.png", number)
+    assert "leave them away" in take(tmp_path, "--groups", "x", family="speckle", code=2)
