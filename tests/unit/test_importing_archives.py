@@ -5,6 +5,7 @@ import stat
 import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from vaeforge.errors import DataError
 from vaeforge.importing import archives, step
 from vaeforge.importing.import_options import ImportOptions, ImportResult, stem
 from vaeforge.importing.step import run_import
+from vaeforge.importing.zip_names import name_members
 from vaeforge.paths import Project
 
 
@@ -163,3 +165,41 @@ def test_damaged_archives_are_refused(tmp_path: Path, name: str) -> None:
 )
 def test_a_name_loses_its_suffix(name: str, expected: str) -> None:
     assert stem(name) == expected
+
+
+def named(path: Path, placeholder: str, raw: bytes) -> Path:
+    """A zip of which one class has the name `raw`, in bytes, without the flag of UTF-8."""
+    assert len(placeholder) == len(raw)
+    content = zipped(path, {name.replace("a/", f"{placeholder}/"): data for name, data in FILES.items()}).read_bytes()
+    path.write_bytes(content.replace(placeholder.encode() + b"/", raw + b"/"))
+    return path
+
+
+@pytest.mark.parametrize(("raw", "way"), [("Färbung".encode(), "UTF-8"), (b"F\x84rbung", "cp437")])
+def test_names_without_their_encoding_are_read_and_told(tmp_path: Path, raw: bytes, way: str) -> None:
+    """0x84 is ä in cp437, and no UTF-8."""
+    result = take(named(tmp_path / "set.zip", "X" * len(raw), raw))
+    assert {path.name for path in result.folder.iterdir() if path.is_dir()} == {"Färbung", "b", ".import"}
+    assert any("3 name(s) in the zip" in note and f"Färbung/0.png ({way})" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(("about", "label"), [(b"F\x84rbung/0.png", "Größe"), (b"other", "Färbung")])
+def test_the_extra_field_of_info_zip_names_a_member_if_it_is_of_that_name(about: bytes, label: str) -> None:
+    """The field holds a version, the CRC-32 of the name in the header, and the name in UTF-8."""
+    told = struct.pack("<BI", 1, zlib.crc32(about)) + "Größe/0.png".encode()
+    info = zipfile.ZipInfo(b"F\x84rbung/0.png".decode("cp437"))
+    info.extra = struct.pack("<HH", 0x5455, 1) + b"x" + struct.pack("<HH", 0x7075, len(told)) + told
+    name_members([info])
+    assert info.filename == f"{label}/0.png"
+
+
+def test_a_name_in_the_extra_field_is_as_untrusted_as_any(tmp_path: Path) -> None:
+    raw = b"F\x84rbung/0.png"
+    told = struct.pack("<BI", 1, zlib.crc32(raw)) + b"../../evil.png"
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        info = zipfile.ZipInfo("FXrbung/0.png")
+        info.extra = struct.pack("<HH", 0x7075, len(told)) + told
+        packed.writestr(info, picture(1))
+    path.write_bytes(path.read_bytes().replace(b"FXrbung/0.png", raw))
+    refused(path, r"evil\.png' has \.\. in its path")

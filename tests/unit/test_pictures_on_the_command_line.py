@@ -298,3 +298,19 @@ def test_groups_of_frames_are_refused(tmp_path: Path) -> None:
     for number in range(3):
         textured(tmp_path / f"set/{number}.png", number)
     assert "leave them away" in take(tmp_path, "--groups", "x", family="speckle", code=2)
+
+
+def test_a_class_that_is_a_link_is_refused_at_both_doors(tmp_path: Path) -> None:
+    for number in range(8):
+        textured(tmp_path / f"set/normal/{number}.png", number)
+        textured(tmp_path / f"set/polyps/{number}.png", 100 + number)
+        textured(tmp_path / f"far/{number}.png", 200 + number)
+    (tmp_path / "set/ulcer").symlink_to(tmp_path / "set/polyps")
+    assert "1 link(s) to folders, which are not followed, must be none" in take(tmp_path, code=2)
+    (tmp_path / "set/ulcer").unlink()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "set").rename(tmp_path / "data/endoscopy")
+    (tmp_path / "data/endoscopy/ulcer").symlink_to(tmp_path / "far")
+    called = command_line(tmp_path, "prepare", "--family", "endoscopy")
+    said = " ".join(called.stderr.split())
+    assert called.code == 2 and "1 link(s) to folders, which are not followed" in said and "ulcer" in said

@@ -14,6 +14,7 @@ import yaml
 
 from vaeforge.config.strict_yaml import read_yaml
 from vaeforge.data.data_hash import Listing, list_files
+from vaeforge.data.source_files import linked_folders, require_no_linked_folders
 from vaeforge.errors import DataError, nearest
 from vaeforge.paths import Project, hash_of, read_json, write_bytes, write_json
 
@@ -63,7 +64,12 @@ class UsedData:
     beside: tuple[DataSetName, ...] = ()
 
     def listing(self) -> Listing:
-        """The sorted [path in `family`, MD5] of its files; see `list_files`."""
+        """The sorted [path in `family`, MD5] of its files; see `list_files`.
+
+        Raises:
+            DataError: if there are none, or links to folders.
+        """
+        require_no_linked_folders(self.folder, linked_folders(self.folder))
         return list_files(self.family, self.within)
 
     @property

@@ -20,6 +20,26 @@ def data_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     ]
 
 
+def require_no_linked_folders(source: Path, found: Sequence[str]) -> None:
+    """Refuse links to folders, `found` below `source`: readers do not follow them, and would drop what they lead to.
+
+    Raises:
+        DataError: listing them.
+    """
+    if found:
+        raise DataError(
+            f"{source}: {len(found)} link(s) to folders, which are not followed, must be none; put copies of these "
+            f"folders there: {listed(found)}"
+        )
+
+
+def linked_folders(folder: Path) -> list[str]:
+    """Links to folders below `folder`, by their path relative to it, nothing hidden."""
+    below = (path for path in sorted(folder.rglob("*")) if path.is_symlink() and path.is_dir())
+    names = (path.relative_to(folder) for path in below)
+    return [name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)]
+
+
 def require_one_data_set(folder: Path, paths: list[Path]) -> None:
     """Refuse files of several data sets: each folder directly in `folder` is one, and so are the files beside them.
 

@@ -19,6 +19,8 @@ from typing import IO
 
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
+from vaeforge.importing.parsed_source import ImportLog
+from vaeforge.importing.zip_names import name_members
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 BYTES_LIMIT = 64 * 2**30
@@ -45,8 +47,8 @@ def is_archive(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def unpack(archive: Path, folder: Path) -> Iterator[Path]:
-    """`folder`, new, with the members of `archive` in it; removed at the end.
+def unpack(archive: Path, folder: Path, log: ImportLog) -> Iterator[Path]:
+    """`folder`, new, with the members of `archive` in it; removed at the end. `log` notes names that had to be guessed.
 
     Raises:
         DataError: if a member is unsafe, the archive is damaged, or there is no room for it.
@@ -55,7 +57,7 @@ def unpack(archive: Path, folder: Path) -> Iterator[Path]:
     try:
         try:
             if archive.name.lower().endswith(".zip"):
-                _unzip(archive, folder)
+                _unzip(archive, folder, log)
             else:
                 _untar(archive, folder)
         except DAMAGE as error:
@@ -65,9 +67,11 @@ def unpack(archive: Path, folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unzip(archive: Path, folder: Path) -> None:
+def _unzip(archive: Path, folder: Path, log: ImportLog) -> None:
     with zipfile.ZipFile(archive) as opened:
         infos = opened.infolist()
+        note = name_members(infos)
+        log.notes += [note] if note else []
         members = [ArchiveMember(info.filename, info.file_size, info.is_dir(), _zip_problem(info)) for info in infos]
         _refuse_unsafe(archive, members, folder)
         for info in (info for info in infos if not info.is_dir()):

@@ -86,7 +86,7 @@ def inspect_source(source: Path, experiment: Experiment, project: Project, optio
     problems, counts, split, folder = list[str](), dict[str, int](), dict[str, int](), None
     with tempfile.TemporaryDirectory(prefix="vaeforge-inspect-") as name:
         try:
-            with opened(source.resolve(), Path(name) / "unpacked") as place:
+            with opened(source.resolve(), Path(name) / "unpacked", log) as place:
                 content = FORMATS.named(kind).parse(place, options, log)
                 counts, folder = content.counts, project.artifacts / FOLDER / data_set_name(source.absolute(), options)
                 _describe(folder, content, log)

@@ -46,7 +46,7 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
             tidy(folder.parent)
             _refuse_places(source, folder, options.replace)
             log = ImportLog()
-            with opened(source, hidden(folder, UNPACKED)) as place:
+            with opened(source, hidden(folder, UNPACKED), log) as place:
                 content = how.parse(place, options, log)
                 settle(log, options)
                 with staged(folder) as filling:

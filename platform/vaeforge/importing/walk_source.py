@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from vaeforge.data.source_files import listed
+from vaeforge.data.source_files import listed, require_no_linked_folders
 from vaeforge.errors import DataError
 from vaeforge.importing.archives import is_archive, unpack
 from vaeforge.importing.parsed_source import ImportLog, shown
@@ -15,7 +15,7 @@ SKIPPED = ("__MACOSX",)  # what macOS adds to its archives
 
 
 @contextlib.contextmanager
-def opened(source: Path, unpacked: Path) -> Iterator[Path]:
+def opened(source: Path, unpacked: Path, log: ImportLog) -> Iterator[Path]:
     """The file or folder to read: `source` itself or, for an archive, `unpacked`, which exists as long as this lasts.
 
     Raises:
@@ -26,7 +26,7 @@ def opened(source: Path, unpacked: Path) -> Iterator[Path]:
     if not is_archive(source):
         yield source
         return
-    with unpack(source, unpacked) as folder:
+    with unpack(source, unpacked, log) as folder:
         try:
             yield _without_wrapper(folder)
         except DataError as error:  # people know the archive, not where it was unpacked
@@ -45,12 +45,13 @@ def walk(source: Path, log: ImportLog) -> tuple[list[Path], list[Path]]:
     Hidden names are ignored. What is no plain file, and names that are no UTF-8, go into the quarantine.
 
     Raises:
-        DataError: if a link leads out of `source`.
+        DataError: if a link leads out of `source`, or to a folder.
     """
     root = source.resolve()
     files: list[Path] = []
     empty: list[Path] = []
     outside: list[str] = []
+    linked: list[str] = []
 
     def unreadable(error: OSError) -> None:
         log.quarantine(shown(Path(str(error.filename)), source), f"cannot be read ({error.strerror})")
@@ -64,6 +65,8 @@ def walk(source: Path, log: ImportLog) -> tuple[list[Path], list[Path]]:
         for path in (here / name for name in entries):
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
                 outside.append(shown(path, source))
+            elif path.is_symlink() and path.is_dir():
+                linked.append(shown(path, source))
             elif _usable(path, source, log):
                 files.append(path)
     if outside:
@@ -71,14 +74,13 @@ def walk(source: Path, log: ImportLog) -> tuple[list[Path], list[Path]]:
             f"{source}: {len(outside)} link(s) lead out of it, must be none; "
             f"give the folder that they lead to, or copies: {listed(outside)}"
         )
+    require_no_linked_folders(source, linked)
     return files, empty
 
 
 def _usable(path: Path, source: Path, log: ImportLog) -> bool:
     """Whether `path` is a file to read; folders are not, and what cannot be read is entered into the quarantine."""
     if path.is_dir():
-        if path.is_symlink():
-            log.quarantine(shown(path, source), "a link to a folder is not followed")
         return False
     problem = _problem(path)
     if problem:
