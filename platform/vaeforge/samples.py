@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # layouts of data are read, and scored, without torch
     from torch import Tensor
 
 CHUNK = 64
+TRAIN_SIZES = "train_sizes"  # in a data set's info: sizes of the pictures that training samples were made of
 
 
 @dataclass(frozen=True)

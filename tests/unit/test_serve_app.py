@@ -333,3 +333,29 @@ def test_the_documentation_describes_bodies(client: TestClient) -> None:
         described["paths"]["/predict/image"]["post"]["requestBody"]["content"]
     )
     assert client.get("/docs").status_code == 200
+
+
+def test_pictures_unlike_the_training_data_are_answered_and_warned_of(tmp_path: Path) -> None:
+    """A model whose training pictures were red; a grey one is scored all the same."""
+    folder = write_bundle(tmp_path / "red")
+    contract = json.loads((folder / "contract.json").read_text())
+    ranges = {"colour": {"least": 80.0, "most": 120.0, "mean": 100.0, "low": 50.0, "high": 150.0}}
+    ranges["shorter side"] = {"least": 40.0, "most": 40.0, "mean": 40.0, "low": 20.0, "high": 80.0}
+    contract["statistics"] = {"samples": 100, "share": 0.5, "measures": ranges}
+    (folder / "contract.json").write_text(json.dumps(contract))
+    with client_of(load(Fetched(Bundle(folder)), threads=1)) as client:
+
+        def answer(**picture: Any) -> Any:
+            return client.post("/predict/image", content=png(**picture), headers={"Content-Type": "image/png"}).json()
+
+        assert "warnings" not in answer(size=(40, 40), colour=(110, 10, 10))
+        (told,) = answer(size=(40, 40), colour=(60, 60, 60))["warnings"]
+        assert "1 of 1 lie outside of its range (colour 0, training 80 to 120)" in told
+        (told,) = answer(size=(10, 30), colour=(110, 10, 10))["warnings"]
+        assert "(shorter side 10, training 40)" in told
+        assert "vaeforge_unlike_training_total 2.0" in client.get("/metrics").text
+
+
+def test_a_model_without_statistics_warns_of_nothing(client: TestClient) -> None:
+    answer = client.post("/predict/image", content=png(colour=(0, 0, 0)), headers={"Content-Type": "image/png"})
+    assert answer.status_code == 200 and "warnings" not in answer.json()

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from vaeforge.cli.option_types import (
     INTEGER,
@@ -61,6 +62,16 @@ Set = Annotated[
 def console(json: bool = False) -> Console:
     """Where people read; wide where no terminal says how wide. With `json` that is standard error."""
     return Console(width=None if sys.stdout.isatty() else 140, stderr=json)
+
+
+def warning_console() -> Console:
+    """Standard error, where warnings go, so that what a command answers can be piped on."""
+    return Console(width=None if sys.stderr.isatty() else 140, stderr=True)
+
+
+def warn(out: Console, text: str) -> None:
+    """Print one warning; it may hold names of the user's, which are no markup."""
+    out.print(f"[yellow]warning[/]: {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def resume_command() -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from vaeforge.cli.option_types import (
     ON_OFF,
@@ -19,7 +20,7 @@ from vaeforge.cli.option_types import (
     OptionalStr,
     choice,
 )
-from vaeforge.cli.options import USE, Black, White, console
+from vaeforge.cli.options import USE, Black, Json, White, console, warn, warning_console
 
 if TYPE_CHECKING:
     from vaeforge.score.manifest import ScoreManifest
@@ -57,9 +58,13 @@ def score(
     threads: Annotated[OptionalInt, POSITIVE.option("of one run of the model", default="one for each core")] = None,
     graph: Annotated[str, TEXT.option("model, model_fp16 or model_int8", default="model")] = "model",
     quiet: Annotated[OnOff, ON_OFF.option("print only the result")] = False,
+    json: Json = False,
 ) -> None:
     """Score a folder or file; after an interruption, the same call continues where it stopped."""
+    from json import dumps
+
     from vaeforge.paths import Project
+    from vaeforge.records import to_json
     from vaeforge.registry.fetch import fetch
     from vaeforge.score.files import ReadOptions, find
     from vaeforge.score.step import ScoreOptions, score_run
@@ -83,8 +88,22 @@ def score(
     source = find(Path(input))
     fetched = fetch(model, project, default_uri(project.root))
     folder = output or project.step("score")
-    outcome = score_run(fetched, source, folder, options, console(), quiet)
-    show_outcome(outcome.manifest, outcome.already, folder, console())
+    outcome = score_run(fetched, source, folder, options, console(json), quiet or json)
+    warn_of_inputs(outcome.manifest, warning_console())
+    if json:
+        typer.echo(dumps({"folder": str(folder), **to_json(outcome.manifest)}, ensure_ascii=False))
+    else:
+        show_outcome(outcome.manifest, outcome.already, folder, console())
+
+
+def warn_of_inputs(manifest: "ScoreManifest", out: Console) -> None:
+    """Say where the inputs do not look like the training data, or that nothing can tell."""
+    from vaeforge.package.input_check import lacking
+
+    if manifest.warning:
+        warn(out, manifest.warning)
+    elif not manifest.checked:
+        out.print(f"[yellow]note[/]: {escape(lacking(manifest.model.name))}", highlight=False, soft_wrap=True)
 
 
 def show_outcome(manifest: "ScoreManifest", already: bool, folder: Path, out: Console) -> None:
@@ -101,7 +120,7 @@ def show_outcome(manifest: "ScoreManifest", already: bool, folder: Path, out: Co
         highlight=False,
         soft_wrap=True,
     )
-    if counts.anomalous > counts.scored / 2:
+    if counts.anomalous > counts.scored / 2 and not manifest.warning:
         out.print(f"[yellow]note[/]: {_mostly_flagged(manifest)}", highlight=False, soft_wrap=True)
     out.print(f"scores: {folder / manifest.scores}", highlight=False, soft_wrap=True)
 

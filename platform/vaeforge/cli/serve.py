@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from vaeforge.cli.option_types import (
     INTEGER,
@@ -18,7 +17,7 @@ from vaeforge.cli.option_types import (
     OptionalPath,
     OptionalStr,
 )
-from vaeforge.cli.options import USE, Json, console
+from vaeforge.cli.options import USE, Json, console, warn, warning_console
 
 app = Commands(add_completion=False)
 Model = Annotated[
@@ -95,10 +94,10 @@ def drift(
     bundle = fetched.bundle
     graphs = frozenset(graph.sha256 for graph in bundle.contract.graphs.values())
     if remark := require_scored_with(Path(scores), fetched.name, graphs):
-        Console(stderr=True).print(f"[yellow]warning[/]: {remark}", highlight=False, soft_wrap=True)
+        warn(warning_console(), remark)
     found = compare(reference_of(bundle), *read_scores(Path(scores), bundle.contract.latent_dim))
     if json:
-        typer.echo(dumps(found.plain()))
+        typer.echo(dumps(found.plain() | {"warnings": [remark] if remark else []}))
     else:
         out = console()
         if found.score:

@@ -7,6 +7,7 @@ from typing import Any
 
 from vaeforge.data.voxels import SourceVoxels
 from vaeforge.errors import RegistryError
+from vaeforge.package.input_statistics import InputStatistics
 from vaeforge.paths import write_json
 from vaeforge.records import OPTIONAL, read_record, to_json
 
@@ -80,6 +81,8 @@ class Contract:
             contracts.
         source_voxels: of `series`: which voxels of volumes, or columns of matrices, of the imported source are a
             sample's values; none where they are all columns of matrices, and in older contracts.
+        statistics: of the training samples, with which inputs are compared; none in older contracts, and where there
+            are too few samples.
         threshold_rate: the largest expected share of normal samples above the threshold; none in older contracts.
         pictures: how pictures become samples; none for other data, and in older contracts.
     """
@@ -101,6 +104,7 @@ class Contract:
     plane: bool | None = field(default=None, metadata=OPTIONAL)
     source_voxels: SourceVoxels | None = field(default=None, metadata=OPTIONAL)
     pictures: PictureInput | None = field(default=None, metadata=OPTIONAL)
+    statistics: InputStatistics | None = field(default=None, metadata=OPTIONAL)
 
 
 def read_contract(path: Path) -> Contract:

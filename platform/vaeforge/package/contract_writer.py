@@ -17,6 +17,7 @@ from vaeforge.evaluation.latent_posteriors import class_names
 from vaeforge.evaluation.threshold import Threshold
 from vaeforge.package.contract import Contract, GraphFile, PictureInput
 from vaeforge.package.export import data_file
+from vaeforge.package.input_statistics import InputStatistics
 from vaeforge.paths import sha256_of
 from vaeforge.records import record_from
 from vaeforge.trained import TrainedModel
@@ -34,8 +35,15 @@ class ExportedGraph:
     precision: str = "fp32"
 
 
-def contract_of(trained: TrainedModel, graphs: Mapping[str, ExportedGraph], threshold: Threshold) -> Contract:
-    """The contract of `trained` with `graphs`, and the score above which a sample counts as anomalous."""
+def contract_of(
+    trained: TrainedModel,
+    graphs: Mapping[str, ExportedGraph],
+    threshold: Threshold,
+    statistics: InputStatistics | None,
+) -> Contract:
+    """The contract of `trained` with `graphs`, the score above which a sample counts as anomalous, and statistics of
+    the training samples.
+    """
     experiment, prepared = trained.experiment, trained.prepared
     return Contract(
         family=experiment.family,
@@ -55,6 +63,7 @@ def contract_of(trained: TrainedModel, graphs: Mapping[str, ExportedGraph], thre
         source_voxels=source_voxels(prepared),
         data_set=None if prepared.manifest.data_set is None else str(prepared.manifest.data_set),
         pictures=picture_input(trained),
+        statistics=statistics,
     )
 
 

@@ -46,9 +46,14 @@ def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = 
         raise DataError(
             f"picture: the model takes {contract.data} of shape {shape}, no pictures; send numbers, or score a table"
         )
-    if prepared or contract.cut or "whole" not in layout.picture_modes:
+    if prepared or not made_of_whole(contract):
         return _patch(picture, contract)
     return layout.sample_of(picture, contract.event_shape[-1], contract.prepare)
+
+
+def made_of_whole(contract: Contract) -> bool:
+    """Whether a sample is made of a whole picture, whatever its size; else it is one already, or cut out."""
+    return not contract.cut and "whole" in layout_named(contract.data).picture_modes
 
 
 def reading_for(contract: Contract, white: float | None = None, black: float = 0.0) -> PictureReading:

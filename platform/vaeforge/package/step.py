@@ -23,6 +23,7 @@ from vaeforge.package.parity import ParityReport, measure_parity, require_parity
 from vaeforge.package.parity_file import PARITY, PrecisionParity, precision_parity, write_parity
 from vaeforge.package.parity_inputs import subsample_evenly
 from vaeforge.package.precision import FULL, TOLERANCES, convert, ordered_precisions
+from vaeforge.package.training_samples import measured
 from vaeforge.package.validation_reference import GraphAnswers, answers_of, quality_loss, write_reference
 from vaeforge.paths import Project, write_json
 from vaeforge.trained import PATTERN_SCALE, TrainedModel
@@ -131,6 +132,7 @@ class _Export:
         self.validation = subsample_evenly(trained.prepared.validation)
         self.graphs = {name: ExportedGraph(path) for name, path in files.items()}
         self.precisions: dict[str, PrecisionOutcome] = {}
+        self.measured = measured(trained)
         self._parities: dict[str, PrecisionParity] = {}
 
     def check(self, views: Mapping[str, Graph]) -> ParityReport:
@@ -144,7 +146,7 @@ class _Export:
         write_parity(self.folder, report, self._parities)
         require_parity(report, self.files)
         self._answers: GraphAnswers = answers_of(self.trained.model, self.files[MAIN], self.validation)
-        write_reference(self.folder / REFERENCE, self._answers)
+        write_reference(self.folder / REFERENCE, self._answers, self.measured.scale)
         if self.trained.diffusion is not None:
             write_json(self.folder / SCHEDULE, schedule_of(self.trained.diffusion))
         return report
@@ -178,4 +180,5 @@ class _Export:
         """Write contract.json."""
         quantile = self.trained.experiment.gates.threshold_quantile
         threshold = threshold_of(scores(self.trained.model, self.trained.prepared.validation), quantile)
-        write_contract(self.folder / CONTRACT, contract_of(self.trained, self.graphs, threshold))
+        contract = contract_of(self.trained, self.graphs, threshold, self.measured.statistics)
+        write_contract(self.folder / CONTRACT, contract)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from vaeforge.manifests.export import QualityFigures, QualityLoss
 from vaeforge.package.bundle import OUTPUTS, open_session
+from vaeforge.package.input_check import SCALE
+from vaeforge.package.input_statistics import ValueScale
 from vaeforge.package.parity_inputs import main_feeds
 from vaeforge.paths import write_atomically
 from vaeforge.samples import Samples
@@ -77,6 +79,9 @@ def quality_loss(model: VAE, full: GraphAnswers, other: GraphAnswers) -> Quality
     return QualityLoss(before, after, change)
 
 
-def write_reference(path: Path, answers: GraphAnswers) -> None:
-    """Write `score` and `mu` to `path`."""
-    write_atomically(path, lambda file: np.savez(file, score=answers.score, mu=answers.mu))
+def write_reference(path: Path, answers: GraphAnswers, scale: ValueScale | None) -> None:
+    """Write `score` and `mu` to `path`, and the scale of the training samples' values where they are no images."""
+    arrays: dict[str, Any] = {"score": answers.score, "mu": answers.mu}
+    if scale is not None:
+        arrays |= dict(zip(SCALE, (scale.mean, scale.sd), strict=True))
+    write_atomically(path, lambda file: np.savez(file, **arrays))

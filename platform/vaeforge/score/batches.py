@@ -16,6 +16,7 @@ from vaeforge.package.contract import Contract
 
 Values = NDArray[np.float32]
 Position = tuple[int, int]  # a file's number, and a row in it: all before it is done
+Size = tuple[int, int]  # width and height of a picture, pixels
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ItemBatch:
         rejected: positions of unusable items, with the reason.
         end: where a later session could go on after this batch; none in the middle of a picture.
         inputs: pictures or rows that this batch completes, for showing progress.
+        sizes: of the picture that each item was made of; none for what came as a sample, or was cut out.
     """
 
     names: tuple[str, ...]
@@ -36,16 +38,20 @@ class ItemBatch:
     rejected: dict[int, str]
     end: Position | None
     inputs: int
+    sizes: tuple[Size | None, ...] = ()
 
 
 @dataclass
 class Rows:
-    """Some rows as they were read: names, raw values [n, *event], conditions [n, C], reasons by position."""
+    """Some rows as they were read: names, raw values [n, *event], conditions [n, C], reasons by position, and the
+    sizes of pictures that samples were made of, in the order of the names; empty where there are none.
+    """
 
     names: list[str]
     x: NDArray[Any]
     condition: NDArray[Any]
     rejected: dict[int, str] = field(default_factory=dict)
+    sizes: list[Size | None] = field(default_factory=list)
 
 
 class Reader(Protocol):
@@ -70,7 +76,7 @@ def make_batch(rows: Rows, end: Position | None, inputs: int) -> ItemBatch:
             rejected.setdefault(position, f"{bad[position]} of {flat.shape[1]} {what} are NaN or infinite")
     for position in rejected:
         x[position], condition[position] = 0, 0
-    return ItemBatch(tuple(rows.names), x, condition, rejected, end, inputs)
+    return ItemBatch(tuple(rows.names), x, condition, rejected, end, inputs, tuple(rows.sizes))
 
 
 def rejected_rows(contract: Contract, names: Sequence[str], reason: str) -> Rows:

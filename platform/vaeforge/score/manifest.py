@@ -7,6 +7,7 @@ from typing import Any
 
 from vaeforge.errors import DataError
 from vaeforge.manifests.files import MANIFEST
+from vaeforge.package.input_check import InputTally
 from vaeforge.paths import write_json
 from vaeforge.records import OPTIONAL, Number, read_record, renamed, to_json
 
@@ -79,6 +80,9 @@ class ScoreManifest:
         scores: the name of the table.
         seconds: spent on it, over all sessions.
         error_maps: none where none were asked for.
+        checked: whether the model has statistics of its training data, with which inputs are compared.
+        warning: that the inputs do not look like the training data; empty where they do, or nothing was compared.
+        seen: what the comparison found.
     """
 
     step: str = "score"
@@ -94,6 +98,9 @@ class ScoreManifest:
     seconds: Number
     items_per_second: Number
     error_maps: ErrorMapFiles | None = field(default=None, metadata=OPTIONAL)
+    checked: bool = False
+    warning: str = ""
+    seen: InputTally | None = field(default=None, metadata=OPTIONAL)
 
 
 def read_score_manifest(folder: Path) -> ScoreManifest:
@@ -115,7 +122,8 @@ def require_scored_with(scores: Path, model: str, graphs: frozenset[str]) -> str
         graphs: SHA-256 of each graph of that model.
 
     Returns:
-        A remark where there is no manifest by which to tell; empty where there is one.
+        What is to be said of the scores: that there is no manifest by which to tell, or that their inputs do not look
+        like the training data; empty for nothing.
 
     Raises:
         DataError: naming the model that the scores are of.
@@ -128,7 +136,7 @@ def require_scored_with(scores: Path, model: str, graphs: frozenset[str]) -> str
             f"{scores}: was scored with {found.model.name}, but is to be compared with {model}; scores of different "
             "models cannot be compared: score the items with this one, or name the one that scored them"
         )
-    return ""
+    return found.warning
 
 
 def write_score_manifest(folder: Path, manifest: ScoreManifest) -> None:

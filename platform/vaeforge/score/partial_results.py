@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +18,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from vaeforge.errors import DataError
+from vaeforge.package.input_check import InputTally
 from vaeforge.paths import write_atomically
+from vaeforge.records import record_from
 from vaeforge.score.batches import Position
 
 META = b"vaeforge"
@@ -32,7 +34,7 @@ FORMERLY = "strange"  # the name in parts of earlier versions
 class Progress:
     """What is done: where to continue, and counts; `seconds` were spent on it, over all sessions.
 
-    `clipped` pixels of error maps were above the scale's end.
+    `clipped` pixels of error maps were above the scale's end; `seen` is what the check of inputs has found.
     """
 
     end: Position = (0, 0)
@@ -42,6 +44,7 @@ class Progress:
     quarantined: int = 0
     clipped: int = 0
     seconds: float = 0.0
+    seen: InputTally = field(default_factory=InputTally)
 
 
 class PartialResults:
@@ -87,7 +90,8 @@ def _progress_of(path: Path) -> Progress:
     try:
         content = json.loads(pyarrow.parquet.read_schema(path).metadata[META])
         content = {"anomalous" if key == FORMERLY else key: value for key, value in content.items()}
-        return Progress(**{**content, "end": tuple(content["end"])})
+        seen = record_from(InputTally, content.pop("seen", {}), str(path), "tally of inputs", "score again")
+        return Progress(**{**content, "end": tuple(content["end"])}, seen=seen)
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); remove the output folder and score again") from None
 

@@ -8,7 +8,7 @@ sample's size at the distance `prepare.stride`, called `<file>/<row>/<column>` b
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import Pixels, open_inputs, picture_to_event
-from vaeforge.score.batches import ItemBatch, Position, Rows, Values, make_batch, prepare_setting, rejected_rows
+from vaeforge.score.batches import ItemBatch, Position, Rows, Size, Values, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
 
 
@@ -27,22 +27,25 @@ from vaeforge.score.conditions import ClassConditions
 class Decoded:
     """What one file gave: a view of its samples [R, K, C, S, S], or the reason why it gave none.
 
-    Of a picture that was cut, R x K are the rows and columns of patches; else R are its frames, and K is 1.
+    Of a picture that was cut, R x K are the rows and columns of patches; else R are its frames, and K is 1. `size` is
+    that of a picture that was made a sample.
     """
 
     name: str
     condition: Values | None = None
     windows: Pixels | None = None
     stride: int | None = None
+    size: Size | None = None
     reason: str = ""
 
     def rows(self, contract: Contract, first: int, end: int) -> Rows:
         """Samples first..end - 1, copied."""
         if self.windows is None or self.condition is None:
-            return rejected_rows(contract, [self.name], self.reason)
+            return replace(rejected_rows(contract, [self.name], self.reason), sizes=[None])
         places = np.divmod(np.arange(first, end), self.windows.shape[1])
         condition = np.tile(self.condition, (end - first, 1))
-        return Rows([self._called(*place) for place in np.stack(places, 1).tolist()], self.windows[places], condition)
+        names = [self._called(*place) for place in np.stack(places, 1).tolist()]
+        return Rows(names, self.windows[places], condition, sizes=[self.size] * len(names))
 
     def _called(self, row: int, column: int) -> str:
         if self.stride is None:
@@ -126,20 +129,20 @@ class PictureReader:
         except DataError as error:
             return Decoded(name, reason=str(error).removeprefix(f"{path}: "))
 
-    def _windows(self, path: Path) -> tuple[Pixels, int | None]:
-        """A picture's samples [R, K, C, S, S], and their distance where it is cut."""
+    def _windows(self, path: Path) -> tuple[Pixels, int | None, Size | None]:
+        """A picture's samples [R, K, C, S, S], their distance where it is cut, its size where it is made a sample."""
         pictures = open_inputs(path, self.contract, self.reading)
         if self.mode != "patches":
             prepared = self.mode == "sample"
             events = [picture_to_event(picture, self.contract, prepared) for picture in pictures]
-            return np.stack(events)[:, None], None
+            return np.stack(events)[:, None], None, None if prepared else pictures[0].size
         if len(pictures) > 1:
             raise DataError(f"{path}: holds {len(pictures)} frames, which are not cut into patches; divide the file")
         (picture,) = pictures
         channels, side = self.contract.event_shape[0], self.contract.event_shape[-1]
         pixels = np.asarray(picture if channels == 3 else picture.convert("L")).reshape(*picture.size[::-1], channels)
         stride = int(prepare_setting(self.contract, "stride"))
-        return _patches(pixels, side, stride), stride
+        return _patches(pixels, side, stride), stride, None
 
 
 def _ends(count: int, room: int, batch: int) -> list[int]:
@@ -154,7 +157,8 @@ def _joined(rows: list[Rows]) -> Rows:
         rejected |= {first + position: reason for position, reason in some.rejected.items()}
         first += len(some.names)
     x, condition = (np.concatenate([getattr(some, name) for some in rows]) for name in ("x", "condition"))
-    return Rows([name for some in rows for name in some.names], x, condition, rejected)
+    names, sizes = [name for some in rows for name in some.names], [size for some in rows for size in some.sizes]
+    return Rows(names, x, condition, rejected, sizes)
 
 
 def _patches(pixels: Pixels, side: int, stride: int) -> Pixels:

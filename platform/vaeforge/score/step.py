@@ -19,6 +19,7 @@ from rich.console import Console
 
 from vaeforge.errors import DataError
 from vaeforge.manifests.files import MANIFEST
+from vaeforge.package.input_check import InputCheck, InputTally, check_of
 from vaeforge.registry.fetch import Fetched
 from vaeforge.score import error_maps
 from vaeforge.score.batches import ItemBatch, Reader
@@ -97,15 +98,16 @@ def score_run(
     contract = fetched.bundle.contract
     reader = reader_of(source, contract, options.reading)
     scorer = Scorer(fetched.bundle, options.graph, options.reading.threads, options.error_maps)
+    check = check_of(fetched.bundle)
     model = {"family": contract.family, "sha256": scorer.graph.sha256, "threshold": contract.threshold}
     with locked_output(folder):
         check_resumable(folder, source, model, options.resume_key())
         if (folder / MANIFEST).is_file():
             return ScoreOutcome(read_score_manifest(folder), already=True)
         parts = PartialResults(folder / "parts")
-        progress = _score(reader, scorer, parts, folder / MAPS, options, console, quiet)
+        progress = _score(reader, scorer, check, parts, folder / MAPS, options, console, quiet)
         _write_results(parts, folder, source, options, progress)
-        manifest = _manifest(fetched, scorer, source, options, progress)
+        manifest = _manifest(fetched, scorer, check, source, options, progress)
         write_score_manifest(folder, manifest)
         shutil.rmtree(parts.folder)
     return ScoreOutcome(manifest, already=False)
@@ -114,6 +116,7 @@ def score_run(
 def _score(
     reader: Reader,
     scorer: Scorer,
+    check: InputCheck | None,
     parts: PartialResults,
     maps: Path,
     options: ScoreOptions,
@@ -128,7 +131,7 @@ def _score(
     began = time.monotonic()
     with ProgressBar(console, quiet, reader.count(), progress.inputs) as bar:
         for batch in _closed(reader.batches(progress.end)):
-            table, progress = _scored(batch, scorer, options, maps, progress)
+            table, progress = _scored(batch, scorer, check, options, maps, progress)
             tables.append(table)
             bar.advance(batch.inputs, len(batch.names))
             seconds = time.monotonic() - began
@@ -154,7 +157,12 @@ def _closed(batches: Iterator[ItemBatch]) -> Iterator[ItemBatch]:
 
 
 def _scored(
-    batch: ItemBatch, scorer: Scorer, options: ScoreOptions, maps: Path, progress: Progress
+    batch: ItemBatch,
+    scorer: Scorer,
+    check: InputCheck | None,
+    options: ScoreOptions,
+    maps: Path,
+    progress: Progress,
 ) -> tuple[Any, Progress]:
     """A batch's rows, usable or not, and the progress after it."""
     usable = np.array([position not in batch.rejected for position in range(len(batch.names))])
@@ -170,8 +178,17 @@ def _scored(
         anomalous=progress.anomalous + int(columns[IS_ANOMALY][good].sum()),
         quarantined=progress.quarantined + int((~good).sum()),
         clipped=progress.clipped + clipped,
+        seen=progress.seen.joined(_seen(batch, check, good, columns["score"])),
     )
     return table, counted
+
+
+def _seen(batch: ItemBatch, check: InputCheck | None, good: NDArray[np.bool_], score: NDArray[Any]) -> InputTally:
+    """The tally of a batch's scored items."""
+    if check is None or not good.any():
+        return InputTally()
+    sizes = [size for size, usable in zip(batch.sizes, good, strict=False) if usable and size is not None]
+    return check.tally(batch.x[good], sizes if len(sizes) == good.sum() else (), score[good])
 
 
 def _columns(
@@ -219,7 +236,12 @@ def _write_results(
 
 
 def _manifest(
-    fetched: Fetched, scorer: Scorer, source: InputFiles, options: ScoreOptions, progress: Progress
+    fetched: Fetched,
+    scorer: Scorer,
+    check: InputCheck | None,
+    source: InputFiles,
+    options: ScoreOptions,
+    progress: Progress,
 ) -> ScoreManifest:
     contract, unit = scorer.contract, f"squared error in model units times {error_maps.SCALE}, 16-bit grey"
     return ScoreManifest(
@@ -234,5 +256,8 @@ def _manifest(
         counts=ScoreCounts(progress.inputs, progress.scored, progress.anomalous, progress.quarantined, source.left_out),
         seconds=round(progress.seconds, 3),
         items_per_second=round((progress.scored + progress.quarantined) / max(progress.seconds, 1e-9), 1),
+        checked=check is not None,
+        warning=check.warning(progress.seen) if check else "",
+        seen=progress.seen if check else None,
         error_maps=ErrorMapFiles(MAPS, unit, progress.clipped) if options.error_maps else None,
     )

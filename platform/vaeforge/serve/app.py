@@ -74,9 +74,11 @@ class AppState:
         loop = asyncio.get_running_loop()
         request = await loop.run_in_executor(self.reader, read)
         outputs = await loop.run_in_executor(self.runner, model.run, request.x, request.condition)
+        warnings = await asyncio.to_thread(model.warnings, request.x, request.sizes)
         self.metrics.samples.observe(len(request.x))
+        self.metrics.unlike.inc(len(warnings))
         model.window.add(outputs["score"], outputs["mu"])
-        return Response(await asyncio.to_thread(_written, model, request, outputs), media_type=JSON)
+        return Response(await asyncio.to_thread(_written, model, request, outputs, warnings), media_type=JSON)
 
     async def drift(self) -> Drift:
         """Drift of the inputs that the active version has seen; computed anew only after new ones."""
@@ -187,8 +189,8 @@ def _require_type(request: Request, allowed: tuple[str, ...]) -> None:
         raise HTTPException(415, f"Content-Type: got {given or 'none'}, must be one of {', '.join(allowed)}")
 
 
-def _written(model: ServedModel, request: PredictRequest, outputs: Arrays) -> bytes:
-    """The outputs that were asked for, as JSON.
+def _written(model: ServedModel, request: PredictRequest, outputs: Arrays, warnings: list[str]) -> bytes:
+    """The outputs that were asked for, as JSON, and warnings where there are some.
 
     Raises:
         HTTPException: 422 where an output is not finite, which JSON cannot hold; inputs far from any data lead to it.
@@ -205,6 +207,8 @@ def _written(model: ServedModel, request: PredictRequest, outputs: Arrays) -> by
     content = {name: described[name] for name in ("model", "version", "threshold")}
     if request.names:
         content["names"] = list(request.names)
+    if warnings:
+        content["warnings"] = warnings
     return pydantic_core.to_json(content | {name: array.tolist() for name, array in wanted.items()})
 
 

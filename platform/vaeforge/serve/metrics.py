@@ -26,6 +26,11 @@ class Metrics:
         self.seconds = Histogram(
             "vaeforge_request_seconds", "from request to answer", ("route",), buckets=SECONDS, registry=self.registry
         )
+        self.unlike = Counter(
+            "vaeforge_unlike_training",
+            "requests whose inputs do not look like the training data",
+            registry=self.registry,
+        )
         self.samples = Histogram("vaeforge_run_samples", "samples of a run", buckets=SAMPLES, registry=self.registry)
         self.model = Gauge(
             "vaeforge_model_info", "the version that answers", ("model", "version"), registry=self.registry

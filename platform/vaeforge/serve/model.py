@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import CARD, MAIN, OUTPUTS
 from vaeforge.package.contract import Contract
+from vaeforge.package.input_check import InputCheck, check_of
 from vaeforge.paths import read_json
 from vaeforge.registry.fetch import Fetched
 from vaeforge.serve.drift import Drift, DriftReference, compare, reference_of
@@ -53,6 +54,7 @@ class ServedModel:
     session: Any
     reference: DriftReference
     window: InputWindow
+    check: InputCheck | None
 
     @property
     def contract(self) -> Contract:
@@ -68,6 +70,12 @@ class ServedModel:
         """The main graph's outputs by name."""
         feeds = {"x": x} if condition is None else {"x": x, "condition": condition}
         return dict(zip(OUTPUTS, self.session.run(list(OUTPUTS), feeds), strict=True))
+
+    def warnings(self, x: NDArray[np.float32], sizes: tuple[tuple[int, int], ...]) -> list[str]:
+        """That the inputs of a request do not look like the training data; empty where they do, or nothing can tell."""
+        if self.check is None:
+            return []
+        return [text for text in (self.check.warning(self.check.tally(x, sizes)),) if text]
 
     def drift(self, held: tuple[NDArray[Any], NDArray[Any]]) -> Drift:
         """The drift of inputs that `InputWindow.held` gave."""
@@ -95,7 +103,9 @@ def load(fetched: Fetched, threads: int) -> ServedModel:
     """
     bundle = fetched.bundle
     session = bundle.session(MAIN, threads)
-    model = ServedModel(fetched, session, reference_of(bundle), InputWindow(bundle.contract.latent_dim))
+    model = ServedModel(
+        fetched, session, reference_of(bundle), InputWindow(bundle.contract.latent_dim), check_of(bundle)
+    )
     _warm_up(model)
     _ = model.described
     return model

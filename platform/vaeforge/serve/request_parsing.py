@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.package.contract import Contract
-from vaeforge.package.inputs import condition_of, open_inputs, picture_to_event, reading_for, samples_of
+from vaeforge.package.inputs import condition_of, made_of_whole, open_inputs, picture_to_event, reading_for, samples_of
 
 OUTPUTS = ("score", "is_anomaly", "strange", "mu", "logvar", "reconstruction")
 STANDARD = ("score", "is_anomaly", "strange", "mu", "logvar")  # strange: the former name of is_anomaly
@@ -32,12 +32,15 @@ class TooMuchError(DataError):
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """Samples, their condition (none for models without), which outputs are wanted, and names of pictures."""
+    """Samples, their condition (none for models without), which outputs are wanted, names of pictures, and the sizes of
+    pictures that samples were made of.
+    """
 
     x: NDArray[np.float32]
     condition: NDArray[np.float32] | None
     outputs: tuple[str, ...]
     names: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 def read_numbers(content: bytes, contract: Contract, most: int) -> PredictRequest:
@@ -79,18 +82,21 @@ def read_pictures(
     if not files:
         raise DataError("body: holds no picture; send one as the body, or several as multipart/form-data")
     condition_of(label, contract, len(files), "label")  # refused before pictures are decoded
-    events, names = [], []
+    events, names, sizes = [], [], list[tuple[int, int]]()
     for name, content in files:
         try:
             known = reading_for(contract) if reading is None else reading
             pictures = open_inputs(Path(name), contract, known, content)
             events += [picture_to_event(picture, contract, prepared) for picture in pictures]
+            sizes += [picture.size for picture in pictures]
             names += [name] if len(pictures) == 1 else [f"{name}/{frame}" for frame in range(len(pictures))]
         except DataError as error:
             text = str(error)
             raise DataError(text if text.startswith(name) else f"{name}: {text}") from None
     x = samples_of(np.stack(events), contract)
-    return PredictRequest(x, condition_of(label, contract, len(x), "label"), outputs, tuple(names))
+    condition = condition_of(label, contract, len(x), "label")
+    whole = not prepared and made_of_whole(contract)
+    return PredictRequest(x, condition, outputs, tuple(names), tuple(sizes) if whole else ())
 
 
 def flag_of(name: str, text: str | None) -> bool:

@@ -48,6 +48,11 @@ _ANSWER: JsonSchema = {
         "version": {"type": ["string", "null"]},
         "threshold": {"type": "number", "description": "score above which a sample is anomalous"},
         "names": {"type": "array", "items": {"type": "string"}, "description": "of pictures, in order"},
+        "warnings": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "only where the inputs do not look like the training data",
+        },
         "score": {"type": "array", "items": {"type": "number"}},
         "is_anomaly": {"type": "array", "items": {"type": "boolean"}, "description": "score > threshold"},
         "strange": {

@@ -11,6 +11,7 @@ from functools import partial
 import uvicorn
 
 from vaeforge.errors import ConfigError
+from vaeforge.package.input_check import lacking
 from vaeforge.paths import Project
 from vaeforge.registry.fetch import fetch
 from vaeforge.serve.app import AppState, Background, build_app
@@ -44,6 +45,8 @@ def serve(
     with listening(settings.host, settings.port) as listener:
         host, port = listener.getsockname()[:2]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if active.model.check is None:
+            say(f"note: {lacking(fetched.name)}")
         say(f"serving {fetched.name} at http://{address} (documentation: http://{address}/docs)")
         configuration = uvicorn.Config(
             build_app(state, background),

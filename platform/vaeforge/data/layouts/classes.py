@@ -33,7 +33,7 @@ from vaeforge.data.picture_reading import PictureReading, reading_of, to_plain
 from vaeforge.data.resize import fit_square
 from vaeforge.data.source_files import LEAK, data_files, reject_duplicates
 from vaeforge.errors import DataError
-from vaeforge.samples import DataSet, RawImage, Samples
+from vaeforge.samples import TRAIN_SIZES, DataSet, RawImage, Samples
 from vaeforge.seeds import derive
 
 LEAST = 3  # images of a class: one for each part
@@ -259,11 +259,12 @@ def _info(names: list[str], chosen: list[list[Checked]]) -> dict[str, Any]:
     ratios: dict[str, list[float]] = {name: [] for name in names}
     for image in chosen[0]:
         ratios[image.item.label].append(round(image.size[0] / image.size[1], 4))
+    sizes = [list(size) for size in sorted({image.size for image in chosen[0]})]
     counts = {
         name: {part: sum(image.item.label == name for image in some) for part, some in zip(PARTS, chosen, strict=True)}
         for name in names
     }
-    return {"classes": names, "aspect_ratios": ratios, "counts": counts}
+    return {"classes": names, "aspect_ratios": ratios, "counts": counts, TRAIN_SIZES: sizes}
 
 
 class ClassesLayout(Layout):

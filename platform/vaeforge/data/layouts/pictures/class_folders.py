@@ -122,6 +122,8 @@ def _assign(
     trained, validated, tested = ([index for index in order.tolist() if parts[index] == part] for part in range(3))
     split.validation = [centre_of(normal[index][1], settings.size) for index in validated]
     split.train = [normal[index][1] for index in trained]
+    sizes = {image.name: (image.width, image.height) for image in split.images}
+    split.train_sizes = {sizes[paths[index]] for index in trained}
     learned = {grouping.groups[paths[index]] for index in (*validated, *trained)}
     free = [number for number in range(len(normal), len(items)) if _is_free(paths[number], grouping, learned)]
     split.apart = len(anomalous) - len(free)

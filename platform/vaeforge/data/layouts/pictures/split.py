@@ -7,7 +7,7 @@ import numpy as np
 
 from vaeforge.data.images import Images
 from vaeforge.data.picture_reading import PictureReading, to_plain
-from vaeforge.samples import DataSet, RawImage, Samples
+from vaeforge.samples import TRAIN_SIZES, DataSet, RawImage, Samples
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Split:
         groups: [T], names of the independent blocks that test items belong to.
         quarantined: files that could not be used, with the reason.
         images: the pictures as they came.
+        train_sizes: the widths and heights that occur among the pictures that became training items.
         cut: whether items are patches of larger pictures.
         apart: anomalous pictures left out, since their group trains or validates.
         reading: of the pictures, with the white level of all of them.
@@ -34,6 +35,7 @@ class Split:
     groups: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
     images: list[RawImage] = field(default_factory=list)
+    train_sizes: set[tuple[int, int]] = field(default_factory=set)
     cut: bool = False
     reading: PictureReading = field(default_factory=PictureReading)
     apart: int = 0
@@ -47,6 +49,7 @@ class Split:
         self.groups += other.groups
         self.quarantined |= other.quarantined
         self.images += other.images
+        self.train_sizes |= other.train_sizes
         self.cut |= other.cut
         self.reading = other.reading
         self.apart += other.apart
@@ -73,6 +76,7 @@ class Split:
             Samples.unconditional(np.stack(items)) for items in (self.train, self.validation, self.test)
         )
         labels = np.array(self.labels, dtype=np.int64)
-        info = {"cut": self.cut, "pictures": to_plain(self.reading)}
+        info: dict[str, Any] = {"cut": self.cut, "pictures": to_plain(self.reading)}
+        info[TRAIN_SIZES] = sorted(map(list, self.train_sizes))
         told: dict[str, Any] = {"counts": self.counts(), "info": info, "quarantined": self.quarantined}
         return DataSet(train, validation, test, labels, self.groups, images=self.images, **told)
