@@ -1,10 +1,10 @@
 """Pipeline steps in order, as the command line and the Python interface call them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -47,18 +47,21 @@ class SearchOutcome:
 def import_data(project: Project, config: RunConfig, source: str, options: ImportOptions, console: Console) -> None:
     """Make a data set of `source` and say what came of it."""
     from vaeforge.data.data_sets import note_refused_import
+    from vaeforge.data.prepare import tell
     from vaeforge.importing.step import run_import
 
-    family = config.experiment.definition
+    family, prepare = config.experiment.definition, config.experiment.prepare
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     try:
-        result = run_import(Path(source), family.name, family.data, project, options)
+        result = run_import(Path(source), family.name, family.data, project, options, prepare, say)
     except VaeforgeError as error:
         note_refused_import(project, family.name, source, str(error))
         raise
-    counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
-    console.print(f"imported {result.folder}: {counts}; {result.quarantined} quarantined", highlight=False)
-    for remark in result.notes:
-        console.print(f"[yellow]note[/]: {remark}", highlight=False, soft_wrap=True)
+    say(f"imported {result.folder}; {result.quarantined} quarantined")
+    tell(console, *result.changes)
     console.print(f"figures and tables: {result.report}", highlight=False, soft_wrap=True)
     console.print(f"{result.tracking}; next: vaeforge prepare --family {family.name}", highlight=False, soft_wrap=True)
 
@@ -80,7 +83,7 @@ def inspect(
 
 def prepare(project: Project, config: RunConfig, console: Console) -> None:
     """Cut the family's data into arrays and say what came out."""
-    from vaeforge.data.data_sets import used_data
+    from vaeforge.data.data_sets import own_settings, used_data
     from vaeforge.data.image_statistics import statistics_summary
     from vaeforge.data.pca_spectrum import describe, likelihood_of
     from vaeforge.data.prepare import prepared_summary, pull, tell
@@ -92,9 +95,18 @@ def prepare(project: Project, config: RunConfig, console: Console) -> None:
     console.print(f"{summary}: {prepared.folder}", highlight=False)
     if (statistics := statistics_summary(prepared.folder)) is not None:
         console.print(statistics, highlight=False, markup=False, soft_wrap=True)
-    tell(console, str(prepared.manifest.info.get("framing", "")))
+    tell(console, own_size(config, own_settings(project, family)), str(prepared.manifest.info.get("framing", "")))
     if prepared.manifest.spectrum is not None:
         console.print(describe(prepared.manifest.spectrum, likelihood_of(config.experiment)), highlight=False)
+
+
+def own_size(config: RunConfig, own: Mapping[str, Any]) -> str:
+    """That settings are those that the data set was imported with; empty where they are not."""
+    used = config.experiment.prepare.model_dump()
+    if not own or any(used.get(name) != value for name, value in own.items()):
+        return ""
+    told = " and ".join(f"{name} {own[name]}" for name in used if name in own)
+    return f"{told} are those that the data set was imported with (`--size`); `--set prepare.size=N` takes another one"
 
 
 def tune(

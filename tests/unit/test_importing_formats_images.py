@@ -107,7 +107,7 @@ def test_statistics_summary_figures_and_manifest_are_written(drawn: None, projec
     assert summary["normal"]["items"] == "5"
     assert float(summary["normal"]["width_mean"]) == pytest.approx(9.6)
     assert float(summary["normal"]["width_sd"]) == pytest.approx(12.8**0.5)
-    names = {"sizes.png", "aspect_ratios.png", "class_counts.png", "intensities.png"}
+    names = {"contact_sheet.png", "sizes.png", "aspect_ratios.png", "class_counts.png", "intensities.png"}
     assert {path.name for path in beside.glob("*.png")} == names
     assert all(pixels(path).std() > 0 for path in beside.glob("*.png"))
 

@@ -108,7 +108,7 @@ def test_statistics_of_each_subject_are_written(drawn: None, project: Project, s
     assert [row[name] for name in ("subject", "timepoints", "voxels", "constant_voxels")] == ["only", "3", "2", "1"]
     # (3 * 1 + 5 + 7 + 9) / 6 = 4
     assert (float(row["mean"]), row["min"], row["max"]) == (4, "1", "9")
-    assert {path.name for path in beside.glob("*.png")} == {"timepoints.png", "intensities.png"}
+    assert {path.name for path in beside.glob("*.png")} == {"traces.png", "timepoints.png", "intensities.png"}
 
 
 def test_nifti_voxels_are_those_that_vary_in_all_subjects(project: Project, source: Path) -> None:

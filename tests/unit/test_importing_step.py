@@ -65,7 +65,7 @@ def test_a_name_that_exists_is_refused_unless_it_is_to_be_replaced(project: Proj
 
 def test_other_data_sets_of_the_family_are_said(project: Project, source: Path) -> None:
     assert take(project, source).notes == []
-    (note,) = take(project, source, name="second").notes
+    (note,) = take(project, source, name="second").changes
     assert "also holds frames" in note
 
 

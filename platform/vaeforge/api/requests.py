@@ -10,6 +10,7 @@ from rich.console import Console
 from vaeforge.config.experiment import RunConfig
 from vaeforge.config.loader import load
 from vaeforge.config.strict_yaml import parse_scalar
+from vaeforge.data.data_sets import own_settings
 from vaeforge.errors import ConfigError
 from vaeforge.paths import Project
 from vaeforge.search.progress_view import mode_for
@@ -24,8 +25,12 @@ def resolve_config(
     preset: str | None = None,
     assignments: Sequence[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    *,
+    of_data_set: bool = True,
 ) -> RunConfig:
     """The configuration that the project's files and the caller's settings give.
+
+    Settings that a data set was imported with (`--size`) stand above params.yaml and below the caller's.
 
     Args:
         project: whose `params.yaml` is read.
@@ -33,11 +38,14 @@ def resolve_config(
         preset: named settings of the family; none: the file's.
         assignments: `section.key=value` texts.
         overrides: dotted path to value.
+        of_data_set: whether settings of the data set in use count; not where another one is about to come.
 
     Raises:
         ConfigError: with every problem found.
     """
-    return load(project.root, family, preset, overrides, assignments or [])
+    config = load(project.root, family, preset, overrides, assignments or [])
+    own = own_settings(project, config.experiment.family) if of_data_set else {}
+    return load(project.root, family, preset, overrides, assignments or [], own) if own else config
 
 
 def config_from_trial(

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace as changed
 from typing import Annotated, Literal
 
 import typer
@@ -10,19 +11,13 @@ from rich.console import Console
 from vaeforge.cli import data, models, score, searches, serve, trace
 from vaeforge.cli.option_types import (
     INTEGER,
-    NO_PAIRS,
     ON_OFF,
-    PAIRS,
-    PATH,
     TEXT,
     WORDS,
     Commands,
     OnOff,
     OptionalInt,
-    OptionalOnOff,
-    OptionalPath,
     OptionalStr,
-    Pairs,
     Words,
     choice,
 )
@@ -31,19 +26,19 @@ from vaeforge.cli.options import (
     EVALUATE,
     MODELS,
     SEARCH,
-    Black,
     Family,
     Json,
     Preset,
     Run,
     Seed,
     Set,
-    White,
     Workers,
     console,
     resume_command,
 )
+from vaeforge.cli.source_options import with_source_options
 from vaeforge.errors import VaeforgeError
+from vaeforge.importing.import_options import ImportOptions
 from vaeforge.version import __version__
 
 app = Commands(
@@ -55,121 +50,46 @@ app = Commands(
 )
 
 
-# how a source is meant
-Normal = Annotated[Words, WORDS.option("images: classes that are normal, separated by commas")]
-Mask = Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")]
-Columns = Annotated[Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")]
-Channels = Annotated[
-    Words,
-    WORDS.option("points: columns that are channels, with commas; PC*, /regex/, !not; images: by number or name"),
-]
-Groups = Annotated[
-    OptionalStr,
-    TEXT.option(
-        "regular expression that finds an item's group in its name; images: or a table, or class/patient/image"
-    ),
-]
-GroupColumn = Annotated[OptionalStr, TEXT.option("column of a table that names an item's group, such as donor")]
-Pages = Annotated[
-    OptionalStr, TEXT.option("images: what the pages of a file are: frames, first, max, mean or channels")
-]
-Duplicates = Annotated[OptionalStr, TEXT.option("images: refuse or drop exact copies", default="refuse")]
-Split = Annotated[
-    OptionalStr, TEXT.option("parts to keep: folders (train, test), a file with item and part, or a column")
-]
-Transposed = Annotated[OptionalOnOff, ON_OFF.option("series: arrays are voxels x timepoints")]
-
-
 @app.command(name="import", rich_help_panel=DATA)
+@with_source_options
 def import_(
     source: Annotated[str, typer.Argument(help="a folder, a file, or an archive")],
     family: Family = None,
     name: Annotated[OptionalStr, TEXT.option("name of the data set", default="the source's name")] = None,
     replace: Annotated[OnOff, ON_OFF.option("replace the data set of this name")] = False,
     track: Annotated[OnOff, ON_OFF.option("add the new data to DVC", default="true")] = True,
-    normal: Normal = (),
-    groups: Groups = None,
-    group_column: GroupColumn = None,
-    split: Split = None,
-    transposed: Transposed = None,
-    mask: Mask = None,
-    columns: Columns = NO_PAIRS,
-    channels: Channels = (),
-    white: White = None,
-    black: Black = None,
-    pages: Pages = None,
-    duplicates: Duplicates = None,
     yes: Annotated[OnOff, ON_OFF.option("agree to what is assumed where a question is open")] = False,
+    *,
+    options: ImportOptions,
 ) -> None:
     """Turn your own files into a checked, versioned data set under data/<family>."""
     from vaeforge import pipeline
     from vaeforge.api import requests
-    from vaeforge.importing.import_options import ImportOptions
     from vaeforge.paths import Project
 
-    options = ImportOptions(
-        name=name or "",
-        replace=replace,
-        track=track,
-        normal=normal,
-        groups=groups or "",
-        group_column=group_column or "",
-        split=split or "",
-        transposed=transposed,
-        mask=mask,
-        columns=columns,
-        channels=channels,
-        white=white,
-        black=black or 0.0,
-        pages=pages or "",
-        duplicates=duplicates or "refuse",
-        yes=yes,
-    )
     project = Project()
-    pipeline.import_data(project, requests.resolve_config(project, family), source, options, console())
+    wanted = changed(options, name=name or "", replace=replace, track=track, yes=yes)
+    config = requests.resolve_config(project, family, of_data_set=False)
+    pipeline.import_data(project, config, source, wanted, console())
 
 
 @app.command(rich_help_panel=DATA)
+@with_source_options
 def inspect(
     source: Annotated[str, typer.Argument(help="a folder, a file, or an archive")],
     family: Family = None,
-    normal: Normal = (),
-    groups: Groups = None,
-    group_column: GroupColumn = None,
-    split: Split = None,
-    transposed: Transposed = None,
-    mask: Mask = None,
-    columns: Columns = NO_PAIRS,
-    channels: Channels = (),
-    white: White = None,
-    black: Black = None,
-    pages: Pages = None,
-    duplicates: Duplicates = None,
     set_: Set = None,
     json: Json = False,
+    *,
+    options: ImportOptions,
 ) -> None:
     """Say what an import of your own files would make of them, and what looks wrong; exits 2 where it would stop."""
     from vaeforge import pipeline
     from vaeforge.api import requests
-    from vaeforge.importing.import_options import ImportOptions
     from vaeforge.paths import Project
 
-    options = ImportOptions(
-        normal=normal,
-        groups=groups or "",
-        group_column=group_column or "",
-        split=split or "",
-        transposed=transposed,
-        mask=mask,
-        columns=columns,
-        channels=channels,
-        white=white,
-        black=black or 0.0,
-        pages=pages or "",
-        duplicates=duplicates or "refuse",
-    )
     project = Project()
-    config = requests.resolve_config(project, family, None, set_)
+    config = requests.resolve_config(project, family, None, set_, of_data_set=False)
     raise typer.Exit(pipeline.inspect(project, config, source, options, console(json), json=json))
 
 

@@ -8,7 +8,7 @@ Nothing here, and no layout, imports torch.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -57,6 +57,21 @@ class Layout(ABC):
         Raises:
             DataError: naming what cannot be read, occurs twice, or is too little to be divided.
         """
+
+    def fitting_size(self, sizes: Sequence[tuple[int, int]], settings: Any) -> int | None:
+        """The size of samples that suits pictures of these widths and heights, at most `settings.size`.
+
+        None where samples are no pictures, so that they have no size.
+        """
+        return None
+
+    def settings_of_size(self, size: int) -> dict[str, Any]:
+        """The settings of `prepare` by which samples get this size."""
+        return {"size": size}
+
+    def framing(self, sizes: Sequence[tuple[int, int]], settings: Any) -> str:
+        """What a crop and a resize do to pictures of these sizes, as a sentence; empty for nothing to say."""
+        return ""
 
     def sample_of(self, picture: Image.Image, side: int, prepare: Mapping[str, Any]) -> NDArray[np.uint8]:
         """A whole RGB picture as the sample uint8 [C, side, side] that prepare would have made of it.

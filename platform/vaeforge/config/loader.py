@@ -1,7 +1,7 @@
 """Loader of the configuration: from files and the command line to the typed tree.
 
 Later ones win: common defaults, the family's defaults, its preset, `params.yaml` (common sections, then the family's
-own), then `--set section.key=value` and the named options.
+own), what the data set in use was imported with, then `--set section.key=value` and the named options.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,6 +27,7 @@ def load(
     preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     assignments: Iterable[str] = (),
+    data_set: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """The configuration of the project at `root`.
 
@@ -36,6 +37,7 @@ def load(
         preset: overrides the file's.
         overrides: dotted path to value, from named options.
         assignments: `path=value` texts, from `--set`.
+        data_set: settings of the section `prepare` that the data set in use was imported with.
 
     Raises:
         ConfigError: with every problem found, each naming where it came from.
@@ -54,6 +56,7 @@ def load(
     merge(tree, definition.presets[chosen], f"preset {chosen}", sources)
     merge(tree, {k: v for k, v in params.items() if k in (*SECTIONS, "search")}, "params.yaml", sources)
     merge(tree, params.get(definition.name, {}), "params.yaml", sources)
+    merge(tree, {"prepare": dict(data_set or {})}, "data set in use", sources)
     for path, value in {**assigned(assignments), **(overrides or {})}.items():
         assign(tree, path, value, "command line", sources)
     return build(tree, sources)

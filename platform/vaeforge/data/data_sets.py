@@ -9,6 +9,7 @@ only one of one's own, else the sample.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,6 +21,7 @@ from vaeforge.paths import Project, hash_of, read_json, write_bytes, write_json
 
 IN_USE = "data_sets.yaml"
 IMPORTED = ".import/import.json"
+OWN_SETTINGS = "prepare"  # in it
 ATTRIBUTION = "ATTRIBUTION.md"  # which every sample has
 # the hash of the sorted [path, MD5] of the files of each sample: one that was changed is data of one's own
 SAMPLES: Mapping[str, str] = {
@@ -141,6 +143,22 @@ def in_use(project: Project, family: str) -> str | None:
     path = project.root / IN_USE
     name = read_yaml(path).get(family) if path.is_file() else None
     return None if name is None else str(name)
+
+
+def own_settings(project: Project, family: str) -> dict[str, Any]:
+    """Settings of the section `prepare` that the data set in use was imported with; they stand above params.yaml's.
+
+    Empty where there are none, and where nothing says yet which data set is used.
+    """
+    folder = project.data(family)
+    if not folder.is_dir() or not any((path / IMPORTED).is_file() for path in _visible(folder)):
+        return {}
+    try:
+        used = used_data(project, family)
+    except DataError:  # whoever needs the data says so
+        return {}
+    record = folder / used.name.name / IMPORTED if used.name else folder / IMPORTED
+    return dict(read_json(record, "import it again").get(OWN_SETTINGS, {})) if record.is_file() else {}
 
 
 def set_in_use(project: Project, family: str, name: str | None) -> None:

@@ -17,15 +17,17 @@ from vaeforge.data.near_copies import near_copies
 from vaeforge.data.picture_reading import PictureReading, write_reading
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import ConfigError, DataError, QuestionError
-from vaeforge.importing.figures import Bars, Chart, Dots, Histogram, histogram
+from vaeforge.importing.figures import Bars, Chart, Dots, Histogram, histogram, sheet
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.item_groups import grouped
 from vaeforge.importing.measured_images import (
     FoundPictures,
     MeasuredImage,
     PictureFile,
+    Pixels,
     decode_selected,
     measure,
+    pixels_of,
     write_picture,
 )
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, summarise
@@ -90,7 +92,11 @@ def read_images(
         if grouping.told:
             write_grouping(folder, grouping)
 
-    return ParsedSource(rows, summarise(rows, "class", MEASURES), _counts(rows, grouping), charts(rows, values), write)
+    def bring(number: int) -> Pixels:
+        return pixels_of(measured[number], reading)
+
+    drawn = [sheet([row["class"] for row in rows], bring), *charts(rows, values)]
+    return ParsedSource(rows, summarise(rows, "class", MEASURES), _counts(rows, grouping), drawn, write)
 
 
 def _measured(

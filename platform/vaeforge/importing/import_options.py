@@ -39,6 +39,8 @@ class ImportOptions:
             channels that are taken, by number from 0 or by name; empty: all.
         white: pictures of more than 8 bits: the value that is white; none: found over all of them.
         black: pictures of more than 8 bits: the value that is black.
+        size: pictures: of the samples that `prepare` makes of them, `auto` or a multiple of 16; empty: as in
+            params.yaml.
         pages: pictures: what the pages of a file are, see `PictureReading`.
         duplicates: pictures: `refuse` exact copies, or `drop` all but the first.
     """
@@ -57,6 +59,7 @@ class ImportOptions:
     channels: tuple[str, ...] = ()
     white: float | None = None
     black: float = 0.0
+    size: str = ""
     pages: str = ""
     duplicates: str = "refuse"
 
@@ -71,6 +74,7 @@ class ImportResult:
         counts: how many items of each sort were written.
         quarantined: how many items of the source could not be used; quarantine.csv says which and why.
         notes: what a person should know about these data.
+        changes: what became of other data sets.
         tracked: whether DVC has them.
         tracking: what DVC did, or why it did nothing.
         report: a folder that a file manager shows, with the figures and tables of the import.
@@ -81,6 +85,7 @@ class ImportResult:
     counts: dict[str, int]
     quarantined: int
     notes: list[str]
+    changes: list[str]
     tracked: bool
     tracking: str
     report: Path

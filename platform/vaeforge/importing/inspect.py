@@ -15,7 +15,8 @@ from vaeforge.errors import DataError, QuestionError
 from vaeforge.importing.figures import save_chart
 from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, data_set_name
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, header_of, write_table
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, header_of, read_as, write_table
+from vaeforge.importing.sample_size import sized, with_settings
 from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project
 
@@ -62,11 +63,9 @@ class Inspection:
 
     def lines(self) -> list[str]:
         """As a person reads it, the most important last."""
-        counted = ", ".join(f"{count} {name}" for name, count in self.counts.items())
-        found = [f"{self.source}: read as {self.kind} for {self.family}: {counted or 'nothing'}"]
+        found = read_as(self.source, self.kind, self.family, self.counts, self.notes)
         if self.split:
             found.append("would be divided: " + ", ".join(f"{count} {name}" for name, count in self.split.items()))
-        found += [f"note: {note}" for note in self.notes]
         found += [f"left out: {item}: {reason}" for item, reason in list(self.left_out.items())[:SHOWN]]
         if len(self.left_out) > SHOWN:
             found.append(f"left out: {len(self.left_out) - SHOWN} more, see left_out.csv")
@@ -90,7 +89,9 @@ def inspect_source(source: Path, experiment: Experiment, project: Project, optio
                 content = FORMATS.named(kind).parse(place, options, log)
                 counts, folder = content.counts, project.artifacts / FOLDER / data_set_name(source.absolute(), options)
                 _describe(folder, content, log)
-                split = _divided(Path(name) / "data", content, experiment)
+                own = sized(kind, content, experiment.prepare, options, log)
+                divided = experiment.model_copy(update={"prepare": with_settings(experiment.prepare, own)})
+                split = _divided(Path(name) / "data", content, divided)
         except QuestionError as error:
             log.ask(str(error), "nothing; import stops here")
         except DataError as error:

@@ -154,12 +154,21 @@ def write_picture(item: MeasuredImage, path: Path, reading: PictureReading) -> N
     else:
         raw = decode_selected(item.candidate, reading)
     place = item.plane or 0
-    plane = _flat(reading.levels(raw)[place], item.candidate.grey)
+    plane = _plane(item, raw, reading)
     if pixels_sha256(plane) != item.pixels_sha256:
         raise DataError(f"{item.candidate.path}: changed while it was read; import it again")
     if item.candidate.grey or item.plane is not None:
         plain = raw.pixels.dtype == np.uint16 and raw.pixels.shape[-1] == 1 and raw.alpha is None and not raw.inverted
         write_grey(raw.pixels[place, ..., 0] if plain else plane, path)
+
+
+def pixels_of(item: MeasuredImage, reading: PictureReading) -> Pixels:
+    """The picture read once more: grey [H, W] or RGB [H, W, 3]."""
+    return _plane(item, decode_selected(item.candidate, reading), reading)
+
+
+def _plane(item: MeasuredImage, raw: RawPicture, reading: PictureReading) -> Pixels:
+    return _flat(reading.levels(raw)[item.plane or 0], item.candidate.grey)
 
 
 def write_grey(pixels: NDArray[np.uint8] | NDArray[np.uint16], path: Path) -> None:

@@ -15,6 +15,7 @@ from vaeforge.data.grey_levels import extent_of, to_levels, white_note, white_of
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import array_names, read_array, require, texts
+from vaeforge.importing.figures import sheet
 from vaeforge.importing.images import LEAST_OF_CLASS, MEASURES, charts, refuse_unusable, require_classes
 from vaeforge.importing.import_options import ImportOptions, usable_name
 from vaeforge.importing.measured_images import Pixels, pixels_sha256, shape_row, write_grey
@@ -67,7 +68,8 @@ def read_stack(path: Path, options: ImportOptions, log: ImportLog) -> ParsedSour
             write_grey(image, folder / row["class"] / row["file"])
 
     counts = {"images": len(rows), "classes": len(classes)}
-    return ParsedSource(rows, summarise(rows, "class", MEASURES), counts, charts(rows, _histogram(images)), write)
+    drawn = [sheet([row["class"] for row in rows], images.__getitem__), *charts(rows, _histogram(images))]
+    return ParsedSource(rows, summarise(rows, "class", MEASURES), counts, drawn, write)
 
 
 def _check(

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,12 @@ class ParsedSource:
     counts: dict[str, int]
     charts: list[Chart]
     write: Callable[[Path], None]
+
+
+def read_as(source: str, kind: str, family: str, counts: Mapping[str, int], notes: Sequence[str]) -> list[str]:
+    """What a source was read as and what a person should know, a line each; `import` and `inspect` say the same."""
+    counted = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return [f"{source}: read as {kind} for {family}: {counted or 'nothing'}", *(f"note: {note}" for note in notes)]
 
 
 def shown(path: Path, folder: Path) -> str:

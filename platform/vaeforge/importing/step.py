@@ -3,17 +3,21 @@
 import contextlib
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from vaeforge.config.layouts import layout_named
+from vaeforge.config.prepare import Prepare
+from vaeforge.data.data_sets import OWN_SETTINGS
 from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.data_set_changes import arrived
 from vaeforge.importing.figures import save_chart
 from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, ImportResult, data_set_name, usable_name
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, header_of, shown, write_table
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, header_of, read_as, shown, write_table
+from vaeforge.importing.sample_size import sized
 from vaeforge.importing.staging import UNPACKED, hidden, only_import, staged, tidy
 from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project, sha256_of, write_json
@@ -22,7 +26,15 @@ BESIDE = ".import"  # hidden, so that no reader of data takes it for data
 LIBRARIES = ("numpy", "pillow", "tifffile", "imagecodecs", "matplotlib", "pyarrow", "pandas", "nibabel", "h5py")
 
 
-def run_import(source: Path, family: str, kind: str, project: Project, options: ImportOptions) -> ImportResult:
+def run_import(
+    source: Path,
+    family: str,
+    kind: str,
+    project: Project,
+    options: ImportOptions,
+    prepare: Prepare | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> ImportResult:
     """Make a data set data/<family>/<name> out of `source`.
 
     Args:
@@ -31,6 +43,8 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
         kind: the layout that the family learns from, the name of an import format.
         project: where to.
         options: see `ImportOptions`.
+        prepare: the settings by which samples will be made; none: the layout's defaults.
+        say: takes what was read, a line at a time, before anything is written.
 
     Raises:
         ConfigError: if kind, name or an option cannot be meant so.
@@ -40,7 +54,7 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
     if usable_name(family):
         raise ConfigError(f"family: got {family!r}, which {usable_name(family)}")
     folder = project.data(family) / data_set_name(source.absolute(), options)
-    source, existed = source.resolve(), folder.parent.is_dir()
+    given, source, existed = source, source.resolve(), folder.parent.is_dir()
     try:
         with only_import(project.artifacts / "import.lock"):
             tidy(folder.parent)
@@ -48,10 +62,13 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
             log = ImportLog()
             with opened(source, hidden(folder, UNPACKED), log) as place:
                 content = how.parse(place, options, log)
+                own = sized(kind, content, prepare or layout_named(kind).settings(), options, log)
                 settle(log, options)
+                for line in read_as(str(given), kind, family, content.counts, log.notes):
+                    say(line)
                 with staged(folder) as filling:
                     content.write(filling)
-                    _describe(filling, source, family, kind, options, content, log)
+                    _describe(filling, source, family, kind, options, content, log, own)
     except OSError as error:
         raise DataError(f"{folder}: could not be imported ({error}); nothing was changed") from None
     finally:
@@ -64,7 +81,8 @@ def run_import(source: Path, family: str, kind: str, project: Project, options: 
         manifest=folder / BESIDE / "import.json",
         counts=content.counts,
         quarantined=len(log.quarantined),
-        notes=log.notes + told,
+        notes=log.notes,
+        changes=told,
         tracked=tracked,
         tracking=tracking,
         report=_report(folder / BESIDE, project.artifacts / "import" / family / folder.name),
@@ -108,6 +126,7 @@ def _describe(
     options: ImportOptions,
     content: ParsedSource,
     log: ImportLog,
+    own: Mapping[str, Any],
 ) -> None:
     """Write statistics, figures and, last, the manifest."""
     beside = folder / BESIDE
@@ -124,6 +143,7 @@ def _describe(
         "family": family,
         "kind": kind,
         "options": _plain(options),
+        OWN_SETTINGS: dict(own),
         "counts": content.counts,
         "quarantined": len(log.quarantined),
         "remarks": log.notes,
@@ -148,4 +168,5 @@ def _plain(options: ImportOptions) -> Mapping[str, Any]:
         "black": options.black,
         "pages": options.pages,
         "duplicates": options.duplicates,
+        "size": options.size,
     }

@@ -10,7 +10,7 @@ Shapes: N images, K classes; x uint8 [N, 1, S, S]; condition float32 [N, K].
 import hashlib
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from pydantic import Field
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import PicturePrepare, Side
 from vaeforge.data.block_split import PARTS
+from vaeforge.data.framing import fitting_size, padded_remark
 from vaeforge.data.group_rules import Grouping
 from vaeforge.data.group_split import divide_groups
 from vaeforge.data.images import Images, open_grey, with_white
@@ -98,7 +99,9 @@ def read(folder: Path, settings: ClassSettings) -> DataSet:
         groups=tested,
         counts=dict(zip(PARTS, map(len, chosen), strict=True))
         | {"test_groups": len(set(tested)), "classes": len(names)},
-        info=_info(names, chosen) | {"pictures": to_plain(reading), "groups": grouping.count},
+        info=_info(names, chosen)
+        | {"pictures": to_plain(reading), "groups": grouping.count}
+        | _framed([image.size for image in images], settings),
         quarantined=quarantined,
         images=[RawImage(image.item.name, image.item.label, *image.size) for image in images],
     )
@@ -267,6 +270,11 @@ def _info(names: list[str], chosen: list[list[Checked]]) -> dict[str, Any]:
     return {"classes": names, "aspect_ratios": ratios, "counts": counts, TRAIN_SIZES: sizes}
 
 
+def _framed(sizes: list[tuple[int, int]], settings: ClassSettings) -> dict[str, str]:
+    remark = LAYOUT.framing(sizes, settings)
+    return {"framing": remark} if remark else {}
+
+
 class ClassesLayout(Layout):
     """Grey images of several classes."""
 
@@ -278,6 +286,12 @@ class ClassesLayout(Layout):
 
     def read(self, folder: Path, settings: ClassSettings) -> DataSet:
         return read(folder, settings)
+
+    def fitting_size(self, sizes: Sequence[tuple[int, int]], settings: ClassSettings) -> int:
+        return fitting_size([max(size) for size in sizes], settings.size)
+
+    def framing(self, sizes: Sequence[tuple[int, int]], settings: ClassSettings) -> str:
+        return padded_remark(sizes, settings.size, self.fitting_size(sizes, settings))
 
     def sample_of(self, picture: Image.Image, side: int, prepare: Mapping[str, Any]) -> Images:
         return fit_square(np.asarray(picture.convert("L")), side, prepare["fit"])[None]

@@ -10,6 +10,7 @@ size, are one group. Patches of neighbouring blocks overlap where `stride` is le
 Shapes: image uint8 [H, W]; patches uint8 [N, 1, size, size].
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from pydantic import Field
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import PicturePrepare, Side
 from vaeforge.data.block_split import PARTS
+from vaeforge.data.framing import STEP as SIDE_STEP
 from vaeforge.data.images import Images, open_grey, with_white
 from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.picture_reading import reading_of, to_plain
@@ -157,6 +159,12 @@ class FramesLayout(Layout):
     settings = FrameSettings
     picture_modes = ("patches", "sample")
     always_cut = True
+
+    def fitting_size(self, sizes: Sequence[tuple[int, int]], settings: FrameSettings) -> int:
+        """The largest size at which each picture has room for its three strips."""
+        least = min(settings.validation, settings.test, 1 - settings.validation - settings.test)
+        room = min(min(height, int(least * width) - settings.gap) for width, height in sizes)
+        return max(SIDE_STEP, min(settings.size, room // SIDE_STEP * SIDE_STEP))
 
     def read(self, folder: Path, settings: FrameSettings) -> DataSet:
         return read(folder, settings)

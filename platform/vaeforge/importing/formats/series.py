@@ -29,7 +29,7 @@ from vaeforge.importing.arrays import (
     real,
     require_finite,
 )
-from vaeforge.importing.figures import Bars, Chart, Histogram
+from vaeforge.importing.figures import Bars, Chart, Histogram, Traces
 from vaeforge.importing.hdf import HDF, dataset_headers, read_dataset
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions, stem, usable_name
@@ -40,6 +40,7 @@ from vaeforge.importing.series_files import ABOUT
 from vaeforge.importing.series_text import read_series_text
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
+from vaeforge.samples import evenly_spaced
 
 FILE = "timeseries.npz"
 ARRAYS, TEXT = (".npz", ".npy", *HDF), (".csv", ".tsv", ".txt", ".1d")
@@ -48,6 +49,7 @@ MOST = 0.5  # of the voxels: a series without values in more is left out, instea
 GENERIC = ("arr_0", "bold", "data", "tc", "timeseries", "ts", "x")
 EDGES = np.linspace(-5, 5, 101)
 LEAST = 2  # timepoints
+TRACED = 4  # subjects in a figure, and voxels of each
 Values = NDArray[np.float32]
 
 
@@ -119,6 +121,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
 
     summary = summarise([{**row, "group": "all"} for row in rows], "group", ("timepoints", "voxels", "mean", "std"))
     charts: list[Chart] = [
+        _traces([item.subject for item in measured], kept),
         Bars("timepoints", names, lengths, "subject", "timepoints"),
         Histogram("intensities", EDGES, values, "value, standard deviations from the subject's mean", "values"),
     ]
@@ -227,6 +230,18 @@ def _measure(subject: SubjectSeries) -> MeasuredSeries:
     counts, _ = np.histogram((present - np.float32(mean)) / np.float32(std or 1), bins=EDGES)
     correlations = (neighbour_correlation(present, 0), neighbour_correlation(present, 1))
     return MeasuredSeries(subject, row, _sha256(values), counts.astype(np.int64), absent, correlations)
+
+
+def _traces(subjects: list[SubjectSeries], kept: NDArray[np.bool_]) -> Traces:
+    """A few voxels of a few subjects."""
+    chosen = [subjects[place] for place in evenly_spaced(len(subjects), TRACED)]
+    voxels = np.flatnonzero(kept)[evenly_spaced(int(kept.sum()), TRACED)]
+
+    def bring(subject: SubjectSeries) -> NDArray[np.float32]:
+        return np.asarray(subject.load()[:, voxels], dtype=np.float32)
+
+    labels = [f"{subject.name}, voxels {', '.join(map(str, voxels))}" for subject in chosen]
+    return Traces("traces", labels, [partial(bring, subject) for subject in chosen], "timepoint")
 
 
 def _turned(subject: SubjectSeries) -> SubjectSeries:

@@ -1,6 +1,6 @@
 """Pictures of normal and anomalous things: annotated images cut into patches, or a folder per class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ from typing import Any
 from PIL import Image
 
 from vaeforge.config.layouts import Layout
+from vaeforge.data.framing import cropped_remark, fitting_size, margin_of
 from vaeforge.data.images import Images
 from vaeforge.data.layouts.pictures.annotated_images import read_annotated
 from vaeforge.data.layouts.pictures.class_folders import read_folders
-from vaeforge.data.layouts.pictures.framing import framing_remark
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.resize import centre_of, crop_square
@@ -26,7 +26,8 @@ def read(folder: Path, settings: PictureSettings) -> DataSet:
         DataError: naming the part that is empty, or the pictures that occur twice.
     """
     split = read_split(folder, settings)
-    remark = "" if split.cut else framing_remark(split.images, settings)
+    sizes = [(image.width, image.height) for image in split.images]
+    remark = "" if split.cut else LAYOUT.framing(sizes, settings)
     data = split.data_set()
     return replace(data, info={**data.info, "framing": remark}) if remark else data
 
@@ -69,6 +70,15 @@ class PicturesLayout(Layout):
 
     def read(self, folder: Path, settings: PictureSettings) -> DataSet:
         return read(folder, settings)
+
+    def fitting_size(self, sizes: Sequence[tuple[int, int]], settings: PictureSettings) -> int:
+        return fitting_size([min(size) for size in sizes], settings.size)
+
+    def settings_of_size(self, size: int) -> dict[str, Any]:
+        return {"size": size, "margin": margin_of(size)}
+
+    def framing(self, sizes: Sequence[tuple[int, int]], settings: PictureSettings) -> str:
+        return cropped_remark(sizes, settings.size, settings.margin, self.fitting_size(sizes, settings))
 
     def sample_of(self, picture: Image.Image, side: int, prepare: Mapping[str, Any]) -> Images:
         return centre_of(crop_square(picture, side + int(prepare["margin"])), side)

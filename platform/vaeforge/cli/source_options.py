@@ -1,0 +1,101 @@
+"""Options that say how a source is meant: `import` and `inspect` take the same ones, and make the same of them."""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Annotated, Any
+
+from vaeforge.cli.option_types import (
+    NO_PAIRS,
+    ON_OFF,
+    PAIRS,
+    PATH,
+    TEXT,
+    WORDS,
+    OptionalOnOff,
+    OptionalPath,
+    OptionalStr,
+    Pairs,
+    Words,
+)
+from vaeforge.cli.options import Black, White
+from vaeforge.importing.import_options import ImportOptions
+
+OPTIONS = "options"
+
+Normal = Annotated[Words, WORDS.option("images: classes that are normal, separated by commas")]
+Mask = Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")]
+Columns = Annotated[Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")]
+Channels = Annotated[
+    Words,
+    WORDS.option("points: columns that are channels, with commas; PC*, /regex/, !not; images: by number or name"),
+]
+Groups = Annotated[
+    OptionalStr,
+    TEXT.option(
+        "regular expression that finds an item's group in its name; images: or a table, or class/patient/image"
+    ),
+]
+GroupColumn = Annotated[OptionalStr, TEXT.option("column of a table that names an item's group, such as donor")]
+SampleSize = Annotated[
+    OptionalStr,
+    TEXT.option("images: pixels of a sample, a multiple of 16, or auto", default="prepare.size in params.yaml"),
+]
+Pages = Annotated[
+    OptionalStr, TEXT.option("images: what the pages of a file are: frames, first, max, mean or channels")
+]
+Duplicates = Annotated[OptionalStr, TEXT.option("images: refuse or drop exact copies", default="refuse")]
+Split = Annotated[
+    OptionalStr, TEXT.option("parts to keep: folders (train, test), a file with item and part, or a column")
+]
+Transposed = Annotated[OptionalOnOff, ON_OFF.option("series: arrays are voxels x timepoints")]
+
+
+def import_options(
+    normal: Normal = (),
+    groups: Groups = None,
+    group_column: GroupColumn = None,
+    split: Split = None,
+    transposed: Transposed = None,
+    mask: Mask = None,
+    columns: Columns = NO_PAIRS,
+    channels: Channels = (),
+    white: White = None,
+    black: Black = None,
+    size: SampleSize = None,
+    pages: Pages = None,
+    duplicates: Duplicates = None,
+) -> ImportOptions:
+    """How a source is read, out of the options of the command line."""
+    return ImportOptions(
+        normal=normal,
+        groups=groups or "",
+        group_column=group_column or "",
+        split=split or "",
+        transposed=transposed,
+        mask=mask,
+        columns=columns,
+        channels=channels,
+        white=white,
+        black=black or 0.0,
+        size=size or "",
+        pages=pages or "",
+        duplicates=duplicates or "refuse",
+    )
+
+
+def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with the options of `import_options` for its parameter `options`, in whose place they stand."""
+    shared = signature(import_options).parameters
+
+    @wraps(command)
+    def called(**given: Any) -> None:
+        options = import_options(**{name: given.pop(name) for name in shared})
+        command(**given, **{OPTIONS: options})
+
+    own = signature(command)
+    parameters = [
+        inner for one in own.parameters.values() for inner in (shared.values() if one.name == OPTIONS else (one,))
+    ]
+    vars(called)["__signature__"] = own.replace(parameters=parameters)
+    return called
