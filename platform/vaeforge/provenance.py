@@ -10,8 +10,8 @@ import platform
 import shlex
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,12 +187,12 @@ def checkout_code_hash(root: Path) -> str | None:
 
 def commit_code_hash(root: Path, commit: str) -> str | None:
     """The same of the code that a commit of the repository at `root` holds; none where git has no such code."""
-    archive = git(root, "archive", "--format=tar", commit, *CHECKOUT.values())
+    archive = git(root, "archive", "--format=zip", commit, *CHECKOUT.values())
     if archive is None:
         return None
     with tempfile.TemporaryDirectory(prefix="vaeforge-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(folder, filter="data")
+        with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+            packed.extractall(folder)
         return checkout_code_hash(Path(folder))
 
 
