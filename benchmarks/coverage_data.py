@@ -20,7 +20,14 @@ from vaeforge.evaluation.intervals import ANY, CORRELATION, POSITIVE, SHARE, Gro
 from vaeforge.evaluation.kid import grouped, kid_over_groups
 from vaeforge.evaluation.tasks.anomaly.detection import auprc_over_groups, threshold_estimates
 from vaeforge.evaluation.tasks.maps.spatial import pearson_over_groups, relative_error_over_groups
-from vaeforge.evaluation.tasks.series.metrics import folds_of, over_folds, pattern_of, pattern_similarity, voxel_fit
+from vaeforge.evaluation.tasks.series.metrics import (
+    folds_of,
+    over_folds,
+    pattern_of,
+    pattern_over_folds,
+    pattern_similarity,
+    voxel_fit,
+)
 from vaeforge.evaluation.tasks.texture.evaluation import Grain, spectral_distance
 
 Floats = NDArray[np.float64]
@@ -317,7 +324,7 @@ def patterns(rng: Generator, layout: Layout) -> Trial:
     found = KEPT * truth + np.sqrt(1 - KEPT**2) * s.normal(rng, 8)
     folds = folds_of(s.groups)
     values = pattern_similarity(pattern_of(truth, folds), pattern_of(found, folds))
-    return Trial(over_folds((values, folds), within=CORRELATION), s.groups, s.strata, None)
+    return Trial(pattern_over_folds((values, folds)), s.groups, s.strata, None)
 
 
 def true_pattern() -> float:

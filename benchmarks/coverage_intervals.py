@@ -8,7 +8,7 @@ import numpy as np
 from coverage_data import Case, Layout, cases
 from coverage_percentile import percentile_ends
 
-from vaeforge.evaluation.intervals import MIN_GROUPS, ROUNDING, GroupEstimate
+from vaeforge.evaluation.intervals import ROUNDING, GroupEstimate
 from vaeforge.seeds import derive
 
 GROUPS = (2, 3, 5, 8, 10, 20, 50, 100)
@@ -49,7 +49,7 @@ class Tally:
 def unrestricted(estimate: GroupEstimate) -> GroupEstimate:
     """The estimate as if its groups were enough, to see why they are not."""
     spread = estimate.se > ROUNDING * abs(estimate.value)
-    return replace(estimate, groups=max(estimate.groups, MIN_GROUPS)) if spread else estimate
+    return replace(estimate, groups=max(estimate.groups, estimate.needs)) if spread else estimate
 
 
 def simulate(case: Case, layout: Layout, trials: int, draws: int) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from vaeforge.evaluation.intervals import (
     POSITIVE,
     SHARE,
     GroupEstimate,
+    LeftOut,
     degrees_of_freedom,
+    jackknife,
     mean_over_groups,
 )
 
@@ -121,6 +123,20 @@ def test_groups_that_all_agree_have_the_binomial_bound() -> None:
     perfect = auroc_over_groups(labels, labels.astype(float), np.arange(28) // 2)  # 10 and 4 groups
     assert perfect.value == 1 and perfect.interval() == (pytest.approx(0.025 ** (1 / 4)), 1.0)
     assert mean_over_groups(np.full(30, 0.3), np.repeat(np.arange(6), 5)).interval() is None
+
+
+def test_without_bias_the_mean_square_deviation_is_the_unbiased_variance() -> None:
+    """The jackknife takes the bias (n - 1) / n off exactly (Efron and Tibshirani 1993, ch. 10.5)."""
+    values = np.random.default_rng(4).normal(size=9)
+    without = np.array([np.delete(values, place).var() for place in range(9)])
+    left_out = LeftOut(np.arange(9), np.ones(9), without)
+    found = jackknife(float(values.var()), left_out, within=POSITIVE)
+    assert found.without_bias().value == pytest.approx(values.var(ddof=1))
+    assert found.without_bias().se == found.se
+    single = jackknife(0.5, LeftOut(np.zeros(1, np.int64), np.ones(1), np.empty(0)))
+    assert single.without_bias() is single
+    high = jackknife(0.9, LeftOut(np.arange(3), np.ones(3), np.array([0.8, 0.82, 0.7])), within=CORRELATION)
+    assert high.without_bias().value == 1.0
 
 
 def test_too_few_groups_have_no_interval() -> None:

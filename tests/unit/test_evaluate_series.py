@@ -26,6 +26,7 @@ from vaeforge.evaluation.tasks.series.metrics import (
     moments,
     over_folds,
     pattern_of,
+    pattern_over_folds,
     pattern_similarity,
     pattern_voxels,
     pearson,
@@ -146,6 +147,30 @@ def test_patterns_of_different_samples_leave_out_one_side_at_a_time(pair: tuple[
     assert second[2] == pytest.approx(stats.pearsonr(upper(truth), upper(np.delete(found, 1, 0))).statistic)
 
 
+def test_the_similarity_of_patterns_is_unbiased_and_has_an_interval_from_twenty_groups_on() -> None:
+    """Two noisy halves of one pattern: what noise takes away is given back, on average over samples."""
+    rng = np.random.default_rng(1)
+    loadings, kept = rng.normal(size=(2, V)), np.linspace(0.4, 1.0, V)
+    scale = np.sqrt((loadings**2).sum(0) + 1)
+    matrix = loadings.T @ loadings / np.outer(scale, scale)
+    pairs = np.triu_indices(V, 1)
+    expected = np.corrcoef(matrix[pairs], (matrix * np.outer(kept, kept))[pairs])[0, 1]
+    found = []
+    for _ in range(60):
+        truth = (rng.normal(size=(160, 2)) @ loadings + rng.normal(size=(160, V))) / scale
+        noisy = kept * truth + np.sqrt(1 - kept**2) * rng.normal(size=(160, V))
+        folds = folds_of(np.arange(160) // 8)
+        values = pattern_similarity(pattern_of(truth, folds), pattern_of(noisy, folds))
+        found.append((values[0], pattern_over_folds((values, folds))))
+    plain, corrected = np.mean([value for value, _ in found]), np.mean([one.value for _, one in found])
+    assert abs(corrected - expected) < 0.4 * abs(plain - expected)
+    assert all(one.interval() is not None for _, one in found)
+    few = folds_of(np.arange(160) * 19 // 160)
+    similarity = pattern_similarity(pattern_of(truth, few), pattern_of(noisy, few))
+    assert pattern_over_folds((similarity, few)).interval() is None
+    assert pattern_over_folds((values, folds)).minus(found[-1][1]).needs == 20
+
+
 def test_a_constant_voxel_correlates_with_nothing(pair: tuple[Floats, Floats]) -> None:
     truth, found = pair
     found[:, 0] = 0.1
@@ -226,8 +251,13 @@ def test_the_task_leaves_constant_voxels_out(trained: TrainedModel, prepared: Pr
     maps = [stats.pearsonr(x, y).statistic for x, y in zip(truth, own, strict=True)]
     assert metrics["test/pearson_sample"] == pytest.approx(np.mean(maps))
     assert metrics["test/r2"] == pytest.approx(r2_score(truth, own))
-    assert metrics["test/pattern"] == pytest.approx(stats.pearsonr(upper(truth), upper(own)).statistic)
-    for name in ("pearson_voxel", "r2", "pattern", "pearson_sample"):
+    similarity = stats.pearsonr(upper(truth), upper(own)).statistic
+    blocks = prepared.test_groups
+    rest = [blocks != block for block in np.unique(blocks)]
+    without = [stats.pearsonr(upper(truth[some]), upper(own[some])).statistic for some in rest]
+    assert metrics["test/pattern"] == pytest.approx(12 * similarity - 11 * np.mean(without))
+    assert "test/pattern_low" not in metrics  # of twelve blocks
+    for name in ("pearson_voxel", "r2", "pearson_sample"):
         assert metrics[f"test/{name}_low"] <= metrics[f"test/{name}"] <= metrics[f"test/{name}_high"]
     table = result.tables["voxels"]
     assert [line["voxel"] for line in table] == kept.tolist()

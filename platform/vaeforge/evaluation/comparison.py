@@ -70,7 +70,7 @@ class ComparisonRow:
         return asdict(self) | {"model_beats": self.model_beats}
 
 
-NO_INTERVAL = f"no interval: fewer than {MIN_GROUPS} independent groups, or all groups alike"
+NO_INTERVAL = f"no interval: fewer independent groups than it needs (at least {MIN_GROUPS}), or all groups alike"
 CSV_COLUMNS = (
     "metric",
     "better",

@@ -118,6 +118,7 @@ class GroupEstimate:
         groups: independent groups, of the sample that has the fewest.
         within: what the statistic can be.
         samples: what the standard error was made of, for differences.
+        needs: groups, of the sample that has the fewest, from which on there is an interval.
     """
 
     value: float
@@ -126,6 +127,7 @@ class GroupEstimate:
     groups: int
     within: Range = field(default=ANY, repr=False)
     samples: tuple[LeftOut, ...] = field(default=(), repr=False, compare=False)
+    needs: int = field(default=MIN_GROUPS, repr=False)
 
     def minus(self, other: "GroupEstimate") -> "GroupEstimate":
         """The difference of two statistics of the same kind, paired in the samples that both have, by their order."""
@@ -135,7 +137,19 @@ class GroupEstimate:
                 samples.append(mine.minus(theirs))
             else:
                 samples += [one for one in (mine, theirs and theirs.negated()) if one is not None]
-        return jackknife(self.value - other.value, *samples, within=self.within.of_differences())
+        found = jackknife(self.value - other.value, *samples, within=self.within.of_differences())
+        return replace(found, needs=max(self.needs, other.needs))
+
+    def without_bias(self) -> "GroupEstimate":
+        """The same, with the jackknife's estimate of the bias taken off (Efron and Tibshirani 1993, ch. 10.5).
+
+        bias = sum over samples of (G - 1) (mean of s_g - s): what an average over pairs or a ratio is off by is of
+        order 1 / G, and so is what leaving out a group adds to it. Stays within what the statistic can be.
+        """
+        if not math.isfinite(self.se):
+            return self
+        bias = sum((len(one.names) - 1) * (float(one.values.mean()) - self.value) for one in self.samples)
+        return replace(self, value=min(max(self.value - bias, self.within.low), self.within.high))
 
     def named(self, name: str) -> dict[str, float]:
         """The value as `name` and, where they are known, the ends of its interval as `name_low` and `name_high`."""
@@ -165,7 +179,7 @@ class GroupEstimate:
         return self.se <= ROUNDING * abs(self.value)
 
     def _end(self, alpha: float, side: int) -> float | None:
-        if self.groups < MIN_GROUPS or not math.isfinite(self.se):
+        if self.groups < self.needs or not math.isfinite(self.se):
             return None
         if self.alike or self.value in (self.within.low, self.within.high):
             return self._end_where_all_agree(alpha, side)

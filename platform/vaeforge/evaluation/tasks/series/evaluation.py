@@ -37,6 +37,7 @@ from vaeforge.evaluation.tasks.series.metrics import (
     moments,
     over_folds,
     pattern_of,
+    pattern_over_folds,
     pattern_similarity,
     pearson,
     varying,
@@ -48,7 +49,7 @@ from vaeforge_models.vae import VAE
 
 PEARSON, R2, PATTERN = "Pearson per voxel", "R2", "correlation pattern"
 METRICS = {PEARSON: "test/pearson_voxel", R2: "test/r2", PATTERN: "test/pattern"}
-WITHIN = {PEARSON: CORRELATION, R2: Range(high=1.0), PATTERN: CORRELATION}
+WITHIN = {PEARSON: CORRELATION, R2: Range(high=1.0)}
 REAL, VALIDATION = "real", "real, validation"
 Floats = NDArray[np.float64]
 Values = NDArray[Any]
@@ -112,7 +113,7 @@ def _reconstruction(trained: TrainedModel, done: _Reconstructed) -> EvaluationRe
     patterns = {name: pattern_similarity(truth, pattern_of(values, done.folds)) for name, values in done.found.items()}
     rows = _compared(PEARSON, {name: fit.mean_pearson for name, fit in fits.items()}, done.folds)
     rows += _compared(R2, {name: fit.mean_r2 for name, fit in fits.items()}, done.folds)
-    rows += _compared(PATTERN, patterns, done.folds)
+    rows += compare(PATTERN, "higher", {name: pattern_over_folds((one, done.folds)) for name, one in patterns.items()})
     metrics = model_metrics(rows, METRICS) | _values_metrics(trained, done)
     own = fits[MODEL]
     shown = {name: fit.pearson for name, fit in fits.items() if name.startswith("PCA") or name == MODEL}
@@ -199,7 +200,7 @@ def _generated_table(done: _Reconstructed, sets: Mapping[str, Floats]) -> list[d
     for name, values in sets.items():
         pattern = pattern_of(values, folds_of(other[: len(values)]))
         first, second = independent_similarity(truth, pattern)
-        similarity = over_folds((first, done.folds), (second, pattern.folds), within=CORRELATION)
+        similarity = pattern_over_folds((first, done.folds), (second, pattern.folds))
         line = {"set": name, "n": len(values), **moments(values), **distances(done.truth, values)}
         lines.append(line | similarity.line("pattern"))
     return lines

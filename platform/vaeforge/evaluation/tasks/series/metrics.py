@@ -9,17 +9,20 @@ groups they are of, so that the percentiles of a bootstrap lie beside the estima
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, kurtosis, skew
 
-from vaeforge.evaluation.intervals import ANY, GroupEstimate, LeftOut, Range, jackknife
+from vaeforge.evaluation.intervals import ANY, CORRELATION, GroupEstimate, LeftOut, Range, jackknife
 
 BUNDLES = 64
 PATTERN_VOXELS = 500
+# Noise makes patterns of few groups less alike. What the jackknife leaves of that bias below 20 groups is too much for
+# an interval (`benchmarks/coverage.py`).
+PATTERN_GROUPS = 20
 COMPARED_VALUES = 1_000_000
 BINS = 100
 ROUNDING = 1e-12  # what rounding leaves of the spread of a constant, relative to its mean square
@@ -230,6 +233,11 @@ def independent_similarity(truth: Pattern, found: Pattern) -> tuple[Floats, Floa
         _similarity(truth, truth.folds.weights, found, np.ones((len(truth.folds.weights), len(found.sums)))),
         _similarity(truth, np.ones((len(found.folds.weights), len(truth.sums))), found, found.folds.weights),
     )
+
+
+def pattern_over_folds(*folded: tuple[Floats, Folds]) -> GroupEstimate:
+    """The estimate of the similarity of two patterns, as `over_folds`: without bias, an interval from 20 groups on."""
+    return replace(over_folds(*folded, within=CORRELATION).without_bias(), needs=PATTERN_GROUPS)
 
 
 def _similarity(truth: Pattern, weights: Floats, found: Pattern, others: Floats) -> Floats:
