@@ -28,15 +28,16 @@ from vaeforge.samples import Samples
 from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import DataSpec
 
-STARTING_SEARCHES = ("cluster", "controls", "doors_run", "every_family", "python_page", "refusals", "way_through")
+# `every_family` starts searches, too: most of its time is evaluation and export, so it runs beside the others
+STARTING_SEARCHES = ("cluster", "controls", "doors_run", "python_page", "refusals", "way_through")
 SEARCHES = ("tests/faults/", *(f"tests/e2e/test_{name}.py" for name in STARTING_SEARCHES))
 
 
 class SearchesTogether(LoadFileScheduling):  # type: ignore[misc]
-    """Under `--dist loadfile`: whatever starts searches runs on one worker, one after the other; other files anywhere.
+    """Under `--dist loadfile`: most of what starts searches runs on one worker, one after the other; all else anywhere.
 
-    Two searches at once take longer on two cores than one after the other, and time out; one leaves room for tests that
-    need no Ray. Groups of xdist's own (`loadgroup`) are passed over by the pytest that is pinned here.
+    Many searches at once take longer on two cores than one after the other, and time out; one leaves room for tests
+    that need no Ray. Groups of xdist's own (`loadgroup`) are passed over by the pytest that is pinned here.
     """
 
     def _split_scope(self, nodeid: str) -> str:

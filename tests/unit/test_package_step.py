@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from manifest_samples import exported, model_manifest, prepared_manifest
-from samples import random_prepared, small_experiment
+from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.data.prepare import write_data_set
 from vaeforge.data.prepared import write_prepared_manifest
 from vaeforge.diffuse.step import diffuse_run
@@ -28,7 +28,7 @@ from vaeforge.records import to_json
 from vaeforge.samples import DataSet
 from vaeforge.trained import load_trained_model, with_diffusion
 from vaeforge.training.checkpoint import save
-from vaeforge.training.loop import untrained
+from vaeforge.training.loop import fit
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
 
@@ -45,7 +45,7 @@ SMALL = {"diffusion__width": 0.125, "diffusion__validation_interval": 2}
 
 
 def finished(family: Family, root: Path, **overrides: Any) -> tuple[Project, TrainedModelManifest]:
-    """A project with random data and an untrained model of them, and the manifest that `tune` would have written."""
+    """A project with random data and a model of such data, and the manifest that `tune` would have written."""
     project = Project(root)
     prepared = random_prepared(family, project.prepared(family.name), train=24)
     groups = [f"{group:02d}" for group in prepared.test_groups]
@@ -56,8 +56,10 @@ def finished(family: Family, root: Path, **overrides: Any) -> tuple[Project, Tra
     described = prepared_manifest(family=family.name, counts={"train": 24}, info=info, arrays=arrays)
     write_prepared_manifest(prepared.folder, described)
     experiment = small_experiment(family, root, **overrides)
-    built = untrained(experiment, family.example)
-    checkpoint = save(project.step("tune") / "best.pt", {"model": built.state_dict()}, epoch=1)
+    (*_, last) = fit(experiment, random_arrays(family), folder=root / "checkpoints")
+    assert last.checkpoint is not None
+    weights = torch.load(last.checkpoint.file, weights_only=True)["model"]
+    checkpoint = save(project.step("tune") / "best.pt", {"model": weights}, epoch=1)
     return project, model_manifest(
         family=family.name,
         experiment=experiment.model_dump(mode="json"),
@@ -76,6 +78,7 @@ def family(request: pytest.FixtureRequest) -> Family:
 
 @pytest.mark.slow
 def test_every_family_exports_all_its_graphs_in_all_precisions(family: Family, tmp_path: Path) -> None:
+    """Trained weights, so that no layer is still at its first values."""
     project, model = finished(family, tmp_path, **(DIFFUSION | SMALL if family.diffusion else {}))
     if family.diffusion:
         diffuse(project, model)
