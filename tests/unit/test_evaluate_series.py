@@ -147,7 +147,7 @@ def test_patterns_of_different_samples_leave_out_one_side_at_a_time(pair: tuple[
     assert second[2] == pytest.approx(stats.pearsonr(upper(truth), upper(np.delete(found, 1, 0))).statistic)
 
 
-def test_the_similarity_of_patterns_is_unbiased_and_has_an_interval_from_twenty_groups_on() -> None:
+def test_the_similarity_of_patterns_is_nearly_unbiased_and_has_no_interval() -> None:
     """Two noisy halves of one pattern: what noise takes away is given back, on average over samples."""
     rng = np.random.default_rng(1)
     loadings, kept = rng.normal(size=(2, V)), np.linspace(0.4, 1.0, V)
@@ -164,11 +164,7 @@ def test_the_similarity_of_patterns_is_unbiased_and_has_an_interval_from_twenty_
         found.append((values[0], pattern_over_folds((values, folds))))
     plain, corrected = np.mean([value for value, _ in found]), np.mean([one.value for _, one in found])
     assert abs(corrected - expected) < 0.4 * abs(plain - expected)
-    assert all(one.interval() is not None for _, one in found)
-    few = folds_of(np.arange(160) * 19 // 160)
-    similarity = pattern_similarity(pattern_of(truth, few), pattern_of(noisy, few))
-    assert pattern_over_folds((similarity, few)).interval() is None
-    assert pattern_over_folds((values, folds)).minus(found[-1][1]).needs == 20
+    assert all(one.interval() is None and one.minus(one).interval() is None for _, one in found)
 
 
 def test_a_constant_voxel_correlates_with_nothing(pair: tuple[Floats, Floats]) -> None:
@@ -256,7 +252,7 @@ def test_the_task_leaves_constant_voxels_out(trained: TrainedModel, prepared: Pr
     rest = [blocks != block for block in np.unique(blocks)]
     without = [stats.pearsonr(upper(truth[some]), upper(own[some])).statistic for some in rest]
     assert metrics["test/pattern"] == pytest.approx(12 * similarity - 11 * np.mean(without))
-    assert "test/pattern_low" not in metrics  # of twelve blocks
+    assert "test/pattern_low" not in metrics
     for name in ("pearson_voxel", "r2", "pearson_sample"):
         assert metrics[f"test/{name}_low"] <= metrics[f"test/{name}"] <= metrics[f"test/{name}_high"]
     table = result.tables["voxels"]

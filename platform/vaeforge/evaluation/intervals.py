@@ -16,6 +16,7 @@ Shapes: N samples, G groups.
 """
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -31,6 +32,7 @@ LEVEL = 0.95
 # From three groups on intervals hold what they say (`benchmarks/coverage.py`). Those of two would, too, but are 12.7
 # standard errors wide to either side, and without one of two groups KID has no independent pair.
 MIN_GROUPS = 3
+NEVER = sys.maxsize  # groups that no data have: what a statistic needs that has no interval
 ROUNDING = 1e-12  # a standard error below, relative to the value, is what rounding leaves of 0
 
 

@@ -190,19 +190,19 @@ def _copies(trained: TrainedModel, generated: Generated) -> EvaluationResult:
 def _generated_table(done: _Reconstructed, sets: Mapping[str, Floats]) -> list[dict[str, Any]]:
     """Each set against the test time points; real validation ones show what there is to reach.
 
-    The pattern's interval is over groups of the test and over the set's own samples. The blocks of validation time
-    points are not known here: for them it is too narrow.
+    What noise takes from the similarity of patterns is told from the groups of the test and from the set's own samples,
+    each of them a group of its own.
     """
     truth = pattern_of(done.truth, done.folds)
     other = -1 - np.arange(max(len(values) for values in sets.values()))  # names that no group of the test has
     lines: list[dict[str, Any]] = [{"set": REAL, "n": len(done.truth), **moments(done.truth)}]
-    lines[0] |= dict.fromkeys(("ks", "js", "pattern", "pattern_low", "pattern_high"), "")
+    lines[0] |= dict.fromkeys(("ks", "js", "pattern"), "")
     for name, values in sets.items():
         pattern = pattern_of(values, folds_of(other[: len(values)]))
         first, second = independent_similarity(truth, pattern)
         similarity = pattern_over_folds((first, done.folds), (second, pattern.folds))
         line = {"set": name, "n": len(values), **moments(values), **distances(done.truth, values)}
-        lines.append(line | similarity.line("pattern"))
+        lines.append(line | {"pattern": similarity.value})
     return lines
 
 
