@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from vaeforge.data.group_rules import Grouping, read_grouping
 
@@ -32,7 +34,7 @@ def thumbnail(image: NDArray[np.uint8]) -> Thumbnail:
 
 
 def near_copies(thumbnails: list[Thumbnail]) -> list[int]:
-    """For each picture the number of the first one that it is a near copy of, itself where there is none."""
+    """For each picture the number of the first one that near copies of near copies lead to; its own where none does."""
     if not thumbnails:
         return []
     raw = np.stack(thumbnails)
@@ -42,13 +44,16 @@ def near_copies(thumbnails: list[Thumbnail]) -> list[int]:
     structured = scale / SIDE >= STRUCTURE
     unit = own / np.maximum(scale, 1e-6)[:, None]
     squares = np.square(raw).sum(1)
-    first = np.arange(len(raw))
+    numbers = first = np.arange(len(raw))
     for start in range(0, len(raw), BLOCK):
         block = slice(start, start + BLOCK)
         apart = (squares[block, None] + squares - 2 * raw[block] @ raw.T) / raw.shape[1]
         near = (unit[block] @ unit.T >= CORRELATION) & (apart <= DIFFERENCE**2) & structured & structured[block, None]
-        near[np.arange(len(near)), np.arange(start, start + len(near))] = True
-        first[block] = near.argmax(1)
+        rows, columns = np.nonzero(near)
+        ends = np.concatenate([numbers, rows + start]), np.concatenate([first, columns])
+        edges = coo_array((np.ones(len(ends[0]), dtype=bool), ends), shape=(len(raw), len(raw)))
+        joined = connected_components(edges, directed=False)[1]
+        first = np.unique(joined, return_index=True)[1][joined]
     return [int(number) for number in first]
 
 
