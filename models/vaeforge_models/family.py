@@ -38,6 +38,7 @@ class Family:
         task: which evaluation the family has.
         example: what its contract tests build it for: the shape and condition of some data, small.
         augmentation: none where training samples are taken as they are.
+        missing_values: whether its models take samples in which values are missing (see `VAE.masked`).
         diffusion: whether a latent diffusion model is trained on top of the winner.
     """
 
@@ -50,4 +51,5 @@ class Family:
     task: str
     example: DataSpec = field(default_factory=lambda: DataSpec((1, 32, 32)))
     augmentation: Augmentation | None = None
+    missing_values: bool = False
     diffusion: bool = False

@@ -18,10 +18,13 @@ class Standardise(nn.Module):
     """(raw - mean) / std per value, with statistics of the training data that travel with the weights.
 
     Shapes: raw [B, *event]; `mean` and `std` of the constants broadcast against it. Values of no spread keep std 1.
+    Missing values (NaN) stay missing; where data have some, the constant `fill` [*event] is what the training values
+    are on average, and `filled` puts that in their place.
     """
 
     mean: Tensor
     std: Tensor
+    fill: Tensor | None
 
     def __init__(self, spec: DataSpec):
         super().__init__()
@@ -30,9 +33,15 @@ class Standardise(nn.Module):
         std = torch.ones(spec.event_shape) if std is None else floating(std)
         self.register_buffer("mean", mean.clone())
         self.register_buffer("std", torch.where(std > 0, std, torch.ones_like(std)))
+        fill = spec.constants.get("fill")
+        self.register_buffer("fill", None if fill is None else self(fill))
 
     def forward(self, raw: Tensor) -> Tensor:
         return (floating(raw) - self.mean) / self.std
+
+    def filled(self, x: Tensor) -> Tensor:
+        """x [B, *event] in model units with the training mean in place of missing values."""
+        return x if self.fill is None else torch.where(x.isnan(), self.fill, x)
 
     def inverse(self, x: Tensor) -> Tensor:
         """Back to raw units."""

@@ -109,13 +109,14 @@ class BatchLoss(NamedTuple):
     d_kl: Tensor
 
 
-def training_distortion(mean: Tensor, log_mse_dimensions: int | None) -> Tensor:
+def training_distortion(mean: Tensor, log_mse_dimensions: float | None) -> Tensor:
     """The distortion that is trained on, for the whole batch's mean distortion.
 
     Args:
         mean: mean distortion; with `log_mse_dimensions` the mean summed squared error.
         log_mse_dimensions: D of the calibrated likelihood D/2 log(MSE), MSE = mean / D (Rybkin et al. 2021), or none
-            where the mean is the distortion already. A perfect reconstruction gives -inf.
+            where the mean is the distortion already. Where values are missing, D is the mean number of observed ones
+            of the whole batch's samples. A perfect reconstruction gives -inf.
     """
     if log_mse_dimensions is None:
         return mean
@@ -128,7 +129,7 @@ def batch_loss(
     kl_mean: Tensor,
     t: float,
     state: Mapping[str, float] = NO_STATE,
-    log_mse_dimensions: int | None = None,
+    log_mse_dimensions: float | None = None,
 ) -> BatchLoss:
     """The whole batch's loss and its derivatives with respect to its all-reduced means (see the module's docstring).
 

@@ -14,6 +14,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from vaeforge_models.likelihoods import observed_difference, observed_values
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -65,10 +67,11 @@ class VAE(nn.Module, ABC):
     event_shape: tuple[int, ...]
     calibrated = False  # `distortion` is a squared error whose likelihood is D/2 log MSE of the whole batch
     batch_coupled = False  # `batch_penalty` is part of the training loss
+    masked = False  # values may be missing: NaN in x, which `encode` replaces and no likelihood looks at
 
     @abstractmethod
     def normalise(self, raw: Tensor) -> Tensor:
-        """Data units to model units, [B, *event] to [B, *event]."""
+        """Data units to model units, [B, *event] to [B, *event]; what is missing stays missing (NaN)."""
 
     @abstractmethod
     def denormalise(self, x: Tensor) -> Tensor:
@@ -92,7 +95,27 @@ class VAE(nn.Module, ABC):
 
     def score(self, x: Tensor, reconstruction: Tensor, posterior: Posterior) -> Tensor:
         """How unusual each sample is, larger for stranger: the mean squared error per value at z = mu. [B]."""
-        return (x - reconstruction).square().flatten(1).mean(1)
+        return self.mean_squared_error(x, reconstruction)
+
+    def filled(self, x: Tensor) -> Tensor:
+        """x in model units with something in place of missing values, for what must have numbers; see `masked`."""
+        return x
+
+    def difference(self, x: Tensor, reconstruction: Tensor) -> Tensor:
+        """x - reconstruction in model units, 0 where x is missing: [B, *event]."""
+        return observed_difference(x, reconstruction) if self.masked else x - reconstruction
+
+    def dimensions(self, x: Tensor) -> Tensor:
+        """How many values of each sample are observed: [B]."""
+        if self.masked:
+            return observed_values(x)
+        return torch.full((len(x),), math.prod(x.shape[1:]), dtype=torch.int64, device=x.device)
+
+    def mean_squared_error(self, x: Tensor, reconstruction: Tensor) -> Tensor:
+        """Per observed value, in model units: [B]."""
+        if not self.masked:
+            return (x - reconstruction).square().flatten(1).mean(1)
+        return self.difference(x, reconstruction).square().flatten(1).sum(1) / observed_values(x)
 
     def penalty(self, output: Tensor, posterior: Posterior) -> Tensor:
         """What the family adds to each sample's training loss beside distortion and rate: [B]."""

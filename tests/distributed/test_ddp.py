@@ -1,6 +1,7 @@
 """Several ranks learn what one process learns, on sizes that nothing divides."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import steps
 from samples import random_arrays
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
+from vaeforge.samples import Samples
 from vaeforge.training.batches import Batch, centre_crop
 from vaeforge.training.loop import TrainingData, fit, untrained
 from vaeforge.training.process_group import ProcessGroup
@@ -81,7 +83,20 @@ def cases(folder: Path) -> dict[str, tuple[Experiment, TrainingData]]:
     }
     for name, overrides in variants.items():
         found[name] = (load(folder, "endoscopy", None, loose | overrides).experiment, arrays)
+    for likelihood in ("squared_error", "calibrated"):
+        given = loose | {"model.likelihood": likelihood}
+        found[f"missing values, {likelihood}"] = (load(folder, "lipid", None, given).experiment, with_missing_values())
     return found
+
+
+def with_missing_values() -> TrainingData:
+    """Points of which every sample misses another number of values."""
+    arrays = random_arrays(families()["lipid"])
+    x = np.array(arrays.train.x)
+    x[:, 1:][np.random.default_rng(0).random((len(x), x.shape[1] - 1)) < 0.4] = np.nan
+    fill = torch.from_numpy(np.nanmean(x, axis=0))
+    spec = replace(arrays.spec, constants={**arrays.spec.constants, "fill": fill})
+    return replace(arrays, train=Samples(x, arrays.train.condition), spec=spec)
 
 
 def accumulated(cases: dict[str, steps.Case], _: Any, group: ProcessGroup) -> dict[str, dict[str, torch.Tensor]]:

@@ -133,9 +133,36 @@ def test_log1p_of_what_has_none_is_refused(tmp_path: Path) -> None:
 def test_rows_without_a_number_are_dropped_and_counted(tmp_path: Path) -> None:
     table = columns()
     table["curvature"][[3, 4]], table["x"][5], table["myelin"][6] = np.nan, np.nan, np.inf
+    maps = read(write(tmp_path, table), PointSettings(reading="maps"))
+    assert (maps.counts["rows"], maps.counts["dropped_rows"], maps.counts["points"]) == (COUNT, 4, COUNT - 4)
+    data = read(tmp_path, SETTINGS)
+    assert (data.counts["dropped_rows"], data.counts["missing_values"]) == (1, 3)
+    assert set(range(COUNT)) - set(np.concatenate(numbers(data)).tolist()) == {5}
+
+
+def test_statistics_are_of_what_is_there_and_the_training_mean_fills_what_is_not(tmp_path: Path) -> None:
+    table = columns()
+    lacking = np.random.default_rng(1).random(COUNT) < 0.3
+    table["myelin"][lacking] = np.nan
+    data = read(write(tmp_path, table), PointSettings(scaling="minmax"))
+    train = data.train.x[:, 3]
+    assert np.isnan(data.train.x[:, :3]).sum() == 0 and 0.2 < np.isnan(train).mean() < 0.4
+    observed = train[~np.isnan(train)].astype(np.float64)
+    found = {name: float(data.constants[name][3]) for name in ("minimum", "maximum", "fill", "mean", "std")}
+    expected = {"minimum": observed.min(), "maximum": observed.max(), "fill": observed.mean()}
+    assert found == pytest.approx(expected | {"mean": observed.min(), "std": np.ptp(observed)}, rel=1e-5)
+    assert "fill" not in read(write(tmp_path, columns()), SETTINGS).constants
+
+
+def test_channels_and_points_without_a_value_are_dropped(tmp_path: Path) -> None:
+    table = columns()
+    names = ("curvature", "thickness", "myelin")
+    in_test = numbers(read(write(tmp_path, table), SETTINGS))[2]
+    for name in (*names, "number"):
+        table[name][0] = np.nan  # a point with nothing
+    table["myelin"][in_test] = np.nan
     data = read(write(tmp_path, table), SETTINGS)
-    assert (data.counts["rows"], data.counts["dropped_rows"]) == (COUNT, 4)
-    assert not {3, 4, 5, 6} & set(np.concatenate(numbers(data)).tolist())
+    assert data.info["dropped_channels"] == ["myelin"] and data.counts["dropped_rows"] == 1
 
 
 def test_rows_without_a_section_are_dropped_where_sections_divide(tmp_path: Path) -> None:

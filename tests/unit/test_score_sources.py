@@ -1,20 +1,26 @@
 """What an import takes is scored, too: one subject or one table in every format, on the command line, scores alike."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
 import h5py
 import nibabel
 import numpy as np
+import pandas
 import pyarrow
 import pyarrow.parquet
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from packaged_sample import packaged
 from project import command_line
-from scoring import scores_of, torch_scores, untrained, write_bundle
+from scoring import SMALL, scores_of, torch_scores, untrained, write_bundle
+from vaeforge.data.missing import FILL
 from vaeforge.data.prepared import load_prepared
+from vaeforge.package.contract import read_contract
 from vaeforge.package.contract_writer import channel_names, source_voxels
 from vaeforge.records import to_json
 from vaeforge_models.vae import VAE
@@ -31,7 +37,7 @@ def imported(root: Path, family: str, source: str, *options: str) -> tuple[Path,
         assert done.code == 0, done.stderr
     prepared = load_prepared(root / "artifacts/prepared" / family)
     model = untrained(family, prepared.spec)
-    noted: dict[str, Any] = {"plane": prepared.manifest.info.get("plane")}
+    noted: dict[str, Any] = {"plane": prepared.manifest.info.get("plane"), "missing": FILL in prepared.constants}
     noted |= {"source_voxels": to_json(source_voxels(prepared)), "channels": list(channel_names(prepared))}
     write_bundle(root / "bundle", family, model, **noted)
     return root / "bundle", model
@@ -187,3 +193,64 @@ def test_a_table_without_z_is_no_plane_for_a_model_of_space(tmp_path: Path) -> N
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "flat.parquet")
     done = command_line(tmp_path, "score", "bundle", "flat.parquet")
     assert done.code == 2 and "lacks z" in done.stderr
+
+
+def holed_table(root: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
+    """A table of 300 points and 100 lipids, 2 % of the cells empty; its columns, and places."""
+    places = np.argwhere(np.ones((10, 6, 5))).astype(np.float32)
+    values = RNG.normal(3, 1, (300, 100)).astype(np.float32)
+    values[RNG.random(values.shape) < 0.02] = np.nan
+    columns = dict(zip(("x", "y", "z"), places.T, strict=True))
+    columns |= {f"lipid {number}": column for number, column in enumerate(values.T)}
+    pandas.DataFrame(columns).to_csv(root / "table.csv", index=False)
+    return columns, values
+
+
+def test_scattered_missing_cells_cost_no_points_and_are_scored_as_missing(tmp_path: Path) -> None:
+    columns, values = holed_table(tmp_path)
+    _, model = imported(tmp_path, "lipid", "table.csv")
+    counts = json.loads((tmp_path / "artifacts/prepared/lipid/manifest.json").read_text())["counts"]
+    parts = sum(counts[part] for part in ("train", "validation", "test"))
+    assert (parts, counts["dropped_rows"], counts["missing_values"]) == (300, 0, int(np.isnan(values).sum()))
+    assert np.isfinite(values).all(axis=1).sum() < 60  # points that have every value
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "table.parquet")
+    pandas.DataFrame(columns).to_csv(tmp_path / "words.tsv", index=False, sep="\t", na_rep="n.d.")
+    places = np.stack([columns[axis] for axis in "xyz"], axis=1)
+    np.savez(tmp_path / "prepared.npz", x=values, condition=places)
+    # by hand: the encoder gets the training mean, the error is over the cells that are there
+    mean = load_prepared(tmp_path / "artifacts/prepared/lipid").constants["fill"]
+    with torch.no_grad():
+        x, condition = torch.from_numpy(np.where(np.isnan(values), mean, values)), torch.from_numpy(places)
+        found = model.reconstruct(x, condition)[0]
+        squares = (model.normalise(x) - found).square().numpy()
+    expected = np.nanmean(np.where(np.isnan(values), np.nan, squares), axis=1)
+    package = packaged(tmp_path, "lipid", **{f"model__{key}": value for key, value in SMALL["lipid"].items()})
+    assert read_contract(package / "contract.json").missing
+    done = command_line(tmp_path, "score", str(package), "table.csv", "--output", "packaged")
+    assert done.code == 0 and "note" not in done.stdout, done.stdout + done.stderr  # they look like the training data
+    scores = scores_of(tmp_path / "packaged")["score"]
+    assert len(scores) == 300 and np.isfinite(scores).all()
+    for name in ("table.csv", "table.parquet", "words.tsv", "prepared.npz"):
+        result = scored(tmp_path, name)
+        np.testing.assert_allclose(result["score"], expected, rtol=1e-4, err_msg=name)
+        assert len(result["score"]) == 300
+
+
+def test_a_point_without_any_value_cannot_be_scored(tmp_path: Path) -> None:
+    holed_table(tmp_path)
+    imported(tmp_path, "lipid", "table.csv")
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    lines[1] = "0,0,0" + "," * 100
+    (tmp_path / "one.csv").write_text("\n".join(lines))
+    assert len(scored(tmp_path, "one.csv")["score"]) == 299
+    refused = (tmp_path / "scored-one.csv/quarantine.csv").read_text()
+    assert "100 of 100 values are NaN or infinite" in refused
+
+
+def test_a_model_of_complete_data_takes_no_missing_values(tmp_path: Path) -> None:
+    columns, _ = holed_table(tmp_path)
+    whole = {name: np.nan_to_num(column, nan=3.0) for name, column in columns.items()}
+    pandas.DataFrame(whole).to_csv(tmp_path / "whole.csv", index=False)
+    imported(tmp_path, "lipid", "whole.csv")
+    assert "fill" not in load_prepared(tmp_path / "artifacts/prepared/lipid").constants
+    assert len(scored(tmp_path, "table.csv")["score"]) < 60

@@ -30,7 +30,6 @@ from vaeforge_models.coordinates import Coordinates, bounding_box, edge_weights,
 from vaeforge_models.dropout import Dropout
 from vaeforge_models.family import Family
 from vaeforge_models.layers import Standardise, constant_or
-from vaeforge_models.likelihoods import squared_error_distortion
 from vaeforge_models.precision import floating
 from vaeforge_models.settings import Settings
 from vaeforge_models.vae import VAE, DataSpec, Posterior
@@ -89,6 +88,7 @@ class LipidVAE(VAE):
         self.calibrated = settings.likelihood == "calibrated"
         self.batch_coupled = settings.spatial_weight > 0 and not self.maps
         self.standardise = Standardise(spec)
+        self.masked = self.standardise.fill is not None
         if settings.bounded:
             _require_unit_range(spec)
         self._place(spec)
@@ -123,8 +123,11 @@ class LipidVAE(VAE):
     def denormalise(self, x: Tensor) -> Tensor:
         return self.standardise.inverse(x)
 
+    def filled(self, x: Tensor) -> Tensor:
+        return self.standardise.filled(x)
+
     def encode(self, x: Tensor, condition: Tensor) -> Posterior:
-        mu, unbounded = self.encoder(x, self._tokens(x, condition))
+        mu, unbounded = self.encoder(self.filled(x), self._tokens(x, condition))
         return Posterior(mu, bounded_logvar(unbounded))
 
     def decode(self, z: Tensor, condition: Tensor) -> Tensor:
@@ -142,7 +145,7 @@ class LipidVAE(VAE):
         return scaled.sigmoid() if self.settings.bounded else scaled
 
     def distortion(self, x: Tensor, output: Tensor) -> Tensor:
-        return squared_error_distortion(x, self.mean(output))
+        return self.difference(x, self.mean(output)).square().flatten(1).sum(1)
 
     def penalty(self, output: Tensor, posterior: Posterior) -> Tensor:
         added = self.settings.l1_weight * posterior.mu.abs().sum(1)
@@ -281,6 +284,7 @@ FAMILY = Family(
         },
     },
     data="points",
+    missing_values=True,
     task="maps",
     example=_example(),
 )

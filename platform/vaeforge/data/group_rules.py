@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaeforge.data.block_split import PARTS
-from vaeforge.data.groups import FILE, grouped_by, read_groups, write_groups
+from vaeforge.data.groups import FILE, grouped_by, read_groups, table_rows, write_groups
 from vaeforge.data.source_files import listed
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.paths import write_bytes
@@ -176,7 +176,9 @@ def _asked(items: Sequence[str], request: GroupRequest, tables: Sequence[Path]) 
         return Grouping({item: _of_folders(item, levels) for item in items}, f"by folders {request.pattern}")
     if Path(request.pattern).suffix.lower() in TABLES:
         table = Path(request.pattern)
-        return Grouping(_looked_up(items, table, _rows(table), _column(table, GROUP_COLUMNS)), f"by {table.name}")
+        return Grouping(
+            _looked_up(items, table, table_rows(table)[1], _column(table, GROUP_COLUMNS)), f"by {table.name}"
+        )
     if request.pattern:
         return Grouping(grouped_by(request.pattern, items), f"by --groups {request.pattern}")
     if request.column:
@@ -219,7 +221,7 @@ def _found(items: Sequence[str], tables: Sequence[Path]) -> Grouping:
     if grouping.rule != BY_ITSELF:
         return grouping
     for table in (path for path in tables if path.name == PARTICIPANTS):
-        known = {row.get("participant_id", "").removeprefix("sub-") for row in _rows(table)} - {""}
+        known = {row.get("participant_id", "").removeprefix("sub-") for row in table_rows(table)[1]} - {""}
         owners = {item: _owner(item, known) for item in items}
         if all(owners.values()):
             return Grouping({item: owner or "" for item, owner in owners.items()}, f"by participant_id of {table.name}")
@@ -254,7 +256,7 @@ def _kept_parts(items: Sequence[str], split: str, tables: Sequence[Path]) -> dic
         found = {item: next(filter(None, parts), "") for item, parts in named.items()}
         return _parts(found, "folders")
     if Path(split).is_file():
-        table, rows = Path(split), _rows(Path(split))
+        table, rows = Path(split), table_rows(Path(split))[1]
         column = _column(table, PART_COLUMNS)
     else:
         column = split
@@ -280,10 +282,10 @@ def _parts(found: Mapping[str, str], where: str) -> dict[str, str]:
 def _table_with(tables: Sequence[Path], column: str, option: str) -> tuple[Path, list[dict[str, str]]]:
     seen: list[str] = []
     for table in tables:
-        rows = _rows(table)
-        if rows and column in rows[0]:
+        names, rows = table_rows(table)
+        if rows and column in names:
             return table, rows
-        seen += [f"{table.name}: {', '.join(rows[0])}" for _ in rows[:1]]
+        seen += [f"{table.name}: {', '.join(names)}"]
     hint = nearest(column, [name for row in seen for name in row.split(": ", 1)[-1].split(", ")])
     raise DataError(
         f"{option}: no table of the source has a column {column!r}{hint}; found {listed(seen) or 'no table'}"
@@ -292,26 +294,11 @@ def _table_with(tables: Sequence[Path], column: str, option: str) -> tuple[Path,
 
 def _column(table: Path, names: Sequence[str]) -> str:
     """The first of `names` that is a column of the table."""
-    columns = next(iter(_rows(table)), {})
+    columns, _ = table_rows(table)
     found = next((name for name in names if name in columns), "")
     if not found:
         raise DataError(f"{table}: has no column {', '.join(names)}, but {', '.join(columns)}; name one of them so")
     return found
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table by column; a byte-order mark is no part of the first name."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            delimiter = max("\t,;", key=first.count)
-            return [
-                {str(name).strip(): str(value or "").strip() for name, value in row.items()}
-                for row in csv.DictReader(file, delimiter=delimiter)
-            ]
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error})") from None
 
 
 def _looked_up(items: Sequence[str], table: Path, rows: Sequence[Mapping[str, str]], column: str) -> dict[str, str]:

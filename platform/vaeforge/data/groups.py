@@ -49,20 +49,36 @@ def read_table(path: Path, item: str = HEAD[0], group: str = HEAD[1]) -> dict[st
     Raises:
         DataError: if it cannot be read, lacks a column, or names an item twice with different groups.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-    rows = csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    missing = [name for name in (item, group) if name not in (rows.fieldnames or ())]
+    names, rows = table_rows(path)
+    missing = [name for name in (item, group) if name not in names]
     if missing:
-        raise DataError(f"{path}: has no column {', '.join(missing)}, but {', '.join(rows.fieldnames or ())}")
+        raise DataError(f"{path}: has no column {', '.join(missing)}, but {', '.join(names)}")
     found: dict[str, str] = {}
     for row in rows:
-        name, value = (row[item] or "").strip(), (row[group] or "").strip()
+        name, value = row[item], row[group]
         if found.setdefault(name, value) != value:
             raise DataError(f"{path}: {name!r} belongs to {found[name]!r} and {value!r}, must be in one group")
     return found
+
+
+def table_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns of a small table about items, and its rows by column; cells are texts without space around them.
+
+    Commas, semicolons or tabs lie between cells, whichever the first line holds most of; a byte-order mark is no part
+    of the first name. A row without all of its cells has "" for them.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=max("\t,;", key=first.count), restval="")
+            rows = [{str(name).strip(): str(value).strip() for name, value in row.items()} for row in reader]
+            return [str(name).strip() for name in reader.fieldnames or ()], rows
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error})") from None
 
 
 def grouped_by(pattern: str, names: Iterable[str]) -> dict[str, str]:

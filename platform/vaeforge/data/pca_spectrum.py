@@ -32,8 +32,8 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
     model = untrained(experiment, spec_of(data.validation, data.constants))
     chosen = evenly_spaced(len(data.train), SAMPLES)
     parts = data.train[chosen]
-    batches = [model.normalise(centre_crop(raw, model.event_shape)).flatten(1).numpy() for raw, _ in parts.batches()]
-    values = np.concatenate(batches)
+    cropped = (model.normalise(centre_crop(raw, model.event_shape)) for raw, _ in parts.batches())
+    values = np.concatenate([model.filled(x).flatten(1).numpy() for x in cropped])
     total, eigenvalues = _total(values, parts.condition), _eigenvalues(values, parts.condition)
     if values.min() < 0 or values.max() > 1:
         return PcaSpectrum(values.shape[1], total, eigenvalues)

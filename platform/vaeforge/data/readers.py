@@ -6,6 +6,7 @@ import numpy as np
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.layouts import layout_named
+from vaeforge.data.missing import FILL
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet
 
@@ -16,12 +17,20 @@ def read_source(folder: Path, experiment: Experiment) -> DataSet:
     Raises:
         DataError: as the layout's reader says, or where a part is empty or holds values that are no numbers.
     """
-    data = layout_named(experiment.definition.data).read(folder, experiment.prepare)
+    definition = experiment.definition
+    data = layout_named(definition.data).read(folder, experiment.prepare)
+    masked = FILL in data.constants
+    if masked and not definition.missing_values:
+        raise DataError(
+            f"{folder}: values are missing, and models of {definition.name} take none; leave out the channels that "
+            "lack some with --channels when you import, or the samples"
+        )
     for name, samples in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         if not len(samples):
             raise DataError(f"{folder}: nothing for {name} (counts {data.counts}); add data, or change `prepare`")
         for what, array in (("values", samples.x), ("conditions", samples.condition)):
-            bad = 0 if array.dtype == np.uint8 else int((~np.isfinite(array)).sum())
+            meant = masked and array is samples.x
+            bad = 0 if array.dtype == np.uint8 else int((np.isinf(array) if meant else ~np.isfinite(array)).sum())
             if bad:
                 raise DataError(f"{folder}: {name}: {bad} {what} are not finite; import the data again, which checks")
     return data

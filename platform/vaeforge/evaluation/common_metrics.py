@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from vaeforge.config.experiment import Experiment
+from vaeforge.data.missing import observed_per_sample
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError
 from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare_means
@@ -75,7 +76,7 @@ def nelbo_metrics(model: VAE, test: Samples, samples: int, variance: float, suff
         variance: of the Gaussian, the validation mean squared error.
         suffix: of the metrics' names.
     """
-    dimensions = math.prod(model.event_shape)
+    dimensions = observed_per_sample(test.x)
     measured = validate(model, test, ProcessGroup(), samples)
     mse, rate = measured["val/mse"], measured["val/rate"]
     return {
@@ -113,11 +114,11 @@ def untrained_model(experiment: Experiment, prepared: Prepared) -> VAE:
 
 @torch.no_grad()
 def squared_errors(model: VAE, samples: Samples) -> Floats:
-    """Mean squared error per value of the reconstruction at z = mu, model units: [N]."""
+    """Mean squared error per observed value of the reconstruction at z = mu, model units: [N]."""
     parts = []
     for raw, condition in samples.batches():
         reconstruction = model.reconstruct(raw, condition)[0]
-        parts.append((model.normalise(raw) - reconstruction).square().flatten(1).mean(1).double().numpy())
+        parts.append(model.mean_squared_error(model.normalise(raw), reconstruction).double().numpy())
     return np.concatenate(parts)
 
 

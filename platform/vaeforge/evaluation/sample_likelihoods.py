@@ -1,6 +1,6 @@
 """Negative log-likelihood and score of each test sample, which an evaluation keeps for comparisons with other models.
 
-Shapes: T test samples, K draws of z, L latent dimensions, D values of a sample.
+Shapes: T test samples, K draws of z, L latent dimensions, D observed values of a sample.
 """
 
 import math
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vaeforge.data.missing import observed_per_sample
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.inference import scores
 from vaeforge.samples import CHUNK, Samples
@@ -50,21 +51,23 @@ def training_mean_likelihoods(model: VAE, prepared: Prepared) -> NDArray[np.floa
     Its latents say nothing, so that its rate is 0; its variance is its own mean squared error on the validation
     samples: D/2 log(2 pi variance) + SSE / (2 variance). All are NaN where that variance is not a positive number.
     """
-    dimensions = math.prod(model.event_shape)
-    total = torch.zeros(dimensions, dtype=torch.float64)
+    total, count = torch.zeros(2, math.prod(model.event_shape), dtype=torch.float64)
     for raw, _ in prepared.train.batches():
-        total += model.normalise(centre_crop(raw, model.event_shape)).flatten(1).double().sum(0)
-    mean = total / len(prepared.train)
+        x = model.normalise(centre_crop(raw, model.event_shape)).flatten(1).double()
+        total += x.nansum(0)
+        count += x.isnan().logical_not().sum(0)
+    mean = total / count
     validation, test = (_squared_distances(model, part, mean) for part in (prepared.validation, prepared.test))
-    variance = float(validation.mean()) / dimensions
+    variance = float(validation.mean()) / observed_per_sample(prepared.validation.x)
     if not (variance > 0 and math.isfinite(variance)):
         return np.full(len(prepared.test), math.nan)
+    dimensions = torch.cat([model.dimensions(model.normalise(raw)).double() for raw, _ in prepared.test.batches()])
     return np.asarray(gaussian_nll(test, dimensions, variance), dtype=np.float64)
 
 
 def _squared_distances(model: VAE, samples: Samples, mean: Tensor) -> Tensor:
-    """The squared distance of each sample from `mean` [D], in model units: [N]."""
-    parts = [(model.normalise(raw).flatten(1).double() - mean).square().sum(1) for raw, _ in samples.batches()]
+    """The squared distance of each sample's observed values from `mean` [D], in model units: [N]."""
+    parts = [(model.normalise(raw).flatten(1).double() - mean).square().nansum(1) for raw, _ in samples.batches()]
     return torch.cat(parts)
 
 
@@ -84,14 +87,14 @@ def negative_log_likelihoods(model: VAE, test: Samples, samples: int, variance: 
     if not (variance > 0 and math.isfinite(variance)):
         return np.full(len(test), math.nan)
     noise = torch.randn(samples, len(test), model.latent_dim, generator=torch.Generator().manual_seed(NOISE_SEED))
-    dimensions, parts = math.prod(model.event_shape), []
+    parts = []
     for number, (raw, condition) in enumerate(test.batches()):
         x = model.normalise(raw)
         posterior = model.encode(x, condition)
         squared = torch.zeros(len(raw), dtype=torch.float64)
         for eps in noise[:, number * CHUNK : (number + 1) * CHUNK]:
-            error = x - model.mean(model.decode(posterior.sample(eps), condition))
+            error = model.difference(x, model.mean(model.decode(posterior.sample(eps), condition)))
             squared += error.square().flatten(1).sum(1, dtype=torch.float64)
-        nll = gaussian_nll(squared / samples, dimensions, variance)
+        nll = torch.as_tensor(gaussian_nll(squared / samples, model.dimensions(x).double(), variance))
         parts.append((nll + posterior.rate().sum(1, dtype=torch.float64)).numpy())
     return np.concatenate(parts)

@@ -77,6 +77,8 @@ class Contract:
         quantile: see `threshold`.
         graphs: by name; `model` (x to reconstruction, mu, logvar, score) is always among them.
         data_set: what the data are called that it learned from; none for files without a name, and in older contracts.
+        missing: whether values of a sample may be missing (NaN), as in the training data: they are in neither encoding
+            nor score; none for no, and in older contracts.
         plane: of `points`: whether all lie in the plane z = 0, so that tables need no z; none for no, and in older
             contracts.
         source_voxels: of `series`: which voxels of volumes, or columns of matrices, of the imported source are a
@@ -101,6 +103,7 @@ class Contract:
     graphs: Mapping[str, GraphFile]
     threshold_rate: float | None = field(default=None, metadata=OPTIONAL)
     data_set: str | None = field(default=None, metadata=OPTIONAL)
+    missing: bool | None = field(default=None, metadata=OPTIONAL)
     plane: bool | None = field(default=None, metadata=OPTIONAL)
     source_voxels: SourceVoxels | None = field(default=None, metadata=OPTIONAL)
     pictures: PictureInput | None = field(default=None, metadata=OPTIONAL)

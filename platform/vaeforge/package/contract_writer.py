@@ -10,6 +10,7 @@ import onnx
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.images import COLOURS
+from vaeforge.data.missing import FILL
 from vaeforge.data.picture_reading import PictureReading, from_plain
 from vaeforge.data.prepared import MANIFEST, REMEDY, Prepared
 from vaeforge.data.voxels import SourceVoxels
@@ -59,6 +60,7 @@ def contract_of(
         quantile=threshold.quantile,
         graphs={name: graph_file(graph) for name, graph in graphs.items()},
         threshold_rate=threshold.rate,
+        missing=True if FILL in prepared.constants else None,
         plane=prepared.manifest.info.get("plane"),
         source_voxels=source_voxels(prepared),
         data_set=None if prepared.manifest.data_set is None else str(prepared.manifest.data_set),

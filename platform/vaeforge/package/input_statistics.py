@@ -6,7 +6,8 @@ Of images: brightness and contrast (mean and standard deviation of all values), 
 `colour` (the largest less the smallest channel of a pixel, its mean: 0 for grey pictures) and `detail` (the mean
 absolute difference of neighbouring pixels). Of pictures that prepare makes samples of, their shorter side in pixels
 and their aspect ratio, width / height, too. Of other samples: mean, standard deviation, and `distance`, the root mean
-square of (x - m) / s with mean m and standard deviation s of each value over the training samples.
+square of (x - m) / s with mean m and standard deviation s of each value over the training samples; all of these over
+the values that are not missing.
 
 A measure of a new sample may lie beyond the training range by a share 0.5 + 20 / N of it, for N training samples; but
 from 200 on not below a tenth of the smallest value where that is positive, so that blank pictures, and grey ones among
@@ -21,6 +22,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vaeforge.data.missing import mean_of, spread_of
 
 MANY = 200  # training samples, whose smallest value says something of how small values can be
 SMALLER = 10.0
@@ -73,8 +76,8 @@ class ValueScale:
 def scale_of(x: NDArray[Any]) -> ValueScale:
     """The scale of samples that are no images."""
     flat = x.reshape(len(x), -1).astype(np.float64)
-    sd = flat.std(axis=0)
-    return ValueScale(flat.mean(axis=0).astype(np.float32), np.where(sd > 0, sd, 1).astype(np.float32))
+    sd = spread_of(flat)
+    return ValueScale(mean_of(flat).astype(np.float32), np.where(sd > 0, sd, 1).astype(np.float32))
 
 
 def measures_of(x: NDArray[Any], scale: ValueScale | None) -> dict[str, Values]:
@@ -83,8 +86,8 @@ def measures_of(x: NDArray[Any], scale: ValueScale | None) -> dict[str, Values]:
     if scale is None:
         return _of_images(values)
     flat = values.reshape(len(values), -1)
-    distance = np.sqrt(np.square((flat - scale.mean) / scale.sd).mean(axis=1))
-    return {"mean": flat.mean(axis=1), "standard deviation": flat.std(axis=1), "distance": distance}
+    distance = np.sqrt(mean_of(np.square((flat - scale.mean) / scale.sd), 1))
+    return {"mean": mean_of(flat, 1), "standard deviation": spread_of(flat, 1), "distance": distance}
 
 
 def _of_images(x: Values) -> dict[str, Values]:

@@ -84,10 +84,13 @@ def read_upload(name: str, content: bytes) -> Image.Image:
 
 
 def samples_of(x: Any, contract: Contract, where: str = "x") -> Values:
-    """`x` as finite float32 [N, *event], a single sample as [1, *event].
+    """`x` as float32 [N, *event], a single sample as [1, *event].
+
+    NaN, or null in JSON, is a missing value to a model that takes such.
 
     Raises:
-        DataError: if it holds no numbers, has another shape, or holds NaN or infinities (after rounding to float32).
+        DataError: if it holds no numbers, has another shape, holds NaN or infinities (after rounding to float32) that
+            the model does not take, or a sample of missing values alone.
     """
     array = _numbers(x, where)
     event = contract.event_shape
@@ -96,7 +99,7 @@ def samples_of(x: Any, contract: Contract, where: str = "x") -> Values:
     if array.shape[1:] != event or array.ndim != len(event) + 1 or not len(array):
         wanted = ", ".join(["N", *map(str, event)])
         raise DataError(f"{where}: got shape {list(array.shape)}, must be [{wanted}] with N at least 1")
-    return _finite(array, where)
+    return _observed(array, where) if contract.missing else _finite(array, where)
 
 
 def condition_of(given: Any, contract: Contract, count: int, where: str = "condition") -> Values | None:
@@ -174,6 +177,16 @@ def _numbers(values: Any, where: str) -> NDArray[Any]:
     if array.dtype.kind not in "iuf":
         raise DataError(f"{where}: got values of type {array.dtype}, must be numbers")
     return array
+
+
+def _observed(array: NDArray[Any], where: str) -> Values:
+    """`array` [N, ...] as float32, NaN where a value is missing."""
+    values = _finite(np.where(np.isnan(array), 0, array), where)
+    missing = np.isnan(array)
+    empty = np.flatnonzero(missing.reshape(len(array), -1).all(axis=1)).tolist()
+    if empty:
+        raise DataError(f"{where}: sample {empty[0]} has no value, must have one at least")
+    return np.where(missing, np.float32(np.nan), values)
 
 
 def _finite(array: NDArray[Any], where: str) -> Values:

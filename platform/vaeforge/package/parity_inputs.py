@@ -88,7 +88,7 @@ def extremes(samples: Samples) -> tuple[float, float]:
     """Black and white for images, the smallest and largest value for anything else."""
     if samples.x.dtype == np.uint8:
         return 0.0, 255.0
-    return float(samples.x.min()), float(samples.x.max())
+    return float(np.nanmin(samples.x)), float(np.nanmax(samples.x))
 
 
 def subsample_evenly(samples: Samples, most: int = MOST_SAMPLES) -> Samples:

@@ -32,7 +32,7 @@ class GraphAnswers:
     Attributes:
         score: [N].
         mu: [N, L].
-        squared_error: of the reconstruction at z = mu, mean per value, model units: [N].
+        squared_error: of the reconstruction at z = mu, mean per observed value, model units: [N].
         rate: nats: [N].
     """
 
@@ -58,7 +58,7 @@ def answers_of(model: VAE, path: Path, samples: Samples) -> GraphAnswers:
     parts: list[tuple[NDArray[Any], ...]] = []
     for raw, condition in samples.batches():
         answer, mu, logvar, score = session.run(list(OUTPUTS), main_feeds(raw, condition))
-        error = (model.normalise(raw) - model.normalise(torch.from_numpy(answer))).square().flatten(1).mean(1)
+        error = model.mean_squared_error(model.normalise(raw), model.normalise(torch.from_numpy(answer)))
         rate = Posterior(torch.from_numpy(mu), torch.from_numpy(logvar)).rate().sum(1)
         parts.append((score, mu, error.numpy(), rate.numpy()))
     return GraphAnswers(*(np.concatenate([part[place] for part in parts]).astype(np.float32) for place in range(4)))

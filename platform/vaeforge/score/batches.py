@@ -1,7 +1,8 @@
 """Batches of items from the readers, in a stable order, the unusable ones among them with the reason.
 
 Shapes: n items of a batch; x float32 [n, *event] in raw units; condition float32 [n, C]. Integers and floats of any
-size are taken, rounded to float32; what that makes infinite counts as unusable, like NaN.
+size are taken, rounded to float32; what that makes infinite counts as unusable, like NaN. To a model that learned from
+data with missing values, both are missing values, as to an import, and only an item without any value is unusable.
 """
 
 from collections.abc import Iterator, Sequence
@@ -64,16 +65,18 @@ class Reader(Protocol):
         """Blocks from `start` on, the same ones whichever session reads them."""
 
 
-def make_batch(rows: Rows, end: Position | None, inputs: int) -> ItemBatch:
-    """`rows` as float32, those with values that are not finite rejected too."""
+def make_batch(rows: Rows, end: Position | None, inputs: int, missing: bool = False) -> ItemBatch:
+    """`rows` as float32, those with values that are not finite rejected too; with `missing`, those without any."""
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and is found here
         x, condition = (np.array(values, dtype=np.float32) for values in (rows.x, rows.condition))
     rejected = dict(rows.rejected)
     for values, what in ((x, "values"), (condition, "values of the condition")):
         flat = values.reshape(len(values), -1)
         bad = (~np.isfinite(flat)).sum(axis=1)
-        for position in np.flatnonzero(bad).tolist():
+        allowed = missing and values is x
+        for position in np.flatnonzero(bad == flat.shape[1] if allowed else bad).tolist():
             rejected.setdefault(position, f"{bad[position]} of {flat.shape[1]} {what} are NaN or infinite")
+    x[np.isinf(x)] = np.nan
     for position in rejected:
         x[position], condition[position] = 0, 0
     return ItemBatch(tuple(rows.names), x, condition, rejected, end, inputs, tuple(rows.sizes))

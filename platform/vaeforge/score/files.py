@@ -156,7 +156,7 @@ class RowReader:
                 for rows in self._opened(path).rows(first, self.batch):
                     first += len(rows.names)
                     rows.names = [f"{prefix}{item}" for item in rows.names]
-                    yield make_batch(rows, (number, first), len(rows.names))
+                    yield make_batch(rows, (number, first), len(rows.names), bool(self.contract.missing))
             except DataError as error:
                 yield make_batch(rejected_rows(self.contract, [name], str(error)), (number + 1, 0), 1)
 

@@ -9,7 +9,8 @@
   model takes, or as the imported source had. A text needs no names.
 
 Items are called by their row, from 0, or by a column `item` where there is one. Cells that are empty or no numbers make
-a row unusable, and so does, in a CSV, a number of cells other than the header's.
+a row unusable, unless the model learned from data with missing values; so does, in a CSV, a number of cells other than
+the header's.
 """
 
 import csv

@@ -35,19 +35,21 @@ class OwnTerms:
 
     Attributes:
         sums: distortion and KL.
+        observed: how many values of its samples are not missing.
         penalty: the sum of the family's penalty, scalar.
         coupled: the rows [b, ...] of what each coupling takes.
         total: samples of the micro-batch over all ranks.
     """
 
     sums: LossSums
+    observed: Tensor
     penalty: Tensor
     coupled: tuple[tuple[Tensor, ...], ...]
     total: int
 
     def measured(self) -> Tensor:
-        """The sums without their graph: [2 + L]."""
-        scalars = torch.stack([self.penalty, self.sums.distortion])
+        """The sums without their graph: [3 + L]."""
+        scalars = torch.stack([self.penalty, self.sums.distortion, self.observed.to(self.penalty)])
         return torch.cat([scalars, self.sums.kl]).detach()
 
 
@@ -75,15 +77,14 @@ class StepLoss:
 
     Attributes:
         schedule: the experiment's, its given weights those of the summed rate.
-        log_mse_dimensions: D for a calibrated likelihood, else none.
+        dimensions: D, all values of a sample.
         linear: whether the loss of a batch is the mean of the losses of its parts, so that each can be followed alone.
     """
 
     def __init__(self, experiment: Experiment, model: VAE, group: ProcessGroup, dataset_size: int):
         self.model, self.group, self.dataset_size = model, group, dataset_size
-        dimensions, training = math.prod(model.event_shape), experiment.training
-        self.log_mse_dimensions = dimensions if model.calibrated else None
-        scale = effective_beta(1.0, dimensions, model.latent_dim, training.normalised_beta)
+        self.dimensions, training = math.prod(model.event_shape), experiment.training
+        scale = effective_beta(1.0, self.dimensions, model.latent_dim, training.normalised_beta)
         self.schedule = experiment.beta.scaled(scale) if training.normalised_beta else experiment.beta
         self.extra_correlation = training.total_correlation - 1.0
         coupled = model.batch_coupled or self.extra_correlation != 0
@@ -108,7 +109,8 @@ class StepLoss:
             coupled.append((self.model.mean(output), condition))
         if self.extra_correlation:
             coupled.append((posterior.sample(eps), posterior.mu, posterior.logvar))
-        return OwnTerms(sums, self.model.penalty(output, posterior).sum(), tuple(coupled), total)
+        penalty = self.model.penalty(output, posterior).sum()
+        return OwnTerms(sums, self.model.dimensions(x).sum(), penalty, tuple(coupled), total)
 
     def whole(self, parts: Sequence[OwnTerms], progress: float, state: Mapping[str, float]) -> WholeLoss:
         """The loss of all samples of the micro-batches `parts`, over all ranks; a collective.
@@ -120,15 +122,16 @@ class StepLoss:
         """
         total, size = sum(part.total for part in parts), self.schedule.size(state)
         means = self.group.sum(torch.stack([part.measured() for part in parts]).sum(0)) / total
-        penalty, mean, kl = means[0], means[1], means[2:]
-        by_means = batch_loss(self.schedule, mean, kl, progress, state, self.log_mse_dimensions)
+        penalty, mean, observed, kl = means[0], means[1], means[2], means[3:]
+        log_mse_dimensions = self._log_mse_dimensions(observed)
+        by_means = batch_loss(self.schedule, mean, kl, progress, state, log_mse_dimensions)
         loss, by_coupled = by_means.value + size * penalty, []
         for place, coupling in enumerate(self._couplings(progress, state)):
             tensors = self._gathered([part.coupled[place] for part in parts], [part.total for part in parts])
             value, gradients = _differentiated(coupling, tensors)
             loss = loss + value
             by_coupled.append(gradients)
-        distortion = training_distortion(mean, self.log_mse_dimensions)
+        distortion = training_distortion(mean, log_mse_dimensions)
         terms = torch.stack([loss, distortion, kl.sum()]).double()
         return WholeLoss(terms, by_means, size, tuple(by_coupled), total)
 
@@ -148,6 +151,12 @@ class StepLoss:
             parts = [(g[rows] * t).sum() for g, t in zip(gradients, tensors, strict=True) if g is not None]
             surrogate = surrogate + torch.stack(parts).sum()
         return surrogate
+
+    def _log_mse_dimensions(self, observed: Tensor) -> float | None:
+        """D of a calibrated likelihood: the mean number of observed values of the step's samples; else none."""
+        if not self.model.calibrated:
+            return None
+        return float(observed) if self.model.masked else self.dimensions
 
     def _couplings(self, progress: float, state: Mapping[str, float]) -> list[Coupling]:
         """What couples all samples, as functions of what `OwnTerms.coupled` holds of them: nats per sample."""

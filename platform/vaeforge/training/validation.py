@@ -24,7 +24,8 @@ def validate(
     """The `val/` metrics of `model`.
 
     `val/nelbo` is the calibrated Gaussian negative log-likelihood plus the rate, with z sampled `samples` times from
-    q(z|x) under a fixed seed; beta is nowhere in it. Nats per sample, except `val/mse`, which is per value, and the
+    q(z|x) under a fixed seed; beta is nowhere in it. Missing values are in none of it: D is the mean number of observed
+    values of a sample. Nats per sample, except `val/mse`, which is per value, and the
     metrics of plug-ins (`validation_metric.py`), among them `val/active_units`, a count.
 
     Args:
@@ -49,27 +50,28 @@ def _noise(count: int, samples: int, latent_dim: int) -> Tensor:
 
 
 def _sums(model: VAE, share: Iterator[tuple[Tensor, Tensor]], noise: Tensor, device: torch.device) -> Tensor:
-    """float64 [3 + K]: squared error, rate, training distortion, then the sums of the other metrics."""
-    totals = torch.zeros(3, dtype=torch.float64, device=device)
+    """float64 [4 + K]: squared error, rate, training distortion, observed values, then the sums of other metrics."""
+    totals = torch.zeros(4, dtype=torch.float64, device=device)
     others = [torch.zeros(one.size(model), dtype=torch.float64, device=device) for one in validation_metrics()]
     for number, (raw, condition) in enumerate(share):
         x = model.normalise(raw)
         posterior = model.encode(x, condition)
+        totals[3] += model.dimensions(x).sum()
         totals[1] += posterior.rate().sum(dtype=torch.float64)
         for one, held in zip(validation_metrics(), others, strict=True):
             held += one.sums(model, x, posterior)
         for eps in noise[:, number * CHUNK : (number + 1) * CHUNK].to(device):
             output = model.decode(posterior.sample(eps), condition)
-            totals[0] += (x - model.mean(output)).square().sum(dtype=torch.float64)
+            totals[0] += model.difference(x, model.mean(output)).square().sum(dtype=torch.float64)
             totals[2] += model.distortion(x, output).sum(dtype=torch.float64)
     return torch.cat([totals, *others])
 
 
 def _metrics(sums: Tensor, count: int, samples: int, model: VAE) -> dict[str, float]:
-    dimensions = math.prod(model.event_shape)
-    squared_error, rate, distortion = sums[:3].tolist()
-    others = torch.split(sums[3:], [one.size(model) for one in validation_metrics()])
-    mse = squared_error / (samples * count * dimensions)
+    squared_error, rate, distortion, observed = sums[:4].tolist()
+    dimensions = observed / count
+    others = torch.split(sums[4:], [one.size(model) for one in validation_metrics()])
+    mse = squared_error / (samples * observed)
     if model.calibrated:
         log_mse = 0.5 * dimensions * math.log(mse) if mse > 0 else -math.inf
         distortion = (log_mse if math.isfinite(mse) else math.nan) * samples * count

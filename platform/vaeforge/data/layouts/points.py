@@ -4,8 +4,8 @@ Read as `points`, a sample is the channels at one point and its condition the co
 resemble each other, so whole blocks of a grid over the bounding box are divided, or whole sections; that unit is the
 group of a test sample; where a column `donor` says whose point it is, whole donors are. Two points of a section at the
 same place are refused. Points of different parts may still be neighbours across a block's border; whole sections keep
-them a section's distance apart. Channels with values at fewer than a tenth of the points are dropped, then points that
-lack a value.
+them a section's distance apart. Channels with values at fewer than a tenth of the points are dropped. Missing values
+are kept as NaN; channels that have no value in a part are dropped, and points that have none at all.
 
 Read as `maps`, a sample is one channel at all points; channels are divided, and each is a group. Channels have units of
 their own, of which training on others tells nothing, so that each map is scaled by its own values, which is no leak
@@ -29,13 +29,14 @@ from pydantic import Field, model_validator
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import Prepare
 from vaeforge.data.block_split import PARTS, TEST, TRAIN, Index, divide, grid_blocks
+from vaeforge.data.missing import FILL, LEAST_OBSERVED, mean_of, spread_of
 from vaeforge.data.source_files import data_files
 from vaeforge.data.table_columns import AXES, DONOR, LABELS, SECTION, index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
 
-LEAST_OBSERVED = 0.1  # share of the points at which a channel has a value
 LISTED = 10
+NOWHERE = -1  # the part of a point that is left out
 
 Matrix = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -101,20 +102,22 @@ def read(folder: Path, settings: PointSettings) -> DataSet:
     whole = _columns(path, _arrow(path), settings)
     table = whole.observed()
     usable = _usable(path, table, settings)
-    dropped = int((~usable).sum())
     table = _logarithms(path, table.at(usable)) if settings.log1p else table.at(usable)
     _reject_shared_places(path, table)
     data = _maps(path, table, settings) if settings.reading == "maps" else _points(path, table, settings)
     unobserved = [name for name in whole.channels if name not in table.channels]
     info = data.info | {"dropped_channels": [*unobserved, *data.info["dropped_channels"]]}
-    counts = data.counts | {"rows": len(usable), "dropped_rows": dropped}
+    kept = data.counts.get("points", sum(map(len, (data.train, data.validation, data.test))))
+    counts = data.counts | {"rows": len(usable), "dropped_rows": len(usable) - kept}
     counts |= {"dropped_channels": len(info["dropped_channels"])} if unobserved else {}
     return replace(data, counts=counts, info=info)
 
 
 def _usable(path: Path, table: Table, settings: PointSettings) -> Mask:
-    """Which points [N] have a place, all values, and a donor or section to be divided by."""
-    usable = np.asarray(np.isfinite(np.hstack([table.coordinates, table.values])).all(axis=1))
+    """Which points [N] have a place, a value (as maps, all values), and a donor or section to be divided by."""
+    observed = np.isfinite(table.values)
+    enough = observed.any(axis=1) if settings.reading == "points" else observed.all(axis=1)
+    usable = np.asarray(np.isfinite(table.coordinates).all(axis=1) & enough)
     for names in (table.sections if settings.sections else None, table.donors):
         if names is not None:
             usable &= names != ""
@@ -161,6 +164,7 @@ def _columns(path: Path, table: Any, settings: PointSettings) -> Table:
         )
     coordinates = _numbers(path, table, [special[axis] for axis in AXES])
     values = _numbers(path, table, channels)
+    values[np.isinf(values)] = np.nan
     labels = {name: _labels(table.column(special[name])) for name in LABELS if name in special}
     return Table(coordinates, values, channels, labels.get(SECTION), labels.get(DONOR))
 
@@ -183,7 +187,7 @@ def _numbers(path: Path, table: Any, names: list[str]) -> Matrix:
 
 
 def _logarithms(path: Path, table: Table) -> Table:
-    low = table.values.min(axis=0)
+    low = np.fmin.reduce(table.values, axis=0)
     wrong = [f"{name} ({least:g})" for name, least in zip(table.channels, low, strict=True) if least <= -1]
     if wrong:
         raise DataError(f"{path}: `prepare.log1p` needs values > -1, got down to: {', '.join(wrong)}; turn it off")
@@ -207,18 +211,19 @@ def _reject_shared_places(path: Path, table: Table) -> None:
 
 
 def _points(path: Path, table: Table, settings: PointSettings) -> DataSet:
-    """Points as samples, divided by blocks or sections."""
+    """Points as samples, divided by blocks or sections; those that have no value in any kept channel left out."""
     units, names = _units(path, table, settings)
     parts = divide(np.bincount(units, minlength=len(names)), settings.validation, settings.test, settings.seed)
     owner = parts[units]
-    kept = _varying(path, table.values[owner == TRAIN])
+    kept = _varying(path, [table.values[owner == part] for part in range(len(PARTS))])
+    owner = np.where(np.isfinite(table.values[:, kept]).any(axis=1), owner, NOWHERE)
     train, validation, test = (
         Samples(table.values[np.ix_(owner == part, kept)], table.coordinates[owner == part])
         for part in range(len(PARTS))
     )
     groups = [names[unit] for unit in units[owner == TEST].tolist()]
     counts = dict(zip(PARTS, map(len, (train, validation, test)), strict=True)) | {
-        "test_groups": int((parts == TEST).sum()),
+        "test_groups": len(set(groups)),
         "channels": int(kept.sum()),
         "dropped_channels": int((~kept).sum()),
     }
@@ -227,7 +232,10 @@ def _points(path: Path, table: Table, settings: PointSettings) -> DataSet:
         "dropped_channels": _chosen(table.channels, ~kept),
         "units": {part: _chosen(names, parts == number) for number, part in enumerate(PARTS)},
     }
+    missing = _missing_counts([train.x, validation.x, test.x])
+    counts |= missing
     constants = _value_constants(train.x, settings) | _place_constants(train.condition)
+    constants |= {FILL: mean_of(train.x).astype(np.float32)} if missing else {}
     labels = np.zeros(len(groups), dtype=np.int64)
     return DataSet(train, validation, test, labels, groups, constants=constants, counts=counts, info=info)
 
@@ -253,9 +261,16 @@ def _named_units(labels: Labels) -> tuple[Index, list[str]]:
     return members.astype(np.int64), found.tolist()
 
 
-def _varying(path: Path, train: Matrix) -> Mask:
-    """Which channels vary over the training points [C]; the others have no scale."""
-    kept: Mask = train.max(axis=0) > train.min(axis=0)
+def _missing_counts(parts: list[Matrix]) -> dict[str, int]:
+    """For the counts: how many values of the parts are missing; nothing where none is."""
+    count = sum(int(np.isnan(part).sum()) for part in parts)
+    return {"missing_values": count} if count else {}
+
+
+def _varying(path: Path, parts: list[Matrix]) -> Mask:
+    """Which channels [C] vary over the training points, else they have no scale, and have a value in every part."""
+    low, high = (reduce(parts[TRAIN], axis=0) for reduce in (np.fmin.reduce, np.fmax.reduce))
+    kept: Mask = (high > low) & np.logical_and.reduce([np.isfinite(part).any(axis=0) for part in parts])
     if not kept.any():
         raise DataError(f"{path}: none of {len(kept)} channel(s) varies over the training points; check the import")
     return kept
@@ -267,7 +282,7 @@ def _chosen(names: list[str], mask: Mask) -> list[str]:
 
 def _value_constants(train: Matrix, settings: PointSettings) -> dict[str, Matrix]:
     """Statistics [C] of the training points; (x - mean) / std is the scaling that the settings ask for."""
-    low, high = train.min(axis=0), train.max(axis=0)
+    low, high = np.fmin.reduce(train, axis=0), np.fmax.reduce(train, axis=0)
     mean, std = (low, high - low) if settings.scaling == "minmax" else _moments(train, 0)
     return {"mean": mean, "std": std, "minimum": low, "maximum": high}
 
@@ -280,8 +295,7 @@ def _place_constants(places: Matrix) -> dict[str, Matrix]:
 
 
 def _moments(values: Matrix, axis: int) -> tuple[Matrix, Matrix]:
-    mean, std = values.mean(axis=axis, dtype=np.float64), values.std(axis=axis, dtype=np.float64)
-    return mean.astype(np.float32), std.astype(np.float32)
+    return mean_of(values, axis).astype(np.float32), spread_of(values, axis).astype(np.float32)
 
 
 def _maps(path: Path, table: Table, settings: PointSettings) -> DataSet:

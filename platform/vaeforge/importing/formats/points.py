@@ -14,6 +14,7 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from vaeforge.data.missing import LEAST_OBSERVED
 from vaeforge.data.source_files import listed
 from vaeforge.data.table_columns import AXES
 from vaeforge.errors import DataError
@@ -30,8 +31,6 @@ FILE = "points.parquet"
 EDGES = np.linspace(-5, 5, 101)
 DRAWN = 20_000  # points in the figure
 LEAST = 2
-MOST = 0.5  # of the points are expected to have all values
-LEAST_OBSERVED = 0.1  # share of the points at which a channel has a value
 
 
 @dataclass(frozen=True)
@@ -124,23 +123,17 @@ def _observed(path: Path, table: Table, channels: list[str], log: ImportLog) -> 
 
 
 def _note_missing(points: ImportedPoints, log: ImportLog) -> None:
-    """Say what share of the values is missing; ask where that costs most of the points."""
+    """Say what share of the values is missing."""
     missing = {name: float(np.isnan(points.numbers[name]).mean()) for name in points.channels}
     if not points.missing:
         return
     complete = np.logical_and.reduce([np.isfinite(points.numbers[name]) for name in points.channels])
     worst = max(missing, key=lambda name: missing[name])
-    share = float(np.mean(list(missing.values())))
-    whole = f"{int(complete.sum())} of {len(complete)} points have a value in every channel"
     log.notes.append(
-        f"{share:.2%} of the values are missing, most in {worst!r} ({missing[worst]:.1%}); {whole}, and `vaeforge "
-        "prepare` leaves out the others"
+        f"{float(np.mean(list(missing.values()))):.2%} of the values are missing, most in {worst!r} "
+        f"({missing[worst]:.1%}); {int(complete.sum())} of {len(complete)} points have a value in every channel. All "
+        "points are kept, and what is missing counts in neither likelihood nor metrics (read as maps, these alone are)"
     )
-    if complete.mean() < MOST:
-        log.ask(
-            f"only {whole}; prepare leaves out the others. Say --channels '!{worst}' or the like to leave out channels",
-            "points that lack a value are left out",
-        )
 
 
 def _reject_shared_places(path: Path, points: ImportedPoints) -> None:

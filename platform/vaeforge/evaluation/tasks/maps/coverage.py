@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from torch import Tensor
 
+from vaeforge.data.missing import mean_of
+
 Floats = NDArray[np.float64]
 LEVEL = 0.95
 NOMINAL = (0.5, 0.8, 0.9, LEVEL, 0.99)
@@ -40,7 +42,8 @@ class Coverage:
     """Which values intervals hold.
 
     Attributes:
-        held: [N, E], the share of each value's 95 % intervals that hold it; 0 or 1 where there is one interval.
+        held: [N, E], the share of each value's 95 % intervals that hold it; 0 or 1 where there is one interval, NaN
+            where the value is missing.
         curve: the nominal levels [Q], and the share of all values that intervals of these levels hold [Q].
     """
 
@@ -77,8 +80,9 @@ def _coverage(errors: Iterable[Floats], deviation: Floats) -> Coverage:
 
     def parts() -> Iterator[tuple[Floats, Floats]]:
         for batch in errors:
-            inside = [(batch <= limit).mean(0) for limit in limits]
-            yield inside[NOMINAL.index(LEVEL)], np.array([share.mean(1).sum() for share in inside])
+            missing = np.isnan(batch[0])
+            inside = [np.where(missing, np.nan, (batch <= limit).mean(0)) for limit in limits]
+            yield inside[NOMINAL.index(LEVEL)], np.array([mean_of(share, 1).sum() for share in inside])
 
     held, sums = zip(*parts(), strict=True)
     whole = np.concatenate(held)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vaeforge.data.missing import mean_of
 from vaeforge.evaluation.common_metrics import evaluation_seed, untrained_model
 from vaeforge.evaluation.comparison import MODEL, compare_means, model_metrics
 from vaeforge.evaluation.distribution_table import distribution_table
@@ -112,7 +113,7 @@ class _Reconstructed:
             "bounds_violations": outside(self.found, low, high),
             "latent_sd": self.spread.sd.mean(0),
             "noise_sd": self.noise,
-            "coverage_95": self.coverage.held.mean(0),
+            "coverage_95": mean_of(self.coverage.held),
         }
 
 
@@ -137,7 +138,7 @@ def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     # of the mean over channels, which varies less than a channel does
     metrics |= pearson_over_groups(truth, found, groups).named("test/pearson")
     metrics |= relative_error_over_groups(truth, found, groups).named("test/relative_error")
-    metrics |= mean_over_groups(done.coverage.held.mean(1), groups, SHARE).named("test/coverage_95")
+    metrics |= mean_over_groups(mean_of(done.coverage.held, 1), groups, SHARE).named("test/coverage_95")
     table = [
         {"channel": name, **{key: float(values[place]) for key, values in columns.items()}}
         | pearson_over_groups(truth[:, [place]], found[:, [place]], groups).line("pearson")
@@ -159,13 +160,13 @@ def _imputation(trained: TrainedModel) -> EvaluationResult:
     spread, noise = prior_spread(model, places), noise_of(model, prepared.validation, each=True)
     fresh = untrained_model(trained.experiment, prepared)
     found = {
-        "training mean": np.broadcast_to(train.mean(0), x.shape),
+        "training mean": np.broadcast_to(mean_of(train), x.shape),
         INTERPOLATION: interpolate(prepared.train.condition, train, places),
         "untrained VAE": prior_spread(fresh, places).mean,
         "model at the prior mean": at_prior_mean(model, places),
         MODEL: spread.mean,
     }
-    errors = {name: ((values - x) ** 2).mean(1) for name, values in found.items()}
+    errors = {name: mean_of((values - x) ** 2, 1) for name, values in found.items()}
     rows = compare_means("imputation MSE", "lower", errors, groups, POSITIVE)
     varying = {name: values for name, values in found.items() if name != "training mean"}
     rows += compare_pearson("imputation Pearson", x, varying, groups)
@@ -173,7 +174,7 @@ def _imputation(trained: TrainedModel) -> EvaluationResult:
         rows, {"imputation MSE": "test/imputation_mse", "imputation Pearson": "test/imputation_pearson"}
     )
     coverage = imputation_coverage(spread, x, noise)
-    metrics |= mean_over_groups(coverage.held.mean(1), groups, SHARE).named("test/imputation_coverage_95")
+    metrics |= mean_over_groups(mean_of(coverage.held, 1), groups, SHARE).named("test/imputation_coverage_95")
     curves = {"imputation_coverage": coverage.curve}
     table = _imputation_table(channel_names(trained), x, found)
     raw = {name: in_raw_units(model, values) for name, values in (("truth", x), ("imputed", spread.mean))}
@@ -188,12 +189,17 @@ def _imputation(trained: TrainedModel) -> EvaluationResult:
     return EvaluationResult(metrics, rows, curves, {"imputation": table}, figures, {"imputation": compact(arrays)})
 
 
+def _filled(model: VAE, x: Floats) -> Floats:
+    """Values [N, E] in model units with the training mean in place of missing ones."""
+    return model.filled(torch.from_numpy(x)).numpy()
+
+
 def _imputation_table(names: list[str], x: Floats, found: dict[str, Floats]) -> list[dict[str, str | float]]:
     """A line for each channel and each way of imputing it."""
     return [
         {"channel": name, "method": method, "mse": float(mse), "pearson": float(correlation)}
         for method, values in found.items()
-        for name, mse, correlation in zip(names, ((values - x) ** 2).mean(0), pearson(x, values), strict=True)
+        for name, mse, correlation in zip(names, mean_of((values - x) ** 2), pearson(x, values), strict=True)
     ]
 
 
@@ -207,13 +213,15 @@ def _generated(trained: TrainedModel) -> EvaluationResult:
     if len(np.unique(prepared.test_groups)) < LEAST_GROUPS:
         return EvaluationResult()
     second = np.unique(prepared.test_groups, return_inverse=True)[1] % 2 == 1  # every other block
-    train, x = normalised(model, prepared.train), normalised(model, prepared.test)
+    train, x = (_filled(model, normalised(model, part)) for part in (prepared.train, prepared.test))
     extract = pca_features(train, min(COMPONENTS, len(train) - 1, train.shape[1]))
     condition = torch.from_numpy(np.array(prepared.test.condition[second]))
 
     def made(maker: VAE) -> Floats:
+        """Samples at the second half's points, missing what these miss."""
         raw = prior_samples(maker, condition, derive(seed, "prior samples"))
-        return normalised(model, Samples(raw, condition.numpy()))
+        raw[np.isnan(prepared.test.x[second])] = np.nan
+        return _filled(model, normalised(model, Samples(raw, condition.numpy())))
 
     kinds = {"untrained VAE": made(untrained_model(trained.experiment, prepared)), "prior samples": made(model)}
     features = {name: extract(values, prepared.test_groups[second]) for name, values in kinds.items()}

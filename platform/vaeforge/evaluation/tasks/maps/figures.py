@@ -68,7 +68,7 @@ def _draw(
 
 def _colours(name: str, values: Values, shared: Values) -> dict[str, Any]:
     own = name.endswith(("error", "uncertainty"))
-    low, high = np.percentile(values if own else shared, CLIPPED)
+    low, high = np.nanpercentile(values if own else shared, CLIPPED)
     return {"cmap": "magma" if own else "viridis", "vmin": 0.0 if own else low, "vmax": max(high, low + 1e-9)}
 
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vaeforge.data.missing import mean_of
 from vaeforge.evaluation.tasks.maps.coverage import Spread, spread_of
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
@@ -75,12 +76,12 @@ def noise_of(model: VAE, validation: Samples, each: bool) -> Floats:
     """
     spread, x = posterior_spread(model, validation), normalised(model, validation)
     squares = (x - spread.mean) ** 2 + spread.sd**2
-    noise: Floats = np.sqrt(squares.mean(0) if each else squares.mean())
+    noise: Floats = np.sqrt(mean_of(squares) if each else squares.mean())
     return noise
 
 
 def normalised(model: VAE, samples: Samples) -> Floats:
-    """Samples [N, E] in the units of the model."""
+    """Samples [N, E] in the units of the model; what is missing stays so."""
     return np.concatenate([model.normalise(raw).double().numpy() for raw, _ in samples.batches()])
 
 
