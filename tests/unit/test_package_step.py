@@ -34,8 +34,8 @@ from vaeforge_models.family import Family
 
 SHARED = {"model", "encoder", "decoder", "reconstruct_eps"}
 GRAPHS = {
-    "cilia": SHARED | {"error_map", "generate"},
-    "endoscopy": SHARED | {"error_map"},
+    "cilia": SHARED | {"error_map", "generate", "picture"},
+    "endoscopy": SHARED | {"error_map", "picture"},
     "fmri": SHARED | {"denoiser"},
     "lipid": SHARED,
     "speckle": SHARED | {"error_map", "denoiser"},

@@ -31,6 +31,17 @@ class GraphFile:
 
 
 @dataclass(frozen=True)
+class PictureDifference:
+    """How far the graph `picture` differs from the way of prepare, score and serve, on pictures of several sizes.
+
+    `levels` is the largest difference of a sample's values, of 255; `share` that of values which differ at all.
+    """
+
+    levels: int
+    share: float
+
+
+@dataclass(frozen=True)
 class PictureInput:
     """The way of a picture to the model, as prepare, score and serve take it.
 
@@ -45,6 +56,8 @@ class PictureInput:
         resize: the filter, with its coefficient.
         resize_to: side of the resized square in pixels; none where pictures are not resized.
         centre: side of the middle square that is kept of that; none where nothing is cut off.
+        steps: all of it in order, for people.
+        graph: how exactly the graph `picture` does the same; none where there is no such graph.
     """
 
     orientation: str
@@ -57,6 +70,8 @@ class PictureInput:
     resize: str
     resize_to: int | None = None
     centre: int | None = None
+    steps: tuple[str, ...] = ()
+    graph: PictureDifference | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,18 @@ import onnx
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.layouts import layout_named
-from vaeforge.data.images import COLOURS
 from vaeforge.data.missing import FILL
-from vaeforge.data.picture_reading import PictureReading, from_plain
 from vaeforge.data.prepared import MANIFEST, REMEDY, Prepared
 from vaeforge.data.voxels import SourceVoxels
 from vaeforge.evaluation.latent_posteriors import class_names
 from vaeforge.evaluation.threshold import Threshold
-from vaeforge.package.contract import Contract, GraphFile, PictureInput
+from vaeforge.package.contract import Contract, GraphFile, PictureDifference
 from vaeforge.package.export import data_file
 from vaeforge.package.input_statistics import InputStatistics
+from vaeforge.package.picture_input import picture_input
 from vaeforge.paths import sha256_of
 from vaeforge.records import record_from
 from vaeforge.trained import TrainedModel
-
-GREY = "(19595 R + 38470 G + 7471 B + 32768) >> 16"  # ITU-R 601-2, as Pillow rounds it
-CUBIC = "bicubic, a = -0.5, antialiased"
-CROPS = {"pad": "none: padded to a square with the median of its border", "squash": "none: squashed to a square"}
 
 
 @dataclass(frozen=True)
@@ -41,9 +36,16 @@ def contract_of(
     graphs: Mapping[str, ExportedGraph],
     threshold: Threshold,
     statistics: InputStatistics | None,
+    difference: PictureDifference | None,
 ) -> Contract:
-    """The contract of `trained` with `graphs`, the score above which a sample counts as anomalous, and statistics of
-    the training samples.
+    """The contract of `trained`.
+
+    Args:
+        trained: the model.
+        graphs: by name.
+        threshold: the score above which a sample counts as anomalous.
+        statistics: of the training samples.
+        difference: of the graph `picture`, where there is one.
     """
     experiment, prepared = trained.experiment, trained.prepared
     return Contract(
@@ -64,32 +66,8 @@ def contract_of(
         plane=prepared.manifest.info.get("plane"),
         source_voxels=source_voxels(prepared),
         data_set=None if prepared.manifest.data_set is None else str(prepared.manifest.data_set),
-        pictures=picture_input(trained),
+        pictures=picture_input(trained, difference),
         statistics=statistics,
-    )
-
-
-def picture_input(trained: TrainedModel) -> PictureInput | None:
-    """How pictures become samples of the model; none where it takes no pictures."""
-    layout, info = layout_named(trained.experiment.definition.data), trained.prepared.manifest.info
-    if not layout.picture_modes:
-        return None
-    reading = from_plain(info["pictures"], "manifest of prepared data") if "pictures" in info else PictureReading()
-    channels, side = trained.model.event_shape[0], trained.model.event_shape[-1]
-    whole = "whole" in layout.picture_modes and not info.get("cut")
-    margin = int(getattr(trained.experiment.prepare, "margin", 0))
-    fit = str(getattr(trained.experiment.prepare, "fit", ""))
-    return PictureInput(
-        orientation="applied",
-        colour="RGB" if channels == COLOURS else GREY,
-        black=reading.black,
-        white=reading.white,
-        pages=reading.pages,
-        channels=reading.channels,
-        crop=("none: a picture is a patch" if not whole else CROPS.get(fit, "the centre square")),
-        resize=CUBIC if whole else "none",
-        resize_to=side + margin if whole else None,
-        centre=side if whole and margin else None,
     )
 
 

@@ -12,7 +12,7 @@ from vaeforge.manifests.files import MANIFEST, hashes_of, relative_to
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.package.bundle import MAIN, REFERENCE
 from vaeforge.package.card import data_credits
-from vaeforge.package.contract import CONTRACT, write_contract
+from vaeforge.package.contract import CONTRACT, PictureDifference, write_contract
 from vaeforge.package.contract_writer import ExportedGraph, contract_of
 from vaeforge.package.denoiser_graph import denoising_graph, schedule_of
 from vaeforge.package.export import DATA_SUFFIX, OPSET, data_file, export_graphs
@@ -22,6 +22,9 @@ from vaeforge.package.latency import latency_of
 from vaeforge.package.parity import ParityReport, measure_parity, require_parity
 from vaeforge.package.parity_file import PARITY, PrecisionParity, precision_parity, write_parity
 from vaeforge.package.parity_inputs import subsample_evenly
+from vaeforge.package.picture_graph import PICTURE, write_picture_graph
+from vaeforge.package.picture_input import framing_of
+from vaeforge.package.picture_parity import measure_picture_graph
 from vaeforge.package.precision import FULL, TOLERANCES, convert, ordered_precisions
 from vaeforge.package.training_samples import measured
 from vaeforge.package.validation_reference import GraphAnswers, answers_of, quality_loss, write_reference
@@ -64,6 +67,7 @@ def export_run(
     report = export.check(views)
     for precision in wanted[1:]:
         export.add(precision, views[MAIN])
+    export.add_picture()
     export.describe()
     written = ExportManifest(
         lineage=manifest.lineage,
@@ -133,6 +137,7 @@ class _Export:
         self.graphs = {name: ExportedGraph(path) for name, path in files.items()}
         self.precisions: dict[str, PrecisionOutcome] = {}
         self.measured = measured(trained)
+        self._difference: PictureDifference | None = None
         self._parities: dict[str, PrecisionParity] = {}
 
     def check(self, views: Mapping[str, Graph]) -> ParityReport:
@@ -176,9 +181,26 @@ class _Export:
             latency_ms=latency_of(path, self.validation),
         )
 
+    def add_picture(self) -> None:
+        """The graph of a whole picture, where the model takes such, and how exactly it frames one.
+
+        Raises:
+            RegistryError: if it differs too much from how the training data were framed.
+        """
+        framing, experiment = framing_of(self.trained), self.trained.experiment
+        if framing is None:
+            return
+        path = self.folder / f"{PICTURE}.onnx"
+        write_picture_graph(self.files[MAIN], path, framing)
+        layout, condition = layout_named(experiment.definition.data), self.trained.prepared.spec.condition_dim
+        prepare = experiment.prepare.model_dump(mode="json")
+        self._difference = measure_picture_graph(path, layout, prepare, condition)
+        self.graphs[PICTURE] = ExportedGraph(path)
+
     def describe(self) -> None:
         """Write contract.json."""
         quantile = self.trained.experiment.gates.threshold_quantile
         threshold = threshold_of(scores(self.trained.model, self.trained.prepared.validation), quantile)
-        contract = contract_of(self.trained, self.graphs, threshold, self.measured.statistics)
+        statistics = self.measured.statistics
+        contract = contract_of(self.trained, self.graphs, threshold, statistics, self._difference)
         write_contract(self.folder / CONTRACT, contract)

@@ -37,7 +37,8 @@ class Scorer:
     def __init__(self, bundle: Bundle, graph: str, threads: int, maps: bool):
         self.contract = bundle.contract
         self.graph = bundle.graph(graph)
-        able = sorted(name for name, one in bundle.contract.graphs.items() if set(OUTPUTS) <= set(one.outputs))
+        graphs = bundle.contract.graphs.items()
+        able = sorted(name for name, one in graphs if set(OUTPUTS) <= set(one.outputs) and "x" in one.inputs)
         if graph not in able:
             raise ConfigError(f"--graph: {graph} gives {', '.join(self.graph.outputs)}; must be {', '.join(able)}")
         if maps and ERROR_MAP not in bundle.contract.graphs:

@@ -1,0 +1,69 @@
+"""The way of a picture to a trained model: what `contract.json` says of it, and what the graph `picture` does."""
+
+from vaeforge.config.layouts import layout_named
+from vaeforge.data.images import COLOURS
+from vaeforge.data.picture_reading import PictureReading, from_plain
+from vaeforge.package.contract import PictureDifference, PictureInput
+from vaeforge.package.picture_graph import Fit, Framing
+from vaeforge.trained import TrainedModel
+
+GREY = "(19595 R + 38470 G + 7471 B + 32768) >> 16"  # ITU-R 601-2, as Pillow rounds it
+CUBIC = "bicubic, a = -0.5, antialiased; 8 bits, across first, then down, rounded after each"
+CROPS: dict[Fit, str] = {
+    "crop": "the centre square, from (W - s) // 2 and (H - s) // 2",
+    "pad": "none: the longer side is resized, the rest padded evenly with the median of the picture's border",
+    "squash": "none: squashed to a square",
+}
+PATCH = "none: a picture is a patch"
+
+
+def framing_of(trained: TrainedModel) -> Framing | None:
+    """How whole pictures become samples; none where the model takes patches, or no pictures."""
+    experiment, info = trained.experiment, trained.prepared.manifest.info
+    layout = layout_named(experiment.definition.data)
+    if "whole" not in layout.picture_modes or info.get("cut"):
+        return None
+    channels, side = trained.model.event_shape[0], trained.model.event_shape[-1]
+    margin = int(getattr(experiment.prepare, "margin", 0))
+    return Framing(getattr(experiment.prepare, "fit", "crop"), side + margin, side, channels)
+
+
+def picture_input(trained: TrainedModel, difference: PictureDifference | None) -> PictureInput | None:
+    """How pictures become samples of the model, and how exactly its graph does it; none where it takes no pictures."""
+    layout, info = layout_named(trained.experiment.definition.data), trained.prepared.manifest.info
+    if not layout.picture_modes:
+        return None
+    reading = from_plain(info["pictures"], "manifest of prepared data") if "pictures" in info else PictureReading()
+    framing, colour = framing_of(trained), "RGB" if trained.model.event_shape[0] == COLOURS else GREY
+    crop, resize = (CROPS[framing.fit], CUBIC) if framing else (PATCH, "none")
+    return PictureInput(
+        orientation="applied",
+        colour=colour,
+        black=reading.black,
+        white=reading.white,
+        pages=reading.pages,
+        channels=reading.channels,
+        crop=crop,
+        resize=resize,
+        resize_to=framing.side if framing else None,
+        centre=framing.centre if framing and framing.centre < framing.side else None,
+        steps=_steps(reading, colour, framing),
+        graph=difference,
+    )
+
+
+def _steps(reading: PictureReading, colour: str, framing: Framing | None) -> tuple[str, ...]:
+    white = f"{reading.white:g}" if reading.white else "255 in 8 bits, else 2^b - 1 of the fewest bits (10, 12, 14, 16)"
+    taken = ", ".join(reading.channels) or "all"
+    steps = [
+        f"decoded and turned as its orientation says; pages {reading.pages or 'one'}, channels {taken}",
+        f"levels round(255 (v - {reading.black:g}) / (white - {reading.black:g})) in 8 bits, white {white}",
+        "laid onto white where it is transparent",
+        f"colour {colour}",
+    ]
+    if framing is None:
+        return (*steps, f"{PATCH} of the model's size")
+    steps += [f"crop: {CROPS[framing.fit]}", f"resized to {framing.side} x {framing.side}: {CUBIC}"]
+    if framing.centre < framing.side:
+        steps.append(f"the middle {framing.centre} x {framing.centre} pixels")
+    return tuple(steps)
