@@ -314,3 +314,55 @@ def test_a_class_that_is_a_link_is_refused_at_both_doors(tmp_path: Path) -> None
     called = command_line(tmp_path, "prepare", "--family", "endoscopy")
     said = " ".join(called.stderr.split())
     assert called.code == 2 and "1 link(s) to folders, which are not followed" in said and "ulcer" in said
+
+
+def mask(path: Path, seed: int) -> None:
+    """A white rectangle on black, written as the suffix says."""
+    levels = np.zeros((48, 48), dtype=np.uint8)
+    levels[8:24, 10 + seed : 30 + seed] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(levels).save(path)
+
+
+def test_masks_are_no_anomalous_pictures(tmp_path: Path) -> None:
+    """As MVTec AD has them: ground_truth/broken/000_mask.png is of test/broken/000.png, not of train/good/000.png."""
+    for number in range(10):
+        textured(tmp_path / f"set/train/good/{number:03}.png", number)
+    for number in range(5):
+        textured(tmp_path / f"set/test/good/{number:03}.png", 50 + number)
+        textured(tmp_path / f"set/test/broken/{number:03}.png", 100 + number)
+        mask(tmp_path / f"set/ground_truth/broken/{number:03}_mask.png", number)
+    said = take(tmp_path, "--normal", "good", "--split", "folders")
+    assert "normal: normal-good (15); anomalous: broken (5)" in said
+    assert "5 masks of other pictures are left out" in said
+    listed = (tmp_path / "data/endoscopy/set/.import/quarantine.csv").read_text()
+    assert 'ground_truth/broken/003_mask.png,"is a mask of test/broken/003.png, no picture of its own"' in listed
+    assert prepared(tmp_path)["counts"]["test_anomalous"] == 5
+
+
+def test_masks_in_jpeg_beside_flat_files_are_known(tmp_path: Path) -> None:
+    for number in range(12):
+        name = f"{'normal' if number < 8 else 'polyps'}_{number}"
+        textured(tmp_path / f"set/{name}.jpg", number)
+        mask(tmp_path / f"set/masks/{name}.jpg", number)
+    assert "12 images, 2 classes" in take(tmp_path)
+
+
+def test_what_is_named_like_a_mask_and_looks_like_none_is_asked_about(tmp_path: Path) -> None:
+    """People who wear masks: pictures that other classes have by the same numbers."""
+    for number in range(8):
+        textured(tmp_path / f"set/normal/{number}.png", number)
+        textured(tmp_path / f"set/masks/{number}.png", 100 + number)
+    said = take(tmp_path, code=2)
+    assert "8 pictures are named like masks of others and have more than two levels" in said
+    assert "anomalous: masks (8)" in take(tmp_path, "--yes", "true")
+
+
+def test_prepare_leaves_masks_out_too(tmp_path: Path) -> None:
+    for number in range(10):
+        textured(tmp_path / f"data/endoscopy/normal/{number}.png", number)
+        textured(tmp_path / f"data/endoscopy/polyps/p{number}.png", 100 + number)
+        mask(tmp_path / f"data/endoscopy/masks/p{number}.png", number)
+    found = prepared(tmp_path)
+    assert found["counts"]["quarantined"] == 10
+    assert found["quarantined"]["masks/p3.png"] == "is a mask of polyps/p3.png"

@@ -14,6 +14,7 @@ from vaeforge.data.group_rules import (
     without_part_folders,
 )
 from vaeforge.data.picture_file import SUFFIXES
+from vaeforge.data.picture_masks import find_masks
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
 from vaeforge.importing.import_options import ImportOptions, usable_name
@@ -34,6 +35,8 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
     asked = bool(options.group_column or options.split)
     told = {path for path in tables if asked or path.name == PARTICIPANTS}
     pictures = picture_files([path for path in files if path not in told], source, log)
+    known = {path.parent for path in pictures}
+    pictures = _without_masks(source, pictures, log)
     flat = [path for path in pictures if path.parent == source]
     if flat and len(flat) < len(pictures):
         raise DataError(
@@ -57,10 +60,26 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
             written = "_".join(map(composed, [*place.prefix, path.name]))
             candidates.append(PictureFile(path, name, label, Path(label) / written, grey))
     # a folder is an empty class if nothing is below it, or only files that are no pictures
-    known = {path.parent for path in pictures}
     barren = {*folders, *(path.parent for path in files)} - known - {source}
     leaves = [path for path in sorted(barren) if not any(other.is_relative_to(path) for other in known)]
     return FoundPictures(candidates, [shown(path, source) for path in leaves], tables)
+
+
+def _without_masks(source: Path, pictures: list[Path], log: ImportLog) -> list[Path]:
+    """The pictures that are no masks of others; masks are listed, and what may be one is asked about."""
+    masks = find_masks(pictures, source)
+    for mask, picture in masks.of.items():
+        log.quarantine(shown(mask, source), f"is a mask of {shown(picture, source)}, no picture of its own")
+    if masks.of:
+        log.notes.append(f"{len(masks.of)} masks of other pictures are left out: no pictures, and not evaluated")
+    if masks.doubtful:
+        named = listed([shown(path, source) for path in masks.doubtful])
+        log.ask(
+            f"{source}: {len(masks.doubtful)} pictures are named like masks of others and have more than two levels: "
+            f"{named}; take them out of the source if they are masks",
+            "they are pictures of the classes that their folders name",
+        )
+    return [path for path in pictures if path not in masks.of]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.near_copies import grouping_of, thumbnail
 from vaeforge.data.picture_file import SUFFIXES
+from vaeforge.data.picture_masks import find_masks
 from vaeforge.data.picture_reading import reading_of
 from vaeforge.data.resize import centre_of, crop_square
 from vaeforge.data.source_files import LEAK, reject_duplicates
@@ -64,10 +65,15 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
         DataError: if the same picture occurs twice, a class has fewer than two, or normal ones cannot be divided.
     """
     classes = find_pictures(folder, skip)
+    masks = find_masks([path for paths in classes.values() for path in paths], folder).of
     reading = reading_of(folder, settings.black, settings.white)
     split = Split(reading=with_white(reading, [path for paths in classes.values() for path in paths], COLOURS))
     readable: dict[bool, list[tuple[Path, Images]]] = {True: [], False: []}
-    for name, paths in classes.items():
+    split.quarantined |= {_name(mask, folder): f"is a mask of {_name(of, folder)}" for mask, of in masks.items()}
+    for name, all_paths in classes.items():
+        paths = [path for path in all_paths if path not in masks]
+        if not paths:
+            continue
         items = list(_read(folder, paths, settings.size + settings.margin, split))
         if len(items) < 2:
             raise DataError(
@@ -85,6 +91,10 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
     reject_duplicates(folder, f"picture(s) {LEAK}", keyed, "remove one of each")
     _assign(split, folder, readable[True], readable[False], settings)
     return split
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[tuple[Path, Images]]:
