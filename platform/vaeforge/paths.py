@@ -1,6 +1,7 @@
 """Paths relative to the project's root, and writing of files so that a crash leaves none half done."""
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable
@@ -59,6 +60,25 @@ def write_bytes(path: Path, content: bytes) -> str:
         file.write(content)
 
     return write_atomically(path, write)
+
+
+def append_whole(file: io.FileIO, content: bytes) -> None:
+    """Add `content` at the end of an unbuffered file, and have it on disk.
+
+    One call of the system may write a part of it, for instance where the disk fills up in between: the rest follows.
+
+    Raises:
+        OSError: if it cannot be written; the file then ends where it did before.
+    """
+    before = file.seek(0, os.SEEK_END)
+    rest = memoryview(content)
+    try:
+        while rest:
+            rest = rest[file.write(rest) or 0 :]
+        os.fdatasync(file.fileno())
+    except OSError:
+        os.ftruncate(file.fileno(), before)
+        raise
 
 
 def fsync_folder(folder: Path) -> None:

@@ -1,11 +1,14 @@
 """A ledger's file: what its one reader takes, leaves for later and counts as damaged."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from vaeforge.ledger.events import SearchResumed
 from vaeforge.ledger.file import LedgerReader, read_events
 from vaeforge.ledger.history import read_history
 
@@ -64,3 +67,36 @@ def test_where_there_is_no_ledger_nothing_has_happened(path: Path) -> None:
     assert list(read_events(path)) == [] and read_history(path).header is None
     with pytest.raises(FileNotFoundError):
         list(LedgerReader(path).read())
+
+
+FILLS_UP = """
+import resource, sys
+from pathlib import Path
+from vaeforge.ledger.events import SearchResumed
+from vaeforge.ledger.events import SearchResumed
+from vaeforge.ledger.file import Ledger
+
+path, room = Path(sys.argv[1]), int(sys.argv[2])
+ledger = Ledger(path)
+ledger.append(SearchResumed(project_run_id=None, trials=1))
+size = path.stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, resource.RLIM_INFINITY))
+try:
+    ledger.append(SearchResumed(project_run_id="r" * 200, trials=2))
+except OSError as error:
+    print("refused:", error.strerror, path.stat().st_size - size)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+ledger.append(SearchResumed(project_run_id=None, trials=3))
+"""
+
+
+@pytest.mark.parametrize("room", [0, 1, 40])
+def test_a_line_that_the_disk_takes_a_part_of_is_taken_back(path: Path, room: int) -> None:
+    """The system writes `room` bytes of it, says so, and refuses the rest: the next line stands by itself."""
+    done = subprocess.run(
+        [sys.executable, "-c", FILLS_UP, str(path), str(room)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "refused: File too large 0\n"
+    reader = LedgerReader(path)
+    assert [event.trials for event in reader.read() if isinstance(event, SearchResumed)] == [1, 3]
+    assert reader.damaged == 0

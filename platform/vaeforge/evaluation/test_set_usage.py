@@ -1,13 +1,12 @@
 """Test-set usage: how often models were measured on a test set, each time making its numbers less of a surprise."""
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vaeforge.errors import DataError
 from vaeforge.manifests.lineage import Lineage
-from vaeforge.paths import Project
+from vaeforge.paths import Project, append_whole
 
 FILE = "test_looks.jsonl"
 
@@ -15,7 +14,7 @@ FILE = "test_looks.jsonl"
 def record_look(project: Project, lineage: Lineage) -> None:
     """Note that the checkpoint of a model has been measured on the test set of its data identity.
 
-    A checkpoint counts once, however often it is evaluated. The line is appended and synced in one write.
+    A checkpoint counts once, however often it is evaluated. The line is on disk when this returns.
     """
     identity, checkpoint = lineage.data_identity, lineage.checkpoint.sha256
     if checkpoint in looks(project, identity):
@@ -25,8 +24,7 @@ def record_look(project: Project, lineage: Lineage) -> None:
     path = _path(project)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as file:
-        file.write((json.dumps(line, sort_keys=True) + "\n").encode())
-        os.fsync(file.fileno())
+        append_whole(file, (json.dumps(line, sort_keys=True) + "\n").encode())
 
 
 def looks(project: Project, data_identity: str) -> list[str]:

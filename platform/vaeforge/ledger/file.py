@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import LedgerEvent, from_json
+from vaeforge.paths import append_whole
 
 LOCK_SECONDS = 30.0
 E = TypeVar("E", bound=LedgerEvent)
@@ -22,6 +23,9 @@ E = TypeVar("E", bound=LedgerEvent)
 
 class Ledger:
     """The writer of a ledger. The file is locked, so that there is one at a time, until `close` or the process's end.
+
+    Attributes:
+        repaired_bytes: of a last line that was not finished, cut off when the ledger was opened.
 
     Raises:
         SearchError: if another process keeps it locked for `LOCK_SECONDS`.
@@ -46,13 +50,7 @@ class Ledger:
             OSError: if the disk is full; the line is then taken back, so that none is half there.
         """
         content = replace(event, time=time.time()).to_json()
-        before = self._file.seek(0, os.SEEK_END)
-        try:
-            self._file.write((json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n").encode())
-            os.fdatasync(self._file.fileno())
-        except OSError:
-            os.ftruncate(self._file.fileno(), before)
-            raise
+        append_whole(self._file, (json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n").encode())
         written = from_json(content)
         assert isinstance(written, type(event))
         return written

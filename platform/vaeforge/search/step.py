@@ -120,8 +120,11 @@ def warm_start(plan: Plan, earlier: SearchHistory, request: SearchRequest) -> Wa
     return warm_start_record(plan.project, request.warm_start, plan.space, plan.header, plan.config.search.seed)
 
 
-def open_search(plan: Plan, earlier: SearchHistory, request: SearchRequest, known: WarmStarted | None = None) -> None:
-    """Write the ledger's next lines: what is searched and is `known` from another search, or that it continues."""
+def open_search(plan: Plan, earlier: SearchHistory, request: SearchRequest, known: WarmStarted | None = None) -> int:
+    """Write the ledger's next lines: what is searched and is `known` from another search, or that it continues.
+
+    Returns the bytes of a half-written last line that were cut off before.
+    """
     ledger = Ledger(plan.ledger)
     try:
         if earlier.header is None:
@@ -131,6 +134,7 @@ def open_search(plan: Plan, earlier: SearchHistory, request: SearchRequest, know
             ledger.append(SearchResumed(project_run_id=request.project_run_id, trials=plan.config.search.trials))
         if known is not None:
             ledger.append(known)
+        return ledger.repaired_bytes
     finally:
         ledger.close()
 
@@ -155,7 +159,9 @@ def _search(
 
     def begin() -> SearchHistory:
         nonlocal tracker
-        open_search(plan, history, request, known)
+        cut_off = open_search(plan, history, request, known)
+        if cut_off:
+            tell(console, f"{plan.ledger}: its last line was not finished, {cut_off} bytes; it was cut off")
         tracker = Tracker(plan.ledger, request.tracking_uri, plan.project.root) if request.tracking_uri else None
         earlier = read_history(plan.ledger)
         if request.mode in ("live", "plain"):
