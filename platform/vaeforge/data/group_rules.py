@@ -13,7 +13,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vaeforge.data.block_split import PARTS
@@ -25,6 +25,8 @@ from vaeforge.paths import write_bytes
 PARTS_FILE = "parts.csv"
 PARTICIPANTS = "participants.tsv"
 BY_ITSELF = "each by itself"
+REPEATED = "by names that differ in a run, session or visit only"
+ONE_EACH = "they are of one person each"  # what is assumed of such names
 ALONE = "none"  # of `--groups`: each item by itself
 FOLDERS = "folders"  # of `--split`: by folders called train, validation, test
 SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[/_.]|$)")
@@ -59,11 +61,19 @@ class GroupRequest:
 
 @dataclass(frozen=True)
 class Grouping:
-    """The group of each item, the rule by which it was found, and the part of each item where parts are kept."""
+    """The group of each item.
+
+    Attributes:
+        groups: by item.
+        rule: by which they were found.
+        parts: of each item, where parts that the source has are kept.
+        question: what the user should say, where the rule is assumed; empty where it is sure.
+    """
 
     groups: Mapping[str, str]
     rule: str
     parts: Mapping[str, str] | None = None
+    question: str = ""
 
     @property
     def told(self) -> bool:
@@ -84,7 +94,7 @@ class Grouping:
         """The same groups of the same items under other names, one that has only itself called like its item."""
         groups = {names[item]: names.get(group, group) for item, group in self.groups.items()}
         parts = {names[item]: part for item, part in self.parts.items()} if self.parts else None
-        return Grouping(groups, self.rule, parts)
+        return replace(self, groups=groups, parts=parts)
 
     def described(self, items: str) -> str:
         """One sentence for people; `items` says what the items are, in the plural."""
@@ -102,13 +112,13 @@ def group_items(items: Sequence[str], request: GroupRequest, tables: Sequence[Pa
 
     Raises:
         ConfigError: if pattern, column or split cannot be meant so.
-        DataError: if an item is in no group, names look like repeats of something unsaid, or a group is in two parts.
+        DataError: if an item is in no group, or a group is in two parts.
     """
     if request.pattern and request.column:
         raise ConfigError("--groups and --group-column: both given, must be one of them; leave one away")
     grouping = _asked(items, request, tables) or _found(items, tables)
     parts = _kept_parts(items, request.split, tables) if request.split else None
-    return checked(Grouping(grouping.groups, grouping.rule, parts))
+    return checked(replace(grouping, parts=parts))
 
 
 def automatic(items: Sequence[str]) -> Grouping:
@@ -225,8 +235,7 @@ def _found(items: Sequence[str], tables: Sequence[Path]) -> Grouping:
         owners = {item: _owner(item, known) for item in items}
         if all(owners.values()):
             return Grouping({item: owner or "" for item, owner in owners.items()}, f"by participant_id of {table.name}")
-    _require_no_repeats(items)
-    return grouping
+    return _repeats(items) or grouping
 
 
 def _owner(item: str, known: set[str]) -> str | None:
@@ -236,18 +245,24 @@ def _owner(item: str, known: set[str]) -> str | None:
     return max(begun, key=len, default=None)
 
 
-def _require_no_repeats(items: Sequence[str]) -> None:
-    """Names that differ in a number of run, session or visit alone are somebody's: whose changes the division."""
+def _repeats(items: Sequence[str]) -> Grouping | None:
+    """Names that differ in a number of run, session or visit alone are assumed to be of one person; none without any.
+
+    It is asked about: whose they are changes the division.
+    """
     stems: dict[str, list[str]] = {}
     for item in items:
         stems.setdefault(REPEAT.sub("", item), []).append(item)
     joined = [" = ".join(members) for members in stems.values() if len(members) > 1]
-    if joined:
-        raise DataError(
-            f"{len(joined)} group(s) of names differ in the number of a run, session or visit only: {listed(joined)}; "
-            r"are they of one person each? Say --groups '^(.+?)[ _.-](run|ses|visit)' or another pattern whose first "
-            "parenthesis is the person, --group-column NAME, or --groups none if each is a person"
-        )
+    if not joined:
+        return None
+    question = (
+        f"{len(joined)} group(s) of names differ in the number of a run, session or visit only: {listed(joined)}; "
+        r"are they of one person each? Say --groups '^(.+?)[ _.-](run|ses|visit)' or another pattern whose first "
+        "parenthesis is the person, --group-column NAME, or --groups none if each is a person"
+    )
+    groups = {item: stem if len(members) > 1 else item for stem, members in stems.items() for item in members}
+    return Grouping({item: groups[item] for item in items}, REPEATED, question=question)
 
 
 def _kept_parts(items: Sequence[str], split: str, tables: Sequence[Path]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from vaeforge.data.group_rules import BY_ITSELF, Grouping, GroupRequest, group_items
+from vaeforge.data.group_rules import BY_ITSELF, ONE_EACH, Grouping, GroupRequest, group_items
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog
 
@@ -36,6 +36,8 @@ def grouped(
     parts = {target: found.parts[name] for target, name in items} if found.parts else None
     several = found.rule == BY_ITSELF and max(frames.values()) > 1
     grouping = Grouping(groups, ONE_FILE if several else found.rule, parts)
+    if found.question:
+        log.ask(found.question, ONE_EACH)
     if grouping.told:
         log.notes.append(grouping.described("pictures"))
     return grouping

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.group_rules import PARTICIPANTS, Grouping, GroupRequest, group_items, write_grouping
+from vaeforge.data.group_rules import ONE_EACH, PARTICIPANTS, Grouping, GroupRequest, group_items, write_grouping
 from vaeforge.data.source_files import LEAK, listed, reject_duplicates
 from vaeforge.data.voxels import SourceVoxels, VoxelGrid, write_source_voxels
-from vaeforge.errors import DataError
+from vaeforge.errors import DataError, QuestionError
 from vaeforge.importing.arrays import (
     DamagedFileError,
     array_names,
@@ -105,7 +105,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
         except DamagedFileError as error:
             log.quarantine(subject.shown, error.reason)
     if options.transposed is None:
-        _ask_for_axes(source, [item for item in measured if not item.subject.volume])
+        _ask_for_axes(source, [item for item in measured if not item.subject.volume], log)
     _refuse(source, measured, log)
     kept = _present(measured, log)
     grouping = _grouped(measured, files, options, log)
@@ -249,14 +249,23 @@ def _turned(subject: SubjectSeries) -> SubjectSeries:
     return replace(subject, load=lambda: np.ascontiguousarray(subject.load().T))
 
 
-def _ask_for_axes(source: Path, measured: list[MeasuredSeries]) -> None:
+def _ask_for_axes(source: Path, measured: list[MeasuredSeries], log: ImportLog) -> None:
+    """Ask whether rows are voxels, where they look so.
+
+    Raises:
+        QuestionError: if nothing could be assumed, since as they are series do not fit one another.
+    """
     shapes = [(int(item.row["timepoints"]), int(item.row["voxels"])) for item in measured]
     reason = looks_transposed(shapes, [item.correlations for item in measured])
-    if reason:
-        raise DataError(
-            f"{source}: rows may be voxels, not timepoints: {reason}; say --transposed true if rows are voxels, "
-            "--transposed false if they are timepoints"
-        )
+    if not reason:
+        return
+    question = (
+        f"{source}: rows may be voxels, not timepoints: {reason}; say --transposed true if rows are voxels, "
+        "--transposed false if they are timepoints"
+    )
+    if len({voxels for _, voxels in shapes}) > 1:
+        raise QuestionError(f"question: {question}; --yes true does not answer it\nnothing was written")
+    log.ask(question, "rows are timepoints")
 
 
 def _present(measured: list[MeasuredSeries], log: ImportLog) -> NDArray[np.bool_]:
@@ -280,6 +289,8 @@ def _grouped(measured: list[MeasuredSeries], files: list[Path], options: ImportO
     tables = sorted((path for path in files if path.suffix.lower() in TEXT), key=lambda path: path.name != PARTICIPANTS)
     request = GroupRequest(pattern=options.groups, column=options.group_column, split=options.split)
     found = group_items(list(names), request, tables).renamed(names)
+    if found.question:
+        log.ask(found.question, ONE_EACH)
     if found.told:
         log.notes.append(found.described("series"))
     return found
