@@ -29,7 +29,7 @@ from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import DataSpec
 
 # `every_family` starts searches, too: most of its time is evaluation and export, so it runs beside the others
-STARTING_SEARCHES = ("cluster", "controls", "doors_run", "python_page", "refusals", "way_through")
+STARTING_SEARCHES = ("cluster", "controls", "doors_run", "python_page", "readme_own_data", "refusals", "way_through")
 SEARCHES = ("tests/faults/", *(f"tests/e2e/test_{name}.py" for name in STARTING_SEARCHES))
 
 

@@ -153,7 +153,7 @@ def lacking(name: str) -> str:
     """What is to be said of a model without statistics."""
     return (
         f"{name} was packaged without statistics of its training data, so that nothing warns where inputs do not look "
-        "like them; `vaeforge register` packages it anew"
+        "like them; `vaeforge export` and `vaeforge register` package it anew"
     )
 
 
