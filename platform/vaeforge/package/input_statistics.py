@@ -139,7 +139,7 @@ def statistics_of(
     found: dict[str, list[Values]] = {}
     largest = 0.0
     for x in parts:
-        largest = max(largest, float(np.abs(x.astype(np.float64)).max()))
+        largest = max(largest, float(np.nanmax(np.abs(x.astype(np.float64)))))
         for name, values in measures_of(x, scale).items():
             found.setdefault(name, []).append(values)
     joined = {name: np.concatenate(values) for name, values in found.items()}
