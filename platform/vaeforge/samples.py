@@ -86,6 +86,7 @@ class DataSet:
         counts: how many there are of what, for people; `quarantined` is added.
         info: what evaluation and people need beside the arrays (names of classes, channels), as JSON.
         quarantined: files or items that could not be used, with the reason.
+        masks: uint8 [T, H, W] of the test images: 0 normal, 1 anomalous, 255 unknown; none where nobody marked them.
         images: as they came, where the data are images whose layout notes it.
     """
 
@@ -99,6 +100,7 @@ class DataSet:
     info: dict[str, Any] = field(default_factory=dict)
     quarantined: dict[str, str] = field(default_factory=dict)
     images: list[RawImage] = field(default_factory=list)
+    masks: NDArray[np.uint8] | None = None
 
 
 def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
@@ -90,6 +91,19 @@ def test_scores_threshold_and_images(trained: TrainedModel, prepared: Prepared) 
     psnr = -10 * np.log10(per_sample)
     assert metrics["test/psnr_normal"] == pytest.approx(psnr[: T // 2].mean(), rel=1e-4)
     assert metrics["test/psnr_anomalous"] == pytest.approx(psnr[T // 2 :].mean(), rel=1e-4)
+
+
+def test_masks_give_pixel_auroc_of_the_error_maps(trained: TrainedModel, prepared: Prepared) -> None:
+    """The upper half of each anomalous image is marked; errors and areas by NumPy and scikit-learn."""
+    masks = np.zeros((T, 32, 32), dtype=np.uint8)
+    masks[T // 2 :, :16] = 1
+    masks[-1] = 255
+    marked = replace(trained, prepared=replace(prepared, test_masks=masks))
+    found, maps = detection_result(marked).metrics, errors(trained.model, prepared.test).mean(1)
+    known = masks < 2
+    assert found["test/pixel_auroc"] == pytest.approx(roc_auc_score(masks[known], maps[known]), abs=1e-4)
+    assert 0 < found["test/pro"] < 1
+    assert "test/pro" not in detection_result(trained).metrics
 
 
 @pytest.mark.slow

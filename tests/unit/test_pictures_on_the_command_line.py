@@ -324,20 +324,51 @@ def mask(path: Path, seed: int) -> None:
     Image.fromarray(levels).save(path)
 
 
-def test_masks_are_no_anomalous_pictures(tmp_path: Path) -> None:
-    """As MVTec AD has them: ground_truth/broken/000_mask.png is of test/broken/000.png, not of train/good/000.png."""
+def test_masks_are_kept_as_masks(tmp_path: Path) -> None:
+    """As MVTec AD has them: ground_truth/broken/000_mask.png is of test/broken/000.png, not of train/good/000.png.
+
+    The rectangle of rows 8 to 23 of 48 is rows 2.67 to 8 of 16, of which 3 to 7 are covered by at least half.
+    """
     for number in range(10):
         textured(tmp_path / f"set/train/good/{number:03}.png", number)
     for number in range(5):
         textured(tmp_path / f"set/test/good/{number:03}.png", 50 + number)
         textured(tmp_path / f"set/test/broken/{number:03}.png", 100 + number)
-        mask(tmp_path / f"set/ground_truth/broken/{number:03}_mask.png", number)
+        if number < 4:
+            mask(tmp_path / f"set/ground_truth/broken/{number:03}_mask.png", number)
     said = take(tmp_path, "--normal", "good", "--split", "folders")
     assert "normal: normal-good (15); anomalous: broken (5)" in said
-    assert "5 masks of other pictures are left out" in said
+    assert "4 masks of pictures: kept as masks" in said
+    written = np.asarray(Image.open(tmp_path / "data/endoscopy/set/masks/broken/test_003.png"))
+    assert (written == 255).sum() == 16 * 20 and written[8, 13] == written[23, 32] == 255
+    found = prepared(tmp_path)
+    assert (found["counts"]["test_anomalous"], found["counts"]["test_masks"]) == (5, 4)
+    masks, labels = found["test_masks"], found["test_labels"]
+    assert not masks[labels == 0].any()
+    of_broken = masks[labels == 1]  # sorted by name
+    assert (of_broken[4] == 255).all()
+    # columns 13 to 32 of 48, three to one: 4.33 to 10.99 cover at least half of 4 (4.33 to 5) to 10
+    rows, columns = np.nonzero(of_broken[3])
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 7, 4, 10)
+    assert set(np.unique(of_broken[3])) == {0, 1}
+
+
+def test_a_mask_of_another_size_is_left_out(tmp_path: Path) -> None:
+    for number in range(10):
+        textured(tmp_path / f"set/normal/{number}.png", number)
+        textured(tmp_path / f"set/polyps/p{number}.png", 100 + number, side=40 if number == 2 else 48)
+        mask(tmp_path / f"set/masks/p{number}.png", number)
+    assert "9 masks of pictures: kept as masks" in take(tmp_path)
     listed = (tmp_path / "data/endoscopy/set/.import/quarantine.csv").read_text()
-    assert 'ground_truth/broken/003_mask.png,"is a mask of test/broken/003.png, no picture of its own"' in listed
-    assert prepared(tmp_path)["counts"]["test_anomalous"] == 5
+    assert '"a mask of polyps/p2.png: is 48 x 48 pixels, must be 40 x 40"' in listed
+
+
+def test_masks_of_classes_are_no_pictures(tmp_path: Path) -> None:
+    for number in range(12):
+        name = f"{'round' if number < 6 else 'flat'}_{number}"
+        textured(tmp_path / f"set/{name}.png", number)
+        mask(tmp_path / f"set/masks/{name}.png", number)
+    assert "12 images, 2 classes" in take(tmp_path, family="cilia")
 
 
 def test_masks_in_jpeg_beside_flat_files_are_known(tmp_path: Path) -> None:
@@ -358,11 +389,10 @@ def test_what_is_named_like_a_mask_and_looks_like_none_is_asked_about(tmp_path: 
     assert "anomalous: masks (8)" in take(tmp_path, "--yes", "true")
 
 
-def test_prepare_leaves_masks_out_too(tmp_path: Path) -> None:
+def test_prepare_takes_masks_put_there_by_hand(tmp_path: Path) -> None:
     for number in range(10):
         textured(tmp_path / f"data/endoscopy/normal/{number}.png", number)
         textured(tmp_path / f"data/endoscopy/polyps/p{number}.png", 100 + number)
         mask(tmp_path / f"data/endoscopy/masks/p{number}.png", number)
-    found = prepared(tmp_path)
-    assert found["counts"]["quarantined"] == 10
-    assert found["quarantined"]["masks/p3.png"] == "is a mask of polyps/p3.png"
+    counts = prepared(tmp_path)["counts"]
+    assert counts["quarantined"] == 0 and counts["test_masks"] == counts["test_anomalous"] == 3

@@ -4,7 +4,9 @@ A mask lies in a folder called `ground_truth`, `masks` or the like, or its name 
 has its stem (`ground_truth/broken/000_mask.png` is of `test/broken/000.png`); and it has two levels, up to what JPEG
 makes of them. What is named so and has more levels is doubtful.
 
-Shapes: grey levels uint8 [H, W].
+A data set holds masks as `masks/<class>/<stem>.png`, which prepare finds by the same rule.
+
+Shapes: grey levels uint8 [H, W]; masks bool [H, W], squares uint8 [S, S].
 """
 
 import re
@@ -13,14 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from vaeforge.data.images import open_grey
+from vaeforge.data.resize import centre_of
 from vaeforge.errors import DataError
 
 FOLDERS = {"ground_truth", "groundtruth", "gt", "mask", "masks", "segmentation", "segmentations"}
 ENDING = re.compile(r"[_-](mask|gt|segmentation)$", re.IGNORECASE)
 NEAR = 16  # levels from the smallest or largest one, which JPEG adds at edges
 SHARE = 0.99  # of the pixels must be so near
+KEPT = "masks"  # the folder in a data set
+NORMAL, ANOMALOUS, UNKNOWN = 0, 1, 255
+Mask = NDArray[np.bool_]
+Square = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,30 @@ def find_masks(paths: Sequence[Path], root: Path) -> Masks:
         else:
             found.doubtful.append(path)
     return found
+
+
+def read_mask(path: Path) -> Mask:
+    """The marked pixels of the mask at `path`: those nearer to its largest level, or all of one level above 0.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    levels = open_grey(path).astype(np.float64)
+    low, high = levels.min(), levels.max()
+    return levels > (low + high) / 2 if high > low else levels > 0
+
+
+def square_of(mask: Mask, side: int, size: int) -> Square:
+    """The mask of a sample, framed as its picture is: the centre square resized to `side`, the middle `size` of it.
+
+    A pixel is anomalous where at least half of what it was resized from is.
+    """
+    edge = min(mask.shape)
+    top, left = (mask.shape[0] - edge) // 2, (mask.shape[1] - edge) // 2
+    levels = Image.fromarray(mask[top : top + edge, left : left + edge].astype(np.uint8) * np.uint8(255))
+    small = np.asarray(levels.resize((side, side), Image.Resampling.BOX))
+    square: Square = centre_of(np.where(small >= 128, ANOMALOUS, NORMAL).astype(np.uint8)[None], size)[0]
+    return square
 
 
 def _is_named_so(path: Path) -> bool:

@@ -19,6 +19,7 @@ from vaeforge.data.pca_spectrum import spectrum_of
 from vaeforge.data.prepared import (
     CONSTANTS,
     MANIFEST,
+    MASKS,
     Prepared,
     PreparedArray,
     PreparedManifest,
@@ -164,6 +165,8 @@ def write_data_set(folder: Path, data: DataSet) -> dict[str, PreparedArray]:
         "test_labels": data.labels,
         "test_groups": np.array([groups[name] for name in data.groups], dtype=np.int64),
     }
+    if data.masks is not None:
+        arrays[MASKS] = data.masks
     for name, samples in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         arrays |= {name: samples.x, f"{name}_condition": samples.condition.astype(np.float32)}
     written = {f"{name}.npy": _write(folder / f"{name}.npy", array) for name, array in arrays.items()}

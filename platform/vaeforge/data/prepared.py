@@ -23,6 +23,7 @@ from vaeforge_models.vae import DataSpec
 
 PARTS = ("train", "validation", "test")
 CONSTANTS = "constants.npz"
+MASKS = "test_masks"
 MANIFEST = "manifest.json"
 REMEDY = "run `vaeforge prepare` again"
 
@@ -106,6 +107,7 @@ class Prepared:
         test_labels: int64 [T], a class of each test sample; for anomalies 0 normal, 1 anomalous.
         test_groups: int64 [T], the independent block that a sample belongs to: what intervals are over.
         constants: float32 arrays fitted on the training samples.
+        test_masks: uint8 [T, H, W], 0 normal, 1 anomalous, 255 unknown; none where the data have no masks.
     """
 
     folder: Path
@@ -116,6 +118,7 @@ class Prepared:
     test_labels: NDArray[np.int64]
     test_groups: NDArray[np.int64]
     constants: dict[str, NDArray[np.float32]]
+    test_masks: NDArray[np.uint8] | None = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -153,6 +156,7 @@ def load_prepared(folder: Path) -> Prepared:
         test_labels=labels,
         test_groups=groups,
         constants=_constants(_verified(folder / CONSTANTS, manifest).parent),
+        test_masks=_array(folder, MASKS, manifest) if f"{MASKS}.npy" in manifest.arrays else None,
     )
     _require_shapes(prepared)
     return prepared
@@ -211,6 +215,10 @@ def _require_shapes(prepared: Prepared) -> None:
         if condition.dtype != np.float32 or condition.ndim != 2 or len(condition) != len(x):
             found, wanted = f"{condition.dtype} {condition.shape}", f"float32 [{len(x)}, C]"
             raise DataError(f"{prepared.folder / part}_condition.npy: is {found}, must be {wanted}; {REMEDY}")
+    masks, images = prepared.test_masks, prepared.test.x
+    if masks is not None and (masks.dtype != np.uint8 or masks.shape != (len(images), *images.shape[2:])):
+        wanted = f"uint8 {(len(images), *images.shape[2:])}"
+        raise DataError(f"{prepared.folder / MASKS}.npy: is {masks.dtype} {masks.shape}, must be {wanted}; {REMEDY}")
     for name, labels in (("test_labels", prepared.test_labels), ("test_groups", prepared.test_groups)):
         if labels.dtype != np.int64 or labels.shape != (len(prepared.test),):
             wanted = f"int64 [{len(prepared.test)}]"

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vaeforge.data.group_rules import (
@@ -36,7 +36,8 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
     told = {path for path in tables if asked or path.name == PARTICIPANTS}
     pictures = picture_files([path for path in files if path not in told], source, log)
     known = {path.parent for path in pictures}
-    pictures = _without_masks(source, pictures, log)
+    masks = _found_masks(source, pictures, log)
+    pictures = [path for path in pictures if path not in masks]
     flat = [path for path in pictures if path.parent == source]
     if flat and len(flat) < len(pictures):
         raise DataError(
@@ -62,16 +63,20 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
     # a folder is an empty class if nothing is below it, or only files that are no pictures
     barren = {*folders, *(path.parent for path in files)} - known - {source}
     leaves = [path for path in sorted(barren) if not any(other.is_relative_to(path) for other in known)]
-    return FoundPictures(candidates, [shown(path, source) for path in leaves], tables)
+    found = FoundPictures(candidates, [shown(path, source) for path in leaves], tables)
+    return _without_masks(source, found, masks, log) if grey else replace(found, masks=masks)
 
 
-def _without_masks(source: Path, pictures: list[Path], log: ImportLog) -> list[Path]:
-    """The pictures that are no masks of others; masks are listed, and what may be one is asked about."""
+def _without_masks(source: Path, found: FoundPictures, masks: dict[Path, Path], log: ImportLog) -> FoundPictures:
+    """What was found where nothing evaluates masks, which are listed."""
+    for mask, picture in masks.items():
+        log.quarantine(shown(mask, source), f"is a mask of {shown(picture, source)}, which classes have no use for")
+    return found
+
+
+def _found_masks(source: Path, pictures: list[Path], log: ImportLog) -> dict[Path, Path]:
+    """The picture of each mask; what may be one is asked about."""
     masks = find_masks(pictures, source)
-    for mask, picture in masks.of.items():
-        log.quarantine(shown(mask, source), f"is a mask of {shown(picture, source)}, no picture of its own")
-    if masks.of:
-        log.notes.append(f"{len(masks.of)} masks of other pictures are left out: no pictures, and not evaluated")
     if masks.doubtful:
         named = listed([shown(path, source) for path in masks.doubtful])
         log.ask(
@@ -79,7 +84,7 @@ def _without_masks(source: Path, pictures: list[Path], log: ImportLog) -> list[P
             f"{named}; take them out of the source if they are masks",
             "they are pictures of the classes that their folders name",
         )
-    return [path for path in pictures if path not in masks.of]
+    return masks.of
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram, histogram, sheet
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.item_groups import grouped
+from vaeforge.importing.kept_masks import kept_masks
 from vaeforge.importing.measured_images import (
     FoundPictures,
     MeasuredImage,
@@ -82,12 +83,15 @@ def read_images(
         [(item.target.as_posix(), item.candidate.shown) for item in measured], found.tables, options, log
     )
     _note_near_copies(measured, grouping, log)
+    masks = kept_masks(source, found.masks, measured, log)
     # every pixel of colour pictures counts in each channel
     values = np.sum([item.histogram for item in measured], axis=0)
 
     def write(folder: Path) -> None:
         for item in measured:
             write_picture(item, folder / item.target, reading)
+        for mask in masks:
+            mask.write(folder)
         write_reading(folder, reading)
         if grouping.told:
             write_grouping(folder, grouping)

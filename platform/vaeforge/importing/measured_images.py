@@ -46,11 +46,12 @@ class PictureFile:
 
 @dataclass(frozen=True)
 class FoundPictures:
-    """The picture files of a source, its classes without any, and its tables, which may say something of pictures."""
+    """The picture files of a source, its classes without any, its tables, and masks by the picture that each is of."""
 
     files: list[PictureFile]
     empty: list[str] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
+    masks: dict[Path, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

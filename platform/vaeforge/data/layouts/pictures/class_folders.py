@@ -20,7 +20,7 @@ from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.near_copies import grouping_of, thumbnail
 from vaeforge.data.picture_file import SUFFIXES
-from vaeforge.data.picture_masks import find_masks
+from vaeforge.data.picture_masks import NORMAL, UNKNOWN, Square, find_masks, read_mask, square_of
 from vaeforge.data.picture_reading import reading_of
 from vaeforge.data.resize import centre_of, crop_square
 from vaeforge.data.source_files import LEAK, reject_duplicates
@@ -69,7 +69,6 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
     reading = reading_of(folder, settings.black, settings.white)
     split = Split(reading=with_white(reading, [path for paths in classes.values() for path in paths], COLOURS))
     readable: dict[bool, list[tuple[Path, Images]]] = {True: [], False: []}
-    split.quarantined |= {_name(mask, folder): f"is a mask of {_name(of, folder)}" for mask, of in masks.items()}
     for name, all_paths in classes.items():
         paths = [path for path in all_paths if path not in masks]
         if not paths:
@@ -89,12 +88,23 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
         for path, _ in items
     )
     reject_duplicates(folder, f"picture(s) {LEAK}", keyed, "remove one of each")
-    _assign(split, folder, readable[True], readable[False], settings)
+    tested = _assign(split, folder, readable[True], readable[False], settings)
+    if masks:
+        of = {picture: mask for mask, picture in masks.items()}
+        split.masks = [_square(split, folder, path, of.get(path), settings) for path in tested]
     return split
 
 
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix()
+def _square(split: Split, folder: Path, path: Path, mask: Path | None, settings: PictureSettings) -> Square:
+    """The mask of a test picture: without any, a normal one is normal all over, an anomalous one unknown."""
+    if mask is None:
+        known = NORMAL if is_normal(path.parent.name) else UNKNOWN
+        return np.full((settings.size, settings.size), known, dtype=np.uint8)
+    marked, picture = read_mask(mask), open_picture(path, reading=split.reading)
+    if marked.shape[::-1] != picture.size:
+        name = mask.relative_to(folder).as_posix()
+        raise DataError(f"{folder}: mask {name} is {marked.shape[::-1]} pixels, must be {picture.size}, as its picture")
+    return square_of(marked, settings.size + settings.margin, settings.size)
 
 
 def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[tuple[Path, Images]]:
@@ -116,11 +126,11 @@ def _assign(
     normal: list[tuple[Path, Images]],
     anomalous: list[tuple[Path, Images]],
     settings: PictureSettings,
-) -> None:
+) -> list[Path]:
     """Divide normal pictures by the seed, groups whole; put as many normal as anomalous ones into the test.
 
     Anomalous pictures of groups that train or validate are left out, or a person would be on both sides. Where the
-    source's parts are kept, all pictures of its test are tested.
+    source's parts are kept, all pictures of its test are tested. These, in order, are returned.
     """
     if not anomalous:
         raise DataError(f"{folder}: no anomalous pictures; every class folder that is not `normal` counts as one")
@@ -143,6 +153,7 @@ def _assign(
         split.test.append(centre_of(items[number][1], settings.size))
         split.labels.append(NORMAL_ITEM if number < len(normal) else ANOMALOUS_ITEM)
         split.groups.append(grouping.groups[paths[number]])
+    return [items[number][0] for number in (*tested, *chosen)]
 
 
 def _is_free(path: str, grouping: Grouping, learned: set[str]) -> bool:

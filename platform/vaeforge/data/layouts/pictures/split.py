@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaeforge.data.images import Images
+from vaeforge.data.picture_masks import ANOMALOUS
 from vaeforge.data.picture_reading import PictureReading, to_plain
 from vaeforge.samples import TRAIN_SIZES, DataSet, RawImage, Samples
 
@@ -25,6 +27,7 @@ class Split:
         train_sizes: the widths and heights that occur among the pictures that became training items.
         cut: whether items are patches of larger pictures.
         apart: anomalous pictures left out, since their group trains or validates.
+        masks: of the test, uint8 [S, S] each: 0 normal, 1 anomalous, 255 unknown; empty where the data have none.
         reading: of the pictures, with the white level of all of them.
     """
 
@@ -39,6 +42,7 @@ class Split:
     cut: bool = False
     reading: PictureReading = field(default_factory=PictureReading)
     apart: int = 0
+    masks: list[NDArray[np.uint8]] = field(default_factory=list)
 
     def extend(self, other: "Split") -> None:
         """Add another source's items."""
@@ -53,6 +57,7 @@ class Split:
         self.cut |= other.cut
         self.reading = other.reading
         self.apart += other.apart
+        self.masks += other.masks
 
     def counts(self) -> dict[str, int]:
         """How many items there are of each kind, and how many independent groups."""
@@ -68,6 +73,7 @@ class Split:
             "test_normal_groups": groups[0],
             "test_anomalous_groups": groups[1],
             **({"left_out_of_test": self.apart} if self.apart else {}),
+            **({"test_masks": sum(bool((mask == ANOMALOUS).any()) for mask in self.masks)} if self.masks else {}),
         }
 
     def data_set(self) -> DataSet:
@@ -79,4 +85,5 @@ class Split:
         info: dict[str, Any] = {"cut": self.cut, "pictures": to_plain(self.reading)}
         info[TRAIN_SIZES] = sorted(map(list, self.train_sizes))
         told: dict[str, Any] = {"counts": self.counts(), "info": info, "quarantined": self.quarantined}
+        told["masks"] = np.stack(self.masks) if self.masks else None
         return DataSet(train, validation, test, labels, self.groups, images=self.images, **told)

@@ -5,6 +5,7 @@ nothing that decides what is called anomalous has seen the test set. All other s
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from vaeforge.evaluation.generation_metrics import PRIOR, compare_generated, ima
 from vaeforge.evaluation.images import draw_interpolation, draw_reconstructions, draw_samples
 from vaeforge.evaluation.inference import ImageMetrics, measure, scores
 from vaeforge.evaluation.intervals import ANY, CORRELATION, mean_over_groups
+from vaeforge.evaluation.localisation import localisation
 from vaeforge.evaluation.pca_baseline import fit_pca_baseline
 from vaeforge.evaluation.results import EvaluationResult
 from vaeforge.evaluation.tasks.anomaly.detection import (
@@ -72,6 +74,8 @@ def detection_result(trained: TrainedModel) -> EvaluationResult:
     metrics = {THRESHOLD_METRIC: threshold, QUANTILE_METRIC: chosen.quantile, RATE_METRIC: chosen.rate}
     metrics |= _nelbo_of_kinds(trained)
     metrics |= _areas(table) | _at_threshold(measured, prepared, threshold) | _image_metrics(measured, prepared)
+    if prepared.test_masks is not None:
+        metrics |= localisation(prepared.test_masks, partial(error_maps, model, prepared.test))
     curves = {"roc": roc_curve(labels, measured.score), "pr": pr_curve(labels, measured.score)}
     figures = {
         "roc": draw_roc(*curves["roc"], metrics),
