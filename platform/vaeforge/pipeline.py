@@ -67,12 +67,29 @@ def import_data(project: Project, config: RunConfig, source: str, options: Impor
 
 
 def inspect(
-    project: Project, config: RunConfig, source: str, options: ImportOptions, console: Console, *, json: bool
+    project: Project,
+    config: RunConfig,
+    source: str,
+    options: ImportOptions,
+    console: Console,
+    *,
+    json: bool,
+    asked: bool = True,
 ) -> int:
-    """Say what an import of `source` would do; the exit code, 2 where it would ask or refuse."""
+    """Say what an import of `source` would do; the exit code, 2 where it would ask or refuse.
+
+    Args:
+        project: whose folders.
+        config: of the family.
+        source: what would be imported.
+        options: how it is meant.
+        console: where to.
+        json: as one object.
+        asked: whether the user named the family; else all that could read the source are named.
+    """
     from vaeforge.importing.inspect import inspect_source
 
-    found = inspect_source(Path(source), config.experiment, project, options)
+    found = inspect_source(Path(source), config.experiment, project, options, asked=asked)
     if json:
         print(dumps(found.to_json()))
     else:

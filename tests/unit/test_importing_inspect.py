@@ -64,3 +64,23 @@ def test_why_it_would_be_refused_is_said(tmp_path: Path, text: str, message: str
     (tmp_path / "b.csv").write_text(text)
     called = command_line(tmp_path, "inspect", "b.csv", "--family", "lipid")
     assert called.code == 2 and re.search(message, called.stdout)
+
+
+def test_without_a_family_all_that_could_read_it_are_named(tmp_path: Path, table: Path) -> None:
+    (tmp_path / "params.yaml").write_text("family: endoscopy\n")
+    called = command_line(tmp_path, "inspect", "a.csv", "--json", "true")
+    found = json.loads(called.stdout)
+    assert called.code == 2 and found["family"] == "endoscopy" and found["problems"]
+    # a text of numbers and words is no series either
+    assert found["families"] == ["lipid (points: 600 points, 3 channels, 0 rows_dropped)"]
+    said = command_line(tmp_path, "inspect", "a.csv").stdout
+    assert "families that could read it: lipid (points: 600 points" in said and "say --family" in said
+    assert "families that could" not in command_line(tmp_path, "inspect", "a.csv", "--family", "lipid").stdout
+
+
+def test_a_matrix_may_be_series_or_points(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("family: endoscopy\n")
+    frame = pandas.DataFrame(np.random.default_rng(0).normal(size=(30, 5)), columns=["x", "y", "z", "a", "b"])
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    found = json.loads(command_line(tmp_path, "inspect", "b.csv", "--json", "true").stdout)["families"]
+    assert [name.split(" ")[0] for name in found] == ["fmri", "lipid"]

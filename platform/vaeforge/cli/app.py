@@ -90,7 +90,8 @@ def inspect(
 
     project = Project()
     config = requests.resolve_config(project, family, None, set_, of_data_set=False)
-    raise typer.Exit(pipeline.inspect(project, config, source, options, console(json), json=json))
+    asked = family is not None
+    raise typer.Exit(pipeline.inspect(project, config, source, options, console(json), json=json, asked=asked))
 
 
 @app.command(rich_help_panel=DATA)

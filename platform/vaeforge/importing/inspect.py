@@ -11,7 +11,7 @@ from typing import Any
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.readers import read_source
-from vaeforge.errors import DataError, QuestionError
+from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.figures import save_chart
 from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, data_set_name
@@ -19,6 +19,7 @@ from vaeforge.importing.parsed_source import ImportLog, ParsedSource, header_of,
 from vaeforge.importing.sample_size import sized, with_settings
 from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project
+from vaeforge_models.families import families
 
 FOLDER = "inspect"  # below artifacts/
 SHOWN = 10  # parts that are left out, of those that are listed
@@ -39,6 +40,7 @@ class Inspection:
         notes: what a person should know.
         left_out: parts of the source that cannot be used, with the reason.
         folder: figures and tables; none where the source could not be read.
+        families: all that could read the source, in words; empty where one was asked for.
     """
 
     source: str
@@ -51,6 +53,7 @@ class Inspection:
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     folder: str | None = None
+    families: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -71,21 +74,34 @@ class Inspection:
             found.append(f"left out: {len(self.left_out) - SHOWN} more, see left_out.csv")
         if self.folder:
             found.append(f"figures and tables: {self.folder}")
+        if self.families:
+            found.append(f"families that could read it: {', '.join(self.families)}; say --family to choose")
         found += [f"question: {question}" for question in self.questions]
         return found + [f"refused: {problem}" for problem in self.problems]
 
 
-def inspect_source(source: Path, experiment: Experiment, project: Project, options: ImportOptions) -> Inspection:
+def inspect_source(
+    source: Path, experiment: Experiment, project: Project, options: ImportOptions, *, asked: bool = True
+) -> Inspection:
     """Read and divide `source` as an import and a prepare would.
+
+    Args:
+        source: what would be imported.
+        experiment: of the family whose data it would be.
+        project: whose folder takes figures and tables.
+        options: how the source is meant.
+        asked: whether the user named the family; else all that could read it are named.
 
     Raises:
         ConfigError: if an option cannot be meant so.
     """
     family, kind, log = experiment.family, experiment.definition.data, ImportLog()
     problems, counts, split, folder = list[str](), dict[str, int](), dict[str, int](), None
+    others: list[str] = []
     with tempfile.TemporaryDirectory(prefix="vaeforge-inspect-") as name:
         try:
             with opened(source.resolve(), Path(name) / "unpacked", log) as place:
+                others = [] if asked else _readers(place, options)
                 content = FORMATS.named(kind).parse(place, options, log)
                 counts, folder = content.counts, project.artifacts / FOLDER / data_set_name(source.absolute(), options)
                 _describe(folder, content, log)
@@ -107,7 +123,23 @@ def inspect_source(source: Path, experiment: Experiment, project: Project, optio
         notes=log.notes,
         left_out={entry.item: entry.reason for entry in log.quarantined},
         folder=None if folder is None else str(folder),
+        families=others,
     )
+
+
+def _readers(place: Path, options: ImportOptions) -> list[str]:
+    """The families whose import reads a source, each with what as, by trying all."""
+    found = []
+    for name, family in sorted(families().items()):
+        try:
+            counts = FORMATS.named(family.data).parse(place, options, ImportLog()).counts
+        except QuestionError:
+            counts = {}
+        except (ConfigError, DataError):
+            continue
+        read = ", ".join(f"{count} {what}" for what, count in counts.items()) or "asks first"
+        found.append(f"{name} ({family.data}: {read})")
+    return found
 
 
 def _divided(folder: Path, content: ParsedSource, experiment: Experiment) -> dict[str, int]:
