@@ -10,6 +10,7 @@ from vaeforge.errors import DataError
 from vaeforge.package.contract import Contract
 from vaeforge.score.map_table import MapFile
 from vaeforge.score.tables import TableFile
+from vaeforge.serve.request_parsing import read_numbers
 
 VALUES = np.array([[0.5, -1.25, 3.0], [2.0, 4.5, -0.5], [1.0, 0.0, 7.25]])
 
@@ -82,3 +83,13 @@ def test_maps_of_a_text_with_decimal_commas(tmp_path: Path) -> None:
     # chol -1.25, 4.5, 0 and SM 3, -0.5, 7.25, each scaled to its own range
     assert rows.names == ["chol", "SM 18:0"]
     np.testing.assert_allclose(rows.x, [[0, 1, 1.25 / 5.75], [3.5 / 7.75, 0, 1]], rtol=1e-6)
+
+
+def test_null_in_a_request_is_a_missing_value_to_a_model_that_takes_them() -> None:
+    body = b'{"inputs": {"x": [[1.5, null, 2], [null, 0, 3]]}}'
+    taken = read_numbers(body, contract("series", missing=True), 8)
+    np.testing.assert_array_equal(taken.x, np.array([[1.5, np.nan, 2], [np.nan, 0, 3]], dtype=np.float32))
+    with pytest.raises(DataError, match="2 of 6 values are NaN or infinite"):
+        read_numbers(body, contract("series"), 8)
+    with pytest.raises(DataError, match="sample 1 has no value"):
+        read_numbers(b'{"inputs": {"x": [[1, 2, 3], [null, null, null]]}}', contract("series", missing=True), 8)
