@@ -30,6 +30,7 @@ OWN = {"MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR"}
 ALPHA = ("ASSOCALPHA", "UNASSALPHA")
 REDUCED = 1  # bit of NewSubfileType: a smaller copy of another page
 EIGHT = 8
+SIGNED = 2**15
 
 
 def decode_tiff(path: Path, file: BinaryIO) -> RawPicture:
@@ -46,7 +47,7 @@ def decode_tiff(path: Path, file: BinaryIO) -> RawPicture:
         if page.photometric.name not in OWN:
             return _by_pillow(path, file)
         _require_whole(tiff, series)
-        pixels = series.asarray()
+        pixels = _calibrated(tiff, series.asarray())
         found = _arranged(path, tiff, series, pixels)
         turn = _tag(page, ORIENTATION) or 1
         return found if turn == 1 else _turned(found, int(turn))
@@ -70,6 +71,20 @@ def _require_whole(tiff: tifffile.TiffFile, series: Any) -> None:
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
             if offset + count > size:
                 raise ValueError("the file is cut off")
+
+
+def _calibrated(tiff: tifffile.TiffFile, pixels: NDArray[Any]) -> NDArray[Any]:
+    """Signed values that ImageJ wrote as unsigned ones, raised by 32,768: its header says so (`cf=0`, `c0=-32768`)."""
+    told = tiff.pages.first.description
+    lines = dict(line.split("=", 1) for line in told.splitlines() if "=" in line) if told.startswith("ImageJ=") else {}
+    try:
+        signed = (int(lines["cf"]), float(lines["c0"]), float(lines["c1"])) == (0, -SIGNED, 1.0)
+    except (KeyError, ValueError):
+        return pixels
+    if not signed or pixels.dtype.kind != "u" or pixels.dtype.itemsize != 2:
+        return pixels
+    values = pixels.astype(np.int32) - SIGNED
+    return values.astype(np.uint16 if values.min(initial=0) >= 0 else np.int16)
 
 
 def _arranged(path: Path, tiff: tifffile.TiffFile, series: Any, pixels: NDArray[Any]) -> RawPicture:

@@ -4,6 +4,7 @@ What a text is, its delimiter, decimal point and names of columns, is told by it
 """
 
 import csv
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -13,11 +14,18 @@ from typing import Any
 import numpy as np
 import pandas
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
 from vaeforge.importing.arrays import DamagedFileError
 
 DELIMITERS = (",", ";", "\t")
 MISSING = ("", "na", "n/a", "nan", "null", "none", "#n/a")  # cells that say that there is no number, in any case
+# 1.234 and 1,234.5: with marks of thousands, where the other mark is the decimal point; 1,234 alone may be either
+THOUSANDS = {
+    ".": re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?\s*"),
+    ",": re.compile(r"\s*[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?\s*"),
+}
+EITHER = re.compile(r"\s*[+-]?[1-9]\d{0,2}[.,]\d{3}\s*")
 LOOKED_AT = 50  # rows that tell what a text is
 # pandas' ParserError is a ValueError
 DAMAGE = (OSError, ValueError, OverflowError, MemoryError, csv.Error)
@@ -50,7 +58,7 @@ def dialect_of(path: Path) -> Dialect:
 
     The delimiter is the one that its first line holds most of, white space where it holds none. The first line names
     columns unless it consists of numbers. Lines before it that begin with `#` are skipped. With another delimiter than
-    commas, numbers such as `1,5` have decimal commas.
+    commas, numbers such as `1,5` have decimal commas. Marks of thousands are understood: `1,234.5`, `1.234,5`.
 
     Raises:
         DamagedFileError: if it is empty, not UTF-8, or its first row has more cells than there are names.
@@ -80,7 +88,12 @@ def _delimiter(line: str) -> str:
 
 def _dialect(path: Path, delimiter: str, comments: int, head: list[tuple[int, list[str]]]) -> Dialect:
     """From the first lines that hold something, each with the number of lines read by then."""
-    decimal = "," if delimiter != "," and _decimal_commas([cell for _, row in head for cell in row]) else "."
+    decimal = "," if _decimal_commas([cell for _, row in head for cell in row]) else "."
+    if delimiter == decimal:
+        raise DamagedFileError(
+            path,
+            "has numbers with commas (1,5) between commas; write a point, or cells with `;` between them",
+        )
     first = [cell.strip() for cell in head[0][1]]
     named = not all(_is_number(cell, decimal) for cell in first)
     rows = [row for _, row in head[named:]] or [first]
@@ -114,9 +127,17 @@ def _lines(path: Path, delimiter: str, skipped: int) -> Iterator[tuple[int, list
 
 
 def _decimal_commas(cells: list[str]) -> bool:
-    """Whether numbers are written `1,5`: more cells are numbers with a decimal comma than with a point."""
-    commas = sum("," in cell and _is_number(cell, ",") for cell in cells)
-    return commas > sum("." in cell and _is_number(cell, ".") for cell in cells)
+    """Whether numbers are written `1,5`: more cells are numbers with a decimal comma than with a point.
+
+    `1,234` and `1.234` may have a mark of thousands; they are asked only where no other cell tells.
+    """
+    told = [cell for cell in cells if not EITHER.fullmatch(cell)]
+    for asked in (told, cells):
+        commas = sum("," in cell and _is_number(cell, ",") for cell in asked)
+        points = sum("." in cell and _is_number(cell, ".") for cell in asked)
+        if commas or points:
+            return commas > points
+    return False
 
 
 def rows_of(path: Path, dialect: Dialect) -> Iterator[list[str]]:
@@ -143,6 +164,8 @@ def _is_number(cell: str, decimal: str) -> bool:
 
 
 def _pointed(cell: str, decimal: str) -> str:
+    if THOUSANDS[decimal].fullmatch(cell):
+        cell = cell.replace("," if decimal == "." else ".", "")
     if decimal == ".":
         return cell
     return "no number" if "." in cell else cell.replace(",", ".")
@@ -190,10 +213,10 @@ def read_frame(path: Path, dialect: Dialect, texts: Collection[int] = ()) -> Any
     except DAMAGE as error:
         reason = error.reason if isinstance(error, DamagedFileError) else f"cannot be read as a table ({error})"
         raise DamagedFileError(path, reason) from None
-    if dialect.decimal == ",":
-        for place in (place for place in frame if frame[place].dtype == object and place not in texts):
-            # pandas leaves a whole column as texts where one cell is a word, decimal commas and all
-            converted = frame[place].map(lambda cell: number(str(cell), ","))
+    for place in (place for place in frame if place not in texts and not is_numeric_dtype(frame[place])):
+        # pandas leaves a whole column as texts where one cell is a word, decimal commas, marks of thousands and all
+        if dialect.decimal == "," or frame[place].map(lambda cell: bool(THOUSANDS["."].fullmatch(str(cell)))).any():
+            converted = frame[place].map(lambda cell: number(str(cell), dialect.decimal))
             frame[place] = converted if 2 * converted.notna().sum() > len(frame) else frame[place]
     return frame[list(range(dialect.width))]
 

@@ -23,8 +23,7 @@ from vaeforge.importing.parsed_source import ImportLog, shown
 from vaeforge.importing.walk_source import walk
 
 NUMBERED = re.compile(r"(?P<label>.+)_\d+")
-
-
+DATE = re.compile(r"[_\- ]?(?<!\d)((19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d|[0-3]\d[-_.][01]\d[-_.](19|20)\d\d)(?!\d)")
 NAMELESS = "has no name of the form [Class]_[Number], and lies in no class folder"
 
 
@@ -60,11 +59,27 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
         else:
             written = "_".join(map(composed, [*place.prefix, path.name]))
             candidates.append(PictureFile(path, name, label, Path(label) / written, grey))
+    if flat:
+        _ask_about_dates(source, {one.label for one in candidates}, log)
     # a folder is an empty class if nothing is below it, or only files that are no pictures
     barren = {*folders, *(path.parent for path in files)} - known - {source}
     leaves = [path for path in sorted(barren) if not any(other.is_relative_to(path) for other in known)]
     found = FoundPictures(candidates, [shown(path, source) for path in leaves], tables)
     return _without_masks(source, found, masks, log) if grey else replace(found, masks=masks)
+
+
+def _ask_about_dates(source: Path, labels: set[str], log: ImportLog) -> None:
+    """Ask where classes that names tell, `WT_2023-05-12_001.png`, differ by a date alone."""
+    without: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        without.setdefault(DATE.sub("", label), []).append(label)
+    dated = [names for names in without.values() if len(names) > 1]
+    if dated:
+        log.ask(
+            f"{source}: classes {listed([name for names in dated for name in names])} differ by a date only; if the "
+            "dates are no classes, put the pictures into a folder per class, or take the dates out of their names",
+            f"these are {len(labels)} classes",
+        )
 
 
 def _without_masks(source: Path, found: FoundPictures, masks: dict[Path, Path], log: ImportLog) -> FoundPictures:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from vaeforge.importing.delimited import LOOKED_AT, Dialect, dialect_of, number, read_frame, rows_of
 
+LEAST_STEPS = 10  # rows in equal steps that tell times, in a column without a name, from values
 WHOLE = re.compile(r"[+-]?\d+")
-COUNTERS = ("", "index", "unnamed: 0", "frame", "volume", "timepoint", "time", "t", "tr", "scan")
+COUNTERS = ("", "index", "unnamed: 0", "frame", "volume", "timepoint", "time", "t", "tr", "scan", "seconds", "sec")
+UNIT = re.compile(r"\s*(\(.*\)|\[.*\]|_(s|sec|seconds|ms))$")  # of a name of a column: Time (s), time_sec
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,17 @@ def _lines_to_first_row(path: Path, dialect: Dialect) -> int:
 
 def _counts(place: int, dialect: Dialect, head: list[list[str]]) -> bool:
     """Whether a column counts rows: in equal steps, and of no name, or of one that says so."""
-    name = dialect.names[place].strip().lower() if dialect.names else ""
+    name = UNIT.sub("", dialect.names[place].strip().lower()) if dialect.names else ""
     if dialect.width < 2 or name not in COUNTERS or (not dialect.names and place):
         return False
     values = [number(row[place], dialect.decimal) for row in head if place < len(row)]
     if len(values) < 3:
         return False
     steps = np.diff(values)
-    return bool(steps[0] > 0 and np.allclose(steps, steps[0]) and (name or (values[0] in (0, 1) and steps[0] == 1)))
+    # times are rounded when written; no measured voxel rises by the same step from one timepoint to all the next
+    even = steps[0] > 0 and np.allclose(steps, steps.mean(), rtol=0.05)
+    return bool(even and (name or (values[0] >= 0 and len(values) >= LEAST_STEPS) or _from_one(values)))
+
+
+def _from_one(values: list[float]) -> bool:
+    return values[0] in (0, 1) and values[1] - values[0] == 1

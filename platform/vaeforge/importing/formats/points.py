@@ -18,6 +18,7 @@ from vaeforge.data.missing import LEAST_OBSERVED
 from vaeforge.data.source_files import listed
 from vaeforge.data.table_columns import AXES
 from vaeforge.errors import DataError
+from vaeforge.importing.alike_sections import ask_about_copies, ask_about_units
 from vaeforge.importing.arrays import as_float32
 from vaeforge.importing.columns import Columns, Table, choose_columns, labels_of, numbers
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram
@@ -66,6 +67,8 @@ def read_points(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     columns = choose_columns(path, table, options, log)
     points = _usable(path, table, columns, log)
     _reject_shared_places(path, points)
+    ask_about_copies({name: points.numbers[name] for name in points.channels}, points.labels, log)
+    ask_about_units(points.numbers, points.labels, log)
     _note_missing(points, log)
     count = len(points.numbers["x"])
 
