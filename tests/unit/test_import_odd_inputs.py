@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pandas
 import pytest
@@ -142,3 +143,18 @@ def test_classes_that_differ_by_a_date_only_are_asked_about(tmp_path: Path) -> N
             Image.fromarray(picture).save(source / f"{name}_{number}.png")
     asked = said(imported(tmp_path, source, "cilia", 2))
     assert "classes WT_2023-05-12; WT_2023-05-17 differ by a date only" in asked
+
+
+def test_volumes_of_different_repetition_times_are_asked_about(tmp_path: Path) -> None:
+    source = tmp_path / "bold"
+    source.mkdir()
+    rng = np.random.default_rng(8)
+    for subject, (time, unit) in enumerate([(2.0, "sec"), (2000.0, "msec"), (0.8, "sec")]):
+        image = nibabel.Nifti1Image(rng.normal(size=(3, 3, 2, 12)).astype(np.float32), np.eye(4))
+        image.header.set_zooms((1, 1, 1, time))
+        image.header.set_xyzt_units("mm", unit)
+        nibabel.save(image, source / f"sub-0{subject}_bold.nii.gz")
+    asked = said(imported(tmp_path, source, "fmri", 2))
+    assert "timepoints are 0.8 s apart in sub-02_bold.nii.gz and 2 s in sub-00_bold.nii.gz" in asked
+    (source / "sub-02_bold.nii.gz").unlink()
+    imported(tmp_path, source, "fmri")

@@ -55,6 +55,7 @@ def read_volumes(
         DataError: if the files' grids differ, the mask cannot be used, or no voxel is left.
     """
     seen: list[tuple[Path, Any, Voxels]] = []
+    times: dict[str, float] = {}
     for path in paths:
         try:
             image = _canonical(_open(path, dimensions=4), path)
@@ -63,6 +64,7 @@ def read_volumes(
             if not mask:  # else a subject that is left out would have a say in which voxels are kept
                 require_finite(str(path), as_float32(values[varying].T))
             seen.append((path, image.affine, varying))
+            times[shown(path, root)] = _repetition_time(image)
         except DamagedFileError as error:
             log.quarantine(shown(path, root), error.reason)
     if not seen:
@@ -72,6 +74,7 @@ def read_volumes(
     _refuse_places(root, [(shown(path, root), other) for path, other, _ in seen], seen[0][2].shape)
     if any(not np.allclose(affine, other, atol=TOLERANCE) for _, other, _ in seen):
         log.notes.append("the affines of the NIfTI files differ by less than half a voxel: are they in one space?")
+    _ask_about_times(root, times, log)
     maps = [voxels for _, _, voxels in seen]
     kept = _mask(mask, maps[0].shape) if mask else reduce(np.logical_and, maps)
     if not kept.any():
@@ -120,6 +123,24 @@ def _open(path: Path, dimensions: int) -> Any:
     if math.prod(shape) > VALUES_LIMIT or math.prod(shape) * size > room:
         raise DamagedFileError(path, f"announces {shape}, more than {VALUES_LIMIT} values or than the file can hold")
     return image
+
+
+def _repetition_time(image: Any) -> float:
+    """Seconds between timepoints as the header has them; 0 where it does not say."""
+    unit = {"msec": 1e-3, "usec": 1e-6}.get(image.header.get_xyzt_units()[1], 1.0)
+    return float(image.header.get_zooms()[3]) * unit
+
+
+def _ask_about_times(root: Path, times: dict[str, float], log: ImportLog) -> None:
+    """Ask where the timepoints of some files are not as far apart as those of others."""
+    told = {name: time for name, time in times.items() if time > 0}
+    if told and max(told.values()) > (1 + TOLERANCE) * min(told.values()):
+        fast, slow = min(told, key=lambda name: told[name]), max(told, key=lambda name: told[name])
+        log.ask(
+            f"{root}: timepoints are {told[fast]:.4g} s apart in {fast} and {told[slow]:.4g} s in {slow}; are these "
+            "of one kind? Resample them in time, or import them as two data sets, if not",
+            "timepoints are samples, however far apart",
+        )
 
 
 def _canonical(image: Any, path: Path) -> Any:
