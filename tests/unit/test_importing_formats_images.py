@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from vaeforge.data.layouts.pictures.class_folders import find_pictures
-from vaeforge.errors import DataError
+from vaeforge.errors import ConfigError, DataError
 from vaeforge.importing import step
 from vaeforge.importing.import_options import ImportOptions, ImportResult
 from vaeforge.importing.step import run_import
@@ -379,6 +379,12 @@ def test_16_bits_of_a_stack_have_the_white_of_them_all(project: Project, tmp_pat
     assert np.unique(pixels(result.folder / "b/5.png")).tolist() == [200]
     stated = take(project, tmp_path / "deep.npz", "classes", white=65535, replace=True)
     assert np.unique(pixels(stated.folder / "b/5.png")).tolist() == [50]
+
+
+@pytest.mark.parametrize("asked", [{"groups": r"\d"}, {"group_column": "person"}, {"split": "folders"}])
+def test_a_stack_has_no_names_that_could_tell_groups(project: Project, tmp_path: Path, asked: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"whose pictures have no names that could tell groups"):
+        take(project, stack(tmp_path / "images.npz"), "classes", **asked)
 
 
 @pytest.mark.parametrize(

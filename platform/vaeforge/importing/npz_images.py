@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vaeforge.data.grey_levels import extent_of, to_levels, white_note, white_of
 from vaeforge.data.source_files import LEAK, reject_duplicates
-from vaeforge.errors import DataError
+from vaeforge.errors import ConfigError, DataError
 from vaeforge.importing.arrays import array_names, read_array, require, texts
 from vaeforge.importing.figures import sheet
 from vaeforge.importing.images import LEAST_OF_CLASS, MEASURES, charts, refuse_unusable, require_classes
@@ -42,9 +42,15 @@ def read_stack(path: Path, options: ImportOptions, log: ImportLog) -> ParsedSour
     """The labelled pictures in the file at `path`.
 
     Raises:
+        ConfigError: if groups or parts are asked for, which pictures without names do not have.
         DataError: if an array is missing or of the wrong type or shape, a label has no class, a class has fewer than
             two pictures, or the same picture occurs twice.
     """
+    if options.groups not in ("", "none") or options.group_column or options.split:
+        raise ConfigError(
+            f"--groups, --group-column, --split: given for {path}, whose pictures have no names that could tell groups "
+            "or parts; leave them out, or give a folder with a file per picture"
+        )
     require(path, array_names(path), KEYS)
     images, labels, classes = _check(path, *(read_array(path, key) for key in KEYS))
     images = _in_8_bits(path, images, options, log)
