@@ -3,6 +3,7 @@
 import pytest
 
 from metric_names import PAGE, undocumented
+from vaeforge.config.experiment import Gates
 from vaeforge.evaluation.threshold import QUANTILE_METRIC, RATE_METRIC, THRESHOLD_METRIC
 from vaeforge.registry.calibration_gate import RULE
 from vaeforge.registry.comparison_gate import DETECTION, LIKELIHOOD
@@ -18,6 +19,16 @@ def test_gates_are_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8").split("## Gates")[1]
     for rule in ("parity", "require", "data", "megabytes", "latency_ms", RULE, DETECTION, LIKELIHOOD):
         assert f"`{rule}`" in page, rule
+    settings = {name.removeprefix("max_") for name in Gates.model_fields}
+    missing = {
+        name for name in settings if f"`{name}`" not in page and f"`gates.{name}`" not in PAGE.read_text("utf-8")
+    }
+    assert missing == set()
+
+
+def test_the_rival_that_validation_chose_is_told_as_a_limit() -> None:
+    row = next(line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `likelihood` |"))
+    assert "the best by `val/nelbo`: where that is not the truly best" in row
 
 
 @pytest.mark.parametrize(
