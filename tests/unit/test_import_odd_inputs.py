@@ -158,3 +158,20 @@ def test_volumes_of_different_repetition_times_are_asked_about(tmp_path: Path) -
     assert "timepoints are 0.8 s apart in sub-02_bold.nii.gz and 2 s in sub-00_bold.nii.gz" in asked
     (source / "sub-02_bold.nii.gz").unlink()
     imported(tmp_path, source, "fmri")
+
+
+def test_a_stain_that_is_shown_in_its_colour_is_asked_about(tmp_path: Path) -> None:
+    source = tmp_path / "stained"
+    rng = np.random.default_rng(9)
+    levels = rng.integers(0, 256, (2, 3, 16, 16), dtype=np.uint8)
+    for name, pictures in zip(("wt", "ko"), levels, strict=True):
+        (source / name).mkdir(parents=True)
+        for number, green in enumerate(pictures):
+            coloured = np.stack([np.zeros_like(green), green, np.zeros_like(green)], axis=-1)
+            Image.fromarray(coloured).save(source / name / f"{number}.png")
+    asked = said(imported(tmp_path, source, "cilia", 2))
+    assert "6 of 6 picture(s), the first ko/0.png, have values in green alone: as grey they would keep 59 %" in asked
+    assert "give --channels 1 to take that channel" in asked
+    imported(tmp_path, source, "cilia", 0, "--channels", "1")
+    with Image.open(tmp_path / "data/cilia/own/wt/2.png") as written:
+        assert np.array_equal(np.asarray(written), levels[0, 2])

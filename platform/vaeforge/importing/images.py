@@ -79,6 +79,7 @@ def read_images(
         "remove one of each, or give --duplicates drop",
     )
     _note(rows, log)
+    _ask_about_single_colours(measured, log)
     grouping = grouped(
         [(item.target.as_posix(), item.candidate.shown) for item in measured], found.tables, options, log
     )
@@ -165,6 +166,18 @@ def _without_copies(measured: list[MeasuredImage], log: ImportLog) -> list[Measu
             first[item.pixels_sha256] = item.shown
             kept.append(item)
     return kept
+
+
+def _ask_about_single_colours(measured: list[MeasuredImage], log: ImportLog) -> None:
+    """Ask of pictures that become grey and have values in red, green or blue alone: luma would dim each differently."""
+    for channel, (name, luma) in enumerate((("red", "30 %"), ("green", "59 %"), ("blue", "11 %"))):
+        found = [item for item in measured if item.only == channel]
+        if found:
+            log.ask(
+                f"{len(found)} of {len(measured)} picture(s), the first {found[0].shown}, have values in {name} alone: "
+                f"as grey they would keep {luma} of their level; give --channels {channel} to take that channel",
+                "grey by luma",
+            )
 
 
 def _note_near_copies(measured: list[MeasuredImage], grouping: Grouping, log: ImportLog) -> None:

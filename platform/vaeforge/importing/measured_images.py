@@ -66,6 +66,7 @@ class MeasuredImage:
         histogram: of them.
         small: its thumbnail.
         target: where it is written.
+        only: the one channel of red, green and blue that has values, of a picture that becomes grey; else none.
     """
 
     candidate: PictureFile
@@ -75,6 +76,7 @@ class MeasuredImage:
     histogram: NDArray[np.int64]
     small: Thumbnail
     target: Path
+    only: int | None = None
 
     @property
     def shown(self) -> str:
@@ -110,8 +112,17 @@ def measure(candidate: PictureFile, raw: RawPicture, reading: PictureReading) ->
         counts = np.bincount(pixels.reshape(-1), minlength=256)
         small = thumbnail(pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0))
         target = candidate.target.with_name(name)
-        found.append(MeasuredImage(candidate, own, row, pixels_sha256(pixels), counts, small, target))
+        only = _only_channel(raw) if candidate.grey else None
+        found.append(MeasuredImage(candidate, own, row, pixels_sha256(pixels), counts, small, target, only))
     return found
+
+
+def _only_channel(raw: RawPicture) -> int | None:
+    """Which of red, green and blue alone has values above 0, as where a stain is shown in its colour."""
+    if not raw.colour:
+        return None
+    filled = np.flatnonzero(raw.pixels.reshape(-1, raw.pixels.shape[-1]).max(axis=0))
+    return int(filled[0]) if len(filled) == 1 else None
 
 
 def _frame_name(target: Path, number: int, count: int) -> str:
