@@ -28,16 +28,26 @@ from vaeforge.samples import Samples
 from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import DataSpec
 
-# `every_family` starts searches, too: most of its time is evaluation and export, so it runs beside the others
-STARTING_SEARCHES = ("cluster", "controls", "doors_run", "python_page", "readme_own_data", "refusals", "way_through")
+STARTING_SEARCHES = (
+    "cluster",
+    "controls",
+    "doors_run",
+    "every_family",
+    "own_families",
+    "python_page",
+    "readme_own_data",
+    "refusals",
+    "way_through",
+)
+SEARCHES = ("cluster", "controls", "doors_run", "python_page", "readme_own_data", "refusals", "way_through")
 SEARCHES = ("tests/faults/", *(f"tests/e2e/test_{name}.py" for name in STARTING_SEARCHES))
 
 
 class SearchesTogether(LoadFileScheduling):  # type: ignore[misc]
-    """Under `--dist loadfile`: most of what starts searches runs on one worker, one after the other; all else anywhere.
+    """Under `--dist loadfile`: whatever starts searches runs on one worker, one after the other; other files anywhere.
 
-    Many searches at once take longer on two cores than one after the other, and time out; one leaves room for tests
-    that need no Ray. Groups of xdist's own (`loadgroup`) are passed over by the pytest that is pinned here.
+    Two searches at once take longer on two cores than one after the other, and time out; one leaves room for tests that
+    need no Ray. Groups of xdist's own (`loadgroup`) are passed over by the pytest that is pinned here.
     """
 
     def _split_scope(self, nodeid: str) -> str:
