@@ -1,8 +1,8 @@
 """Settings of the section `prepare` that every layout has; a layout's own are in its file, see `config/layouts.py`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from vaeforge_models.settings import Settings
 
@@ -34,6 +34,12 @@ class PicturePrepare(Prepare):
         Field(description="value that becomes 255 in pictures of more than 8 bits; none: as imported, else found"),
     ] = None
     black: Annotated[float, Field(description="value that becomes 0 in them, given with `white`")] = 0.0
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What was not given is left out, so that settings from before these two were there still say the same."""
+        content: dict[str, Any] = dump(self)
+        return content if self.white is not None else {k: v for k, v in content.items() if k not in ("white", "black")}
 
     @model_validator(mode="after")
     def _white_above_black(self) -> "PicturePrepare":
