@@ -95,7 +95,7 @@ def gut(folder: Path, count: int, seed: int) -> None:
 OWN: dict[str, tuple[Callable[[Path, int, int], None], int, int, tuple[str, ...]]] = {
     "endoscopy": (gut, 300, 60, ("--size", "auto")),
     "cilia": (classes, 120, 30, ("--size", "auto")),
-    "speckle": (frames, 2, 1, ()),
+    "speckle": (frames, 3, 1, ()),
     "fmri": (series, 8, 2, ()),
     "lipid": (points, 8, 2, ()),
 }
@@ -134,7 +134,7 @@ def test_from_a_folder_to_a_served_answer(family: str, cluster: dict[str, str], 
     assert told.code == 0, told.stderr
     manifest = json.loads(told.stdout.splitlines()[-1])
     assert manifest["counts"]["quarantined"] == 0 and manifest["counts"]["scored"] >= 50
-    assert manifest["checked"] and manifest["warning"] == "", told.stderr
+    assert manifest["checked"] and not manifest.get("warning"), told.stderr
     judged = command_line(root, "drift", reference, f"{manifest['folder']}/scores.parquet", "--json")
     assert json.loads(judged.stdout.splitlines()[-1])["verdict"] in ("stable", "moderate", "drifted"), judged.stderr
     answer = served(Project(root), reference, uri)
