@@ -128,7 +128,7 @@ def test_from_a_folder_to_a_served_answer(family: str, cluster: dict[str, str], 
     call = ("tune", "--family", family, "--name", "short", "--trials", "2", "--epochs", "2", "--set", SHORT)
     project.run(*call, **cluster)
     name = f"vaeforge-{family}-ours"
-    assert MlflowClient(uri).get_model_version_by_alias(name, "champion").version == "1"
+    assert int(MlflowClient(uri).get_model_version_by_alias(name, "champion").version) == 1
     reference = f"models:/{name}@champion"
     told = command_line(root, "score", reference, str(tmp_path / "new"), "--latents", "--json")
     assert told.code == 0, told.stderr
