@@ -22,18 +22,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from scipy.stats import multivariate_normal
+from torch import Tensor
+from torch.distributions import Normal
+
+from vaeforge_models.likelihoods import bernoulli_distortion, importance_weighted_nll
+
 BENCHMARKS = Path(__file__).resolve().parent
 ROOT = BENCHMARKS.parent
-sys.path[:0] = [str(path) for path in (ROOT / "platform", ROOT / "models", BENCHMARKS, BENCHMARKS / "toy")]
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from scipy.stats import multivariate_normal  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.distributions import Normal  # noqa: E402
-
-from vaeforge_models.likelihoods import bernoulli_distortion, importance_weighted_nll  # noqa: E402
-
 DRAWS = (1, 10, 100, 1000, 5000)
 VALUES, LATENTS, NOISE, WIDER = 20, 5, 0.5, 1.2
 HIDDEN, CODES = 200, 50
@@ -133,6 +131,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="little data and few steps: figures go nowhere")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
+    sys.path.insert(0, str(BENCHMARKS / "toy"))  # the family of `digits`
     torch.set_num_threads(1)
     path = given.output or (None if given.quick else RESULTS)
     known: Figures = json.loads(path.read_text()) if path and path.exists() else {}

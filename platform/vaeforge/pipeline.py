@@ -19,6 +19,7 @@ from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.lineage import checkpoint_of
 from vaeforge.manifests.trained_model import TrainedModelManifest, manifest_path, read_trained_model
 from vaeforge.paths import Project
+from vaeforge.remarks import tell
 from vaeforge.search.space.space import Space, single_point
 from vaeforge.search.step import SearchRequest, run_step
 from vaeforge.track.store import default_uri, redact
@@ -47,7 +48,6 @@ class SearchOutcome:
 def import_data(project: Project, config: RunConfig, source: str, options: ImportOptions, console: Console) -> None:
     """Make a data set of `source` and say what came of it."""
     from vaeforge.data.data_sets import note_refused_import
-    from vaeforge.data.prepare import tell
     from vaeforge.importing.step import run_import
 
     family, prepare = config.experiment.definition, config.experiment.prepare
@@ -103,7 +103,7 @@ def prepare(project: Project, config: RunConfig, console: Console) -> None:
     from vaeforge.data.data_sets import own_settings, used_data
     from vaeforge.data.image_statistics import statistics_summary
     from vaeforge.data.pca_spectrum import describe, likelihood_of
-    from vaeforge.data.prepare import prepared_summary, pull, tell
+    from vaeforge.data.prepare import prepared_summary, pull
 
     family = config.experiment.family
     tell(console, pull(project, family), used_data(project, family).remark())

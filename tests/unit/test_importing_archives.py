@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from vaeforge.errors import DataError
-from vaeforge.importing import archives, step
+from vaeforge.importing import archives, description
 from vaeforge.importing.import_options import ImportOptions, ImportResult, stem
 from vaeforge.importing.step import run_import
 from vaeforge.importing.zip_names import name_members
@@ -24,7 +24,7 @@ from vaeforge.paths import Project
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are looked at elsewhere."""
-    monkeypatch.setattr(step, "save_chart", lambda chart, folder: None)
+    monkeypatch.setattr(description, "save_chart", lambda chart, folder: None)
 
 
 def picture(number: int) -> bytes:

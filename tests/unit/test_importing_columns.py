@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from project import Called, command_line
-from vaeforge.importing import step
+from vaeforge.importing import description
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -24,7 +24,7 @@ POINTS = pandas.concat([PLACES, LIPIDS], axis=1)
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "save_chart", lambda chart, folder: None)
+    monkeypatch.setattr(description, "save_chart", lambda chart, folder: None)
 
 
 def call(root: Path, source: Path, *options: str) -> Called:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from vaeforge.data.layouts.pictures.class_folders import find_pictures
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.importing import step
+from vaeforge.importing import description
 from vaeforge.importing.import_options import ImportOptions, ImportResult
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project, read_json, sha256_of
@@ -42,7 +42,7 @@ def drawn() -> None:
 @pytest.fixture(autouse=True)
 def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(step, "save_chart", lambda chart, folder: None)
+        monkeypatch.setattr(description, "save_chart", lambda chart, folder: None)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from vaeforge.errors import ConfigError, DataError, VaeforgeError
-from vaeforge.importing import step
+from vaeforge.importing import description
 from vaeforge.importing.import_options import ImportOptions, ImportResult
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project
@@ -36,7 +36,7 @@ def drawn() -> None:
 @pytest.fixture(autouse=True)
 def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(step, "save_chart", lambda chart, folder: None)
+        monkeypatch.setattr(description, "save_chart", lambda chart, folder: None)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pandas
 import pytest
 
 from project import command_line
-from vaeforge.importing import inspect
+from vaeforge.importing import description
 
 DONORS = [f"d{number}" for number in range(6)]
 N = 600
@@ -17,7 +17,7 @@ N = 600
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspect, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
+    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
 
 
 @pytest.fixture

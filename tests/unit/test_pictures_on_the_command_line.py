@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from project import command_line
-from vaeforge.importing import inspect, step
+from vaeforge.importing import description
 
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (inspect, step):
-        monkeypatch.setattr(module, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
+    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
 
 
 def textured(path: Path, seed: int, side: int = 48) -> NDArray[np.uint8]:

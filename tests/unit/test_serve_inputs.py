@@ -19,7 +19,7 @@ from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.errors import DataError
 from vaeforge.package.bundle import Bundle
 from vaeforge.package.contract import Contract
-from vaeforge.package.inputs import condition_of, one_hot, picture_to_event, read_upload, samples_of
+from vaeforge.package.inputs import condition_of, one_hot, open_inputs, picture_to_event, reading_for, samples_of
 
 CLASSES = ("cat", "dog")
 
@@ -76,6 +76,12 @@ def test_frames_are_patches_and_vectors_are_no_pictures(tmp_path: Path) -> None:
 
 
 def test_an_upload_is_read_as_files_are(tmp_path: Path) -> None:
+    known = contract(tmp_path)
+
+    def read_upload(name: str, content: bytes) -> Image.Image:
+        (picture,) = open_inputs(Path(name), known, reading_for(known), content)
+        return picture
+
     path = tmp_path / "picture.png"
     Image.fromarray(np.arange(300, dtype=np.uint16).reshape(15, 20) * 200).save(path)
     np.testing.assert_array_equal(np.asarray(read_upload("a", path.read_bytes())), np.asarray(open_picture(path)))

@@ -37,7 +37,7 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"provenance"},
     {"config"},
     {"records"},
-    {"paths", "seeds", "samples", "plugins"},
+    {"paths", "seeds", "samples", "plugins", "remarks"},
     {"errors", "version"},
 ]
 

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from vaeforge.cli.option_types import (
     INTEGER,
@@ -67,11 +66,6 @@ def console(json: bool = False) -> Console:
 def warning_console() -> Console:
     """Standard error, where warnings go, so that what a command answers can be piped on."""
     return Console(width=None if sys.stderr.isatty() else 140, stderr=True)
-
-
-def warn(out: Console, text: str) -> None:
-    """Print one warning; it may hold names of the user's, which are no markup."""
-    out.print(f"[yellow]warning[/]: {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def resume_command() -> str:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from vaeforge.cli.option_types import (
     ON_OFF,
@@ -20,7 +19,8 @@ from vaeforge.cli.option_types import (
     OptionalStr,
     choice,
 )
-from vaeforge.cli.options import USE, Black, Json, White, console, warn, warning_console
+from vaeforge.cli.options import USE, Black, Json, White, console, warning_console
+from vaeforge.remarks import tell, warn
 
 if TYPE_CHECKING:
     from vaeforge.score.manifest import ScoreManifest
@@ -103,7 +103,7 @@ def warn_of_inputs(manifest: "ScoreManifest", out: Console) -> None:
     if manifest.warning:
         warn(out, manifest.warning)
     elif not manifest.checked:
-        out.print(f"[yellow]note[/]: {escape(lacking(manifest.model.name))}", highlight=False, soft_wrap=True)
+        tell(out, lacking(manifest.model.name))
 
 
 def show_outcome(manifest: "ScoreManifest", already: bool, folder: Path, out: Console) -> None:
@@ -121,7 +121,7 @@ def show_outcome(manifest: "ScoreManifest", already: bool, folder: Path, out: Co
         soft_wrap=True,
     )
     if counts.anomalous > counts.scored / 2 and not manifest.warning:
-        out.print(f"[yellow]note[/]: {_mostly_flagged(manifest)}", highlight=False, soft_wrap=True)
+        tell(out, _mostly_flagged(manifest))
     out.print(f"scores: {folder / manifest.scores}", highlight=False, soft_wrap=True)
 
 

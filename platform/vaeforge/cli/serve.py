@@ -17,7 +17,8 @@ from vaeforge.cli.option_types import (
     OptionalPath,
     OptionalStr,
 )
-from vaeforge.cli.options import USE, Json, console, warn, warning_console
+from vaeforge.cli.options import USE, Json, console, warning_console
+from vaeforge.remarks import warn
 
 app = Commands(add_completion=False)
 Model = Annotated[

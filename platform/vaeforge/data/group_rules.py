@@ -9,8 +9,6 @@ already and that is kept, parts as `parts.csv`.
 BIDS: https://bids-specification.readthedocs.io, "Entities" and "Participants file".
 """
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +18,8 @@ from vaeforge.data.block_split import PARTS
 from vaeforge.data.groups import FILE, grouped_by, read_groups, table_rows, write_groups
 from vaeforge.data.source_files import listed
 from vaeforge.errors import ConfigError, DataError, nearest
-from vaeforge.paths import write_bytes
 
-PARTS_FILE = "parts.csv"
+PARTS_FILE, PART = "parts.csv", "part"
 PARTICIPANTS = "participants.tsv"
 BY_ITSELF = "each by itself"
 REPEATED = "by names that differ in a run, session or visit only"
@@ -151,9 +148,7 @@ def write_grouping(folder: Path, grouping: Grouping) -> None:
     """Write `groups.csv` into a data set's folder and, where parts are kept, `parts.csv`."""
     write_groups(folder, grouping.groups)
     if grouping.parts:
-        lines = io.StringIO(newline="")
-        csv.writer(lines, lineterminator="\n").writerows([("item", "part"), *sorted(grouping.parts.items())])
-        write_bytes(folder / PARTS_FILE, lines.getvalue().encode())
+        write_groups(folder, grouping.parts, PARTS_FILE, PART)
 
 
 def read_grouping(folder: Path, items: Sequence[str]) -> Grouping:
@@ -164,7 +159,7 @@ def read_grouping(folder: Path, items: Sequence[str]) -> Grouping:
     """
     groups = read_groups(folder)
     found = Grouping(_of_all(items, groups, folder / FILE), f"by {FILE}") if groups else automatic(items)
-    told = read_groups(folder, PARTS_FILE, "part")
+    told = read_groups(folder, PARTS_FILE, PART)
     if not told:
         return found
     parts = _of_all(items, told, folder / PARTS_FILE)

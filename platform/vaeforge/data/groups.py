@@ -17,13 +17,13 @@ FILE = "groups.csv"
 HEAD = ("item", "group")
 
 
-def write_groups(folder: Path, groups: Mapping[str, str]) -> None:
-    """Write `groups.csv` of a data set: the group of each item."""
+def write_groups(folder: Path, groups: Mapping[str, str], name: str = FILE, column: str = HEAD[1]) -> None:
+    """Write `groups.csv` of a data set: the group of each item; or another file `name` and its `column`."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEAD)
+    writer.writerow((HEAD[0], column))
     writer.writerows(sorted(groups.items()))
-    write_bytes(folder / FILE, text.getvalue().encode())
+    write_bytes(folder / name, text.getvalue().encode())
 
 
 def read_groups(folder: Path, name: str = FILE, column: str = HEAD[1]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How the pictures of a data set are read: white level, pages and channels; the same at every door.
+"""Reading of the pictures of a data set: white level, pages and channels; the same at every door.
 
 Found or stated at import, kept in `pictures.json` beside the pictures, and part of a model's contract.
 

@@ -8,8 +8,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.markup import escape
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.data_hash import data_identity, dvc_hash
@@ -83,12 +81,6 @@ def pull(project: Project, family: str) -> str:
 
 def _refused(source: str) -> str:
     return f"the last import into it ({source}) was refused"
-
-
-def tell(console: Console, *remarks: str) -> None:
-    """Print the remarks that are not empty, as notes."""
-    for remark in filter(None, remarks):
-        console.print(f"[yellow]note[/]: {escape(remark)}", highlight=False, soft_wrap=True)
 
 
 def _pull(project: Project, folder: Path) -> None:

@@ -65,7 +65,9 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
     barren = {*folders, *(path.parent for path in files)} - known - {source}
     leaves = [path for path in sorted(barren) if not any(other.is_relative_to(path) for other in known)]
     found = FoundPictures(candidates, [shown(path, source) for path in leaves], tables)
-    return _without_masks(source, found, masks, log) if grey else replace(found, masks=masks)
+    if grey:
+        _leave_out(source, masks, log)
+    return found if grey else replace(found, masks=masks)
 
 
 def _ask_about_dates(source: Path, labels: set[str], log: ImportLog) -> None:
@@ -82,11 +84,10 @@ def _ask_about_dates(source: Path, labels: set[str], log: ImportLog) -> None:
         )
 
 
-def _without_masks(source: Path, found: FoundPictures, masks: dict[Path, Path], log: ImportLog) -> FoundPictures:
-    """What was found where nothing evaluates masks, which are listed."""
+def _leave_out(source: Path, masks: dict[Path, Path], log: ImportLog) -> None:
+    """List masks where nothing evaluates them."""
     for mask, picture in masks.items():
         log.quarantine(shown(mask, source), f"is a mask of {shown(picture, source)}, which classes have no use for")
-    return found
 
 
 def _found_masks(source: Path, pictures: list[Path], log: ImportLog) -> dict[Path, Path]:

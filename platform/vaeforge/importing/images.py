@@ -5,7 +5,6 @@ They are read by the code that prepare, score and serve use (`vaeforge.data.imag
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +151,7 @@ def _with_white(source: Path, stated: PictureReading, extents: list[Extent], log
         joined = joined.joined(extent)
     assert white is not None  # there are deep pictures
     log.notes.append(white_note(white, joined, len(extents), stated=stated.white is not None))
-    return replace(stated, white=white)
+    return stated.of_set(white)
 
 
 def _without_copies(measured: list[MeasuredImage], log: ImportLog) -> list[MeasuredImage]:

@@ -12,10 +12,10 @@ from typing import Any
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.readers import read_source
 from vaeforge.errors import ConfigError, DataError, QuestionError
-from vaeforge.importing.figures import save_chart
+from vaeforge.importing.description import write_description
 from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, data_set_name
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, header_of, read_as, write_table
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, read_as
 from vaeforge.importing.sample_size import sized, with_settings
 from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project
@@ -104,7 +104,7 @@ def inspect_source(
                 others = [] if asked else _readers(place, options)
                 content = FORMATS.named(kind).parse(place, options, log)
                 counts, folder = content.counts, project.artifacts / FOLDER / data_set_name(source.absolute(), options)
-                _describe(folder, content, log)
+                write_description(folder, content, log, "left_out.csv")
                 own = sized(kind, content, experiment.prepare, options, log)
                 divided = experiment.model_copy(update={"prepare": with_settings(experiment.prepare, own)})
                 split = _divided(Path(name) / "data", content, divided)
@@ -146,14 +146,3 @@ def _divided(folder: Path, content: ParsedSource, experiment: Experiment) -> dic
     folder.mkdir()
     content.write(folder)
     return read_source(folder, experiment).counts
-
-
-def _describe(folder: Path, content: ParsedSource, log: ImportLog) -> None:
-    """Write tables and figures into `folder`, over those of an earlier look."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / "statistics.csv", content.items, header_of(content.items))
-    write_table(folder / "summary.csv", content.summary, header_of(content.summary))
-    left_out = [{"file": entry.item, "reason": entry.reason} for entry in log.quarantined]
-    write_table(folder / "left_out.csv", left_out, ("file", "reason"))
-    for chart in content.charts:
-        save_chart(chart, folder)

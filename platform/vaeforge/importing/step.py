@@ -13,10 +13,10 @@ from vaeforge.config.prepare import Prepare
 from vaeforge.data.data_sets import OWN_SETTINGS
 from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.data_set_changes import arrived
-from vaeforge.importing.figures import save_chart
+from vaeforge.importing.description import write_description
 from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, ImportResult, data_set_name, usable_name
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, header_of, read_as, shown, write_table
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, read_as, shown
 from vaeforge.importing.sample_size import sized
 from vaeforge.importing.staging import UNPACKED, hidden, only_import, staged, tidy
 from vaeforge.importing.walk_source import opened
@@ -130,12 +130,7 @@ def _describe(
 ) -> None:
     """Write statistics, figures and, last, the manifest."""
     beside = folder / BESIDE
-    write_table(beside / "statistics.csv", content.items, header_of(content.items))
-    write_table(beside / "summary.csv", content.summary, header_of(content.summary))
-    quarantine = [{"file": entry.item, "reason": entry.reason} for entry in log.quarantined]
-    write_table(beside / "quarantine.csv", quarantine, ("file", "reason"))
-    for chart in content.charts:
-        save_chart(chart, beside)
+    write_description(beside, content, log, "quarantine.csv")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     manifest = {
         "step": "import",

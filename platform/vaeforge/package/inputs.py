@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaeforge.config.layouts import layout_named
-from vaeforge.data.images import COLOURS, open_picture, open_pictures
+from vaeforge.data.images import COLOURS, open_pictures
 from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import DataError, nearest
 from vaeforge.package.contract import Contract
@@ -33,7 +33,7 @@ def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = 
     squared by `fit`. frames: grey, and already a patch of `size`, since one large image is many patches.
 
     Args:
-        picture: from `data.pictures.open_picture` or `read_upload`.
+        picture: from `open_inputs`.
         contract: of the model.
         prepared: the picture is a sample already, say a patch that was cut out; nothing but its size is checked.
 
@@ -76,11 +76,6 @@ def open_inputs(
     shape = contract.event_shape
     most = COLOURS if len(shape) != AXES else shape[0]
     return open_pictures(path, None if content is None else io.BytesIO(content), reading, most)
-
-
-def read_upload(name: str, content: bytes) -> Image.Image:
-    """The one picture in `content`; see `open_inputs`."""
-    return open_picture(Path(name), io.BytesIO(content))
 
 
 def samples_of(x: Any, contract: Contract, where: str = "x") -> Values:

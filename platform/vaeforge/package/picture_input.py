@@ -4,10 +4,10 @@ from vaeforge.config.layouts import layout_named
 from vaeforge.data.images import COLOURS
 from vaeforge.data.picture_reading import PictureReading, from_plain
 from vaeforge.package.contract import PictureDifference, PictureInput
-from vaeforge.package.picture_graph import Fit, Framing
+from vaeforge.package.picture_graph import LUMA, Fit, Framing
 from vaeforge.trained import TrainedModel
 
-GREY = "(19595 R + 38470 G + 7471 B + 32768) >> 16"  # ITU-R 601-2, as Pillow rounds it
+GREY = "({} R + {} G + {} B + 32768) >> 16".format(*LUMA)  # as Pillow rounds it
 CUBIC = "bicubic, a = -0.5, antialiased; 8 bits, across first, then down, rounded after each"
 CROPS: dict[Fit, str] = {
     "crop": "the centre square, from (W - s) // 2 and (H - s) // 2",

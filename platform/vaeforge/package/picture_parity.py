@@ -1,4 +1,4 @@
-"""How far the graph of a whole picture differs from the way that prepare, score and serve go, which is Pillow's.
+"""Parity of the graph of a whole picture with the way that prepare, score and serve go, which is Pillow's.
 
 Both resize by the same weights in 8 bits; they differ where a sum lies near the middle between two levels.
 

@@ -9,13 +9,14 @@ from rich.console import Console
 
 from vaeforge.config.experiment import RunConfig, Search
 from vaeforge.data.data_source import describe_source
-from vaeforge.data.prepare import ensure_prepared, pull, tell
+from vaeforge.data.prepare import ensure_prepared, pull
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError, ResourceError, SearchError
 from vaeforge.ledger.events import SearchExtent, SearchHeader
 from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.paths import Project, hash_of, write_bytes
 from vaeforge.provenance import PATCH, code_hash, command_line, origin
+from vaeforge.remarks import tell
 from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
 from vaeforge.search.space.checks import check, collapse_warning
 from vaeforge.search.space.space import Space

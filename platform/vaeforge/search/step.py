@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from vaeforge.config.experiment import RunConfig, Search
-from vaeforge.data.prepare import tell
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchResumed, WarmStarted
 from vaeforge.ledger.file import Ledger
@@ -16,6 +15,7 @@ from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.trained_model import TrainedModelManifest, write_trained_model
 from vaeforge.paths import Project, write_json
+from vaeforge.remarks import tell
 from vaeforge.search.budget import BudgetLimits, BudgetSpent
 from vaeforge.search.engine import run_search
 from vaeforge.search.plan import Plan, earlier_history, make_plan, search_extent

@@ -82,10 +82,10 @@ def read_pictures(
     if not files:
         raise DataError("body: holds no picture; send one as the body, or several as multipart/form-data")
     condition_of(label, contract, len(files), "label")  # refused before pictures are decoded
+    known = reading_for(contract) if reading is None else reading
     events, names, sizes = [], [], list[tuple[int, int]]()
     for name, content in files:
         try:
-            known = reading_for(contract) if reading is None else reading
             pictures = open_inputs(Path(name), contract, known, content)
             events += [picture_to_event(picture, contract, prepared) for picture in pictures]
             sizes += [picture.size for picture in pictures]

@@ -1,0 +1,19 @@
+"""Remarks on a terminal: notes and warnings, whose texts may hold names of the user's, which are no markup."""
+
+from rich.console import Console
+from rich.markup import escape
+
+
+def tell(console: Console, *remarks: str) -> None:
+    """Print the remarks that are not empty, as notes."""
+    for remark in filter(None, remarks):
+        _print(console, "note", remark)
+
+
+def warn(console: Console, text: str) -> None:
+    """Print one warning."""
+    _print(console, "warning", text)
+
+
+def _print(console: Console, kind: str, text: str) -> None:
+    console.print(f"[yellow]{kind}[/]: {escape(text)}", highlight=False, soft_wrap=True)
