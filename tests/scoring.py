@@ -9,16 +9,26 @@ import pyarrow.parquet
 import torch
 from rich.console import Console
 
+from project import command_line
 from vaeforge.config.experiment import family_named
 from vaeforge.config.layouts import layout_named
+from vaeforge.data.missing import FILL
+from vaeforge.data.prepared import load_prepared
 from vaeforge.package.bundle import Bundle
-from vaeforge.package.contract_writer import ExportedGraph, graph_file
+from vaeforge.package.contract_writer import (
+    ExportedGraph,
+    channel_names,
+    graph_file,
+    source_reading,
+    source_voxels,
+)
 from vaeforge.package.export import export_graphs
 from vaeforge.package.graphs import graphs_of
 from vaeforge.paths import write_json
 from vaeforge.records import to_json
 from vaeforge.registry.fetch import Fetched
-from vaeforge.score.files import ReadOptions, find
+from vaeforge.score.files import find
+from vaeforge.score.read_options import ReadOptions
 from vaeforge.score.step import ScoreOptions, ScoreOutcome, score_run
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
@@ -69,6 +79,29 @@ def write_bundle(folder: Path, family: str, model: VAE, threshold: float = 0.1, 
     }
     write_json(folder / "contract.json", contract | changes)
     return Bundle(folder)
+
+
+def imported(root: Path, family: str, source: str, *options: str) -> tuple[Path, VAE]:
+    """An exported folder with an untrained model of what `source` was imported and prepared to."""
+    (root / "params.yaml").write_text(f"family: {family}\n{family}: {{}}\n")
+    for command in (("import", source, "--family", family, *options), ("prepare", "--family", family)):
+        done = command_line(root, *command)
+        assert done.code == 0, done.stderr
+    prepared = load_prepared(root / "artifacts/prepared" / family)
+    model = untrained(family, prepared.spec)
+    noted: dict[str, Any] = {"plane": prepared.manifest.info.get("plane"), "missing": FILL in prepared.constants}
+    noted |= {"source_voxels": to_json(source_voxels(prepared)), "channels": list(channel_names(prepared))}
+    noted |= {"source_reading": to_json(source_reading(prepared))}
+    write_bundle(root / "bundle", family, model, **noted)
+    return root / "bundle", model
+
+
+def scored(root: Path, source: str, *options: str) -> dict[str, Any]:
+    """The scores of a source by the model in the folder `bundle`, on the command line."""
+    folder = f"scored-{'-'.join((source, *options)).replace('/', '-')}"
+    done = command_line(root, "score", "bundle", source, "--output", folder, *options)
+    assert done.code == 0, done.stderr
+    return scores_of(root / folder)
 
 
 def score(bundle: Bundle, source: Path, folder: Path, **wanted: Any) -> ScoreOutcome:

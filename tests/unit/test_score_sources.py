@@ -17,36 +17,12 @@ from numpy.typing import NDArray
 
 from packaged_sample import packaged
 from project import command_line
-from scoring import SMALL, scores_of, torch_scores, untrained, write_bundle
-from vaeforge.data.missing import FILL
+from scoring import SMALL, imported, scored, scores_of, torch_scores
 from vaeforge.data.prepared import load_prepared
 from vaeforge.package.contract import read_contract
-from vaeforge.package.contract_writer import channel_names, source_voxels
-from vaeforge.records import to_json
-from vaeforge_models.vae import VAE
 
 RNG = np.random.default_rng(0)
 AFFINE = np.array([[-3.0, 0, 0, 30], [0, 3, 0, -40], [0, 0, 3, -20], [0, 0, 0, 1]])  # the first axis runs to the left
-
-
-def imported(root: Path, family: str, source: str, *options: str) -> tuple[Path, VAE]:
-    """An exported folder with an untrained model of what `source` was imported and prepared to."""
-    (root / "params.yaml").write_text(f"family: {family}\n{family}: {{}}\n")
-    for command in (("import", source, "--family", family, *options), ("prepare", "--family", family)):
-        done = command_line(root, *command)
-        assert done.code == 0, done.stderr
-    prepared = load_prepared(root / "artifacts/prepared" / family)
-    model = untrained(family, prepared.spec)
-    noted: dict[str, Any] = {"plane": prepared.manifest.info.get("plane"), "missing": FILL in prepared.constants}
-    noted |= {"source_voxels": to_json(source_voxels(prepared)), "channels": list(channel_names(prepared))}
-    write_bundle(root / "bundle", family, model, **noted)
-    return root / "bundle", model
-
-
-def scored(root: Path, source: str) -> dict[str, Any]:
-    done = command_line(root, "score", "bundle", source, "--output", f"scored-{source.replace('/', '-')}")
-    assert done.code == 0, done.stderr
-    return scores_of(root / f"scored-{source.replace('/', '-')}")
 
 
 def volumes(root: Path, count: int = 5) -> NDArray[np.float32]:

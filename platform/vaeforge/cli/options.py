@@ -11,11 +11,14 @@ from vaeforge.cli.option_types import (
     INTEGER,
     NUMBER,
     ON_OFF,
+    PAIRS,
     TEXT,
     OnOff,
     OptionalFloat,
     OptionalInt,
+    OptionalOnOff,
     OptionalStr,
+    Pairs,
     choice,
 )
 
@@ -43,6 +46,11 @@ White = Annotated[
     OptionalFloat, NUMBER.option("images of more than 8 bits: the value that is white", default="of the data set")
 ]
 Black = Annotated[OptionalFloat, NUMBER.option("images of more than 8 bits: the value that is black", default="0")]
+Pages = Annotated[
+    OptionalStr, TEXT.option("images: what the pages of a file are: frames, first, max, mean or channels")
+]
+Columns = Annotated[Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")]
+Transposed = Annotated[OptionalOnOff, ON_OFF.option("series: arrays are voxels x timepoints")]
 Offline = Annotated[OnOff, ON_OFF.option("do not track now; `vaeforge sync` does it later")]
 Json = Annotated[OnOff, ON_OFF.option("one JSON object per line instead of tables", "--json")]
 

@@ -8,18 +8,21 @@ import typer
 from rich.console import Console
 
 from vaeforge.cli.option_types import (
+    NO_PAIRS,
     ON_OFF,
     PATH,
     POSITIVE,
     TEXT,
+    WORDS,
     Commands,
     OnOff,
     OptionalInt,
     OptionalPath,
     OptionalStr,
+    Words,
     choice,
 )
-from vaeforge.cli.options import USE, Black, Json, White, console, warning_console
+from vaeforge.cli.options import USE, Black, Columns, Json, Pages, Transposed, White, console, warning_console
 from vaeforge.remarks import tell, warn
 
 if TYPE_CHECKING:
@@ -54,6 +57,10 @@ def score(
     ] = None,
     white: White = None,
     black: Black = None,
+    pages: Pages = None,
+    channels: Annotated[Words, WORDS.option("images: channels that are taken, by number or name")] = (),
+    columns: Columns = NO_PAIRS,
+    transposed: Transposed = None,
     batch: Annotated[int, POSITIVE.option("items at a time", default="64")] = 64,
     threads: Annotated[OptionalInt, POSITIVE.option("of one run of the model", default="one for each core")] = None,
     graph: Annotated[str, TEXT.option("model, model_fp16 or model_int8", default="model")] = "model",
@@ -66,7 +73,8 @@ def score(
     from vaeforge.paths import Project
     from vaeforge.records import to_json
     from vaeforge.registry.fetch import fetch
-    from vaeforge.score.files import ReadOptions, find
+    from vaeforge.score.files import find
+    from vaeforge.score.read_options import ReadOptions, taken_over
     from vaeforge.score.step import ScoreOptions, score_run
     from vaeforge.track.store import default_uri
 
@@ -79,6 +87,10 @@ def score(
             threads=threads or len(os.sched_getaffinity(0)),
             white=white,
             black=black or 0.0,
+            pages=pages or "",
+            channels=channels,
+            columns=columns,
+            transposed=transposed,
         ),
         graph=graph,
         latents=latents,
@@ -88,6 +100,8 @@ def score(
     source = find(Path(input))
     fetched = fetch(model, project, default_uri(project.root))
     folder = output or project.step("score")
+    if not quiet:
+        tell(warning_console(), *taken_over(options.reading, source.kind, fetched.bundle.contract))
     outcome = score_run(fetched, source, folder, options, console(json), quiet or json)
     warn_of_inputs(outcome.manifest, warning_console())
     if json:

@@ -7,25 +7,20 @@ from typing import Annotated, Any
 
 from vaeforge.cli.option_types import (
     NO_PAIRS,
-    ON_OFF,
-    PAIRS,
     PATH,
     TEXT,
     WORDS,
-    OptionalOnOff,
     OptionalPath,
     OptionalStr,
-    Pairs,
     Words,
 )
-from vaeforge.cli.options import Black, White
+from vaeforge.cli.options import Black, Columns, Pages, Transposed, White
 from vaeforge.importing.import_options import ImportOptions
 
 OPTIONS = "options"
 
 Normal = Annotated[Words, WORDS.option("images: classes that are normal, separated by commas")]
 Mask = Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")]
-Columns = Annotated[Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")]
 Channels = Annotated[
     Words,
     WORDS.option("points: columns that are channels, with commas; PC*, /regex/, !not; images: by number or name"),
@@ -41,14 +36,10 @@ SampleSize = Annotated[
     OptionalStr,
     TEXT.option("images: pixels of a sample, a multiple of 16, or auto", default="prepare.size in params.yaml"),
 ]
-Pages = Annotated[
-    OptionalStr, TEXT.option("images: what the pages of a file are: frames, first, max, mean or channels")
-]
 Duplicates = Annotated[OptionalStr, TEXT.option("images: refuse or drop exact copies", default="refuse")]
 Split = Annotated[
     OptionalStr, TEXT.option("parts to keep: folders (train, test), a file with item and part, or a column")
 ]
-Transposed = Annotated[OptionalOnOff, ON_OFF.option("series: arrays are voxels x timepoints")]
 
 
 def import_options(

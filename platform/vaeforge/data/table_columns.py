@@ -4,6 +4,7 @@ from typing import Any
 
 AXES = ("x", "y", "z")
 SECTION, DONOR = "section", "donor"
+NOBODY = "none"  # the donor column of points that are nobody's
 LABELS = (SECTION, "hemisphere", DONOR)
 INDICES = ("__index_level_", "unnamed:")  # how columns of row numbers begin that tables are often saved with
 

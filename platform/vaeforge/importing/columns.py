@@ -13,7 +13,7 @@ import pandas
 from numpy.typing import NDArray
 
 from vaeforge.data.source_files import listed
-from vaeforge.data.table_columns import AXES, DONOR, LABELS, SECTION, numbers_rows
+from vaeforge.data.table_columns import AXES, DONOR, LABELS, NOBODY, SECTION, numbers_rows
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.importing.column_roles import no_channels
 from vaeforge.importing.import_options import ImportOptions
@@ -22,7 +22,6 @@ from vaeforge.importing.parsed_source import ImportLog
 MOSTLY = 0.5  # of a column's texts are numbers: then it is a channel, and other texts are missing values
 # how columns are called that say whose point it is
 GROUPS = ("donor", "patient", "subject", "animal", "mouse", "participant", "individual", "specimen", "brain")
-NOBODY = "none"
 LEAST_GROUPS = 3  # one each to train, validate and test
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vaeforge.data.source_reading import SourceReading
 from vaeforge.data.voxels import SourceVoxels
 from vaeforge.errors import RegistryError
 from vaeforge.package.input_statistics import InputStatistics
@@ -98,6 +99,8 @@ class Contract:
             contracts.
         source_voxels: of `series`: which voxels of volumes, or columns of matrices, of the imported source are a
             sample's values; none where they are all columns of matrices, and in older contracts.
+        source_reading: of points and series: how files are read that are like the imported source, where options said
+            so; none where none did, and in older contracts.
         statistics: of the training samples, with which inputs are compared; none in older contracts, and where there
             are too few samples.
         threshold_rate: the largest expected share of normal samples above the threshold; none in older contracts.
@@ -121,6 +124,7 @@ class Contract:
     missing: bool | None = field(default=None, metadata=OPTIONAL)
     plane: bool | None = field(default=None, metadata=OPTIONAL)
     source_voxels: SourceVoxels | None = field(default=None, metadata=OPTIONAL)
+    source_reading: SourceReading | None = field(default=None, metadata=OPTIONAL)
     pictures: PictureInput | None = field(default=None, metadata=OPTIONAL)
     statistics: InputStatistics | None = field(default=None, metadata=OPTIONAL)
 

@@ -11,6 +11,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.missing import FILL
 from vaeforge.data.prepared import MANIFEST, REMEDY, Prepared
+from vaeforge.data.source_reading import NOTED, SourceReading
 from vaeforge.data.voxels import SourceVoxels
 from vaeforge.evaluation.latent_posteriors import class_names
 from vaeforge.evaluation.threshold import Threshold
@@ -65,6 +66,7 @@ def contract_of(
         missing=True if FILL in prepared.constants else None,
         plane=prepared.manifest.info.get("plane"),
         source_voxels=source_voxels(prepared),
+        source_reading=source_reading(prepared),
         data_set=None if prepared.manifest.data_set is None else str(prepared.manifest.data_set),
         pictures=picture_input(trained, difference),
         statistics=statistics,
@@ -95,6 +97,13 @@ def source_voxels(prepared: Prepared) -> SourceVoxels | None:
     found = prepared.manifest.info.get("source_voxels")
     where = str(prepared.folder / MANIFEST)
     return record_from(SourceVoxels, found, where, "note of the source's voxels", REMEDY) if found else None
+
+
+def source_reading(prepared: Prepared) -> SourceReading | None:
+    """How files like the imported source are read; none where no option said so."""
+    found = prepared.manifest.info.get(NOTED)
+    where = str(prepared.folder / MANIFEST)
+    return record_from(SourceReading, found, where, "note of the source's reading", REMEDY) if found else None
 
 
 def graph_file(graph: ExportedGraph) -> GraphFile:

@@ -56,13 +56,30 @@ def made_of_whole(contract: Contract) -> bool:
     return not contract.cut and "whole" in layout_named(contract.data).picture_modes
 
 
-def reading_for(contract: Contract, white: float | None = None, black: float = 0.0) -> PictureReading:
-    """How the model's pictures are read: as its training pictures were, unless another range is stated."""
+def reading_for(
+    contract: Contract,
+    white: float | None = None,
+    black: float = 0.0,
+    pages: str = "",
+    channels: tuple[str, ...] = (),
+) -> PictureReading:
+    """How the model's pictures are read: as its training pictures were, but for what is stated.
+
+    Args:
+        contract: of the model.
+        white: value that is white; none: of the training pictures.
+        black: value that is black, with `white`.
+        pages: what the pages of a file are; empty: as of the training pictures.
+        channels: that are taken; empty: as of the training pictures.
+
+    Raises:
+        ConfigError: if these cannot be meant so.
+    """
     known = contract.pictures
-    if known is None:
-        return PictureReading(black, white)
-    own = PictureReading(known.black, known.white, known.pages, known.channels)
-    return own if white is None else replace(own, black=black, white=white)
+    own = PictureReading(known.black, known.white, known.pages, known.channels) if known else PictureReading()
+    if white is not None or black:
+        own = replace(own, black=black, white=white)
+    return replace(own, pages=pages or own.pages, channels=channels or own.channels)
 
 
 def open_inputs(

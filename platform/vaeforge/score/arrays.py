@@ -198,11 +198,13 @@ class ArrayFile:
                     f"has the arrays {', '.join(self.arrays) or '(none)'}, must have x [N, {_sizes(event)}]"
                 )
             array = self.arrays[name]
-            right = len(array.shape) == 3 and array.dtype == np.uint8 if self.images else array.shape[1:] == event
-            right = right or (self.columns is not None and array.shape[1:] == self.columns.shape)
+            known = (event,) if self.columns is None else (event, self.columns.shape)
+            right = len(array.shape) == 3 and array.dtype == np.uint8 if self.images else array.shape[1:] in known
             if array.dtype.kind not in "iuf" or not right:
                 wanted = "uint8 [N, H, W]" if self.images else f"numbers [N, {_sizes(event)}]"
-                raise DataError(f"{name} is {array.dtype} [{_sizes(array.shape)}], must be {wanted}")
+                turned = len(array.shape) == 2 and array.shape[:1] in known and not self.conditions.needed
+                hint = "; say --transposed true if its rows are voxels" if turned else ""
+                raise DataError(f"{name} is {array.dtype} [{_sizes(array.shape)}], must be {wanted}{hint}")
 
     def _require_condition(self) -> None:
         if self.own_condition:

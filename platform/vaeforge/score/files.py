@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.picture_file import SUFFIXES as PICTURES
-from vaeforge.errors import ConfigError, DataError
+from vaeforge.errors import DataError
 from vaeforge.importing.hdf import HDF
 from vaeforge.importing.nifti import NIFTI
 from vaeforge.importing.series_files import ABOUT
@@ -25,7 +25,9 @@ from vaeforge.score.batches import ItemBatch, Position, Reader, make_batch, prep
 from vaeforge.score.conditions import ClassConditions
 from vaeforge.score.map_table import MapFile
 from vaeforge.score.pictures import PictureReader, picture_mode
-from vaeforge.score.tables import TableFile
+from vaeforge.score.read_options import ReadOptions, require_fitting, source_reading
+from vaeforge.score.tables import SpecialColumns, TableFile
+from vaeforge.score.transposed import TransposedFile
 from vaeforge.score.volumes import VolumeFile
 
 KINDS = {
@@ -36,7 +38,7 @@ KINDS = {
 }
 TEXTS = (".tsv", ".txt", ".1d")  # tables, too, where nothing else is there: beside other files they are notes
 
-RowFile = ArrayFile | TableFile | MapFile | VolumeFile
+RowFile = ArrayFile | TableFile | MapFile | TransposedFile | VolumeFile
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,6 @@ class InputFiles:
     def folder(self) -> Path:
         """What the files' names are relative to."""
         return self.root if self.root.is_dir() else self.root.parent
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadOptions:
-    """How an input is read: a class for all, what pictures are (see `pictures`), their range, batch, threads."""
-
-    label: str | None
-    pictures: str | None
-    batch: int
-    threads: int
-    white: float | None = None
-    black: float = 0.0
 
 
 def find(root: Path) -> InputFiles:
@@ -111,16 +101,15 @@ def reader_of(source: InputFiles, contract: Contract, reading: ReadOptions) -> R
     if source.kind not in takes:
         given, allowed = f"{source.root} holds {source.kind}", " or ".join(takes)
         raise DataError(f"input: {given}, but the model of {contract.data} takes {allowed}")
-    if reading.pictures is not None and source.kind != "pictures":
-        raise ConfigError(f"--pictures: got {reading.pictures!r}, but {source.root} holds {source.kind}; leave it out")
+    require_fitting(reading, source.root, source.kind, contract)
     conditions = ClassConditions(contract, reading.label)
     if source.kind == "pictures":
         mode = picture_mode(contract, reading.pictures)
-        grey = reading_for(contract, reading.white, reading.black)
+        grey = reading_for(contract, reading.white, reading.black, reading.pages, reading.channels)
         return PictureReader(
             source.folder, source.paths, contract, conditions, mode, reading.batch, reading.threads, grey
         )
-    return RowReader(source, contract, conditions, reading.batch)
+    return RowReader(source, contract, conditions, reading)
 
 
 def _kinds(contract: Contract) -> tuple[str, ...]:
@@ -134,8 +123,9 @@ def _kinds(contract: Contract) -> tuple[str, ...]:
 class RowReader:
     """Rows of arrays or tables, file after file; a file that cannot be opened is one unusable item."""
 
-    def __init__(self, source: InputFiles, contract: Contract, conditions: ClassConditions, batch: int):
-        self.source, self.contract, self.conditions, self.batch = source, contract, conditions, batch
+    def __init__(self, source: InputFiles, contract: Contract, conditions: ClassConditions, reading: ReadOptions):
+        self.source, self.contract, self.conditions, self.batch = source, contract, conditions, reading.batch
+        self.columns, self.reading = reading.columns, source_reading(reading, contract)
 
     def count(self) -> int | None:
         counts = []
@@ -163,11 +153,13 @@ class RowReader:
     def _opened(self, path: Path) -> RowFile:
         if self.source.kind == "volumes":
             return VolumeFile(path, self.contract)
+        if self.reading.transposed:
+            return TransposedFile(path, self.contract)
         if self.source.kind == "arrays" and not self._is_table(path):
             return ArrayFile(path, self.contract, self.conditions)
         if layout_named(self.contract.data).map_tables and prepare_setting(self.contract, "reading") == "maps":
-            return MapFile(path, self.contract)
-        return TableFile(path, self.contract)
+            return MapFile(path, self.contract, SpecialColumns(self.reading.columns or {}, self.columns))
+        return TableFile(path, self.contract, SpecialColumns(self.reading.columns or {}, self.columns))
 
     def _is_table(self, path: Path) -> bool:
         """Whether arrays in a file are a table of points as an import takes it, rather than prepared samples."""

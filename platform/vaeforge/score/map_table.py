@@ -1,10 +1,10 @@
 """Columns of tables as samples, for models that read one channel at all points.
 
 A table has a row for each of the points that the model learned from, in the same order; their number is checked, their
-places are not known here. Each column of numbers but x, y, z, section and hemisphere is a sample called by its name,
-scaled by its own values as `vaeforge prepare` does it (`prepare.scaling`, after log(1 + value) with `prepare.log1p`).
-A column is read whole, of a `.parquet` one after another; texts, and `.npz` and HDF5 as an import takes them, are read
-whole.
+places are not known here. Each column of numbers but coordinates and labels (by name, or as `--columns` or the import
+has it) is a sample called by its name, scaled by its own values as `vaeforge prepare` does it (`prepare.scaling`, after
+log(1 + value) with `prepare.log1p`). A column is read whole, of a `.parquet` one after another; texts, and `.npz` and
+HDF5 as an import takes them, are read whole.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.tables import read_table
 from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting
-from vaeforge.score.tables import ARRAYS
+from vaeforge.score.tables import ARRAYS, STANDARD, SpecialColumns
 
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError)
 
@@ -35,7 +35,7 @@ class MapFile:
         DataError: if it cannot be read, holds no channel, or has another number of points than the model takes.
     """
 
-    def __init__(self, path: Path, contract: Contract):
+    def __init__(self, path: Path, contract: Contract, special: SpecialColumns = STANDARD):
         self.path, self.contract = path, contract
         self.logarithm = bool(prepare_setting(contract, "log1p"))
         self.minmax = prepare_setting(contract, "scaling") == "minmax"
@@ -47,7 +47,9 @@ class MapFile:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
         index = index_names(schema)
         self.channels = [
-            name for name in schema.names if name not in index and _is_channel(name, schema.field(name).type)
+            name
+            for name in schema.names
+            if name not in index and not special.are_named(name) and _is_channel(name, schema.field(name).type)
         ]
         points = self.source.metadata.num_rows if parquet else self.source.num_rows
         if points != contract.event_shape[0] or not self.channels:

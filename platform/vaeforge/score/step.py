@@ -23,7 +23,7 @@ from vaeforge.package.input_check import InputCheck, InputTally, check_of
 from vaeforge.registry.fetch import Fetched
 from vaeforge.score import error_maps
 from vaeforge.score.batches import ItemBatch, Reader
-from vaeforge.score.files import InputFiles, ReadOptions, reader_of
+from vaeforge.score.files import InputFiles, reader_of
 from vaeforge.score.manifest import (
     ErrorMapFiles,
     ScoreCounts,
@@ -45,6 +45,7 @@ from vaeforge.score.partial_results import (
     write_scores,
 )
 from vaeforge.score.progress import ProgressBar
+from vaeforge.score.read_options import ReadOptions
 from vaeforge.score.resume_state import check_resumable, locked_output
 
 PART_ROWS = 1024
@@ -73,7 +74,7 @@ class ScoreOptions:
     def resume_key(self) -> dict[str, Any]:
         """All but the number of threads: what a later session must have alike."""
         content = asdict(self)
-        del content["reading"]["threads"]
+        content["reading"] = self.reading.resume_key()
         return content
 
 

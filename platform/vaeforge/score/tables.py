@@ -1,9 +1,10 @@
 """Rows of tables, `.parquet` or a text such as `.csv`, for models of points and of series.
 
-- points: a row is a point. Columns are found by their names, the channels' and the coordinates' (these in whatever
-  case); others are not looked at. Where the model learned from points in the plane z = 0, there may be no z. Where its
-  data were prepared with `log1p`, log(1 + value) is taken here, too. An `.npz` or HDF5 as `vaeforge import` takes it is
-  a table, too (`coordinates` and `values`, or an array a column); it is read whole.
+- points: a row is a point. Columns are found by their names, the channels' and the coordinates' (these as `--columns`
+  or the import has named them, else in whatever case); others are not looked at. Where the model learned from points in
+  the plane z = 0, there may be no z. Where its data were prepared with `log1p`, log(1 + value) is taken here, too. An
+  `.npz` or HDF5 as `vaeforge import` takes it is a table, too (`coordinates` and `values`, or an array a column); it is
+  read whole.
 - series: a row is a time point. Columns are found by the channels' names where the model knows any; else all columns
   but those that count rows are voxels, in order, as `vaeforge import` has it, and there must be exactly as many as the
   model takes, or as the imported source had. A text needs no names.
@@ -14,8 +15,8 @@ the header's.
 """
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.table_columns import AXES
-from vaeforge.errors import DataError
+from vaeforge.errors import DataError, nearest
 from vaeforge.importing.columns import Table, numbers
 from vaeforge.importing.delimited import Dialect, dialect_of, number, rows_of
 from vaeforge.importing.hdf import HDF
@@ -59,8 +60,50 @@ class TableColumns:
         return [place for place in self.condition if place >= 0]
 
 
-def columns_of(header: list[str], contract: Contract, left_out: tuple[int, ...] = ()) -> TableColumns:
-    """Sort a table's columns out; those at the places `left_out` are no values.
+@dataclass(frozen=True)
+class SpecialColumns:
+    """Which columns are coordinates and labels, by what they are.
+
+    Attributes:
+        named: of the source that the model learned from, and those stated.
+        stated: for this input, which must have them.
+    """
+
+    named: Mapping[str, str] = field(default_factory=dict)
+    stated: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, header: list[str], name: str) -> int:
+        """Where the coordinate `name` is: in the column named, else in one that is called so; -1 for nowhere.
+
+        Raises:
+            DataError: if the column stated is not there.
+        """
+        if self.stated.get(name, name) not in (*header, name):
+            raise DataError(
+                f"has no column {self.stated[name]!r} (given for {name} by --columns), has {_some(header)}"
+                f"{nearest(self.stated[name], header)}"
+            )
+        named = self.named.get(name, name)
+        return header.index(named) if named in header else _place(header, name)
+
+    def are_named(self, column: str) -> bool:
+        """Whether a column is one of them."""
+        return column in self.named.values()
+
+
+STANDARD = SpecialColumns()
+
+
+def columns_of(
+    header: list[str], contract: Contract, left_out: tuple[int, ...] = (), special: SpecialColumns = STANDARD
+) -> TableColumns:
+    """Sort a table's columns out.
+
+    Args:
+        header: names of the columns.
+        contract: of the model.
+        left_out: places of columns that are no values.
+        special: which ones are the coordinates.
 
     Raises:
         DataError: naming the columns that are missing, or the number of columns that there must be.
@@ -69,7 +112,7 @@ def columns_of(header: list[str], contract: Contract, left_out: tuple[int, ...] 
     if not wanted:
         raise DataError(f"is a table, but the model takes {contract.data} of shape {list(contract.event_shape)}")
     item = header.index(ITEM) if ITEM in header and ITEM not in contract.channels else -1
-    condition = [_place(header, name) for name in contract.condition]
+    condition = [special.place(header, name) for name in contract.condition]
     rest = [place for place in range(len(header)) if place not in (item, *condition, *left_out)]
     values = [_place(header, name) for name in contract.channels] or _taken(rest, contract)
     missing = [
@@ -114,7 +157,7 @@ class TableFile:
         DataError: if it cannot be read, or does not have the columns that the model takes.
     """
 
-    def __init__(self, path: Path, contract: Contract):
+    def __init__(self, path: Path, contract: Contract, special: SpecialColumns = STANDARD):
         self.path, self.contract = path, contract
         self.length: int | None = None
         self.text: Dialect | None = None
@@ -134,7 +177,7 @@ class TableFile:
                 left_out = series.counters if series else ()
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
-        self.columns = columns_of(self.header, contract, left_out)
+        self.columns = columns_of(self.header, contract, left_out, special)
         self.logarithm = layout_named(contract.data).raw_tables and bool(prepare_setting(contract, "log1p"))
 
     def count(self) -> int | None:

@@ -31,9 +31,9 @@ from vaeforge.serve.request_parsing import (
     flag_of,
     names_of,
     outputs_of,
-    range_of,
     read_numbers,
     read_pictures,
+    stated_reading,
 )
 from vaeforge.serve.settings import RequestLimits
 from vaeforge.version import __version__
@@ -173,13 +173,15 @@ def _add_predict_routes(app: FastAPI, state: AppState) -> None:
         outputs: Annotated[str | None, Query(description="names, separated by commas")] = None,
         white: Annotated[str | None, Query(description="value that is white in pictures of more than 8 bits")] = None,
         black: Annotated[str | None, Query(description="value that is black in them")] = None,
+        pages: Annotated[str | None, Query(description="what pages are: frames, first, max, mean or channels")] = None,
+        channels: Annotated[str | None, Query(description="channels taken, by number or name, with commas")] = None,
     ) -> Response:
         """Score pictures, made into samples as the model's data were."""
         async with state.admission.admitted():
             _require_type(request, PICTURES)
             ready, names = flag_of("prepared", prepared), outputs_of(names_of(outputs))
             files, model = await state.admission.files(request), state.active.model
-            reading = range_of(model.contract, white, black)
+            reading = stated_reading(model.contract, white, black, pages, channels)
             return await state.answer(lambda: read_pictures(files, model.contract, label, ready, names, reading), model)
 
 

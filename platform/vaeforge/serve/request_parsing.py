@@ -7,7 +7,7 @@ import base64
 import binascii
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,18 +111,24 @@ def flag_of(name: str, text: str | None) -> bool:
     return given == "true"
 
 
-def range_of(contract: Contract, white: str | None, black: str | None) -> PictureReading:
-    """How pictures are read, with the query parameters `white` and `black` where they are given.
+def stated_reading(
+    contract: Contract, white: str | None, black: str | None, pages: str | None = None, channels: str | None = None
+) -> PictureReading:
+    """How pictures are read, with the query parameters of these names where they are given.
 
     Raises:
-        DataError: if they are no numbers, or black is not below white.
+        DataError: if white and black are no numbers, or black is not below white; if pages are no such thing.
     """
     try:
-        return reading_for(contract, float(white) if white else None, float(black) if black else 0.0)
+        stated = reading_for(contract, float(white) if white else None, float(black) if black else 0.0)
     except (ValueError, ConfigError) as error:
         raise DataError(
             f"white, black: got {white!r}, {black!r}, must be numbers, black below white ({error})"
         ) from None
+    try:
+        return replace(stated, pages=pages or stated.pages, channels=tuple(names_of(channels) or stated.channels))
+    except ConfigError as error:
+        raise DataError(str(error).replace("--", "")) from None
 
 
 def names_of(text: str | None) -> list[str] | None:

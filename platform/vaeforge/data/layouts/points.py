@@ -31,6 +31,7 @@ from vaeforge.config.prepare import Prepare
 from vaeforge.data.block_split import PARTS, TEST, TRAIN, Index, divide, grid_blocks
 from vaeforge.data.missing import FILL, LEAST_OBSERVED, mean_of, spread_of
 from vaeforge.data.source_files import data_files
+from vaeforge.data.source_reading import source_reading_info
 from vaeforge.data.table_columns import AXES, DONOR, LABELS, SECTION, index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
@@ -107,6 +108,7 @@ def read(folder: Path, settings: PointSettings) -> DataSet:
     data = _maps(path, table, settings) if settings.reading == "maps" else _points(path, table, settings)
     unobserved = [name for name in whole.channels if name not in table.channels]
     info = data.info | {"dropped_channels": [*unobserved, *data.info["dropped_channels"]]}
+    info |= source_reading_info(path.parent)
     kept = data.counts.get("points", sum(map(len, (data.train, data.validation, data.test))))
     counts = data.counts | {"rows": len(usable), "dropped_rows": len(usable) - kept}
     counts |= {"dropped_channels": len(info["dropped_channels"])} if unobserved else {}

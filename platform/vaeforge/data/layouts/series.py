@@ -25,6 +25,7 @@ from vaeforge.data.block_split import PARTS, TEST, Index, divide
 from vaeforge.data.group_rules import Grouping, read_grouping
 from vaeforge.data.group_split import divide_groups
 from vaeforge.data.source_files import LEAK, data_files, reject_duplicates, require_one_data_set
+from vaeforge.data.source_reading import source_reading_info
 from vaeforge.data.voxels import read_source_voxels
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
@@ -98,7 +99,7 @@ def read(folder: Path, settings: SeriesSettings) -> DataSet:
         groups=groups,
         constants={"mean": mean, "std": std},
         counts=counts,
-        info=_info(series, by, kept, pieces) | groups_info | _source_voxels(folder, kept),
+        info=_info(series, by, kept, pieces) | groups_info | _source(folder, kept),
         quarantined=quarantined,
     )
 
@@ -176,9 +177,10 @@ def _place(folder: Path) -> Path:
     return sorted({path.parent for path in data_files(folder, (".npz",))})[0]
 
 
-def _source_voxels(folder: Path, kept: NDArray[np.bool_]) -> dict[str, Any]:
-    """For the manifest: which voxels of the imported source are those kept [V]."""
-    return read_source_voxels(_place(folder), len(kept)).taken(kept).info()
+def _source(folder: Path, kept: NDArray[np.bool_]) -> dict[str, Any]:
+    """For the manifest: which voxels of the imported source are those kept [V], and how its arrays lie."""
+    place = _place(folder)
+    return read_source_voxels(place, len(kept)).taken(kept).info() | source_reading_info(place)
 
 
 def _split_by(grouping: Grouping, settings: SeriesSettings) -> str:

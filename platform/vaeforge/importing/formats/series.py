@@ -7,11 +7,10 @@ import hashlib
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,33 +19,23 @@ from vaeforge.data.group_rules import ONE_EACH, PARTICIPANTS, Grouping, GroupReq
 from vaeforge.data.source_files import LEAK, listed, reject_duplicates
 from vaeforge.data.voxels import SourceVoxels, VoxelGrid, write_source_voxels
 from vaeforge.errors import DataError, QuestionError
-from vaeforge.importing.arrays import (
-    DamagedFileError,
-    array_names,
-    as_float32,
-    read_array,
-    read_npy,
-    real,
-    require_finite,
-)
+from vaeforge.importing.arrays import DamagedFileError, as_float32, real, require_finite
 from vaeforge.importing.figures import Bars, Chart, Histogram, Traces
-from vaeforge.importing.hdf import HDF, dataset_headers, read_dataset
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions, stem, usable_name
 from vaeforge.importing.nifti import NIFTI, read_volumes
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
+from vaeforge.importing.series_arrays import ARRAYS, TEXT, Load, arrays_in
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
 from vaeforge.importing.series_files import ABOUT
-from vaeforge.importing.series_text import read_series_text
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
 from vaeforge.samples import evenly_spaced
 
 FILE = "timeseries.npz"
-ARRAYS, TEXT = (".npz", ".npy", *HDF), (".csv", ".tsv", ".txt", ".1d")
 MOST = 0.5  # of the voxels: a series without values in more is left out, instead of these voxels
 # keys that say nothing about whose series it is: the file's name does
-GENERIC = ("arr_0", "bold", "data", "tc", "timeseries", "ts", "x")
+GENERIC = ("", "arr_0", "bold", "data", "tc", "timeseries", "ts", "x")
 EDGES = np.linspace(-5, 5, 101)
 LEAST = 2  # timepoints
 TRACED = 4  # subjects in a figure, and voxels of each
@@ -59,7 +48,7 @@ class SubjectSeries:
 
     name: str
     shown: str
-    load: Callable[[], NDArray[Any]]
+    load: Load
     volume: bool = False
 
 
@@ -96,6 +85,10 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     mask = options.mask.resolve() if options.mask else None
     files = [path for path in files if path.resolve() != mask]
     subjects, grid = _subjects(files, root, mask, log)
+    if options.transposed is not None and subjects and all(subject.volume for subject in subjects):
+        raise DataError(
+            f"--transposed: given, but {root} holds NIfTI alone, which says what its axes are; leave it away"
+        )
     if options.transposed:
         subjects = [subject if subject.volume else _turned(subject) for subject in subjects]
     measured = []
@@ -144,10 +137,8 @@ def _subjects(
             log.quarantine(
                 where, "a text beside NIfTI files, or about them, is no series; import it alone if it is one"
             )
-        elif path.suffix.lower() in ARRAYS:
+        elif path.suffix.lower() in (*ARRAYS, *TEXT):
             subjects += _arrays(path, where, log)
-        elif path.suffix.lower() in TEXT:
-            subjects.append(SubjectSeries(stem(path.name), where, partial(read_series_text, path)))
         else:
             log.quarantine(where, f"its suffix is none of {', '.join((*ARRAYS, *NIFTI, *TEXT))}")
     loaders, grid = read_volumes(volumes, root, mask, log)
@@ -156,20 +147,15 @@ def _subjects(
 
 
 def _arrays(path: Path, where: str, log: ImportLog) -> list[SubjectSeries]:
-    """The matrices of an archive, an HDF5 file or a `.npy`; one under a generic name is called as its file is."""
-    suffix = path.suffix.lower()
+    """The matrices of a file; one without a name, or under a generic one, is called as its file is."""
     try:
-        if suffix == ".npy":
-            return [SubjectSeries(stem(path.name), where, partial(read_npy, path))]
-        names, read = (
-            (array_names(path), read_array) if suffix == ".npz" else (list(dataset_headers(path)), read_dataset)
-        )
+        found = arrays_in(path)
     except DamagedFileError as error:
         log.quarantine(where, error.reason)
         return []
-    if len(names) == 1 and names[0].lower() in GENERIC:
-        return [SubjectSeries(stem(path.name), where, partial(read, path, names[0]))]
-    return [SubjectSeries(name, f"{where}: {name}", partial(read, path, name)) for name in names]
+    if len(found) == 1 and next(iter(found)).lower() in GENERIC:
+        return [SubjectSeries(stem(path.name), where, load) for load in found.values()]
+    return [SubjectSeries(name, f"{where}: {name}", load) for name, load in found.items()]
 
 
 def _composed(subject: SubjectSeries) -> SubjectSeries:
