@@ -39,7 +39,6 @@ STARTING_SEARCHES = (
     "refusals",
     "way_through",
 )
-SEARCHES = ("cluster", "controls", "doors_run", "python_page", "readme_own_data", "refusals", "way_through")
 SEARCHES = ("tests/faults/", *(f"tests/e2e/test_{name}.py" for name in STARTING_SEARCHES))
 
 

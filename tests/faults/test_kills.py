@@ -65,7 +65,8 @@ def test_a_killed_search_is_resumed_without_losing_or_repeating(project: SmallPr
     params = {e["trial"]: e["params"] for e in project.events("s", "submitted")}
     refused = project.call("tune", "--name", "s", *SLOWER, *OFFLINE, code=2)
     assert "exists already" in refused and "--resume" in refused
-    project.run("tune", "--name", "s", "--resume", "true", *SLOWER, *OFFLINE)
+    output = project.run("tune", "--name", "s", "--resume", "true", *SLOWER, *OFFLINE)
+    assert "(raylet)" not in output  # Ray's words on controllers that the search ends are no news for a person
     check_invariants(project, "s", trials=6)
     after = {e["trial"]: e for e in project.events("s", "finished")}
     assert {n: after[n] for n in before} == before

@@ -33,18 +33,20 @@ def trials_of(project: SmallProject, name: str) -> dict[int, tuple[Any, Any, Any
     return {number: (params[number], ends[number]["state"], ends[number]["value"]) for number in params}
 
 
-def test_a_repeatable_search_ends_with_the_same_trials_however_often_it_was_killed(project: SmallProject) -> None:
+def test_a_repeatable_search_ends_with_the_same_trials_however_often_it_was_killed(
+    project: SmallProject, cluster: dict[str, str]
+) -> None:
     call = ("tune", "--deterministic", "true", "--trials", "5", *OFFLINE, *SLOWER)
-    project.run(*call, "--name", "once")
+    project.run(*call, "--name", "once", **cluster)
     for at_least, resume in ((1, ()), (3, ("--resume", "true"))):
-        process = project.start(*call, "--name", "killed", *resume)
+        process = project.start(*call, "--name", "killed", *resume, **cluster)
         try:
             project.wait_for_events("killed", "finished", process, at_least)
             process.send_signal(signal.SIGKILL)
             process.wait(20)
         finally:
             end(process)
-    project.run(*call, "--name", "killed", "--resume", "true")
+    project.run(*call, "--name", "killed", "--resume", "true", **cluster)
     check_invariants(project, "killed", 5)
     assert trials_of(project, "killed") == trials_of(project, "once")
 
@@ -52,8 +54,8 @@ def test_a_repeatable_search_ends_with_the_same_trials_however_often_it_was_kill
 def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on(
     project: SmallProject, cluster: dict[str, str]
 ) -> None:
-    long = ("--set", "training.steps_per_epoch=60")
-    process = project.start("tune", "--name", "s", "--scheduler", "none", "--json", "true", *OFFLINE, *long, **cluster)
+    call = ("tune", "--name", "s", "--scheduler", "none", *OFFLINE, "--set", "training.steps_per_epoch=60")
+    process = project.start(*call, "--trials", "3", "--json", "true", **cluster)
     try:
         project.wait_for_events("s", "reported", process)
         number = project.events("s", "reported")[-1]["trial"]
@@ -69,11 +71,11 @@ def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on
     lines = [json.loads(line) for line in project.output.splitlines() if line.startswith("{")]
     assert {line["event"] for line in lines} >= {"start", "trial", "end"}
     assert "not running" in project.call("stop", "s", code=2).replace("is not", "not")
-    project.run("tune", "--name", "s", "--scheduler", "none", "--resume", "true", *OFFLINE, *long, **cluster)
-    check_invariants(project, "s", 6)
-    again = ("tune", "--name", "s", "--scheduler", "none", "--resume", "true", "--trials", "8", *OFFLINE, *long)
+    project.run(*call, "--trials", "3", "--resume", "true", **cluster)
+    check_invariants(project, "s", 3)
+    again = (*call, "--trials", "4", "--resume", "true")
     project.run(*again, **cluster)
-    check_invariants(project, "s", 8)
+    check_invariants(project, "s", 4)
     assert "already complete" in project.call(*again)
     detail = project.call("trials", f"s#{number}")
     assert "stopped on request" in detail

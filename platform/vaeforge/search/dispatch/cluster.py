@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vaeforge.search.dispatch.ray_messages import messages_kept
 from vaeforge.search.dispatch.resources import Placement, Supply, place_on
 from vaeforge.search.plan import Plan
 from vaeforge.search.signals import InterruptHandler
@@ -51,21 +52,22 @@ def cluster(plan: Plan, interrupt: InterruptHandler) -> Iterator[Placement]:
     settle_environment()
     import ray
 
-    owned = not ray.is_initialized()
-    if owned:
-        # a second or more of imports, made while Ray's processes start and this one waits for them
-        imports = threading.Thread(target=_import_ahead, daemon=True)
-        imports.start()
-        _start(plan.address)
-        imports.join()
-    interrupt.install()  # Ray takes SIGTERM for itself
-    try:
-        nodes, free = supplies()
-        # what has just been started reports what is free a moment later
-        yield place_on(plan.config.search, nodes, _whole(nodes) if owned and not plan.address else free)
-    finally:
+    with messages_kept(plan.folder):
+        owned = not ray.is_initialized()
         if owned:
-            ray.shutdown()
+            # a second or more of imports, made while Ray's processes start and this one waits for them
+            imports = threading.Thread(target=_import_ahead, daemon=True)
+            imports.start()
+            _start(plan.address)
+            imports.join()
+        interrupt.install()  # Ray takes SIGTERM for itself
+        try:
+            nodes, free = supplies()
+            # what has just been started reports what is free a moment later
+            yield place_on(plan.config.search, nodes, _whole(nodes) if owned and not plan.address else free)
+        finally:
+            if owned:
+                ray.shutdown()
 
 
 def settle_environment() -> None:
