@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -42,59 +43,77 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
 ]
 
 
+@cache
+def import_statements(path: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Those of a file, later ones and those for types included."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return tuple(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in import_statements(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif node.module:
             yield node.module
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Names of modules, or of what is in them."""
+    for node in import_statements(path):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def inside(path: Path) -> str:
+    return str(path.relative_to(ROOT)).removeprefix("platform/vaeforge/")
 
 
 def room(path: Path) -> str:
     return path.relative_to(ROOT / "platform" / "vaeforge").parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_libraries_stay_in_their_rooms(path: Path) -> None:
-    inside = str(path.relative_to(ROOT)).removeprefix("platform/vaeforge/")
-    for name in imports(path):
-        allowed = ONLY_IN.get(name.split(".")[0])
-        assert allowed is None or inside.startswith(allowed), f"{inside} imports {name}"
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "models").rglob("*.py")), ids=lambda path: path.name)
-def test_models_know_torch_and_settings_only(path: Path) -> None:
-    allowed = {*sys.stdlib_module_names, "torch", "pydantic", "vaeforge_models"}
-    allowed |= {"diffusers"} if path.name == "diffusion.py" else set()
-    assert {name.split(".")[0] for name in imports(path)} <= allowed - {"json", "pathlib", "os"}
-
-
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "platform").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_imports_run_one_way(path: Path) -> None:
-    depth = {name: level for level, names in enumerate(LAYERS) for name in names}
-    here = room(path)
-    if here == "__init__":
-        return
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] != "vaeforge" or len(parts) < 2 or parts[1] == here:
-            continue
-        assert depth[parts[1]] > depth[here], f"{path.relative_to(ROOT)} imports {name}"
-
-
 def module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts[1:]).removesuffix(".__init__")
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Names of modules, or of what is in them, that a file imports, later and for types included."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+# one test for all files, not one for each: a thousand tests of a millisecond take ten seconds
+
+
+def test_libraries_stay_in_their_rooms() -> None:
+    strangers = [
+        f"{inside(path)} imports {name}"
+        for path in SOURCES
+        for name in imports(path)
+        if not inside(path).startswith(ONLY_IN.get(name.split(".")[0], ("",)))
+    ]
+    assert not strangers
+
+
+def test_models_know_torch_and_settings_only() -> None:
+    known = {*sys.stdlib_module_names, "torch", "pydantic", "vaeforge_models"} - {"json", "pathlib", "os"}
+    strangers = [
+        f"{path.name} imports {name}"
+        for path in sorted((ROOT / "models").rglob("*.py"))
+        for name in imports(path)
+        if name.split(".")[0] not in known | ({"diffusers"} if path.name == "diffusion.py" else set())
+    ]
+    assert not strangers
+
+
+def test_imports_run_one_way() -> None:
+    depth = {name: level for level, names in enumerate(LAYERS) for name in names}
+    against = [
+        f"{inside(path)} imports {name}"
+        for path in sorted((ROOT / "platform").rglob("*.py"))
+        if (here := room(path)) != "__init__"
+        for name in imports(path)
+        if (parts := name.split("."))[0] == "vaeforge" and parts[1:] and parts[1] != here
+        if depth[parts[1]] <= depth[here]
+    ]
+    assert not against
 
 
 def test_no_file_imports_itself_by_way_of_others() -> None:
@@ -106,9 +125,9 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
     TopologicalSorter(graph).prepare()  # raises a CycleError that names the circle
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_answers_one_question(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+def test_a_file_answers_one_question() -> None:
+    long = [inside(path) for path in SOURCES if len(path.read_text(encoding="utf-8").splitlines()) > 400]
+    assert not long
 
 
 def test_source_roots_do_not_shadow_the_standard_library() -> None:
