@@ -138,17 +138,56 @@ def test_a_file_per_subject(tmp_path: Path) -> None:
     assert data.info["subjects"] == {f"S{number}": 10 + number for number in range(5)}
 
 
-def test_subjects_with_numbers_that_are_none_are_left_out(tmp_path: Path) -> None:
+def test_values_that_are_no_numbers_are_missing_and_no_sample_is_lost(tmp_path: Path) -> None:
     broken = series(8, 100)
     broken[3, 2], broken[4, 2] = np.nan, np.inf
     huge = series(9, 100).astype(np.float64)
-    huge[0, 0] = 1e300
+    huge[0, 3] = 1e300
     data = read(write(tmp_path, 100, broken=broken, huge=huge), SETTINGS)
-    assert data.quarantined == {
-        "broken": "2 of 400 values are not finite",
-        "huge": "1 of 400 values are not finite",
+    found = {place: row for part in (data.train, data.validation, data.test) for place, row in placed(part.x)}
+    for place, voxel in (((8, 3), 2), ((8, 4), 2), ((9, 0), 3)):
+        assert np.flatnonzero(np.isnan(found[place])).tolist() == [voxel], place
+    assert data.counts["missing_values"] == 3 and not data.quarantined
+    whole = read(write(tmp_path, 100, broken=series(8, 100), huge=series(9, 100)), SETTINGS)
+    assert data.counts["left_out"] == whole.counts["left_out"] and data.info["units"] == whole.info["units"]
+
+
+def placed(x: NDArray[np.float32]) -> list[tuple[tuple[int, int], NDArray[np.float32]]]:
+    """Samples by subject and time point."""
+    return [((int(row[0]), int(row[1])), row) for row in x]
+
+
+def test_constants_are_of_what_is_observed_in_train(tmp_path: Path) -> None:
+    matrix = series(1, 400)
+    matrix[::7, 2] = np.nan
+    data = read(write(tmp_path, subject=matrix), SETTINGS)
+    times = [int(row[0]) for row in data.train.x]  # the first voxel, the subject, is constant and dropped
+    observed = [float(matrix[time, 2]) for time in times if time % 7]
+    for name, expected in (("mean", np.mean(observed)), ("std", np.std(observed)), ("fill", np.mean(observed))):
+        assert data.constants[name][1] == pytest.approx(expected, rel=1e-6), name
+    assert "fill" not in read(write(tmp_path, subject=series(1, 400)), SETTINGS).constants
+
+
+def test_what_has_too_few_values_is_left_out(tmp_path: Path) -> None:
+    """Time points first, so that those without values count against no voxel; then voxels of all subjects."""
+    rng = np.random.default_rng(0)
+    one, other = (rng.normal(size=(100, 6)).astype(np.float32) for _ in range(2))
+    one[:, 0], other[:, 0] = np.arange(100), np.arange(100, 200)
+    one[:60, 1:] = np.nan  # 60 time points with one value of 6
+    one[60:79, 2] = np.nan  # 19 of the 40 others: enough are left
+    one[60:81, 3] = np.nan  # 21 of 40
+    data = read(write(tmp_path, one=one, other=other), SETTINGS)
+    assert data.info["dropped_voxels"] == [3] and data.counts["voxels"] == 5
+    rows = [row for part in (data.train, data.validation, data.test) for row in part.x]
+    times = {int(row[0]) for row in rows}
+    assert min(times) >= 60
+    missing = {int(row[0]) for row in rows if np.isnan(row).any()}
+    assert missing == times & set(range(60, 79)) and data.counts["missing_values"] == len(missing)
+    empty = np.full((100, 6), np.nan, dtype=np.float32)
+    empty[:, :2] = 1
+    assert read(write(tmp_path, other=other, empty=empty), SETTINGS).quarantined == {
+        "empty": "4 of 6 voxels have no value"
     }
-    assert list(data.info["subjects"]) == ["sub-00"]
 
 
 @pytest.mark.parametrize(

@@ -286,9 +286,24 @@ def test_a_region_that_one_subject_does_not_cover_is_left_out_of_all(project: Pr
     assert quarantine(result) == {"voxel 3 (from 0)": "has no value in 1 of 2 series (first); left out of all"}
 
 
+def test_scrubbed_volumes_are_timepoints_left_out_and_make_no_background_a_voxel(
+    project: Project, source: Path
+) -> None:
+    values = volume(1, 9)
+    values[..., 2:4] = np.nan
+    nifti(source / "sub-01_bold.nii.gz", values)
+    nifti(source / "sub-02_bold.nii.gz", volume(2))
+    result = take(project, source)
+    found = series(result)
+    kept = [0, 1, 4, 5, 6, 7, 8]
+    np.testing.assert_array_equal(found["sub-01_bold"], values.reshape(8, 9)[1:, kept].T)  # (0, 0, 0) is constant
+    assert found["sub-02_bold"].shape == (6, 7) and "missing_values" not in result.counts
+    assert list(quarantine(result)) == [f"sub-01_bold.nii.gz: timepoint {time} (from 0)" for time in (2, 3)]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("form", ["npz", "csv", "nii"])
-def test_a_subject_with_a_value_that_is_no_number_is_left_out(
+def test_a_value_that_is_no_number_is_missing_and_nothing_else(
     project: Project, source: Path, bad: float, form: str
 ) -> None:
     broken = np.random.default_rng(5).normal(size=(7, 8))
@@ -302,14 +317,18 @@ def test_a_subject_with_a_value_that_is_no_number_is_left_out(
         else:
             nifti(source / f"{name}.nii", values.T.reshape(2, 2, 2, 7))
     result = take(project, source)
-    assert list(series(result)) == ["good"]
-    reason = quarantine(result)[f"broken.{form}"]
-    assert reason == "2 value(s) are NaN, infinite or beyond float32, the first at timepoint 3, voxel 4 (from 0)"
+    found = series(result)
+    expected = broken.astype(np.float32)
+    expected[3, 4] = expected[6, 0] = np.nan
+    np.testing.assert_array_equal(found["broken"], expected)
+    np.testing.assert_array_equal(found["good"], good.astype(np.float32))
+    assert not quarantine(result) and result.counts["missing_values"] == 2
+    assert any("2 of 112 values are missing (1.79%), most in 'broken' (3.6%)" in note for note in result.notes)
 
 
 def test_what_float32_cannot_hold_counts_as_infinite(project: Project, source: Path) -> None:
     np.savez(source / "all.npz", good=A, large=np.full((7, 5), 1e300))
-    assert "35 value(s)" in quarantine(take(project, source / "all.npz"))["all.npz: large"]
+    assert quarantine(take(project, source / "all.npz"))["all.npz: large"] == "5 of 5 voxels have no value"
 
 
 def test_unequal_numbers_of_voxels_are_refused(project: Project, source: Path) -> None:

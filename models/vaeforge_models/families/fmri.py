@@ -1,7 +1,8 @@
 """`fmri`: a fully connected VAE of single time points of voxel series, a latent diffusion model on top of it.
 
 Shapes: B samples, V voxels, L latent dimensions; raw [B, V] in the units of the files. Inside the model every voxel is
-z-scored with the mean and standard deviation of the training time points.
+z-scored with the mean and standard deviation of the training time points. Missing values are encoded as that mean, and
+V is then the number of observed voxels of a sample.
 Encoder: for each width in `hidden` a linear layer, batch normalisation (Ioffe and Szegedy 2015), ReLU and dropout, then
 two linear heads; the decoder mirrors it and ends linearly. Published: 1024, 512, 256 and L = 256.
 
@@ -24,7 +25,6 @@ from torch import Tensor, nn
 from vaeforge_models.dropout import Dropout
 from vaeforge_models.family import Augmentation, Family
 from vaeforge_models.layers import LOGVAR_RANGE, BatchNorm1d, Standardise
-from vaeforge_models.likelihoods import squared_error_distortion
 from vaeforge_models.precision import floating
 from vaeforge_models.settings import Settings
 from vaeforge_models.vae import VAE, DataSpec, Posterior
@@ -62,6 +62,7 @@ class FmriVAE(VAE):
         self.calibrated = settings.likelihood == "calibrated"
         widths = list(settings.hidden)
         self.standardise = Standardise(spec)
+        self.masked = self.standardise.fill is not None
         self.encoder = nn.Sequential(*_blocks([voxels, *widths], settings.dropout))
         self.to_mu, self.to_logvar = nn.Linear(widths[-1], self.latent_dim), nn.Linear(widths[-1], self.latent_dim)
         mirrored = _blocks([self.latent_dim, *reversed(widths)], settings.dropout)
@@ -74,8 +75,11 @@ class FmriVAE(VAE):
     def denormalise(self, x: Tensor) -> Tensor:
         return self.standardise.inverse(x)
 
+    def filled(self, x: Tensor) -> Tensor:
+        return self.standardise.filled(x)
+
     def encode(self, x: Tensor, condition: Tensor) -> Posterior:
-        features = self.encoder(x)
+        features = self.encoder(self.filled(x))
         return Posterior(self.to_mu(features), self.to_logvar(features).clamp(*LOGVAR_RANGE))
 
     def decode(self, z: Tensor, condition: Tensor) -> Tensor:
@@ -86,8 +90,8 @@ class FmriVAE(VAE):
         return output
 
     def distortion(self, x: Tensor, output: Tensor) -> Tensor:
-        summed = squared_error_distortion(x, output)
-        return summed / x.shape[1] if self.likelihood == "mean_squared_error" else summed
+        summed = self.difference(x, output).square().sum(1)
+        return summed / self.dimensions(x) if self.likelihood == "mean_squared_error" else summed
 
 
 def _blocks(widths: list[int], dropout: float) -> list[nn.Module]:
@@ -103,6 +107,7 @@ def add_noise(raw: Tensor, draws: Tensor, spec: DataSpec) -> Tensor:
     """Each value of raw [B, V] plus normal noise of 0.01 of its voxel's standard deviation.
 
     sqrt(2) erfinv(2 u - 1) of a uniform draw u is standard normal; u = 0 is taken for the smallest draw above it.
+    Missing values (NaN) stay missing.
     """
     noise = math.sqrt(2) * torch.erfinv(2 * draws.clamp(min=SMALLEST_DRAW) - 1)
     std = spec.constants.get("std", torch.ones(spec.event_shape)).to(raw.device)
@@ -142,6 +147,7 @@ FAMILY = Family(
         },
     },
     data="series",
+    missing_values=True,
     task="series",
     example=DataSpec((24,)),
     augmentation=Augmentation(add_noise, lambda spec: spec.dimensions),

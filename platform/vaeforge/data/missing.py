@@ -12,15 +12,15 @@ FILL = "fill"  # of a data set's constants: what a missing value is replaced by 
 LEAST_OBSERVED = 0.1  # share of the samples at which a channel has a value
 
 
-def mean_of(values: NDArray[Any], axis: int = 0) -> NDArray[np.float64]:
-    """The mean of what is not missing along an axis, float64."""
+def mean_of(values: NDArray[Any], axis: int | None = 0) -> NDArray[np.float64]:
+    """The mean of what is not missing along an axis, or of all, float64."""
     if not np.isnan(values).any():
         return np.asarray(values.mean(axis=axis, dtype=np.float64))
     return np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
 
 
-def spread_of(values: NDArray[Any], axis: int = 0) -> NDArray[np.float64]:
-    """The standard deviation of what is not missing along an axis, float64."""
+def spread_of(values: NDArray[Any], axis: int | None = 0) -> NDArray[np.float64]:
+    """The standard deviation of what is not missing along an axis, or of all, float64."""
     if not np.isnan(values).any():
         return np.asarray(values.std(axis=axis, dtype=np.float64))
     return np.asarray(np.nanstd(values, axis=axis, dtype=np.float64))

@@ -7,6 +7,9 @@ the control half too: that is what a perfect generator would show. Conditions an
 half, so that no set is told about the very samples it is compared with. Sets that follow no real sample are compared by
 KID with both halves, twice the groups; there is one KID of a set, in metrics, tables and differences alike.
 
+Where values are missing, real samples are filled with the training mean, as models get them, and generated ones
+likewise where the control samples beside them miss a value, so that what is filled tells no set from another.
+
 The families decide only what the sets are looked at through: images through a network, other data through the
 principal components of the training samples.
 """
@@ -107,19 +110,24 @@ def compare_generated(trained: TrainedModel, space: FeatureSpace, count: int = C
     prepared, seed = trained.prepared, evaluation_seed(trained.experiment)
     reference, control, groups = _halves(prepared, count, seed)
     made = generate(trained, control, seed)
+    alike = {
+        name: values if name == MEAN else _missing_as(trained.model, control, values) for name, values in made.items()
+    }
     real = {name: _values(trained.model, part) for name, part in (("reference", reference), ("control", control))}
     conditional = bool(control.condition.shape[1])
     patterned = trained.diffusion is not None and trained.diffusion.settings.conditional
     own = unused_groups(len(control), *groups)
     seen = {}
-    for name, values in made.items():
+    for name, values in alike.items():
         follows = (conditional and name != MEAN) or (patterned and name == DIFFUSION)
         seen[name] = _extracted(space, name, values, groups[1] if follows else own)
     real_features = [space.extract(real[name], of) for name, of in zip(real, groups, strict=True)]
     alone = not (conditional or patterned)  # a set that follows real samples is not compared with those very ones
     table = distribution_table(real_features[0], real_features[1], seen, seed, against_both=alone)
     wanted = {name: made[name] for name in (PRIOR, DIFFUSION) if name in made}
-    checks = memorised(trained, wanted, np.concatenate(list(real.values())), space.neighbours)
+    checks = memorised(
+        trained, {name: alike[name] for name in wanted}, np.concatenate(list(real.values())), space.neighbours
+    )
     compared = _compared(table)
     metrics = _metrics(table, checks) | _gain(compared)
     tables = {"generated": table.lines(), "memorisation": [{"set": name, **asdict(c)} for name, c in checks.items()]}
@@ -155,9 +163,17 @@ def decoded(model: VAE, z: Tensor, condition: Tensor) -> Values:
 
 
 def _values(model: VAE, samples: Samples) -> Values:
-    """Samples in model units, their centres where they have room for crops: [n, *event]."""
-    parts = [model.normalise(centre_crop(raw, model.event_shape)).float() for raw, _ in samples.batches()]
-    return torch.cat(parts).numpy()
+    """Samples in model units, filled, their centres where they have room for crops: [n, *event]."""
+    cropped = (model.normalise(centre_crop(raw, model.event_shape)) for raw, _ in samples.batches())
+    return torch.cat([model.filled(x).float() for x in cropped]).numpy()
+
+
+def _missing_as(model: VAE, samples: Samples, values: Values) -> Values:
+    """Generated values [n, *event] in model units, filled where the samples beside them lack a value."""
+    if not model.masked:
+        return values
+    holed = np.where(np.isnan(samples.x), np.float32(np.nan), values)
+    return model.filled(torch.from_numpy(holed)).numpy()
 
 
 def _halves(prepared: Prepared, count: int, seed: int) -> tuple[Samples, Samples, tuple[Integers, Integers]]:
@@ -201,7 +217,8 @@ def memorised(
     """
     model, train = trained.model, trained.prepared.train
     parts = (
-        model.normalise(centre_crop(raw, model.event_shape)).float().numpy() for raw, _ in train.batches(TRAIN_AT_ONCE)
+        model.filled(model.normalise(centre_crop(raw, model.event_shape))).float().numpy()
+        for raw, _ in train.batches(TRAIN_AT_ONCE)
     )
     found, count = nearest_of_parts({**sets, "": held_out}, parts), len(train)
     return {name: memorization(found[name], found[""], count, space) for name in sets}

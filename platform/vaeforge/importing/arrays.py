@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.series_coverage import Coverage, coverage_of
 from vaeforge.errors import DataError
 
 VALUES_LIMIT = 2**31
@@ -135,20 +136,17 @@ def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def require_finite(where: str, values: NDArray[np.float32]) -> None:
-    """Refuse a series [timepoints, voxels] with values that are no numbers.
+def require_covered(where: str, values: NDArray[np.float32]) -> Coverage:
+    """What of a series [timepoints, voxels] has enough values.
 
     Raises:
-        DamagedFileError: with their count and the first one's place.
+        DamagedFileError: if too many are missing.
     """
-    bad = offenders(values)
-    if bad:
-        count, (timepoint, voxel) = bad
-        raise DamagedFileError(
-            where,
-            f"{count} value(s) are NaN, infinite or beyond float32, the first at timepoint {timepoint}, "
-            f"voxel {voxel} (from 0)",
-        )
+    coverage = coverage_of(values)
+    problem = coverage.problem()
+    if problem:
+        raise DamagedFileError(where, problem)
+    return coverage
 
 
 def texts(array: NDArray[Any]) -> list[str] | None:

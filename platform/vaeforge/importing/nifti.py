@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from vaeforge.data.source_files import listed
 from vaeforge.data.voxels import VoxelGrid, grid_of
 from vaeforge.errors import DataError
-from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError, as_float32, require_finite
+from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError, as_float32, require_covered
 from vaeforge.importing.parsed_source import ImportLog, shown
 
 NIFTI = (".nii", ".nii.gz")
@@ -62,7 +62,7 @@ def read_volumes(
             values = _values(image, path)
             varying = _varying(values)
             if not mask:  # else a subject that is left out would have a say in which voxels are kept
-                require_finite(str(path), as_float32(values[varying].T))
+                require_covered(str(path), as_float32(values[varying].T))
             seen.append((path, image.affine, varying))
             times[shown(path, root)] = _repetition_time(image)
         except DamagedFileError as error:
@@ -168,10 +168,8 @@ def _values(image: Any, path: Path) -> NDArray[Any]:
 
 
 def _varying(values: NDArray[Any]) -> Voxels:
-    """The voxels [X, Y, Z] that take two different values, or that are NaN at some timepoints only."""
-    first = values[..., :1]
-    same = (values == first) | (np.isnan(values) & np.isnan(first))
-    varying: Voxels = ~same.all(axis=-1)
+    """The voxels [X, Y, Z] that take two different values; what is NaN is none."""
+    varying: Voxels = np.fmax.reduce(values, axis=-1) > np.fmin.reduce(values, axis=-1)
     return varying
 
 

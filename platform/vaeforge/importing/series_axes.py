@@ -23,13 +23,20 @@ def neighbour_correlation(array: NDArray[np.float32], axis: int) -> float:
     chosen = np.linspace(0, len(lines) - 1, min(LINES, len(lines))).astype(int)
     values = lines[chosen, :STEPS].astype(np.float64)
     if len(values) > 2:
-        values = values - np.nanmean(values, axis=0)
-    values = np.nan_to_num(values - np.nanmean(values, axis=1, keepdims=True))
+        values = values - _mean(values, 0)
+    values = np.nan_to_num(values - _mean(values, 1))
     power = (values**2).mean(axis=1)
     if values.shape[1] < 3 or not power.any():
         return 0.0
     product = (values[:, 1:] * values[:, :-1]).mean(axis=1)
     return float((product[power > 0] / power[power > 0]).mean())
+
+
+def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """The mean of what is not missing along an axis that stays, 0 where all is."""
+    count = np.maximum(np.isfinite(values).sum(axis=axis, keepdims=True), 1)
+    mean: NDArray[np.float64] = np.nansum(values, axis=axis, keepdims=True) / count
+    return mean
 
 
 def looks_transposed(shapes: Sequence[tuple[int, int]], correlations: Sequence[tuple[float, float]]) -> str:

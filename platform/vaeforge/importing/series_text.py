@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
+from vaeforge.importing.arrays import DamagedFileError
 from vaeforge.importing.delimited import LOOKED_AT, Dialect, dialect_of, number, read_frame, rows_of
 
 LEAST_STEPS = 10  # rows in equal steps that tell times, in a column without a name, from values
@@ -47,8 +49,38 @@ def read_series_text(path: Path) -> NDArray[Any]:
     """
     text = series_text(path)
     voxels = [place for place in range(text.dialect.width) if place not in text.counters]
-    matrix: NDArray[Any] = read_frame(path, text.dialect)[voxels].to_numpy()
+    frame = read_frame(path, text.dialect)[voxels]
+    for place in (place for place in voxels if not is_numeric_dtype(frame[place])):
+        frame[place] = _numbers(path, frame[place], _column(text.dialect, place), text.dialect.decimal)
+    matrix: NDArray[Any] = frame.to_numpy()
     return matrix
+
+
+def _numbers(path: Path, cells: Any, column: str, decimal: str) -> Any:
+    """A column of texts as numbers; a word among them is a missing value.
+
+    Raises:
+        DamagedFileError: if they are words for the most part.
+    """
+    numbers = cells.map(lambda cell: number(str(cell), decimal))
+    words = cells[numbers.isna() & cells.notna()]
+    if 2 * len(words) > len(cells):
+        raise DamagedFileError(path, f"column {column} holds words ({words.iloc[0]!r}), must be numbers; remove it")
+    return numbers
+
+
+def _column(dialect: Dialect, place: int) -> str:
+    return repr(dialect.names[place]) if dialect.names else f"{place} (from 0)"
+
+
+def voxel_names(path: Path) -> tuple[str, ...]:
+    """What a text calls its voxels [V]; empty where it does not name them.
+
+    Raises:
+        DamagedFileError: if it cannot be read.
+    """
+    text = series_text(path)
+    return tuple(name for place, name in enumerate(text.dialect.names) if place not in text.counters)
 
 
 def _named_by_numbers(path: Path, dialect: Dialect) -> Dialect:

@@ -4,7 +4,10 @@ Neighbouring time points resemble each other, so whole subjects are divided, or,
 `block` time points, with `gap` time points left out wherever neighbouring blocks belong to different parts. That unit,
 subject or block, is the group of a test sample. A matrix that occurs twice is refused, since it could train and test.
 
-Voxels without variation on the training samples are dropped everywhere: they have no scale.
+Missing values are NaN, with the training mean as the constant `fill` where there are some. Of a series, timepoints with
+values at fewer than half of the voxels are left out, then, of all series, voxels with values at fewer than half of the
+timepoints of one. Voxels without variation on the training samples, or without a value in a part, are dropped
+everywhere: they have no scale.
 
 Shapes: T time points of a subject, V voxels; x float32 [N, V] in the units of the files; mean, std [V] of train.
 """
@@ -24,6 +27,8 @@ from vaeforge.config.prepare import Prepare
 from vaeforge.data.block_split import PARTS, TEST, Index, divide
 from vaeforge.data.group_rules import Grouping, read_grouping
 from vaeforge.data.group_split import divide_groups
+from vaeforge.data.missing import FILL, mean_of, spread_of
+from vaeforge.data.series_coverage import coverage_of, without_infinities
 from vaeforge.data.source_files import LEAK, data_files, reject_duplicates, require_one_data_set
 from vaeforge.data.source_reading import source_reading_info
 from vaeforge.data.voxels import read_source_voxels
@@ -70,18 +75,23 @@ def read(folder: Path, settings: SeriesSettings) -> DataSet:
     paths = data_files(folder, (".npz",))
     require_one_data_set(folder, paths)
     quarantined: dict[str, str] = {}
-    series = _finite(_subjects(folder, paths), quarantined)
+    series = _covered(_subjects(folder, paths), quarantined)
     _require_alike(folder, series, quarantined)
     grouping = _grouping(folder, list(series))
     by = _split_by(grouping, settings)
     units = _by_subject(series) if by == "subject" else _by_block(series, settings.block)
     parts = _divided(folder, units, by, grouping, settings)
     pieces = _pieces(units, parts, settings.gap if by == "time" else 0)
-    kept = _varying(folder, [series[unit.subject][unit.first : unit.end] for unit in pieces[0]])
-    arrays = [_stacked(series, some, kept) for some in pieces]
-    mean, std = _moments(arrays[0])
+    covered = np.logical_and.reduce([np.isfinite(matrix).any(axis=0) for matrix in series.values()])
+    varying = _varying([[series[unit.subject][unit.first : unit.end] for unit in some] for some in pieces])
+    kept = _require_some(folder, covered & varying)
+    stacked = [_stacked(series, some, kept) for some in pieces]
+    usable = [_with_values(x) for x in stacked]
+    arrays = [x if own.all() else x[own] for x, own in zip(stacked, usable, strict=True)]
+    missing = sum(int(np.isnan(x).sum()) for x in arrays)
     owner = grouping.groups if by == "subject" else {}
-    groups = [owner.get(unit.name, unit.name) for unit in pieces[TEST] for _ in range(unit.first, unit.end)]
+    named = [owner.get(unit.name, unit.name) for unit in pieces[TEST] for _ in range(unit.first, unit.end)]
+    groups = [name for name, own in zip(named, usable[TEST].tolist(), strict=True) if own]
     counts = dict(zip(PARTS, map(len, arrays), strict=True)) | {
         "test_groups": len(set(groups)),
         "subjects": grouping.count,
@@ -89,6 +99,7 @@ def read(folder: Path, settings: SeriesSettings) -> DataSet:
         "dropped_voxels": int((~kept).sum()),
         "left_out": sum(len(matrix) for matrix in series.values()) - sum(map(len, arrays)),
     }
+    counts |= {"missing_values": missing} if missing else {}
     groups_info = {"groups": {"rule": grouping.rule, "count": grouping.count}}
     train, validation, test = map(Samples.unconditional, arrays)
     return DataSet(
@@ -97,7 +108,7 @@ def read(folder: Path, settings: SeriesSettings) -> DataSet:
         test,
         labels=np.zeros(len(groups), dtype=np.int64),
         groups=groups,
-        constants={"mean": mean, "std": std},
+        constants=_constants(arrays[0], bool(missing)),
         counts=counts,
         info=_info(series, by, kept, pieces) | groups_info | _source(folder, kept),
         quarantined=quarantined,
@@ -139,7 +150,7 @@ def _archive(path: Path) -> dict[str, Matrix]:
                 f"{path}: {key}: got {array.dtype} {array.shape}, must be real numbers [timepoints, voxels]; run "
                 "`vaeforge import` again"
             )
-    with np.errstate(over="ignore"):  # what float32 cannot hold is then infinite, and found by `_finite`
+    with np.errstate(over="ignore"):  # what float32 cannot hold is then infinite, and missing
         return {key: array.astype(np.float32, copy=False) for key, array in arrays.items()}
 
 
@@ -147,15 +158,18 @@ def _digest(matrix: Matrix) -> str:
     return hashlib.sha256(repr(matrix.shape).encode() + np.ascontiguousarray(matrix).tobytes()).hexdigest()
 
 
-def _finite(series: dict[str, Matrix], quarantined: dict[str, str]) -> dict[str, Matrix]:
-    """The subjects whose numbers are all finite; the others are entered into `quarantined`."""
+def _covered(series: dict[str, Matrix], quarantined: dict[str, str]) -> dict[str, Matrix]:
+    """The subjects with enough values, NaN at timepoints and voxels that lack some; others go into `quarantined`."""
     usable = {}
     for name, matrix in series.items():
-        bad = int((~np.isfinite(matrix)).sum())
-        if bad:
-            quarantined[name] = f"{bad} of {matrix.size} values are not finite"
-        else:
-            usable[name] = matrix
+        coverage = coverage_of(matrix)
+        problem = coverage.problem()
+        if problem:
+            quarantined[name] = problem
+            continue
+        usable[name] = without_infinities(matrix)
+        if not (coverage.timepoints.all() and coverage.voxels.all()):
+            usable[name] = np.where(np.outer(coverage.timepoints, coverage.voxels), usable[name], np.float32(np.nan))
     return usable
 
 
@@ -236,11 +250,18 @@ def _pieces(units: list[Unit], parts: Index, gap: int) -> list[list[Unit]]:
     return pieces
 
 
-def _varying(folder: Path, matrices: list[Matrix]) -> NDArray[np.bool_]:
-    """Which voxels vary over the training samples [V]."""
-    low = np.min([matrix.min(axis=0) for matrix in matrices], axis=0)
-    high = np.max([matrix.max(axis=0) for matrix in matrices], axis=0)
-    kept: NDArray[np.bool_] = high > low
+def _varying(parts: list[list[Matrix]]) -> NDArray[np.bool_]:
+    """Which voxels [V] vary over the training samples and have a value in every part."""
+    low = np.fmin.reduce([np.fmin.reduce(matrix) for matrix in parts[0]])
+    high = np.fmax.reduce([np.fmax.reduce(matrix) for matrix in parts[0]])
+    known = [
+        np.any([np.isfinite(matrix).any(axis=0) for matrix in some], axis=0) for some in parts if any(map(len, some))
+    ]
+    varying: NDArray[np.bool_] = (high > low) & np.logical_and.reduce(known)
+    return varying
+
+
+def _require_some(folder: Path, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if not kept.any():
         raise DataError(f"{folder}: none of {len(kept)} voxels varies over the training samples; check the import")
     return kept
@@ -256,11 +277,18 @@ def _stacked(series: dict[str, Matrix], units: list[Unit], kept: NDArray[np.bool
     return x
 
 
-def _moments(x: Matrix) -> tuple[Matrix, Matrix]:
-    mean = x.mean(axis=0, dtype=np.float64)
+def _with_values(x: Matrix) -> NDArray[np.bool_]:
+    """Which samples [N, V] have a value at all: [N]."""
+    usable: NDArray[np.bool_] = np.asarray(np.isfinite(x).any(axis=1))
+    return usable
+
+
+def _constants(x: Matrix, missing: bool) -> dict[str, Matrix]:
+    """Mean and standard deviation of the training samples [N, V], and what fills missing values, where some are."""
+    mean = mean_of(x).astype(np.float32)
     columns = range(0, x.shape[1], CHUNK)
-    std = np.concatenate([x[:, first : first + CHUNK].std(axis=0, dtype=np.float64) for first in columns])
-    return mean.astype(np.float32), std.astype(np.float32)
+    std = np.concatenate([spread_of(x[:, first : first + CHUNK]) for first in columns]).astype(np.float32)
+    return {"mean": mean, "std": std} | ({FILL: mean} if missing else {})
 
 
 def _info(series: dict[str, Matrix], by: str, kept: NDArray[np.bool_], pieces: list[list[Unit]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import hashlib
 import unicodedata
 import zipfile
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -16,61 +16,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.data.group_rules import ONE_EACH, PARTICIPANTS, Grouping, GroupRequest, group_items, write_grouping
+from vaeforge.data.missing import mean_of, spread_of
+from vaeforge.data.series_coverage import LEAST_TIMEPOINTS, without_infinities
 from vaeforge.data.source_files import LEAK, listed, reject_duplicates
 from vaeforge.data.voxels import SourceVoxels, VoxelGrid, write_source_voxels
 from vaeforge.errors import DataError, QuestionError
-from vaeforge.importing.arrays import DamagedFileError, as_float32, real, require_finite
+from vaeforge.importing.arrays import DamagedFileError, as_float32, real, require_covered
 from vaeforge.importing.figures import Bars, Chart, Histogram, Traces
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions, stem, usable_name
+from vaeforge.importing.measured_series import MeasuredSeries, SubjectSeries, kept_voxels, note_missing
 from vaeforge.importing.nifti import NIFTI, read_volumes
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
-from vaeforge.importing.series_arrays import ARRAYS, TEXT, Load, arrays_in
+from vaeforge.importing.series_arrays import ARRAYS, TEXT, arrays_in
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
 from vaeforge.importing.series_files import ABOUT
+from vaeforge.importing.series_text import voxel_names
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
 from vaeforge.samples import evenly_spaced
 
 FILE = "timeseries.npz"
-MOST = 0.5  # of the voxels: a series without values in more is left out, instead of these voxels
 # keys that say nothing about whose series it is: the file's name does
 GENERIC = ("", "arr_0", "bold", "data", "tc", "timeseries", "ts", "x")
 EDGES = np.linspace(-5, 5, 101)
-LEAST = 2  # timepoints
 TRACED = 4  # subjects in a figure, and voxels of each
 Values = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class SubjectSeries:
-    """A series of the source and how to read it; volumes need no axes to be found."""
-
-    name: str
-    shown: str
-    load: Load
-    volume: bool = False
-
-
-@dataclass(frozen=True)
-class MeasuredSeries:
-    """A series that can be used.
-
-    Attributes:
-        subject: where it comes from.
-        row: of the statistics.
-        sha256: of its values and shape.
-        histogram: of its values, in standard deviations.
-        absent: bool [V], voxels without any value.
-        correlations: of neighbours along the first and the second axis.
-    """
-
-    subject: SubjectSeries
-    row: Row
-    sha256: str
-    histogram: NDArray[np.int64]
-    absent: NDArray[np.bool_]
-    correlations: tuple[float, float]
 
 
 def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
@@ -100,7 +71,8 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     if options.transposed is None:
         _ask_for_axes(source, [item for item in measured if not item.subject.volume], log)
     _refuse(source, measured, log)
-    kept = _present(measured, log)
+    kept = kept_voxels(measured, log)
+    missing = note_missing(measured, kept, log)
     grouping = _grouped(measured, files, options, log)
     values = np.sum([item.histogram for item in measured], axis=0)
     rows = [item.row for item in measured]
@@ -120,6 +92,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     ]
     counts = {"subjects": len(rows), "timepoints": int(sum(lengths)), "voxels": int(kept.sum())}
     counts |= {"groups": grouping.count} if grouping.told else {}
+    counts |= {"missing_values": missing} if missing else {}
     return ParsedSource(rows, summary, counts, charts, write)
 
 
@@ -153,6 +126,10 @@ def _arrays(path: Path, where: str, log: ImportLog) -> list[SubjectSeries]:
     except DamagedFileError as error:
         log.quarantine(where, error.reason)
         return []
+    if path.suffix.lower() in TEXT:
+        return [
+            SubjectSeries(stem(path.name), where, load, voxels=partial(voxel_names, path)) for load in found.values()
+        ]
     if len(found) == 1 and next(iter(found)).lower() in GENERIC:
         return [SubjectSeries(stem(path.name), where, load) for load in found.values()]
     return [SubjectSeries(name, f"{where}: {name}", load) for name, load in found.items()]
@@ -171,51 +148,46 @@ def _named(subject: SubjectSeries, log: ImportLog) -> bool:
 
 
 def _checked(subject: SubjectSeries) -> Values:
-    """The series as float32 [T, V].
+    """The series as float32 [T, V], NaN where a value is missing.
 
     Raises:
-        DamagedFileError: if it cannot be used.
+        DamagedFileError: if it is no series.
         DataError: if its file holds pickled objects.
     """
     array = subject.load()
-    if not real(array) or array.ndim != 2 or array.shape[0] < LEAST or array.shape[1] < 1:
+    if not real(array) or array.ndim != 2 or array.shape[0] < LEAST_TIMEPOINTS or array.shape[1] < 1:
         raise DamagedFileError(
             subject.shown,
-            f"is {array.dtype} {array.shape}, must be real numbers [timepoints, voxels], at least {LEAST} timepoints",
+            f"is {array.dtype} {array.shape}, must be real numbers [timepoints, voxels], at least {LEAST_TIMEPOINTS} "
+            "timepoints",
         )
-    values = as_float32(array)
-    absent = _absent(values)
-    if absent.mean() > MOST:
-        raise DamagedFileError(subject.shown, f"{int(absent.sum())} of {len(absent)} voxels have no value")
-    require_finite(subject.shown, np.where(absent, np.float32(0), values))
-    return values
-
-
-def _absent(values: Values) -> NDArray[np.bool_]:
-    """The voxels [V] that have no value at any timepoint."""
-    absent: NDArray[np.bool_] = np.asarray(np.isnan(values).all(axis=0))
-    return absent
+    return without_infinities(as_float32(array))
 
 
 def _measure(subject: SubjectSeries) -> MeasuredSeries:
     values = _checked(subject)
-    absent = _absent(values)
-    present = values[:, ~absent]
-    mean, std = float(present.mean(dtype=np.float64)), float(present.std(dtype=np.float64))
+    coverage = require_covered(subject.shown, values)
+    present = values if coverage.voxels.all() else values[:, coverage.voxels]
+    present = present if coverage.timepoints.all() else present[coverage.timepoints]
+    missing = int(coverage.missing[coverage.voxels].sum())
+    mean, std = float(mean_of(present, None)), float(spread_of(present, None))
     row: Row = {
         "subject": subject.name,
         "file": subject.shown,
-        "timepoints": values.shape[0],
+        "timepoints": len(present),
         "voxels": values.shape[1],
-        "constant_voxels": int((values == values[0]).all(axis=0).sum()),
+        "constant_voxels": int((np.fmax.reduce(present) == np.fmin.reduce(present)).sum()),
+        "missing_values": missing,
         "mean": mean,
         "std": std,
-        "min": float(present.min()),
-        "max": float(present.max()),
+        "min": float(np.nanmin(present)),
+        "max": float(np.nanmax(present)),
     }
-    counts, _ = np.histogram((present - np.float32(mean)) / np.float32(std or 1), bins=EDGES)
+    there = present[np.isfinite(present)] if missing else present
+    counts, _ = np.histogram((there - np.float32(mean)) / np.float32(std or 1), bins=EDGES)
     correlations = (neighbour_correlation(present, 0), neighbour_correlation(present, 1))
-    return MeasuredSeries(subject, row, _sha256(values), counts.astype(np.int64), absent, correlations)
+    histogram = counts.astype(np.int64)
+    return MeasuredSeries(subject, row, _sha256(values), histogram, coverage, correlations, subject.voxels())
 
 
 def _traces(subjects: list[SubjectSeries], kept: NDArray[np.bool_]) -> Traces:
@@ -224,7 +196,7 @@ def _traces(subjects: list[SubjectSeries], kept: NDArray[np.bool_]) -> Traces:
     voxels = np.flatnonzero(kept)[evenly_spaced(int(kept.sum()), TRACED)]
 
     def bring(subject: SubjectSeries) -> NDArray[np.float32]:
-        return np.asarray(subject.load()[:, voxels], dtype=np.float32)
+        return without_infinities(as_float32(subject.load()[:, voxels]))
 
     labels = [f"{subject.name}, voxels {', '.join(map(str, voxels))}" for subject in chosen]
     return Traces("traces", labels, [partial(bring, subject) for subject in chosen], "timepoint")
@@ -232,7 +204,7 @@ def _traces(subjects: list[SubjectSeries], kept: NDArray[np.bool_]) -> Traces:
 
 def _turned(subject: SubjectSeries) -> SubjectSeries:
     """A series [voxels, timepoints] as one [timepoints, voxels]."""
-    return replace(subject, load=lambda: np.ascontiguousarray(subject.load().T))
+    return replace(subject, load=lambda: np.ascontiguousarray(subject.load().T), voxels=tuple)
 
 
 def _ask_for_axes(source: Path, measured: list[MeasuredSeries], log: ImportLog) -> None:
@@ -241,7 +213,7 @@ def _ask_for_axes(source: Path, measured: list[MeasuredSeries], log: ImportLog) 
     Raises:
         QuestionError: if nothing could be assumed, since as they are series do not fit one another.
     """
-    shapes = [(int(item.row["timepoints"]), int(item.row["voxels"])) for item in measured]
+    shapes = [(len(item.coverage.timepoints), len(item.coverage.voxels)) for item in measured]
     reason = looks_transposed(shapes, [item.correlations for item in measured])
     if not reason:
         return
@@ -252,21 +224,6 @@ def _ask_for_axes(source: Path, measured: list[MeasuredSeries], log: ImportLog) 
     if len({voxels for _, voxels in shapes}) > 1:
         raise QuestionError(f"question: {question}; --yes true does not answer it\nnothing was written")
     log.ask(question, "rows are timepoints")
-
-
-def _present(measured: list[MeasuredSeries], log: ImportLog) -> NDArray[np.bool_]:
-    """The voxels [V] that have values in all series; the others go into the quarantine."""
-    absent = np.stack([item.absent for item in measured])
-    for voxel in np.flatnonzero(absent.any(axis=0)).tolist():
-        lacking = [item.subject.name for item, own in zip(measured, absent, strict=True) if own[voxel]]
-        reason = f"has no value in {len(lacking)} of {len(measured)} series ({listed(lacking)}); left out of all"
-        log.quarantine(f"voxel {voxel} (from 0)", reason)
-    kept: NDArray[np.bool_] = np.logical_not(absent.any(axis=0))
-    if not kept.all():
-        log.notes.append(f"{int((~kept).sum())} of {len(kept)} voxels left out of all series: no value in some")
-    if not kept.any():
-        raise DataError(f"no voxel has values in all series{log.first_reasons()}; leave out series that cover little")
-    return kept
 
 
 def _grouped(measured: list[MeasuredSeries], files: list[Path], options: ImportOptions, log: ImportLog) -> Grouping:
@@ -317,7 +274,9 @@ def _pack(file: BinaryIO, measured: list[MeasuredSeries], kept: NDArray[np.bool_
             info = zipfile.ZipInfo(f"{item.subject.name}.npy")  # dated 1980, always
             info.compress_type = zipfile.ZIP_DEFLATED
             with packed.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(cast(BinaryIO, member), values[:, kept], allow_pickle=False)
+                np.lib.format.write_array(
+                    cast(BinaryIO, member), values[item.coverage.timepoints][:, kept], allow_pickle=False
+                )
 
 
 class SeriesFormat(ImportFormat):

@@ -71,7 +71,7 @@ class _Reconstructed:
 
     Attributes:
         kept: which voxels vary, [all voxels].
-        truth: [N, V]; `found` are the reconstructions by name, the model's last.
+        truth: [N, V]; `found` are the reconstructions by name, the model's last, missing (NaN) where the truth is.
         folds: of the blocks or subjects.
     """
 
@@ -97,6 +97,9 @@ def _reconstruct(trained: TrainedModel) -> _Reconstructed:
             found[f"PCA {components}"] = plane.reconstruct(truth, components)
     found |= {"untrained VAE": untrained, MODEL: own}
     kept = varying(truth)
+    missing = np.isnan(truth)
+    if missing.any():
+        found = {name: np.where(missing, np.nan, values) for name, values in found.items()}
     found = {name: values[:, kept] for name, values in found.items()}
     return _Reconstructed(kept, truth[:, kept], found, folds_of(prepared.test_groups))
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vaeforge.evaluation.drawing import canvas, one_axes
+from vaeforge.evaluation.tasks.series.metrics import observed_of
 
 QUANTILES = {"best": 1.0, "median": 0.5, "worst": 0.0}
 LIMIT = 3.0  # standard deviations of the training data, where the colours end
@@ -76,6 +77,6 @@ def draw_values(sets: Mapping[str, Floats]) -> Figure:
     figure, axes = one_axes("z-score", "density")
     edges = np.linspace(-2 * LIMIT, 2 * LIMIT, 81).tolist()
     for name, values in sets.items():
-        axes.hist(values.reshape(-1), edges, density=True, histtype="step", label=name)
+        axes.hist(observed_of(values), edges, density=True, histtype="step", label=name)
     axes.legend(fontsize=7)
     return figure

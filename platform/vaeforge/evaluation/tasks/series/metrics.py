@@ -1,7 +1,8 @@
 """Metrics of reconstructed or generated voxel series beside real ones.
 
 Shapes: N time points, V voxels, G groups (blocks of time, or subjects), P = K (K - 1) / 2 pairs of K voxels. Values are
-z-scored with the statistics of the training data, so that every voxel counts alike.
+z-scored with the statistics of the training data, so that every voxel counts alike. Missing values (NaN) are in no sum:
+reconstructions are judged where the truth is observed, and two voxels correlate over the time points at which both are.
 
 Pearson's r, R^2 = 1 - SSE / SST and correlation patterns are no means over time points, and smaller the fewer different
 groups they are of, so that the percentiles of a bootstrap lie beside the estimate. Their intervals are the jackknife's
@@ -9,6 +10,7 @@ groups they are of, so that the percentiles of a bootstrap lie beside the estima
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, kurtosis, skew
 
+from vaeforge.data.missing import mean_of
 from vaeforge.evaluation.intervals import ANY, CORRELATION, NEVER, GroupEstimate, LeftOut, Range, jackknife
 
 BUNDLES = 64
@@ -29,7 +32,7 @@ Integers = NDArray[np.int64]
 
 def varying(truth: Floats) -> NDArray[np.bool_]:
     """Which voxels of [N, V] are not constant, and so have a correlation: [V]."""
-    kept: NDArray[np.bool_] = truth.max(0) > truth.min(0)
+    kept: NDArray[np.bool_] = np.fmax.reduce(truth) > np.fmin.reduce(truth)
     return kept
 
 
@@ -38,6 +41,9 @@ def error_metrics(truth: Floats, found: Floats) -> dict[str, float]:
 
     nrmse = rmse / (max - min of the truth), psnr = -20 log10 nrmse dB, snr = 10 log10(sum x^2 / sum (x - x^)^2) dB.
     """
+    missing = np.isnan(truth)
+    if missing.any():
+        truth, found = truth[~missing], found[~missing]
     error = found - truth
     mse = max(float(np.square(error).mean()), np.finfo(np.float64).tiny)
     spread, rmse = float(np.ptp(truth)), math.sqrt(mse)
@@ -53,8 +59,19 @@ def error_metrics(truth: Floats, found: Floats) -> dict[str, float]:
 
 def pearson(x: Floats, y: Floats) -> Floats:
     """Pearson's correlation along the last axis, [..., n] twice to [...]; 0 where either is constant."""
-    x, y = (values - values.mean(-1, keepdims=True) for values in (x, y))
+    missing = np.isnan(x) | np.isnan(y)
+    if missing.any():
+        x, y = (_centred_where(~missing, values) for values in (x, y))
+    else:
+        x, y = (values - values.mean(-1, keepdims=True) for values in (x, y))
     return _ratio((x * y).sum(-1), np.sqrt(np.square(x).sum(-1) * np.square(y).sum(-1)))
+
+
+def _centred_where(observed: NDArray[np.bool_], values: Floats) -> Floats:
+    """Values [..., n] less the mean of those observed along the last axis, 0 for others."""
+    count = np.maximum(observed.sum(-1, keepdims=True), 1)
+    centred: Floats = np.where(observed, values - np.where(observed, values, 0.0).sum(-1, keepdims=True) / count, 0.0)
+    return centred
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
@@ -86,9 +103,16 @@ def distances(truth: Floats, found: Floats) -> dict[str, float]:
     return {"ks": float(ks), "js": float(jensenshannon(*counts) ** 2)}
 
 
-def thinned(values: Floats) -> Floats:
-    """At most a million of the values, evenly spaced in their order: [n]."""
+def observed_of(values: Floats) -> Floats:
+    """The values that are not missing, in their order: [n]."""
     flat = values.reshape(-1)
+    missing = np.isnan(flat)
+    return flat[~missing] if missing.any() else flat
+
+
+def thinned(values: Floats) -> Floats:
+    """At most a million of the observed values, evenly spaced in their order: [n]."""
+    flat = observed_of(values)
     return flat[np.linspace(0, flat.size - 1, min(flat.size, COMPARED_VALUES)).round().astype(np.int64)]
 
 
@@ -149,20 +173,25 @@ class VoxelFit:
 
 
 def voxel_fit(truth: Floats, found: Floats, folds: Folds) -> VoxelFit:
-    """Correlation and explained variance over time of each voxel, [N, V] twice, no voxel of the truth constant.
+    """Correlation and explained variance of each voxel over observed times, [N, V] twice; no voxel of truth constant.
 
     A voxel whose reconstruction alone is constant has r = 0: it follows nothing. A voxel that is constant in a fold is
     left out of that fold's mean.
     """
-    x, y = (values - truth.mean(0) for values in (truth, found))
+    x, y = (values - mean_of(truth) for values in (truth, found))
+    missing = np.isnan(x)
+    if missing.any():
+        x, y = (np.where(missing, 0.0, values) for values in (x, y))
+        counts = np.maximum(folds.weights @ _group_sums(np.where(missing, 0.0, 1.0), folds), 1.0)
+    else:
+        counts = (folds.weights @ _group_counts(folds))[:, None]
     sums = [_group_sums(values, folds) for values in (x, y, x * x, y * y, x * y)]
-    counts = folds.weights @ _group_counts(folds)
-    r, r2, varies = _fit_of([folds.weights @ some for some in sums], counts[:, None])
+    r, r2, varies = _fit_of([folds.weights @ some for some in sums], counts)
     return VoxelFit(r[0], r2[0], _mean_over(r, varies), _mean_over(r2, varies))
 
 
 def _fit_of(sums: list[Floats], count: Floats) -> tuple[Floats, Floats, Floats]:
-    """r, R^2 and whether the truth varies, all [f, V], from sums of x, y, xx, yy, xy [f, V] in f folds of [f, 1]."""
+    """r, R^2 and whether the truth varies, all [f, V], from sums of x, y, xx, yy, xy [f, V] over counts [f, 1 or V]."""
     x, y, xx, yy, xy = sums
     spread_x, spread_y = (_spread(square, one, count) for square, one in ((xx, x), (yy, y)))
     correlation = _ratio(xy - x * y / count, np.sqrt(spread_x * spread_y)).clip(-1.0, 1.0)
@@ -187,21 +216,25 @@ def pattern_voxels(count: int) -> Integers:
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """The voxel by voxel correlations of one set of time points, group by group.
-
-    Attributes:
-        folds: of its groups.
-        sums: of each voxel [G, K]; `squares` likewise, `products` of each pair [G, P].
-    """
+class Pattern(ABC):
+    """The voxel by voxel correlations of one set of time points, group by group, in `folds` of its groups."""
 
     folds: Folds
+
+    @abstractmethod
+    def correlations(self, weights: Floats) -> Floats:
+        """The upper triangle of the correlation matrix of the groups with weights [G]: [P]; 0 with a constant voxel."""
+
+
+@dataclass(frozen=True)
+class CompletePattern(Pattern):
+    """That of complete time points: `sums` and `squares` of each voxel [G, K], `products` of each pair [G, P]."""
+
     sums: Floats
     squares: Floats
     products: Floats
 
     def correlations(self, weights: Floats) -> Floats:
-        """The upper triangle of the correlation matrix of the groups with weights [G]: [P]; 0 with a constant voxel."""
         count, sums = weights @ _group_counts(self.folds), weights @ self.sums
         first, second = np.triu_indices(len(sums), 1)
         spread = np.sqrt(_spread(weights @ self.squares, sums, count))
@@ -209,14 +242,42 @@ class Pattern:
         return _ratio(above, spread[first] * spread[second])
 
 
+@dataclass(frozen=True)
+class PairwisePattern(Pattern):
+    """That of time points with missing values, each pair of voxels over the time points at which both are observed.
+
+    Attributes:
+        sums: [6, G, P], over these time points of each pair: their count, the one voxel, the other, their squares, and
+            the product.
+    """
+
+    sums: Floats
+
+    def correlations(self, weights: Floats) -> Floats:
+        count, one, other, squares, others, products = (weights @ some for some in self.sums)
+        count = np.maximum(count, 1.0)
+        spread = np.sqrt(_spread(squares, one, count) * _spread(others, other, count))
+        return _ratio(products - one * other / count, spread).clip(-1.0, 1.0)
+
+
 def pattern_of(values: Floats, folds: Folds) -> Pattern:
     """The pattern of time points [N, V] over evenly spaced voxels."""
     some = values[:, pattern_voxels(values.shape[1])]
-    some = some - some.mean(0)
+    some = some - mean_of(some)
     upper = np.triu_indices(some.shape[1], 1)
     parts = [some[folds.group_of == place] for place in range(folds.weights.shape[1])]
+    if np.isnan(some).any():
+        return PairwisePattern(folds, np.stack([_pair_sums(part, upper) for part in parts], axis=1))
     products = np.stack([(part.T @ part)[upper] for part in parts])
-    return Pattern(folds, _group_sums(some, folds), _group_sums(some * some, folds), products)
+    return CompletePattern(folds, _group_sums(some, folds), _group_sums(some * some, folds), products)
+
+
+def _pair_sums(values: Floats, upper: tuple[Integers, ...]) -> Floats:
+    """`PairwisePattern.sums` of the time points [n, K] of a group, pairs as in `upper`: [6, P]."""
+    there = np.where(np.isnan(values), 0.0, 1.0)
+    x = np.where(np.isnan(values), 0.0, values)
+    sums, squares = x.T @ there, (x * x).T @ there  # [i, j]: of i where j is observed, too
+    return np.stack([some[upper] for some in (there.T @ there, sums, sums.T, squares, squares.T, x.T @ x)])
 
 
 def pattern_similarity(truth: Pattern, found: Pattern) -> Floats:
@@ -227,8 +288,12 @@ def pattern_similarity(truth: Pattern, found: Pattern) -> Floats:
 def independent_similarity(truth: Pattern, found: Pattern) -> tuple[Floats, Floats]:
     """The same where the two are of different time points: without each group of the one, and of the other."""
     return (
-        _similarity(truth, truth.folds.weights, found, np.ones((len(truth.folds.weights), len(found.sums)))),
-        _similarity(truth, np.ones((len(found.folds.weights), len(truth.sums))), found, found.folds.weights),
+        _similarity(
+            truth, truth.folds.weights, found, np.ones((len(truth.folds.weights), found.folds.weights.shape[1]))
+        ),
+        _similarity(
+            truth, np.ones((len(found.folds.weights), truth.folds.weights.shape[1])), found, found.folds.weights
+        ),
     )
 
 
@@ -250,6 +315,17 @@ def _similarity(truth: Pattern, weights: Floats, found: Pattern, others: Floats)
 def correlation_matrix(values: Floats) -> Floats:
     """Voxel by voxel correlations of time points [N, V] over evenly spaced voxels: [K, K]; 0 with a constant voxel."""
     some = values[:, pattern_voxels(values.shape[1])]
+    if np.isnan(some).any():
+        return _pairwise_matrix(some)
     centred = some - some.mean(0)
     spread = np.sqrt(_spread(np.square(some).sum(0), some.sum(0), len(some)))
     return _ratio(centred.T @ centred, spread[:, None] * spread)
+
+
+def _pairwise_matrix(values: Floats) -> Floats:
+    """The same where values [N, K] are missing."""
+    matrix = np.diag(varying(values).astype(np.float64))
+    first, second = np.triu_indices(len(matrix), 1)
+    pattern = pattern_of(values, folds_of(np.zeros(len(values), dtype=np.int64)))
+    matrix[first, second] = matrix[second, first] = pattern.correlations(np.ones(1))
+    return matrix

@@ -1,0 +1,128 @@
+"""Series of a source as measured for an import, and what of them is kept: voxels, timepoints, missing values.
+
+Shapes: T timepoints, V voxels of a series; all series of a source have the same voxels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.data.series_coverage import Coverage
+from vaeforge.data.source_files import listed
+from vaeforge.errors import DataError
+from vaeforge.importing.parsed_source import ImportLog, Row
+from vaeforge.importing.series_arrays import Load
+
+Mask = NDArray[np.bool_]
+
+
+def _unnamed() -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class SubjectSeries:
+    """A series of the source and how to read it.
+
+    Attributes:
+        name: of the subject.
+        shown: where it is in the source.
+        load: brings its values [T, V].
+        volume: whether it comes from volumes, which need no axes to be found.
+        voxels: brings the names of its voxels [V]; empty where they have none.
+    """
+
+    name: str
+    shown: str
+    load: Load
+    volume: bool = False
+    voxels: Callable[[], tuple[str, ...]] = _unnamed
+
+
+@dataclass(frozen=True)
+class MeasuredSeries:
+    """A series that can be used.
+
+    Attributes:
+        subject: where it comes from.
+        row: of the statistics.
+        sha256: of its values and shape.
+        histogram: of its values, in standard deviations.
+        coverage: timepoints and voxels with enough values.
+        correlations: of neighbours along the first and the second axis.
+        voxels: names of the voxels [V]; empty where they have none.
+    """
+
+    subject: SubjectSeries
+    row: Row
+    sha256: str
+    histogram: NDArray[np.int64]
+    coverage: Coverage
+    correlations: tuple[float, float]
+    voxels: tuple[str, ...]
+
+
+def kept_voxels(measured: Sequence[MeasuredSeries], log: ImportLog) -> Mask:
+    """The voxels [V] that have enough values in all series; the others go into the quarantine, by name.
+
+    Raises:
+        DataError: if there are none.
+    """
+    enough = np.stack([item.coverage.voxels for item in measured])
+    kept: Mask = np.asarray(enough.all(axis=0))
+    left_out = [_called(voxel, measured) for voxel in np.flatnonzero(~kept).tolist()]
+    for voxel, name in zip(np.flatnonzero(~kept).tolist(), left_out, strict=True):
+        log.quarantine(name, f"{_lack(voxel, measured)}; left out of all")
+    if left_out:
+        log.notes.append(
+            f"{len(left_out)} of {len(kept)} voxels left out of all series, as they have values at fewer than half of "
+            f"the timepoints of some: {listed(left_out)}"
+        )
+    if not kept.any():
+        raise DataError(
+            f"no voxel has values at half of the timepoints of all series{log.first_reasons()}; leave out series that "
+            "cover little"
+        )
+    return kept
+
+
+def note_missing(measured: Sequence[MeasuredSeries], kept: Mask, log: ImportLog) -> int:
+    """How many values are missing at the voxels [V] and timepoints kept; other timepoints go into the quarantine."""
+    left_out = 0
+    for item in measured:
+        for timepoint in np.flatnonzero(~item.coverage.timepoints).tolist():
+            left_out += 1
+            log.quarantine(
+                f"{item.subject.shown}: timepoint {timepoint} (from 0)",
+                "has values at fewer than half of the voxels; left out",
+            )
+    if left_out:
+        log.notes.append(f"{left_out} timepoint(s) left out, as they have values at fewer than half of the voxels")
+    counts = {item.subject.name: int(item.coverage.missing[kept].sum()) for item in measured}
+    missing = sum(counts.values())
+    if missing:
+        sizes = {item.subject.name: int(item.coverage.timepoints.sum() * kept.sum()) for item in measured}
+        worst = max(counts, key=lambda name: counts[name] / sizes[name])
+        log.notes.append(
+            f"{missing} of {sum(sizes.values())} values are missing ({missing / sum(sizes.values()):.2%}), most in "
+            f"{worst!r} ({counts[worst] / sizes[worst]:.1%}); they count in neither likelihood nor metrics"
+        )
+    return missing
+
+
+def _called(voxel: int, measured: Sequence[MeasuredSeries]) -> str:
+    """What a voxel is called: its place, and its name where the series have one."""
+    name = next((item.voxels[voxel] for item in measured if item.voxels), "")
+    return f"voxel {voxel} (from 0)" + (f", {name!r}" if name else "")
+
+
+def _lack(voxel: int, measured: Sequence[MeasuredSeries]) -> str:
+    """Which series have no, or too few, values of a voxel."""
+    absent = [item.subject.name for item in measured if not item.coverage.present[voxel]]
+    few = [item.subject.name for item in measured if item.coverage.present[voxel] and not item.coverage.voxels[voxel]]
+    told = [(absent, "no value"), (few, "values at fewer than half of the timepoints")]
+    return " and ".join(
+        f"has {what} in {len(names)} of {len(measured)} series ({listed(names)})" for names, what in told if names
+    )
