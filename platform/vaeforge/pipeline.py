@@ -293,6 +293,7 @@ def _evaluate(
     project: Project, manifest: TrainedModelManifest, trained: "TrainedModel", folder: Path, console: Console
 ) -> "EvaluationManifest":
     from vaeforge.evaluation.comparison import comparison_tables, worse_than
+    from vaeforge.evaluation.only_normal import only_normal_in
     from vaeforge.evaluation.step import evaluate_run
     from vaeforge.evaluation.threshold import shortage_in
 
@@ -301,6 +302,8 @@ def _evaluate(
         console.print(table)
     if worse := worse_than(evaluation.comparison):
         console.print(f"On these data simpler methods are better than the model: {worse}", highlight=False)
+    if missing := only_normal_in(evaluation.metrics):
+        console.print(f"[yellow]note[/]: {missing}", highlight=False, soft_wrap=True)
     if short := shortage_in(evaluation.metrics):
         console.print(f"[yellow]warning[/]: {short}", highlight=False, soft_wrap=True)
     console.print(f"evaluated: {folder}", highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from vaeforge.data.groups import write_groups
+from vaeforge.data.layouts.pictures import read_split
 from vaeforge.data.layouts.pictures.class_folders import find_pictures, is_normal, read_folders
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
@@ -142,10 +143,34 @@ def test_a_picture_outside_of_class_folders_is_refused(folder: Path) -> None:
         read(folder)
 
 
-def test_normal_pictures_alone_are_refused(folder: Path) -> None:
+def test_normal_pictures_alone_are_divided_by_the_shares(folder: Path) -> None:
+    """Of 20, round(0.3 * 20) = 6 test and round(0.2 * 20) = 4 validate."""
     shutil.rmtree(folder / "polyps")
-    with pytest.raises(DataError, match="no anomalous pictures"):
-        read(folder)
+    split = read(folder)
+    assert (split.labels, len(split.validation), len(split.train)) == ([0] * 6, 4, 10)
+    assert sorted(numbers([*split.train, *split.validation, *split.test])) == list(range(20))
+    assert (split.counts()["test_anomalous"], split.counts()["test_anomalous_groups"]) == (0, 0)
+
+
+def test_groups_of_normal_pictures_alone_are_in_one_part(folder: Path) -> None:
+    """Ten people of two pictures each: whole people go to each part, and the shares hold."""
+    shutil.rmtree(folder / "polyps")
+    write_groups(folder, {f"normal/{number}.png": f"person {number // 2}" for number in range(20)})
+    split = read(folder)
+    parts = [{number // 2 for number in numbers(items)} for items in (split.train, split.validation, split.test)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 10
+    assert [len(items) for items in (split.train, split.validation, split.test)] == [10, 4, 6]
+
+
+def test_anomalous_pictures_that_may_not_be_tested_leave_nothing_to_test(folder: Path) -> None:
+    """All anomalous pictures are of people who train or validate: that is no data set of normal pictures alone."""
+    people = {f"normal/{number}.png": f"person {number % 5}" for number in range(20)}
+    parts = dict.fromkeys(people, "train") | {f"polyps/{number}.png": "train" for number in range(50, 58)}
+    parts |= {f"normal/{number}.png": "test" for number in range(20) if number % 5 == 4}
+    write_groups(folder, people | {f"polyps/{number}.png": "person 0" for number in range(50, 58)})
+    write_groups(folder, parts, "parts.csv", "part")
+    with pytest.raises(DataError, match="nothing for test_anomalous"):
+        read_split(folder, SETTINGS)
 
 
 def test_too_few_normal_pictures_are_refused(folder: Path) -> None:

@@ -228,5 +228,8 @@ def test_what_was_prepared_is_said_in_a_sentence() -> None:
     counts = {"train": 260, "validation": 80, "test_normal": 60, "test_anomalous": 60, "quarantined": 0}
     said = "Prepared at 96 x 96: 260 train, 80 validation, 60 + 60 test (normal + anomalous); no file skipped"
     assert prepared_summary((3, 96, 96), counts) == said
+    alone = prepared_summary((3, 96, 96), counts | {"test_anomalous": 0})
+    missing = "there is no AUROC, AUPRC, pixel AUROC, precision or recall"
+    assert f"60 test, all normal (without anomalous samples in the test {missing}); no file skipped" in alone
     series = prepared_summary((77,), {"train": 5, "validation": 2, "test": 3, "quarantined": 1})
     assert series.startswith("Prepared at 77: 5 train, 2 validation, 3 test; 1 skipped")

@@ -12,6 +12,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from manifest_samples import prepared_manifest
+from metric_names import undocumented
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import CheckpointError, DataError
@@ -190,10 +191,40 @@ def test_a_broken_model_is_refused(trained: TrainedModel) -> None:
         evaluate(trained)
 
 
-def test_a_test_set_of_normals_only_is_refused(trained: TrainedModel, prepared: Prepared) -> None:
-    normal = replace(prepared, test_labels=np.zeros(T, np.int64), test_groups=np.arange(T))
-    with pytest.raises(DataError, match="70 normal and 0 anomalous"):
-        evaluate(replace(trained, prepared=normal))
+@pytest.mark.slow
+def test_normal_samples_alone_give_no_number_that_needs_anomalous_ones(
+    trained: TrainedModel, prepared: Prepared
+) -> None:
+    """The threshold is that of `test_scores_threshold_and_images`; masks that mark normal images are not looked at."""
+    half = T // 2
+    normal = replace(
+        prepared,
+        test=prepared.test[:half],
+        test_labels=prepared.test_labels[:half],
+        test_groups=prepared.test_groups[:half],
+        test_masks=np.ones((half, 32, 32), dtype=np.uint8),
+    )
+    found = everything(replace(trained, prepared=normal)).joined(evaluate(replace(trained, prepared=normal)))
+    missing = ("auroc", "auprc", "pro", "f1", "accuracy", "precision", "recall", "anomalous")
+    named = [*found.metrics, *found.curves, *found.tables, *found.figures, *(row.metric for row in found.rows)]
+    forbidden = {name for name in named if any(part in name.lower().replace("/", "_").split("_") for part in missing)}
+    assert forbidden == {"test/count_anomalous", "test/blocks_anomalous"}
+    assert {"roc", "pr", "score_areas"}.isdisjoint({*found.figures, *found.curves})
+    assert (found.metrics["test/count_anomalous"], found.metrics["test/blocks_anomalous"]) == (0, 0)
+    per_sample = [
+        errors(trained.model, part).reshape(len(part), -1).mean(1) for part in (normal.validation, normal.test)
+    ]
+    threshold = np.sort(per_sample[0])[9]
+    assert found.metrics["val/threshold"] == pytest.approx(threshold, rel=1e-4)
+    assert found.metrics["test/false_positive_rate"] == pytest.approx((per_sample[1] > threshold).mean())
+    assert all(math.isfinite(value) for value in found.metrics.values())
+    assert undocumented(found.metrics) == []
+
+
+def test_a_test_set_of_anomalous_samples_only_is_refused(trained: TrainedModel, prepared: Prepared) -> None:
+    anomalous = replace(prepared, test_labels=np.ones(T, np.int64), test_groups=np.arange(T))
+    with pytest.raises(DataError, match="0 normal and 70 anomalous"):
+        evaluate(replace(trained, prepared=anomalous))
 
 
 def test_baseline_scores_find_what_they_look_for(trained: TrainedModel, prepared: Prepared) -> None:

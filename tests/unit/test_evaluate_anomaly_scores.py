@@ -226,7 +226,8 @@ def test_standard_errors_are_those_of_leaving_blocks_out() -> None:
 def test_nothing_called_anomalous_has_a_recall_of_nothing_and_no_precision() -> None:
     labels, groups, scores = labelled()
     found = threshold_estimates(labels, groups, scores, np.inf)
-    assert {name: one.value for name, one in found.items()} == {"f1": 0, "precision": 0, "recall": 0, "accuracy": 0.6}
+    expected = {"f1": 0, "precision": 0, "recall": 0, "accuracy": 0.6, "false_positive_rate": 0}
+    assert {name: one.value for name, one in found.items()} == expected
     assert found["recall"].interval() == (0, pytest.approx(1 - 0.025 ** (1 / 8)))
     assert found["precision"].interval() is None
 

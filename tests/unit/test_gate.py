@@ -55,6 +55,47 @@ def test_the_first_sound_version_becomes_champion_and_says_what_passed() -> None
     assert verdict.skipped == ("data: there is no champion", "comparison: the first version on these data")
 
 
+def normal_alone(found: PerSampleScores) -> PerSampleScores:
+    """The 24 normal groups of the evidence."""
+    kept, mean = found.labels == 0, found.training_mean_nll
+    assert mean is not None
+    return PerSampleScores(
+        found.nll[kept], found.score[kept], found.labels[kept], found.groups[kept], training_mean_nll=mean[kept]
+    )
+
+
+def test_where_no_test_has_anomalous_samples_the_likelihood_decides() -> None:
+    best = normal_alone(evidence())
+    verdict = judge(candidate(normal_alone(evidence(noise=1))), best)
+    assert verdict.promote and verdict.comparison == "passed"
+    assert [finding.rule for finding in verdict.passed] == [
+        *("parity", "val/active_units", "test/nelbo", "calibration", "data", "likelihood")
+    ]
+    (skipped,) = verdict.skipped
+    assert skipped.startswith("auroc: the test holds no anomalous samples, neither for this version nor for version 1")
+    worse = judge(candidate(normal_alone(evidence(shift=0.5))), best)
+    assert failed(worse) == ["likelihood"] and worse.comparison == "refused"
+
+
+@pytest.mark.parametrize("mine_alone", [True, False])
+def test_with_and_without_anomalous_samples_nothing_is_compared(mine_alone: bool) -> None:
+    mine, best = (normal_alone(evidence()), evidence()) if mine_alone else (evidence(), normal_alone(evidence()))
+    verdict = judge(candidate(mine), best)
+    assert failed(verdict) == ["likelihood", "auroc"] and verdict.comparison == "not evaluated"
+    counts = (
+        "72 of 144 anomalous, of this version's 0 of 72"
+        if mine_alone
+        else "0 of 72 anomalous, of this version's 72 of 144"
+    )
+    assert f"version 1 was measured on other test samples ({counts}), so that nothing is compared" in verdict.reasons[0]
+
+
+def test_a_floor_of_what_needs_anomalous_samples_says_why_it_cannot_be_met() -> None:
+    one = candidate(normal_alone(evidence()), test_count_anomalous=0, test_count_normal=72, test_false_positive_rate=0)
+    (reason,) = judge(one, require={"test/auroc": {"min": 0.8}}).reasons
+    assert reason.startswith("test/auroc: missing: without anomalous samples in the test there is no AUROC")
+
+
 def test_as_good_as_the_best_passes_and_far_worse_does_not() -> None:
     assert judge(candidate(), evidence()).promote
     verdict = judge(candidate(evidence(shift=0.5)), evidence())

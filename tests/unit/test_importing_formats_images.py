@@ -165,11 +165,6 @@ def test_names_that_resemble_normal_are_asked_about(project: Project, tmp_path: 
     )
 
 
-def test_normal_pictures_alone_are_refused(project: Project, source: Path) -> None:
-    shutil.rmtree(source / "polyps")
-    refused(project, source, "no class is anomalous")
-
-
 def test_damaged_pictures_are_left_out_and_listed(project: Project, source: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     Image.fromarray(noise).save(source / "normal/truncated.png")

@@ -243,7 +243,19 @@ def test_sources_are_read_off_the_data_folder(tmp_path: Path) -> None:
     assert (found.licence, found.shipped_sample, found.counts) == ("MIT License", True, {"train": 3})
 
 
+def test_that_anomalies_were_not_tested_is_the_first_limit_of_ones_own_data() -> None:
+    """2 of 18 normal ones, 11.1 %, above the threshold."""
+    metrics = {"test/count_anomalous": 0.0, "test/count_normal": 18.0, "test/false_positive_rate": 2 / 18}
+    first = limits_of(contract(), shipped_sample=False, metrics=metrics)[0]
+    assert first.startswith(
+        "Whether it finds anomalies was not tested: without anomalous samples in the test there is no"
+    )
+    assert "of 18 normal ones 11.1 % lie above the threshold" in first
+    tested = limits_of(contract(), shipped_sample=False, metrics=metrics | {"test/count_anomalous": 3.0})
+    assert not any("not tested" in limit for limit in tested)
+
+
 @pytest.mark.parametrize(("rate", "told"), [(1 / 12, True), (1 / 21, False), (None, False)])
 def test_a_threshold_from_too_few_normals_is_a_limit(rate: float | None, told: bool) -> None:
-    limits = limits_of(contract(threshold_rate=rate), shipped_sample=False)
+    limits = limits_of(contract(threshold_rate=rate), shipped_sample=False, metrics={})
     assert any("needs 19 validation normals and has 11" in limit for limit in limits) is told

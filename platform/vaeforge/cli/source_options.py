@@ -19,7 +19,7 @@ from vaeforge.importing.import_options import ImportOptions
 
 OPTIONS = "options"
 
-Normal = Annotated[Words, WORDS.option("images: classes that are normal, separated by commas")]
+Normal = Annotated[Words, WORDS.option("images: classes that are normal, separated by commas; all: every one")]
 Mask = Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")]
 Channels = Annotated[
     Words,

@@ -13,6 +13,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.data.data_hash import data_identity, dvc_hash
 from vaeforge.data.data_sets import DataSetName, data_sets_in, refused_import, used_data
 from vaeforge.data.image_statistics import write_statistics
+from vaeforge.data.label_values import ONLY_NORMAL
 from vaeforge.data.pca_spectrum import spectrum_of
 from vaeforge.data.prepared import (
     CONSTANTS,
@@ -142,8 +143,10 @@ def prepared_summary(
     size = " x ".join(map(str, event_shape[1:] if len(event_shape) == 3 else event_shape))
     if "test" in counts:
         test = f"{counts['test']} test"
-    else:
+    elif counts["test_anomalous"]:
         test = f"{counts['test_normal']} + {counts['test_anomalous']} test (normal + anomalous)"
+    else:
+        test = f"{counts['test_normal']} test, all normal ({ONLY_NORMAL})"
     skipped = counts["quarantined"]
     left_out = "no file skipped" if not skipped else f"{skipped} skipped, see `quarantined` in manifest.json"
     what = "" if data_set is None else f"{data_set} "

@@ -43,6 +43,11 @@ class PerSampleScores:
         """Whether there are samples and all their numbers are finite."""
         return len(self.nll) > 0 and bool(np.isfinite(self.nll).all() and np.isfinite(self.score).all())
 
+    @property
+    def anomalous(self) -> int:
+        """How many samples are anomalous; of tasks that detect anomalies."""
+        return int((self.labels == 1).sum())
+
     def same_test(self, other: "PerSampleScores") -> bool:
         """Whether both are of the same test samples, as far as labels and groups tell."""
         return np.array_equal(self.labels, other.labels) and np.array_equal(self.groups, other.groups)

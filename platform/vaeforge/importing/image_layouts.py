@@ -25,10 +25,15 @@ from vaeforge.importing.walk_source import walk
 NUMBERED = re.compile(r"(?P<label>.+)_\d+")
 DATE = re.compile(r"[_\- ]?(?<!\d)((19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d|[0-3]\d[-_.][01]\d[-_.](19|20)\d\d)(?!\d)")
 NAMELESS = "has no name of the form [Class]_[Number], and lies in no class folder"
+ALL = "all"  # `--normal all`: whatever folders and names say
+NORMAL = "normal"
 
 
 def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -> FoundPictures:
-    """The picture files with their classes; `grey`: what they become."""
+    """The picture files with their classes; `grey`: what they become.
+
+    Where all are said to be normal, those of one folder are of the class `normal`, whatever their names begin with.
+    """
     files, folders = walk(require_folder(source), log)
     tables = [path for path in files if path.suffix.lower() in TABLES]
     asked = bool(options.group_column or options.split)
@@ -45,16 +50,18 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
         )
     has_parts = options.split == FOLDERS or _ask_about_parts(source, pictures, options, log)
     levels = folder_levels(options.groups)
-    candidates = []
+    candidates, nameless = [], []
+    without = NORMAL if ALL in options.normal and not grey else ""
     for path in pictures:
         place = placed(path.relative_to(source).parts, levels, has_parts)
         name = shown(path, source)
         if levels and len(place.folders) + 1 != len(levels):
             log.quarantine(name, f"lies {len(place.folders)} folder(s) deep, --groups {options.groups} asks for others")
             continue
-        label = _from_name(path) if flat else composed(place.label)
+        label = (without or _from_name(path)) if flat else composed(place.label) or without
         problem = usable_name(label) if label else NAMELESS
         if problem:
+            nameless += [] if label else [name]
             log.quarantine(name, f"class {label!r} {problem}" if label else problem)
         else:
             written = "_".join(map(composed, [*place.prefix, path.name]))
@@ -67,7 +74,7 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
     found = FoundPictures(candidates, [shown(path, source) for path in leaves], tables)
     if grey:
         _leave_out(source, masks, log)
-    return found if grey else replace(found, masks=masks)
+    return found if grey else replace(found, masks=masks, nameless=nameless)
 
 
 def _ask_about_dates(source: Path, labels: set[str], log: ImportLog) -> None:

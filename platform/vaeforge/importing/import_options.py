@@ -25,7 +25,8 @@ class ImportOptions:
         replace: whether a data set of this name may be replaced.
         track: whether DVC is told of the new data.
         yes: whether what is assumed where a question is open may stand.
-        normal: `pictures`: classes that hold normal items under another name; they become `normal-<class>`.
+        normal: `pictures`: classes that hold normal items under another name; they become `normal-<class>`; `all`:
+            every class, and pictures without one.
         groups: a regular expression that finds an item's group in its name; `none`: each is a group of its own; of
             pictures also a table, or what folders mean (`class/patient/image`).
         group_column: of a table of the source, that says whose item it is; groups never cross splits.

@@ -46,12 +46,21 @@ class PictureFile:
 
 @dataclass(frozen=True)
 class FoundPictures:
-    """The picture files of a source, its classes without any, its tables, and masks by the picture that each is of."""
+    """The pictures of a source.
+
+    Attributes:
+        files: those that have a class, where classes are asked for.
+        empty: classes without any.
+        tables: files that may say something about pictures.
+        masks: the picture that each is of.
+        nameless: pictures that are left out, since neither folder nor name tells their class.
+    """
 
     files: list[PictureFile]
     empty: list[str] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
     masks: dict[Path, Path] = field(default_factory=dict)
+    nameless: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Normal classes of pictures: told with counts, and asked about where a name only resembles `normal`.
+"""Normal classes of pictures: told with counts, and asked about where names do not say which they are.
 
 `normal` and `normal-…` are normal. Names such as `good`, `healthy` or `normal_pylorus` most often mean the same, but a
 class that is taken for anomalous without a word spoils training, threshold and test; so nothing is written before
-`--normal` has said which classes are meant.
+`--normal` has said which classes are meant. The same where no class is called normal, as in a folder of pictures
+without classes: `--normal all` says that all of them are. Anomalous pictures need not be there.
 """
 
 import re
@@ -10,8 +11,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from vaeforge.data.label_values import ONLY_NORMAL
 from vaeforge.data.layouts.pictures.class_folders import is_normal
-from vaeforge.errors import QuestionError
+from vaeforge.data.picture_file import SUFFIXES
+from vaeforge.data.source_files import listed
+from vaeforge.errors import DataError, QuestionError
+from vaeforge.importing.image_layouts import ALL
+from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog
 
 RESEMBLING = {
@@ -37,32 +43,98 @@ def resembles_normal(name: str) -> bool:
     return not is_normal(name) and bool(words & RESEMBLING) and not words & DENYING
 
 
-def ask_about_normal(source: Path, labels: Iterable[str], chosen: Collection[str]) -> None:
-    """Ask which classes are normal where names leave it open and `chosen`, what `--normal` names, does not say.
+def called_normal(names: Collection[str], chosen: Collection[str]) -> Collection[str]:
+    """The classes, of all `names`, that `--normal` says are normal: `chosen`, or each where that is `all`.
 
     Raises:
-        QuestionError: naming the classes with their counts, and both answers.
+        DataError: if one of them is not there, or a class is called `all`.
     """
-    counts = Counter(labels)
-    unclear = sorted(name for name in counts if resembles_normal(name))
-    if not unclear or chosen:
+    if ALL in chosen and ALL in names:
+        raise DataError(f"--normal: got {ALL}, which means every class, but one is called {ALL}; rename that class")
+    unknown = sorted(set(chosen) - {*names, ALL})
+    if unknown:
+        known = ", ".join(sorted(names))
+        raise DataError(f"--normal: got {', '.join(unknown)}, must be among the classes {known}, or {ALL}")
+    return names if ALL in chosen else chosen
+
+
+def ask_about_normal(source: Path, labels: Collection[str], nameless: Collection[str], chosen: Collection[str]) -> None:
+    """Ask which classes are normal where names leave it open and `chosen` does not say.
+
+    Args:
+        source: what is being read.
+        labels: the class of each picture.
+        nameless: pictures without one.
+        chosen: classes that the user calls normal.
+
+    Raises:
+        QuestionError: naming the classes with their counts, and the answers.
+    """
+    unclear = sorted({name for name in labels if resembles_normal(name)})
+    known = sorted({name for name in labels if is_normal(name)})
+    if chosen or not (labels or nameless):
         return
-    known = sorted(name for name in counts if is_normal(name))
-    asked = ", ".join(f"{name} ({counts[name]})" for name in unclear)
+    if unclear:
+        raise QuestionError(_resembling(source, labels, unclear, known))
+    if not known:
+        raise QuestionError(_nothing_normal(source, labels, nameless))
+
+
+def _resembling(source: Path, labels: Collection[str], unclear: list[str], known: list[str]) -> str:
+    asked = _counted([name for name in labels if name in unclear])
     certain = f", as {', '.join(known)} are" if known else ""
     no = f"`--normal {','.join(known)}` if they are anomalous" if known else "rename them if they are anomalous"
-    raise QuestionError(
+    return (
         f"{source}: are the pictures of {asked} normal{certain}? By their names they count as anomalous: `normal` and "
         f"`normal-…` alone are normal; give `--normal {','.join([*known, *unclear])}` if they are, {no}; "
         "nothing was written"
     )
 
 
+def _nothing_normal(source: Path, labels: Collection[str], nameless: Collection[str]) -> str:
+    what = [f"classes {_counted(labels)}"] if labels else []
+    what += [f"{len(nameless)} whose names tell no class: {listed(sorted(nameless))}"] if nameless else []
+    some = "`--normal CLASS,…` if those of some classes are, " if len(set(labels)) > 1 else ""
+    return (
+        f"{source}: are all {len(labels) + len(nameless)} pictures normal ({'; '.join(what)})? Models learn from "
+        f"normal pictures, and no class is called `normal` or `normal-…`; give `--normal {ALL}` if they are, {some}"
+        "else put the normal ones into a folder `normal`; nothing was written"
+    )
+
+
+def confirm_only_normal(source: Path, labels: Collection[str], options: ImportOptions, log: ImportLog) -> None:
+    """Ask, of pictures that all count as normal, about others that are left out and about folders that may be people's.
+
+    Args:
+        source: what is being read.
+        labels: the class of each picture, as folders and names have it.
+        options: what the user says of normal classes and groups.
+        log: of what is left out; takes the questions.
+    """
+    others = [entry for entry in log.quarantined if Path(entry.item).suffix.lower() in SUFFIXES]
+    if others:
+        log.ask(
+            f"{source}: the pictures of {_counted(labels)} are normal, and {len(others)} are left out: "
+            f"{listed([f'{entry.item} {entry.reason}' for entry in others])}; give `--normal {ALL}` if these are "
+            "normal, too, else put each picture into a folder of its class",
+            "no picture is anomalous",
+        )
+    unnamed = [name for name in labels if not is_normal(name)]
+    if ALL in options.normal and len(set(unnamed)) > 1 and not (options.groups or options.group_column):
+        log.ask(
+            f"{source}: are the folders {_counted(unnamed)} people, slides or films? Pictures of one must not be in "
+            "two parts of the data: give `--groups '^([^/]+)/'` if they are, `--groups none` if they are not",
+            "each picture is by itself, unless its name tells whose it is",
+        )
+
+
 def tell_normal(labels: Iterable[str], log: ImportLog) -> None:
     """Note which classes count as normal and which as anomalous, with their counts."""
-    counts = Counter(labels)
+    known = list(labels)
+    normal, others = ([name for name in known if is_normal(name) == kind] for kind in (True, False))
+    log.notes.append(f"normal: {_counted(normal)}; anomalous: {_counted(others) or f'none; {ONLY_NORMAL}'}")
 
-    def listed(normal: bool) -> str:
-        return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()) if is_normal(name) == normal)
 
-    log.notes.append(f"normal: {listed(True)}; anomalous: {listed(False)}")
+def _counted(labels: Iterable[str]) -> str:
+    """The classes with the number of their pictures."""
+    return ", ".join(f"{name} ({count})" for name, count in sorted(Counter(labels).items()))

@@ -175,7 +175,7 @@ def build_card(
         validation={name: value for name, value in manifest.metrics.items() if name.startswith("val/")},
         search=_search(manifest),
         intended_use=intended_use(contract.task),
-        limits=tuple(limits_of(contract, bool(export.data.shipped_sample))),
+        limits=tuple(limits_of(contract, bool(export.data.shipped_sample), evaluation.metrics)),
         export=_export(export, contract),
         verdict=verdict,
         lineage=_lineage(manifest),

@@ -1,5 +1,8 @@
 """Sentences of a model card: what a model is for and what it must not be taken for, by its task."""
 
+from collections.abc import Mapping
+
+from vaeforge.evaluation.only_normal import only_normal_in
 from vaeforge.evaluation.tasks import task_named, task_names
 from vaeforge.evaluation.threshold import shortage
 from vaeforge.package.contract import Contract
@@ -22,12 +25,21 @@ def intended_use(task: str) -> str:
     return task_named(task).intended_use if task in task_names() else UNKNOWN_USE
 
 
-def limits_of(contract: Contract, shipped_sample: bool) -> list[str]:
-    """What to know before using a model, the weightiest first."""
+def limits_of(contract: Contract, shipped_sample: bool, metrics: Mapping[str, float]) -> list[str]:
+    """What to know before using a model, the weightiest first; `metrics` are those of its evaluation."""
     task = contract.task
     own = task_named(task).limits if task in task_names() else UNKNOWN_LIMITS
     quantised = [INT8] if "model_int8" in contract.graphs else []
-    return [*([SAMPLE] if shipped_sample else []), *own, *_threshold_limit(contract), *EVERYWHERE, *quantised]
+    missing = only_normal_in(metrics)
+    untested = [f"Whether it finds anomalies was not tested: {missing}."] if missing else []
+    return [
+        *([SAMPLE] if shipped_sample else []),
+        *untested,
+        *own,
+        *_threshold_limit(contract),
+        *EVERYWHERE,
+        *quantised,
+    ]
 
 
 def _threshold_limit(contract: Contract) -> list[str]:

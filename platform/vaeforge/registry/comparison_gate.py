@@ -8,7 +8,8 @@ the mean of the training samples. With mean nats per sample c of the version, b 
     c - b <= s (m - b)    is shown where the lower end of    s (m - b) + (b - c)    is at least 0,
 
 the linear form of a test on the share of an effect that is retained (Rothmann et al. 2003), which takes into account
-that the margin itself is only estimated. Where the best version gains nothing, the margin is 0.
+that the margin itself is only estimated. Where the best version gains nothing, the margin is 0. Where the test of both
+holds normal samples alone, there is no AUROC to compare, and the likelihood decides.
 """
 
 from collections.abc import Iterator, Mapping
@@ -84,10 +85,11 @@ def compare(
         gates: the margins.
         skipped: gets a line for a rule that does not apply.
     """
-    problem = _incomparable(evidence, best)
-    detects = task_named(task).detects_anomalies
-    if not detects:
-        skipped.append(f"{DETECTION}: not applicable to the task {task}")
+    problem = _incomparable(evidence, best, task)
+    no_detection = _no_detection(evidence, best, task)
+    detects = not no_detection
+    if no_detection:
+        skipped.append(f"{DETECTION}: {no_detection}")
     if problem or evidence is None or best.evidence is None:
         for rule in (LIKELIHOOD, DETECTION) if detects else (LIKELIHOOD,):
             yield _not_evaluated(rule, problem, f"comparable with {best.name}")
@@ -98,13 +100,29 @@ def compare(
         yield _auroc_outcome(comparison, gates)
 
 
-def _incomparable(evidence: PerSampleScores | None, best: Incumbent) -> str:
+def _no_detection(evidence: PerSampleScores | None, best: Incumbent, task: str) -> str:
+    """Why the AUROC of two versions is not compared; empty if it must be, whether or not it can."""
+    if not task_named(task).detects_anomalies:
+        return f"not applicable to the task {task}"
+    known = [one for one in (evidence, best.evidence) if one is not None]
+    if evidence is None or any(one.anomalous for one in known):
+        return ""
+    return f"the test holds no anomalous samples, neither for this version nor for {best.name}; the likelihood decides"
+
+
+def _incomparable(evidence: PerSampleScores | None, best: Incumbent, task: str) -> str:
     """Why two versions cannot be compared; empty if they can."""
     if evidence is None or not evidence.finite:
         return "no finite evidence of this version"
     if best.evidence is None or not best.evidence.finite:
         return f"{best.name}: {best.problem or 'its evidence is not finite'}"
-    return "" if evidence.same_test(best.evidence) else f"{best.name} was measured on other test samples"
+    if evidence.same_test(best.evidence):
+        return ""
+    told = ""
+    if task_named(task).detects_anomalies:
+        theirs, own = (f"{one.anomalous} of {len(one.labels)}" for one in (best.evidence, evidence))
+        told = f" ({theirs} anomalous, of this version's {own}), so that nothing is compared"
+    return f"{best.name} was measured on other test samples{told}"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from vaeforge.config.experiment import Bounds, Gates
+from vaeforge.evaluation.only_normal import only_normal_in
 from vaeforge.evaluation.per_sample_scores import PerSampleScores
 from vaeforge.evaluation.threshold import THRESHOLD_METRIC
 from vaeforge.registry.calibration_gate import judge_calibration
@@ -60,7 +61,10 @@ def decide(candidate: GateCandidate, best: Incumbent | None, champion_data: str 
     """
     skipped: list[str] = []
     outcomes = [_parity(candidate), _active(candidate, gates), _likelihood(candidate)]
-    outcomes += [_bounded(name, candidate.metrics.get(name), bounds) for name, bounds in gates.require.items()]
+    outcomes += [
+        _bounded(name, candidate.metrics.get(name), bounds, only_normal_in(candidate.metrics))
+        for name, bounds in gates.require.items()
+    ]
     threshold = candidate.metrics.get(THRESHOLD_METRIC, math.nan)
     outcomes += judge_calibration(candidate.task, candidate.evidence, threshold, gates, skipped)
     outcomes += _resources(candidate, gates)
@@ -93,12 +97,14 @@ def _likelihood(candidate: GateCandidate) -> RuleOutcome:
     return RuleOutcome(TEST, f"{value:.6g}, evidence {mean:.6g}", needed, agrees)
 
 
-def _bounded(name: str, value: float | None, bounds: Bounds) -> RuleOutcome:
+def _bounded(name: str, value: float | None, bounds: Bounds, why: str = "") -> RuleOutcome:
+    """Whether a number is within bounds; `why` there may be none."""
     low, high = bounds.min, bounds.max
     limits = ((">=", low), ("<=", high))
     needed = " and ".join(f"{sign} {limit:g}" for sign, limit in limits if limit is not None)
     if value is None or not math.isfinite(value):
-        return RuleOutcome(name, "missing" if value is None else f"{value}", needed, False)
+        missing = f"missing: {why}" if why else "missing"
+        return RuleOutcome(name, missing if value is None else f"{value}", needed, False)
     passed = (low is None or value >= low) and (high is None or value <= high)
     return RuleOutcome(name, f"{value:.6g}", needed, passed)
 

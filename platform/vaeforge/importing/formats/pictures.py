@@ -5,39 +5,40 @@ from dataclasses import replace
 from pathlib import Path
 
 from vaeforge.data.layouts.pictures.class_folders import is_normal
-from vaeforge.errors import DataError
 from vaeforge.importing.image_layouts import by_class
 from vaeforge.importing.images import read_images
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.measured_images import PictureFile
-from vaeforge.importing.normal_classes import ask_about_normal, tell_normal
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource
+from vaeforge.importing.measured_images import FoundPictures, PictureFile
+from vaeforge.importing.normal_classes import ask_about_normal, called_normal, confirm_only_normal, tell_normal
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, shown
 
 
 def read_pictures(source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
-    """Colour pictures in classes, one or more of them `normal` or `normal-…`.
+    """Colour pictures in classes, one or more of them `normal` or `normal-…`; others need not be there.
 
     Raises:
-        DataError: as `read_images`; or if there is no normal or no anomalous class.
+        DataError: as `read_images`.
+        QuestionError: if nothing says which classes are normal.
     """
     found = by_class(source, options, log, grey=False)
-    renamed = [_renamed(candidate, options.normal) for candidate in found.files]
-    names = {candidate.label for candidate in found.files} | set(found.empty)
-    unknown = sorted(set(options.normal) - names)
-    if unknown:
-        raise DataError(f"--normal: got {', '.join(unknown)}, must be among the classes {', '.join(sorted(names))}")
-    ask_about_normal(source, (candidate.label for candidate in found.files), options.normal)
-    content = read_images(source, replace(found, files=renamed), options, 2, log)
-    normal = {is_normal(row["class"]) for row in content.items}
-    if normal != {True, False}:
-        missing = "normal" if normal == {False} else "anomalous"
-        raise DataError(
-            f"{source}: no class is {missing} (classes {', '.join(sorted({row['class'] for row in content.items}))}); "
-            "`normal` and `normal-…` are normal, all others anomalous: rename folders, or give --normal CLASS"
-        )
+    labels = [candidate.label for candidate in found.files]
+    chosen = called_normal({*labels, *found.empty}, options.normal)
+    ask_about_normal(source, labels, found.nameless, chosen)
+    renamed = replace(found, files=[_renamed(candidate, chosen) for candidate in found.files])
+    if labels and all(is_normal(candidate.label) for candidate in renamed.files):
+        confirm_only_normal(source, labels, options, log)
+        renamed = _without_masks(source, renamed, log)
+    content = read_images(source, renamed, options, 2, log)
     tell_normal((row["class"] for row in content.items), log)
     return content
+
+
+def _without_masks(source: Path, found: FoundPictures, log: ImportLog) -> FoundPictures:
+    """The pictures alone: what a mask marks is anomalous, and no picture is."""
+    for mask, picture in found.masks.items():
+        log.quarantine(shown(mask, source), f"a mask of {shown(picture, source)}: marks anomalies, and it is normal")
+    return replace(found, masks={})
 
 
 def _renamed(candidate: PictureFile, normal: Collection[str]) -> PictureFile:
@@ -49,7 +50,7 @@ def _renamed(candidate: PictureFile, normal: Collection[str]) -> PictureFile:
 
 
 class PicturesFormat(ImportFormat):
-    """Colour pictures of normal and anomalous things."""
+    """Colour pictures of normal and anomalous things, or of normal ones alone."""
 
     layout = "pictures"
 

@@ -1,4 +1,4 @@
-"""Pictures of normal and anomalous things: annotated images cut into patches, or a folder per class."""
+"""Pictures of normal and anomalous things, or of normal ones alone: annotated images in patches, or class folders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from vaeforge.config.layouts import Layout
 from vaeforge.data.framing import cropped_remark, fitting_size, margin_of
 from vaeforge.data.images import Images
 from vaeforge.data.layouts.pictures.annotated_images import read_annotated
-from vaeforge.data.layouts.pictures.class_folders import read_folders
+from vaeforge.data.layouts.pictures.class_folders import is_normal, read_folders
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.resize import centre_of, crop_square
@@ -51,8 +51,11 @@ def read_split(folder: Path, settings: PictureSettings) -> Split:
 
 
 def _require_all(folder: Path, split: Split) -> None:
+    """Refuse an empty part; anomalous images must be in the test where there are any."""
     counts = split.counts()
-    empty = [name for name in ("train", "validation", "test_normal", "test_anomalous") if not counts[name]]
+    only_normal = bool(split.images) and all(is_normal(image.label) for image in split.images)
+    needed = ("train", "validation", "test_normal", *(() if only_normal else ("test_anomalous",)))
+    empty = [name for name in needed if not counts[name]]
     if empty:
         listed = "; ".join(f"{name}: {reason}" for name, reason in list(split.quarantined.items())[:5])
         raise DataError(

@@ -2,7 +2,8 @@
 
 Each picture is squared by a centre crop and resized. Normal pictures are divided into train, validation and test, whole
 pictures at a time, by a seed; anomalous ones are for the test, which takes no more normal pictures than there are
-anomalous ones: the others train. Each picture is a group of its own unless `groups.csv` or near copies join several.
+anomalous ones: the others train. Where there are no anomalous ones, its share of the normal pictures is the test. Each
+picture is a group of its own unless `groups.csv` or near copies join several.
 """
 
 import hashlib
@@ -89,7 +90,7 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
     )
     reject_duplicates(folder, f"picture(s) {LEAK}", keyed, "remove one of each")
     tested = _assign(split, folder, readable[True], readable[False], settings)
-    if masks:
+    if masks and readable[False]:
         of = {picture: mask for mask, picture in masks.items()}
         split.masks = [_square(split, folder, path, of.get(path), settings) for path in tested]
     return split
@@ -127,13 +128,11 @@ def _assign(
     anomalous: list[tuple[Path, Images]],
     settings: PictureSettings,
 ) -> list[Path]:
-    """Divide normal pictures by the seed, groups whole; put as many normal as anomalous ones into the test.
+    """Divide normal pictures by the seed, groups whole; put as many normal as anomalous ones, if any, into the test.
 
     Anomalous pictures of groups that train or validate are left out, or a person would be on both sides. Where the
     source's parts are kept, all pictures of its test are tested. These, in order, are returned.
     """
-    if not anomalous:
-        raise DataError(f"{folder}: no anomalous pictures; every class folder that is not `normal` counts as one")
     items = normal + anomalous
     paths = [path.relative_to(folder).as_posix() for path, _ in items]
     grouping = grouping_of(folder, paths, [thumbnail(image) for _, image in items])
@@ -163,9 +162,11 @@ def _is_free(path: str, grouping: Grouping, learned: set[str]) -> bool:
 
 
 def _parts(folder: Path, paths: list[str], anomalous: int, grouping: Grouping, settings: PictureSettings) -> Index:
-    """The part of each normal picture, int64 [N]."""
+    """The part of each normal picture, int64 [N]; `anomalous`: how many others there are."""
     count, own = len(paths), len({grouping.groups[path] for path in paths})
-    test, validation = min(round(settings.test * count), anomalous), round(settings.validation * count)
+    test, validation = (round(share * count) for share in (settings.test, settings.validation))
+    if anomalous:
+        test = min(test, anomalous)
     if grouping.parts is None and (min(test, validation, count - test - validation) < 1 or own < len(PARTS)):
         raise DataError(
             f"{folder}: {count} normal picture(s) in {own} group(s) cannot be divided into train, validation and test "

@@ -1,7 +1,8 @@
 """Detection metrics: how well scores tell anomalous from normal samples, with intervals over groups.
 
 Shapes: T test samples; label 1 is anomalous, larger scores are more anomalous. Groups are left out of each label in
-turn (see `intervals`); where a label has too few of them, there is no interval.
+turn (see `intervals`); where a label has too few of them, there is no interval. A test set of normal samples alone has
+the false-positive rate of the threshold, and nothing else: neither areas nor what else needs anomalous ones.
 """
 
 import math
@@ -21,18 +22,17 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def require_both(labels: Integers) -> None:
-    """Refuse a test set of one kind only, on which nothing can be told apart.
+def has_anomalous(labels: Integers) -> bool:
+    """Whether there are anomalous samples beside the normal ones.
 
     Raises:
-        DataError: if normal or anomalous samples are missing.
+        DataError: if there are no normal ones.
     """
-    normal, anomalous = int((labels == 0).sum()), int((labels == 1).sum())
-    if not normal or not anomalous:
+    if not (labels == 0).any():
         raise DataError(
-            f"test set: {normal} normal and {anomalous} anomalous samples, must have at least one of each; "
-            "prepare data that hold both"
+            f"test set: 0 normal and {len(labels)} anomalous samples, must have at least one normal; prepare data again"
         )
+    return bool((labels == 1).any())
 
 
 def roc_curve(labels: Integers, scores: Floats) -> tuple[Floats, Floats]:
@@ -73,9 +73,9 @@ def _average_precision(labels: Integers, ranks: Integers) -> float:
 def threshold_estimates(
     labels: Integers, groups: Integers, scores: Floats, threshold: float
 ) -> dict[str, GroupEstimate]:
-    """F1, accuracy, precision and recall when scores [T] > `threshold` are called anomalous.
+    """F1, accuracy, precision, recall and false-positive rate when scores [T] > `threshold` are called anomalous.
 
-    Precision is 0, without an interval, where nothing is called.
+    Precision is 0, without an interval, where nothing is called. Without anomalous samples only the last is there.
 
     Args:
         labels: int64 [T], 1 for anomalous samples.
@@ -86,12 +86,16 @@ def threshold_estimates(
     called, anomalous = scores > threshold, labels == 1
     kinds = np.stack([called & anomalous, called & ~anomalous, ~called & anomalous, ~called & ~anomalous], axis=1)
     both = [sums_over_groups(kinds[mine].astype(np.float64), groups[mine]) for mine in (~anomalous, anomalous)]
+    false = of_sums(lambda n: n[:, 1] / (n[:, 1] + n[:, 3]), both[0], within=SHARE)
+    if not has_anomalous(labels):
+        return {"false_positive_rate": false}
     precision = of_sums(_precision, *both, within=SHARE)
     return {
         "f1": of_sums(_f1, *both, within=SHARE),
         "accuracy": of_sums(lambda n: (n[:, 0] + n[:, 3]) / n.sum(1), *both, within=SHARE),
         "precision": precision if math.isfinite(precision.value) else replace(precision, value=0.0),
         "recall": of_sums(lambda n: n[:, 0] / (n[:, 0] + n[:, 2]), both[1], within=SHARE),
+        "false_positive_rate": false,
     }
 
 

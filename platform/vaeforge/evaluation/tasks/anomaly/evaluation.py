@@ -2,8 +2,11 @@
 
 The score and the quantile that makes its threshold are settings, and the threshold is taken from validation normals:
 nothing that decides what is called anomalous has seen the test set. All other scores are listed beside the chosen one.
+A test set of normal samples alone is measured by its likelihood, its images and the false-positive rate: what needs
+anomalous samples (areas under curves, and calls of anomalies) is not there.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -30,8 +33,8 @@ from vaeforge.evaluation.localisation import localisation
 from vaeforge.evaluation.pca_baseline import fit_pca_baseline
 from vaeforge.evaluation.results import EvaluationResult
 from vaeforge.evaluation.tasks.anomaly.detection import (
+    has_anomalous,
     pr_curve,
-    require_both,
     roc_curve,
     score_table,
     threshold_estimates,
@@ -54,7 +57,7 @@ def evaluate(trained: TrainedModel) -> EvaluationResult:
     samples beside held-out normals.
 
     Raises:
-        DataError: if the test set lacks normal or anomalous samples.
+        DataError: if the test set lacks normal samples.
         CheckpointError: if the model's scores are not finite.
     """
     found = detection_result(trained).joined(generated_result(trained))
@@ -64,28 +67,36 @@ def evaluate(trained: TrainedModel) -> EvaluationResult:
 def detection_result(trained: TrainedModel) -> EvaluationResult:
     """What `evaluate` says of the scores, without what it draws and generates."""
     model, prepared, experiment = trained.model, trained.prepared, trained.experiment
-    require_both(prepared.test_labels)
+    both = has_anomalous(prepared.test_labels)
     validation_scores = scores(model, prepared.validation)
     chosen = threshold_of(validation_scores, experiment.gates.threshold_quantile)
     threshold = chosen.value
     measured, labels, groups = measure(model, prepared.test), prepared.test_labels, prepared.test_groups
     scored = all_scores(trained, measured.score)
-    table = score_table(labels, groups, scored, chosen_score(model))
     metrics = {THRESHOLD_METRIC: threshold, QUANTILE_METRIC: chosen.quantile, RATE_METRIC: chosen.rate}
-    metrics |= _nelbo_of_kinds(trained)
-    metrics |= _areas(table) | _at_threshold(measured, prepared, threshold) | _image_metrics(measured, prepared)
+    metrics |= _nelbo_of_kinds(trained) | _at_threshold(measured, prepared, threshold)
+    metrics |= _image_metrics(measured, prepared)
+    figures = {"scores": draw_scores(measured.score, labels, validation_scores, threshold)}
+    arrays = {"scores": {**scored, "labels": labels, "groups": groups}}
+    found = EvaluationResult(metrics, figures=figures, arrays=arrays)
+    return found.joined(_told_apart(trained, scored)) if both else found
+
+
+def _told_apart(trained: TrainedModel, scored: Mapping[str, Floats]) -> EvaluationResult:
+    """How well scores, [T] each by name, tell anomalous from normal test samples, beside baselines; in images, too."""
+    model, prepared = trained.model, trained.prepared
+    labels, chosen = prepared.test_labels, chosen_score(model)
+    table = score_table(labels, prepared.test_groups, scored, chosen)
+    metrics = _areas(table)
     if prepared.test_masks is not None:
         metrics |= localisation(prepared.test_masks, partial(error_maps, model, prepared.test))
-    curves = {"roc": roc_curve(labels, measured.score), "pr": pr_curve(labels, measured.score)}
+    curves = {"roc": roc_curve(labels, scored[chosen]), "pr": pr_curve(labels, scored[chosen])}
     figures = {
         "roc": draw_roc(*curves["roc"], metrics),
         "pr": draw_pr(*curves["pr"], metrics, float(labels.mean())),
-        "scores": draw_scores(measured.score, labels, validation_scores, threshold),
         "score_areas": draw_areas(table),
     }
-    arrays = {"scores": {**scored, "labels": labels, "groups": groups}}
-    rows = baseline_rows(trained, measured.score)
-    return EvaluationResult(metrics, rows, curves, {"scores": table}, figures, arrays)
+    return EvaluationResult(metrics, baseline_rows(trained, scored[chosen]), curves, {"scores": table}, figures)
 
 
 def all_scores(trained: TrainedModel, own: Floats) -> dict[str, Floats]:
@@ -97,27 +108,30 @@ def all_scores(trained: TrainedModel, own: Floats) -> dict[str, Floats]:
 
 
 def _images(model: VAE, prepared: Prepared) -> dict[str, Figure]:
-    """Samples, interpolations, and reconstructions and error maps of both kinds of test samples."""
-    shown = {
-        name: prepared.test[spread_over(np.flatnonzero(prepared.test_labels == label))] for label, name in NAMES.items()
-    }
+    """Samples, interpolations, and reconstructions and error maps of each kind of test samples."""
+    shown = {name: prepared.test[spread_over(np.flatnonzero(mine))] for name, mine in _kinds(prepared).items()}
     figures = {"samples": draw_samples(model), "interpolation": draw_interpolation(model, shown["normal"])}
     figures |= {f"reconstructions_{name}": draw_reconstructions(model, chosen, name) for name, chosen in shown.items()}
     maps = {name: (np.asarray(chosen.x), error_maps(model, chosen)) for name, chosen in shown.items()}
     return figures | {"error_maps": draw_error_maps(maps)}
 
 
+def _kinds(prepared: Prepared) -> dict[str, NDArray[np.bool_]]:
+    """Which test samples are normal and which anomalous, [T] each; a kind without any is not there."""
+    of = {name: prepared.test_labels == label for label, name in NAMES.items()}
+    return {name: mine for name, mine in of.items() if mine.any()}
+
+
 def _nelbo_of_kinds(trained: TrainedModel) -> dict[str, float]:
-    """`nelbo`, `rate` and `mse` of the normal and of the anomalous test samples."""
+    """`nelbo`, `rate` and `mse` of the normal and of the anomalous test samples, if any."""
     from vaeforge.training.process_group import ProcessGroup
     from vaeforge.training.validation import validate
 
     prepared, samples = trained.prepared, trained.experiment.training.evaluation_samples
     variance = validate(trained.model, prepared.validation, ProcessGroup(), samples)["val/mse"]
     result: dict[str, float] = {}
-    for label, name in NAMES.items():
-        chosen = prepared.test[prepared.test_labels == label]
-        result |= nelbo_metrics(trained.model, chosen, samples, variance, f"_{name}")
+    for name, mine in _kinds(prepared).items():
+        result |= nelbo_metrics(trained.model, prepared.test[mine], samples, variance, f"_{name}")
     return result
 
 
@@ -168,8 +182,7 @@ def _at_threshold(measured: ImageMetrics, prepared: Prepared, threshold: float) 
 def _image_metrics(measured: ImageMetrics, prepared: Prepared) -> dict[str, float]:
     """Means of PSNR (dB), SSIM and score per kind; the first two with intervals where a kind has blocks enough."""
     result: dict[str, float] = {}
-    for label, name in NAMES.items():
-        mine = prepared.test_labels == label
+    for name, mine in _kinds(prepared).items():
         part, groups = measured.where(mine), prepared.test_groups[mine]
         result |= mean_over_groups(part.psnr, groups, ANY).named(f"test/psnr_{name}")
         result |= mean_over_groups(part.ssim, groups, CORRELATION).named(f"test/ssim_{name}")

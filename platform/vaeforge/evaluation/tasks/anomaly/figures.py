@@ -36,13 +36,14 @@ def draw_pr(recall: Floats, precision: Floats, metrics: Mapping[str, float], cha
 
 
 def draw_scores(scores: Floats, labels: NDArray[np.int64], validation: Floats, threshold: float) -> Figure:
-    """Where the scores of the three kinds lie, and the threshold between them."""
+    """Where the scores of the three kinds lie, of which one may be empty, and the threshold between them."""
     figure, axes = one_axes("score", "samples")
     parts = {"validation normal": validation}
     parts |= {"test normal": scores[labels == 0], "test anomalous": scores[labels == 1]}
     edges = np.histogram_bin_edges(np.concatenate(list(parts.values())), bins=30)
     for name, values in parts.items():
-        axes.hist(values, bins=edges, alpha=0.5, label=name)
+        if len(values):
+            axes.hist(values, bins=edges, alpha=0.5, label=name)
     axes.axvline(threshold, color="black", linestyle="--", label="threshold")
     axes.legend()
     return figure
