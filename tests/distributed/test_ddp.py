@@ -84,14 +84,16 @@ def cases(folder: Path) -> dict[str, tuple[Experiment, TrainingData]]:
     for name, overrides in variants.items():
         found[name] = (load(folder, "endoscopy", None, loose | overrides).experiment, arrays)
     for likelihood in ("squared_error", "calibrated"):
-        given = loose | {"model.likelihood": likelihood}
-        found[f"missing values, {likelihood}"] = (load(folder, "lipid", None, given).experiment, with_missing_values())
+        for family in ("lipid", "fmri"):
+            given = loose | {"model.likelihood": likelihood}
+            experiment = load(folder, family, None, given).experiment
+            found[f"missing values, {family}, {likelihood}"] = (experiment, with_missing_values(family))
     return found
 
 
-def with_missing_values() -> TrainingData:
-    """Points of which every sample misses another number of values."""
-    arrays = random_arrays(families()["lipid"])
+def with_missing_values(family: str) -> TrainingData:
+    """Points or series of which every sample misses another number of values."""
+    arrays = random_arrays(families()[family])
     x = np.array(arrays.train.x)
     x[:, 1:][np.random.default_rng(0).random((len(x), x.shape[1] - 1)) < 0.4] = np.nan
     fill = torch.from_numpy(np.nanmean(x, axis=0))
