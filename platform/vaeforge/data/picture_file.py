@@ -24,6 +24,7 @@ PIXEL_LIMIT = 80_000_000
 VALUE_LIMIT = 2**30  # of all planes and channels together
 GREYS_16 = ("I;16", "I;16B", "I;16L")
 SIXTEEN = 16
+HALF = 0.5  # opacity below which a pixel counts as transparent
 PNG_DEEP = (2, 4, 6)  # PNG's types of colour with several channels
 # what Pillow and tifffile raise on damaged files, found by cutting and overwriting files at random
 DAMAGE = (
@@ -55,6 +56,7 @@ class RawPicture:
         alpha: opacity [P, H, W] from 0 to 1, or none.
         inverted: whether 0 is white.
         bits: significant ones of a value, where the header says so.
+        transparent: share of the pixels that are less than half opaque.
     """
 
     pixels: NDArray[Any]
@@ -65,6 +67,7 @@ class RawPicture:
     alpha: NDArray[np.float32] | None = None
     inverted: bool = False
     bits: int | None = None
+    transparent: float = 0.0
 
 
 def require_size(path: Path, width: int, height: int, values: int = 0) -> None:
@@ -123,7 +126,8 @@ def with_alpha(pixels: NDArray[Any], has_alpha: bool, **told: Any) -> RawPicture
         alpha = (pixels[..., -1] / most).astype(np.float32)
         pixels = pixels[..., :-1]
     colour = told.pop("colour", pixels.shape[-1] == 3)
-    return RawPicture(pixels, mode_of(pixels, colour), colour, alpha=alpha, **told)
+    transparent = 0.0 if alpha is None else float((alpha < HALF).mean())
+    return RawPicture(pixels, mode_of(pixels, colour), colour, alpha=alpha, transparent=transparent, **told)
 
 
 def mode_of(pixels: NDArray[Any], colour: bool) -> str:
@@ -142,12 +146,14 @@ def from_pillow(picture: Image.Image, mode: str) -> RawPicture:
     if picture.mode in ("I", "F"):
         kind = np.int32 if picture.mode == "I" else np.float32
         return RawPicture(np.asarray(picture).astype(kind)[None, :, :, None], mode)
+    transparent = 0.0
     if "A" in picture.mode or "transparency" in picture.info:
         layered = picture.convert("RGBA")
+        transparent = float((np.asarray(layered.getchannel("A")) < HALF * 255).mean())
         picture = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
     if picture.mode in ("1", "L"):
         return RawPicture(np.asarray(picture.convert("L"))[None, :, :, None], mode)
-    return RawPicture(np.asarray(picture.convert("RGB"))[None], mode, colour=True)
+    return RawPicture(np.asarray(picture.convert("RGB"))[None], mode, colour=True, transparent=transparent)
 
 
 def joined_planes(planes: list[RawPicture], mode: str) -> RawPicture:
@@ -155,7 +161,8 @@ def joined_planes(planes: list[RawPicture], mode: str) -> RawPicture:
     if len(planes) == 1:
         return planes[0]
     pixels = np.concatenate([plane.pixels for plane in planes])
-    return RawPicture(pixels, mode, planes[0].colour)
+    transparent = float(np.mean([plane.transparent for plane in planes]))
+    return RawPicture(pixels, mode, planes[0].colour, transparent=transparent)
 
 
 def oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:

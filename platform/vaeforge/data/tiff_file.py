@@ -7,6 +7,7 @@ Shapes: pixels [P, H, W, C], see `picture_file`.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -153,7 +154,7 @@ def _tag(page: Any, name: str) -> Any:
 def _turned(found: RawPicture, turn: int) -> RawPicture:
     pixels = np.stack([oriented(plane, turn) for plane in found.pixels])
     alpha = None if found.alpha is None else np.stack([oriented(plane, turn) for plane in found.alpha])
-    return RawPicture(pixels, found.mode, found.colour, found.axis, found.names, alpha, found.inverted, found.bits)
+    return replace(found, pixels=pixels, alpha=alpha)
 
 
 def _by_pillow(path: Path, file: BinaryIO) -> RawPicture:

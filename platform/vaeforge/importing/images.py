@@ -31,6 +31,7 @@ from vaeforge.importing.measured_images import (
     write_picture,
 )
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, summarise
+from vaeforge.importing.rims import check_rims
 
 LEAST_OF_CLASS = 3  # pictures: one to train, one to validate and one to test
 MEASURES = ("width", "height", "aspect_ratio", "mean")
@@ -79,6 +80,7 @@ def read_images(
     )
     _note(rows, log)
     _ask_about_single_colours(measured, log)
+    check_rims([row["class"] for row in rows], [item.shown for item in measured], [item.rim for item in measured], log)
     grouping = grouped(
         [(item.target.as_posix(), item.candidate.shown) for item in measured], found.tables, options, log
     )

@@ -21,6 +21,7 @@ from vaeforge.data.picture_file import RawPicture
 from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import DataError
 from vaeforge.importing.parsed_source import Row
+from vaeforge.importing.rims import Rim, rim_of
 
 Pixels = NDArray[np.uint8]
 
@@ -75,6 +76,7 @@ class MeasuredImage:
         histogram: of them.
         small: its thumbnail.
         target: where it is written.
+        rim: what lies at its rim.
         only: the one channel of red, green and blue that has values, of a picture that becomes grey; else none.
     """
 
@@ -85,6 +87,7 @@ class MeasuredImage:
     histogram: NDArray[np.int64]
     small: Thumbnail
     target: Path
+    rim: Rim
     only: int | None = None
 
     @property
@@ -122,7 +125,9 @@ def measure(candidate: PictureFile, raw: RawPicture, reading: PictureReading) ->
         small = thumbnail(pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0))
         target = candidate.target.with_name(name)
         only = _only_channel(raw) if candidate.grey else None
-        found.append(MeasuredImage(candidate, own, row, pixels_sha256(pixels), counts, small, target, only))
+        rim = rim_of(pixels if pixels.ndim == 2 else pixels.mean(axis=-1), raw.transparent)
+        row |= {"transparent": rim.transparent} if rim.transparent else {}
+        found.append(MeasuredImage(candidate, own, row, pixels_sha256(pixels), counts, small, target, rim, only))
     return found
 
 
