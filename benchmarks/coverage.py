@@ -34,7 +34,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="?", choices=(*PARTS, "all"), default="all")
     parser.add_argument("--trials", type=int, default=2000, help="simulated test sets of each kind")
-    parser.add_argument("--draws", type=int, default=300, help="of the bootstrap, for a fifth of the trials")
+    parser.add_argument(
+        "--draws", type=int, default=300, help="of the bootstrap, in a fifth of the trials; 0 keeps its figures"
+    )
     parser.add_argument("--only", default="", help="what the names of statistics must hold; the others' figures stay")
     parser.add_argument("--output", type=Path, help=f"where the figures go; else {RESULTS.relative_to(ROOT)}")
     parser.add_argument("--table", action="store_true", help="print the file's figures, and simulate nothing")
@@ -46,13 +48,15 @@ def main() -> None:
 
         print(coverage_intervals.table(known_cases(target, "intervals")))
         return
+    from coverage_intervals import with_bootstrap
     from quality import described, record
 
     for part in PARTS if arguments.part == "all" else (arguments.part,):
         started = time.monotonic()
         command = f"python benchmarks/coverage.py {part} --trials {arguments.trials} --draws {arguments.draws}"
         for name, figures in runner(part)(arguments.trials, arguments.draws, arguments.only):
-            cases = known_cases(target, part) | {name: figures}
+            known = known_cases(target, part)
+            cases = known | {name: with_bootstrap(figures, known.get(name, {}))}
             record(target, part, described(command, PACKAGES, started) | {"cases": cases}, PARTS)
             print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
 

@@ -6,8 +6,10 @@ groups are drawn from, in closed form or by integration.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 from coverage_percentile import Statistic, auprc_of, auroc_of, kid_of, mean_of, pearson_of
@@ -17,7 +19,7 @@ from scipy import stats
 from vaeforge.evaluation.auroc import auroc_difference, auroc_over_groups
 from vaeforge.evaluation.extractor import Features
 from vaeforge.evaluation.intervals import ANY, CORRELATION, POSITIVE, SHARE, GroupEstimate, Range, mean_over_groups
-from vaeforge.evaluation.kid import grouped, kid_over_groups
+from vaeforge.evaluation.kid import GroupedSet, grouped, kid_over_groups
 from vaeforge.evaluation.tasks.anomaly.detection import auprc_over_groups, threshold_estimates
 from vaeforge.evaluation.tasks.maps.spatial import pearson_over_groups, relative_error_over_groups
 from vaeforge.evaluation.tasks.series.metrics import (
@@ -265,9 +267,28 @@ def spectra(rng: Generator, layout: Layout, paired: bool) -> Trial:
 WIDTH, MOVED = 4, 0.5  # features, and how far the generated ones lie from the real ones
 
 
+# The kernel (x.y / D + 1)^3 is the product of these monomials of x and of y, each with its multinomial coefficient, so
+# that sums over pairs are products of sums: for few features a hundred times as fast as all pairs.
+MONOMIALS = list(combinations_with_replacement(range(WIDTH + 1), 3))
+WEIGHTS = np.sqrt([6 / math.prod(math.factorial(n) for n in Counter(one).values()) for one in MONOMIALS])
+
+
+def sums_of_products(x: GroupedSet, y: GroupedSet) -> Floats:
+    """The kernel summed over the pairs of each two groups: [Gx, Gy]."""
+    first, second = (np.add.reduceat(_monomials(one.values), one.starts, axis=0) for one in (x, y))
+    found: Floats = first @ second.T
+    return found
+
+
+def _monomials(values: Floats) -> Floats:
+    padded = np.column_stack([values / math.sqrt(WIDTH), np.ones(len(values))])
+    found: Floats = WEIGHTS * padded[:, MONOMIALS].prod(-1)
+    return found
+
+
 def kid(values: Floats, s: Sampled, first: int, second: int) -> GroupEstimate:
     sets = [Features(values[s.strata == one], s.groups[s.strata == one], "", "") for one in (first, second)]
-    found = kid_over_groups(*(grouped(one) for one in sets))
+    found = kid_over_groups(*(grouped(one) for one in sets), sums=sums_of_products)
     assert found is not None
     return found
 

@@ -1,7 +1,7 @@
 """Coverage and wrong claims of every interval and difference, in simulated test sets of 2 to 100 groups."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ GROUPS = (2, 3, 5, 8, 10, 20, 50, 100)
 KINDS = {"independent": (0.0, False), "clustered": (0.5, True)}  # correlation within groups, whether sizes differ
 EVERY = 5  # the bootstrap is asked in every fifth trial
 MOST_DRAWN = 20  # groups; with more it differs little, and takes long
+UNPRINTED = 5  # a cell whose first fifth of trials prints no interval is left there
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Tally:
     printed: int = 0
     above: int = 0
     below: int = 0
+    widths: list[float] = field(default_factory=list)
 
     def count(self, ends: tuple[float, float] | None, truth: float) -> None:
         """One more interval, or none."""
@@ -33,15 +35,17 @@ class Tally:
             self.printed += 1
             self.above += ends[0] > truth
             self.below += ends[1] < truth
+            self.widths.append(ends[1] - ends[0])
 
     def figures(self) -> dict[str, float | None]:
-        """The coverage, the larger share of intervals on one side of the truth, and the share of trials with one."""
+        """The coverage, the larger share on one side of the truth, the median width, and the share that is printed."""
         if not self.printed:
             return {"coverage": None, "one_sided": None, "printed": 0.0}
         missed = self.above + self.below
         return {
             "coverage": round(1 - missed / self.printed, 4),
             "one_sided": round(max(self.above, self.below) / self.printed, 4),
+            "width": float(f"{np.median(self.widths):.4g}"),
             "printed": round(self.printed / self.trials, 4),
         }
 
@@ -53,14 +57,17 @@ def unrestricted(estimate: GroupEstimate) -> GroupEstimate:
 
 
 def simulate(case: Case, layout: Layout, trials: int, draws: int) -> dict[str, Any]:
-    """Coverage of the library's interval and of the bootstrap's."""
+    """Coverage of the library's interval and, where `draws` is not 0, of the bootstrap's."""
     rng = np.random.default_rng(derive(0, case.name, repr(layout)))
     ours, anyway, before = Tally(), Tally(), Tally()
     for trial in range(trials):
+        if trial * UNPRINTED >= trials and not ours.printed:
+            break
         found = case.simulate(rng, layout)
         ours.count(found.estimate.interval(), case.truth)
-        anyway.count(unrestricted(found.estimate).interval(), case.truth)
-        if trial % EVERY == 0 and found.statistic is not None and layout.groups <= MOST_DRAWN:
+        if not ours.printed:
+            anyway.count(unrestricted(found.estimate).interval(), case.truth)
+        if draws and trial % EVERY == 0 and found.statistic is not None and layout.groups <= MOST_DRAWN:
             before.count(percentile_ends(rng, found.groups, found.strata, found.statistic, draws), case.truth)
     figures: dict[str, Any] = {"ours": ours.figures()}
     if not ours.printed:
@@ -91,6 +98,17 @@ def table(results: dict[str, Any]) -> str:
         shown = [" / ".join(_share(found[kind][str(count)]["ours"]["coverage"]) for kind in KINDS) for count in GROUPS]
         lines.append(f"| {name} | " + " | ".join(shown) + f" | {_before(found)} |")
     return "\n".join(lines)
+
+
+def with_bootstrap(figures: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Figures of a case with what an earlier run found of the bootstrap, where this one did not ask it."""
+    if figures["draws"] or not before:
+        return figures
+    kept: dict[str, Any] = {kind: {count: dict(cell) for count, cell in figures[kind].items()} for kind in KINDS}
+    for kind in KINDS:
+        for count, cell in kept[kind].items():
+            cell |= {name: found for name, found in before[kind].get(count, {}).items() if name == "bootstrap"}
+    return figures | kept | {"draws": before["draws"]}
 
 
 def _share(value: float | None) -> str:

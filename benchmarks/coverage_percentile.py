@@ -86,10 +86,9 @@ def pearson_of(truth: Floats, found: Floats) -> Statistic:
 
 def kid_of(features: Floats, strata: Integers, groups: Integers) -> Statistic:
     """Of the KID of the samples of stratum 1 and those of stratum 0: all pairs, but for copies of one drawn group."""
-    kernel = (features @ features.T / features.shape[1] + 1) ** 3
     first, second = (strata == stratum for stratum in (0, 1))
 
-    def within(weights: Floats, mine: NDArray[np.bool_]) -> Floats:
+    def within(kernel: Floats, weights: Floats, mine: NDArray[np.bool_]) -> Floats:
         w, sums = weights[:, mine], kernel[np.ix_(mine, mine)].copy()
         np.fill_diagonal(sums, 0.0)
         alike = groups[mine][:, None] == groups[mine]
@@ -100,9 +99,10 @@ def kid_of(features: Floats, strata: Integers, groups: Integers) -> Statistic:
         return found
 
     def distance(weights: Floats) -> Floats:
+        kernel = (features @ features.T / features.shape[1] + 1) ** 3
         x, y = weights[:, first], weights[:, second]
         across = ((x @ kernel[np.ix_(first, second)]) * y).sum(1) / (x.sum(1) * y.sum(1))
-        found: Floats = within(weights, first) + within(weights, second) - 2 * across
+        found: Floats = within(kernel, weights, first) + within(kernel, weights, second) - 2 * across
         return found
 
     return distance

@@ -5,18 +5,22 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 from sklearn.metrics import roc_auc_score
 
 from vaeforge.evaluation.auroc import auroc_difference, auroc_over_groups
 from vaeforge.evaluation.intervals import (
+    ANY,
     CORRELATION,
     MIN_GROUPS,
+    MIN_GROUPS_OF_SHARES,
     POSITIVE,
     SHARE,
     GroupEstimate,
     LeftOut,
+    Range,
     degrees_of_freedom,
+    freedom_of_parts,
     jackknife,
     mean_over_groups,
 )
@@ -115,13 +119,97 @@ def test_ends_stay_in_the_range_and_are_fishers_for_a_correlation() -> None:
     assert wide == pytest.approx((2 * math.exp(-half), 2 * math.exp(half)))
 
 
+def tukeys_interval(value: float, left_out: Floats, scale: np.ufunc) -> tuple[float, float]:
+    """Student's interval of the pseudo-values G h(s) - (G - 1) h(s_g) on the scale h, by scipy (Tukey 1958)."""
+    count = len(left_out)
+    pseudo = count * scale(value) - (count - 1) * scale(left_out)
+    low, high = stats.t.interval(0.95, count - 1, loc=pseudo.mean(), scale=stats.sem(pseudo))
+    return float(low), float(high)
+
+
+def test_an_interval_is_that_of_the_pseudo_values_on_the_scale_without_ends() -> None:
+    rng = np.random.default_rng(6)
+    shares = (rng.random((9, 6)) < 0.8).astype(np.float64)
+    left_out = np.array([np.delete(shares, place, 0).mean() for place in range(9)])
+    found = mean_over_groups(shares.ravel(), np.repeat(np.arange(9), 6), SHARE).interval()
+    low, high = tukeys_interval(float(shares.mean()), left_out, special.logit)
+    assert found == pytest.approx((special.expit(low), special.expit(high)))
+    values = rng.normal(size=12)
+    without = np.array([np.delete(values, place).var() for place in range(12)])
+    alike = LeftOut(np.arange(12), np.ones(12), -without)
+    low, high = tukeys_interval(float(values.var()), without, np.log)
+    below = jackknife(-float(values.var()), alike, within=Range(high=0.0))
+    if freedom_of_parts(np.log(without) - np.log(without).mean()) >= 11:  # as here: no fewer degrees than G - 1
+        assert below.interval() == pytest.approx((-math.exp(high), -math.exp(low)))
+
+
+def test_groups_of_different_sizes_have_the_weights_of_busing_and_others() -> None:
+    """theta_J = G theta - sum (1 - n_g / N) theta_g is what the jackknife estimates, here on the log scale."""
+    rng = np.random.default_rng(7)
+    groups = np.repeat(np.arange(6), [3, 9, 4, 12, 5, 2])
+    x, y = rng.exponential(size=35) + 1, rng.exponential(size=35) + 2
+    left_out = np.array([x[groups != g].sum() / y[groups != g].sum() for g in range(6)])
+    shares = np.bincount(groups) / 35
+    ratio = jackknife(x.sum() / y.sum(), LeftOut(np.arange(6), 35 * shares, left_out), within=POSITIVE)
+    expected = 6 * math.log(x.sum() / y.sum()) - ((1 - shares) * np.log(left_out)).sum()
+    assert ratio.scaled.centre == pytest.approx(expected)
+    logs = np.log(left_out)
+    assert ratio.scaled.se == pytest.approx(math.sqrt(5 / 6 * ((logs - logs.mean()) ** 2).sum()))
+    mean = mean_over_groups(x, groups)  # which has no bias, whatever the sizes
+    assert mean.scaled.centre == pytest.approx(x.mean(), rel=1e-12)
+
+
+def test_a_value_is_in_its_interval_where_its_bias_is_larger_than_the_error() -> None:
+    """Pseudo-values 4 log 2 - 3 log s_g of 1.47, 1.43 and 1.45 hundredths apart lie far above log 2."""
+    left_out = LeftOut(np.arange(4), np.ones(4), np.array([1.47, 1.43, 1.45, 1.44]))
+    found = jackknife(2.0, left_out, within=POSITIVE)
+    assert found.scaled.centre == pytest.approx(4 * math.log(2) - 0.75 * np.log(left_out.values).sum())
+    assert found.interval() == (2.0, pytest.approx(found.upper(0.025)))
+    assert found.scaled.centre - 4 * found.scaled.se > math.log(2)
+
+
+def test_degrees_of_freedom_are_few_where_few_groups_make_up_the_variance() -> None:
+    assert freedom_of_parts(np.array([1.0, 1.0, -1.0, -1.0])) == 3 * 4**2 / 4 - 2
+    assert freedom_of_parts(np.array([2.0, 1.0, 1.0])) == 3 * 6**2 / 18 - 2
+    assert freedom_of_parts(np.array([1.0, 0.0, 0.0])) == 1  # 3 - 2
+    rng = np.random.default_rng(8)
+    parts = rng.normal(size=(20_000, 40))  # independent ones have one degree of freedom each
+    assert np.median([freedom_of_parts(one) for one in parts]) == pytest.approx(40, rel=0.05)
+    values = np.r_[np.ones(9) + 0.01 * np.arange(9), 5.0]
+    found = mean_over_groups(values, np.arange(10), POSITIVE)
+    assert found.scaled.df < 2
+    assert mean_over_groups(values, np.arange(10)).df == 9  # of unbounded statistics and differences as they are
+
+
+def test_a_difference_of_two_sets_of_samples_leaves_out_groups_of_either_from_the_difference() -> None:
+    rng = np.random.default_rng(9)
+    one, other = (rng.random(size) < share for size, share in ((14, 0.9), (9, 0.4)))
+    found = mean_over_groups(one, np.arange(14), SHARE).minus(mean_over_groups(other, 20 + np.arange(9), SHARE))
+    assert found.value == pytest.approx(one.mean() - other.mean())
+    first, second = (np.array([np.delete(some, g).mean() for g in range(len(some))]) for some in (one, other))
+    logits = [special.logit((1 + d) / 2) for d in (first - other.mean(), one.mean() - second, found.value)]
+    se = math.sqrt(sum((len(h) - 1) / len(h) * ((h - h.mean()) ** 2).sum() for h in logits[:2]))
+    centre = logits[2] - sum((len(h) - 1) * (h.mean() - logits[2]) for h in logits[:2])
+    assert found.scaled[:2] == pytest.approx((centre, se))
+
+
+def test_shares_of_three_or_four_groups_have_no_interval() -> None:
+    """They would leave out next to nothing (`benchmarks/README.md`); means and correlations have theirs."""
+    values = np.tile([1.0, 1.0, 0.0, 1.0, 1.0], 12)
+    for count in range(MIN_GROUPS, MIN_GROUPS_OF_SHARES + 1):
+        share = mean_over_groups(values, np.arange(60) % (count + 1) % count, SHARE)
+        printed = count >= MIN_GROUPS_OF_SHARES
+        assert (share.interval() is not None) == printed == (share.minus(share).needs <= count)
+        assert mean_over_groups(values, np.arange(60) % count, ANY).needs == MIN_GROUPS
+
+
 def test_groups_that_all_agree_have_the_binomial_bound() -> None:
     right = mean_over_groups(np.ones(30), np.repeat(np.arange(6), 5), SHARE)
     assert right.interval() == (pytest.approx(0.025 ** (1 / 6)), 1.0)
     assert right.lower(0.05) == pytest.approx(0.05 ** (1 / 6))
     labels = np.repeat([0, 1], [20, 8])
-    perfect = auroc_over_groups(labels, labels.astype(float), np.arange(28) // 2)  # 10 and 4 groups
-    assert perfect.value == 1 and perfect.interval() == (pytest.approx(0.025 ** (1 / 4)), 1.0)
+    perfect = auroc_over_groups(labels, labels.astype(float), np.r_[np.arange(20) // 2, 10 + np.arange(8) % 5])
+    assert perfect.value == 1 and perfect.interval() == (pytest.approx(0.025 ** (1 / 5)), 1.0)
     assert mean_over_groups(np.full(30, 0.3), np.repeat(np.arange(6), 5)).interval() is None
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import stats
+from scipy import special, stats
 from scipy.spatial.distance import mahalanobis
 from scipy.stats import norm
 from sklearn import metrics as sk
@@ -218,9 +218,10 @@ def test_standard_errors_are_those_of_leaving_blocks_out() -> None:
         assert found[name].se == pytest.approx(slow), name
     # recall knows the anomalous samples alone: eight blocks of three
     recalls = called[labels == 1].reshape(8, 3).mean(1)
-    low, high = stats.t.interval(0.95, 7, scale=stats.sem(recalls) / (recalls.mean() * (1 - recalls.mean())))
-    logit = np.log(recalls.mean() / (1 - recalls.mean()))
-    assert found["recall"].interval() == pytest.approx(tuple(1 / (1 + np.exp(-(logit + end))) for end in (low, high)))
+    without = np.array([np.delete(recalls, block).mean() for block in range(8)])
+    pseudo = 8 * special.logit(recalls.mean()) - 7 * special.logit(without)  # Tukey's pseudo-values
+    ends = stats.t.interval(0.95, 7, loc=pseudo.mean(), scale=stats.sem(pseudo))
+    assert found["recall"].interval() == pytest.approx(tuple(special.expit(ends)))
 
 
 def test_nothing_called_anomalous_has_a_recall_of_nothing_and_no_precision() -> None:

@@ -156,7 +156,7 @@ def test_too_few_groups_show_nothing_and_the_user_is_told(count: int) -> None:
     screen = io.StringIO()
     Console(file=screen, width=100).print(comparison_tables(rows)[0])
     shown = " ".join(screen.getvalue().split())
-    assert f"than it needs (at least {MIN_GROUPS})" in shown and "inf" not in shown
+    assert f"than it needs (at least {MIN_GROUPS};" in shown and "inf" not in shown
 
 
 def test_where_all_groups_differ_by_the_same_there_is_no_interval() -> None:

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from vaeforge.evaluation.auroc import auroc_over_groups
-from vaeforge.evaluation.intervals import ANY, MIN_GROUPS, GroupEstimate, Range, mean_over_groups
+from vaeforge.evaluation.intervals import (
+    ANY,
+    MIN_GROUPS,
+    MIN_GROUPS_OF_SHARES,
+    GroupEstimate,
+    Range,
+    mean_over_groups,
+)
 
 MODEL = "model"
 REAL = "real against real"  # a row of real samples, what a perfect generator would show
@@ -70,7 +77,10 @@ class ComparisonRow:
         return asdict(self) | {"model_beats": self.model_beats}
 
 
-NO_INTERVAL = f"no interval: fewer independent groups than it needs (at least {MIN_GROUPS}), or all groups alike"
+NO_INTERVAL = (
+    f"no interval: fewer independent groups than it needs (at least {MIN_GROUPS}; {MIN_GROUPS_OF_SHARES} for shares "
+    "and areas from 0 to 1), or all groups alike"
+)
 CSV_COLUMNS = (
     "metric",
     "better",

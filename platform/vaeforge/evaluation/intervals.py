@@ -6,9 +6,16 @@ on its own where a statistic compares two:
 
     se^2 = sum over samples of (G - 1) / G sum_g (s_g - mean s)^2,  s_g the statistic without group g
 
-Ends are Student's t, on a scale that has no ends itself: the logarithm of the distance from a single end, the logit of
-what lies between two (which is Fisher's z of a correlation). Degrees of freedom are G - 1 for groups of one size, and
-fewer where sizes differ (`degrees_of_freedom`); those of several samples are joined by Welch and Satterthwaite.
+Ends are Student's t, on a scale h that has no ends itself: the logarithm of the distance from a single end, the logit
+of what lies between two (which is Fisher's z of a correlation). Standard error and centre are the jackknife's on that
+scale (Miller 1974; Cressie 1981), from h(s_g) in place of s_g. The centre is h(s) less the jackknife's bias, for groups
+of different sizes that of Busing, Meijer and van der Leeden (1999), w_g the share of a sample that is in group g:
+
+    centre = h(s) - sum over samples of sum_g (1 - w_g) (h(s_g) - h(s))
+
+Degrees of freedom are G - 1 for groups of one size, and fewer where sizes differ (`degrees_of_freedom`); those of
+several samples are joined by Welch and Satterthwaite. A statistic with a single end is skewed, so that a few groups may
+make up most of its variance: it has no more degrees than the groups' parts of it tell (`freedom_of_parts`).
 
 Where all groups say the same, the jackknife's standard error is 0, and no interval of width 0 is given: a bounded
 statistic has an exact one for as many trials as there are groups, any other has none.
@@ -19,19 +26,21 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 LEVEL = 0.95
 # From three groups on intervals hold what they say (`benchmarks/coverage.py`). Those of two would, too, but are 12.7
-# standard errors wide to either side, and without one of two groups KID has no independent pair.
-MIN_GROUPS = 3
+# standard errors wide to either side, and without one of two groups KID has no independent pair. Shares and areas of
+# three or four groups hold more than they say, because groups show few different shares, and leave out next to nothing.
+MIN_GROUPS, MIN_GROUPS_OF_SHARES = 3, 5
 NEVER = sys.maxsize  # groups that no data have: what a statistic needs that has no interval
 ROUNDING = 1e-12  # a standard error below, relative to the value, is what rounding leaves of 0
 
@@ -59,21 +68,34 @@ class Range:
         """What the difference of two such statistics can be."""
         return Range(self.low - self.high, self.high - self.low) if self.bounded else ANY
 
-    def moved(self, value: float, by: float) -> float:
-        """`value`, inside the range, moved by `by` in its own units to first order, along the scale without ends."""
+    @property
+    def one_ended(self) -> bool:
+        """Whether one end is finite and the other is not."""
+        return math.isfinite(self.low) != math.isfinite(self.high)
+
+    @np.errstate(divide="ignore", invalid="ignore")
+    def scaled(self, values: Floats) -> Floats:
+        """Values on the scale without ends, infinite at an end, NaN where rounding put them beyond: the same shape."""
         if self.bounded:
-            share = (value - self.low) / (self.high - self.low)
-            step = by / ((self.high - self.low) * share * (1 - share))
-            return self.low + (self.high - self.low) * float(_logistic(math.log(share / (1 - share)) + step))
+            found: Floats = np.log(values - self.low) - np.log(self.high - values)
+        elif math.isfinite(self.low):
+            found = np.log(values - self.low)
+        else:
+            found = -np.log(self.high - values) if math.isfinite(self.high) else values
+        return found
+
+    def slope(self, value: float) -> float:
+        """By how much the scale grows with a value inside the range."""
+        below, above = 1 / (value - self.low), 1 / (self.high - value)  # 0 where there is no end
+        return below + above if math.isfinite(self.low) or math.isfinite(self.high) else 1.0
+
+    def unscaled(self, place: float) -> float:
+        """The value that is at a place of the scale."""
+        if self.bounded:
+            return self.low + (self.high - self.low) * (1 / (1 + math.exp(-place)) if place > -700 else 0.0)
         if math.isfinite(self.low):
-            return self.low + (value - self.low) * math.exp(min(by / (value - self.low), 700.0))
-        if math.isfinite(self.high):
-            return self.high - (self.high - value) * math.exp(min(-by / (self.high - value), 700.0))
-        return value + by
-
-
-def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
+            return self.low + math.exp(min(place, 700.0))
+        return self.high - math.exp(min(-place, 700.0)) if math.isfinite(self.high) else place
 
 
 ANY, POSITIVE, SHARE, CORRELATION = Range(), Range(0.0), Range(0.0, 1.0), Range(-1.0, 1.0)
@@ -104,9 +126,25 @@ class LeftOut:
         """The difference of two statistics of the same sample."""
         return replace(self, values=self.values - other.values)
 
-    def negated(self) -> "LeftOut":
-        """For the statistic with its sign turned."""
-        return replace(self, values=-self.values)
+    def bias_of(self, value: float) -> float:
+        """What the statistic, `value` of all groups, is too large by (Busing, Meijer and van der Leeden 1999)."""
+        return float(((1 - self.sizes / self.sizes.sum()) * (self.values - value)).sum())
+
+    def less(self, value: float) -> "LeftOut":
+        """The difference from a statistic of other samples, which is `value`."""
+        return replace(self, values=self.values - value)
+
+    def taken_from(self, value: float) -> "LeftOut":
+        """The difference of a statistic of other samples, which is `value`, from this one."""
+        return replace(self, values=value - self.values)
+
+
+class Scaled(NamedTuple):
+    """An estimate on the scale without ends: the middle of its intervals, standard error and degrees of freedom."""
+
+    centre: float
+    se: float
+    df: float
 
 
 @dataclass(frozen=True)
@@ -138,19 +176,20 @@ class GroupEstimate:
             if mine is not None and theirs is not None and np.array_equal(mine.names, theirs.names):
                 samples.append(mine.minus(theirs))
             else:
-                samples += [one for one in (mine, theirs and theirs.negated()) if one is not None]
+                samples += [] if mine is None else [mine.less(other.value)]
+                samples += [] if theirs is None else [theirs.taken_from(self.value)]
         found = jackknife(self.value - other.value, *samples, within=self.within.of_differences())
         return replace(found, needs=max(self.needs, other.needs))
 
     def without_bias(self) -> "GroupEstimate":
         """The same, with the jackknife's estimate of the bias taken off (Efron and Tibshirani 1993, ch. 10.5).
 
-        bias = sum over samples of (G - 1) (mean of s_g - s): what an average over pairs or a ratio is off by is of
-        order 1 / G, and so is what leaving out a group adds to it. Stays within what the statistic can be.
+        What an average over pairs or a ratio is off by is of order 1 / G, and so is what leaving out a group adds to
+        it. Stays within what the statistic can be.
         """
         if not math.isfinite(self.se):
             return self
-        bias = sum((len(one.names) - 1) * (float(one.values.mean()) - self.value) for one in self.samples)
+        bias = sum(one.bias_of(self.value) for one in self.samples)
         return replace(self, value=min(max(self.value - bias, self.within.low), self.within.high))
 
     def named(self, name: str) -> dict[str, float]:
@@ -185,7 +224,18 @@ class GroupEstimate:
             return None
         if self.alike or self.value in (self.within.low, self.within.high):
             return self._end_where_all_agree(alpha, side)
-        return self.within.moved(self.value, side * float(stats.t.isf(alpha, self.df)) * self.se)
+        centre, se, df = self.scaled
+        end = self.within.unscaled(centre + side * float(special.stdtrit(df, 1 - alpha)) * se)
+        return side * max(side * end, side * self.value)  # a centre that lies far off leaves the value inside
+
+    @cached_property
+    def scaled(self) -> Scaled:
+        """What intervals are made of; `value` and `se` to first order where without a group it is at an end."""
+        place = float(self.within.scaled(np.array(self.value)))
+        moved = tuple(replace(one, values=self.within.scaled(one.values)) for one in self.samples)
+        if not (moved and all(np.isfinite(one.values).all() for one in moved)):
+            return Scaled(place, self.se * self.within.slope(self.value), self.df)
+        return Scaled(place - sum(one.bias_of(place) for one in moved), *_spread(moved, self.within))
 
     def _end_where_all_agree(self, alpha: float, side: int) -> float | None:
         """Of a bounded statistic that is the same for all G groups, as of shares that are all 0 or all 1.
@@ -202,18 +252,28 @@ class GroupEstimate:
 def jackknife(value: float, *samples: LeftOut, within: Range = ANY) -> GroupEstimate:
     """The estimate of a statistic that is `value` for all groups, from what it is with each of them left out."""
     fewest = min(len(sample.names) for sample in samples)
+    needs = MIN_GROUPS_OF_SHARES if within == SHARE else MIN_GROUPS
     if fewest < 2:
-        return GroupEstimate(value, math.nan, math.nan, fewest, within, samples)
+        return GroupEstimate(value, math.nan, math.nan, fewest, within, samples, needs=needs)
+    return GroupEstimate(value, *_spread(samples, within), fewest, within, samples, needs)
+
+
+def _spread(samples: tuple[LeftOut, ...], within: Range) -> tuple[float, float]:
+    """The standard error and its degrees of freedom."""
+    parts = [sample.added for sample in samples]
     names, place = np.unique(np.concatenate([sample.names for sample in samples]), return_inverse=True)
-    added = np.bincount(place, np.concatenate([sample.added for sample in samples]))
-    joined = _welch_satterthwaite(samples)
-    se, df = math.sqrt(float(np.square(added).sum())), min(joined, len(names) - 1.0)
-    return GroupEstimate(value, se, df, fewest, within, samples)
+    added = np.bincount(place, np.concatenate(parts)).astype(np.float64)
+    df = min(_welch_satterthwaite(samples, parts), len(names) - 1.0)
+    if within.one_ended:
+        df = min(df, freedom_of_parts(added))
+    return math.sqrt(float(np.square(added).sum())), df
 
 
-def _welch_satterthwaite(samples: tuple[LeftOut, ...]) -> float:
-    variances = np.array([float(np.square(sample.added).sum()) for sample in samples])
+def _welch_satterthwaite(samples: tuple[LeftOut, ...], added: list[Floats]) -> float:
     freedom = np.array([degrees_of_freedom(sample.sizes) for sample in samples])
+    if len(samples) == 1:
+        return float(freedom[0])
+    variances = np.array([float(np.square(one).sum()) for one in added])
     total = variances.sum()
     return float(1 / ((variances / total) ** 2 / freedom).sum() if total > 0 else freedom.min())
 
@@ -237,6 +297,17 @@ def degrees_of_freedom(sizes: Floats) -> float:
     squares = 2 * ww * tt + 2 * wt**2 + total**2 * ww**2 - 4 * total * ww * wt
     squares += (c**2 * ((t + rest) ** 2 - rest**2)).sum()
     return float((c * (t + rest)).sum() ** 2 / squares)
+
+
+def freedom_of_parts(added: Floats) -> float:
+    """Degrees of freedom, at least 1, of the variance V = sum_g a_g^2 of what groups add [G].
+
+    Satterthwaite's V^2 / sum_g a_g^4, in which both are replaced by what they are expected to be for Gaussian a_g with
+    one degree of freedom each, 3 V^2 / sum_g a_g^4 - 2 (von Davier 2024, after Johnson and Rust 1992): about G where
+    groups add alike, few where few of them make up the variance.
+    """
+    square = np.square(added)
+    return max(3 * float(square.sum()) ** 2 / float(np.square(square).sum()) - 2, 1.0) if square.any() else math.inf
 
 
 @dataclass(frozen=True, eq=False)

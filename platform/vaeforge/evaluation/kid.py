@@ -16,6 +16,7 @@ one. Near zero, where the statistic is degenerate, the interval is too wide rath
 Shapes: N samples, D features, G groups. All sums are taken in float64.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,9 @@ class GroupedSet:
     sizes: Floats
 
 
+Sums = Callable[[GroupedSet, GroupedSet], Floats]
+
+
 def grouped(features: Features) -> GroupedSet:
     """`features` sorted by group."""
     order = np.argsort(features.groups, kind="stable")
@@ -66,13 +70,16 @@ def grouped(features: Features) -> GroupedSet:
     return GroupedSet(features.values[order].astype(np.float64), names, starts, sizes.astype(np.float64))
 
 
-def kid_over_groups(real: GroupedSet, other: GroupedSet, more: GroupedSet | None = None) -> GroupEstimate | None:
+def kid_over_groups(
+    real: GroupedSet, other: GroupedSet, more: GroupedSet | None = None, sums: Sums | None = None
+) -> GroupEstimate | None:
     """The KID of `other` and `real`; None where a set has a single group, and so no independent pair.
 
     Args:
         real: the reference.
         other: samples that share no group with it.
         more: further real samples of other groups, which join the reference.
+        sums: of the kernel over the pairs of each two groups of two sets [Gx, Gy], where there is a faster way to them.
 
     Raises:
         DataError: if the numbers of features differ or a set has fewer than two samples.
@@ -81,8 +88,9 @@ def kid_over_groups(real: GroupedSet, other: GroupedSet, more: GroupedSet | None
     reference = real if more is None else _joined(real, more)
     if min(len(reference.names), len(other.names)) < 2:
         return None
-    within = [_mean_within(one) for one in (reference, other)]
-    across = _mean_across(reference, other)
+    add_up = sums or group_sums
+    within = [_mean_within(add_up(one, one), one.sizes) for one in (reference, other)]
+    across = _mean_across(add_up(reference, other), reference.sizes, other.sizes)
     value = within[0][0] + within[1][0] - 2 * across[0]
     without_real = within[0][1] + within[1][0] - 2 * across[1]
     without_other = within[0][0] + within[1][1] - 2 * across[2]
@@ -102,28 +110,32 @@ def _joined(first: GroupedSet, second: GroupedSet) -> GroupedSet:
     )
 
 
-def _mean_within(x: GroupedSet) -> tuple[float, Floats]:
-    """The mean kernel of pairs of different groups, and that without each group, NaN where one is left: [G]."""
-    sums, sizes = _group_sums(x, x), x.sizes
-    np.fill_diagonal(sums, 0.0)
-    total, pairs = sums.sum(), sizes.sum() ** 2 - (sizes**2).sum()
+def _mean_within(sums: Floats, sizes: Floats) -> tuple[float, Floats]:
+    """The mean kernel of pairs of different groups, and that without each group, NaN where one is left: [G].
+
+    Args:
+        sums: the kernel summed over the pairs of each two groups [G, G].
+        sizes: of the groups [G].
+    """
+    between = sums - np.diag(np.diag(sums))
+    total, pairs = between.sum(), sizes.sum() ** 2 - (sizes**2).sum()
     rest = pairs - 2 * sizes * (sizes.sum() - sizes)
-    without = np.where(rest > 0, (total - 2 * sums.sum(1)) / np.maximum(rest, 1.0), np.nan)
+    without = np.where(rest > 0, (total - 2 * between.sum(1)) / np.maximum(rest, 1.0), np.nan)
     return float(total / pairs), without
 
 
-def _mean_across(x: GroupedSet, y: GroupedSet) -> tuple[float, Floats, Floats]:
-    """The mean kernel of pairs of both sets, that without each group of `x`, and without each of `y`."""
-    sums, n, m = _group_sums(x, y), x.sizes.sum(), y.sizes.sum()
-    total = sums.sum()
-    return (
-        float(total / (n * m)),
-        (total - sums.sum(1)) / ((n - x.sizes) * m),
-        (total - sums.sum(0)) / (n * (m - y.sizes)),
-    )
+def _mean_across(sums: Floats, x: Floats, y: Floats) -> tuple[float, Floats, Floats]:
+    """The mean kernel of pairs of both sets, that without each group of the first, and without each of the second.
+
+    Args:
+        sums: the kernel summed over the pairs of each two groups [Gx, Gy].
+        x: sizes of the groups [Gx]; `y` of the others [Gy].
+    """
+    n, m, total = x.sum(), y.sum(), sums.sum()
+    return float(total / (n * m)), (total - sums.sum(1)) / ((n - x) * m), (total - sums.sum(0)) / (n * (m - y))
 
 
-def _group_sums(x: GroupedSet, y: GroupedSet) -> Floats:
+def group_sums(x: GroupedSet, y: GroupedSet) -> Floats:
     """The kernel summed over the pairs of each two groups: [Gx, Gy]."""
     rows = [_kernel(x.values[start : start + CHUNK], y.values) for start in range(0, len(x.values), CHUNK)]
     by_group = np.concatenate([np.add.reduceat(part, y.starts, axis=1) for part in rows])
