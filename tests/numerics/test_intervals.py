@@ -1,6 +1,7 @@
 """Jackknife intervals over groups against scipy's t interval, leaving out by hand, and matrices written out."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -166,6 +167,14 @@ def test_a_value_is_in_its_interval_where_its_bias_is_larger_than_the_error() ->
     assert found.scaled.centre == pytest.approx(4 * math.log(2) - 0.75 * np.log(left_out.values).sum())
     assert found.interval() == (2.0, pytest.approx(found.upper(0.025)))
     assert found.scaled.centre - 4 * found.scaled.se > math.log(2)
+
+
+def test_an_interval_about_the_value_itself_has_no_bias_taken_off() -> None:
+    left_out = LeftOut(np.arange(4), np.ones(4), np.array([1.47, 1.43, 1.45, 1.44]))
+    found = replace(jackknife(2.0, left_out, within=POSITIVE), corrected=False)
+    assert found.scaled.centre == pytest.approx(math.log(2))
+    less = found.minus(jackknife(1.0, left_out, within=POSITIVE))
+    assert not less.corrected and less.scaled.centre == 1.0
 
 
 def test_degrees_of_freedom_are_few_where_few_groups_make_up_the_variance() -> None:

@@ -159,6 +159,7 @@ class GroupEstimate:
         within: what the statistic can be.
         samples: what the standard error was made of, for differences.
         needs: groups, of the sample that has the fewest, from which on there is an interval.
+        corrected: whether intervals are about the value less its bias.
     """
 
     value: float
@@ -168,6 +169,7 @@ class GroupEstimate:
     within: Range = field(default=ANY, repr=False)
     samples: tuple[LeftOut, ...] = field(default=(), repr=False, compare=False)
     needs: int = field(default=MIN_GROUPS, repr=False)
+    corrected: bool = field(default=True, repr=False)
 
     def minus(self, other: "GroupEstimate") -> "GroupEstimate":
         """The difference of two statistics of the same kind, paired in the samples that both have, by their order."""
@@ -179,7 +181,7 @@ class GroupEstimate:
                 samples += [] if mine is None else [mine.less(other.value)]
                 samples += [] if theirs is None else [theirs.taken_from(self.value)]
         found = jackknife(self.value - other.value, *samples, within=self.within.of_differences())
-        return replace(found, needs=max(self.needs, other.needs))
+        return replace(found, needs=max(self.needs, other.needs), corrected=self.corrected and other.corrected)
 
     def without_bias(self) -> "GroupEstimate":
         """The same, with the jackknife's estimate of the bias taken off (Efron and Tibshirani 1993, ch. 10.5).
@@ -235,7 +237,8 @@ class GroupEstimate:
         moved = tuple(replace(one, values=self.within.scaled(one.values)) for one in self.samples)
         if not (moved and all(np.isfinite(one.values).all() for one in moved)):
             return Scaled(place, self.se * self.within.slope(self.value), self.df)
-        return Scaled(place - sum(one.bias_of(place) for one in moved), *_spread(moved, self.within))
+        bias = sum(one.bias_of(place) for one in moved) if self.corrected else 0.0
+        return Scaled(place - bias, *_spread(moved, self.within))
 
     def _end_where_all_agree(self, alpha: float, side: int) -> float | None:
         """Of a bounded statistic that is the same for all G groups, as of shares that are all 0 or all 1.
