@@ -17,6 +17,7 @@ from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.picture_masks import find_masks
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
+from vaeforge.importing.folder_levels import ask_about_levels
 from vaeforge.importing.import_options import ImportOptions, usable_name
 from vaeforge.importing.measured_images import FoundPictures, PictureFile
 from vaeforge.importing.parsed_source import ImportLog, shown
@@ -51,6 +52,10 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
     has_parts = options.split == FOLDERS or _ask_about_parts(source, pictures, options, log)
     levels = folder_levels(options.groups)
     candidates, nameless = [], []
+    telling = ""
+    if not (options.groups or options.group_column or ALL in options.normal):
+        above = [placed(path.relative_to(source).parts, [], has_parts).folders for path in pictures]
+        telling = ask_about_levels(source, above, options.normal, log)
     without = NORMAL if ALL in options.normal and not grey else ""
     for path in pictures:
         place = placed(path.relative_to(source).parts, levels, has_parts)
@@ -71,7 +76,7 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
     # a folder is an empty class if nothing is below it, or only files that are no pictures
     barren = {*folders, *(path.parent for path in files)} - known - {source}
     leaves = [path for path in sorted(barren) if not any(other.is_relative_to(path) for other in known)]
-    found = FoundPictures(candidates, [shown(path, source) for path in leaves], tables)
+    found = FoundPictures(candidates, [shown(path, source) for path in leaves], tables, told_apart=telling)
     if grey:
         _leave_out(source, masks, log)
     return found if grey else replace(found, masks=masks, nameless=nameless)

@@ -70,7 +70,8 @@ def read_images(
         source,
         "items would get the name of another",
         ((item.target.as_posix().casefold(), item.shown) for item in measured),
-        "rename one of each",
+        "rename one of each"
+        + (f", or say {found.told_apart}, which names them by folders" if found.told_apart else ""),
     )
     reject_duplicates(
         source,

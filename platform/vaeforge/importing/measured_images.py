@@ -55,6 +55,7 @@ class FoundPictures:
         tables: files that may say something about pictures.
         masks: the picture that each is of.
         nameless: pictures that are left out, since neither folder nor name tells their class.
+        told_apart: the option by which pictures of one name in several folders get names of their own; empty for none.
     """
 
     files: list[PictureFile]
@@ -62,6 +63,7 @@ class FoundPictures:
     tables: list[Path] = field(default_factory=list)
     masks: dict[Path, Path] = field(default_factory=dict)
     nameless: list[str] = field(default_factory=list)
+    told_apart: str = ""
 
 
 @dataclass(frozen=True)

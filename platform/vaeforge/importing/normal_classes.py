@@ -6,7 +6,6 @@ class that is taken for anomalous without a word spoils training, threshold and 
 without classes: `--normal all` says that all of them are. Anomalous pictures need not be there.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -18,29 +17,8 @@ from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError, QuestionError
 from vaeforge.importing.image_layouts import ALL
 from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.normal_names import resembles_normal
 from vaeforge.importing.parsed_source import ImportLog
-
-RESEMBLING = {
-    "normal",
-    "normals",
-    "good",
-    "ok",
-    "okay",
-    "healthy",
-    "health",
-    "control",
-    "controls",
-    "negative",
-    "clean",
-}
-DENYING = {"not", "non", "no", "un"}
-WORD = re.compile(r"[^\W\d_]+")
-
-
-def resembles_normal(name: str) -> bool:
-    """Whether a class of this name may well hold normal pictures, though it is not called `normal` or `normal-…`."""
-    words = {word.casefold() for word in WORD.findall(name)}
-    return not is_normal(name) and bool(words & RESEMBLING) and not words & DENYING
 
 
 def called_normal(names: Collection[str], chosen: Collection[str]) -> Collection[str]:
