@@ -111,4 +111,34 @@ def test_the_sample_serves_every_split() -> None:
         "test_anomalous": 38,
         "test_normal_groups": 22,
         "test_anomalous_groups": 9,
+        "test_masks": 38,
     }
+
+
+def test_labels_of_test_patches_are_their_masks(folder: Path) -> None:
+    split = read_annotated(folder, SETTINGS)
+    assert len(split.masks) == len(split.test) > 0
+    for pixels, mask in zip(split.test, split.masks, strict=True):
+        rows = pixels[0].astype(int)  # red says the row: the first 8 have no label, those before 40 are anomalous
+        np.testing.assert_array_equal(mask, np.where(rows < 8, 255, np.where(rows < 40, 1, 0)))
+    assert {int(value) for mask in split.masks for value in np.unique(mask)} >= {0, 1}
+
+
+def test_the_sample_has_masks_of_its_labels() -> None:
+    settings = PictureSettings()
+    split = read_annotated(SAMPLE, settings)
+    with Image.open(SAMPLE / "labels.png") as opened:
+        labels = np.asarray(opened)
+    with Image.open(SAMPLE / "image.png") as opened:
+        image = np.asarray(opened.convert("RGB"))
+    side, shown = settings.size, [patch.transpose(1, 2, 0).tobytes() for patch in split.test]
+    found = 0
+    for row in range(0, image.shape[0] - side + 1, settings.stride):
+        for column in range(round(image.shape[1] * (1 - settings.test)), image.shape[1] - side + 1, settings.stride):
+            window = np.ascontiguousarray(image[row : row + side, column : column + side]).tobytes()
+            if window in shown:
+                known = labels[row : row + side, column : column + side]
+                expected = np.choose(known, [255, 0, 1])
+                np.testing.assert_array_equal(split.masks[shown.index(window)], expected)
+                found += 1
+    assert found == len(split.test)

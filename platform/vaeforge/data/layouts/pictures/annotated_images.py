@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data import picture_masks
 from vaeforge.data.images import Images, read_labels, read_picture
 from vaeforge.data.label_values import ANOMALOUS, ANOMALOUS_ITEM, NORMAL, NORMAL_ITEM
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
-from vaeforge.data.resize import centre_of
 from vaeforge.errors import DataError
 from vaeforge.samples import RawImage
 
@@ -26,13 +26,29 @@ MOSTLY = 0.75  # of an anomalous patch's pixels are anomalous
 
 @dataclass(frozen=True)
 class Patch:
-    """A square of an image, its upper left corner at (row, column)."""
+    """A square of an image and its labels, its upper left corner at (row, column)."""
 
     row: int
     column: int
     pixels: Images
-    normal: float
-    anomalous: float
+    labels: NDArray[np.uint8]
+
+    @property
+    def normal(self) -> float:
+        """Share of its pixels that are normal."""
+        return float((self.labels == NORMAL).mean())
+
+    @property
+    def anomalous(self) -> float:
+        """Share of its pixels that are anomalous."""
+        return float((self.labels == ANOMALOUS).mean())
+
+    def mask(self) -> NDArray[np.uint8]:
+        """Its pixels as masks of the test have them; what has no label is unknown."""
+        mask = np.full(self.labels.shape, picture_masks.UNKNOWN, dtype=np.uint8)
+        mask[self.labels == NORMAL] = picture_masks.NORMAL
+        mask[self.labels == ANOMALOUS] = picture_masks.ANOMALOUS
+        return mask
 
 
 def read_annotated(folder: Path, settings: PictureSettings) -> Split:
@@ -69,7 +85,7 @@ def _patches(
         for column in range(strip[0], strip[1] - side + 1, stride):
             window = labels[row : row + side, column : column + side]
             pixels = image[:, row : row + side, column : column + side]
-            yield Patch(row, column, pixels, float((window == NORMAL).mean()), float((window == ANOMALOUS).mean()))
+            yield Patch(row, column, pixels, window)
 
 
 def _add_test(split: Split, patches: list[Patch], name: str, settings: PictureSettings) -> None:
@@ -84,6 +100,7 @@ def _add_test(split: Split, patches: list[Patch], name: str, settings: PictureSe
                 (patch.row + settings.size // 2) // settings.size,
                 (patch.column + settings.size // 2) // settings.size,
             )
-            split.test.append(centre_of(patch.pixels, settings.size))
+            split.test.append(patch.pixels)
+            split.masks.append(patch.mask())
             split.labels.append(label)
             split.groups.append(f"{name}/{label}/{block[0]}/{block[1]}")
