@@ -26,3 +26,12 @@ def undocumented(names: Iterable[str], page: str | None = None) -> list[str]:
     known = patterns(PAGE.read_text(encoding="utf-8") if page is None else page)
     plain = {name: re.sub(r"_(low|high)(?=_|$)", "", name) for name in names}
     return sorted(name for name, base in plain.items() if not any(one.fullmatch(base) for one in known))
+
+
+def not_given(task: str, names: Iterable[str], page: str | None = None) -> list[str]:
+    """Which metrics the page has under a task, and under all families, that its evaluation did not give."""
+    text = PAGE.read_text(encoding="utf-8") if page is None else page
+    sections = [part for part in text.split("\n## ") if part.startswith(("Test: all families", f"Task `{task}`"))]
+    listed = {name for part in sections for name in NAME.findall(part) if name.startswith("test/")}
+    given = list(names)
+    return sorted(name for name in listed if not any(map(patterns(f"`{name}`")[0].fullmatch, given)))

@@ -272,6 +272,7 @@ def test_maps_from_end_to_end(tmp_path: Path) -> None:
     found = evaluate(trained)
     assert np.isfinite(list(found.metrics.values())).all()
     assert undocumented(found.metrics) == []
+    assert found.metrics["test/hidden_points"] > 0
     assert [line["map"] for line in found.tables["maps"]] == list("abcde")
     rows = {row.name: row for row in found.rows if row.metric == "imputation MSE"}
     assert set(rows) == {"visible mean", "training mean", "k-nearest neighbours", "untrained VAE", "model"}

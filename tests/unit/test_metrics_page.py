@@ -2,7 +2,7 @@
 
 import pytest
 
-from metric_names import PAGE, undocumented
+from metric_names import PAGE, not_given, undocumented
 from vaeforge.config.experiment import Gates
 from vaeforge.evaluation.threshold import QUANTILE_METRIC, RATE_METRIC, THRESHOLD_METRIC
 from vaeforge.registry.calibration_gate import RULE
@@ -46,3 +46,12 @@ def test_the_rival_that_validation_chose_is_told_as_a_limit() -> None:
 def test_what_counts_as_on_the_page(name: str, there: bool) -> None:
     page = "`test/psnr_KIND` `test/contrast_SET` `test/kid_SET` `test/mse_CLASS`"
     assert (undocumented([name], page) == []) == there
+
+
+def test_what_counts_as_given_of_the_page() -> None:
+    page = (
+        "# Metrics\n## Test: all families\n`test/nelbo`, `val/nelbo`\n"
+        "## Task `a`\n`test/kid_SET` `test/gone`\n## Task `b`\n`test/other`"
+    )
+    assert not_given("a", ["test/nelbo", "test/kid_prior"], page) == ["test/gone"]
+    assert not_given("b", ["test/kid_prior", "test/other"], page) == ["test/nelbo"]
