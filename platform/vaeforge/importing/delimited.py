@@ -81,7 +81,7 @@ def dialect_of(path: Path) -> Dialect:
 def _delimiter(line: str) -> str:
     """The delimiter that a line holds most of, decimal commas not counted; white space where it holds none."""
     for mark in (mark for mark in DELIMITERS if mark != "," and mark in line):
-        if all(_is_number(cell, ",") for cell in line.split(mark)):
+        if all(is_number(cell, ",") for cell in line.split(mark)):
             return mark
     return max(DELIMITERS, key=line.count) if any(mark in line for mark in DELIMITERS) else " "
 
@@ -95,14 +95,14 @@ def _dialect(path: Path, delimiter: str, comments: int, head: list[tuple[int, li
             "has numbers with commas (1,5) between commas; write a point, or cells with `;` between them",
         )
     first = [cell.strip() for cell in head[0][1]]
-    named = not all(_is_number(cell, decimal) for cell in first)
+    named = not all(is_number(cell, decimal) for cell in first)
     rows = [row for _, row in head[named:]] or [first]
     trailing = all(len(row) > 1 and not row[-1].strip() for row in rows) and (
         not named or len(rows[0]) == len(first) + 1 or not first[-1]
     )
     width = len(rows[0]) - trailing
     names = tuple(first[: len(first) - (trailing and len(first) > width)]) if named else ()
-    if named and width == len(names) + 1 and all(not _is_number(row[0], decimal) for row in rows):
+    if named and width == len(names) + 1 and all(not is_number(row[0], decimal) for row in rows):
         names = ("", *names)
     if named and width != len(names):
         raise DamagedFileError(
@@ -133,8 +133,8 @@ def _decimal_commas(cells: list[str]) -> bool:
     """
     told = [cell for cell in cells if not EITHER.fullmatch(cell)]
     for asked in (told, cells):
-        commas = sum("," in cell and _is_number(cell, ",") for cell in asked)
-        points = sum("." in cell and _is_number(cell, ".") for cell in asked)
+        commas = sum("," in cell and is_number(cell, ",") for cell in asked)
+        points = sum("." in cell and is_number(cell, ".") for cell in asked)
         if commas or points:
             return commas > points
     return False
@@ -142,8 +142,13 @@ def _decimal_commas(cells: list[str]) -> bool:
 
 def rows_of(path: Path, dialect: Dialect) -> Iterator[list[str]]:
     """The rows of cells, without the one that names columns, and without what follows a trailing delimiter."""
-    for _, row in _lines(path, dialect.delimiter, dialect.skipped):
-        yield row[:-1] if dialect.trailing and len(row) == dialect.width + 1 and not row[-1].strip() else row
+    return (row for _, row in numbered_rows(path, dialect))
+
+
+def numbered_rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """The same, each with the number of its line in the file, from 1."""
+    for line, row in _lines(path, dialect.delimiter, dialect.skipped):
+        yield line, row[:-1] if dialect.trailing and len(row) == dialect.width + 1 and not row[-1].strip() else row
 
 
 def number(cell: str, decimal: str = ".") -> float:
@@ -154,7 +159,7 @@ def number(cell: str, decimal: str = ".") -> float:
         return float("nan")
 
 
-def _is_number(cell: str, decimal: str) -> bool:
+def is_number(cell: str, decimal: str) -> bool:
     """Whether a cell is a number, or says that there is none."""
     try:
         float("nan" if cell.strip().lower() in MISSING else _pointed(cell, decimal))

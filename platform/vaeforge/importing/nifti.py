@@ -14,6 +14,7 @@ from typing import Any
 import nibabel
 import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
+from nibabel.cifti2 import Cifti2Image
 from nibabel.filebasedimages import ImageFileError
 from nibabel.funcs import as_closest_canonical
 from nibabel.spatialimages import HeaderDataError
@@ -31,6 +32,11 @@ Voxels = NDArray[np.bool_]
 Loader = Callable[[], NDArray[Any]]
 DEFLATE_LIMIT = 1100  # deflate packs at most 1032 bytes into one
 RESAMPLE = "resample it onto the grid of the training data (say with nilearn.image.resample_to_img)"
+CIFTI = (  # Connectome Workbench writes a row a brainordinate or parcel
+    "which is not read: write it as text with `wb_command -cifti-convert -to-text IN.ptseries.nii OUT.txt` and import "
+    "the texts with --transposed true; a dense one (.dtseries.nii) by parcels first, with `wb_command "
+    "-cifti-parcellate IN.dtseries.nii ATLAS.dlabel.nii COLUMN OUT.ptseries.nii`"
+)
 TOLERANCE = 1e-3  # mm and radians of two affines that are the same
 DAMAGE = (
     *(ImageFileError, HeaderDataError, WrapStructError),
@@ -117,6 +123,8 @@ def _open(path: Path, dimensions: int) -> Any:
         shape, size = tuple(int(side) for side in image.shape), image.get_data_dtype().itemsize
     except DAMAGE as error:
         raise DamagedFileError(path, f"cannot be read as NIfTI ({error or type(error).__name__})") from None
+    if isinstance(image, Cifti2Image):
+        raise DamagedFileError(path, f"is CIFTI of {' x '.join(map(str, shape))} values, {CIFTI}")
     if len(shape) != dimensions or 0 in shape:
         raise DamagedFileError(path, f"is {shape}, must have {dimensions} dimensions")
     room = path.stat().st_size * (DEFLATE_LIMIT if path.suffix.lower() == ".gz" else 1)

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from vaeforge.importing.arrays import DamagedFileError
-from vaeforge.importing.delimited import LOOKED_AT, Dialect, dialect_of, number, read_frame, rows_of
+from vaeforge.importing.delimited import (
+    LOOKED_AT,
+    Dialect,
+    dialect_of,
+    is_number,
+    number,
+    numbered_rows,
+    read_frame,
+    rows_of,
+)
 
 LEAST_STEPS = 10  # rows in equal steps that tell times, in a column without a name, from values
 WHOLE = re.compile(r"[+-]?\d+")
@@ -34,10 +43,12 @@ def series_text(path: Path) -> SeriesText:
     that counts rows, of no name or called `time` or the like, is no voxel.
 
     Raises:
-        DamagedFileError: if it cannot be read.
+        DamagedFileError: if it cannot be read, or has a second row of names, or one of units.
     """
     dialect = _named_by_numbers(path, dialect_of(path))
-    head = list(islice(rows_of(path, dialect), LOOKED_AT))
+    numbered = list(islice(numbered_rows(path, dialect), LOOKED_AT))
+    _refuse_second_names(path, dialect, numbered)
+    head = [row for _, row in numbered]
     return SeriesText(dialect, tuple(place for place in range(dialect.width) if _counts(place, dialect, head)))
 
 
@@ -95,6 +106,36 @@ def _named_by_numbers(path: Path, dialect: Dialect) -> Dialect:
         return dialect
     lines = _lines_to_first_row(path, dialect)
     return replace(dialect, names=tuple(first), skipped=lines)
+
+
+def _refuse_second_names(path: Path, dialect: Dialect, rows: list[tuple[int, list[str]]]) -> None:
+    """Refuse a row of words or of labels among the first ones, which could be taken for a timepoint."""
+    for line, row in rows[:2]:
+        words = [cell.strip() for cell in row if not is_number(cell, dialect.decimal)]
+        if 2 * len(words) > len(row):
+            raise DamagedFileError(
+                path,
+                f"line {line} holds words ({', '.join(words[:3])}), must hold numbers: remove it if it is a second row "
+                "of names or one of units (one line may name the voxels), write NaN where values are missing",
+            )
+    if dialect.names and _are_labels([[cell.strip() for cell in row] for _, row in rows]):
+        first = [cell.strip() for cell in rows[0][1]]
+        raise DamagedFileError(
+            path,
+            f"line {rows[0][0]} holds whole numbers ({', '.join(first[:3])}, …) over values that are none: remove it "
+            f"if they are labels, write {first[0]}.0 and so on if they are values",
+        )
+
+
+def _are_labels(rows: list[list[str]]) -> bool:
+    """Whether the first row holds different whole numbers, and none below does."""
+    if len(rows) < 3 or not _whole(rows[0]) or not len(set(rows[0])) == len(rows[0]) > 2:
+        return False
+    return not any(map(_whole, rows[1:]))
+
+
+def _whole(row: list[str]) -> bool:
+    return all(map(WHOLE.fullmatch, row))
 
 
 def _lines_to_first_row(path: Path, dialect: Dialect) -> int:

@@ -31,6 +31,7 @@ from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown
 from vaeforge.importing.series_arrays import ARRAYS, TEXT, arrays_in
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
 from vaeforge.importing.series_files import ABOUT
+from vaeforge.importing.series_names import named_by_folders
 from vaeforge.importing.series_text import voxel_names
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
@@ -116,7 +117,8 @@ def _subjects(
             log.quarantine(where, f"its suffix is none of {', '.join((*ARRAYS, *NIFTI, *TEXT))}")
     loaders, grid = read_volumes(volumes, root, mask, log)
     subjects += [SubjectSeries(stem(path.name), shown(path, root), load, volume=True) for path, load in loaders]
-    return [subject for subject in map(_composed, subjects) if _named(subject, log)], grid
+    named = named_by_folders(list(map(_composed, subjects)), log)
+    return [subject for subject in named if _named(subject, log)], grid
 
 
 def _arrays(path: Path, where: str, log: ImportLog) -> list[SubjectSeries]:

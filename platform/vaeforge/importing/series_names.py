@@ -1,0 +1,44 @@
+"""Names of series whose files are called alike: their folders tell them apart (`sub-01/dr_stage1.txt`)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import PurePosixPath
+
+from vaeforge.data.group_rules import SUBJECT
+from vaeforge.data.source_files import listed
+from vaeforge.importing.import_options import stem
+from vaeforge.importing.measured_series import SubjectSeries
+from vaeforge.importing.parsed_source import ImportLog
+
+
+def named_by_folders(subjects: Sequence[SubjectSeries], log: ImportLog) -> list[SubjectSeries]:
+    """The series, those that have the name of their file and share it with others called as their folders are.
+
+    The file's own name follows where one folder holds several of them, or where it names a subject itself.
+    """
+    counts = Counter(subject.name.casefold() for subject in subjects)
+    alike = [one for one in subjects if counts[one.name.casefold()] > 1 and one.name == _of_file(one)]
+    folders = dict(zip((one.shown for one in alike), _differing(alike), strict=True))
+    shared = Counter(folder.casefold() for folder in folders.values())
+    names = {}
+    for one in alike:
+        folder = folders[one.shown]
+        alone = folder and shared[folder.casefold()] == 1 and not SUBJECT.search(one.name)
+        names[one.shown] = folder if alone else "_".join(filter(None, (folder, one.name)))
+    changed = [f"{names[one.shown]} ({one.shown})" for one in alike if names[one.shown] != one.name]
+    if changed:
+        log.notes.append(f"{len(changed)} series are named by their folders, as files share a name: {listed(changed)}")
+    return [replace(one, name=names.get(one.shown, one.name)) for one in subjects]
+
+
+def _of_file(subject: SubjectSeries) -> str:
+    return stem(PurePosixPath(subject.shown).name)
+
+
+def _differing(subjects: Sequence[SubjectSeries]) -> list[str]:
+    """The folders of each series that are not those of all, joined."""
+    parts = [PurePosixPath(one.shown).parts[:-1] for one in subjects]
+    levels = [level for level in zip_longest(*parts, fillvalue="") if len(set(level)) > 1]
+    return ["_".join(filter(None, folders)) for folders in zip(*levels, strict=True)] or [""] * len(parts)
