@@ -97,6 +97,7 @@ def eager(asked: argparse.Namespace) -> None:
     from vaeforge.data.images import open_picture
     from vaeforge.manifests.export import read_export
     from vaeforge.manifests.trained_model import read_trained_model
+    from vaeforge.package.inputs import channels_first
     from vaeforge.paths import Project
     from vaeforge.trained import load_trained_model
 
@@ -115,8 +116,7 @@ def eager(asked: argparse.Namespace) -> None:
     for first in range(0, count, asked.batch):
         if whole is None:
             opened = (open_picture(path) for path in paths[first : first + asked.batch])
-            pixels = [np.asarray(one if channels == 3 else one.convert("L")) for one in opened]
-            x = np.stack(pixels).reshape(len(pixels), *pixels[0].shape[:2], channels).transpose(0, 3, 1, 2)
+            x = np.stack([channels_first(one, channels) for one in opened])
         else:
             x = whole[first : first + asked.batch]
         raw = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))

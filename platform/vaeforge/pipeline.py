@@ -103,18 +103,20 @@ def prepare(project: Project, config: RunConfig, console: Console) -> None:
     from vaeforge.data.data_sets import own_settings, used_data
     from vaeforge.data.image_statistics import statistics_summary
     from vaeforge.data.pca_spectrum import describe, likelihood_of
-    from vaeforge.data.prepare import prepared_summary, pull
+    from vaeforge.data.prepare import bits_remark, prepared_summary, pull
 
     family = config.experiment.family
     tell(console, pull(project, family), used_data(project, family).remark())
     prepared = prepare_data(project, config.experiment)
-    summary = prepared_summary(prepared.event_shape, prepared.manifest.counts, prepared.manifest.data_set)
+    manifest = prepared.manifest
+    summary = prepared_summary(prepared.event_shape, manifest.counts, manifest.data_set, prepared.train.fine)
     console.print(f"{summary}: {prepared.folder}", highlight=False)
     if (statistics := statistics_summary(prepared.folder)) is not None:
         console.print(statistics, highlight=False, markup=False, soft_wrap=True)
-    tell(console, own_size(config, own_settings(project, family)), str(prepared.manifest.info.get("framing", "")))
-    if prepared.manifest.spectrum is not None:
-        console.print(describe(prepared.manifest.spectrum, likelihood_of(config.experiment)), highlight=False)
+    tell(console, own_size(config, own_settings(project, family)), str(manifest.info.get("framing", "")))
+    tell(console, bits_remark(manifest))
+    if manifest.spectrum is not None:
+        console.print(describe(manifest.spectrum, likelihood_of(config.experiment)), highlight=False)
 
 
 def own_size(config: RunConfig, own: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Samples in arrays, as prepare writes them and training and evaluation read them.
 
-Shapes: N samples; x [N, *event] in raw units, uint8 or float32; condition float32 [N, C], C = 0 for none.
+Shapes: N samples; stored [N, *event] uint8, uint16 or float32; x the same in raw units, uint8 or float32; condition
+float32 [N, C], C = 0 for none. Raw units of pictures are grey levels from 0 to 255: stored uint16 are 257ths of one.
 """
 
 from collections.abc import Iterator
@@ -15,15 +16,34 @@ if TYPE_CHECKING:  # layouts of data are read, and scored, without torch
     from torch import Tensor
 
 CHUNK = 64
+FINE = 257  # steps of 16 bits in a grey level of 8: 65,535 = 255 * 257
 TRAIN_SIZES = "train_sizes"  # in a data set's info: sizes of the pictures that training samples were made of
+
+
+def raw_units(stored: NDArray[Any]) -> NDArray[Any]:
+    """Stored values in raw units: pictures of 16 bits as float32 grey levels from 0 to 255, others as they are."""
+    return stored.astype(np.float32) / np.float32(FINE) if stored.dtype == np.uint16 else stored
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Values and conditions of the same samples; memory maps are read where they are indexed."""
+    """Values and conditions of the same samples; memory maps are read where they are indexed.
 
-    x: NDArray[Any]
+    Choose samples before `x` is asked for: it converts all of them where they are stored in 16 bits.
+    """
+
+    stored: NDArray[Any]
     condition: NDArray[np.float32]
+
+    @property
+    def fine(self) -> bool:
+        """Whether they are pictures of 16 bits."""
+        return bool(self.stored.dtype == np.uint16)
+
+    @property
+    def x(self) -> NDArray[Any]:
+        """All values in raw units."""
+        return raw_units(self.stored)
 
     @classmethod
     def unconditional(cls, x: NDArray[Any]) -> "Samples":
@@ -31,17 +51,17 @@ class Samples:
         return cls(x, np.zeros((len(x), 0), dtype=np.float32))
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.stored)
 
     def __getitem__(self, chosen: Any) -> "Samples":
         """The samples that a slice, a mask or indices choose."""
-        return Samples(self.x[chosen], self.condition[chosen])
+        return Samples(self.stored[chosen], self.condition[chosen])
 
     def tensors(self, chosen: Any, device: "torch.device | str" = "cpu") -> "tuple[Tensor, Tensor]":
         """Copies of the chosen samples' x and condition on `device`."""
         import torch
 
-        x, condition = np.array(self.x[chosen]), np.array(self.condition[chosen])
+        x, condition = raw_units(np.array(self.stored[chosen])), np.array(self.condition[chosen])
         return torch.from_numpy(x).to(device), torch.from_numpy(condition).to(device)
 
     def batches(self, size: int = CHUNK, device: "torch.device | str" = "cpu") -> "Iterator[tuple[Tensor, Tensor]]":
@@ -52,7 +72,7 @@ class Samples:
     def joined(self, other: "Samples") -> "Samples":
         """These samples and then the other's, copied."""
         return Samples(
-            np.concatenate([np.asarray(self.x), np.asarray(other.x)]),
+            np.concatenate([np.asarray(self.stored), np.asarray(other.stored)]),
             np.concatenate([np.asarray(self.condition), np.asarray(other.condition)]),
         )
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from vaeforge.config.layouts import LAYOUTS, layout_named, layout_names
 from vaeforge.config.prepare import Prepare
@@ -98,9 +97,11 @@ def test_a_layout_is_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in layout_names() if "whole" in layout_named(name).picture_modes])
 def test_a_picture_becomes_a_sample(name: str) -> None:
-    layout, picture = layout_named(name), Image.new("RGB", (40, 30), (10, 10, 10))
+    layout, picture = layout_named(name), np.full((30, 40, 3), 10, np.uint8)
     sample = layout.sample_of(picture, 16, layout.settings(size=16).model_dump())
     assert sample.dtype == np.uint8 and sample.shape[1:] == (16, 16) and (sample == 10).all()
+    fine = layout.sample_of(np.full((30, 40, 3), 1001, np.uint16), 16, layout.settings(size=16).model_dump())
+    assert fine.dtype == np.uint16 and (fine == 1001).all()
 
 
 def test_layouts_and_import_formats_come_in_pairs() -> None:

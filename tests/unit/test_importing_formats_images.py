@@ -371,8 +371,11 @@ def test_16_bits_of_a_stack_have_the_white_of_them_all(project: Project, tmp_pat
     images = np.arange(6, dtype=np.uint16)[:, None, None] * np.full((1, 2, 2), 2570, dtype=np.uint16)
     result = take(project, stack(tmp_path / "deep.npz", images=images), "classes")
     # the largest value, 12850, lies within 14 bits: 12850 / 16383 * 255 = 200.01
-    assert np.unique(pixels(result.folder / "b/5.png")).tolist() == [200]
-    stated = take(project, tmp_path / "deep.npz", "classes", white=65535, replace=True)
+    assert np.unique(pixels(result.folder / "b/5.png")).tolist() == [12850]
+    assert read_json(result.folder / "pictures.json", "")["white"] == 16383
+    eight = take(project, tmp_path / "deep.npz", "classes", depth="8", replace=True)
+    assert np.unique(pixels(eight.folder / "b/5.png")).tolist() == [200]
+    stated = take(project, tmp_path / "deep.npz", "classes", white=65535, depth="8", replace=True)
     assert np.unique(pixels(stated.folder / "b/5.png")).tolist() == [50]
 
 

@@ -105,7 +105,7 @@ def test_writing_that_fails_half_way_leaves_nothing(
         written.append(path)
         path.write_bytes(b"half")
 
-    monkeypatch.setattr(measured_images, "write_grey", failing)
+    monkeypatch.setattr(measured_images, "write_pixels", failing)
     with pytest.raises((DataError, KeyboardInterrupt)):
         take(project, source)
     assert written[0].parent.name == ".frames.importing"

@@ -17,6 +17,7 @@ from project import ROOT
 from scoring import score, scores_of, untrained, write_bundle
 from serving import graph_of
 from vaeforge.data.grey_levels import to_levels
+from vaeforge.data.pixels import grey_of
 from vaeforge.data.resize import centre_of, crop_square, fit_square
 from vaeforge.package.bundle import Bundle
 from vaeforge.package.contract import PictureInput
@@ -164,19 +165,21 @@ def test_a_client_with_cv2_gives_the_same(
 @pytest.mark.parametrize(
     ("fit", "side", "centre", "channels"), [("crop", 48, 32, 3), ("pad", 40, 40, 1), ("squash", 40, 40, 1)]
 )
-def test_the_graph_frames_as_pillow_does(tmp_path: Path, fit: Fit, side: int, centre: int, channels: int) -> None:
-    """Differences of single levels, where sums lie near the middle between two; most of all in noise."""
+@pytest.mark.parametrize("depth", [8, 16])
+def test_the_graph_frames_as_pillow_does(
+    tmp_path: Path, fit: Fit, side: int, centre: int, channels: int, depth: int
+) -> None:
+    """Differences of single levels, of 8 or 16 bits, where sums lie near the middle between two; most in noise."""
     onnx.save(graph_of((channels, centre, centre)), tmp_path / "model.onnx")
-    write_picture_graph(tmp_path / "model.onnx", tmp_path / "picture.onnx", Framing(fit, side, centre, channels))
+    write_picture_graph(tmp_path / "model.onnx", tmp_path / "picture.onnx", Framing(fit, side, centre, channels, depth))
     session = onnxruntime.InferenceSession(str(tmp_path / "picture.onnx"), providers=["CPUExecutionProvider"])
     apart = []
-    for pixels in example_pictures(12, seed=1):
-        ends = np.array([0, 255], dtype=np.float32)
+    for pixels in example_pictures(12, 1, depth):
+        ends = np.array([0, 2**depth - 1], dtype=np.float32)
         x, found = session.run(["x", "score"], {"picture": pixels.astype(np.float32), "range": ends})
-        picture = Image.fromarray(pixels)
-        grey = np.asarray(picture.convert("L"))
-        sample = centre_of(crop_square(picture, side), centre) if fit == "crop" else fit_square(grey, side, fit)[None]
-        apart.append(np.abs(x[0] - sample).ravel())
+        grey = grey_of(pixels)
+        sample = centre_of(crop_square(pixels, side), centre) if fit == "crop" else fit_square(grey, side, fit)[None]
+        apart.append(np.abs(x[0] * (2**depth - 1) / 255 - sample).ravel())
         assert found[0] == pytest.approx(x.mean(), rel=1e-5)
     levels = np.concatenate(apart)
     assert levels.max() <= 4 and levels.mean() < 0.1

@@ -70,21 +70,28 @@ def ramps(folder: Path, low: int, high: int, kind: str = "png") -> None:
 
 
 @pytest.mark.parametrize("kind", ["png", "tif"])
-def test_a_camera_of_12_bits_keeps_its_levels(tmp_path: Path, kind: str) -> None:
-    """200 to 3,800 of 4,095: levels round(200 / 4095 * 255) = 12 to round(3800 / 4095 * 255) = 237, 226 of them."""
+@pytest.mark.parametrize(
+    ("depth", "low", "high", "count"), [(None, 3201, 60814, 3601), ("16", 3201, 60814, 3601), ("8", 12, 237, 226)]
+)
+def test_a_camera_of_12_bits_keeps_its_levels(
+    tmp_path: Path, kind: str, depth: str | None, low: int, high: int, count: int
+) -> None:
+    """200 to 3,800 of 4,095, every one of them: round(v / 4095 * 65535) in 16 bits, round(v / 4095 * 255) in 8."""
     ramps(tmp_path / "set", 200, 3800, kind)
-    said = take(tmp_path)
+    said = take(tmp_path, *([] if depth is None else ["--depth", depth]))
     assert "12 picture(s) of more than 8 bits, values 200 to 3800: white is 4095" in said
+    assert f"samples keep {depth or 16} bits" in said
     found = prepared(tmp_path, size=64)
     levels = np.unique(found["train"])
-    assert (levels.min(), levels.max(), len(levels)) == (12, 237, 226)
+    assert levels.dtype == (np.uint8 if depth == "8" else np.uint16)
+    assert (levels.min(), levels.max(), len(levels)) == (low, high, count)
     assert found["info"]["pictures"]["white"] == 4095
 
 
 def test_the_white_level_can_be_stated(tmp_path: Path) -> None:
     """3,800 of 65,535 is 15 of 255: what was meant, if somebody says so."""
     ramps(tmp_path / "set", 200, 3800)
-    assert "white is 65535, as stated" in take(tmp_path, "--white", "65535")
+    assert "white is 65535, as stated" in take(tmp_path, "--white", "65535", "--depth", "8")
     assert prepared(tmp_path)["train"].max() == 15
 
 
@@ -95,7 +102,7 @@ def test_a_wrong_white_leaves_out_what_lies_beyond(tmp_path: Path) -> None:
 
 
 def test_floating_point_without_a_range_is_asked_about(tmp_path: Path) -> None:
-    """0.2 and 0.8 of a range from 0 to 1 are 51 and 204."""
+    """0.2 and 0.8 of a range from 0 to 1 are 13107 and 52428 of 65,535."""
     for number in range(12):
         values = np.full((20, 20), 0.2, dtype=np.float32)
         values[:10, : number + 2] = 0.8
@@ -106,11 +113,11 @@ def test_floating_point_without_a_range_is_asked_about(tmp_path: Path) -> None:
     assert "--black 0 --white 1" in said
     take(tmp_path, "--white", "1")
     found = prepared(tmp_path)
-    assert {51, 204} <= set(np.unique(found["validation"]).tolist())
+    assert {13107, 52428} <= set(np.unique(found["validation"]).tolist())
 
 
 def test_signed_16_bits_have_the_stated_range(tmp_path: Path) -> None:
-    """-1000 and 1000 of -1000 to 1000 are 0 and 255."""
+    """-1000 and 1000 of -1000 to 1000 are 0 and 65,535."""
     for number in range(12):
         values = np.full((16, 16), -1000, dtype=np.int16)
         values[:, : number + 2] = 1000
@@ -119,7 +126,7 @@ def test_signed_16_bits_have_the_stated_range(tmp_path: Path) -> None:
         tifffile.imwrite(path, values)
     assert "int16 values from -1000 to 1000" in take(tmp_path, code=2)
     take(tmp_path, "--black", "-1000", "--white", "1000")
-    assert set(np.unique(prepared(tmp_path)["train"]).tolist()) == {0, 255}
+    assert set(np.unique(prepared(tmp_path)["train"]).tolist()) == {0, 65535}
 
 
 def people(root: Path, place: str, family: str = "endoscopy") -> None:
@@ -233,7 +240,7 @@ def test_exact_copies_are_refused_or_dropped_and_listed(tmp_path: Path) -> None:
 
 
 def test_channels_of_a_microscope_are_asked_about_and_taken_by_name(tmp_path: Path) -> None:
-    """Four channels of 12 bits; GFP of the first picture is 100 * 40.95 = 4095 / 4095 -> 255 at its brightest."""
+    """Four channels of 12 bits; GFP of the first picture is 4095 of 4095 at its brightest."""
     for number in range(12):
         values = np.random.default_rng(number).integers(0, 400, (4, 20, 20)).astype(np.uint16)
         values[1, :10] = 4095
@@ -244,7 +251,7 @@ def test_channels_of_a_microscope_are_asked_about_and_taken_by_name(tmp_path: Pa
     assert "has 4 channels (DAPI, GFP, RFP, BF), the family takes 3" in take(tmp_path, code=2)
     take(tmp_path, "--channels", "GFP")
     train = prepared(tmp_path)["train"]
-    assert (train[:, :, :6] == 255).all() and train[:, :, 10:].max() < 30  # 400 / 4095 * 255 = 25
+    assert (train[:, :, :6] == 65535).all() and train[:, :, 10:].max() < 7000  # 400 / 4095 * 65535 = 6401
 
 
 def test_slices_of_a_stack_are_asked_about(tmp_path: Path) -> None:
@@ -261,7 +268,7 @@ def test_slices_of_a_stack_are_asked_about(tmp_path: Path) -> None:
 
 
 def test_separate_planes_and_inverted_greys_are_read_as_they_are_shown(tmp_path: Path) -> None:
-    """16-bit RGB in planes of its own: red 65535, green 32896, blue 0 are 255, 128, 0. WhiteIsZero 0 is white."""
+    """16-bit RGB in planes of its own: red 65535, green 32896, blue 0. WhiteIsZero 0 is white."""
     for number in range(12):
         values = np.zeros((3, 20, 20), dtype=np.uint16)
         values[0], values[1] = 65535, 32896
@@ -277,10 +284,10 @@ def test_separate_planes_and_inverted_greys_are_read_as_they_are_shown(tmp_path:
         tifffile.imwrite(path.with_name(f"ink{number}.tif"), ink, photometric="miniswhite")
     take(tmp_path)
     train = prepared(tmp_path)["train"]
-    colour = train[:, 1, 4, 8] == 128
+    colour = train[:, 1, 4, 8] == 32896
     assert colour.any() and (~colour).any()
-    assert train[colour, :, 4, 8].tolist() == [[255, 128, 0]] * int(colour.sum())
-    assert (train[~colour, :, 4, 3] == 0).all() and (train[~colour, :, 4, 12] == 255).all()
+    assert train[colour, :, 4, 8].tolist() == [[65535, 32896, 0]] * int(colour.sum())
+    assert (train[~colour, :, 4, 3] == 0).all() and (train[~colour, :, 4, 12] == 65535).all()
 
 
 def test_bmp_and_webp_are_read(tmp_path: Path) -> None:

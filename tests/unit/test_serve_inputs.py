@@ -16,6 +16,7 @@ from vaeforge.data.layouts.classes import ClassSettings
 from vaeforge.data.layouts.classes import read as read_classes
 from vaeforge.data.layouts.pictures import read as read_pictures
 from vaeforge.data.layouts.pictures.settings import PictureSettings
+from vaeforge.data.pixels import Pixels
 from vaeforge.errors import DataError
 from vaeforge.package.bundle import Bundle
 from vaeforge.package.contract import Contract
@@ -60,31 +61,31 @@ def test_pictures_of_classes_become_what_prepare_makes_of_them(tmp_path: Path, f
 def test_a_picture_that_is_a_sample_is_taken_as_it_is(tmp_path: Path, cut: bool) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     known = replace(contract(tmp_path), cut=cut)  # a model of patches needs not be told
-    event = picture_to_event(Image.fromarray(pixels), known, prepared=not cut)
+    event = picture_to_event(pixels, known, prepared=not cut)
     np.testing.assert_array_equal(event, pixels.transpose(2, 0, 1))
     with pytest.raises(DataError, match="got 20 x 16 pixels, must be 16 x 16"):
-        picture_to_event(Image.new("RGB", (20, 16)), known, prepared=not cut)
+        picture_to_event(np.zeros((16, 20, 3), np.uint8), known, prepared=not cut)
 
 
 def test_frames_are_patches_and_vectors_are_no_pictures(tmp_path: Path) -> None:
     frames = contract(tmp_path, shape=(1, 16, 16), data="frames", prepare={"size": 16, "stride": 8})
-    assert picture_to_event(Image.new("RGB", (16, 16), "white"), frames).tolist() == [[[255] * 16] * 16]
+    assert picture_to_event(np.full((16, 16, 3), 255, np.uint8), frames).tolist() == [[[255] * 16] * 16]
     with pytest.raises(DataError, match="cut it into patches"):
-        picture_to_event(Image.new("RGB", (32, 32)), frames)
+        picture_to_event(np.zeros((32, 32, 3), np.uint8), frames)
     with pytest.raises(DataError, match=r"takes series of shape \[7\], no pictures"):
-        picture_to_event(Image.new("RGB", (16, 16)), contract(tmp_path, shape=(7,), data="series", prepare={}))
+        picture_to_event(np.zeros((16, 16, 3), np.uint8), contract(tmp_path, shape=(7,), data="series", prepare={}))
 
 
 def test_an_upload_is_read_as_files_are(tmp_path: Path) -> None:
     known = contract(tmp_path)
 
-    def read_upload(name: str, content: bytes) -> Image.Image:
+    def read_upload(name: str, content: bytes) -> Pixels:
         (picture,) = open_inputs(Path(name), known, reading_for(known), content)
         return picture
 
     path = tmp_path / "picture.png"
     Image.fromarray(np.arange(300, dtype=np.uint16).reshape(15, 20) * 200).save(path)
-    np.testing.assert_array_equal(np.asarray(read_upload("a", path.read_bytes())), np.asarray(open_picture(path)))
+    np.testing.assert_array_equal(read_upload("a", path.read_bytes()), open_picture(path))
     with pytest.raises(DataError, match=r"^cut: cannot be read as PNG, JPEG, TIFF"):
         read_upload("cut", path.read_bytes()[:60])
     gif = io.BytesIO()

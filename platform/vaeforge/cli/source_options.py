@@ -36,6 +36,10 @@ SampleSize = Annotated[
     OptionalStr,
     TEXT.option("images: pixels of a sample, a multiple of 16, or auto", default="prepare.size in params.yaml"),
 ]
+Depth = Annotated[
+    OptionalStr,
+    TEXT.option("images: bits of a sample's value, 8, 16, or auto: 16 where they hold more than 8", default="auto"),
+]
 Duplicates = Annotated[OptionalStr, TEXT.option("images: refuse or drop exact copies", default="refuse")]
 Split = Annotated[
     OptionalStr, TEXT.option("parts to keep: folders (train, test), a file with item and part, or a column")
@@ -53,6 +57,7 @@ def import_options(
     channels: Channels = (),
     white: White = None,
     black: Black = None,
+    depth: Depth = None,
     size: SampleSize = None,
     pages: Pages = None,
     duplicates: Duplicates = None,
@@ -69,6 +74,7 @@ def import_options(
         channels=channels,
         white=white,
         black=black or 0.0,
+        depth=depth or "",
         size=size or "",
         pages=pages or "",
         duplicates=duplicates or "refuse",

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vaeforge.config.prepare import Prepare
 from vaeforge.plugins import Group, Plugins, PluginSource
@@ -73,8 +72,10 @@ class Layout(ABC):
         """What a crop and a resize do to pictures of these sizes, as a sentence; empty for nothing to say."""
         return ""
 
-    def sample_of(self, picture: Image.Image, side: int, prepare: Mapping[str, Any]) -> NDArray[np.uint8]:
-        """A whole RGB picture as the sample uint8 [C, side, side] that prepare would have made of it.
+    def sample_of(
+        self, picture: NDArray[np.unsignedinteger[Any]], side: int, prepare: Mapping[str, Any]
+    ) -> NDArray[np.unsignedinteger[Any]]:
+        """A whole RGB picture [H, W, 3] as the sample [C, side, side] that prepare would have made of it, of its type.
 
         Asked of layouts alone whose `picture_modes` have `whole`. `prepare` holds the settings by name.
         """

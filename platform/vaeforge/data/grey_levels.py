@@ -1,10 +1,10 @@
-"""White level of pictures: which value is white, and what their values are in 8 bits.
+"""White level of pictures: which value is white, and what their values are as levels of 8 or 16 bits.
 
 Pictures of 8 bits are white at 255. Deeper ones say it in their header (10, 12 or 14 bits), or it is the smallest of
 8, 10, 12, 14 and 16 bits that holds the largest value of the whole data set: a camera of 12 bits writes values up to
 4,095 into 16 bits. What is signed below 0 or floating point has no white that could be found: it is stated.
 
-Shapes: pixels [...], of any integer or floating-point type; levels uint8 [...].
+Shapes: pixels [...], of any integer or floating-point type; levels uint8 or uint16 [...].
 """
 
 from collections.abc import Iterable
@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.pixels import Pixels
 from vaeforge.errors import DataError, QuestionError
 
 WHITE = 255.0  # of 8-bit pixels
+SAMPLE_DEPTHS = (8, 16)
 DEPTHS = (8, 10, 12, 14, 16)
 BEYOND = 0.01  # the share of a picture's values that may lie outside of black and white: saturated or hot pixels
 ASK = (
@@ -85,16 +87,36 @@ def white_of(extents: Iterable[Extent]) -> float | None:
     return float(2 ** depths[0] - 1)
 
 
-def to_levels(pixels: NDArray[Any], black: float, white: float, inverted: bool = False) -> NDArray[np.uint8]:
-    """`pixels` as uint8, `black` as 0 and `white` as 255; `inverted` as TIFF's WhiteIsZero has it.
+def depth_of(extents: Iterable[Extent], black: float, white: float | None) -> int:
+    """The bits that keep what these pictures hold: 16 where white lies more than 255 above black, or values are floats.
+
+    Pictures of 8 bits alone need no more.
+    """
+    deep = [extent for extent in extents if extent.deep]
+    fine = any(np.dtype(extent.dtype).kind == "f" for extent in deep)
+    return 16 if deep and white is not None and (fine or white - black > WHITE) else 8
+
+
+def to_levels(pixels: NDArray[Any], black: float, white: float, inverted: bool = False, depth: int = 8) -> Pixels:
+    """`pixels` as levels, `black` as 0 and `white` as 255, or 65,535 in a `depth` of 16 bits.
+
+    Args:
+        pixels: values of any type.
+        black: the value that becomes 0.
+        white: the value that becomes the largest level.
+        inverted: as TIFF's WhiteIsZero has it: 0 is white.
+        depth: 8 for uint8, 16 for uint16.
 
     Raises:
         DataError: if more than 1 % of the values lie outside of the range, which is then not theirs.
     """
+    kind: np.dtype[np.unsignedinteger[Any]] = np.dtype(f"uint{depth}")
+    top = 2**depth - 1
+    levels: Pixels
     if pixels.dtype == np.bool_:
-        levels = pixels.astype(np.uint8) * np.uint8(255)
+        levels = np.where(pixels, top, 0).astype(kind)
     elif pixels.dtype == np.uint8 and (black, white) == (0, WHITE):
-        levels = pixels
+        levels = np.multiply(pixels, top // 255, dtype=kind)
     else:
         outside = float(np.mean((pixels < black) | (pixels > white)))
         if outside > BEYOND:
@@ -102,16 +124,18 @@ def to_levels(pixels: NDArray[Any], black: float, white: float, inverted: bool =
                 f"{outside:.0%} of the values, {float(pixels.min()):g} to {float(pixels.max()):g}, lie outside of "
                 f"{black:g} (black) to {white:g} (white): its white level is another one; {ASK}"
             )
-        scaled = (pixels.astype(np.float64) - black) * (WHITE / (white - black))
-        levels = np.clip(np.round(scaled), 0, WHITE).astype(np.uint8)
-    return np.uint8(255) - levels if inverted else levels
+        scaled = (pixels.astype(np.float64) - black) * (top / (white - black))
+        levels = np.clip(np.round(scaled), 0, top).astype(kind)
+    return np.subtract(top, levels, dtype=kind) if inverted else levels
 
 
-def white_note(white: float, extent: Extent, count: int, stated: bool) -> str:
-    """What is said of the white level of `count` pictures."""
+def white_note(white: float, extent: Extent, count: int, stated: bool, depth: int = 8) -> str:
+    """What is said of the white level of `count` pictures, and of the bits that are kept of them."""
     note = f"{count} picture(s) of more than 8 bits, values {extent.low:g} to {extent.high:g}: white is {white:g}, "
+    kept = f"; samples keep {depth} bits (--depth {24 - depth}: {24 - depth})"
     if stated:
-        return note + "as stated"
+        return note + "as stated" + kept
     note += "by their headers" if extent.bits else "the bits that hold their range"
     used = round(256 * (extent.high + 1) / (white + 1))
-    return note + (f"; they use {used} of 256 grey levels" if used < FEW_LEVELS else "") + " (--white says another)"
+    few = f"; they use {used} of 256 grey levels" if used < FEW_LEVELS and depth == 8 else ""
+    return note + few + " (--white says another)" + kept

@@ -1,10 +1,10 @@
-"""Pictures as 8-bit RGB or grey, by one policy for all doors: import, prepare, score and serve.
+"""Pictures as RGB or grey of 8 or 16 bits, by one policy for all doors: import, prepare, score and serve.
 
 Palettes, CMYK and greys are converted, what is transparent is laid onto white, the orientation is applied. Values of
-more than 8 bits are scaled so that the white level of the data set becomes 255 (see `grey_levels`). A file of several
-pages, or with more channels than are taken, is refused unless a `PictureReading` says what they are.
+more than 8 bits are scaled so that the white level of the data set becomes the largest level (see `grey_levels`). A
+file of several pages, or with more channels than are taken, is refused unless a `PictureReading` says what they are.
 
-Shapes: images uint8 [H, W] or [3, H, W].
+Shapes: pictures [H, W, 3], images [H, W] or [3, H, W], uint8, or uint16 where the reading's depth is 16.
 """
 
 from pathlib import Path
@@ -19,31 +19,31 @@ from vaeforge.data.grey_levels import Extent, extent_of, white_of
 from vaeforge.data.label_values import ANOMALOUS, NORMAL, UNLABELLED
 from vaeforge.data.picture_file import DAMAGE
 from vaeforge.data.picture_reading import PictureReading
+from vaeforge.data.pixels import Pixels, grey_of
 from vaeforge.errors import DataError
 
 COLOURS = 3
 PLAIN = PictureReading()
-Images = NDArray[np.uint8]
 
 
-def read_picture(path: Path, reading: PictureReading = PLAIN) -> Images:
+def read_picture(path: Path, reading: PictureReading = PLAIN) -> Pixels:
     """The picture at `path` as RGB [3, H, W].
 
     Raises:
         DataError: as `open_picture`.
     """
-    return np.ascontiguousarray(np.asarray(open_picture(path, reading=reading)).transpose(2, 0, 1))
+    return np.ascontiguousarray(open_picture(path, reading=reading).transpose(2, 0, 1))
 
 
 def open_picture(
     path: Path, content: BinaryIO | None = None, reading: PictureReading = PLAIN, most: int = COLOURS
-) -> Image.Image:
-    """The picture at `path`, or in `content`, as RGB.
+) -> Pixels:
+    """The picture at `path`, or in `content`, as RGB [H, W, 3].
 
     Args:
         path: of the file; what messages call it.
         content: its bytes, if it is no file.
-        reading: what white, pages and channels are.
+        reading: what white, pages and channels are, and how many bits are kept.
         most: channels that are taken of a picture that is not in colour: 3, or 1 for what becomes grey.
 
     Raises:
@@ -58,7 +58,7 @@ def open_picture(
 
 def open_pictures(
     path: Path, content: BinaryIO | None = None, reading: PictureReading = PLAIN, most: int = COLOURS
-) -> list[Image.Image]:
+) -> list[Pixels]:
     """The pictures in a file, one unless its pages are frames; see `open_picture`."""
     raw = decode(path, content)
     try:
@@ -100,14 +100,14 @@ def with_white(reading: PictureReading, paths: list[Path], most: int) -> Picture
     return reading.of_set(white_of(extents))
 
 
-def rgb_of(levels: Images) -> Image.Image:
+def rgb_of(levels: Pixels) -> Pixels:
     """Levels [H, W, C], C up to 3, as RGB; a second channel without a third is red and green."""
     channels = levels.shape[-1]
     if channels == 1:
-        return Image.fromarray(levels[..., 0]).convert("RGB")
+        return np.repeat(levels, COLOURS, axis=-1)
     if channels < COLOURS:
         levels = np.concatenate([levels, np.zeros_like(levels[..., :1])], axis=-1)
-    return Image.fromarray(np.ascontiguousarray(levels))
+    return np.ascontiguousarray(levels)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
@@ -130,6 +130,6 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     return labels.astype(np.uint8)
 
 
-def open_grey(path: Path, reading: PictureReading = PLAIN) -> Images:
-    """The picture at `path` as grey uint8 [H, W]; see `open_picture` for what is read and how."""
-    return np.asarray(open_picture(path, reading=reading, most=1).convert("L"))
+def open_grey(path: Path, reading: PictureReading = PLAIN) -> Pixels:
+    """The picture at `path` as grey [H, W]; see `open_picture` for what is read and how."""
+    return grey_of(open_picture(path, reading=reading, most=1))

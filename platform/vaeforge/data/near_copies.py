@@ -17,6 +17,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from vaeforge.data.group_rules import Grouping, read_grouping
+from vaeforge.data.pixels import Pixels, grey_of
+from vaeforge.samples import raw_units
 
 SIDE = 32
 CORRELATION = 0.98
@@ -26,10 +28,10 @@ BLOCK = 1024
 Thumbnail = NDArray[np.float32]
 
 
-def thumbnail(image: NDArray[np.uint8]) -> Thumbnail:
-    """A grey image [H, W] or a colour image [3, H, W] as float32 [1024]."""
-    picture = Image.fromarray(image if image.ndim == 2 else np.ascontiguousarray(image.transpose(1, 2, 0))).convert("L")
-    small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
+def thumbnail(image: Pixels) -> Thumbnail:
+    """A grey image [H, W] or a colour image [3, H, W] as float32 [1024], grey levels from 0 to 255."""
+    grey = image if image.ndim == 2 else grey_of(np.ascontiguousarray(image.transpose(1, 2, 0)))
+    small = Image.fromarray(raw_units(grey)).resize((SIDE, SIDE), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float32).reshape(-1)
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaeforge.data.grey_levels import WHITE, extent_of, to_levels, white_of
+from vaeforge.config.prepare import AUTO, PicturePrepare
+from vaeforge.data.grey_levels import SAMPLE_DEPTHS, WHITE, extent_of, to_levels, white_of
 from vaeforge.data.picture_file import RawPicture
+from vaeforge.data.pixels import Pixels
 from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.paths import read_json, write_json
 
@@ -26,21 +27,25 @@ ASK_PAGES = "say what they are: --pages frames (each a picture), first, max or m
 
 @dataclass(frozen=True)
 class PictureReading:
-    """How pictures become 8-bit grey or RGB.
+    """How pictures become levels, grey or RGB.
 
     Attributes:
         black: value that becomes 0, for pictures with more than 8 bits.
-        white: value that becomes 255, for pictures with more than 8 bits; none: found, see `grey_levels`.
+        white: value that becomes the largest level, for pictures with more than 8 bits; none: found, see `grey_levels`.
         pages: what the pages of a file are, one of `PAGES`; empty: files have one.
         channels: those that are taken, by number (from 0) or name, in order; empty: all.
+        depth: bits of a level: 8, or 16, of all pictures.
     """
 
     black: float = 0.0
     white: float | None = None
     pages: str = ""
     channels: tuple[str, ...] = ()
+    depth: int = 8
 
     def __post_init__(self) -> None:
+        if self.depth not in SAMPLE_DEPTHS:
+            raise ConfigError(f"--depth: got {self.depth}, must be auto, 8 or 16")
         if self.pages and self.pages not in PAGES:
             raise ConfigError(f"--pages: got {self.pages!r}, must be one of {', '.join(PAGES)}")
         if self.white is not None and not self.white > self.black:
@@ -60,8 +65,8 @@ class PictureReading:
         """
         return _one_or_few(_paged(raw, self), self.channels, most)
 
-    def levels(self, raw: RawPicture) -> NDArray[np.uint8]:
-        """Selected planes as uint8 [P, H, W, C], on white where they are transparent.
+    def levels(self, raw: RawPicture) -> Pixels:
+        """Selected planes as levels [P, H, W, C], on white where they are transparent.
 
         Raises:
             DataError: if the white level is not known, or is another one.
@@ -69,14 +74,14 @@ class PictureReading:
         pixels, white = raw.pixels, self.white
         extent = extent_of(pixels, raw.bits)
         if not extent.deep:
-            levels = to_levels(pixels, 0, WHITE, raw.inverted)
+            levels = to_levels(pixels, 0, WHITE, raw.inverted, self.depth)
         else:
             white = white_of([extent]) if white is None else white
-            levels = to_levels(pixels, self.black, WHITE if white is None else white, raw.inverted)
+            levels = to_levels(pixels, self.black, WHITE if white is None else white, raw.inverted, self.depth)
         if raw.alpha is None:
             return levels
-        opaque = raw.alpha[..., None]
-        return np.round(levels * opaque + WHITE * (1 - opaque)).astype(np.uint8)
+        opaque, top = raw.alpha[..., None], float(np.iinfo(levels.dtype).max)
+        return np.round(levels * opaque + top * (1 - opaque)).astype(levels.dtype)
 
 
 def _paged(raw: RawPicture, reading: PictureReading) -> RawPicture:
@@ -131,7 +136,9 @@ def write_reading(folder: Path, reading: PictureReading) -> None:
 
 def to_plain(reading: PictureReading) -> dict[str, Any]:
     """As JSON has it."""
-    return {**vars(reading), "channels": list(reading.channels)}
+    depth = {} if reading.depth == SAMPLE_DEPTHS[0] else {"depth": reading.depth}
+    told = {name: value for name, value in vars(reading).items() if name != "depth"}
+    return {**told, "channels": list(reading.channels), **depth}
 
 
 def from_plain(given: Mapping[str, Any], where: str) -> PictureReading:
@@ -147,13 +154,14 @@ def from_plain(given: Mapping[str, Any], where: str) -> PictureReading:
             None if white is None else float(white),
             str(given["pages"]),
             tuple(map(str, given["channels"])),
+            int(given.get("depth", SAMPLE_DEPTHS[0])),
         )
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise DataError(f"{where}: is not how pictures are read ({error!r}); import the data again") from None
 
 
-def reading_of(folder: Path, black: float = 0.0, white: float | None = None) -> PictureReading:
-    """How the pictures below `folder` are read, by its `pictures.json`; a stated range goes first.
+def reading_of(folder: Path, settings: PicturePrepare) -> PictureReading:
+    """How the pictures below `folder` are read, by its `pictures.json`; what `settings` state goes first.
 
     Raises:
         DataError: if it holds several, or one that cannot be read.
@@ -164,4 +172,6 @@ def reading_of(folder: Path, black: float = 0.0, white: float | None = None) -> 
     known = PictureReading()
     if found:
         known = from_plain(read_json(found[0], "import the data again"), str(found[0]))
-    return known if white is None else replace(known, black=black, white=white)
+    if settings.depth != AUTO:
+        known = replace(known, depth=settings.depth)
+    return known if settings.white is None else replace(known, black=settings.black, white=settings.white)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.data_hash import data_identity, dvc_hash
 from vaeforge.data.data_sets import DataSetName, data_sets_in, refused_import, used_data
+from vaeforge.data.grey_levels import WHITE
 from vaeforge.data.image_statistics import write_statistics
 from vaeforge.data.label_values import ONLY_NORMAL
 from vaeforge.data.pca_spectrum import spectrum_of
@@ -123,7 +124,7 @@ def prepare(project: Project, experiment: Experiment, data_set: str | None = Non
         git=git_state(project.root),
         configuration=configuration,
         configuration_hash=hash_of(configuration),
-        event_shape=tuple(data.validation.x.shape[1:]),
+        event_shape=tuple(data.validation.stored.shape[1:]),
         condition_dim=data.validation.condition.shape[1],
         arrays=arrays,
         counts={**data.counts, "quarantined": len(data.quarantined)},
@@ -137,9 +138,12 @@ def prepare(project: Project, experiment: Experiment, data_set: str | None = Non
 
 
 def prepared_summary(
-    event_shape: tuple[int, ...], counts: Mapping[str, int], data_set: DataSetName | None = None
+    event_shape: tuple[int, ...], counts: Mapping[str, int], data_set: DataSetName | None = None, fine: bool = False
 ) -> str:
-    """What prepare made, in one sentence: `Prepared kvasir at 96 x 96: 260 train, 80 validation, 60 + 60 test (…)`."""
+    """What prepare made, in one sentence: `Prepared kvasir at 96 x 96: 260 train, 80 validation, 60 + 60 test (…)`.
+
+    `fine` is whether samples hold 16 bits, which is said.
+    """
     size = " x ".join(map(str, event_shape[1:] if len(event_shape) == 3 else event_shape))
     if "test" in counts:
         test = f"{counts['test']} test"
@@ -150,7 +154,20 @@ def prepared_summary(
     skipped = counts["quarantined"]
     left_out = "no file skipped" if not skipped else f"{skipped} skipped, see `quarantined` in manifest.json"
     what = "" if data_set is None else f"{data_set} "
-    return f"Prepared {what}at {size}: {counts['train']} train, {counts['validation']} validation, {test}; {left_out}"
+    where = f"{size} in 16 bits" if fine else size
+    return f"Prepared {what}at {where}: {counts['train']} train, {counts['validation']} validation, {test}; {left_out}"
+
+
+def bits_remark(manifest: PreparedManifest) -> str:
+    """That pictures of more than 8 bits became samples of 8 although nobody asked for it; empty where it is not so."""
+    reading = manifest.info.get("pictures", {})
+    asked = "depth" in reading or "depth" in manifest.configuration
+    if asked or not reading.get("white") or reading["white"] - reading["black"] <= WHITE:
+        return ""
+    return (
+        f"samples keep 8 bits of pictures whose white is {reading['white']:g}; `--set prepare.depth=16` keeps all, or "
+        "`vaeforge import` without --depth 8 (depth=8: this is not said again)"
+    )
 
 
 def write_data_set(folder: Path, data: DataSet) -> dict[str, PreparedArray]:
@@ -163,7 +180,7 @@ def write_data_set(folder: Path, data: DataSet) -> dict[str, PreparedArray]:
     if data.masks is not None:
         arrays[MASKS] = data.masks
     for name, samples in (("train", data.train), ("validation", data.validation), ("test", data.test)):
-        arrays |= {name: samples.x, f"{name}_condition": samples.condition.astype(np.float32)}
+        arrays |= {name: samples.stored, f"{name}_condition": samples.condition.astype(np.float32)}
     written = {f"{name}.npy": _write(folder / f"{name}.npy", array) for name, array in arrays.items()}
     constants: dict[str, Any] = {name: array.astype(np.float32) for name, array in sorted(data.constants.items())}
     digest = write_atomically(folder / CONSTANTS, lambda file: np.savez(file, **constants))

@@ -1,7 +1,7 @@
 """Prepared data: arrays on disk, and the manifest that says what they are.
 
-Shapes: N samples; x [N, *event], uint8 for images, else float32; conditions float32 [N, C]. A training image may have
-room for random crops around the event shape.
+Shapes: N samples; x [N, *event], uint8 or uint16 for images, else float32; conditions float32 [N, C]. A training image
+may have room for random crops around the event shape.
 """
 
 from collections.abc import Mapping
@@ -123,7 +123,7 @@ class Prepared:
     @property
     def event_shape(self) -> tuple[int, ...]:
         """The shape of one item."""
-        return tuple(int(size) for size in self.validation.x.shape[1:])
+        return tuple(int(size) for size in self.validation.stored.shape[1:])
 
     @property
     def spec(self) -> DataSpec:
@@ -133,7 +133,7 @@ class Prepared:
 
 def spec_of(validation: Samples, constants: dict[str, NDArray[np.float32]]) -> DataSpec:
     """The shape of validation samples, which have no room for crops, and the constants as tensors."""
-    event = tuple(int(size) for size in validation.x.shape[1:])
+    event = tuple(int(size) for size in validation.stored.shape[1:])
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in constants.items()}
     return DataSpec(event, validation.condition.shape[1], tensors)
 
@@ -208,14 +208,14 @@ def _constants(folder: Path) -> dict[str, NDArray[np.float32]]:
 def _require_shapes(prepared: Prepared) -> None:
     for part in PARTS:
         samples: Samples = getattr(prepared, part)
-        x, condition = samples.x, samples.condition
-        if x.dtype not in (np.uint8, np.float32) or x.ndim < 2 or not len(x):
-            wanted = "uint8 or float32 [N, *event]"
+        x, condition = samples.stored, samples.condition
+        if x.dtype not in (np.uint8, np.uint16, np.float32) or x.ndim < 2 or not len(x):
+            wanted = "uint8, uint16 or float32 [N, *event]"
             raise DataError(f"{prepared.folder / part}.npy: is {x.dtype} {x.shape}, must be {wanted}; {REMEDY}")
         if condition.dtype != np.float32 or condition.ndim != 2 or len(condition) != len(x):
             found, wanted = f"{condition.dtype} {condition.shape}", f"float32 [{len(x)}, C]"
             raise DataError(f"{prepared.folder / part}_condition.npy: is {found}, must be {wanted}; {REMEDY}")
-    masks, images = prepared.test_masks, prepared.test.x
+    masks, images = prepared.test_masks, prepared.test.stored
     if masks is not None and (masks.dtype != np.uint8 or masks.shape != (len(images), *images.shape[2:])):
         wanted = f"uint8 {(len(images), *images.shape[2:])}"
         raise DataError(f"{prepared.folder / MASKS}.npy: is {masks.dtype} {masks.shape}, must be {wanted}; {REMEDY}")

@@ -28,9 +28,9 @@ def read_source(folder: Path, experiment: Experiment) -> DataSet:
     for name, samples in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         if not len(samples):
             raise DataError(f"{folder}: nothing for {name} (counts {data.counts}); add data, or change `prepare`")
-        for what, array in (("values", samples.x), ("conditions", samples.condition)):
-            meant = masked and array is samples.x
-            bad = 0 if array.dtype == np.uint8 else int((np.isinf(array) if meant else ~np.isfinite(array)).sum())
+        for what, array in (("values", samples.stored), ("conditions", samples.condition)):
+            meant = masked and array is samples.stored
+            bad = 0 if array.dtype.kind == "u" else int((np.isinf(array) if meant else ~np.isfinite(array)).sum())
             if bad:
                 raise DataError(f"{folder}: {name}: {bad} {what} are not finite; import the data again, which checks")
     return data

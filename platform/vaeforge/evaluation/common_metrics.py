@@ -76,7 +76,7 @@ def nelbo_metrics(model: VAE, test: Samples, samples: int, variance: float, suff
         variance: of the Gaussian, the validation mean squared error.
         suffix: of the metrics' names.
     """
-    dimensions = observed_per_sample(test.x)
+    dimensions = observed_per_sample(test.stored)
     measured = validate(model, test, ProcessGroup(), samples)
     mse, rate = measured["val/mse"], measured["val/rate"]
     return {

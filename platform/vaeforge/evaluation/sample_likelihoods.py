@@ -58,7 +58,7 @@ def training_mean_likelihoods(model: VAE, prepared: Prepared) -> NDArray[np.floa
         count += x.isnan().logical_not().sum(0)
     mean = total / count
     validation, test = (_squared_distances(model, part, mean) for part in (prepared.validation, prepared.test))
-    variance = float(validation.mean()) / observed_per_sample(prepared.validation.x)
+    variance = float(validation.mean()) / observed_per_sample(prepared.validation.stored)
     if not (variance > 0 and math.isfinite(variance)):
         return np.full(len(prepared.test), math.nan)
     dimensions = torch.cat([model.dimensions(model.normalise(raw)).double() for raw, _ in prepared.test.batches()])

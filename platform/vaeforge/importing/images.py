@@ -5,12 +5,14 @@ They are read by the code that prepare, score and serve use (`vaeforge.data.imag
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.grey_levels import Extent, extent_of, white_note, white_of
+from vaeforge.config.prepare import AUTO
+from vaeforge.data.grey_levels import SAMPLE_DEPTHS, Extent, depth_of, extent_of, white_note, white_of
 from vaeforge.data.group_rules import Grouping, write_grouping
 from vaeforge.data.near_copies import near_copies
 from vaeforge.data.picture_reading import PictureReading, write_reading
@@ -24,7 +26,6 @@ from vaeforge.importing.measured_images import (
     FoundPictures,
     MeasuredImage,
     PictureFile,
-    Pixels,
     decode_selected,
     measure,
     pixels_of,
@@ -60,8 +61,9 @@ def read_images(
     """
     if options.duplicates not in DUPLICATES:
         raise ConfigError(f"--duplicates: got {options.duplicates!r}, must be one of {', '.join(DUPLICATES)}")
+    depth = depth_asked(options)
     stated = PictureReading(options.black, options.white, options.pages, options.channels)
-    measured, reading = _measured(source, found.files, stated, log)
+    measured, reading = _measured(source, found.files, stated, depth, log)
     if options.duplicates == "drop":
         measured = _without_copies(measured, log)
     rows = [item.row for item in measured]
@@ -99,7 +101,7 @@ def read_images(
         if grouping.told:
             write_grouping(folder, grouping)
 
-    def bring(number: int) -> Pixels:
+    def bring(number: int) -> NDArray[np.uint8]:
         return pixels_of(measured[number], reading)
 
     drawn = [sheet([row["class"] for row in rows], bring), *charts(rows, values)]
@@ -107,9 +109,12 @@ def read_images(
 
 
 def _measured(
-    source: Path, candidates: list[PictureFile], stated: PictureReading, log: ImportLog
+    source: Path, candidates: list[PictureFile], stated: PictureReading, depth: int | None, log: ImportLog
 ) -> tuple[list[MeasuredImage], PictureReading]:
-    """All usable pictures in order; those of more than 8 bits are read again when the white level of all is found."""
+    """All usable pictures in order; those of more than 8 bits are read again when the white level of all is found.
+
+    Where 16 bits are kept, all are.
+    """
     found: dict[int, list[MeasuredImage]] = {}
     deep: dict[int, Extent] = {}
     questions: list[str] = []
@@ -126,8 +131,8 @@ def _measured(
         except DataError as error:
             log.quarantine(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
     _ask(source, questions)
-    reading = _with_white(source, stated, list(deep.values()), log)
-    for number in deep:
+    reading = _with_white(source, stated, list(deep.values()), depth, log)
+    for number in sorted({*deep, *(found if reading.depth != stated.depth else ())}):
         candidate = candidates[number]
         try:
             found[number] = measure(candidate, decode_selected(candidate, reading), reading)
@@ -142,9 +147,24 @@ def _ask(source: Path, questions: list[str]) -> None:
         raise QuestionError(f"{source}: {questions[0]}{more}")
 
 
-def _with_white(source: Path, stated: PictureReading, extents: list[Extent], log: ImportLog) -> PictureReading:
+def depth_asked(options: ImportOptions) -> int | None:
+    """The bits of a sample's value that `--depth` says, none for auto.
+
+    Raises:
+        ConfigError: if it says something else.
+    """
+    allowed = {"": None, AUTO: None} | {str(depth): depth for depth in SAMPLE_DEPTHS}
+    if options.depth not in allowed:
+        raise ConfigError(f"--depth: got {options.depth!r}, must be auto, 8 or 16")
+    return allowed[options.depth]
+
+
+def _with_white(
+    source: Path, stated: PictureReading, extents: list[Extent], depth: int | None, log: ImportLog
+) -> PictureReading:
+    """`stated` with the white level that is found, and the bits that are kept: `depth`, else what these need."""
     if not extents:
-        return stated
+        return replace(stated, depth=depth or stated.depth)
     try:
         white = white_of(extents) if stated.white is None else stated.white
     except DataError as error:
@@ -153,8 +173,9 @@ def _with_white(source: Path, stated: PictureReading, extents: list[Extent], log
     for extent in extents[1:]:
         joined = joined.joined(extent)
     assert white is not None  # there are deep pictures
-    log.notes.append(white_note(white, joined, len(extents), stated=stated.white is not None))
-    return stated.of_set(white)
+    reading = replace(stated.of_set(white), depth=depth or depth_of(extents, stated.black, white))
+    log.notes.append(white_note(white, joined, len(extents), stated=stated.white is not None, depth=reading.depth))
+    return reading
 
 
 def _without_copies(measured: list[MeasuredImage], log: ImportLog) -> list[MeasuredImage]:

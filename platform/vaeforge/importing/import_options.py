@@ -40,6 +40,7 @@ class ImportOptions:
             channels that are taken, by number from 0 or by name; empty: all.
         white: pictures of more than 8 bits: the value that is white; none: found over all of them.
         black: pictures of more than 8 bits: the value that is black.
+        depth: pictures: bits of a sample's value, `8`, `16`, or `auto`: 16 where they hold more than 8; empty: auto.
         size: pictures: of the samples that `prepare` makes of them, `auto` or a multiple of 16; empty: as in
             params.yaml.
         pages: pictures: what the pages of a file are, see `PictureReading`.
@@ -60,6 +61,7 @@ class ImportOptions:
     channels: tuple[str, ...] = ()
     white: float | None = None
     black: float = 0.0
+    depth: str = ""
     size: str = ""
     pages: str = ""
     duplicates: str = "refuse"

@@ -8,7 +8,7 @@ import numpy as np
 
 from vaeforge.data.picture_masks import KEPT, read_mask
 from vaeforge.errors import DataError
-from vaeforge.importing.measured_images import MeasuredImage, write_grey
+from vaeforge.importing.measured_images import MeasuredImage, write_pixels
 from vaeforge.importing.parsed_source import ImportLog, shown
 
 
@@ -23,7 +23,7 @@ class KeptMask:
         """Write it below `folder` as PNG of 0 and 255."""
         place = folder / self.target
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_grey(read_mask(self.path).astype(np.uint8) * np.uint8(255), place)
+        write_pixels(read_mask(self.path).astype(np.uint8) * np.uint8(255), place)
 
 
 def kept_masks(

@@ -1,16 +1,19 @@
 """Pictures of an import, decoded and measured, and written as a data set holds them.
 
 Colour pictures are copied byte by byte; greys (`classes`, `frames`) are written as grey PNG, with their own values
-where they have more than 8 bits, and frames of one file as a picture each.
+where they have more than 8 bits, and frames of one file as a picture each. Where 16 bits are kept, values that PNG does
+not have (floats, signed ones) are written as TIFF of floats.
 
-Shapes: P planes of a file; H x W pixels; colour [H, W, 3], grey [H, W], uint8.
+Shapes: P planes of a file; H x W pixels; colour [H, W, 3], grey [H, W], uint8 or uint16.
 """
 
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -19,11 +22,11 @@ from vaeforge.data.images import COLOURS, rgb_of
 from vaeforge.data.near_copies import Thumbnail, thumbnail
 from vaeforge.data.picture_file import RawPicture
 from vaeforge.data.picture_reading import PictureReading
+from vaeforge.data.pixels import Pixels, grey_of, in_8_bits, is_of_8_bits
 from vaeforge.errors import DataError
 from vaeforge.importing.parsed_source import Row
 from vaeforge.importing.rims import Rim, rim_of
-
-Pixels = NDArray[np.uint8]
+from vaeforge.samples import raw_units
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class MeasuredImage:
         candidate: its file.
         plane: its number among the frames of the file; none where it is all of it.
         row: of statistics.
-        pixels_sha256: of its pixels in 8 bits.
-        histogram: of them.
+        pixels_sha256: of its pixels.
+        histogram: of their levels in 8 bits.
         small: its thumbnail.
         target: where it is written.
         rim: what lies at its rim.
@@ -120,14 +123,15 @@ def measure(candidate: PictureFile, raw: RawPicture, reading: PictureReading) ->
         own = None if len(levels) == 1 else number
         name = candidate.target.name if own is None else _frame_name(candidate.target, number, len(levels))
         if candidate.grey or own is not None:
-            name = str(Path(name).with_suffix(".png"))
+            name = str(Path(name).with_suffix(_suffix(_written(raw, number, pixels, reading))))
         row = {"file": candidate.shown, "class": candidate.label, **shape_row(pixels)}
         row |= {"mode": raw.mode, "frames": len(levels)}
-        counts = np.bincount(pixels.reshape(-1), minlength=256)
+        eight = in_8_bits(pixels)
+        counts = np.bincount(eight.reshape(-1), minlength=256)
         small = thumbnail(pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0))
         target = candidate.target.with_name(name)
         only = _only_channel(raw) if candidate.grey else None
-        rim = rim_of(pixels if pixels.ndim == 2 else pixels.mean(axis=-1), raw.transparent)
+        rim = rim_of(eight if eight.ndim == 2 else eight.mean(axis=-1), raw.transparent)
         row |= {"transparent": rim.transparent} if rim.transparent else {}
         found.append(MeasuredImage(candidate, own, row, pixels_sha256(pixels), counts, small, target, rim, only))
     return found
@@ -148,32 +152,33 @@ def _frame_name(target: Path, number: int, count: int) -> str:
 def _flat(plane: Pixels, grey: bool) -> Pixels:
     """Levels [H, W, C] as grey or RGB."""
     picture = rgb_of(plane)
-    return np.asarray(picture.convert("L") if grey else picture)
+    return grey_of(picture) if grey else picture
 
 
 def shape_row(pixels: Pixels) -> Row:
     """Size in pixels, aspect ratio (width / height) and grey values (0..255) of one picture."""
-    height, width = pixels.shape[:2]
+    (height, width), levels = pixels.shape[:2], raw_units(pixels)
     return {
         "width": width,
         "height": height,
         "aspect_ratio": width / height,
-        "mean": float(pixels.mean()),
-        "std": float(pixels.std()),
-        "min": int(pixels.min()),
-        "max": int(pixels.max()),
+        "mean": float(levels.mean(dtype=np.float64)),
+        "std": float(levels.std(dtype=np.float64)),
+        "min": levels.min().item(),
+        "max": levels.max().item(),
     }
 
 
 def pixels_sha256(pixels: Pixels) -> str:
     """SHA-256 of a picture's pixels and shape: the same for the same picture in another file format."""
+    pixels = in_8_bits(pixels) if is_of_8_bits(pixels) else pixels
     return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 
 def write_picture(item: MeasuredImage, path: Path, reading: PictureReading) -> None:
     """Write one picture; its pixels are compared with those that were checked.
 
-    Greys of more than 8 bits keep their values where PNG has them, and their white level lies in `pictures.json`.
+    Greys of more than 8 bits keep their values, and their white level lies in `pictures.json`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not item.candidate.grey and item.plane is None:
@@ -186,19 +191,43 @@ def write_picture(item: MeasuredImage, path: Path, reading: PictureReading) -> N
     if pixels_sha256(plane) != item.pixels_sha256:
         raise DataError(f"{item.candidate.path}: changed while it was read; import it again")
     if item.candidate.grey or item.plane is not None:
-        plain = raw.pixels.dtype == np.uint16 and raw.pixels.shape[-1] == 1 and raw.alpha is None and not raw.inverted
-        write_grey(raw.pixels[place, ..., 0] if plain else plane, path)
+        write_pixels(_written(raw, place, plane, reading), path)
 
 
-def pixels_of(item: MeasuredImage, reading: PictureReading) -> Pixels:
-    """The picture read once more: grey [H, W] or RGB [H, W, 3]."""
-    return _plane(item, decode_selected(item.candidate, reading), reading)
+def _written(raw: RawPicture, place: int, plane: Pixels, reading: PictureReading) -> NDArray[Any]:
+    """What is written of a grey picture or a frame: values that become the levels `plane` when they are read.
+
+    Of 8 bits these are the levels, but for greys of 16 bits, which keep their own. Pictures of 8 bits of which 16 are
+    kept are written as they are, in colour if they are.
+    """
+    if raw.pixels.dtype == np.uint16 and raw.pixels.shape[-1] == 1 and raw.alpha is None and not raw.inverted:
+        return raw.pixels[place, ..., 0]
+    if is_of_8_bits(plane):
+        return in_8_bits(plane)
+    levels = reading.levels(raw)[place]
+    if is_of_8_bits(levels) or reading.white is None:
+        return rgb_of(in_8_bits(levels))
+    scale = (reading.white - reading.black) / np.iinfo(plane.dtype).max
+    return (reading.black + plane * scale).astype(np.float32)
+
+
+def _suffix(pixels: NDArray[Any]) -> str:
+    return ".tif" if pixels.dtype.kind == "f" else ".png"
+
+
+def pixels_of(item: MeasuredImage, reading: PictureReading) -> NDArray[np.uint8]:
+    """The picture read once more, to be shown: grey [H, W] or RGB [H, W, 3]."""
+    return in_8_bits(_plane(item, decode_selected(item.candidate, reading), reading))
 
 
 def _plane(item: MeasuredImage, raw: RawPicture, reading: PictureReading) -> Pixels:
     return _flat(reading.levels(raw)[item.plane or 0], item.candidate.grey)
 
 
-def write_grey(pixels: NDArray[np.uint8] | NDArray[np.uint16], path: Path) -> None:
-    """Write grey pixels [H, W], or RGB [H, W, 3], as PNG."""
-    Image.fromarray(np.ascontiguousarray(pixels)).save(path, format="PNG")
+def write_pixels(pixels: NDArray[Any], path: Path) -> None:
+    """Write grey pixels [H, W], or RGB [H, W, 3], as PNG, floats as TIFF."""
+    if pixels.dtype.kind == "f":
+        colour = "rgb" if pixels.ndim == 3 else "minisblack"
+        tifffile.imwrite(path, pixels, photometric=colour, metadata=None, software="", datetime=False)
+    else:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(path, format="PNG")

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.grey_levels import extent_of, to_levels, white_note, white_of
+from vaeforge.data.grey_levels import WHITE, depth_of, extent_of, to_levels, white_note, white_of
+from vaeforge.data.picture_reading import PictureReading, write_reading
+from vaeforge.data.pixels import Pixels, in_8_bits
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.importing.arrays import array_names, read_array, require, texts
 from vaeforge.importing.figures import sheet
-from vaeforge.importing.images import LEAST_OF_CLASS, MEASURES, charts, refuse_unusable, require_classes
+from vaeforge.importing.images import LEAST_OF_CLASS, MEASURES, charts, depth_asked, refuse_unusable, require_classes
 from vaeforge.importing.import_options import ImportOptions, usable_name
-from vaeforge.importing.measured_images import Pixels, pixels_sha256, shape_row, write_grey
+from vaeforge.importing.measured_images import pixels_sha256, shape_row, write_pixels
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.walk_source import walk
 
@@ -53,7 +55,8 @@ def read_stack(path: Path, options: ImportOptions, log: ImportLog) -> ParsedSour
         )
     require(path, array_names(path), KEYS)
     images, labels, classes = _check(path, *(read_array(path, key) for key in KEYS))
-    images = _in_8_bits(path, images, options, log)
+    reading = _reading(path, images, options, log)
+    own, images = images, _levels(path, images, reading)
     digits = len(str(len(images) - 1))
     rows: list[Row] = []
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
@@ -70,11 +73,17 @@ def read_stack(path: Path, options: ImportOptions, log: ImportLog) -> ParsedSour
     def write(folder: Path) -> None:
         for name in classes:
             (folder / name).mkdir(parents=True)
-        for row, image in zip(rows, images, strict=True):
-            write_grey(image, folder / row["class"] / row["file"])
+        kept = reading.depth != 8
+        for row, image in zip(rows, own if kept else images, strict=True):
+            write_pixels(image, folder / row["class"] / row["file"])
+        if kept:
+            write_reading(folder, reading)
+
+    def bring(number: int) -> NDArray[np.uint8]:
+        return in_8_bits(images[number])
 
     counts = {"images": len(rows), "classes": len(classes)}
-    drawn = [sheet([row["class"] for row in rows], images.__getitem__), *charts(rows, _histogram(images))]
+    drawn = [sheet([row["class"] for row in rows], bring), *charts(rows, _histogram(images))]
     return ParsedSource(rows, summarise(rows, "class", MEASURES), counts, drawn, write)
 
 
@@ -100,18 +109,27 @@ def _check(
     return images, labels.astype(np.int64), composed
 
 
-def _in_8_bits(path: Path, images: NDArray[Any], options: ImportOptions, log: ImportLog) -> Pixels:
-    """`images` [N, H, W] in 8 bits by the white level of them all."""
-    extent = extent_of(images)
+def _reading(path: Path, images: NDArray[Any], options: ImportOptions, log: ImportLog) -> PictureReading:
+    """How `images` [N, H, W] are read, by the white level of them all."""
+    extent, depth = extent_of(images), depth_asked(options)
     if not extent.deep:
-        return images.astype(np.uint8)
+        return PictureReading(depth=depth or 8)
     try:
         white = white_of([extent]) if options.white is None else options.white
-        assert white is not None
-        log.notes.append(white_note(white, extent, len(images), stated=options.white is not None))
-        return to_levels(images, options.black, white)
     except DataError as error:
         raise type(error)(f"{path}: images: {error}") from None
+    assert white is not None  # they have more than 8 bits
+    reading = PictureReading(options.black, white, depth=depth or depth_of([extent], options.black, white))
+    log.notes.append(white_note(white, extent, len(images), options.white is not None, reading.depth))
+    return reading
+
+
+def _levels(path: Path, images: NDArray[Any], reading: PictureReading) -> Pixels:
+    black, white = (0.0, WHITE) if images.dtype == np.uint8 else (reading.black, reading.white or WHITE)
+    try:
+        return to_levels(images, black, white, depth=reading.depth)
+    except DataError as error:
+        raise DataError(f"{path}: images: {error}") from None
 
 
 def _check_names(path: Path, names: list[str]) -> None:
@@ -126,5 +144,5 @@ def _check_names(path: Path, names: list[str]) -> None:
 def _histogram(images: Pixels) -> NDArray[np.int64]:
     counts = np.zeros(256, dtype=np.int64)
     for image in images:
-        counts += np.bincount(image.reshape(-1), minlength=256)
+        counts += np.bincount(in_8_bits(image).reshape(-1), minlength=256)
     return counts

@@ -161,6 +161,7 @@ def _plain(options: ImportOptions) -> Mapping[str, Any]:
         "channels": list(options.channels),
         "white": options.white,
         "black": options.black,
+        **({"depth": options.depth} if options.depth else {}),
         "pages": options.pages,
         "duplicates": options.duplicates,
         "size": options.size,

@@ -38,7 +38,7 @@ class PictureDifference:
     `levels` is the largest difference of a sample's values, of 255; `share` that of values which differ at all.
     """
 
-    levels: int
+    levels: float
     share: float
 
 
@@ -50,7 +50,7 @@ class PictureInput:
         orientation: what is done with the tag of that name (EXIF, TIFF).
         colour: `RGB`, or the formula of grey.
         black: the value that becomes 0 in pictures of more than 8 bits.
-        white: the value that becomes 255 in them; none: no training picture had more than 8 bits.
+        white: the value that becomes the largest level in them; none: no training picture had more than 8 bits.
         pages: what the pages of a file are; empty: files have one.
         channels: those that are taken; empty: all.
         crop: what is kept of a picture before it is resized.
@@ -59,6 +59,7 @@ class PictureInput:
         centre: side of the middle square that is kept of that; none where nothing is cut off.
         steps: all of it in order, for people.
         graph: how exactly the graph `picture` does the same; none where there is no such graph.
+        depth: bits of a level, 8 or 16; of 16, raw units are levels / 257.
     """
 
     orientation: str
@@ -73,6 +74,7 @@ class PictureInput:
     centre: int | None = None
     steps: tuple[str, ...] = ()
     graph: PictureDifference | None = field(default=None, metadata=OPTIONAL)
+    depth: int = field(default=8, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Inputs of a packaged model out of what users have: images as prepare makes them, arrays and conditions checked.
 
-Shapes: N samples; x float32 [N, *event] in raw units (0 to 255 for pictures); condition float32 [N, C]. Nothing here
-imports torch.
+Shapes: N samples; x float32 [N, *event] in raw units (0 to 255 for pictures, see `samples.raw_units`); condition
+float32 [N, C]; pictures RGB [H, W, 3]. Nothing here imports torch.
 """
 
 import io
@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.images import COLOURS, open_pictures
 from vaeforge.data.picture_reading import PictureReading
+from vaeforge.data.pixels import Pixels, grey_of
 from vaeforge.errors import DataError, nearest
 from vaeforge.package.contract import Contract
+from vaeforge.samples import raw_units
 
-Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 AXES = 3  # of a sample that is an image
 
 
-def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = False) -> Pixels:
-    """One RGB picture as the sample uint8 [C, S, S] that `vaeforge prepare` would have made of it.
+def picture_to_event(picture: Pixels, contract: Contract, prepared: bool = False) -> NDArray[Any]:
+    """One RGB picture as the sample [C, S, S] that `vaeforge prepare` would have made of it, in raw units.
 
     pictures: the centre square, resized to `size` + `margin`, and the middle `size` pixels of that, as validation and
     test pictures of class folders are; where samples are cut from larger pictures, already one of them. classes: grey,
@@ -48,7 +48,13 @@ def picture_to_event(picture: Image.Image, contract: Contract, prepared: bool = 
         )
     if prepared or not made_of_whole(contract):
         return _patch(picture, contract)
-    return layout.sample_of(picture, contract.event_shape[-1], contract.prepare)
+    return raw_units(layout.sample_of(picture, contract.event_shape[-1], contract.prepare))
+
+
+def channels_first(picture: Pixels, channels: int) -> NDArray[Any]:
+    """An RGB picture of any size as [C, H, W] in raw units: as it is for 3 channels, grey for 1."""
+    pixels = picture if channels == COLOURS else grey_of(picture)[..., None]
+    return raw_units(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
 def made_of_whole(contract: Contract) -> bool:
@@ -76,16 +82,16 @@ def reading_for(
         ConfigError: if these cannot be meant so.
     """
     known = contract.pictures
-    own = PictureReading(known.black, known.white, known.pages, known.channels) if known else PictureReading()
+    own = PictureReading()
+    if known is not None:
+        own = PictureReading(known.black, known.white, known.pages, known.channels, known.depth)
     if white is not None or black:
         own = replace(own, black=black, white=white)
     return replace(own, pages=pages or own.pages, channels=channels or own.channels)
 
 
-def open_inputs(
-    path: Path, contract: Contract, reading: PictureReading, content: bytes | None = None
-) -> list[Image.Image]:
-    """The pictures in a file or in `content`, as prepare reads them: same formats, limits, white, pages and channels.
+def open_inputs(path: Path, contract: Contract, reading: PictureReading, content: bytes | None = None) -> list[Pixels]:
+    """The pictures in a file or in `content`, as prepare reads them: formats, limits, white, pages, channels, bits.
 
     Raises:
         DataError: as `open_pictures` does, with `path` for the file's name.
@@ -167,15 +173,14 @@ def _allowed(contract: Contract) -> str:
     return f"one of the classes {names}" if layout_named(contract.data).condition_is_class else f"the numbers {names}"
 
 
-def _patch(picture: Image.Image, contract: Contract) -> Pixels:
+def _patch(picture: Pixels, contract: Contract) -> NDArray[Any]:
     channels, height, width = contract.event_shape
-    if picture.size != (width, height):
+    if picture.shape[:2] != (height, width):
         raise DataError(
-            f"picture: got {picture.width} x {picture.height} pixels, must be {width} x {height}, a single sample; "
-            "cut it into patches of that size"
+            f"picture: got {picture.shape[1]} x {picture.shape[0]} pixels, must be {width} x {height}, a single "
+            "sample; cut it into patches of that size"
         )
-    pixels = np.asarray(picture if channels == 3 else picture.convert("L"))
-    return np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1))
+    return channels_first(picture, channels)
 
 
 def _numbers(values: Any, where: str) -> NDArray[Any]:

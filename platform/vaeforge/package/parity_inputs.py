@@ -86,7 +86,7 @@ def main_feeds(raw: Tensor, condition: Tensor) -> dict[str, NDArray[np.float32]]
 
 def extremes(samples: Samples) -> tuple[float, float]:
     """Black and white for images, the smallest and largest value for anything else."""
-    if samples.x.dtype == np.uint8:
+    if samples.stored.dtype.kind == "u":
         return 0.0, 255.0
     return float(np.nanmin(samples.x)), float(np.nanmax(samples.x))
 

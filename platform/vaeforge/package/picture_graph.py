@@ -2,10 +2,10 @@
 
 The steps are those of prepare, score and serve (`contract.PictureInput`), written as nodes before the main graph: grey
 levels by black and white, RGB or grey, the square, the resize, the middle. Values go through `Resize` as uint8, as
-Pillow resizes them: across first, then down, rounded after each.
+Pillow resizes them: across first, then down, rounded after each; levels of 16 bits as floats, rounded after both.
 
 Shapes: picture float32 [H, W, K], K 1 (grey) or 3 (RGB), of any range; range float32 [2], black and white, the values
-that become 0 and 255; x float32 [1, C, S, S], 0 to 255.
+that become 0 and the largest level; x float32 [1, C, S, S], 0 to 255.
 """
 
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from vaeforge.data.images import COLOURS
+from vaeforge.data.pixels import LUMA
 from vaeforge.package.export import read_graph, write_graph
+from vaeforge.samples import FINE
 
 PICTURE = "picture"
 RANGE = "range"
-LEVELS = 255.0
-LUMA = (19595, 38470, 7471)  # ITU-R 601-2 in 65,536ths, as Pillow has it
 Fit = Literal["crop", "pad", "squash"]
 
 
@@ -35,12 +35,24 @@ class Framing:
         side: of the resized square, pixels.
         centre: side of the middle that is kept of it.
         channels: 3, or 1 for grey.
+        depth: bits of a level, 8 or 16.
     """
 
     fit: Fit
     side: int
     centre: int
     channels: int
+    depth: int = 8
+
+    @property
+    def top(self) -> float:
+        """The largest level."""
+        return float(2**self.depth - 1)
+
+    @property
+    def kind(self) -> int:
+        """The type of levels: float in 16 bits, since no `Resize` takes such integers."""
+        return int(TensorProto.UINT8 if self.depth == 8 else TensorProto.FLOAT)
 
 
 @dataclass
@@ -104,7 +116,7 @@ def write_picture_graph(main: Path, path: Path, framing: Framing) -> None:
 
 def _sample(made: _Nodes, framing: Framing) -> str:
     """x float32 [1, C, S, S] of the picture."""
-    pixels = _planes(made, _levels(made), framing.channels)
+    pixels = _planes(made, _levels(made, framing), framing)
     if framing.fit == "crop":
         square = _resized(made, _centre_square(made, pixels), made.integer(framing.side, framing.side), framing)
     elif framing.fit == "squash":
@@ -114,28 +126,29 @@ def _sample(made: _Nodes, framing: Framing) -> str:
     first = (framing.side - framing.centre) // 2
     if framing.centre < framing.side:
         square = _cut(made, square, made.integer(first, first), made.integer(*[first + framing.centre] * 2))
-    return made.cast(square, TensorProto.FLOAT)
+    x = made.cast(square, TensorProto.FLOAT)
+    return x if framing.depth == 8 else made.add("Div", x, made.constant(FINE, np.float32))
 
 
-def _levels(made: _Nodes) -> str:
-    """Levels double [H, W, K] from 0 to 255, as `grey_levels.to_levels` has them."""
+def _levels(made: _Nodes, framing: Framing) -> str:
+    """Levels double [H, W, K] from 0 to the largest, as `grey_levels.to_levels` has them."""
     values, ends = (made.cast(name, TensorProto.DOUBLE) for name in (PICTURE, RANGE))
     black, white = (made.add("Gather", ends, made.constant(place, np.int64)) for place in (0, 1))
-    scale = made.add("Div", made.constant(LEVELS, np.float64), made.add("Sub", white, black))
+    scale = made.add("Div", made.constant(framing.top, np.float64), made.add("Sub", white, black))
     levels = made.add("Round", made.add("Mul", made.add("Sub", values, black), scale))
-    return made.add("Clip", levels, made.constant(0, np.float64), made.constant(LEVELS, np.float64))
+    return made.add("Clip", levels, made.constant(0, np.float64), made.constant(framing.top, np.float64))
 
 
-def _planes(made: _Nodes, levels: str, channels: int) -> str:
-    """Levels as uint8 [1, C, H, W], RGB or grey; grey pictures are RGB of one level."""
+def _planes(made: _Nodes, levels: str, framing: Framing) -> str:
+    """Levels [1, C, H, W], RGB or grey; grey pictures are RGB of one level."""
     shape = made.add("Concat", made.add("Shape", levels, end=2), made.integer(COLOURS), axis=0)
     colours = made.add("Transpose", made.add("Expand", levels, shape), perm=[2, 0, 1])
-    if channels == 1:
+    if framing.channels == 1:
         weights = made.constant(np.array(LUMA)[:, None, None], np.float64)
         weighed = made.add("ReduceSum", made.add("Mul", colours, weights), made.integer(0), keepdims=1)
         half = made.add("Add", weighed, made.constant(2**15, np.float64))
         colours = made.add("Floor", made.add("Div", half, made.constant(2**16, np.float64)))
-    return made.add("Unsqueeze", made.cast(colours, TensorProto.UINT8), made.integer(0))
+    return made.add("Unsqueeze", made.cast(colours, framing.kind), made.integer(0))
 
 
 def _size(made: _Nodes, pixels: str) -> str:
@@ -158,7 +171,11 @@ def _resized(made: _Nodes, pixels: str, size: str, framing: Framing) -> str:
     """Pixels [1, C, H, W] in another `size` [2]; weights outside of the picture are left out, as Pillow does."""
     sizes = made.add("Concat", made.integer(1, framing.channels), size, axis=0)
     how: dict[str, Any] = {"mode": "cubic", "cubic_coeff_a": -0.5, "antialias": 1, "exclude_outside": 1}
-    return made.add("Resize", pixels, "", "", sizes, coordinate_transformation_mode="half_pixel", **how)
+    resized = made.add("Resize", pixels, "", "", sizes, coordinate_transformation_mode="half_pixel", **how)
+    if framing.depth == 8:
+        return resized
+    ends = (made.constant(end, np.float32) for end in (0, framing.top))
+    return made.add("Clip", made.add("Round", resized), *ends)
 
 
 def _padded(made: _Nodes, pixels: str, framing: Framing) -> str:
@@ -171,11 +188,11 @@ def _padded(made: _Nodes, pixels: str, framing: Framing) -> str:
     before = made.add("Div", room, made.integer(2))
     sides = [made.integer(0, 0), before, made.integer(0, 0), made.add("Sub", room, before)]
     pads = made.add("Concat", *sides, axis=0)
-    return made.add("Pad", _resized(made, pixels, target, framing), pads, _border_median(made, pixels))
+    return made.add("Pad", _resized(made, pixels, target, framing), pads, _border_median(made, pixels, framing))
 
 
-def _border_median(made: _Nodes, pixels: str) -> str:
-    """The median level of the first and last row and column, uint8 []."""
+def _border_median(made: _Nodes, pixels: str, framing: Framing) -> str:
+    """The median level of the first and last row and column, []."""
     values = made.cast(pixels, TensorProto.FLOAT)
     ends = [made.constant(place, np.int64) for place in (0, -1)]
     lines = [made.add("Gather", values, end, axis=axis) for axis in (2, 3) for end in ends]
@@ -186,4 +203,4 @@ def _border_median(made: _Nodes, pixels: str) -> str:
     lower = made.add("Div", made.add("Sub", count, made.integer(1)), made.integer(2))
     middle = made.add("Gather", ordered, made.add("Concat", lower, upper, axis=0))
     median = made.add("Round", made.add("ReduceMean", middle, keepdims=0))
-    return made.cast(median, TensorProto.UINT8)
+    return made.cast(median, framing.kind)

@@ -1,8 +1,8 @@
 """Parity of the graph of a whole picture with the way that prepare, score and serve go, which is Pillow's.
 
-Both resize by the same weights in 8 bits; they differ where a sum lies near the middle between two levels.
+Both resize by the same weights; they differ where a sum lies near the middle between two levels of 8 or 16 bits.
 
-Shapes: pictures uint8 [H, W, 3]; samples [C, S, S].
+Shapes: pictures uint8 or uint16 [H, W, 3]; samples [C, S, S].
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from vaeforge.config.layouts import Layout
+from vaeforge.data.pixels import Pixels
 from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import open_session
 from vaeforge.package.contract import PictureDifference
 from vaeforge.package.picture_graph import PICTURE, RANGE
+from vaeforge.samples import raw_units
 
 PICTURES = 16
 LEAST, MOST = 20, 640  # sides in pixels
@@ -25,19 +25,20 @@ TILE = 16
 LIMIT = 0.25  # grey levels, the mean over all pixels
 
 
-def example_pictures(count: int = PICTURES, seed: int = 0) -> list[NDArray[np.uint8]]:
-    """Pictures of several sizes, every other one in even tiles, the rest noise."""
-    rng, found = np.random.default_rng(seed), []
+def example_pictures(count: int = PICTURES, seed: int = 0, depth: int = 8) -> list[Pixels]:
+    """Pictures of several sizes, every other one in even tiles, the rest noise, in levels of `depth` bits."""
+    rng, found = np.random.default_rng(seed), list[Pixels]()
+    kind: np.dtype[np.unsignedinteger[Any]] = np.dtype(f"uint{depth}")
     for number in range(count):
         height, width = rng.integers(LEAST, MOST, 2)
-        tiles = rng.integers(0, 256, (height // TILE + 1, width // TILE + 1, 3)).astype(np.uint8)
-        noise = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        tiles = rng.integers(0, 2**depth, (height // TILE + 1, width // TILE + 1, 3)).astype(kind)
+        noise = rng.integers(0, 2**depth, (height, width, 3)).astype(kind)
         found.append(tiles.repeat(TILE, 0).repeat(TILE, 1)[:height, :width] if number % 2 else noise)
     return found
 
 
 def measure_picture_graph(
-    path: Path, layout: Layout, prepare: Mapping[str, Any], condition_dim: int
+    path: Path, layout: Layout, prepare: Mapping[str, Any], condition_dim: int, depth: int = 8
 ) -> PictureDifference:
     """How far the graph's samples differ from the layout's.
 
@@ -45,15 +46,15 @@ def measure_picture_graph(
         RegistryError: if they differ by more than `LIMIT` on average.
     """
     session, apart = open_session(path), []
-    feeds = {RANGE: np.array([0, 255], dtype=np.float32)}
+    feeds = {RANGE: np.array([0, 2**depth - 1], dtype=np.float32)}
     if condition_dim:
         feeds["condition"] = np.zeros((1, condition_dim), dtype=np.float32)
-    for picture in example_pictures():
+    for picture in example_pictures(depth=depth):
         (x,) = session.run(["x"], {PICTURE: picture.astype(np.float32), **feeds})
-        sample = layout.sample_of(Image.fromarray(picture), x.shape[-1], prepare)
+        sample = raw_units(layout.sample_of(picture, x.shape[-1], prepare))
         apart.append(np.abs(x[0] - sample).ravel())
     levels = np.concatenate(apart)
-    found = PictureDifference(int(levels.max()), float((levels > 0).mean()))
+    found = PictureDifference(float(levels.max()), float((levels > 0).mean()))
     if float(levels.mean()) > LIMIT:
         raise RegistryError(
             f"{path}: its samples differ from those of prepare by {levels.mean():.3g} grey levels on average, must be "

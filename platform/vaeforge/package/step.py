@@ -194,7 +194,7 @@ class _Export:
         write_picture_graph(self.files[MAIN], path, framing)
         layout, condition = layout_named(experiment.definition.data), self.trained.prepared.spec.condition_dim
         prepare = experiment.prepare.model_dump(mode="json")
-        self._difference = measure_picture_graph(path, layout, prepare, condition)
+        self._difference = measure_picture_graph(path, layout, prepare, condition, framing.depth)
         self.graphs[PICTURE] = ExportedGraph(path)
 
     def describe(self) -> None:

@@ -40,5 +40,5 @@ def measured(trained: TrainedModel) -> MeasuredSamples:
 def _centres(train: Samples, event: tuple[int, ...]) -> Iterator[NDArray[Any]]:
     """Images [n, C, S, S], some at a time, without the room that training images have for crops."""
     for start in range(0, len(train), CHUNK):
-        x = np.asarray(train.x[start : start + CHUNK])
+        x = train[start : start + CHUNK].x
         yield np.stack([centre_of(image, event[-1]) for image in x])

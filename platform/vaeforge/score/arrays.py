@@ -3,8 +3,9 @@
 - `.npy`: x [N, *event], or a single sample [*event].
 - `.npz` or HDF5 with `x`, likewise, and for models with a condition `condition` [N, C] (or a class told as for
   pictures).
-- `.npz` with `images` uint8 [N, H, W], grey pictures of a model of `classes`, as such a data set has them; each is
-  squared as `vaeforge prepare` does it, and its class is `classes[labels[n]]` where the file has both.
+- `.npz` with `images` [N, H, W], grey pictures of a model of `classes`, as an import takes them: uint8, or uint16 where
+  the model knows what is white in those; each is squared as `vaeforge prepare` does it, and its class is
+  `classes[labels[n]]` where the file has both.
 - `.npz` or HDF5 of a model of `series`: each array is a matrix [timepoints, voxels], in the order of their names; a
   sample is a time point. Of the columns of an imported source those are taken that the model's contract names.
 
@@ -25,11 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.config.layouts import layout_named
+from vaeforge.data.grey_levels import WHITE, to_levels
+from vaeforge.data.pixels import Pixels
 from vaeforge.data.resize import fit_square
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import DAMAGE
 from vaeforge.importing.hdf import HDF, dataset_headers, read_dataset
 from vaeforge.package.contract import Contract
+from vaeforge.package.inputs import reading_for
+from vaeforge.samples import raw_units
 from vaeforge.score.batches import Rows, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
 
@@ -162,15 +167,21 @@ class ArrayFile:
         if not self.images:
             return Rows(names, values, condition)
         side, fit = self.contract.event_shape[-1], prepare_setting(self.contract, "fit")
-        squares = np.stack([fit_square(image, side, fit)[None] for image in values])
-        rows = Rows(names, squares, condition.copy())
-        for position in range(len(names)):
+        rows = Rows(names, np.zeros((len(values), 1, side, side), dtype=np.float32), condition.copy())
+        for position, image in enumerate(values):
             try:
+                rows.x[position, 0] = raw_units(fit_square(self._levels(image), side, fit))
                 if self.labels:
                     rows.condition[position] = self.conditions.named(self.labels[first + position])
             except DataError as error:
                 rows.rejected[position] = str(error)
         return rows
+
+    def _levels(self, image: NDArray[Any]) -> Pixels:
+        """A grey picture [H, W] as the model's pictures are read."""
+        reading = reading_for(self.contract)
+        black, white = (0.0, WHITE) if image.dtype == np.uint8 else (reading.black, reading.white or WHITE)
+        return to_levels(image, black, white, depth=reading.depth)
 
     def _given(self, start: int, size: int) -> Iterator[NDArray[Any]]:
         """Conditions [size, C] from a row on: the file's own, else the class of all."""
@@ -199,12 +210,17 @@ class ArrayFile:
                 )
             array = self.arrays[name]
             known = (event,) if self.columns is None else (event, self.columns.shape)
-            right = len(array.shape) == 3 and array.dtype == np.uint8 if self.images else array.shape[1:] in known
+            right = self._takes_images(array) if self.images else array.shape[1:] in known
             if array.dtype.kind not in "iuf" or not right:
-                wanted = "uint8 [N, H, W]" if self.images else f"numbers [N, {_sizes(event)}]"
+                deep = " or uint16" if reading_for(self.contract).white else ""
+                wanted = f"uint8{deep} [N, H, W]" if self.images else f"numbers [N, {_sizes(event)}]"
                 turned = len(array.shape) == 2 and array.shape[:1] in known and not self.conditions.needed
                 hint = "; say --transposed true if its rows are voxels" if turned else ""
                 raise DataError(f"{name} is {array.dtype} [{_sizes(array.shape)}], must be {wanted}{hint}")
+
+    def _takes_images(self, array: Stored) -> bool:
+        deep = array.dtype == np.uint16 and reading_for(self.contract).white is not None
+        return len(array.shape) == 3 and (array.dtype == np.uint8 or deep)
 
     def _require_condition(self) -> None:
         if self.own_condition:

@@ -10,15 +10,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from vaeforge.config.layouts import PictureMode, layout_named
 from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.package.contract import Contract
-from vaeforge.package.inputs import Pixels, open_inputs, picture_to_event
+from vaeforge.package.inputs import channels_first, open_inputs, picture_to_event
 from vaeforge.score.batches import ItemBatch, Position, Rows, Size, Values, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
 
@@ -33,7 +35,7 @@ class Decoded:
 
     name: str
     condition: Values | None = None
-    windows: Pixels | None = None
+    windows: NDArray[Any] | None = None
     stride: int | None = None
     size: Size | None = None
     reason: str = ""
@@ -129,20 +131,20 @@ class PictureReader:
         except DataError as error:
             return Decoded(name, reason=str(error).removeprefix(f"{path}: "))
 
-    def _windows(self, path: Path) -> tuple[Pixels, int | None, Size | None]:
+    def _windows(self, path: Path) -> tuple[NDArray[Any], int | None, Size | None]:
         """A picture's samples [R, K, C, S, S], their distance where it is cut, its size where it is made a sample."""
         pictures = open_inputs(path, self.contract, self.reading)
         if self.mode != "patches":
             prepared = self.mode == "sample"
             events = [picture_to_event(picture, self.contract, prepared) for picture in pictures]
-            return np.stack(events)[:, None], None, None if prepared else pictures[0].size
+            height, width = pictures[0].shape[:2]
+            return np.stack(events)[:, None], None, None if prepared else (width, height)
         if len(pictures) > 1:
             raise DataError(f"{path}: holds {len(pictures)} frames, which are not cut into patches; divide the file")
         (picture,) = pictures
         channels, side = self.contract.event_shape[0], self.contract.event_shape[-1]
-        pixels = np.asarray(picture if channels == 3 else picture.convert("L")).reshape(*picture.size[::-1], channels)
         stride = int(prepare_setting(self.contract, "stride"))
-        return _patches(pixels, side, stride), stride, None
+        return _patches(channels_first(picture, channels), side, stride), stride, None
 
 
 def _ends(count: int, room: int, batch: int) -> list[int]:
@@ -161,9 +163,9 @@ def _joined(rows: list[Rows]) -> Rows:
     return Rows(names, x, condition, rejected, sizes)
 
 
-def _patches(pixels: Pixels, side: int, stride: int) -> Pixels:
-    """A view [R, K, C, side, side] of the squares of pixels [H, W, C]."""
-    height, width = pixels.shape[:2]
+def _patches(pixels: NDArray[Any], side: int, stride: int) -> NDArray[Any]:
+    """A view [R, K, C, side, side] of the squares of pixels [C, H, W]."""
+    height, width = pixels.shape[1:]
     if min(height, width) < side:
         raise DataError(f"got {width} x {height} pixels, must be at least {side} x {side}, a patch; leave it out")
-    return sliding_window_view(pixels, (side, side), axis=(0, 1))[::stride, ::stride]
+    return np.moveaxis(sliding_window_view(pixels, (side, side), axis=(1, 2))[:, ::stride, ::stride], 0, 2)

@@ -88,7 +88,7 @@ def read_pictures(
         try:
             pictures = open_inputs(Path(name), contract, known, content)
             events += [picture_to_event(picture, contract, prepared) for picture in pictures]
-            sizes += [picture.size for picture in pictures]
+            sizes += [(picture.shape[1], picture.shape[0]) for picture in pictures]
             names += [name] if len(pictures) == 1 else [f"{name}/{frame}" for frame in range(len(pictures))]
         except DataError as error:
             text = str(error)

@@ -4,7 +4,7 @@ Each image becomes a square; the class is the condition, one-hot. Every class is
 The independent block is the image: each test image is a group of its own. An image that occurs twice, under whatever
 name or class, is refused, since it could train and test.
 
-Shapes: N images, K classes; x uint8 [N, 1, S, S]; condition float32 [N, K].
+Shapes: N images, K classes; x uint8 or uint16 [N, 1, S, S]; condition float32 [N, K].
 """
 
 import hashlib
@@ -18,19 +18,20 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
 
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import PicturePrepare, Side
 from vaeforge.data.block_split import PARTS
 from vaeforge.data.framing import fitting_size, padded_remark
+from vaeforge.data.grey_levels import WHITE, to_levels
 from vaeforge.data.group_rules import Grouping
 from vaeforge.data.group_split import divide_groups
-from vaeforge.data.images import Images, open_grey, with_white
+from vaeforge.data.images import open_grey, with_white
 from vaeforge.data.near_copies import Thumbnail, grouping_of, thumbnail
 from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.picture_reading import PictureReading, reading_of, to_plain
+from vaeforge.data.pixels import Pixels, grey_of
 from vaeforge.data.resize import fit_square
 from vaeforge.data.source_files import LEAK, data_files, reject_duplicates
 from vaeforge.errors import DataError
@@ -53,11 +54,11 @@ class ClassSettings(PicturePrepare):
 
 @dataclass(frozen=True)
 class Item:
-    """An image that can be opened when it is needed: grey uint8 [H, W]."""
+    """An image that can be opened when it is needed: grey [H, W]."""
 
     name: str
     label: str
-    open: Callable[[], Images]
+    open: Callable[[], Pixels]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def read(folder: Path, settings: ClassSettings) -> DataSet:
         DataError: if the layout is none of the three or several, an image occurs twice, there are fewer than two
             classes, or a class has fewer than three readable images.
     """
-    reading = reading_of(folder, settings.black, settings.white)
+    reading = reading_of(folder, settings)
     items, names, reading = _items(folder, reading)
     quarantined: dict[str, str] = {}
     images = [checked for item in items if (checked := _checked(item, quarantined))]
@@ -117,7 +118,7 @@ def _items(folder: Path, reading: PictureReading) -> tuple[list[Item], list[str]
             "archive, or images; move the others away"
         )
     if archives:
-        return *_archived(archives[0]), reading
+        return *_archived(archives[0], reading.depth), reading
     if not pictures:
         raise DataError(
             f"{folder}: holds neither images.npz nor images ({', '.join(SUFFIXES)}); put some there, in a folder per "
@@ -159,7 +160,7 @@ def _labels_in_names(paths: list[Path]) -> list[str]:
     return [match["name"] for match in matches if match]
 
 
-def _archived(path: Path) -> tuple[list[Item], list[str]]:
+def _archived(path: Path, depth: int) -> tuple[list[Item], list[str]]:
     """The images of an archive: `images` uint8 [N, H, W], `labels` integers [N], `classes` text [K]."""
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -172,7 +173,7 @@ def _archived(path: Path) -> tuple[list[Item], list[str]]:
     _require_consistent(path, images, labels, classes)
     names = [str(name) for name in classes]
     items = [
-        Item(f"{path.stem}/{number}", names[label], partial(images.__getitem__, number))
+        Item(f"{path.stem}/{number}", names[label], partial(to_levels, images[number], 0, WHITE, depth=depth))
         for number, label in enumerate(labels.tolist())
     ]
     return items, names
@@ -249,7 +250,8 @@ def _divided(items: list[Item], grouping: Grouping, settings: ClassSettings) -> 
 
 def _samples(items: list[Item], names: list[str], settings: ClassSettings) -> Samples:
     """Squares and one-hot classes; images are opened again one by one, so that only squares are held."""
-    x = np.empty((len(items), 1, settings.size, settings.size), dtype=np.uint8)
+    kind = items[0].open().dtype
+    x = np.empty((len(items), 1, settings.size, settings.size), dtype=kind)
     condition = np.zeros((len(items), len(names)), dtype=np.float32)
     for row, item in enumerate(items):
         x[row, 0] = fit_square(item.open(), settings.size, settings.fit)
@@ -293,8 +295,8 @@ class ClassesLayout(Layout):
     def framing(self, sizes: Sequence[tuple[int, int]], settings: ClassSettings) -> str:
         return padded_remark(sizes, settings.size, self.fitting_size(sizes, settings))
 
-    def sample_of(self, picture: Image.Image, side: int, prepare: Mapping[str, Any]) -> Images:
-        return fit_square(np.asarray(picture.convert("L")), side, prepare["fit"])[None]
+    def sample_of(self, picture: Pixels, side: int, prepare: Mapping[str, Any]) -> Pixels:
+        return fit_square(grey_of(picture), side, prepare["fit"])[None]
 
 
 LAYOUT = ClassesLayout()

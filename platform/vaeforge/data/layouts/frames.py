@@ -7,7 +7,7 @@ other specimens. A specimen under load moves from frame to frame, and with it th
 is a square of `size` pixels of the field: patches whose centres lie in it, of all frames of a folder that have the same
 size, are one group. Patches of neighbouring blocks overlap where `stride` is less than `size`.
 
-Shapes: image uint8 [H, W]; patches uint8 [N, 1, size, size].
+Shapes: image [H, W]; patches [N, 1, size, size]; uint8 or uint16.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,10 @@ from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import PicturePrepare, Side
 from vaeforge.data.block_split import PARTS
 from vaeforge.data.framing import STEP as SIDE_STEP
-from vaeforge.data.images import Images, open_grey, with_white
+from vaeforge.data.images import open_grey, with_white
 from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.picture_reading import reading_of, to_plain
+from vaeforge.data.pixels import Pixels
 from vaeforge.data.source_files import data_files, require_one_data_set
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
@@ -52,9 +53,9 @@ def read(folder: Path, settings: FrameSettings) -> DataSet:
     """
     paths = data_files(folder, SUFFIXES)
     require_one_data_set(folder, paths)
-    reading = with_white(reading_of(folder, settings.black, settings.white), paths, most=1)
+    reading = with_white(reading_of(folder, settings), paths, most=1)
     quarantined: dict[str, str] = {}
-    views: tuple[list[Images], ...] = ([], [], [])
+    views: tuple[list[Pixels], ...] = ([], [], [])
     groups: list[str] = []
     fields: dict[str, str] = {}
     for path in paths:
@@ -96,7 +97,7 @@ def _strips(width: int, settings: FrameSettings) -> list[tuple[int, int]]:
     return [(0, train - before), (train + after, validation - before), (validation + after, width)]
 
 
-def _cut(path: Path, image: Images, settings: FrameSettings) -> list[Images]:
+def _cut(path: Path, image: Pixels, settings: FrameSettings) -> list[Pixels]:
     """A view [rows, columns, size, size] of each strip's patches."""
     strips = _strips(image.shape[1], settings)
     _require_room(path, image, strips, settings)
@@ -104,7 +105,7 @@ def _cut(path: Path, image: Images, settings: FrameSettings) -> list[Images]:
     return [sliding_window_view(image[:, first:end], window)[::step, ::step] for first, end in strips]
 
 
-def _require_room(path: Path, image: Images, strips: list[tuple[int, int]], settings: FrameSettings) -> None:
+def _require_room(path: Path, image: Pixels, strips: list[tuple[int, int]], settings: FrameSettings) -> None:
     (height, width), size, gap = image.shape, settings.size, settings.gap
     if height < size or width < 3 * size + 2 * gap:
         raise DataError(
@@ -124,7 +125,7 @@ def _require_room(path: Path, image: Images, strips: list[tuple[int, int]], sett
             )
 
 
-def _blocks(patches: Images, settings: FrameSettings) -> list[str]:
+def _blocks(patches: Pixels, settings: FrameSettings) -> list[str]:
     """The block `row/column` of each patch of a view [rows, columns, size, size], by the patch's centre.
 
     There are no more blocks than disjoint patches fit: what is left at the end belongs to the last one.
@@ -140,10 +141,10 @@ def _along(count: int, settings: FrameSettings) -> list[int]:
     return [min((place * stride + size // 2) // size, last) for place in range(count)]
 
 
-def _stacked(views: list[Images]) -> Images:
+def _stacked(views: list[Pixels]) -> Pixels:
     """Views [rows, columns, size, size] copied into [N, 1, size, size], without a second copy."""
     size = views[0].shape[-1]
-    patches = np.empty((sum(view.shape[0] * view.shape[1] for view in views), 1, size, size), dtype=np.uint8)
+    patches = np.empty((sum(view.shape[0] * view.shape[1] for view in views), 1, size, size), dtype=views[0].dtype)
     start = 0
     for view in views:
         end = start + view.shape[0] * view.shape[1]

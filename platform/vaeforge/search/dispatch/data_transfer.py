@@ -102,7 +102,7 @@ def publish_data(prepared: "Prepared", cluster: bool = True) -> DataHandle:
         return DataHandle(folder, manifest, None)
     parts = {part: getattr(prepared, part) for part in PARTS[:2]}
     # plain arrays: Ray lets workers map these, but not memory maps
-    content = {part: (np.asarray(samples.x), np.asarray(samples.condition)) for part, samples in parts.items()}
+    content = {part: (np.asarray(samples.stored), np.asarray(samples.condition)) for part, samples in parts.items()}
     return DataHandle(folder, manifest, ray.put({**content, "constants": prepared.constants}))
 
 

@@ -5,15 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from vaeforge.config.layouts import Layout
 from vaeforge.data.framing import cropped_remark, fitting_size, margin_of
-from vaeforge.data.images import Images
 from vaeforge.data.layouts.pictures.annotated_images import read_annotated
 from vaeforge.data.layouts.pictures.class_folders import is_normal, read_folders
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
+from vaeforge.data.pixels import Pixels
 from vaeforge.data.resize import centre_of, crop_square
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet
@@ -83,7 +81,7 @@ class PicturesLayout(Layout):
     def framing(self, sizes: Sequence[tuple[int, int]], settings: PictureSettings) -> str:
         return cropped_remark(sizes, settings.size, settings.margin, self.fitting_size(sizes, settings))
 
-    def sample_of(self, picture: Image.Image, side: int, prepare: Mapping[str, Any]) -> Images:
+    def sample_of(self, picture: Pixels, side: int, prepare: Mapping[str, Any]) -> Pixels:
         return centre_of(crop_square(picture, side + int(prepare["margin"])), side)
 
 

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.data import picture_masks
-from vaeforge.data.images import Images, read_labels, read_picture
+from vaeforge.data.images import read_labels, read_picture
 from vaeforge.data.label_values import ANOMALOUS, ANOMALOUS_ITEM, NORMAL, NORMAL_ITEM
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
+from vaeforge.data.picture_reading import reading_of
+from vaeforge.data.pixels import Pixels
 from vaeforge.errors import DataError
 from vaeforge.samples import RawImage
 
@@ -30,7 +32,7 @@ class Patch:
 
     row: int
     column: int
-    pixels: Images
+    pixels: Pixels
     labels: NDArray[np.uint8]
 
     @property
@@ -57,7 +59,8 @@ def read_annotated(folder: Path, settings: PictureSettings) -> Split:
     Raises:
         DataError: if image and labels differ in size, or a label has a value that means nothing.
     """
-    image, labels = read_picture(folder / "image.png"), read_labels(folder / "labels.png")
+    image = read_picture(folder / "image.png", reading_of(folder, settings))
+    labels = read_labels(folder / "labels.png")
     if image.shape[1:] != labels.shape:
         raise DataError(f"{folder}: image.png is {image.shape[1:]} pixels, labels.png {labels.shape}; they must agree")
     strips = _strips(image.shape[2], settings)
@@ -79,7 +82,7 @@ def _strips(width: int, settings: PictureSettings) -> list[tuple[int, int]]:
 
 
 def _patches(
-    image: Images, labels: NDArray[np.uint8], strip: tuple[int, int], side: int, stride: int
+    image: Pixels, labels: NDArray[np.uint8], strip: tuple[int, int], side: int, stride: int
 ) -> Iterator[Patch]:
     for row in range(0, image.shape[1] - side + 1, stride):
         for column in range(strip[0], strip[1] - side + 1, stride):

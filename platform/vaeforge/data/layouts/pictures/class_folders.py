@@ -15,7 +15,7 @@ import numpy as np
 from vaeforge.data.block_split import PARTS, TEST, TRAIN, VALIDATION, Index
 from vaeforge.data.group_rules import Grouping
 from vaeforge.data.group_split import divide_groups
-from vaeforge.data.images import COLOURS, Images, open_picture, with_white
+from vaeforge.data.images import COLOURS, open_picture, with_white
 from vaeforge.data.label_values import ANOMALOUS_ITEM, NORMAL_ITEM
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
@@ -23,6 +23,7 @@ from vaeforge.data.near_copies import grouping_of, thumbnail
 from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.picture_masks import NORMAL, UNKNOWN, Square, find_masks, read_mask, square_of
 from vaeforge.data.picture_reading import reading_of
+from vaeforge.data.pixels import Pixels
 from vaeforge.data.resize import centre_of, crop_square
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import DataError
@@ -67,9 +68,9 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
     """
     classes = find_pictures(folder, skip)
     masks = find_masks([path for paths in classes.values() for path in paths], folder).of
-    reading = reading_of(folder, settings.black, settings.white)
+    reading = reading_of(folder, settings)
     split = Split(reading=with_white(reading, [path for paths in classes.values() for path in paths], COLOURS))
-    readable: dict[bool, list[tuple[Path, Images]]] = {True: [], False: []}
+    readable: dict[bool, list[tuple[Path, Pixels]]] = {True: [], False: []}
     for name, all_paths in classes.items():
         paths = [path for path in all_paths if path not in masks]
         if not paths:
@@ -102,13 +103,14 @@ def _square(split: Split, folder: Path, path: Path, mask: Path | None, settings:
         known = NORMAL if is_normal(path.parent.name) else UNKNOWN
         return np.full((settings.size, settings.size), known, dtype=np.uint8)
     marked, picture = read_mask(mask), open_picture(path, reading=split.reading)
-    if marked.shape[::-1] != picture.size:
+    size = picture.shape[1::-1]
+    if marked.shape[::-1] != size:
         name = mask.relative_to(folder).as_posix()
-        raise DataError(f"{folder}: mask {name} is {marked.shape[::-1]} pixels, must be {picture.size}, as its picture")
+        raise DataError(f"{folder}: mask {name} is {marked.shape[::-1]} pixels, must be {size}, as its picture")
     return square_of(marked, settings.size + settings.margin, settings.size)
 
 
-def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[tuple[Path, Images]]:
+def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[tuple[Path, Pixels]]:
     """The readable pictures of `paths`, squared; `split` notes their sizes, and why others could not be read."""
     for path in paths:
         name = path.relative_to(folder).as_posix()
@@ -117,15 +119,15 @@ def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[
         except DataError as error:
             split.quarantined[name] = str(error)
             continue
-        split.images.append(RawImage(name, path.parent.name, picture.width, picture.height))
+        split.images.append(RawImage(name, path.parent.name, picture.shape[1], picture.shape[0]))
         yield path, crop_square(picture, side)
 
 
 def _assign(
     split: Split,
     folder: Path,
-    normal: list[tuple[Path, Images]],
-    anomalous: list[tuple[Path, Images]],
+    normal: list[tuple[Path, Pixels]],
+    anomalous: list[tuple[Path, Pixels]],
     settings: PictureSettings,
 ) -> list[Path]:
     """Divide normal pictures by the seed, groups whole; put as many normal as anomalous ones, if any, into the test.

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.images import Images
 from vaeforge.data.picture_masks import ANOMALOUS
 from vaeforge.data.picture_reading import PictureReading, to_plain
+from vaeforge.data.pixels import Pixels
 from vaeforge.samples import TRAIN_SIZES, DataSet, RawImage, Samples
 
 
@@ -17,9 +17,9 @@ class Split:
     """Pictures of normal and anomalous things, as they are collected.
 
     Attributes:
-        train: uint8 [N, 3, size + margin, size + margin], normal.
-        validation: uint8 [M, 3, size, size], normal.
-        test: uint8 [T, 3, size, size].
+        train: uint8 or uint16 [N, 3, size + margin, size + margin], normal.
+        validation: likewise [M, 3, size, size], normal.
+        test: likewise [T, 3, size, size].
         labels: [T], 0 normal, 1 anomalous.
         groups: [T], names of the independent blocks that test items belong to.
         quarantined: files that could not be used, with the reason.
@@ -31,9 +31,9 @@ class Split:
         reading: of the pictures, with the white level of all of them.
     """
 
-    train: list[Images] = field(default_factory=list)
-    validation: list[Images] = field(default_factory=list)
-    test: list[Images] = field(default_factory=list)
+    train: list[Pixels] = field(default_factory=list)
+    validation: list[Pixels] = field(default_factory=list)
+    test: list[Pixels] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)

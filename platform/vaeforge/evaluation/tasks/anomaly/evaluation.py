@@ -201,7 +201,8 @@ def generated_result(trained: TrainedModel) -> EvaluationResult:
     generated = compare_generated(normals, image_space(model), GENERATED)
     with torch.no_grad():
         made = model.denormalise(torch.from_numpy(generated.sets[PRIOR])).numpy()
-    sets = {"prior": np.rint(made.clip(0, WHITE)).astype(np.uint8), "real": np.asarray(generated.control.x)}
+    raw = {"prior": made, "real": generated.control.x}
+    sets = {name: np.rint(x.clip(0, WHITE)).astype(np.uint8) for name, x in raw.items()}
     extractor, lines, metrics = load_extractor(), [], {}
     for name, images in sets.items():
         score = inception_style_score(extractor(images, np.arange(len(images))).probabilities, splits=1).mean

@@ -70,7 +70,8 @@ def class_sets(trained: TrainedModel, library: LatentLibrary, count: int = PLANE
     reference, control = (np.concatenate(side) for side in zip(*picked, strict=True))
     labels = test[reference]
     made = make_images(trained, library, labels, seed)
-    return ClassSets(labels, np.asarray(prepared.test.x[reference]), np.asarray(prepared.validation.x[control]), made)
+    real = rounded(prepared.test[reference].x), rounded(prepared.validation[control].x)
+    return ClassSets(labels, *real, made)
 
 
 def make_images(trained: TrainedModel, library: LatentLibrary, labels: Integers, seed: int) -> dict[str, Images]:
@@ -94,8 +95,8 @@ def make_images(trained: TrainedModel, library: LatentLibrary, labels: Integers,
     return {name: rounded(images) for name, images in made.items()}
 
 
-def rounded(raw: NDArray[np.float32]) -> Images:
-    """Values in 0..255 as files hold them."""
+def rounded(raw: NDArray[Any]) -> Images:
+    """Values in 0..255 as files of 8 bits hold them."""
     levels: Images = np.rint(raw.clip(0, WHITE)).astype(np.uint8)
     return levels
 

@@ -92,7 +92,7 @@ def class_means(train: Samples, classes: int) -> Floats:
     labels = labels_of(train)
     overall = np.asarray(train.x).mean(0, dtype=np.float64)
     return np.stack(
-        [train.x[labels == k].mean(0, dtype=np.float64) if (labels == k).any() else overall for k in range(classes)]
+        [train[labels == k].x.mean(0, dtype=np.float64) if (labels == k).any() else overall for k in range(classes)]
     )
 
 
@@ -134,7 +134,7 @@ def _classified(trained: TrainedModel, library: LatentLibrary, sets: ClassSets) 
     prepared, seed = trained.prepared, evaluation_seed(trained.experiment)
     names, labels = class_names(prepared), labels_of(prepared.test)
     chosen = _to_learn_from(prepared.train)
-    real = fit_classifier(np.asarray(prepared.train.x[chosen]), library.labels[chosen])
+    real = fit_classifier(np.asarray(prepared.train[chosen].x), library.labels[chosen])
     values = {"trained on real": real.correct(prepared.test.x, labels)}
     made = make_images(trained, library, library.labels[chosen], derive(seed, "to learn from"))
     values |= {f"trained on {name}": _learned(made[name], library.labels[chosen], prepared.test) for name in made}
