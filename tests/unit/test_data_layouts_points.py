@@ -210,6 +210,17 @@ def test_a_plane_has_one_layer_of_blocks(tmp_path: Path) -> None:
     assert data.constants["scale"][2] == 1
 
 
+def test_maps_that_would_lose_most_points_to_missing_values_are_refused(tmp_path: Path) -> None:
+    """Of 3,000 points 1,600 lack a value: rows 7 to 1,606, at first in curvature; half of them may, not more."""
+    table = columns()
+    table["curvature"][7:1507] = np.nan
+    assert read(write(tmp_path / "half", table), PointSettings(reading="maps")).counts["points"] == 1500
+    table["myelin"][1507:1607] = np.nan
+    with pytest.raises(DataError, match=r"1600 of 3000 points lack .* row 7, channel 'curvature'\).*curvature \(50%\)"):
+        read(write(tmp_path / "most", table), PointSettings(reading="maps"))
+    assert read(tmp_path / "most", SETTINGS).counts["missing_values"] == 1600
+
+
 def test_maps_divide_channels(tmp_path: Path) -> None:
     table = columns()
     data = read(write(tmp_path, table), PointSettings(reading="maps"))

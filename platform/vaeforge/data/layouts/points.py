@@ -37,6 +37,7 @@ from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
 
 LISTED = 10
+MOST_LACKING = 0.5  # share of the points that may lack a value and be left out of maps
 NOWHERE = -1  # the part of a point that is left out
 
 Matrix = NDArray[np.float32]
@@ -123,9 +124,28 @@ def _usable(path: Path, table: Table, settings: PointSettings) -> Mask:
     for names in (table.sections if settings.sections else None, table.donors):
         if names is not None:
             usable &= names != ""
+    if settings.reading == "maps":
+        _require_most(path, table, observed)
     if not usable.any():
         raise DataError(f"{path}: none of {len(usable)} rows has a number in every column; check the import")
     return usable
+
+
+def _require_most(path: Path, table: Table, observed: Mask) -> None:
+    """Refuse to read as maps, which have a value at each point, what lacks values at most points."""
+    lacking = ~observed.all(axis=1)
+    if lacking.mean() <= MOST_LACKING:
+        return
+    row = int(np.argmax(lacking))
+    first = table.channels[int(np.argmin(observed[row]))]
+    missing = (~observed).mean(axis=0)
+    worst = [f"{table.channels[n]} ({missing[n]:.0%})" for n in np.argsort(-missing, kind="stable")[:3] if missing[n]]
+    raise DataError(
+        f"{path}: {int(lacking.sum())} of {len(lacking)} points lack a value in some channel (the first in row {row}, "
+        f"channel {first!r}), at most {MOST_LACKING:.0%} may: read as maps, a point needs all; leave out the channels "
+        f"that lack most ({', '.join(worst)}) with --channels when you import, or set `prepare.reading: points`, which "
+        "takes missing values"
+    )
 
 
 def _path(folder: Path) -> Path:
