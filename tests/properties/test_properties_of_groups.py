@@ -1,6 +1,9 @@
 """Groups: whatever people and classes there are, nobody is in two parts, and no part is empty."""
 
+import csv
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +11,15 @@ import pyarrow
 import pyarrow.parquet
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
 
 from vaeforge.config.prepare import Prepare
 from vaeforge.data.group_rules import Grouping
 from vaeforge.data.group_split import divide_groups
-from vaeforge.data.layouts import points
+from vaeforge.data.layouts import classes, pictures, points
 from vaeforge.data.layouts.series import SeriesSettings, read
+from vaeforge.errors import DataError
 
 
 @given(st.lists(st.integers(0, 12), min_size=3, max_size=60).filter(lambda groups: len(set(groups)) > 2), st.data())
@@ -62,3 +68,60 @@ def test_no_donor_and_no_section_is_in_two_parts_of_points(
     ]
     assert sum(map(len, people)) == len(counts) == len(set.union(*people)) and all(people)
     assert set(data.groups) == people[2]
+
+
+SIDE = 16
+
+
+@contextmanager
+def pictures_of_people(owners: list[tuple[str, str]], seed: int) -> Iterator[tuple[Path, dict[bytes, str]]]:
+    """A data set of a picture of noise for each (class, person), of a sample's size, and whose each picture is."""
+    random, owner = np.random.default_rng(seed), dict[bytes, str]()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = []
+        for number, (label, person) in enumerate(owners):
+            pixels = random.integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
+            (Path(folder) / label).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(Path(folder) / label / f"{number}.png")
+            rows.append((f"{label}/{number}.png", person))
+            owner[pixels.tobytes()] = person
+        with (Path(folder) / "groups.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("item", "group"), *rows])
+        yield Path(folder), owner
+
+
+def people_in(x: NDArray[np.uint8], owner: dict[bytes, str]) -> set[str]:
+    """Whose pictures [N, C, 16, 16] are, by their first channel."""
+    return {owner[np.ascontiguousarray(image[0]).tobytes()] for image in x}
+
+
+PEOPLE = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 7)), min_size=12, max_size=40)
+
+
+@given(PEOPLE, st.integers(0, 9))
+def test_no_person_is_in_two_parts_of_normal_and_anomalous_pictures(drawn: list[tuple[int, int]], seed: int) -> None:
+    """People have normal and anomalous pictures in any number; whoever trains or validates is not tested."""
+    owners = [(("normal", "polyp")[label], f"p{person}") for label, person in drawn]
+    with pictures_of_people(owners, seed) as (folder, owner):
+        try:
+            data = pictures.read(folder, pictures.PictureSettings(size=SIDE, margin=0, seed=seed))
+        except DataError:  # too few people for three parts, or all anomalous ones train
+            return
+    parts = [people_in(part.x, owner) for part in (data.train, data.validation, data.test)]
+    assert all(parts) and sum(map(len, parts)) == len(set.union(*parts))
+    assert set(data.groups) == parts[2]
+    tested = [owner[np.ascontiguousarray(image[0]).tobytes()] for image in data.test.x]
+    assert tested == data.groups
+
+
+@given(PEOPLE, st.integers(0, 9))
+def test_no_person_is_in_two_parts_of_pictures_of_classes(drawn: list[tuple[int, int]], seed: int) -> None:
+    owners = [(("round", "long")[label], f"p{person}") for label, person in drawn]
+    with pictures_of_people(owners, seed) as (folder, owner):
+        try:
+            data = classes.read(folder, classes.ClassSettings(size=SIDE, seed=seed))
+        except DataError:  # too few people for three parts
+            return
+    parts = [people_in(part.x, owner) for part in (data.train, data.validation, data.test)]
+    assert all(parts) and sum(map(len, parts)) == len(set.union(*parts)) == len(set(owner.values()))
+    assert set(data.groups) == parts[2]
