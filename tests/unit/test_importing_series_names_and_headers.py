@@ -131,6 +131,36 @@ def test_people_of_one_name_at_two_sites_keep_their_names(root: Path) -> None:
     assert sorted(imported(root, "--groups", "none")[0]) == ["bonn_sub-0", "bonn_sub-1", "jena_sub-0", "jena_sub-1"]
 
 
+def test_columns_in_another_order_are_refused(root: Path) -> None:
+    for person in range(4):
+        columns = ["V1", "M1", "V2"] if person == 2 else NAMES
+        values(person)[columns].to_csv(root / f"runs/sub-{person}.csv", index=False)
+    done = call(root, "--yes", "true")
+    said = " ".join(done.stderr.split())
+    assert done.code == 2 and not (root / "data").exists()
+    assert "sub-2.csv has the columns of sub-0.csv in another order (voxel 1 from 0 is 'M1', not 'V2')" in said
+
+
+def test_other_names_are_asked_about_and_yes_takes_them_in_order(root: Path) -> None:
+    for person in range(4):
+        names = {name: f"{name}_{person}" for name in NAMES} if person == 2 else {}
+        values(person).rename(columns=names).to_csv(root / f"runs/sub-{person}.csv", index=False)
+    done = call(root)
+    said = " ".join(done.stderr.split())
+    assert done.code == 2 and "columns of 1 series are called otherwise than those of sub-0.csv" in said
+    assert "first 'V1_2' in sub-2.csv, which is 'V1' there" in said and not (root / "data").exists()
+    found, _ = imported(root, "--yes", "true")
+    np.testing.assert_array_equal(found["sub-2"], values(2).to_numpy().astype(np.float32))
+
+
+def test_a_column_that_one_file_lacks_is_named(root: Path) -> None:
+    for person in range(4):
+        values(person)[NAMES[person == 2 :]].to_csv(root / f"runs/sub-{person}.csv", index=False)
+    done = call(root, "--transposed", "false")
+    said = " ".join(done.stderr.split())
+    assert done.code == 2 and "2 different numbers of voxels" in said and "'V1' is not in sub-2.csv" in said
+
+
 def test_cifti_is_refused_with_the_way_to_text(root: Path) -> None:
     brain = BrainModelAxis.from_mask(np.ones((2, 2, 2), dtype=bool), name="thalamus_left", affine=np.eye(4))
     matrix = np.random.default_rng(0).normal(size=(10, 8)).astype(np.float32)

@@ -5,6 +5,7 @@ Shapes: T timepoints, V voxels of a series; all series of a source have the same
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,47 @@ class MeasuredSeries:
     coverage: Coverage
     correlations: tuple[float, float]
     voxels: tuple[str, ...]
+
+
+def compare_names(source: Path, measured: Sequence[MeasuredSeries], log: ImportLog) -> None:
+    """Ask about series whose voxels have other names than those of the first one.
+
+    Raises:
+        DataError: if they have the same names in another order.
+    """
+    named = [item for item in measured if item.voxels]
+    others = [item for item in named if item.voxels != named[0].voxels]
+    for item in others:
+        if sorted(item.voxels) == sorted(named[0].voxels):
+            place, name, first = _first_difference(item, named[0])
+            raise DataError(
+                f"{source}: {item.subject.shown} has the columns of {named[0].subject.shown} in another order (voxel "
+                f"{place} from 0 is {name!r}, not {first!r}); put them in one order in all"
+            )
+    if others:
+        _, name, first = _first_difference(others[0], named[0])
+        log.ask(
+            f"{source}: columns of {len(others)} series are called otherwise than those of {named[0].subject.shown}, "
+            f"first {name!r} in {others[0].subject.shown}, which is {first!r} there; are they the same voxels in the "
+            "same order? Give them the same names, or say --yes true",
+            "they are the same voxels, in the order of the columns",
+        )
+
+
+def _first_difference(one: MeasuredSeries, other: MeasuredSeries) -> tuple[int, str, str]:
+    """The first voxel that two series of as many call otherwise, and both names."""
+    pairs = enumerate(zip(one.voxels, other.voxels, strict=True))
+    return next((place, *names) for place, names in pairs if names[0] != names[1])
+
+
+def missing_names(measured: Sequence[MeasuredSeries]) -> str:
+    """Which voxels are not in all series, by name; nothing where they have no names."""
+    if not all(item.voxels for item in measured):
+        return ""
+    every = dict.fromkeys(name for item in measured for name in item.voxels)
+    lacking = {name: [item.subject.shown for item in measured if name not in item.voxels] for name in every}
+    told = [f"{name!r} is not in {listed(files)}" for name, files in lacking.items() if files]
+    return f" ({listed(told)})" if told else ""
 
 
 def kept_voxels(measured: Sequence[MeasuredSeries], log: ImportLog) -> Mask:

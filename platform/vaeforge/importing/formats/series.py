@@ -25,7 +25,14 @@ from vaeforge.importing.arrays import DamagedFileError, as_float32, real, requir
 from vaeforge.importing.figures import Bars, Chart, Histogram, Traces
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions, stem, usable_name
-from vaeforge.importing.measured_series import MeasuredSeries, SubjectSeries, kept_voxels, note_missing
+from vaeforge.importing.measured_series import (
+    MeasuredSeries,
+    SubjectSeries,
+    compare_names,
+    kept_voxels,
+    missing_names,
+    note_missing,
+)
 from vaeforge.importing.nifti import NIFTI, read_volumes
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.series_arrays import ARRAYS, TEXT, arrays_in
@@ -262,8 +269,9 @@ def _refuse(source: Path, measured: list[MeasuredSeries], log: ImportLog) -> Non
         shapes = [f"{item.subject.name} {item.row['timepoints']} x {item.row['voxels']}" for item in measured]
         raise DataError(
             f"{source}: subjects have {len(sizes)} different numbers of voxels, must be the same voxels in all; bring "
-            f"them onto one grid (timepoints x voxels): {listed(shapes)}"
+            f"them onto one grid (timepoints x voxels): {listed(shapes)}{missing_names(measured)}"
         )
+    compare_names(source, measured, log)
 
 
 def _pack(file: BinaryIO, measured: list[MeasuredSeries], kept: NDArray[np.bool_]) -> None:
