@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.lineage import checkpoint_of
 from vaeforge.manifests.trained_model import TrainedModelManifest, manifest_path, read_trained_model
 from vaeforge.paths import Project
-from vaeforge.remarks import tell
+from vaeforge.remarks import say, tell, warn
 from vaeforge.search.space.space import Space, single_point
 from vaeforge.search.step import SearchRequest, run_step
 from vaeforge.track.store import default_uri, redact
@@ -52,18 +53,15 @@ def import_data(project: Project, config: RunConfig, source: str, options: Impor
 
     family, prepare = config.experiment.definition, config.experiment.prepare
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
     try:
-        result = run_import(Path(source), family.name, family.data, project, options, prepare, say)
+        result = run_import(Path(source), family.name, family.data, project, options, prepare, partial(say, console))
     except VaeforgeError as error:
         note_refused_import(project, family.name, source, str(error))
         raise
-    say(f"imported {result.folder}; {result.quarantined} quarantined")
+    say(console, f"imported {result.folder}; {result.quarantined} quarantined")
     tell(console, *result.changes)
-    console.print(f"figures and tables: {result.report}", highlight=False, soft_wrap=True)
-    console.print(f"{result.tracking}; next: vaeforge prepare --family {family.name}", highlight=False, soft_wrap=True)
+    say(console, f"figures and tables: {result.report}")
+    say(console, f"{result.tracking}; next: vaeforge prepare --family {family.name}")
 
 
 def inspect(
@@ -94,7 +92,7 @@ def inspect(
         print(dumps(found.to_json()))
     else:
         for line in found.lines():
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            say(console, line)
     return found.exit_code
 
 
@@ -110,13 +108,13 @@ def prepare(project: Project, config: RunConfig, console: Console) -> None:
     prepared = prepare_data(project, config.experiment)
     manifest = prepared.manifest
     summary = prepared_summary(prepared.event_shape, manifest.counts, manifest.data_set, prepared.train.fine)
-    console.print(f"{summary}: {prepared.folder}", highlight=False)
+    say(console, f"{summary}: {prepared.folder}")
     if (statistics := statistics_summary(prepared.folder)) is not None:
-        console.print(statistics, highlight=False, markup=False, soft_wrap=True)
+        say(console, statistics)
     tell(console, own_size(config, own_settings(project, family)), str(manifest.info.get("framing", "")))
     tell(console, bits_remark(manifest))
     if manifest.spectrum is not None:
-        console.print(describe(manifest.spectrum, likelihood_of(config.experiment)), highlight=False)
+        say(console, describe(manifest.spectrum, likelihood_of(config.experiment)))
 
 
 def own_size(config: RunConfig, own: Mapping[str, Any]) -> str:
@@ -180,8 +178,8 @@ def generate(project: Project, family: str | None, run: str | None, request: Gen
 
     folder, manifest = project.step("generate"), model_of(project, family, run)
     for warning in generate_run(project, manifest, request, folder).warnings:
-        console.print(f"[yellow]warning[/]: {warning}", highlight=False, soft_wrap=True)
-    console.print(f"generated: {folder}", highlight=False, soft_wrap=True)
+        warn(console, warning)
+    say(console, f"generated: {folder}")
 
 
 def export(project: Project, family: str | None, run: str | None, precisions: Sequence[str], console: Console) -> None:
@@ -221,7 +219,7 @@ def sync(project: Project, name: str, console: Console) -> None:
     if not (project.search(name) / "ledger.jsonl").exists():
         raise DataError(f"{project.search(name)}: there is no search of this name; see artifacts/searches")
     counts = replay(project.search(name), default_uri(project.root))
-    console.print(f"synchronised {name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+    say(console, f"synchronised {name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
 
 
 def model_of(project: Project, family: str | None, run: str | None) -> TrainedModelManifest:
@@ -288,7 +286,7 @@ def _diffuse(
 
     done = diffuse_run(project, manifest, trained, folder)
     what = "latent diffusion trained" if done.trained else "this family has no latent diffusion"
-    console.print(f"{what}: {folder}", highlight=False, soft_wrap=True)
+    say(console, f"{what}: {folder}")
 
 
 def _evaluate(
@@ -303,12 +301,12 @@ def _evaluate(
     for table in comparison_tables(evaluation.comparison):
         console.print(table)
     if worse := worse_than(evaluation.comparison):
-        console.print(f"On these data simpler methods are better than the model: {worse}", highlight=False)
+        say(console, f"On these data simpler methods are better than the model: {worse}")
     if missing := only_normal_in(evaluation.metrics):
-        console.print(f"[yellow]note[/]: {missing}", highlight=False, soft_wrap=True)
+        tell(console, missing)
     if short := shortage_in(evaluation.metrics):
-        console.print(f"[yellow]warning[/]: {short}", highlight=False, soft_wrap=True)
-    console.print(f"evaluated: {folder}", highlight=False, soft_wrap=True)
+        warn(console, short)
+    say(console, f"evaluated: {folder}")
     return evaluation
 
 
@@ -323,7 +321,7 @@ def _export(
     from vaeforge.package.step import export_run
 
     export = export_run(project, manifest, trained, folder, precisions)
-    console.print(f"exported and compared with torch: {folder}", highlight=False, soft_wrap=True)
+    say(console, f"exported and compared with torch: {folder}")
     return export
 
 
@@ -341,10 +339,8 @@ def _register(
     uri = default_uri(project.root)
     done = register_run(project, manifest, export, evaluation, uri)
     role = "champion" if done.champion else "challenger: " + "; ".join(done.reasons)
-    console.print(f"registered [bold]{done.model}[/] version {done.version} ({role})", highlight=False)
+    say(console, f"registered {done.model} version {done.version} ({role})")
     if any(reason.startswith(f"{DATA_RULE}:") for reason in done.reasons) and not done.champion:
-        console.print(new_data_hint(done.model, done.version), highlight=False, markup=False, soft_wrap=True)
-    console.print(
-        f"open the UI: mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1", highlight=False, soft_wrap=True
-    )
+        say(console, new_data_hint(done.model, done.version))
+    say(console, f"open the UI: mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1")
     return done

@@ -1,7 +1,12 @@
-"""Remarks on a terminal: notes and warnings, whose texts may hold names of the user's, which are no markup."""
+"""Lines, notes and warnings on a terminal; their texts may hold names of the user's, which are no markup."""
 
 from rich.console import Console
 from rich.markup import escape
+
+
+def say(console: Console, text: str) -> None:
+    """Print one line as it is."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def tell(console: Console, *remarks: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from vaeforge.cli import data, models, score, searches, serve, trace
 from vaeforge.cli.option_types import (
@@ -236,5 +237,5 @@ def main() -> None:
     try:
         app()
     except VaeforgeError as error:
-        Console(stderr=True).print(f"[bold red]error[/]: {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[bold red]error[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)

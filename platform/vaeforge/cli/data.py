@@ -5,6 +5,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from vaeforge.cli.option_types import Commands
@@ -33,7 +34,7 @@ def list_(family: Family = None, json: Json = False) -> None:
     words = {True: "yes", False: "no", None: "unknown"}
     for row in found:
         size = f"{row.bytes / 1e6:.1f}"
-        table.add_row(row.family, row.name, row.kind, str(row.files), size, words[row.tracked], words[row.used])
+        table.add_row(row.family, escape(row.name), row.kind, str(row.files), size, words[row.tracked], words[row.used])
     console().print(table)
 
 

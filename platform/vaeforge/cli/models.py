@@ -10,6 +10,7 @@ import typer
 from vaeforge.cli.option_types import ON_OFF, TEXT, Commands, OnOff, OptionalStr
 from vaeforge.cli.options import MODELS, Json, console
 from vaeforge.errors import ConfigError
+from vaeforge.remarks import say
 
 app = Commands(add_completion=False, no_args_is_help=True, help="List, compare, promote and archive models.")
 mlproject_commands = Commands(add_completion=False)
@@ -133,7 +134,7 @@ def _promote(model: str, version: str, why: str | None, expect: str | None, new_
         _lines([{"model": name, "champion": version, "verdict": verdict.plain()}])
         return
     console().print(tables.verdict_table(verdict))
-    console().print(f"champion of {name}: version {version}", highlight=False)
+    say(console(), f"champion of {name}: version {version}")
 
 
 def _rollback(model: str, why: str | None, json: bool) -> None:
@@ -192,7 +193,7 @@ def _say(json: bool, row: dict[str, Any], text: str) -> None:
     if json:
         _lines([row])
     else:
-        console().print(text, highlight=False)
+        say(console(), text)
 
 
 def _lines(rows: Iterable[Any]) -> None:

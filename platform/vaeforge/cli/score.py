@@ -23,7 +23,7 @@ from vaeforge.cli.option_types import (
     choice,
 )
 from vaeforge.cli.options import USE, Black, Columns, Json, Pages, Transposed, White, console, warning_console
-from vaeforge.remarks import tell, warn
+from vaeforge.remarks import say, tell, warn
 
 if TYPE_CHECKING:
     from vaeforge.score.manifest import ScoreManifest
@@ -124,19 +124,18 @@ def show_outcome(manifest: "ScoreManifest", already: bool, folder: Path, out: Co
     """Say how many items were scored, and how many of them were flagged."""
     counts = manifest.counts
     if already:
-        out.print(f"{folder}: already complete", highlight=False, soft_wrap=True)
+        say(out, f"{folder}: already complete")
     learned = f", which learned from the data set {manifest.model.data_set}" if manifest.model.data_set else ""
-    out.print(
+    say(
+        out,
         f"scored {counts.scored:,} items with {manifest.model.name}{learned}: {counts.anomalous:,} of "
         f"{counts.scored:,} flagged as anomalous "
         f"({counts.anomalous / counts.scored:.1%}, score > {manifest.threshold:.6g}), "
         f"{counts.quarantined:,} quarantined, {manifest.seconds} s, {manifest.items_per_second:,} items/s",
-        highlight=False,
-        soft_wrap=True,
     )
     if counts.anomalous > counts.scored / 2 and not manifest.warning:
         tell(out, _mostly_flagged(manifest))
-    out.print(f"scores: {folder / manifest.scores}", highlight=False, soft_wrap=True)
+    say(out, f"scores: {folder / manifest.scores}")
 
 
 def _mostly_flagged(manifest: "ScoreManifest") -> str:

@@ -11,6 +11,7 @@ from vaeforge.errors import SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
 from vaeforge.records import to_json
+from vaeforge.remarks import say, warn
 from vaeforge.search import requests
 from vaeforge.search.results import reports
 from vaeforge.search.results.report_rows import SearchRow, TrialDetail, TrialRow
@@ -37,7 +38,7 @@ def trials(name: str, state: str | None, trial: int | None, as_json: bool, conso
     history = read_history(requests.folder_of(Project(), target.name) / "ledger.jsonl")
     if history.damaged:
         text = f"{history.damaged} line(s) of its ledger are damaged; what they said is missing here"
-        Console(stderr=True).print(f"[yellow]warning[/]: {text}", highlight=False, soft_wrap=True)
+        warn(Console(stderr=True), text)
     number = trial if target.trial is None else target.trial
     if number is not None:
         detail = reports.trial(history, number)
@@ -61,14 +62,14 @@ def stop(name: str, console: Console) -> None:
         if time.monotonic() > deadline:
             raise SearchError(f"{name}: was asked to stop and has not within {STOP_SECONDS:.0f} s; look at its output")
         time.sleep(0.2)
-    console.print(f"stopped {name}", highlight=False, markup=False)
+    say(console, f"stopped {name}")
 
 
 def remove(name: str, console: Console) -> None:
     """Remove a search and say what stays elsewhere."""
     for line in reports.remove(Project(), name):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"removed {name}", highlight=False, markup=False)
+        say(console, line)
+    say(console, f"removed {name}")
 
 
 def _lines(rows: Iterable[SearchRow | TrialRow | TrialDetail]) -> None:

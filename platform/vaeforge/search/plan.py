@@ -16,7 +16,7 @@ from vaeforge.ledger.events import SearchExtent, SearchHeader
 from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.paths import Project, hash_of, write_bytes
 from vaeforge.provenance import PATCH, code_hash, command_line, origin
-from vaeforge.remarks import tell
+from vaeforge.remarks import tell, warn
 from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
 from vaeforge.search.space.checks import check, collapse_warning
 from vaeforge.search.space.space import Space
@@ -73,7 +73,7 @@ def make_plan(
         VaeforgeError: with what is wrong; nothing has been started or written to a search's folder then.
     """
     for warning in check(space, config.experiment):
-        console.print(f"[yellow]warning[/]: {warning}", highlight=False)
+        warn(console, warning)
     if name is not None:
         _require_name(name)
     _require_configurations(config, space)
@@ -83,7 +83,7 @@ def make_plan(
     _require_samples(config, prepared)
     collapse = collapse_warning(space, config.experiment, prepared)
     if collapse is not None:
-        console.print(f"[yellow]warning[/]: {collapse}", highlight=False)
+        warn(console, collapse)
     code, made_by = code_hash(), origin(project.root)
     identity = prepared.manifest.data_identity
     settings = config.model_dump(mode="json")

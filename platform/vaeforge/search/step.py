@@ -15,7 +15,7 @@ from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.trained_model import TrainedModelManifest, write_trained_model
 from vaeforge.paths import Project, write_json
-from vaeforge.remarks import tell
+from vaeforge.remarks import say, tell, warn
 from vaeforge.search.budget import BudgetLimits, BudgetSpent
 from vaeforge.search.engine import run_search
 from vaeforge.search.plan import Plan, earlier_history, make_plan, search_extent
@@ -77,13 +77,11 @@ def run_step(project: Project, config: RunConfig, space: Space, request: SearchR
     try:
         history = earlier_history(plan, request.name is not None, request.resume)
         if is_complete(history, config.search):
-            console.print(f"search {plan.name!r} is already complete: {plan.folder}", highlight=False)
+            say(console, f"search {plan.name!r} is already complete: {plan.folder}")
         else:
             exit_code, history = _search(plan, history, lock, request, console)
             if exit_code:
-                console.print(
-                    f"\ninterrupted; continue with: [bold]{_resume(request, plan)}[/]", highlight=False, soft_wrap=True
-                )
+                say(console, f"\ninterrupted; continue with: {_resume(request, plan)}")
                 return StepResult(exit_code, None)
         return _conclude(plan, history, request, console)
     finally:
@@ -172,7 +170,7 @@ def _search(
     write_json(plan.folder / "timings.json", outcome.timings)
     if tracker is not None and not tracker.finish(TRACKING_SECONDS):
         log = plan.folder / "tracking.log"
-        console.print(f"[yellow]warning[/]: MLflow does not hold everything yet (see {log}); run `vaeforge sync`")
+        warn(console, f"MLflow does not hold everything yet (see {log}); run `vaeforge sync`")
     return outcome.exit_code, outcome.history
 
 
@@ -180,13 +178,13 @@ def _announce(plan: Plan, history: SearchHistory, console: Console) -> None:
     for known in history.warm_starts:
         use = "their values inform the sampler" if known.use == "values" else "its best points are tried first"
         told = f"{len(known.trials)} trials of {known.source!r}: {use} ({known.why})"
-        console.print(f"{told}; {known.left_out} are of no use here", highlight=False, soft_wrap=True)
+        say(console, f"{told}; {known.left_out} are of no use here")
     done = len(history.trials) - len(history.unfinished())
     state = f"resumes after {done} trials" if history.trials else "starts"
-    console.print(
-        f"search [bold]{plan.name}[/] {state}: {plan.config.search.trials} trials of up to {plan.space.fidelity.max} "
-        f"epochs, data {plan.header.data_identity[:12]}",
-        highlight=False,
+    say(
+        console,
+        f"search {plan.name} {state}: {plan.config.search.trials} trials of up to {plan.space.fidelity.max} epochs, "
+        f"data {plan.header.data_identity[:12]}",
     )
 
 
@@ -200,7 +198,7 @@ def _conclude(plan: Plan, history: SearchHistory, request: SearchRequest, consol
         from vaeforge.search.results.pareto_plot import write_front  # brings Matplotlib
 
         for path in write_front(history, plan.space.objective, plan.folder):
-            console.print(f"the front: {path}", highlight=False, soft_wrap=True)
+            say(console, f"the front: {path}")
     runs = None
     if request.tracking_uri is not None:
         from vaeforge.track.replay import run_ids

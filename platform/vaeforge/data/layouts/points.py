@@ -133,7 +133,7 @@ def _usable(path: Path, table: Table, settings: PointSettings) -> Mask:
 
 def _require_most(path: Path, table: Table, observed: Mask) -> None:
     """Refuse to read as maps, which have a value at each point, what lacks values at most points."""
-    lacking = ~observed.all(axis=1)
+    lacking: Mask = np.asarray(~observed.all(axis=1))
     if lacking.mean() <= MOST_LACKING:
         return
     row = int(np.argmax(lacking))
