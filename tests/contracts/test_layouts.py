@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaeforge.config.layouts import LAYOUTS, layout_named, layout_names
+from vaeforge.config.layouts import LAYOUTS, Layout, layout_named, layout_names
 from vaeforge.config.prepare import Prepare
-from vaeforge.errors import ConfigError
+from vaeforge.errors import ConfigError, DataError
 from vaeforge.importing.import_format import FORMATS
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +102,13 @@ def test_a_picture_becomes_a_sample(name: str) -> None:
     assert sample.dtype == np.uint8 and sample.shape[1:] == (16, 16) and (sample == 10).all()
     fine = layout.sample_of(np.full((30, 40, 3), 1001, np.uint16), 16, layout.settings(size=16).model_dump())
     assert fine.dtype == np.uint16 and (fine == 1001).all()
+
+
+def test_a_layout_of_whole_pictures_must_make_samples_of_them() -> None:
+    with pytest.raises(TypeError, match=r"Lacking: takes whole pictures .*, so it must have `sample_of`"):
+        type("Lacking", (Layout,), {"picture_modes": ("whole",)})
+    with pytest.raises(DataError, match="picture: series take no whole pictures"):
+        layout_named("series").sample_of(np.zeros((4, 4, 3), np.uint8), 4, {})
 
 
 def test_layouts_and_import_formats_come_in_pairs() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.config.prepare import Prepare
+from vaeforge.errors import DataError
 from vaeforge.plugins import Group, Plugins, PluginSource
 from vaeforge.samples import DataSet
 
@@ -49,6 +50,10 @@ class Layout(ABC):
     map_tables: ClassVar[bool] = False
     raw_tables: ClassVar[bool] = False
 
+    def __init_subclass__(cls) -> None:
+        if "whole" in cls.picture_modes and cls.sample_of is Layout.sample_of:
+            raise TypeError(f"{cls.__name__}: takes whole pictures (`picture_modes`), so it must have `sample_of`")
+
     @abstractmethod
     def read(self, folder: Path, settings: Any) -> DataSet:
         """The data below `folder`, divided; `settings` are of the type `self.settings`.
@@ -77,9 +82,12 @@ class Layout(ABC):
     ) -> NDArray[np.unsignedinteger[Any]]:
         """A whole RGB picture [H, W, 3] as the sample [C, side, side] that prepare would have made of it, of its type.
 
-        Asked of layouts alone whose `picture_modes` have `whole`. `prepare` holds the settings by name.
+        Layouts whose `picture_modes` have `whole` have their own. `prepare` holds the settings by name.
+
+        Raises:
+            DataError: if the layout takes no whole pictures.
         """
-        raise NotImplementedError(f"the layout {self.name} makes no sample of a whole picture")
+        raise DataError(f"picture: {self.name} take no whole pictures; send samples, or score arrays or tables")
 
 
 LAYOUTS: Plugins[Layout] = Plugins(PluginSource("vaeforge.data.layouts", "LAYOUT", Group.LAYOUTS), Layout, "layout")

@@ -5,14 +5,12 @@ They are read by the code that prepare, score and serve use (`vaeforge.data.imag
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.config.prepare import AUTO
-from vaeforge.data.grey_levels import SAMPLE_DEPTHS, Extent, depth_of, extent_of, white_note, white_of
+from vaeforge.data.grey_levels import Extent, extent_of
 from vaeforge.data.group_rules import Grouping, write_grouping
 from vaeforge.data.near_copies import near_copies
 from vaeforge.data.picture_reading import PictureReading, write_reading
@@ -33,6 +31,7 @@ from vaeforge.importing.measured_images import (
 )
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, summarise
 from vaeforge.importing.rims import check_rims
+from vaeforge.importing.white_level import depth_asked, with_white
 
 LEAST_OF_CLASS = 3  # pictures: one to train, one to validate and one to test
 MEASURES = ("width", "height", "aspect_ratio", "mean")
@@ -131,7 +130,8 @@ def _measured(
         except DataError as error:
             log.quarantine(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
     _ask(source, questions)
-    reading = _with_white(source, stated, list(deep.values()), depth, log)
+    where = f"{source}: {len(deep)} picture(s) hold"
+    reading = with_white(where, stated, list(deep.values()), len(deep), depth, log)
     for number in sorted({*deep, *(found if reading.depth != stated.depth else ())}):
         candidate = candidates[number]
         try:
@@ -145,37 +145,6 @@ def _ask(source: Path, questions: list[str]) -> None:
     if questions:
         more = f" (and {len(questions) - 1} more pictures)" if len(questions) > 1 else ""
         raise QuestionError(f"{source}: {questions[0]}{more}")
-
-
-def depth_asked(options: ImportOptions) -> int | None:
-    """The bits of a sample's value that `--depth` says, none for auto.
-
-    Raises:
-        ConfigError: if it says something else.
-    """
-    allowed = {"": None, AUTO: None} | {str(depth): depth for depth in SAMPLE_DEPTHS}
-    if options.depth not in allowed:
-        raise ConfigError(f"--depth: got {options.depth!r}, must be auto, 8 or 16")
-    return allowed[options.depth]
-
-
-def _with_white(
-    source: Path, stated: PictureReading, extents: list[Extent], depth: int | None, log: ImportLog
-) -> PictureReading:
-    """`stated` with the white level that is found, and the bits that are kept: `depth`, else what these need."""
-    if not extents:
-        return replace(stated, depth=depth or stated.depth)
-    try:
-        white = white_of(extents) if stated.white is None else stated.white
-    except DataError as error:
-        raise type(error)(f"{source}: {len(extents)} picture(s) hold {error}") from None
-    joined = extents[0]
-    for extent in extents[1:]:
-        joined = joined.joined(extent)
-    assert white is not None  # there are deep pictures
-    reading = replace(stated.of_set(white), depth=depth or depth_of(extents, stated.black, white))
-    log.notes.append(white_note(white, joined, len(extents), stated=stated.white is not None, depth=reading.depth))
-    return reading
 
 
 def _without_copies(measured: list[MeasuredImage], log: ImportLog) -> list[MeasuredImage]:

@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.grey_levels import WHITE, depth_of, extent_of, to_levels, white_note, white_of
+from vaeforge.data.grey_levels import WHITE, extent_of, to_levels
 from vaeforge.data.picture_reading import PictureReading, write_reading
 from vaeforge.data.pixels import Pixels, in_8_bits
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.importing.arrays import array_names, read_array, require, texts
 from vaeforge.importing.figures import sheet
-from vaeforge.importing.images import LEAST_OF_CLASS, MEASURES, charts, depth_asked, refuse_unusable, require_classes
+from vaeforge.importing.images import LEAST_OF_CLASS, MEASURES, charts, refuse_unusable, require_classes
 from vaeforge.importing.import_options import ImportOptions, usable_name
 from vaeforge.importing.measured_images import pixels_sha256, shape_row, write_pixels
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.walk_source import walk
+from vaeforge.importing.white_level import depth_asked, with_white
 
 KEYS = ("images", "labels", "classes")
 
@@ -111,17 +112,10 @@ def _check(
 
 def _reading(path: Path, images: NDArray[Any], options: ImportOptions, log: ImportLog) -> PictureReading:
     """How `images` [N, H, W] are read, by the white level of them all."""
-    extent, depth = extent_of(images), depth_asked(options)
-    if not extent.deep:
-        return PictureReading(depth=depth or 8)
-    try:
-        white = white_of([extent]) if options.white is None else options.white
-    except DataError as error:
-        raise type(error)(f"{path}: images: {error}") from None
-    assert white is not None  # they have more than 8 bits
-    reading = PictureReading(options.black, white, depth=depth or depth_of([extent], options.black, white))
-    log.notes.append(white_note(white, extent, len(images), options.white is not None, reading.depth))
-    return reading
+    extent = extent_of(images)
+    stated = PictureReading(options.black, options.white) if extent.deep else PictureReading()
+    extents = [extent] if extent.deep else []
+    return with_white(f"{path}: images:", stated, extents, len(images), depth_asked(options), log)
 
 
 def _levels(path: Path, images: NDArray[Any], reading: PictureReading) -> Pixels:
