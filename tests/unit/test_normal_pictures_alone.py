@@ -108,13 +108,16 @@ def test_classes_of_which_none_is_called_normal_are_asked_about(root: Path) -> N
     people = said(root, "import", "--normal", "all", code=2)
     assert "are the folders cecum (20), pylorus (20) people, slides or films?" in people
     assert "anomalous: none" in said(root, "import", "--normal", "all", "--groups", "none")
-    assert {path.split("/")[0] for path in written(root)} == {"normal-cecum", "normal-pylorus"}
+    assert written(root)[0] == "normal/cecum_0.png" and written(root)[-1] == "normal/pylorus_49.png"
 
 
 def test_folders_of_people_stay_in_one_part(root: Path) -> None:
-    """Ten people of two pictures each, all normal."""
+    """Ten people of two runs with a picture each, called alike, all normal."""
     for person in range(10):
-        numbered(root / f"set/p{person}", "{}.png", count=2, first=2 * person)
+        for run in range(2):
+            numbered(root / f"set/p{person}/run{run}", "a.png", count=1, first=2 * person + run)
+    asked = said(root, "import", "--normal", "all", code=2)
+    assert "are the folders p0 (2), p1 (2)" in asked and "give `--groups '^([^/]+)/'` if they are" in asked
     said(root, "import", "--normal", "all", "--groups", "^([^/]+)/")
     prepared(root)
     folder = root / "artifacts/prepared/endoscopy"

@@ -15,7 +15,7 @@ class EvaluationTask(ABC):
         name: as families name it, and the module or entry point that brings it.
         detects_anomalies: test labels are 0 for normal and 1 for anomalous. The gates then compare the likelihood of
             normal samples alone, for to find anomalies likely is no merit; they compare the AUROC of the model's own
-            score, and they check the threshold on the test's normal samples.
+            score, where the test holds anomalous samples; and they check the threshold on its normal samples.
         intended_use: what a model card says that the models are for.
         limits: what they must not be taken for, the weightiest first.
     """

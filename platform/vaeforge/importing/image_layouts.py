@@ -13,6 +13,7 @@ from vaeforge.data.group_rules import (
     folder_levels,
     without_part_folders,
 )
+from vaeforge.data.layouts.pictures.class_folders import is_normal
 from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.picture_masks import find_masks
 from vaeforge.data.source_files import listed
@@ -33,7 +34,7 @@ NORMAL = "normal"
 def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -> FoundPictures:
     """The picture files with their classes; `grey`: what they become.
 
-    Where all are said to be normal, those of one folder are of the class `normal`, whatever their names begin with.
+    Where all are said to be normal, they are of the class `normal`, whatever their names and folders are.
     """
     files, folders = walk(require_folder(source), log)
     tables = [path for path in files if path.suffix.lower() in TABLES]
@@ -56,14 +57,15 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
     if not (options.groups or options.group_column or ALL in options.normal):
         above = [placed(path.relative_to(source).parts, [], has_parts).folders for path in pictures]
         telling = ask_about_levels(source, above, options.normal, log)
-    without = NORMAL if ALL in options.normal and not grey else ""
+    all_normal = ALL in options.normal and not grey
     for path in pictures:
         place = placed(path.relative_to(source).parts, levels, has_parts)
+        place = _of_normal(place) if all_normal else place
         name = shown(path, source)
         if levels and len(place.folders) + 1 != len(levels):
             log.quarantine(name, f"lies {len(place.folders)} folder(s) deep, --groups {options.groups} asks for others")
             continue
-        label = (without or _from_name(path)) if flat else composed(place.label) or without
+        label = composed(place.label) if all_normal or not flat else _from_name(path)
         problem = usable_name(label) if label else NAMELESS
         if problem:
             nameless += [] if label else [name]
@@ -117,22 +119,33 @@ def _found_masks(source: Path, pictures: list[Path], log: ImportLog) -> dict[Pat
 
 @dataclass(frozen=True)
 class Place:
-    """What the folders of a picture say: those that are no part's, its class, and what its name is told apart by."""
+    """What the folders of a picture say: those that are no part's, its class, and what its name is told apart by.
+
+    `parts` are folders of train, validation or test.
+    """
 
     folders: tuple[str, ...]
     label: str
     prefix: tuple[str, ...]
+    parts: tuple[str, ...] = ()
 
 
 def placed(parts: tuple[str, ...], levels: list[str], has_parts: bool) -> Place:
     """The place of a picture whose path is `parts`, by the levels of folders; else its own folder is its class."""
     folders = without_part_folders(parts[:-1]) if has_parts else parts[:-1]
-    own = [part for part in parts[:-1] if has_parts and part.lower() in PART_NAMES]
+    own = tuple(part for part in parts[:-1] if has_parts and part.lower() in PART_NAMES)
     if not levels:
-        return Place(folders, folders[-1] if folders else "", tuple(own))
+        return Place(folders, folders[-1] if folders else "", own, own)
     known = dict(zip(levels, folders, strict=False))
     groups = [folder for level, folder in known.items() if level != "class"]
-    return Place(folders, known.get("class", ""), (*own, *groups))
+    return Place(folders, known.get("class", ""), (*own, *groups), own)
+
+
+def _of_normal(place: Place) -> Place:
+    """The place of a picture that is normal whatever it is called: its folders only tell its name apart."""
+    if len(place.folders) == 1 and is_normal(place.label):
+        return place
+    return replace(place, label=NORMAL, prefix=(*place.parts, *place.folders))
 
 
 def _ask_about_parts(source: Path, pictures: list[Path], options: ImportOptions, log: ImportLog) -> bool:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from vaeforge.data.group_rules import without_part_folders
 from vaeforge.data.label_values import ONLY_NORMAL
 from vaeforge.data.layouts.pictures.class_folders import is_normal
 from vaeforge.data.picture_file import SUFFIXES
@@ -21,13 +22,18 @@ from vaeforge.importing.normal_names import resembles_normal
 from vaeforge.importing.parsed_source import ImportLog
 
 
-def called_normal(names: Collection[str], chosen: Collection[str]) -> Collection[str]:
+def outer_folder(item: str) -> str:
+    """The outermost folder of a picture that is no part's (train, validation, test); empty where it lies in none."""
+    return next(iter(without_part_folders(item.split("/")[:-1])), "")
+
+
+def called_normal(names: Collection[str], chosen: Collection[str], outer: Collection[str]) -> Collection[str]:
     """The classes, of all `names`, that `--normal` says are normal: `chosen`, or each where that is `all`.
 
     Raises:
-        DataError: if one of them is not there, or a class is called `all`.
+        DataError: if one of them is not there, or one of several `outer` folders is called `all`.
     """
-    if ALL in chosen and ALL in names:
+    if ALL in chosen and ALL in outer and len(set(outer)) > 1:
         raise DataError(f"--normal: got {ALL}, which means every class, but one is called {ALL}; rename that class")
     unknown = sorted(set(chosen) - {*names, ALL})
     if unknown:
@@ -80,12 +86,15 @@ def _nothing_normal(source: Path, labels: Collection[str], nameless: Collection[
     )
 
 
-def confirm_only_normal(source: Path, labels: Collection[str], options: ImportOptions, log: ImportLog) -> None:
+def confirm_only_normal(
+    source: Path, labels: Collection[str], outer: Collection[str], options: ImportOptions, log: ImportLog
+) -> None:
     """Ask, of pictures that all count as normal, about others that are left out and about folders that may be people's.
 
     Args:
         source: what is being read.
-        labels: the class of each picture, as folders and names have it.
+        labels: the class of each picture.
+        outer: its outermost folder, of pictures that lie in any.
         options: what the user says of normal classes and groups.
         log: of what is left out; takes the questions.
     """
@@ -97,7 +106,7 @@ def confirm_only_normal(source: Path, labels: Collection[str], options: ImportOp
             "normal, too, else put each picture into a folder of its class",
             "no picture is anomalous",
         )
-    unnamed = [name for name in labels if not is_normal(name)]
+    unnamed = [name for name in outer if not is_normal(name)]
     if ALL in options.normal and len(set(unnamed)) > 1 and not (options.groups or options.group_column):
         log.ask(
             f"{source}: are the folders {_counted(unnamed)} people, slides or films? Pictures of one must not be in "

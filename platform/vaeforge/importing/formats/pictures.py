@@ -10,7 +10,13 @@ from vaeforge.importing.images import read_images
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.measured_images import FoundPictures, PictureFile
-from vaeforge.importing.normal_classes import ask_about_normal, called_normal, confirm_only_normal, tell_normal
+from vaeforge.importing.normal_classes import (
+    ask_about_normal,
+    called_normal,
+    confirm_only_normal,
+    outer_folder,
+    tell_normal,
+)
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, shown
 
 
@@ -23,11 +29,12 @@ def read_pictures(source: Path, options: ImportOptions, log: ImportLog) -> Parse
     """
     found = by_class(source, options, log, grey=False)
     labels = [candidate.label for candidate in found.files]
-    chosen = called_normal({*labels, *found.empty}, options.normal)
+    outer = [folder for candidate in found.files if (folder := outer_folder(candidate.shown))]
+    chosen = called_normal({*labels, *found.empty}, options.normal, outer)
     ask_about_normal(source, labels, found.nameless, chosen)
     renamed = replace(found, files=[_renamed(candidate, chosen) for candidate in found.files])
     if labels and all(is_normal(candidate.label) for candidate in renamed.files):
-        confirm_only_normal(source, labels, options, log)
+        confirm_only_normal(source, labels, outer, options, log)
         renamed = _without_masks(source, renamed, log)
     content = read_images(source, renamed, options, 2, log)
     tell_normal((row["class"] for row in content.items), log)
