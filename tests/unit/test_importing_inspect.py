@@ -10,6 +10,10 @@ import pytest
 
 from project import command_line
 from vaeforge.importing import description
+from vaeforge.importing.columns import Table
+from vaeforge.importing.formats import points
+from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.tables import read_table
 
 DONORS = [f"d{number}" for number in range(6)]
 N = 600
@@ -84,3 +88,16 @@ def test_a_matrix_may_be_series_or_points(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "b.csv", index=False)
     found = json.loads(command_line(tmp_path, "inspect", "b.csv", "--json", "true").stdout)["families"]
     assert [name.split(" ")[0] for name in found] == ["fmri", "lipid"]
+
+
+def test_each_kind_reads_a_source_once(tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text("family: lipid\n")
+    seen = []
+
+    def counted(path: Path, options: ImportOptions) -> Table:
+        seen.append(path.name)
+        return read_table(path, options)
+
+    monkeypatch.setattr(points, "read_table", counted)
+    found = json.loads(command_line(tmp_path, "inspect", "a.csv", "--json", "true").stdout)
+    assert found["families"] == ["lipid (points: 600 points, 3 channels, 0 rows_dropped)"] and seen == ["a.csv"]

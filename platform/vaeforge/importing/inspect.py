@@ -11,7 +11,7 @@ from typing import Any
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.readers import read_source
-from vaeforge.errors import ConfigError, DataError, QuestionError
+from vaeforge.errors import ConfigError, DataError, QuestionError, VaeforgeError
 from vaeforge.importing.description import write_description
 from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, data_set_name
@@ -101,8 +101,9 @@ def inspect_source(
     with tempfile.TemporaryDirectory(prefix="vaeforge-inspect-") as name:
         try:
             with opened(source.resolve(), Path(name) / "unpacked", log) as place:
-                others = [] if asked else _readers(place, options)
-                content = FORMATS.named(kind).parse(place, options, log)
+                parsed = {kind: _parsed(kind, place, options, log)}
+                others = [] if asked else _readers(place, options, parsed)
+                content = _usable(parsed[kind])
                 counts, folder = content.counts, project.artifacts / FOLDER / data_set_name(source.absolute(), options)
                 write_description(folder, content, log, "left_out.csv")
                 own = sized(kind, content, experiment.prepare, options, log)
@@ -127,16 +128,30 @@ def inspect_source(
     )
 
 
-def _readers(place: Path, options: ImportOptions) -> list[str]:
-    """The families whose import reads a source, each with what as, by trying all."""
+def _parsed(kind: str, place: Path, options: ImportOptions, log: ImportLog) -> ParsedSource | VaeforgeError:
+    """What a source is as `kind`, or why it is not."""
+    try:
+        return FORMATS.named(kind).parse(place, options, log)
+    except (ConfigError, DataError) as error:
+        return error
+
+
+def _usable(parsed: ParsedSource | VaeforgeError) -> ParsedSource:
+    if isinstance(parsed, VaeforgeError):
+        raise parsed
+    return parsed
+
+
+def _readers(place: Path, options: ImportOptions, parsed: dict[str, ParsedSource | VaeforgeError]) -> list[str]:
+    """The families whose import reads a source, each with what as, by trying all kinds that are not `parsed` yet."""
     found = []
     for name, family in sorted(families().items()):
-        try:
-            counts = FORMATS.named(family.data).parse(place, options, ImportLog()).counts
-        except QuestionError:
-            counts = {}
-        except (ConfigError, DataError):
+        if family.data not in parsed:
+            parsed[family.data] = _parsed(family.data, place, options, ImportLog())
+        content = parsed[family.data]
+        if isinstance(content, VaeforgeError) and not isinstance(content, QuestionError):
             continue
+        counts = {} if isinstance(content, VaeforgeError) else content.counts
         read = ", ".join(f"{count} {what}" for what, count in counts.items()) or "asks first"
         found.append(f"{name} ({family.data}: {read})")
     return found
