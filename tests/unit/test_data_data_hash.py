@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from vaeforge.data import data_hash
 from vaeforge.data.data_hash import data_identity, dvc_hash, list_files
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.errors import DataError
@@ -94,3 +97,26 @@ def test_a_change_in_another_family_keeps_the_dvc_hash(root: Path) -> None:
 def test_without_a_listing_in_the_cache_the_pointer_is_believed(root: Path) -> None:
     (root / "data.dvc").write_text(f"outs:\n- md5: {KNOWN}\n  path: data\n")
     assert dvc_hash(root, "endoscopy", list_files(root / "data/endoscopy")) == KNOWN
+
+
+def test_a_file_is_read_once_until_it_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, changed = root / "data/endoscopy", root / "data/endoscopy/normal/b.png"
+    seen, read = list[str](), data_hash._read
+
+    def counted(path: Path) -> str:
+        seen.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(data_hash, "_read", counted)
+    list_files(folder)
+    list_files(folder)
+    assert sorted(seen) == ["a.png", "a.png", "b.png", "b.png", "c.png", "c.png"]  # written just now
+    monkeypatch.setattr(data_hash, "SETTLED", 0)  # as if these files had been there for long
+    first = list_files(folder)
+    seen.clear()
+    assert list_files(folder) == first and seen == []
+    before = changed.stat()
+    time.sleep(0.02)  # longer than the steps in which file systems count
+    changed.write_bytes(b"B")
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))  # of the same size, and dated as before
+    assert dict(list_files(folder))["normal/b.png"] == hashlib.md5(b"B").hexdigest() and seen == ["b.png"]

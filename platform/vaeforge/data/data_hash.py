@@ -1,6 +1,8 @@
 """Hash of a family's files and of how they were prepared: what data a result was learned from."""
 
 import hashlib
+import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from vaeforge.paths import hash_of, read_json
 
 RULES = 3  # raise it when the same files and settings come to give other arrays: what was prepared before is then stale
 
+SETTLED = 2_000_000_000  # ns after which times of change tell one content of a file from the next
 Listing = list[list[str]]
 
 
@@ -71,6 +74,20 @@ def tracked_files(root: Path, family: str) -> dict[str, str] | None:
 
 
 def _md5(path: Path) -> str:
+    """A file's MD5; read once in a process as long as nobody writes it, since a command asks for it several times."""
+    found = path.stat()
+    state = (str(path.absolute()), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    # what was changed just now could be changed again within the resolution of these times
+    settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > SETTLED
+    return _read_once(*state) if settled else _read(path)
+
+
+@lru_cache(maxsize=100_000)
+def _read_once(path: str, *state: int) -> str:
+    return _read(Path(path))
+
+
+def _read(path: Path) -> str:
     with path.open("rb") as file:
         # DVC's own hash of a file, not a matter of security
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
