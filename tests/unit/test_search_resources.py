@@ -105,16 +105,11 @@ def test_others_take_what_they_set_aside() -> None:
     assert free_ranks([Supply(4, 2)], Supply(4, 0.5), 0.5) == 1  # half a GPU is left
 
 
-def test_memory_goes_by_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=100_000))
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(resources, "CONTAINER_MEMORY", tmp_path / "memory.max")
+def test_memory_goes_by_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "job_memory", lambda: 100_000)
+    monkeypatch.setattr(resources, "job_cores", lambda: 8)
     assert default_memory_limit(2) == 20_000  # 80 % of 100,000 for four ranks of two threads
     assert default_memory_limit(64) == 80_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert default_memory_limit(2) == 20_000
-    (tmp_path / "memory.max").write_text("50000\n")
-    assert default_memory_limit(2) == 10_000
 
 
 def test_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

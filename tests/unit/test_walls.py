@@ -38,7 +38,7 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"provenance"},
     {"config"},
     {"records"},
-    {"paths", "seeds", "samples", "plugins", "remarks"},
+    {"paths", "seeds", "samples", "plugins", "remarks", "job_limits"},
     {"errors", "version"},
 ]
 

@@ -1,6 +1,5 @@
 """Retraining of a model as a worker of its search did it, to the epoch of its checkpoint, in this process alone."""
 
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from vaeforge.data.data_sets import folder_of
 from vaeforge.data.prepare import ensure_prepared
 from vaeforge.data.prepared import load_training
 from vaeforge.errors import DataError, RegistryError, ResourceError
+from vaeforge.job_limits import job_cores
 from vaeforge.manifests.trained_model import TrainedModelManifest, TrainingConditions
 from vaeforge.paths import Project
 from vaeforge.provenance import Machine, machine
@@ -77,7 +77,7 @@ def retrain(project: Project, manifest: TrainedModelManifest, console: Console) 
     identity, expected = prepared.manifest.data_identity, manifest.lineage.data_identity
     if identity != expected:
         raise DataError(f"{project.data(manifest.family)}: data identity is {identity}, must be {expected}")
-    device, threads = _device(conditions), min(conditions.threads or 1, os.cpu_count() or 1)
+    device, threads = _device(conditions), min(conditions.threads or 1, job_cores())
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="vaeforge-") as folder:
         data, wanted = TrainingData(*load_training(prepared.folder)), manifest.checkpoint.epoch

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vaeforge.job_limits import job_cores
 from vaeforge.search.dispatch.ray_messages import messages_kept
+from vaeforge.search.dispatch.ray_session import settle_token
 from vaeforge.search.dispatch.resources import Placement, Supply, place_on
 from vaeforge.search.plan import Plan
 from vaeforge.search.signals import InterruptHandler
@@ -43,8 +45,13 @@ LATER = (
 
 
 @contextmanager
-def cluster(plan: Plan, interrupt: InterruptHandler) -> Iterator[Placement]:
+def cluster(plan: Plan, interrupt: InterruptHandler, session: str | None) -> Iterator[Placement]:
     """Ray, on this machine or at the plan's address, and what of the search there is room for now.
+
+    Args:
+        plan: the search.
+        interrupt: takes its signals back from Ray.
+        session: folder of a Ray on this machine, where its own choice will not do; see `ray_session.py`.
 
     Raises:
         ResourceError: if the cluster could never hold one worker group.
@@ -58,7 +65,7 @@ def cluster(plan: Plan, interrupt: InterruptHandler) -> Iterator[Placement]:
             # a second or more of imports, made while Ray's processes start and this one waits for them
             imports = threading.Thread(target=_import_ahead, daemon=True)
             imports.start()
-            _start(plan.address)
+            _start(plan.address, session)
             imports.join()
         interrupt.install()  # Ray takes SIGTERM for itself
         try:
@@ -82,12 +89,13 @@ def settle_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _start(address: str | None) -> None:
+def _start(address: str | None, session: str | None) -> None:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        ray.init(address="local", num_cpus=os.cpu_count(), include_dashboard=False, **quiet)
+        settle_token()
+        ray.init(address="local", num_cpus=job_cores(), include_dashboard=False, _temp_dir=session, **quiet)
         return
     from vaeforge.search.dispatch.data_transfer import code_packages
 

@@ -1,18 +1,16 @@
 """Resources that a search needs and finds: worker groups, devices, threads, disk; checked before anything starts."""
 
-import contextlib
 import math
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import torch
 
 from vaeforge.config.experiment import Experiment, Search
 from vaeforge.errors import ResourceError
+from vaeforge.job_limits import job_cores, job_memory
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.trial_experiment import experiment_for
 from vaeforge.training.loop import untrained
@@ -23,7 +21,6 @@ CPU_SHARE = 0.9  # of a core that Ray sets aside per worker, so that Tune's tria
 ROUNDING = 1e-6
 TUNE_CPU_SHARE = 0.1  # of a core, which Tune's trials may reserve in all
 MEMORY_SHARE = 0.8  # of a node's memory for all ranks that may run on it
-CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 FILES_PER_RUNNING_TRIAL = 4  # the two newest, the best, and the one being written
 
 
@@ -58,8 +55,8 @@ class Supply:
 
 
 def local_resources() -> tuple[float, float]:
-    """CPUs and GPUs of this machine."""
-    return float(os.cpu_count() or 1), float(torch.cuda.device_count())
+    """CPUs that this job may use, and GPUs of this machine."""
+    return float(job_cores()), float(torch.cuda.device_count())
 
 
 def place(search: Search, cpus: float, gpus: float) -> Placement:
@@ -137,11 +134,8 @@ def _inventory(nodes: Sequence[Supply]) -> str:
 
 
 def default_memory_limit(threads: int) -> int:
-    """Bytes that a rank of `threads` threads may hold on this node: its part of `MEMORY_SHARE` of the memory."""
-    total = psutil.virtual_memory().total
-    with contextlib.suppress(OSError, ValueError):  # no such file, or "max": the container has no limit of its own
-        total = min(total, int(CONTAINER_MEMORY.read_text()))
-    return int(MEMORY_SHARE * total * min(1.0, threads / (os.cpu_count() or 1)))
+    """Bytes that a rank of `threads` threads may hold on this node: its part of `MEMORY_SHARE` of the job's memory."""
+    return int(MEMORY_SHARE * job_memory() * min(1.0, threads / job_cores()))
 
 
 def largest_checkpoint(space: Space, base: Experiment, spec: DataSpec) -> int:

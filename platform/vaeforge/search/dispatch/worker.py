@@ -24,6 +24,7 @@ import torch
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.errors import CheckpointError
+from vaeforge.job_limits import job_cores
 from vaeforge.ledger.events import WorkerProcess
 from vaeforge.provenance import machine
 from vaeforge.search.dispatch.checkpoint_retention import trial_folder
@@ -70,7 +71,7 @@ def worker_main(settings: WorkerConfig, number: int, threads: int, gpus: bool) -
         threads: of this rank.
         gpus: whether it trains on a GPU.
     """
-    torch.set_num_threads(min(threads, os.cpu_count() or 1))
+    torch.set_num_threads(min(threads, job_cores()))
     ranks = RayProcessGroup(gpus)
     serve(_Worker(settings, number, ranks), ranks, settings.memory_limit or default_memory_limit(threads))
     ranks.close()

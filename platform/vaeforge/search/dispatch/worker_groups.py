@@ -21,6 +21,7 @@ import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from vaeforge.job_limits import job_cores
 from vaeforge.ledger.events import WorkerProcess
 from vaeforge.search.dispatch.cluster import supplies
 from vaeforge.search.dispatch.resources import Placement, free_ranks
@@ -150,7 +151,7 @@ class WorkerGroups:
         """Whether one more group can start without slowing down those that are starting."""
         if self._registered is None:
             return True
-        at_once = max(1, (os.cpu_count() or 1) // CORES_PER_START)
+        at_once = max(1, job_cores() // CORES_PER_START)
         return sum(self._starting(group) for group in self._groups) < at_once
 
     def _run(self, group: _WorkerGroup) -> bool:

@@ -1,0 +1,56 @@
+"""Session of a Ray of one's own: where its sockets lie, and the token that lets this search's processes in."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from vaeforge.errors import ResourceError
+from vaeforge.remarks import tell
+
+SOCKET_BYTES = 107  # of the path of a socket, unix(7)
+# what Ray puts behind its folder; process numbers have up to seven digits
+BEHIND = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
+SHORT = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
+
+
+def settle_token() -> None:
+    """A token for this process and those that it starts, unless the environment names one.
+
+    Ray's own is one file for all of a user's clusters, in a home that may not be there, and readable by others where
+    the umask says so. A token in the environment is seen by this user's processes alone.
+    """
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+@contextmanager
+def session_folder(console: Console) -> Iterator[str | None]:
+    """A folder for Ray's session with a path short enough for its sockets; none where Ray's own choice is.
+
+    Raises:
+        ResourceError: if there is no such folder that can be written.
+    """
+    usual = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"
+    most = SOCKET_BYTES - BEHIND
+    length = len(os.fsencode(usual))
+    if length <= most:
+        yield None
+        return
+    parents = [folder for folder in SHORT if os.access(folder, os.W_OK | os.X_OK)]
+    if not parents:
+        raise ResourceError(
+            f"temporary folder: got {usual.parent}, too long for Ray's sockets ({length - 4} of at most {most - 4} "
+            f"bytes), and none of {', '.join(map(str, SHORT))} can be written; set RAY_TMPDIR to a short path"
+        )
+    folder = tempfile.mkdtemp(prefix="ray-", dir=parents[0])
+    tell(console, f"{usual.parent} is too long for Ray's sockets: its session lies in {folder} (or set RAY_TMPDIR)")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
