@@ -12,8 +12,10 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+from bundle_checks import GRAPHS, require_shapes_as_run
 from project import SampleProject, check_invariants
 from stores import new_database
+from vaeforge.package.bundle import Bundle
 from vaeforge_models.families import families
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -24,9 +26,9 @@ SHORT = (
 )
 
 
-def every_fourth_digit(path: Path) -> None:
+def every_eighth_digit(path: Path) -> None:
     arrays = dict(np.load(path))
-    np.savez(path, **{name: values[::4] if len(values) > 100 else values for name, values in arrays.items()})
+    np.savez(path, **{name: values[::8] if len(values) > 100 else values for name, values in arrays.items()})
 
 
 def first_frames(path: Path) -> None:
@@ -37,16 +39,16 @@ def every_fourth_point(path: Path) -> None:
     pd.read_parquet(path).iloc[::4].to_parquet(path, index=False)
 
 
-def left_half(path: Path) -> None:
+def left_third(path: Path) -> None:
     picture = Image.open(path)
-    picture.crop((0, 0, picture.width // 2, picture.height)).save(path)
+    picture.crop((0, 0, picture.width // 3, picture.height)).save(path)
 
 
 THINNED: dict[str, tuple[str, Callable[[Path], None]]] = {
-    "cilia": ("images.npz", every_fourth_digit),
+    "cilia": ("images.npz", every_eighth_digit),
     "fmri": ("timeseries.npz", first_frames),
     "lipid": ("points.parquet", every_fourth_point),
-    "speckle": ("*.png", left_half),
+    "speckle": ("*.png", left_third),
 }
 
 
@@ -69,6 +71,12 @@ def check_outcome(project: SampleProject, family: str, search: str, trials: int)
     assert {"training mean", "untrained VAE", "model"} <= {row["name"] for row in evaluation["comparison"]}
     assert any(name.startswith("figures/") for name in evaluation["files"])
     assert manifest(project, search, "export")["parity"]["passed"]
+    bundle = Bundle(project.root / f"artifacts/searches/{search}/export")
+    graphs = GRAPHS[family] - {"picture"}  # which is there where samples are whole pictures, not cut from one
+    assert set(bundle.contract.graphs) - {"picture"} == graphs
+    compared = json.loads((bundle.folder / "parity.json").read_text())["comparisons"]
+    assert {one["graph"] for one in compared} == graphs
+    require_shapes_as_run(bundle)
     if families()[family].diffusion:
         assert manifest(project, search, "diffuse")["trained"]
     client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
