@@ -81,6 +81,7 @@ def test_a_task_that_is_not_there_is_refused_with_the_nearest() -> None:
         task_named("anomalie")
 
 
+@pytest.mark.slow
 def test_metrics_are_finite_numbers_under_test_and_val(result: EvaluationResult) -> None:
     assert result.metrics
     for name, value in result.metrics.items():
@@ -106,6 +107,7 @@ def test_the_model_stands_beside_training_mean_and_untrained_model(result: Evalu
     assert {"training mean", "untrained VAE"} <= set(mse)
 
 
+@pytest.mark.slow
 def test_everything_is_written(result: EvaluationResult, tmp_path: Path) -> None:
     write_result(result, tmp_path)
     for kind in ("curves", "figures"):

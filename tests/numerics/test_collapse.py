@@ -88,6 +88,7 @@ def test_a_linear_vae_keeps_as_many_units_as_predicted(beta: float, expected: in
     assert active_units(beta, tmp_path) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "alive"), [(3.4, False), (2.7, True)])
 def test_a_calibrated_likelihood_dies_where_beta_times_its_error_reaches_the_largest_eigenvalue(
     beta: float, alive: bool, tmp_path: Path
@@ -150,6 +151,7 @@ def test_calibrated_units_are_those_of_the_minimum(
     assert units_of_the_minimum(eigenvalues, dimensions, beta) == expected
 
 
+@pytest.mark.slow
 def test_a_calibrated_linear_vae_keeps_as_many_units_as_predicted(tmp_path: Path) -> None:
     spectrum = PcaSpectrum(dimensions=6, total=sum(SPECTRUM), squared_error=SPECTRUM)
     assert active_units(1.0, tmp_path, calibrated=True) == predicted(spectrum, "calibrated", 1.0) == 5

@@ -45,6 +45,7 @@ def test_the_page_names_what_is_exported() -> None:
         assert name in text, name
 
 
+@pytest.mark.slow
 def test_importing_it_imports_nothing_heavy() -> None:
     program = (
         "import sys, vaeforge; "

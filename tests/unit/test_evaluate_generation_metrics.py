@@ -86,6 +86,7 @@ def test_a_family_without_diffusion_is_compared_by_its_prior_samples(trained: Tr
     assert not any("diffusion" in key for key in found.result.metrics)
 
 
+@pytest.mark.slow
 def test_diffusion_is_compared_with_the_prior(diffused: TrainedModel) -> None:
     found = compare_generated(diffused, pca_space(diffused), count=24)
     rows, metrics = {row.name: row for row in found.result.rows}, found.result.metrics

@@ -107,6 +107,7 @@ def test_a_contact_sheet_shows_pictures_of_each_class(tmp_path: Path, command: s
     assert len(columns) == 15  # eight pictures of twelve, with a space between them
 
 
+@pytest.mark.slow
 def test_series_are_drawn(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "bold.npz", **{f"s{number}": rng.normal(size=(40, 6)) for number in range(5)})

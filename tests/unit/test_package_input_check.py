@@ -108,6 +108,7 @@ def test_scores_far_beyond_those_of_validation_are_told(count: int, warned: bool
     assert not warned or ("0.9; the data set ours: 0.1 to 0.2" in told and "nearly all of them are anomalous" in told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", sorted(families()))
 def test_fewer_than_one_in_a_hundred_batches_of_held_out_data_is_warned_of(family: str, tmp_path: Path) -> None:
     """Ranges by training samples alone; batches drawn of validation samples, by chance and of neighbours."""

@@ -133,6 +133,7 @@ def agree(
     assert ((ours > threshold) == (theirs > threshold)).all()
 
 
+@pytest.mark.slow
 def test_all_are_scored(scored: dict[str, float]) -> None:
     assert len(scored) == COUNT and len(set(scored.values())) == COUNT
 
@@ -155,6 +156,7 @@ def test_the_documented_snippet_gives_the_same(
     agree(scored, pictures, lambda path: score_of(str(path)))
 
 
+@pytest.mark.slow
 def test_a_client_with_cv2_gives_the_same(
     bundle: Bundle, scored: dict[str, float], pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,6 +167,7 @@ def test_people_are_never_on_both_sides(tmp_path: Path, place: str, options: tup
     assert found["counts"]["test_normal"] % 3 == 0
 
 
+@pytest.mark.slow
 def test_a_column_of_a_table_says_whose_picture_it_is(tmp_path: Path) -> None:
     people(tmp_path, "{label}/{person}_{number}.png")
     rows = [f"{path.name},{path.name[:2]}" for path in sorted((tmp_path / "set").rglob("*.png"))]

@@ -83,6 +83,7 @@ def rewrite(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+@pytest.mark.slow
 def test_a_search_records_what_made_it(clean: Path) -> None:
     winner = read_json(manifest_of(clean), "")
     assert winner["git"] == {
@@ -98,6 +99,7 @@ def test_a_search_records_what_made_it(clean: Path) -> None:
     assert winner["training"] == conditions
 
 
+@pytest.mark.slow
 def test_the_changes_of_a_dirty_tree_are_kept_beside_the_ledger(tmp_path: Path) -> None:
     root = repository(tmp_path / "project")
     rewrite(root / "params.yaml", "width: 4", "width: 8")
@@ -114,6 +116,7 @@ def test_the_changes_of_a_dirty_tree_are_kept_beside_the_ledger(tmp_path: Path) 
         reproduce(traced_model(root), Project(root), False, QUIET)
 
 
+@pytest.mark.slow
 def test_a_project_without_git_is_searched_and_traced_all_the_same(tmp_path: Path) -> None:
     root = repository(tmp_path / "project")
     shutil.rmtree(root / ".git")

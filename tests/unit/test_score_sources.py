@@ -38,6 +38,7 @@ def volumes(root: Path, count: int = 5) -> NDArray[np.float32]:
     return matrix
 
 
+@pytest.mark.slow
 def test_a_subject_scores_alike_in_every_format(tmp_path: Path) -> None:
     matrix = volumes(tmp_path)
     _, model = imported(tmp_path, "fmri", "nifti")
@@ -59,6 +60,7 @@ def test_a_subject_scores_alike_in_every_format(tmp_path: Path) -> None:
         np.testing.assert_array_equal(scored(tmp_path, name)["score"], volume["score"], name)
 
 
+@pytest.mark.slow
 def test_a_folder_of_volumes_is_scored_without_the_texts_beside_them(tmp_path: Path) -> None:
     volumes(tmp_path)
     (tmp_path / "nifti/participants.tsv").write_text("participant_id\tage\nsub-0\t30\n")
@@ -131,6 +133,7 @@ def test_series_in_hdf5_and_npy_are_imported(tmp_path: Path) -> None:
     assert left_out[1][0] == "damaged.h5" and left_out[1][1].startswith("cannot be read as HDF5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [("x", "y", "z"), ("x", "y")])
 def test_a_table_of_points_scores_alike_in_every_format(tmp_path: Path, axes: tuple[str, ...]) -> None:
     places = np.zeros((60, 3), dtype=np.float32)
@@ -160,6 +163,7 @@ def test_a_table_of_points_scores_alike_in_every_format(tmp_path: Path, axes: tu
         np.testing.assert_array_equal(scored(tmp_path, name)["score"], first, name)
 
 
+@pytest.mark.slow
 def test_a_table_without_z_is_no_plane_for_a_model_of_space(tmp_path: Path) -> None:
     places = np.argwhere(np.ones((5, 4, 3))).astype(np.float32)
     columns = dict(zip(("x", "y", "z"), places.T, strict=True)) | {"a": RNG.normal(size=60), "b": RNG.normal(size=60)}
@@ -182,6 +186,7 @@ def holed_table(root: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32
     return columns, values
 
 
+@pytest.mark.slow
 def test_scattered_missing_cells_cost_no_points_and_are_scored_as_missing(tmp_path: Path) -> None:
     columns, values = holed_table(tmp_path)
     _, model = imported(tmp_path, "lipid", "table.csv")
@@ -212,6 +217,7 @@ def test_scattered_missing_cells_cost_no_points_and_are_scored_as_missing(tmp_pa
         assert len(result["score"]) == 300
 
 
+@pytest.mark.slow
 def test_a_point_without_any_value_cannot_be_scored(tmp_path: Path) -> None:
     holed_table(tmp_path)
     imported(tmp_path, "lipid", "table.csv")
@@ -223,6 +229,7 @@ def test_a_point_without_any_value_cannot_be_scored(tmp_path: Path) -> None:
     assert "100 of 100 values are NaN or infinite" in refused
 
 
+@pytest.mark.slow
 def test_a_model_of_complete_data_takes_no_missing_values(tmp_path: Path) -> None:
     columns, _ = holed_table(tmp_path)
     whole = {name: np.nan_to_num(column, nan=3.0) for name, column in columns.items()}

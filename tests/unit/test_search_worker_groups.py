@@ -257,6 +257,7 @@ def test_settings_go_by_names_that_ray_knows() -> None:
     assert names <= set(SETTINGS)
 
 
+@pytest.mark.slow
 def test_controllers_need_no_torch() -> None:
     """One runs beside each worker group, and unpickles what `run_worker_group` hands to Ray Train."""
     code = """

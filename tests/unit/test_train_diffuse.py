@@ -177,6 +177,7 @@ def test_batches_may_be_larger_than_the_data() -> None:
     assert fitted.curve[-1].step == 12
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     fitted = fit_short(kind="conv", noise="cosine")
     checkpoint = save_diffusion(tmp_path / "diffusion.pt", fitted)
