@@ -230,6 +230,7 @@ def test_without_bias_the_mean_square_deviation_is_the_unbiased_variance() -> No
     found = jackknife(float(values.var()), left_out, within=POSITIVE)
     assert found.without_bias().value == pytest.approx(values.var(ddof=1))
     assert found.without_bias().se == found.se
+    assert found.without_bias().scaled.centre == pytest.approx(math.log(values.var(ddof=1)))  # and not taken off again
     single = jackknife(0.5, LeftOut(np.zeros(1, np.int64), np.ones(1), np.empty(0)))
     assert single.without_bias() is single
     high = jackknife(0.9, LeftOut(np.arange(3), np.ones(3), np.array([0.8, 0.82, 0.7])), within=CORRELATION)

@@ -192,7 +192,8 @@ class GroupEstimate:
         if not math.isfinite(self.se):
             return self
         bias = sum(one.bias_of(self.value) for one in self.samples)
-        return replace(self, value=min(max(self.value - bias, self.within.low), self.within.high))
+        value = min(max(self.value - bias, self.within.low), self.within.high)
+        return replace(self, value=value, corrected=False)
 
     def named(self, name: str) -> dict[str, float]:
         """The value as `name` and, where they are known, the ends of its interval as `name_low` and `name_high`."""
