@@ -68,6 +68,24 @@ def test_batches_are_the_same_to_the_last_bit(
         assert torch.equal(first.raw, second.raw) and torch.equal(first.eps, second.eps)
 
 
+@pytest.mark.parametrize("group", [ProcessGroup(), ProcessGroup(1, 2)], ids=["alone", "second of two ranks"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_of_16_bits_that_8_hold_are_those_of_8(
+    make_experiment: Make, make_arrays: Make, workers: int, group: ProcessGroup
+) -> None:
+    """Level v of 8 bits is 257 v of 16, augmented alike; what lies between two levels is kept."""
+    eight = make_arrays()
+    wide = eight.train.stored.astype(np.uint16) * np.uint16(257)
+    sixteen = replace(eight, train=Samples(wide, eight.train.condition))
+    experiment = make_experiment(training={"batch_size": 4, "loader_workers": workers})
+    pairs = zip(*(chain(*batches(experiment, arrays, group)) for arrays in (eight, sixteen)), strict=True)
+    assert all(torch.equal(first.raw.float(), second.raw) for first, second in pairs)
+    between = replace(eight, train=Samples(np.full_like(wide, 1000), eight.train.condition))
+    plainly = make_experiment(training={"batch_size": 4, "augment": False, "loader_workers": workers})
+    raw = batches(plainly, between, group)[0][0].raw
+    torch.testing.assert_close(raw, torch.full_like(raw, 1000 / 257), rtol=1e-7, atol=0)
+
+
 def test_a_training_that_is_resumed_with_another_number_of_threads_is_the_same(
     make_experiment: Make, on_disk: TrainingData, tmp_path: Path
 ) -> None:
