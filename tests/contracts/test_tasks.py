@@ -89,6 +89,7 @@ def test_metrics_are_finite_numbers_under_test_and_val(result: EvaluationResult)
         assert isinstance(value, float) and np.isfinite(value), name
 
 
+@pytest.mark.slow
 def test_every_metric_is_on_the_page_of_metrics(result: EvaluationResult) -> None:
     assert undocumented(result.metrics) == []
 

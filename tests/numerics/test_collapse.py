@@ -81,6 +81,7 @@ def active_units(beta: float, folder: Path, calibrated: bool = False) -> int:
     return int(validate(model, data, ProcessGroup(), 1)["val/active_units"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "expected"), [(9.0, 0), (7.0, 1), (3.0, 2), (1.4, 3), (0.7, 4)])
 def test_a_linear_vae_keeps_as_many_units_as_predicted(beta: float, expected: int, tmp_path: Path) -> None:
     """sigma^2 = beta / 2 lies between two eigenvalues: 4.5 | 4 | 3.5 | 2 | 1.5 | 1 | 0.7 | 0.5 | 0.35 | 0.25."""

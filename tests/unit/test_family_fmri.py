@@ -101,6 +101,7 @@ def series(count: int, seed: int) -> Samples:
     return Samples.unconditional(values.astype(np.float32))
 
 
+@pytest.mark.slow
 def test_the_published_loss_collapses_and_the_default_does_not(tmp_path: Path) -> None:
     """Of V = 40 voxels the largest eigenvalue is near 40 / 3: above beta / 2 = 1 / 2, below beta V / 2 = 20."""
     train = series(256, 1)

@@ -82,6 +82,7 @@ def test_what_is_left_out_and_missing_is_said_with_names_and_counts(root: Path, 
     }
 
 
+@pytest.mark.slow
 def test_no_timepoint_is_lost_and_every_value_is_what_pandas_reads(root: Path, said: str, package: Path) -> None:
     with np.load(root / "data/fmri/runs/timeseries.npz") as archive:
         for person in range(PEOPLE):

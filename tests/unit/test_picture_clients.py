@@ -138,6 +138,7 @@ def test_all_are_scored(scored: dict[str, float]) -> None:
     assert len(scored) == COUNT and len(set(scored.values())) == COUNT
 
 
+@pytest.mark.slow
 def test_a_server_gives_the_same(bundle: Bundle, scored: dict[str, float], pictures: list[Path]) -> None:
     limits = RequestLimits(body=20_000_000, samples=8, requests=2, seconds=60.0)
     with TestClient(build_app(AppState(ActiveModel(load(Fetched(bundle), threads=1)), limits, None))) as opened:
@@ -149,6 +150,7 @@ def test_a_server_gives_the_same(bundle: Bundle, scored: dict[str, float], pictu
         agree(scored, pictures, answered)
 
 
+@pytest.mark.slow
 def test_the_documented_snippet_gives_the_same(
     bundle: Bundle, scored: dict[str, float], pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def test_results_say_what_was_scored(model: VAE, bundle: Bundle, images: Path, t
     ]
 
 
+@pytest.mark.slow
 def test_the_rate_is_that_of_the_posterior(model: VAE, bundle: Bundle, images: Path, tmp_path: Path) -> None:
     score(bundle, images, tmp_path / "out", pictures="sample")
     x = np.stack([np.asarray(Image.open(path)).transpose(2, 0, 1) for path in sorted(images.iterdir())])

@@ -70,6 +70,7 @@ def test_a_folder_of_volumes_is_scored_without_the_texts_beside_them(tmp_path: P
     assert len(items) == 5 * 12 and items[0] == "sub-0.nii.gz/0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "move", "said"),
     [((5, 3, 2), 0, "its grid is 5 x 3 x 2 voxels, must be 4 x 3 x 2"), ((4, 3, 2), 6, "its voxels lie up to 6 mm")],
@@ -87,6 +88,7 @@ def test_a_volume_on_another_grid_is_refused_with_what_mends_it(
     assert done.code == 2 and said in done.stderr and "resample it onto the grid" in done.stderr
 
 
+@pytest.mark.slow
 def test_volumes_need_a_model_that_learned_from_some(tmp_path: Path) -> None:
     volumes(tmp_path)
     (tmp_path / "runs").mkdir()
@@ -97,6 +99,7 @@ def test_volumes_need_a_model_that_learned_from_some(tmp_path: Path) -> None:
     assert done.code == 2 and "the model's contract names no grid" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_source_scores_whose_voxels_were_left_out_in_part(tmp_path: Path) -> None:
     """One voxel is not covered in one series, one is constant: the source has eight, the model takes six."""
     (tmp_path / "runs").mkdir()
@@ -114,6 +117,7 @@ def test_a_source_scores_whose_voxels_were_left_out_in_part(tmp_path: Path) -> N
         np.testing.assert_allclose(scored(tmp_path, name)["score"], expected, rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_series_in_hdf5_and_npy_are_imported(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     series = [RNG.normal(size=(12, 4)).astype(np.float32) for _ in range(5)]

@@ -242,6 +242,7 @@ def test_removing_takes_the_folder_and_says_what_stays(full: Search) -> None:
         reports.remove(full.project, "s")
 
 
+@pytest.mark.slow
 def test_what_runs_or_lies_elsewhere_is_not_removed(full: Search, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

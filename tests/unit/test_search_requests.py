@@ -147,6 +147,7 @@ def test_someone_else_who_looks_at_the_same_time_does_not_run_the_search(tmp_pat
     end.join()
 
 
+@pytest.mark.slow
 def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
     folder = search(tmp_path)
     context = multiprocessing.get_context("spawn")

@@ -156,6 +156,7 @@ def test_worker_groups_that_wait_come_before_new_ones(cluster: Cluster, monkeypa
     assert groups.join(SECONDS)
 
 
+@pytest.mark.slow
 def test_groups_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     up: set[int] = set()

@@ -251,6 +251,7 @@ class Slow:
         return self.session.run(*arguments)
 
 
+@pytest.mark.slow
 def test_more_requests_than_allowed_are_told_to_come_again(tmp_path: Path) -> None:
     model = model_in(tmp_path)
     slow = Slow(model.session, 0.5)
