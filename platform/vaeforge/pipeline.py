@@ -12,7 +12,7 @@ from rich.console import Console
 from vaeforge.config.experiment import RunConfig, family_named
 from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare as prepare_data
-from vaeforge.errors import ConfigError, DataError, VaeforgeError
+from vaeforge.errors import ConfigError, VaeforgeError
 from vaeforge.generate.request import GenerateRequest
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.manifests.export import ExportManifest, read_export
@@ -213,12 +213,15 @@ def register(project: Project, family: str | None, run: str | None, console: Con
 
 
 def sync(project: Project, name: str, console: Console) -> None:
-    """Replay a search's ledger into MLflow."""
+    """Replay a search's ledger into MLflow.
+
+    Raises:
+        SearchError: if there is no search of this name.
+    """
+    from vaeforge.search.requests import folder_of
     from vaeforge.track.replay import sync as replay
 
-    if not (project.search(name) / "ledger.jsonl").exists():
-        raise DataError(f"{project.search(name)}: there is no search of this name; see artifacts/searches")
-    counts = replay(project.search(name), default_uri(project.root))
+    counts = replay(folder_of(project, name), default_uri(project.root))
     say(console, f"synchronised {name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
 
 
@@ -342,5 +345,5 @@ def _register(
     say(console, f"registered {done.model} version {done.version} ({role})")
     if any(reason.startswith(f"{DATA_RULE}:") for reason in done.reasons) and not done.champion:
         say(console, new_data_hint(done.model, done.version))
-    say(console, f"open the UI: mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1")
+    say(console, f"open the UI: MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1")
     return done

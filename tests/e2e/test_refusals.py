@@ -95,7 +95,8 @@ def test_steps_without_what_they_need(tmp_path: Path) -> None:
     project = SmallProject(tmp_path)
     for step in ("evaluate", "export", "register"):
         assert "vaeforge tune" in refused(project, step)
-    assert "no search of this name" in refused(project, "sync", "--name", "none")
+    assert "search 'none': not found in" in refused(project, "sync", "--name", "none")
+    assert "must be the name of one folder in" in refused(project, "sync", "--name", "../searches/none")
 
 
 def test_balancing_classes_of_data_without_any_is_refused_before_anything_starts(project: SmallProject) -> None:

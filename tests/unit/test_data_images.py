@@ -132,6 +132,12 @@ def test_labels_hold_three_values_only(tmp_path: Path) -> None:
         read_labels(path)
 
 
+def test_labels_have_the_limit_of_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture_file, "PIXEL_LIMIT", 5)
+    with pytest.raises(DataError, match=r"labels\.png: 3 x 2 pixels, at most 5 are read"):
+        read_labels(save(Image.new("L", (3, 2)), tmp_path / "labels.png"))
+
+
 def test_labels_are_grey(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds \['RGB'\], must be 8-bit grey"):
         read_labels(save(Image.new("RGB", (2, 2)), tmp_path / "labels.png"))

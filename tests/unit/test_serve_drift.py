@@ -159,6 +159,9 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path.write_text("item\na\n")
     with pytest.raises(DataError, match="has no column 'score'"):
         read_scores(path, 3)
+    path.write_text("item,score,score\na,1,2\n")
+    with pytest.raises(DataError, match=r"column\(s\) score are there more than once"):
+        read_scores(path, 3)
     (tmp_path / "scores.parquet").write_bytes(b"no table")
     with pytest.raises(DataError, match="cannot be read"):
         read_scores(tmp_path / "scores.parquet", 3)

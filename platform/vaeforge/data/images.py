@@ -17,7 +17,7 @@ from PIL import Image
 from vaeforge.data.decoding import decode
 from vaeforge.data.grey_levels import Extent, extent_of, white_of
 from vaeforge.data.label_values import ANOMALOUS, NORMAL, UNLABELLED
-from vaeforge.data.picture_file import DAMAGE
+from vaeforge.data.picture_file import DAMAGE, require_size
 from vaeforge.data.picture_reading import PictureReading
 from vaeforge.data.pixels import Pixels, grey_of
 from vaeforge.errors import DataError
@@ -114,10 +114,11 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     """The map of labels [H, W] at `path`.
 
     Raises:
-        DataError: if it cannot be read, is not 8-bit grey, or holds a value that means nothing.
+        DataError: if it cannot be read, is too large, is not 8-bit grey, or holds a value that means nothing.
     """
     try:
         with Image.open(path, formats=["PNG"]) as opened:
+            require_size(path, opened.width, opened.height)
             opened.load()
             mode, labels = opened.mode, np.asarray(opened)
     except (*DAMAGE, Image.DecompressionBombError) as error:

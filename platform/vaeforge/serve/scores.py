@@ -19,13 +19,17 @@ def read_scores(path: Path, latent_dim: int) -> tuple[Values, Values | None]:
     """Scores [M] and mu [M, L]; mu is none where the table has no column of it.
 
     Raises:
-        DataError: if the file cannot be read, a column is missing, mu has another size, or a value is no number.
+        DataError: if the file cannot be read, a column is missing or there twice, mu has another size, or a value is
+            no number.
     """
     table = _table(path)
     names = [f"mu_{index}" for index in range(latent_dim)]
     found = [name for name in table.column_names if name.startswith("mu_")]
     if "score" not in table.column_names:
         raise DataError(f"{path}: has no column 'score', must be {WANTED}")
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: column(s) {', '.join(twice)} are there more than once, must be {WANTED}")
     if found and sorted(found) != sorted(names):
         raise DataError(
             f"{path}: has {len(found)} columns of mu, but the model has {latent_dim} latent dimensions (mu_0 to "
