@@ -345,5 +345,6 @@ def _register(
     say(console, f"registered {done.model} version {done.version} ({role})")
     if any(reason.startswith(f"{DATA_RULE}:") for reason in done.reasons) and not done.champion:
         say(console, new_data_hint(done.model, done.version))
-    say(console, f"open the UI: MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1")
+    command = f"mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1"
+    say(console, f"open the UI: MLFLOW_DISABLE_TELEMETRY=true {command}")
     return done
