@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,7 @@ def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: W
     with np.load(workshop.project.step("evaluate") / "arrays/evidence.npz") as archive:
         evidence = dict(archive)
     own = {key: value for key, value in version.tags.items() if not key.startswith("vaeforge.audit.")}
+    fetched = fetch(f"models:/{MODEL}@champion", workshop.project, workshop.uri)
     assert own.pop("vaeforge.verdict").startswith("champion: parity: ")
     assert own == {
         "vaeforge.run": workshop.model["mlflow"]["run_id"],
@@ -210,6 +212,7 @@ def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: W
         "vaeforge.active_units": "5.0",
         "vaeforge.checkpoint_sha256": workshop.model["checkpoint"]["sha256"],
         "vaeforge.model_sha256": workshop.manifest("export")["files"]["model.onnx"],
+        "vaeforge.files_sha256": sha256_of(fetched.bundle.path("files.json")),
         "vaeforge.test_looks": "1",
         "vaeforge.test_comparison": "no rival",
         "vaeforge.test_nll": repr(float(evidence["nll"][evidence["labels"] == 0].mean())),
@@ -345,6 +348,28 @@ def test_a_version_that_was_rolled_back_is_not_made_champion_again(workshop: Wor
     assert rollback(workshop.client, MODEL, "anna@lab", "too slow") == "1"
     assert not workshop.register(better, worse=-0.1).champion
     assert workshop.alias("champion") == "1"
+
+
+def test_a_file_beside_the_graph_that_was_altered_is_refused_by_name(workshop: Workshop, tmp_path: Path) -> None:
+    alterations: dict[str, Callable[[Path], object]] = {
+        "contract.json": lambda path: path.write_text(path.read_text().replace('"threshold": ', '"threshold": 9')),
+        "reference.npz": lambda path: path.write_bytes(path.read_bytes() + b"x"),
+        "winner.json": lambda path: path.write_text(path.read_text().replace("-100.25", "-900.25")),
+        "files.json": lambda path: path.write_text(path.read_text().replace("a", "b")),
+        "evaluate_manifest.json": lambda path: path.unlink(),
+        "more.json": lambda path: path.write_text("{}"),
+    }
+    workshop.register()
+    reference = f"models:/{MODEL}@champion"
+    folder = fetch(reference, workshop.project, workshop.uri).bundle.folder
+    shutil.copytree(folder, tmp_path / "sound")
+    for name, alter in alterations.items():
+        alter(folder / "extra_files" / name)
+        with pytest.raises(RegistryError, match=rf"SHA-256 of {name} is .* remove the folder to download it again"):
+            fetch(reference, workshop.project, workshop.uri)
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / "sound", folder)
+    assert fetch(reference, workshop.project, workshop.uri).bundle.folder == folder
 
 
 def test_a_challenger_is_judged_anew_by_softer_gates(workshop: Workshop) -> None:

@@ -20,7 +20,7 @@ REFERENCE = "reference.npz"
 EXTRA = "extra_files"
 MAIN = "model"
 OUTPUTS = ("reconstruction", "mu", "logvar", "score")  # of the main graph
-WINNER, CARD = "winner.json", "card.json"  # of a registered version
+WINNER, CARD, HASHES = "winner.json", "card.json", "files.json"  # of a registered version
 Provider = str | tuple[str, dict[str, str]]
 CPU: tuple[Provider, ...] = ("CPUExecutionProvider",)
 

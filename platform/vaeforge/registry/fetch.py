@@ -1,7 +1,8 @@
 """Fetching a model by its name: from a registry's version or a folder to a bundle on this machine.
 
 What comes from a registry is not trusted until it has been looked at: only ONNX models, only files of known kinds, the
-main graph as its version's tag says, and nothing that was archived.
+main graph and all files beside it as tags of the version say, and nothing that was archived. It is looked at each time:
+a threshold that somebody changed in a folder at hand would flag nothing any more.
 """
 
 import os
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from vaeforge.config.strict_yaml import read_yaml
 from vaeforge.errors import ConfigError, RegistryError
-from vaeforge.package.bundle import MAIN, Bundle
-from vaeforge.paths import Project, sha256_of
-from vaeforge.registry.lineage import GRAPH
+from vaeforge.package.bundle import EXTRA, HASHES, MAIN, Bundle
+from vaeforge.paths import Project, read_json, sha256_of
+from vaeforge.registry.lineage import FILES, GRAPH
 from vaeforge.registry.log import store_errors, tracking_at
 from vaeforge.track.store import open_store
 
@@ -94,6 +95,7 @@ def bundle_of(client: "MlflowClient", version: "ModelVersion", project: Project)
     if not folder.is_dir():
         _download(client, version, folder)
     _require_graph(folder, version)
+    _require_files(folder / EXTRA, version)
     return Bundle(folder)
 
 
@@ -138,7 +140,29 @@ def _require_graph(folder: Path, version: "ModelVersion") -> None:
     expected = version.tags.get(GRAPH)
     found = sha256_of(folder / f"{MAIN}.onnx")
     if found != expected:
-        raise RegistryError(
-            f"{folder}: SHA-256 of its graph is {found}, but the version's tag {GRAPH} says {expected}; "
-            "remove the folder to download it again, and if it stays, do not use the model"
-        )
+        raise _altered(folder, f"SHA-256 of its graph is {found}, but the version's tag {GRAPH} says {expected}")
+
+
+def _require_files(folder: Path, version: "ModelVersion") -> None:
+    """Beside the graph there are the files that the version's list of hashes names, unaltered, and no others.
+
+    Versions that were registered before there were such lists have no tag of it: of them the graph alone is known.
+    """
+    expected = version.tags.get(FILES)
+    if expected is None:
+        return
+    listed = folder / HASHES
+    found = sha256_of(listed) if listed.is_file() else "missing"
+    if found != expected:
+        raise _altered(folder.parent, f"SHA-256 of {HASHES} is {found}, but the version's tag {FILES} says {expected}")
+    digests = read_json(listed, "download it again")
+    here = {path.name: sha256_of(path) for path in folder.iterdir() if path.is_file() and path != listed}
+    for name in sorted({*digests, *here}):
+        if here.get(name) != digests.get(name):
+            told = digests.get(name, "that there is no such file")
+            raise _altered(folder.parent, f"SHA-256 of {name} is {here.get(name, 'missing')}, but {HASHES} says {told}")
+
+
+def _altered(folder: Path, what: str) -> RegistryError:
+    remedy = "remove the folder to download it again, and if it stays, do not use the model"
+    return RegistryError(f"{folder}: {what}; {remedy}")

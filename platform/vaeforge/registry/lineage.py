@@ -22,6 +22,7 @@ ACTIVE = "val/active_units"
 RUN = "vaeforge.run"
 CHECKPOINT = "vaeforge.checkpoint_sha256"
 GRAPH = "vaeforge.model_sha256"
+FILES = "vaeforge.files_sha256"
 DATA_IDENTITY = "vaeforge.data_identity"
 DATA_SET = "vaeforge.data_set"
 VERDICT = "vaeforge.verdict"
@@ -36,8 +37,8 @@ ACTIVE_UNITS = "vaeforge.active_units"
 def version_tags(manifest: "TrainedModelManifest", run_id: str, graph_sha256: str) -> dict[str, str]:
     """The tags of a version; what is not known, such as the search of a single training, has no tag.
 
-    Registering adds those of its measurement, `TEST_NLL` and `TEST_LOOKS`, of its comparison, `TEST_POWER`
-    and `TEST_COMPARISON`, and `VERDICT` last.
+    Registering adds `FILES`, the SHA-256 of the list of hashes of all files beside the graph, those of its
+    measurement, `TEST_NLL` and `TEST_LOOKS`, of its comparison, `TEST_POWER` and `TEST_COMPARISON`, and `VERDICT` last.
     """
     lineage, metrics = manifest.lineage, manifest.metrics
     known = {

@@ -4,9 +4,10 @@ A version whose `vaeforge.verdict` tag stands is complete: that tag is written l
 finishes a version that a crash left incomplete, judges a challenger anew, and never makes a second version.
 """
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.manifests.trained_model import TrainedModelManifest
-from vaeforge.package.bundle import CARD, WINNER
+from vaeforge.package.bundle import CARD, HASHES, WINNER
 from vaeforge.package.card import VerdictSection, build_card
 from vaeforge.package.card_markdown import card_markdown
 from vaeforge.package.contract import CONTRACT, Contract, read_contract
@@ -32,6 +33,7 @@ from vaeforge.registry.gate import GateCandidate
 from vaeforge.registry.lineage import (
     CHECKPOINT,
     DATA_SET,
+    FILES,
     GRAPH,
     RUN,
     TEST_COMPARISON,
@@ -262,9 +264,18 @@ def _add_version(
     patch = project.search(str(manifest.lineage.search)) / PATCH
     extra += [patch] if manifest.lineage.git.patch and patch.is_file() else []
     latent_dim, texts = submission.export.latent_dim, submission.texts(verdict)
+    texts[HASHES] = _hashes(extra, texts)
+    tags[FILES] = hashlib.sha256(texts[HASHES].encode()).hexdigest()
     model_id = log_graph(client, run_id, manifest, latent_dim, submission.graph, extra, texts)
     description = describe(manifest, submission.export, submission.evaluation, int(tags[TEST_LOOKS]))
     return _create_version(client, model, model_id, run_id, tags, description)
+
+
+def _hashes(extra: Sequence[Path], texts: Mapping[str, str]) -> str:
+    """The SHA-256 of each file beside the graph, by name, as JSON."""
+    digests = {path.name: sha256_of(path) for path in extra}
+    digests |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    return json.dumps(digests, indent=2, sort_keys=True)
 
 
 def _create_version(
