@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from project import command_line
 from vaeforge.errors import TrackingError
 from vaeforge.track.store import absolute_uri, default_uri, open_store, project_run, project_run_id, redact
 
@@ -67,6 +68,21 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_readers_make_no_database(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'gone.db'}"
+    with pytest.raises(TrackingError, match=r"gone\.db: is not there; bring it back, set MLFLOW_TRACKING_URI"):
+        open_store(uri, existing=True)
+    (tmp_path / "x.png").touch()
+    for call in (
+        ("models", "list"),
+        ("trace", "models:/vaeforge-lipid/1"),
+        ("score", "models:/vaeforge-lipid/1", "x.png"),
+    ):
+        done = command_line(tmp_path, *call, MLFLOW_TRACKING_URI=uri)
+        assert done.code == 2 and "is not there; bring it back" in done.stderr, (call, done)
+    assert not list(tmp_path.rglob("*.db*"))
+
+
 def test_a_database_of_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     open_store(f"sqlite:///{path}")

@@ -163,7 +163,7 @@ def _client() -> Any:
     from vaeforge.paths import Project
     from vaeforge.track.store import default_uri, open_store
 
-    return open_store(default_uri(Project().root))
+    return open_store(default_uri(Project().root), existing=True)
 
 
 def _reading(client: Any) -> Any:

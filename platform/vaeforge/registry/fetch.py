@@ -62,7 +62,7 @@ def fetch(reference: str, project: Project, tracking_uri: str) -> Fetched:
     """
     if not reference.startswith("models:"):
         return Fetched(Bundle(_folder(reference)))
-    client = open_store(tracking_uri)
+    client = open_store(tracking_uri, existing=True)
     version = resolve(client, reference)
     return Fetched(bundle_of(client, version, project), str(version.name), str(version.version))
 

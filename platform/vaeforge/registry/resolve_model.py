@@ -58,7 +58,7 @@ def resolve_model(reference: str, project: Project, tracking_uri: str) -> Traced
         DataError: if the manifest is no JSON.
     """
     if reference.startswith("models:"):
-        client = open_store(tracking_uri)
+        client = open_store(tracking_uri, existing=True)
         version = resolve(client, reference)
         path = bundle_of(client, version, project).path(WINNER)
         return TracedModel(reference, read_trained_model(path, NOT_HERE, RegistryError), path.parent, version)

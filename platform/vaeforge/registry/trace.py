@@ -7,7 +7,6 @@ is something else.
 
 import hashlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from vaeforge.data.data_hash import data_identity, list_files
@@ -24,7 +23,6 @@ from vaeforge.registry.lineage import OBJECTIVE, version_tags
 from vaeforge.registry.resolve_model import TracedModel, patch_of
 from vaeforge.track.store import open_store, redact
 
-SQLITE = "sqlite:///"
 State = Literal["verified", "at hand", "missing", "unknown", "differs"]
 
 
@@ -239,12 +237,10 @@ def _run(uri: str, run_id: str | None, manifest: TrainedModelManifest) -> TraceL
 
 
 def _run_state(uri: str, run_id: str, manifest: TrainedModelManifest) -> tuple[State, str]:
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
-        return "missing", f"there is no {uri}"  # opening it would make one
     from mlflow import MlflowException
 
     try:
-        client = open_store(uri)
+        client = open_store(uri, existing=True)
         stage = client.get_run(run_id).info.lifecycle_stage
         points = client.get_metric_history(run_id, OBJECTIVE)  # of a run that does not exist that is empty
     except (MlflowException, TrackingError) as error:

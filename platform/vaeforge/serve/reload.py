@@ -89,7 +89,7 @@ class AliasWatcher:
 
     def _newer(self, current: str | None) -> ServedModel | None:
         """The alias's version, loaded and warm; none if it is the `current` one."""
-        client = open_store(self.tracking_uri)
+        client = open_store(self.tracking_uri, existing=True)
         version = resolve(client, self.reference)
         if str(version.version) == current:
             return None

@@ -57,16 +57,26 @@ def absolute_uri(uri: str, root: Path) -> str:
     return uri if "://" in uri else f"file://{root.resolve() / uri}"
 
 
-def open_store(uri: str) -> "MlflowClient":
+def open_store(uri: str, existing: bool = False) -> "MlflowClient":
     """A client of the store at the absolute `uri`; a SQLite database is made, and set to WAL, on its first use.
 
+    Args:
+        uri: of the store.
+        existing: for readers, who find nothing in a database that they make: it must be there.
+
     Raises:
-        TrackingError: if the server does not answer within 10 s, the database cannot be read and written,
-            its schema is another MLflow's, or the store is a folder of files (which MLflow no longer takes).
+        TrackingError: if the server does not answer within 10 s, the database cannot be read and written or is not
+            there, its schema is another MLflow's, or the store is a folder of files (which MLflow no longer takes).
     """
     _settle_environment()
     if uri.startswith("sqlite:"):
-        return _open_sqlite(uri, Path(_sqlite_path(uri)))
+        path = Path(_sqlite_path(uri))
+        if existing and not path.exists():
+            raise TrackingError(
+                f"tracking database {path}: is not there; bring it back, set MLFLOW_TRACKING_URI to where it lies, or "
+                "register a first model, which makes it"
+            )
+        return _open_sqlite(uri, path)
     if uri.startswith("file:"):
         raise TrackingError(
             f"tracking URI {redact(uri)}: MLflow no longer writes to folders of files; "
