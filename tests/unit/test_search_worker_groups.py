@@ -295,8 +295,8 @@ def rank():
 
 
 with InterruptHandler() as interrupt:
-    plan = SimpleNamespace(address=None, config=SimpleNamespace(search=Search(workers=2, device="cpu")))
-    with cluster(plan, interrupt) as placement:
+    plan = SimpleNamespace(address=None, folder=folder, config=SimpleNamespace(search=Search(workers=2, device="cpu")))
+    with cluster(plan, interrupt, session=None) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
         from vaeforge.training.distributed import InsufficientResourcesError, run_worker_group
         run_worker_group(rank, "pair", str(folder), 2, placement.resources)
