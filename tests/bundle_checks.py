@@ -1,7 +1,9 @@
 """What holds for the exported folder of every family."""
 
 import numpy as np
+import pytest
 
+from vaeforge.package import step
 from vaeforge.package.bundle import Bundle
 
 SHARED = {"model", "encoder", "decoder", "reconstruct_eps"}
@@ -25,3 +27,9 @@ def require_shapes_as_run(bundle: Bundle) -> None:
         }
         for value, answer in zip(session.get_outputs(), session.run(None, feeds), strict=True):
             assert answer.shape == tuple(size or 3 for size in graph.outputs[value.name]), (name, value.name)
+
+
+def export_only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """From now on exports make these graphs alone, besides those of pictures and precisions: each takes seconds."""
+    views = step._views
+    monkeypatch.setattr(step, "_views", lambda trained: {name: views(trained)[name] for name in names})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from bundle_checks import export_only
 from manifest_samples import evaluated, exported, model_of
 from project import PARAMS, command_line, write_images
 from stores import new_database
@@ -15,7 +16,7 @@ from vaeforge.config.loader import load
 from vaeforge.data.prepared import load_prepared, load_training
 from vaeforge.evaluation.tasks.anomaly import evaluation
 from vaeforge.manifests.trained_model import TrainedModelManifest
-from vaeforge.package.bundle import Bundle
+from vaeforge.package.bundle import MAIN, Bundle
 from vaeforge.paths import Project
 from vaeforge.registry.fetch import Fetched, fetch
 from vaeforge.registry.register import Registration, register_run
@@ -84,6 +85,7 @@ def served(root: Path, uri: str) -> Any:
 def test_from_normal_pictures_alone_to_a_second_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second version trains longer and replaces the first by its likelihood, no AUROC being there to compare."""
     monkeypatch.setattr(evaluation, "GENERATED", 20)
+    export_only(monkeypatch, MAIN, "error_map")
     root = tmp_path / "project"
     root.mkdir()
     write_images(tmp_path / "ours", 260, 0, 160)  # 52 validate, which a drift report needs

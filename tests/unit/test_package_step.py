@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
-from bundle_checks import GRAPHS, require_shapes_as_run
+from bundle_checks import GRAPHS, export_only, require_shapes_as_run
 from manifest_samples import exported, model_manifest, prepared_manifest
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.data.prepare import write_data_set
@@ -77,8 +77,7 @@ def test_every_family_exports_in_all_precisions(
 
     Of the main graph alone, the one that has precisions; `tests/e2e/test_every_family.py` exports all others.
     """
-    views = step._views
-    monkeypatch.setattr(step, "_views", lambda trained: {MAIN: views(trained)[MAIN]})
+    export_only(monkeypatch, MAIN)
     project, model = finished(family, tmp_path)
     folder = project.step("export")
     manifest = exported(project, model, "fp16", "int8")
@@ -126,7 +125,10 @@ def _require_precisions(manifest: ExportManifest, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_generating_graph_draws_what_the_aggregate_posterior_is(tmp_path: Path) -> None:
+def test_the_generating_graph_draws_what_the_aggregate_posterior_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_only(monkeypatch, MAIN, "decoder", "generate")
     family = families()["cilia"]
     project, model = finished(family, tmp_path)
     folder = project.step("export")
@@ -193,6 +195,7 @@ def test_an_unknown_precision_is_refused_before_anything_is_removed(tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_precision_that_fails_is_named_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_only(monkeypatch, MAIN)
     project, model = finished(families()["fmri"], tmp_path)
     folder = project.step("export")
     exported(project, model, "int8")
