@@ -12,7 +12,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
-.PHONY: tune test test-long check lint quick golden mlproject setup data ui
+.PHONY: tune test test-long check golden mlproject setup data ui
 .DEFAULT_GOAL := tune
 
 tune: data  ## search, then register the winner
@@ -25,15 +25,10 @@ test: data  ## everything that a change must pass: searches on one worker, the r
 test-long: data  ## the rest: minutes each
 	pytest -m long
 
-check: data  ## lint, types and unit tests; types, which take one core, beside the tests
-	$(MAKE) --no-print-directory --jobs 2 lint quick
-
-lint:
+check: data  ## lint, types and unit tests
 	ruff check platform models tests benchmarks
 	ruff format --check platform models tests benchmarks
 	mypy
-
-quick:
 	pytest $(FAST) -n $(CORES) --dist loadfile -m "not long and not slow"
 
 golden: setup  ## write the kept losses of every family anew

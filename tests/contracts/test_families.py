@@ -121,6 +121,7 @@ def test_state_survives_a_round_trip(family: Family, experiment: Experiment, mod
     assert torch.equal(expected, pickled.reconstruct(raw, condition)[0])
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_training_and_a_resumed_one_ends_alike(
     family: Family, experiment: Experiment, tmp_path: Path
 ) -> None:

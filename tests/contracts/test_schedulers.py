@@ -117,6 +117,7 @@ def play(make: Make, seed: int, cut: int | None = None, torn: bool = False) -> P
     return search
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_search_cut_anywhere_decides_as_an_uncut_one(make: Make, seed: int) -> None:
     whole = play(make, seed).decisions

@@ -94,6 +94,7 @@ def test_every_metric_is_on_the_page_of_metrics(result: EvaluationResult) -> Non
     assert undocumented(result.metrics) == []
 
 
+@pytest.mark.slow
 def test_every_metric_on_the_page_is_given(trained: TrainedModel, result: EvaluationResult) -> None:
     task = trained.experiment.definition.task
     assert set(not_given(task, result.metrics)) == ELSEWHERE.get(task, set())

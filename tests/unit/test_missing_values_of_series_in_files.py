@@ -99,6 +99,7 @@ def test_no_timepoint_is_lost_and_every_value_is_what_pandas_reads(root: Path, s
     np.testing.assert_allclose(constants["std"], train.std(ddof=0), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_files_are_scored_by_what_is_there(root: Path, package: Path) -> None:
     """By hand: the graph gets the training mean; the error is the mean over the cells that are there."""
     assert read_contract(package / "contract.json").missing

@@ -84,6 +84,7 @@ def test_the_rate_is_that_of_the_posterior(model: VAE, bundle: Bundle, images: P
     np.testing.assert_allclose(scores_of(tmp_path / "out")["rate"], expected.numpy(), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_neither_batch_nor_threads_nor_format_change_results(
     bundle: Bundle, images: Path, tmp_path: Path, batch: int

@@ -58,6 +58,7 @@ def as_defined(case: steps.Case) -> dict[str, Tensor]:
     return {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", steps.SCHEDULES)
 def test_every_loss_is_as_defined_in_one_batch_and_in_three(name: str, tmp_path: Path) -> None:
     for case, one in steps.cases(tmp_path, name).items():
