@@ -39,7 +39,6 @@ STARTING_SEARCHES = (
     "refusals",
     "way_through",
 )
-FIRST = pytest.StashKey[str]()  # the test that a worker begins with
 SEARCHES = ("tests/faults/", *(f"tests/e2e/test_{name}.py" for name in STARTING_SEARCHES))
 
 
@@ -57,14 +56,6 @@ class SearchesTogether(LoadFileScheduling):  # type: ignore[misc]
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SearchesTogether | None:
     return SearchesTogether(config, log) if config.getoption("dist") == "loadfile" else None
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """One of several workers that begins with other tests makes way for the one that runs searches, the longest."""
-    if FIRST not in item.config.stash:
-        item.config.stash[FIRST] = item.nodeid
-        if hasattr(item.config, "workerinput") and not item.nodeid.startswith(SEARCHES):
-            os.nice(10)
 
 
 @pytest.fixture(autouse=True, scope="session")
