@@ -274,6 +274,7 @@ PROGRAM = """
 import os, sys
 from pathlib import Path
 from types import SimpleNamespace
+from rich.console import Console
 from vaeforge.config.experiment import Search
 from vaeforge.search.dispatch.cluster import cluster
 from vaeforge.search.signals import InterruptHandler
@@ -296,7 +297,7 @@ def rank():
 
 with InterruptHandler() as interrupt:
     plan = SimpleNamespace(address=None, folder=folder, config=SimpleNamespace(search=Search(workers=2, device="cpu")))
-    with cluster(plan, interrupt, session=None) as placement:
+    with cluster(plan, interrupt, Console()) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
         from vaeforge.training.distributed import InsufficientResourcesError, run_worker_group
         run_worker_group(rank, "pair", str(folder), 2, placement.resources)

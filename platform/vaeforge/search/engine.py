@@ -23,7 +23,6 @@ from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchEnded, SearchInterrupted, TrialDecided
 from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.search.dispatch.cluster import cluster
-from vaeforge.search.dispatch.ray_session import session_folder
 from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.plan import Plan, search_extent
 from vaeforge.search.progress_view import OPEN, Mode, ProgressView
@@ -76,12 +75,7 @@ def run_search(
         SearchError: if no worker group can be kept running, Tune fails, or the ledger cannot be written.
     """
     started = time.monotonic()
-    with (
-        InterruptHandler() as interrupt,
-        _scratch() as scratch,
-        session_folder(console) as session,
-        cluster(plan, interrupt, session) as placement,
-    ):
+    with InterruptHandler() as interrupt, _scratch() as scratch, cluster(plan, interrupt, console) as placement:
         from vaeforge.search.dispatch.ray_actors import require_shared
 
         require_shared(plan)

@@ -5,13 +5,15 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from vaeforge.job_limits import job_cores
 from vaeforge.search.dispatch.ray_messages import messages_kept
-from vaeforge.search.dispatch.ray_session import settle_token
+from vaeforge.search.dispatch.ray_session import own_session
 from vaeforge.search.dispatch.resources import Placement, Supply, place_on
 from vaeforge.search.plan import Plan
 from vaeforge.search.signals import InterruptHandler
@@ -45,13 +47,13 @@ LATER = (
 
 
 @contextmanager
-def cluster(plan: Plan, interrupt: InterruptHandler, session: str | None) -> Iterator[Placement]:
+def cluster(plan: Plan, interrupt: InterruptHandler, console: Console) -> Iterator[Placement]:
     """Ray, on this machine or at the plan's address, and what of the search there is room for now.
 
     Args:
         plan: the search.
         interrupt: takes its signals back from Ray.
-        session: folder of a Ray on this machine, where its own choice will not do; see `ray_session.py`.
+        console: where is said what is unusual about a Ray on this machine.
 
     Raises:
         ResourceError: if the cluster could never hold one worker group.
@@ -59,13 +61,14 @@ def cluster(plan: Plan, interrupt: InterruptHandler, session: str | None) -> Ite
     settle_environment()
     import ray
 
-    with messages_kept(plan.folder):
+    with messages_kept(plan.folder), ExitStack() as session:
         owned = not ray.is_initialized()
         if owned:
             # a second or more of imports, made while Ray's processes start and this one waits for them
             imports = threading.Thread(target=_import_ahead, daemon=True)
             imports.start()
-            _start(plan.address, session)
+            folder = session.enter_context(own_session(console)) if plan.address is None else None
+            _start(plan.address, folder)
             imports.join()
         interrupt.install()  # Ray takes SIGTERM for itself
         try:
@@ -89,13 +92,12 @@ def settle_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _start(address: str | None, session: str | None) -> None:
+def _start(address: str | None, folder: str | None) -> None:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        settle_token()
-        ray.init(address="local", num_cpus=job_cores(), include_dashboard=False, _temp_dir=session, **quiet)
+        ray.init(address="local", num_cpus=job_cores(), include_dashboard=False, _temp_dir=folder, **quiet)
         return
     from vaeforge.search.dispatch.data_transfer import code_packages
 

@@ -1,4 +1,4 @@
-"""What Ray tells of its processes: kept in the search's folder, away from what a person reads."""
+"""Log of Ray's messages on processes that end: in the search's folder, away from what a person reads."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,18 +18,27 @@ BEHIND = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 SHORT = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
 
 
-def settle_token() -> None:
-    """A token for this process and those that it starts, unless the environment names one.
+@contextmanager
+def own_session(console: Console) -> Iterator[str | None]:
+    """While a Ray of one's own runs: its token in the environment; its folder, see `_short_folder`.
 
-    Ray's own is one file for all of a user's clusters, in a home that may not be there, and readable by others where
-    the umask says so. A token in the environment is seen by this user's processes alone.
+    Ray's own token is one file for all of a user's clusters, in a home that may not be there, and readable by others
+    where the umask says so. One in the environment is seen by this user's processes alone, and gone afterwards: it is
+    not that of other clusters.
     """
-    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+    with _short_folder(console) as folder:
+        if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+            yield folder
+            return
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        try:
+            yield folder
+        finally:
+            del os.environ["RAY_AUTH_TOKEN"]
 
 
 @contextmanager
-def session_folder(console: Console) -> Iterator[str | None]:
+def _short_folder(console: Console) -> Iterator[str | None]:
     """A folder for Ray's session with a path short enough for its sockets; none where Ray's own choice is.
 
     Raises:
@@ -48,9 +56,6 @@ def session_folder(console: Console) -> Iterator[str | None]:
             f"temporary folder: got {usual.parent}, too long for Ray's sockets ({length - 4} of at most {most - 4} "
             f"bytes), and none of {', '.join(map(str, SHORT))} can be written; set RAY_TMPDIR to a short path"
         )
-    folder = tempfile.mkdtemp(prefix="ray-", dir=parents[0])
-    tell(console, f"{usual.parent} is too long for Ray's sockets: its session lies in {folder} (or set RAY_TMPDIR)")
-    try:
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=parents[0], ignore_cleanup_errors=True) as folder:
+        tell(console, f"{usual.parent} is too long for Ray's sockets: its session lies in {folder} (or set RAY_TMPDIR)")
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
