@@ -3,7 +3,6 @@
 Shapes: N samples, L latent dimensions; x [N, *event] in raw units (0 to 255 for images), condition [N, C].
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vaeforge.job_limits import job_cores
 from vaeforge.package.inputs import condition_of, samples_of
 from vaeforge.paths import Project
 from vaeforge.registry.fetch import Fetched, fetch
@@ -106,7 +106,7 @@ def load(reference: str | Path, project: str | Path = ".", *, threads: int | Non
     """
     place = Project(project)
     fetched = fetch(str(reference), place, default_uri(place.root))
-    return Model(fetched, threads or len(os.sched_getaffinity(0)))
+    return Model(fetched, threads or job_cores())
 
 
 def load_trained(run: str = "tune", project: str | Path = ".") -> "TrainedModel":

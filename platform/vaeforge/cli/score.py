@@ -1,6 +1,5 @@
 """The command that scores many items with a packaged model; it needs no torch."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -70,6 +69,7 @@ def score(
     """Score a folder or file; after an interruption, the same call continues where it stopped."""
     from json import dumps
 
+    from vaeforge.job_limits import job_cores
     from vaeforge.paths import Project
     from vaeforge.records import to_json
     from vaeforge.registry.fetch import fetch
@@ -84,7 +84,7 @@ def score(
             label=label,
             pictures=pictures,
             batch=batch,
-            threads=threads or len(os.sched_getaffinity(0)),
+            threads=threads or job_cores(),
             white=white,
             black=black or 0.0,
             pages=pages or "",

@@ -1,7 +1,6 @@
 """Settings of a server: address, limits, token; all checked before it starts."""
 
 import ipaddress
-import os
 import socket
 import stat
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vaeforge.errors import ConfigError
+from vaeforge.job_limits import job_cores
 
 TOKEN = "VAEFORGE_TOKEN"
 SHORTEST = 16  # characters of a token
@@ -86,7 +86,7 @@ def resolve_settings(
             others can reach without a token.
     """
     problems: list[str] = []
-    standard, cores = RequestLimits(), len(os.sched_getaffinity(0))
+    standard, cores = RequestLimits(), job_cores()
 
     def within(option: str, value: N | None, default: N, low: float, high: float) -> N:
         if value is not None and not low <= value <= high:
