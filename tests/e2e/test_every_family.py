@@ -54,9 +54,10 @@ THINNED: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 def thin(project: SampleProject, family: str) -> None:
     """A part of the sample: steps after a search take time by the sample's size, and find nothing else in the whole."""
-    pattern, change = THINNED.get(family, ("", lambda path: None))
-    for path in (project.root / "data" / family).rglob(pattern) if pattern else ():
-        change(path)
+    if family in THINNED:
+        pattern, change = THINNED[family]
+        for path in (project.root / "data" / family).rglob(pattern):
+            change(path)
 
 
 def manifest(project: SampleProject, search: str, step: str) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaeforge.config.prepare import AUTO, PicturePrepare
 from vaeforge.data.grey_levels import SAMPLE_DEPTHS, WHITE, extent_of, to_levels, white_of
@@ -82,6 +83,15 @@ class PictureReading:
             return levels
         opaque, top = raw.alpha[..., None], float(np.iinfo(levels.dtype).max)
         return np.round(levels * opaque + top * (1 - opaque)).astype(levels.dtype)
+
+    def levels_of_array(self, pixels: NDArray[Any]) -> Pixels:
+        """Grey pictures of an array, uint8 or uint16 of any shape, as levels: those of 8 bits have a white of 255.
+
+        Raises:
+            DataError: if more than 1 % of the values lie outside of the range, which is then not theirs.
+        """
+        black, white = (0.0, WHITE) if pixels.dtype == np.uint8 else (self.black, self.white or WHITE)
+        return to_levels(pixels, black, white, depth=self.depth)
 
 
 def _paged(raw: RawPicture, reading: PictureReading) -> RawPicture:

@@ -113,6 +113,12 @@ class ImageExtractor:
         return Extracted(Features(features, groups, self.name, self.weights), probabilities)
 
 
+def rounded(raw: NDArray[Any]) -> NDArray[np.uint8]:
+    """Values of images in 0..255 as files of 8 bits hold them: the same shape."""
+    levels: NDArray[np.uint8] = np.rint(raw.clip(0, WHITE)).astype(np.uint8)
+    return levels
+
+
 def load_extractor() -> ImageExtractor:
     """EfficientNet-Lite0 with the weights that its package carries.
 

@@ -22,12 +22,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaeforge.data.grey_levels import WHITE
 from vaeforge.data.prepared import Prepared
 from vaeforge.evaluation.common_metrics import evaluation_seed, untrained_model
 from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare
 from vaeforge.evaluation.distribution_table import DistributionTable, distribution_table
-from vaeforge.evaluation.extractor import Features, load_extractor, pca_features
+from vaeforge.evaluation.extractor import Features, load_extractor, pca_features, rounded
 from vaeforge.evaluation.intervals import unused_groups
 from vaeforge.evaluation.memorization import Memorization, memorization, nearest_of_parts
 from vaeforge.evaluation.pca_baseline import training_values
@@ -89,7 +88,7 @@ def image_space(model: VAE) -> FeatureSpace:
 
     def extract(values: Values, groups: Integers) -> Features:
         raw = model.denormalise(torch.from_numpy(values)).numpy()
-        return extractor(np.rint(raw.clip(0, WHITE)).astype(np.uint8), groups).features
+        return extractor(rounded(raw), groups).features
 
     return FeatureSpace(extract, "pixels, model units")
 

@@ -17,10 +17,10 @@ from PIL import Image
 from vaeforge.config.experiment import family_named
 from vaeforge.config.layouts import layout_named
 from vaeforge.errors import ConfigError, DataError, nearest
+from vaeforge.evaluation.extractor import rounded
 from vaeforge.evaluation.images import decoded
 from vaeforge.evaluation.latent_posteriors import class_names, conditions_of, file_names, labels_of, library_of
 from vaeforge.evaluation.memorization import Copying, check_copies
-from vaeforge.evaluation.tasks.classes.class_samples import rounded
 from vaeforge.generate.latents import NOT_AN_IMAGE, Drawn, draw
 from vaeforge.generate.manifest import STEP, GenerationManifest, write_generation
 from vaeforge.generate.request import GenerateRequest

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.grey_levels import WHITE, extent_of, to_levels
+from vaeforge.data.grey_levels import extent_of
 from vaeforge.data.picture_reading import PictureReading, write_reading
 from vaeforge.data.pixels import Pixels, in_8_bits
 from vaeforge.data.source_files import LEAK, reject_duplicates
@@ -119,9 +119,8 @@ def _reading(path: Path, images: NDArray[Any], options: ImportOptions, log: Impo
 
 
 def _levels(path: Path, images: NDArray[Any], reading: PictureReading) -> Pixels:
-    black, white = (0.0, WHITE) if images.dtype == np.uint8 else (reading.black, reading.white or WHITE)
     try:
-        return to_levels(images, black, white, depth=reading.depth)
+        return reading.levels_of_array(images)
     except DataError as error:
         raise DataError(f"{path}: images: {error}") from None
 

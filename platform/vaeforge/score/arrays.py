@@ -26,8 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.config.layouts import layout_named
-from vaeforge.data.grey_levels import WHITE, to_levels
-from vaeforge.data.pixels import Pixels
 from vaeforge.data.resize import fit_square
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import DAMAGE
@@ -118,7 +116,7 @@ class ArrayFile:
             self.arrays = _stored(path)
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error or type(error).__name__})") from None
-        self.columns = columns_taken(contract)
+        self.columns, self.reading = columns_taken(contract), reading_for(contract)
         unnamed = None if "x" in self.arrays else layout_named(contract.data).unnamed_arrays
         self.images = unnamed == "images" and "images" in self.arrays
         self.matrices = sorted(self.arrays) if unnamed == "matrices" else []
@@ -170,18 +168,12 @@ class ArrayFile:
         rows = Rows(names, np.zeros((len(values), 1, side, side), dtype=np.float32), condition.copy())
         for position, image in enumerate(values):
             try:
-                rows.x[position, 0] = raw_units(fit_square(self._levels(image), side, fit))
+                rows.x[position, 0] = raw_units(fit_square(self.reading.levels_of_array(image), side, fit))
                 if self.labels:
                     rows.condition[position] = self.conditions.named(self.labels[first + position])
             except DataError as error:
                 rows.rejected[position] = str(error)
         return rows
-
-    def _levels(self, image: NDArray[Any]) -> Pixels:
-        """A grey picture [H, W] as the model's pictures are read."""
-        reading = reading_for(self.contract)
-        black, white = (0.0, WHITE) if image.dtype == np.uint8 else (reading.black, reading.white or WHITE)
-        return to_levels(image, black, white, depth=reading.depth)
 
     def _given(self, start: int, size: int) -> Iterator[NDArray[Any]]:
         """Conditions [size, C] from a row on: the file's own, else the class of all."""
@@ -212,14 +204,14 @@ class ArrayFile:
             known = (event,) if self.columns is None else (event, self.columns.shape)
             right = self._takes_images(array) if self.images else array.shape[1:] in known
             if array.dtype.kind not in "iuf" or not right:
-                deep = " or uint16" if reading_for(self.contract).white else ""
+                deep = " or uint16" if self.reading.white else ""
                 wanted = f"uint8{deep} [N, H, W]" if self.images else f"numbers [N, {_sizes(event)}]"
                 turned = len(array.shape) == 2 and array.shape[:1] in known and not self.conditions.needed
                 hint = "; say --transposed true if its rows are voxels" if turned else ""
                 raise DataError(f"{name} is {array.dtype} [{_sizes(array.shape)}], must be {wanted}{hint}")
 
     def _takes_images(self, array: Stored) -> bool:
-        deep = array.dtype == np.uint16 and reading_for(self.contract).white is not None
+        deep = array.dtype == np.uint16 and self.reading.white is not None
         return len(array.shape) == 3 and (array.dtype == np.uint8 or deep)
 
     def _require_condition(self) -> None:

@@ -23,7 +23,7 @@ from vaeforge.evaluation.auroc import groups_per_label
 from vaeforge.evaluation.common_metrics import nelbo_metrics, untrained_model
 from vaeforge.evaluation.comparison import MODEL, ComparisonRow, compare_auroc
 from vaeforge.evaluation.drawing import spread_over
-from vaeforge.evaluation.extractor import load_extractor
+from vaeforge.evaluation.extractor import load_extractor, rounded
 from vaeforge.evaluation.frechet import inception_style_score
 from vaeforge.evaluation.generation_metrics import PRIOR, compare_generated, image_space
 from vaeforge.evaluation.images import draw_interpolation, draw_reconstructions, draw_samples
@@ -201,8 +201,7 @@ def generated_result(trained: TrainedModel) -> EvaluationResult:
     generated = compare_generated(normals, image_space(model), GENERATED)
     with torch.no_grad():
         made = model.denormalise(torch.from_numpy(generated.sets[PRIOR])).numpy()
-    raw = {"prior": made, "real": generated.control.x}
-    sets = {name: np.rint(x.clip(0, WHITE)).astype(np.uint8) for name, x in raw.items()}
+    sets = {"prior": rounded(made), "real": rounded(generated.control.x)}
     extractor, lines, metrics = load_extractor(), [], {}
     for name, images in sets.items():
         score = inception_style_score(extractor(images, np.arange(len(images))).probabilities, splits=1).mean

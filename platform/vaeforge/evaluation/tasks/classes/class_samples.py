@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaeforge.data.grey_levels import WHITE
 from vaeforge.evaluation.common_metrics import evaluation_seed, untrained_model
 from vaeforge.evaluation.distribution_table import distribution_table
-from vaeforge.evaluation.extractor import Features, load_extractor, pca_features
+from vaeforge.evaluation.extractor import Features, load_extractor, pca_features, rounded
 from vaeforge.evaluation.images import decoded
 from vaeforge.evaluation.latent_posteriors import LatentLibrary, class_names, conditions_of, labels_of
 from vaeforge.evaluation.pca_baseline import FIT_SAMPLES, training_values
@@ -93,12 +92,6 @@ def make_images(trained: TrainedModel, library: LatentLibrary, labels: Integers,
         UNTRAINED: decoded(untrained_model(trained.experiment, prepared), z, condition),
     }
     return {name: rounded(images) for name, images in made.items()}
-
-
-def rounded(raw: NDArray[Any]) -> Images:
-    """Values in 0..255 as files of 8 bits hold them."""
-    levels: Images = np.rint(raw.clip(0, WHITE)).astype(np.uint8)
-    return levels
 
 
 def distribution_lines(trained: TrainedModel, sets: ClassSets, count: int = NETWORK_IMAGES) -> list[dict[str, Any]]:
