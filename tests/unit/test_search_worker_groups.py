@@ -188,15 +188,15 @@ class TwoRanks:
     def __init__(self, rank: int, meeting: threading.Barrier, said: list[Any]):
         self.rank, self.meeting, self.said = rank, meeting, said
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: Any, kind: Any) -> list[Any]:
         self.said[self.rank] = value
         self.meeting.wait(SECONDS)
         found = list(self.said)
         self.meeting.wait(SECONDS)
         return found
 
-    def broadcast_from_main(self, ask: Callable[[], Any]) -> Any:
-        return self.gather(ask() if self.rank == 0 else None)[0]
+    def broadcast_from_main(self, ask: Callable[[], Any], kind: Any) -> Any:
+        return self.gather(ask() if self.rank == 0 else None, kind)[0]
 
 
 class Trainer:
@@ -281,17 +281,32 @@ from vaeforge.search.signals import InterruptHandler
 folder = Path(sys.argv[1])
 
 
+def listening():
+    import psutil
+    sockets = psutil.Process().net_connections("tcp")
+    return {tuple(one.laddr) for one in sockets if one.status == psutil.CONN_LISTEN}
+
+
 def rank():
     import torch
+    from torch.distributed import distributed_c10d
     from vaeforge.training.distributed import RayProcessGroup
+
+    def unpickled(*_):
+        raise AssertionError("a peer's message was unpickled")
+
+    distributed_c10d._unpickler = unpickled
+    before = listening()
     ranks = RayProcessGroup(gpus=False)
+    opened = {address for address, port in listening() - before}
     total = ranks.group.sum(torch.tensor([1.0 + ranks.group.rank]))
-    pids = ranks.gather(os.getpid())
+    pids = ranks.gather(os.getpid(), int)
     if not (folder / "lost").exists() and ranks.group.rank == 1:
         (folder / "lost").touch()
         os.kill(os.getpid(), 9)  # the first time: the whole group starts again
-    said = ranks.broadcast_from_main(lambda: "word" if ranks.group.is_main else "nonsense")
-    (folder / f"rank-{ranks.group.rank}").write_text(f"{float(total)} {len(set(pids))} {said}")
+    said = ranks.broadcast_from_main(lambda: "word" if ranks.group.is_main else "nonsense", str)
+    text = f"{float(total)} {len(set(pids))} {said} {sorted(opened)}"
+    (folder / f"rank-{ranks.group.rank}").write_text(text)
     ranks.close()
 
 
@@ -318,4 +333,5 @@ def test_two_ranks_meet_again_after_one_was_lost_and_a_full_cluster_says_so(tmp_
     assert done.returncode == 0, done.stderr
     assert "refused: no room for" in done.stdout
     for rank in range(2):
-        assert (tmp_path / f"rank-{rank}").read_text() == "3.0 2 word"
+        # they listen, without asking who calls: nobody outside this machine can, and nothing is unpickled
+        assert (tmp_path / f"rank-{rank}").read_text() == "3.0 2 word ['127.0.0.1']"

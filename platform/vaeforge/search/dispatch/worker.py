@@ -89,7 +89,7 @@ def serve(worker: Worker, ranks: RayProcessGroup, limit: int) -> None:
     """All ranks: one task after the other, until the group is no longer needed or a rank holds over `limit` bytes."""
     settled = False
     while True:
-        task = ranks.broadcast_from_main(worker.next_task)
+        task = ranks.broadcast_from_main(worker.next_task, Task | NoTask)
         if task == "end":
             return
         if isinstance(task, Task):
@@ -98,7 +98,7 @@ def serve(worker: Worker, ranks: RayProcessGroup, limit: int) -> None:
             if not settled:  # modules are loaded by now, and looking through them after each trial takes 0.25 s
                 settled = True
                 gc.freeze()
-            if any(ranks.gather(held_bytes() > limit)):  # every rank sees the same answers
+            if any(ranks.gather(held_bytes() > limit, bool)):  # every rank sees the same answers
                 return
 
 
@@ -109,7 +109,7 @@ class _Worker:
         self.settings, self.number, self.ranks = settings, number, ranks
         self.dispatcher = settings.dispatcher
         self.data = open_data(settings.data)
-        self.processes = ranks.gather(_this_process())
+        self.processes = ranks.gather(_this_process(), WorkerProcess)
         self.generation = -1
         self.last_heartbeat = 0.0
 
@@ -127,14 +127,14 @@ class _Worker:
         lease = task.lease
         try:
             for report in self._timed(self._fit(task)):
-                if self.ranks.broadcast_from_main(partial(self._report, lease, report)) != "continue":
+                if self.ranks.broadcast_from_main(partial(self._report, lease, report), str) != "continue":
                     return
         except Exception as error:
             cause = cause_of(error)
             if self.ranks.group.world_size > 1 and cause != "checkpoint" and cause != "disk":
                 raise
             text = traceback.format_exc()
-            self.ranks.broadcast_from_main(lambda: ray.get(self.dispatcher.crash.remote(lease, cause, text)))
+            self.ranks.broadcast_from_main(lambda: ray.get(self.dispatcher.crash.remote(lease, cause, text)), None)
 
     def _fit(self, task: Task) -> Iterator[EpochReport]:
         settings, number = self.settings, task.lease.trial
