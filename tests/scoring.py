@@ -19,7 +19,7 @@ from vaeforge.package.contract_writer import (
     ExportedGraph,
     channel_names,
     graph_file,
-    source_reading,
+    noted_reading,
     source_voxels,
 )
 from vaeforge.package.export import export_graphs
@@ -91,7 +91,7 @@ def imported(root: Path, family: str, source: str, *options: str) -> tuple[Path,
     model = untrained(family, prepared.spec)
     noted: dict[str, Any] = {"plane": prepared.manifest.info.get("plane"), "missing": FILL in prepared.constants}
     noted |= {"source_voxels": to_json(source_voxels(prepared)), "channels": list(channel_names(prepared))}
-    noted |= {"source_reading": to_json(source_reading(prepared))}
+    noted |= {"source_reading": to_json(noted_reading(prepared))}
     write_bundle(root / "bundle", family, model, **noted)
     return root / "bundle", model
 

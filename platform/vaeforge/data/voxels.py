@@ -1,15 +1,17 @@
-"""Voxels of series: where they lie in volumes, and which columns of a source's matrices they are.
+"""Voxels of series: where they lie in volumes, which columns of a source's matrices they are, and their names.
 
 An import writes `.import/voxels.npz` beside the series: `mask` [X, Y, Z] and `affine` [4, 4] where they come from
-volumes, `columns` [U] where some of a matrix' U columns were left out. What a model was trained on is noted in the
-manifest of prepared data and in the model's contract, so that a source is scored by the voxels that it was imported by.
+volumes, `columns` [U] where some of a matrix' U columns were left out, `names` [V] where texts name them. What a model
+was trained on is noted in the manifest of prepared data and in the model's contract, so that a source is scored by the
+voxels that it was imported by.
 
 Shapes: V voxels, in C order of a grid X x Y x Z that is as near to RAS+ as its axes can be.
 """
 
 import base64
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +59,13 @@ class SourceVoxels:
     Attributes:
         grid: of volumes; none where the series did not come from any, or nobody noted it.
         columns: of a matrix [T, U], U > V; none where all are taken.
+        names: of the V values, all different; none where the source does not name them. A contract has them under
+            `channels`.
     """
 
     grid: VoxelGrid | None = field(default=None, metadata=OPTIONAL)
     columns: PackedMask | None = field(default=None, metadata=OPTIONAL)
+    names: tuple[str, ...] | None = field(default=None, metadata=OPTIONAL)
 
     def taken(self, kept: Mask) -> "SourceVoxels":
         """The same of those voxels alone that a mask [V] keeps."""
@@ -69,12 +74,14 @@ class SourceVoxels:
             grid = VoxelGrid(grid.affine, PackedMask.of(_within(grid.voxels.mask(), kept)))
         if not kept.all() or columns is not None:
             columns = PackedMask.of(kept if columns is None else _within(columns.mask(), kept))
-        return SourceVoxels(grid, columns)
+        names = self.names and tuple(compress(self.names, kept.tolist()))
+        return SourceVoxels(grid, columns, names or None)
 
     def info(self) -> dict[str, Any]:
         """As a manifest's `info` has it; empty where there is nothing to say."""
-        content = to_json(self)
-        return {"source_voxels": content} if content else {}
+        content = to_json(replace(self, names=None))
+        named = {"voxel_names": list(self.names)} if self.names else {}
+        return ({"source_voxels": content} if content else {}) | named
 
 
 def _within(mask: Mask, kept: Mask) -> Mask:
@@ -91,6 +98,8 @@ def write_source_voxels(folder: Path, source: SourceVoxels) -> None:
         arrays |= {"mask": source.grid.voxels.mask(), "affine": np.array(source.grid.affine)}
     if source.columns is not None:
         arrays |= {"columns": source.columns.mask()}
+    if source.names:
+        arrays |= {"names": np.array(source.names)}
     if arrays:
         write_atomically(folder / FILE, lambda file: np.savez_compressed(file, **arrays))
 
@@ -106,7 +115,8 @@ def read_source_voxels(folder: Path, voxels: int) -> SourceVoxels:
     if mask is not None and int(mask.sum()) == voxels:
         grid = grid_of(mask, arrays["affine"])
     packed = PackedMask.of(columns) if columns is not None and int(columns.sum()) == voxels else None
-    return SourceVoxels(grid, packed)
+    names = tuple(arrays["names"].tolist()) if "names" in arrays else ()
+    return SourceVoxels(grid, packed, names if len(names) == voxels else None)
 
 
 def grid_of(mask: Mask, affine: NDArray[Any]) -> VoxelGrid:

@@ -15,6 +15,7 @@ from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
 from vaeforge.importing.parsed_source import ImportLog, Row
 from vaeforge.importing.series_arrays import Load
+from vaeforge.importing.series_text import are_places
 
 Mask = NDArray[np.bool_]
 
@@ -88,6 +89,16 @@ def compare_names(source: Path, measured: Sequence[MeasuredSeries], log: ImportL
             "same order? Give them the same names, or say --yes true",
             "they are the same voxels, in the order of the columns",
         )
+
+
+def common_names(measured: Sequence[MeasuredSeries]) -> tuple[str, ...] | None:
+    """The names of the voxels [V] that tell them apart and that all series with names have; none where there are none.
+
+    Whole numbers from 0 on, which pandas writes where nothing has a name, are none.
+    """
+    given = {item.voxels for item in measured if item.voxels and not are_places(item.voxels)}
+    names = given.pop() if len(given) == 1 else ()
+    return names if names and len(set(names)) == len(names) else None
 
 
 def _first_difference(one: MeasuredSeries, other: MeasuredSeries) -> tuple[int, str, str]:

@@ -1,6 +1,7 @@
 """Series in text: a row a timepoint, with or without names of voxels, for import and score alike."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -92,6 +93,11 @@ def voxel_names(path: Path) -> tuple[str, ...]:
     """
     text = series_text(path)
     return tuple(name for place, name in enumerate(text.dialect.names) if place not in text.counters)
+
+
+def are_places(names: Sequence[str]) -> bool:
+    """Whether names of columns only count them, from 0, as pandas writes them where there are none."""
+    return list(names) == [str(place) for place in range(len(names))]
 
 
 def _named_by_numbers(path: Path, dialect: Dialect) -> Dialect:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from vaeforge.data.source_files import listed
 from vaeforge.manifests.export import Latency, ParityOutcome, QualityLoss
 from vaeforge.manifests.trained_model import RepeatedRuns
 from vaeforge.package.card import (
@@ -50,7 +51,7 @@ def _what(model: ModelSection) -> list[str]:
             [
                 ("one sample", shape),
                 ("condition", condition),
-                ("channels", ", ".join(model.channels) or "not named"),
+                ("channels", listed(model.channels) or "not named"),
                 ("settings", _pairs(model.settings)),
                 ("anomalous above", f"{model.threshold:.6g}"),
                 ("planned share of normal samples below that", f"{model.quantile:g}"),

@@ -66,7 +66,7 @@ def contract_of(
         missing=True if FILL in prepared.constants else None,
         plane=prepared.manifest.info.get("plane"),
         source_voxels=source_voxels(prepared),
-        source_reading=source_reading(prepared),
+        source_reading=noted_reading(prepared),
         data_set=None if prepared.manifest.data_set is None else str(prepared.manifest.data_set),
         pictures=picture_input(trained, difference),
         statistics=statistics,
@@ -87,7 +87,13 @@ def condition_names(experiment: Experiment, prepared: Prepared) -> tuple[str, ..
 
 
 def channel_names(prepared: Prepared) -> tuple[str, ...]:
-    """Names of a sample's values where the data name them: of points with several channels, not of pixels or maps."""
+    """Names of a sample's values where the data name them: of points with several channels, and of voxels.
+
+    Pixels have none, nor have maps, whose samples are channels.
+    """
+    voxels = prepared.manifest.info.get("voxel_names")
+    if voxels:
+        return tuple(map(str, voxels))
     names = tuple(str(name) for name in prepared.manifest.info.get("channels", ()))
     return names if prepared.event_shape == (len(names),) and prepared.spec.condition_dim else ()
 
@@ -99,7 +105,7 @@ def source_voxels(prepared: Prepared) -> SourceVoxels | None:
     return record_from(SourceVoxels, found, where, "note of the source's voxels", REMEDY) if found else None
 
 
-def source_reading(prepared: Prepared) -> SourceReading | None:
+def noted_reading(prepared: Prepared) -> SourceReading | None:
     """How files like the imported source are read; none where no option said so."""
     found = prepared.manifest.info.get(NOTED)
     where = str(prepared.folder / MANIFEST)

@@ -25,7 +25,7 @@ from vaeforge.score.batches import ItemBatch, Position, Reader, make_batch, prep
 from vaeforge.score.conditions import ClassConditions
 from vaeforge.score.map_table import MapFile
 from vaeforge.score.pictures import PictureReader, picture_mode
-from vaeforge.score.read_options import ReadOptions, require_fitting, source_reading
+from vaeforge.score.read_options import ReadOptions, input_reading, require_fitting
 from vaeforge.score.tables import SpecialColumns, TableFile
 from vaeforge.score.transposed import TransposedFile
 from vaeforge.score.volumes import VolumeFile
@@ -125,7 +125,7 @@ class RowReader:
 
     def __init__(self, source: InputFiles, contract: Contract, conditions: ClassConditions, reading: ReadOptions):
         self.source, self.contract, self.conditions, self.batch = source, contract, conditions, reading.batch
-        self.columns, self.reading = reading.columns, source_reading(reading, contract)
+        self.columns, self.reading = reading.columns, input_reading(reading, contract)
 
     def count(self) -> int | None:
         counts = []

@@ -83,7 +83,7 @@ def require_fitting(reading: ReadOptions, where: object, kind: str, contract: Co
             raise ConfigError(f"--columns: got {name}, must be among {allowed}{nearest(name, (*AXES, *LABELS))}")
 
 
-def source_reading(reading: ReadOptions, contract: Contract) -> SourceReading:
+def input_reading(reading: ReadOptions, contract: Contract) -> SourceReading:
     """How tables and arrays are read: as options say, else as the model's source was."""
     own = contract.source_reading or SourceReading()
     if reading.columns:

@@ -5,9 +5,10 @@
   the plane z = 0, there may be no z. Where its data were prepared with `log1p`, log(1 + value) is taken here, too. An
   `.npz` or HDF5 as `vaeforge import` takes it is a table, too (`coordinates` and `values`, or an array a column); it is
   read whole.
-- series: a row is a time point. Columns are found by the channels' names where the model knows any; else all columns
-  but those that count rows are voxels, in order, as `vaeforge import` has it, and there must be exactly as many as the
-  model takes, or as the imported source had. A text needs no names.
+- series: a row is a time point. Where the model knows the names of its voxels and the table names its columns, they are
+  found by their names, in whatever order. Else all columns but those that count rows are voxels, in order, as `vaeforge
+  import` has it, and there must be exactly as many as the model takes, or as the imported source had. A text needs no
+  names.
 
 Items are called by their row, from 0, or by a column `item` where there is one. Cells that are empty or no numbers make
 a row unusable, unless the model learned from data with missing values; so does, in a CSV, a number of cells other than
@@ -33,7 +34,7 @@ from vaeforge.importing.columns import Table, numbers
 from vaeforge.importing.delimited import Dialect, dialect_of, number, rows_of
 from vaeforge.importing.hdf import HDF
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.series_text import series_text
+from vaeforge.importing.series_text import are_places, series_text
 from vaeforge.importing.tables import read_table
 from vaeforge.package.contract import Contract
 from vaeforge.score.arrays import columns_taken
@@ -106,7 +107,7 @@ def columns_of(
         special: which ones are the coordinates.
 
     Raises:
-        DataError: naming the columns that are missing, or the number of columns that there must be.
+        DataError: naming the columns that are missing or occur twice, or the number of columns that there must be.
     """
     wanted = len(contract.event_shape) == 1 and contract.event_shape[0]
     if not wanted:
@@ -114,19 +115,38 @@ def columns_of(
     item = header.index(ITEM) if ITEM in header and ITEM not in contract.channels else -1
     condition = [special.place(header, name) for name in contract.condition]
     rest = [place for place in range(len(header)) if place not in (item, *condition, *left_out)]
-    values = [_place(header, name) for name in contract.channels] or _taken(rest, contract)
-    missing = [
-        name
-        for name, place in zip((*contract.condition, *contract.channels), (*condition, *values), strict=False)
-        if place < 0 and not (contract.plane and name == AXES[-1])
-    ]
-    if missing:
-        raise DataError(f"has the columns {_some(header)}, and lacks {_some(missing)}; rename its columns")
+    channels = () if _are_unnamed([header[place] for place in rest], contract) else contract.channels
+    values = [_place(header, name) for name in channels] or _taken(rest, contract)
+    _require_columns(header, contract, dict(zip((*contract.condition, *channels), (*condition, *values), strict=False)))
     if len(values) != wanted:
         raise DataError(
             f"has {len(values)} columns of values ({_some(header)}), must have {wanted}, as the model takes"
         )
     return TableColumns(values, condition, item)
+
+
+def _require_columns(header: list[str], contract: Contract, places: dict[str, int]) -> None:
+    """Refuse a table without some of the columns at `places`, or with two of a name."""
+    missing = [name for name, place in places.items() if place < 0 and not (contract.plane and name == AXES[-1])]
+    if missing:
+        remedy = "rename its columns"
+        if _takes_matrices(contract):
+            remedy = (
+                "rename them if they are the same voxels, or take the names away, so that columns are taken in order"
+            )
+        raise DataError(f"has the columns {_some(header)}, and lacks {_some(missing)}; {remedy}")
+    twice = [name for name, place in places.items() if place >= 0 and header.count(header[place]) > 1]
+    if twice:
+        raise DataError(f"has two columns of the same name: {_some(twice)}; rename or remove one of each")
+
+
+def _takes_matrices(contract: Contract) -> bool:
+    return layout_named(contract.data).unnamed_arrays == "matrices"
+
+
+def _are_unnamed(names: list[str], contract: Contract) -> bool:
+    """Whether columns have no names, so that those of a series are taken in order."""
+    return _takes_matrices(contract) and (not any(names) or are_places(names))
 
 
 def _taken(places: list[int], contract: Contract) -> list[int]:
@@ -162,7 +182,6 @@ class TableFile:
         self.length: int | None = None
         self.text: Dialect | None = None
         self.whole: Table | None = None
-        unnamed = not contract.channels and layout_named(contract.data).unnamed_arrays == "matrices"
         left_out: tuple[int, ...] = ()
         try:
             if path.suffix.lower() == ".parquet":
@@ -171,7 +190,7 @@ class TableFile:
                 self.whole = read_table(path, ImportOptions())
                 self.header, self.length = list(self.whole.columns), self.whole.rows
             else:
-                series = series_text(path) if unnamed else None
+                series = series_text(path) if _takes_matrices(contract) else None
                 self.text = series.dialect if series else dialect_of(path)
                 self.header = list(self.text.names or [""] * self.text.width)
                 left_out = series.counters if series else ()

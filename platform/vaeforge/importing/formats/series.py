@@ -28,6 +28,7 @@ from vaeforge.importing.import_options import ImportOptions, stem, usable_name
 from vaeforge.importing.measured_series import (
     MeasuredSeries,
     SubjectSeries,
+    common_names,
     compare_names,
     kept_voxels,
     missing_names,
@@ -88,7 +89,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
 
     def write(folder: Path) -> None:
         write_atomically(folder / FILE, lambda file: _pack(file, measured, kept))
-        write_source_voxels(folder, SourceVoxels(grid).taken(kept))
+        write_source_voxels(folder, SourceVoxels(grid, names=common_names(measured)).taken(kept))
         if grouping.told:
             write_grouping(folder, grouping)
 
