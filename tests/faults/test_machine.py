@@ -1,9 +1,11 @@
-"""Machines as groups have them: a long TMPDIR, no home that can be written, fewer cores than the node has."""
+"""Machines and sessions as groups have them: a long TMPDIR, no home to write in, few cores, Ray imported before."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
-from project import SmallProject, check_invariants
+from project import ROOT, SmallProject, check_invariants
 
 QUICK = ("--offline", "true", "--register", "false", "--trials", "2", "--epochs", "1", "--scheduler", "none")
 
@@ -24,3 +26,28 @@ def test_a_search_needs_neither_a_short_tmpdir_nor_a_home_nor_all_cores(tmp_path
     assert list(scratch.glob("ray*")) == []
     folder = output.split("its session lies in ")[1].split()[0]
     assert folder.startswith("/tmp/ray-") and not Path(folder).exists()
+
+
+TWICE = """
+if __name__ == "__main__":
+    import ray  # first, as in a notebook that has used it for something else
+
+    import vaeforge
+
+    for name in ("first", "second"):
+        vaeforge.tune(name=name, trials=1, epochs=1, scheduler="none", offline=True)
+        assert not ray.is_initialized()
+"""
+
+
+def test_a_python_session_searches_twice_and_with_ray_imported_before(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.run("prepare")
+    (tmp_path / "session.py").write_text(TWICE)
+    given = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "RAY_"))}
+    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
+    call = [sys.executable, "session.py"]
+    done = subprocess.run(call, cwd=tmp_path, env=given | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("first", "second"):
+        check_invariants(project, name, trials=1)

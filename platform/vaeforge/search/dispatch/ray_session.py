@@ -31,10 +31,24 @@ def own_session(console: Console) -> Iterator[str | None]:
             yield folder
             return
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        _read_again()
         try:
             yield folder
         finally:
             del os.environ["RAY_AUTH_TOKEN"]
+            _read_again()
+
+
+def _read_again() -> None:
+    """Have Ray read its settings and token anew from the environment, as it does once in a process.
+
+    Without it the second search of a Python session has the first one's token, and one that comes after `import ray`
+    the mode of that moment, and its own cluster turns it away.
+    """
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined] # Cython, without a stub
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
