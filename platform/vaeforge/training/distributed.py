@@ -5,27 +5,33 @@ set up by the ranks themselves (`RayProcessGroup`) and not by Ray Train's contro
 would import torch for it: more than a second of CPU time and 200 MB for each host, and more where torch brings CUDA.
 """
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import psutil
+import ray
 import torch
 import torch.distributed as dist
 from ray import train
 from ray.train import BackendConfig, ControllerError, FailureConfig, RunConfig, ScalingConfig
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.train.v2._internal.execution.worker_group import WorkerGroup
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 from torch.distributed import TCPStore  # type: ignore[attr-defined] # public, though its module has no __all__
 
 from vaeforge.training.control_channel import ControlChannel
 from vaeforge.training.process_group import ProcessGroup
 
 T = TypeVar("T")
-CLEAN_UP_SECONDS = 1.0
 LOOPBACK = "127.0.0.1"
 PATIENCE = timedelta(minutes=30)  # of a rank in a collective; idle worker groups exchange something every 10 s
 
@@ -80,8 +86,6 @@ def _own_gpu() -> torch.device:
 
 def _own_address(one_machine: bool) -> str:
     """Where the other ranks reach this one."""
-    import ray
-
     return LOOPBACK if one_machine else str(ray.util.get_node_ip_address())
 
 
@@ -113,16 +117,44 @@ def _rendezvous(rank: int, world: int, address: str) -> TCPStore:
 
 
 class _Trainer(DataParallelTrainer):
-    """Ray Train's own, which does not wait for a dashboard that is not there.
+    """Ray Train's own, without the two processes that it starts beside each group and that have nothing to do here.
 
-    Beside each group a process asks the dashboard, for up to 10 s at a time, whether the group's controller lives, and
-    the end of a run waits for the answer. An answer takes milliseconds; one that is late is asked for again.
+    One serves Ray datasets, of which there are none. The other watches for the death of the group's controller, to give
+    back what the group had reserved, by asking a dashboard that is not there, for twelve seconds at the end of a run:
+    here the caller is told of that death anyway, and gives back what is `reserved`.
     """
 
     def _create_default_callbacks(self) -> list[Any]:
-        prompt = PlacementGroupCleanerCallback(get_actor_timeout_s=CLEAN_UP_SECONDS)
         found = super()._create_default_callbacks()
-        return [prompt if isinstance(one, PlacementGroupCleanerCallback) else one for one in found]
+        kept = [one for one in found if not isinstance(one, DatasetsCallback | PlacementGroupCleanerCallback)]
+        return [*kept, _Reservation(self.reserved)]
+
+    @property
+    def reserved(self) -> Path:
+        """Where the group's controller, on this node, writes which placement group is the workers'."""
+        return Path(str(self.run_config.storage_path), f"{self.run_config.name}.placement_group")
+
+    def give_back(self) -> None:
+        """Remove the placement group that a controller which was killed has left: it would live as long as the job."""
+        with contextlib.suppress(FileNotFoundError):
+            left = self.reserved.read_text()
+            if ray.is_initialized():  # else gone with the cluster, and the call would start another one
+                remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(left)))
+            self.reserved.unlink()
+
+
+class _Reservation(WorkerGroupCallback):
+    """Notes for the caller, in a file, the placement group that the workers run in while they do."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def after_worker_group_start(self, worker_group: WorkerGroup) -> None:
+        group = worker_group.get_worker_group_state().placement_group_handle.placement_group
+        self.path.write_text(group.id.hex())
+
+    def after_worker_group_shutdown(self, worker_group_context: Any) -> None:
+        self.path.unlink(missing_ok=True)
 
 
 def run_worker_group(
@@ -170,3 +202,5 @@ def run_worker_group(
         if isinstance(error.controller_failure, WorkerGroupStartupTimeoutError):
             raise InsufficientResourcesError(f"no room for {workers} worker(s) of {resources}") from error
         raise
+    finally:
+        trainer.give_back()

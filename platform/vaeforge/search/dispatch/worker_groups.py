@@ -211,8 +211,8 @@ class WorkerGroups:
 def end_controllers() -> None:
     """Kill Ray Train's controllers among this process's descendants, once their groups have nothing left to do.
 
-    At its end a controller waits twelve seconds for a clean-up through Ray's dashboard. A cluster that ends with this
-    process has no dashboard and needs no cleaning.
+    A controller sees seconds later that its group has returned, and takes seconds more to end; a cluster that ends with
+    this process needs neither.
     """
     time.sleep(GOODBYE_SECONDS)
     for process in psutil.Process().children(recursive=True):
