@@ -13,7 +13,8 @@ from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
 from vaeforge.registry.resolve_model import TracedModel
-from vaeforge.registry.trace import TraceLink, trace
+from vaeforge.registry.trace import trace
+from vaeforge.registry.trace_link import TraceLink
 from vaeforge.search.dispatch.dispatcher import Dispatcher
 from vaeforge.search.dispatch.types import DispatchConfig
 from vaeforge.search.results.ranking import winner

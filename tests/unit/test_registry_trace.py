@@ -21,12 +21,13 @@ from vaeforge.paths import Project, read_json, sha256_of, write_json
 from vaeforge.provenance import Machine, PatchedGitState, code_hash, machine
 from vaeforge.records import record_from, to_json
 from vaeforge.registry.checkout import bring_data, check_out, code_environment
-from vaeforge.registry.lineage import version_tags
+from vaeforge.registry.lineage import FILES, version_tags
 from vaeforge.registry.reproduce import ELSEWHERE, RANKS, compare, reproduce, tolerance_for
 from vaeforge.registry.resolve_model import TracedModel, patch_of, resolve_model
 from vaeforge.registry.retrain import RetrainedModel, conditions_of, retrain
 from vaeforge.registry.tables import reproduction_table, trace_tree
-from vaeforge.registry.trace import TraceLink, trace
+from vaeforge.registry.trace import trace
+from vaeforge.registry.trace_link import TraceLink
 
 KINDS = ["run", "trial", "search", "space", "commit", "changes", "code", "packages", "data", "dvc", "source"]
 QUIET = Console(quiet=True)
@@ -169,7 +170,7 @@ def test_an_altered_checkpoint_differs(root: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     assert states(follow(root))["trial"] == "differs"
     path.unlink()
-    assert follow(root)["trial"].detail.endswith("whose file is not here")
+    assert follow(root)["trial"].detail.endswith("the checkpoint's file is not here")
 
 
 def test_a_checkpoint_that_the_ledger_does_not_know_differs(clean: Path) -> None:
@@ -212,7 +213,7 @@ def test_code_that_is_neither_here_nor_in_the_commit_is_missing(clean: Path) -> 
 
 def test_a_versions_tags_are_compared_with_its_manifest(clean: Path) -> None:
     model = traced_model(clean)
-    tags = version_tags(model.manifest, "r", "g")
+    tags = version_tags(model.manifest, "r", "g") | {FILES: "f"}
     version: Any = SimpleNamespace(name="vaeforge-endoscopy", version="3", run_id="r", tags=tags)
     chain = trace(replace(model, version=version), Project(clean), "sqlite:////nowhere.db")
     assert (chain.kind, chain.name, chain.state) == ("version", "vaeforge-endoscopy version 3", "verified")

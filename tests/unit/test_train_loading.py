@@ -15,7 +15,7 @@ import torch
 from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
 from vaeforge.samples import Samples
-from vaeforge.search.plan import learned
+from vaeforge.search.configuration import learned
 from vaeforge.training.batches import Batch, epoch_batches
 from vaeforge.training.loading import AHEAD, chunks, read_in_order
 from vaeforge.training.loop import EpochReport, TrainingData, fit

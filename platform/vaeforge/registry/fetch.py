@@ -146,12 +146,12 @@ def _require_graph(folder: Path, version: "ModelVersion") -> None:
 def _require_files(folder: Path, version: "ModelVersion") -> None:
     """Beside the graph there are the files that the version's list of hashes names, unaltered, and no others.
 
-    Versions that were registered before there were such lists have no tag of it: of them the graph alone is known.
+    Versions that were registered before there were such lists have neither list nor tag: of them the graph alone is
+    known, and `trace` says so. Where there is a list, its tag was taken away.
     """
-    expected = version.tags.get(FILES)
-    if expected is None:
+    expected, listed = version.tags.get(FILES), folder / HASHES
+    if expected is None and not listed.is_file():
         return
-    listed = folder / HASHES
     found = sha256_of(listed) if listed.is_file() else "missing"
     if found != expected:
         raise _altered(folder.parent, f"SHA-256 of {HASHES} is {found}, but the version's tag {FILES} says {expected}")

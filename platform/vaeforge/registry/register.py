@@ -27,7 +27,7 @@ from vaeforge.package.contract import CONTRACT, Contract, read_contract
 from vaeforge.package.export import DATA_SUFFIX
 from vaeforge.paths import Project, sha256_of, write_json
 from vaeforge.provenance import PATCH
-from vaeforge.records import SPREAD, Metrics, to_json
+from vaeforge.records import SPREAD, to_json
 from vaeforge.registry.audit import user
 from vaeforge.registry.gate import GateCandidate
 from vaeforge.registry.lineage import (
@@ -51,7 +51,7 @@ from vaeforge.registry.log import log_data, log_figures, log_graph, log_metrics,
 from vaeforge.registry.promote import ConflictError, promote
 from vaeforge.registry.rejudge import judge
 from vaeforge.registry.verdict import Verdict
-from vaeforge.registry.version_files import CARD_TEXT, EVALUATION, EXPORT, candidate_of
+from vaeforge.registry.version_files import CARD_TEXT, EVALUATION, EXPORT, candidate_of, measured_metrics
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, champion_of, versions_of
 from vaeforge.track.store import locked, open_store
 
@@ -155,7 +155,7 @@ def register_run(
     evaluated = _checked_files(project, manifest, evaluation)
     submission = _Submission(manifest, export, evaluation, exported, evaluated)
     _require_exported(export)
-    _require_one_threshold(read_contract(_named(exported, CONTRACT)), evaluation)
+    require_one_threshold(read_contract(_named(exported, CONTRACT)), evaluation)
     client, model = open_store(tracking_uri), manifest.lineage.registered_model
     project.artifacts.mkdir(parents=True, exist_ok=True)
     with locked(project.artifacts / f".register-{model}.lock"), store_errors(tracking_uri):
@@ -211,8 +211,12 @@ def _require_exported(export: ExportManifest) -> None:
         )
 
 
-def _require_one_threshold(contract: Contract, evaluation: EvaluationManifest) -> None:
-    """The threshold that the package holds is the one that was measured."""
+def require_one_threshold(contract: Contract, evaluation: EvaluationManifest) -> None:
+    """Refuse a package whose threshold is not the one that was measured.
+
+    Raises:
+        RegistryError: with both.
+    """
     measured, quantile = evaluation.metrics.get(THRESHOLD_METRIC), evaluation.metrics.get(QUANTILE_METRIC)
     if measured is None or quantile is None:
         return
@@ -241,12 +245,6 @@ def _checked_files(
     return [folder / name for name in made.files]
 
 
-def _measured(evaluation: EvaluationManifest) -> Metrics:
-    """What evaluation adds to the run's own curves; `val/...` the run has already, but for the threshold."""
-    metrics = evaluation.metrics
-    return {key: value for key, value in metrics.items() if key.startswith("test/") or key.startswith(THRESHOLD_METRIC)}
-
-
 def _add_version(
     client: "MlflowClient",
     project: Project,
@@ -257,7 +255,7 @@ def _add_version(
 ) -> "ModelVersion":
     """Log everything to the run of the model's trial, then make the version of it."""
     manifest, run_id = submission.model, tags[RUN]
-    log_metrics(client, run_id, _measured(submission.evaluation), manifest.checkpoint.epoch)
+    log_metrics(client, run_id, measured_metrics(submission.evaluation), manifest.checkpoint.epoch)
     log_data(client, run_id, manifest.lineage, project.data(manifest.family).relative_to(project.root))
     log_figures(client, run_id, submission.evaluated)
     extra = [path for path in (*submission.exported, *submission.evaluated) if path != submission.graph]

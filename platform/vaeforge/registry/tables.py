@@ -15,7 +15,7 @@ from vaeforge.registry.verdict import Verdict
 if TYPE_CHECKING:  # some bring torch, which lists of models need not wait for
     from vaeforge.registry.listing import ModelSummary, VersionDetail, VersionDifference, VersionSummary
     from vaeforge.registry.reproduce import MetricComparison, Reproduction
-    from vaeforge.registry.trace import State, TraceLink
+    from vaeforge.registry.trace_link import State, TraceLink
 
 COLOURS: "dict[State, str]" = {
     "verified": "green",

@@ -1,52 +1,26 @@
-"""Trace of a model, link by link: version, run, trial, search, space, code, data. Each link is looked at.
+"""Trace of a model, link by link: version, evaluation, run, trial, search, space, code, data; see `TraceLink`.
 
-A link is `verified` where what it names is at hand and was compared, `at hand` where it is there and says nothing that
-could be compared, `missing` where it is not here, `unknown` if it was not recorded, and `differs` where what is here
-is something else.
+What is said of a link is computed again from what lies behind it wherever that is here: nothing is taken for verified
+because two records that may both have been changed say the same.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from vaeforge.data.data_hash import data_identity, list_files
 from vaeforge.data.data_sets import DataSetName, folder_of
 from vaeforge.data.data_source import describe_source
 from vaeforge.data.dvc_location import where_kept
 from vaeforge.errors import TrackingError, VaeforgeError
-from vaeforge.ledger.events import EpochReported, LedgerEvent, SearchHeader, TrialDecided, TrialSubmitted
-from vaeforge.ledger.file import read_events
 from vaeforge.manifests.trained_model import TrainedModelManifest
-from vaeforge.paths import Project, hash_of, sha256_of
+from vaeforge.paths import Project
 from vaeforge.provenance import LOCK, code_hash, commit_code_hash, git, lock_hash
-from vaeforge.registry.lineage import OBJECTIVE, version_tags
+from vaeforge.registry.lineage import OBJECTIVE
 from vaeforge.registry.resolve_model import TracedModel, patch_of
+from vaeforge.registry.search_links import history_of, search_link, space_link, trial_link
+from vaeforge.registry.trace_link import State, TraceLink
+from vaeforge.registry.version_links import evaluation_link, version_link
 from vaeforge.track.store import open_store, redact
-
-State = Literal["verified", "at hand", "missing", "unknown", "differs"]
-
-
-@dataclass(frozen=True)
-class TraceLink:
-    """One thing that a model comes from.
-
-    Attributes:
-        kind: version, run, trial, search, space, commit, changes, code, packages, data, dvc or source.
-        name: its identifier; empty if it was not recorded.
-        state: see the module's docstring.
-        detail: what was looked at, in words.
-        origins: what it comes from itself.
-    """
-
-    kind: str
-    name: str
-    state: State
-    detail: str
-    origins: tuple["TraceLink", ...] = ()
-
-    def all(self) -> list["TraceLink"]:
-        """This link and all behind it."""
-        return [self, *(link for origin in self.origins for link in origin.all())]
 
 
 def trace(model: TracedModel, project: Project, tracking_uri: str) -> TraceLink:
@@ -57,81 +31,15 @@ def trace(model: TracedModel, project: Project, tracking_uri: str) -> TraceLink:
         origins=(_changes(model, project), _code(manifest, project), _packages(model, project)),
     )
     data = replace(_data(manifest, project), origins=(_dvc(manifest, project), _source(manifest, project)))
-    events = _events(manifest, project)
-    search = replace(_search(manifest, events, project), origins=(_space(manifest, events), code, data))
-    trial = replace(_trial(manifest, events, project), origins=(search,))
+    history = history_of(manifest, project)
+    search = replace(search_link(manifest, history, project), origins=(space_link(manifest, history), code, data))
+    trial = replace(trial_link(manifest, history, project), origins=(search,))
     run_id = model.version.run_id if model.version else manifest.lineage.mlflow.run_id
     run = replace(_run(tracking_uri, run_id, manifest), origins=(trial,))
-    return run if model.version is None else replace(_version(model), origins=(run,))
-
-
-def _version(model: TracedModel) -> TraceLink:
-    """Whether the tags of a version say what the manifest says that it carries."""
-    version, manifest = model.version, model.manifest
-    assert version is not None
-    expected = version_tags(manifest, version.run_id, "")
-    wrong = [key for key, value in expected.items() if value and version.tags.get(key, value) != value]
-    name = f"{version.name} version {version.version}"
-    if wrong:
-        key = wrong[0]
-        return TraceLink(
-            "version", name, "differs", f"tag {key} is {version.tags[key]}, its manifest says {expected[key]}"
-        )
-    return TraceLink("version", name, "verified", "its graph is as its tag says, and its tags as its manifest")
-
-
-def _events(manifest: TrainedModelManifest, project: Project) -> list[LedgerEvent]:
-    ledger = project.search(str(manifest.lineage.search)) / "ledger.jsonl"
-    return list(read_events(ledger)) if manifest.lineage.search and ledger.is_file() else []
-
-
-def _header(events: list[LedgerEvent]) -> SearchHeader | None:
-    return next((event for event in events if isinstance(event, SearchHeader)), None)
-
-
-def _search(manifest: TrainedModelManifest, events: list[LedgerEvent], project: Project) -> TraceLink:
-    lineage, header = manifest.lineage, _header(events)
-    name = str(lineage.search or "")
-    if header is None:
-        return TraceLink("search", name, "missing", f"its ledger is not in {project.search(name)}")
-    for key in ("configuration_hash", "data_identity", "code_hash"):
-        found, expected = getattr(header, key), getattr(lineage, key)
-        if found != expected:
-            return TraceLink("search", name, "differs", f"{key} is {found} in the ledger, not {expected}")
-    return TraceLink("search", name, "verified", "its ledger has the same configuration, data and code")
-
-
-def _trial(manifest: TrainedModelManifest, events: list[LedgerEvent], project: Project) -> TraceLink:
-    """Whether the ledger has the trial end with this very checkpoint, and whether its file is here."""
-    number, expected = manifest.lineage.trial, manifest.checkpoint.sha256
-    name = "" if number is None else f"{manifest.lineage.search}#{number}"
-    if not any(isinstance(event, TrialSubmitted) and event.trial == number for event in events):
-        return TraceLink("trial", name, "missing", "no ledger at hand has it")
-    best = [event.best for event in events if isinstance(event, EpochReported) and event.trial == number]
-    decisions = [event for event in events if isinstance(event, TrialDecided) and event.trial == number]
-    best += [decision.inherited.best for decision in decisions if decision.inherited]
-    if expected not in {checkpoint.sha256 for checkpoint in best if checkpoint}:
-        return TraceLink("trial", name, "differs", f"its ledger has no best checkpoint {expected}")
-    path = manifest.checkpoint.within(project.root).path
-    if not path.is_file():
-        return TraceLink("trial", name, "verified", "the ledger has its checkpoint, whose file is not here")
-    if sha256_of(path) != expected:
-        return TraceLink("trial", name, "differs", f"{path} is not the checkpoint that the ledger has")
-    return TraceLink("trial", name, "verified", "the ledger has its checkpoint, and the file is unaltered")
-
-
-def _space(manifest: TrainedModelManifest, events: list[LedgerEvent]) -> TraceLink:
-    name, header = str(manifest.lineage.space_hash or ""), _header(events)
-    content = manifest.space or (header.space if header else None)
-    if not name:
-        return TraceLink("space", "", "unknown", "was not recorded")
-    if content is None:
-        return TraceLink("space", name, "missing", "neither the manifest nor a ledger holds its content")
-    if hash_of(content) != name:
-        return TraceLink("space", name, "differs", f"the hash of its content is {hash_of(content)}")
-    return TraceLink(
-        "space", name, "verified", f"its content has this hash; it names {len(content.get('space', {}))} parameters"
-    )
+    if model.version is None:
+        return run
+    evaluation = evaluation_link(model, model.version, tracking_uri)
+    return replace(version_link(model, model.version), origins=(run, evaluation))
 
 
 def _commit(manifest: TrainedModelManifest, project: Project) -> TraceLink:

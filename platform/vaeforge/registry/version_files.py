@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from vaeforge.errors import RegistryError, VaeforgeError
 from vaeforge.evaluation.manifest import EvaluationManifest, read_evaluation
 from vaeforge.evaluation.per_sample_scores import EVIDENCE_FILE, PerSampleScores, read_per_sample_scores
+from vaeforge.evaluation.threshold import THRESHOLD_METRIC
 from vaeforge.manifests.export import ExportManifest, read_export
 from vaeforge.manifests.trained_model import TrainedModelManifest, read_trained_model
 from vaeforge.package.bundle import EXTRA, WINNER
 from vaeforge.paths import sha256_of
+from vaeforge.records import Metrics
 from vaeforge.registry.comparison_gate import Incumbent
 from vaeforge.registry.gate import GateCandidate
 from vaeforge.registry.lineage import DATA_IDENTITY, OBJECTIVE, VAL_NELBO, number_in
@@ -66,6 +68,12 @@ def candidate_of(
         size_bytes=export.size_bytes,
         latency_ms=None if latency is None else latency.single_p95,
     )
+
+
+def measured_metrics(evaluation: EvaluationManifest) -> Metrics:
+    """What evaluation adds to the run's own curves; `val/...` the run has already, but for the threshold."""
+    metrics = evaluation.metrics
+    return {key: value for key, value in metrics.items() if key.startswith("test/") or key.startswith(THRESHOLD_METRIC)}
 
 
 def version_manifests(client: "MlflowClient", version: "ModelVersion") -> VersionManifests:

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -17,6 +16,7 @@ from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.paths import Project, hash_of, write_bytes
 from vaeforge.provenance import PATCH, code_hash, command_line, origin
 from vaeforge.remarks import tell, warn
+from vaeforge.search.configuration import configuration_hash, learned
 from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
 from vaeforge.search.space.checks import check, collapse_warning
 from vaeforge.search.space.space import Space
@@ -107,7 +107,7 @@ def make_plan(
         seed=config.search.seed,
         trials=config.search.trials,
         checkpoints=config.search.storage and f"{config.search.storage.rstrip('/')}/{chosen}",
-        configuration_hash=hash_of(configuration),
+        configuration_hash=configuration_hash(settings, space.content),
         code_hash=code,
         command=command_line(),
     )
@@ -163,13 +163,6 @@ def _require_same(history: SearchHistory, plan: Plan) -> None:
         raise SearchError(
             f"search {plan.name!r} cannot be resumed: {'; '.join(problems)}; start a new one under another --name"
         )
-
-
-def learned(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings without those that only judge what was learned, or say how its data are read."""
-    experiment = {k: v for k, v in settings["experiment"].items() if k != "gates"}
-    training = {k: v for k, v in experiment["training"].items() if k != "loader_workers"}
-    return {**settings, "experiment": {**experiment, "training": training}}
 
 
 def search_extent(search: Search) -> SearchExtent:

@@ -1,0 +1,18 @@
+"""Configuration of a search: what of its settings decides what it tries and learns, and the hash of that."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vaeforge.paths import hash_of
+
+
+def learned(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without those that only judge what was learned, or say how its data are read."""
+    experiment = {k: v for k, v in settings["experiment"].items() if k != "gates"}
+    training = {k: v for k, v in experiment["training"].items() if k != "loader_workers"}
+    return {**settings, "experiment": {**experiment, "training": training}}
+
+
+def configuration_hash(settings: Mapping[str, Any], space: Mapping[str, Any]) -> str:
+    """The hash of a search's settings and space, by which a ledger and a model name their configuration."""
+    return hash_of({"settings": learned(settings), "space": dict(space)})
