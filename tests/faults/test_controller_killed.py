@@ -47,7 +47,8 @@ def main(folder):
     assert ray.available_resources().get("CPU", 0) == 0
     below = psutil.Process().children(recursive=True)
     names = ["".join(process.cmdline()) for process in below]
-    assert not [name for name in names if "DatasetManager" in name or "Cleaner" in name], names
+    idle = ("DatasetManager", "PlacementGroupCleaner", "AutoscalingCoordinator")
+    assert not [name for name in names if any(one in name for one in idle)], names
     [controller] = [process for process, name in zip(below, names) if name.startswith("ray::TrainController")]
     controller.kill()
     thread.join(120)

@@ -46,7 +46,9 @@ class Cluster:
         monkeypatch.setattr(module.ray, "is_initialized", lambda: True)
         monkeypatch.setattr(module, "ROOM_SECONDS", 0.01)
 
-    def run(self, function: Any, name: str, storage: str, workers: int, resources: dict[str, float]) -> None:
+    def run(
+        self, function: Any, name: str, storage: str, workers: int, resources: dict[str, float], grows: bool
+    ) -> None:
         settings, number, threads, gpus = function.args
         self.started.append(number)
         self.names.add(name)

@@ -153,7 +153,9 @@ class _SearchRun:
         self.scheduler.replay(earlier)
         self.dispatcher = start_dispatcher(plan, dispatch_config(plan, self.scheduler, placement))
         config = worker_config(plan, self.dispatcher)
-        self.worker_groups = WorkerGroups(placement, config, str(scratch), self._released, lambda: self.registered)
+        self.worker_groups = WorkerGroups(
+            placement, config, str(scratch), self._released, lambda: self.registered, grows=plan.address is not None
+        )
         self.worker_groups.start()
         self.searcher = self._searcher(earlier)
         self.over: str | None = None

@@ -23,6 +23,7 @@ from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.train.v2._internal.execution.worker_group import WorkerGroup
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.placement_group import PlacementGroup, remove_placement_group
@@ -117,12 +118,23 @@ def _rendezvous(rank: int, world: int, address: str) -> TCPStore:
 
 
 class _Trainer(DataParallelTrainer):
-    """Ray Train's own, without the two processes that it starts beside each group and that have nothing to do here.
+    """Ray Train's own, without the processes that it starts beside a group and that have nothing to do here.
 
-    One serves Ray datasets, of which there are none. The other watches for the death of the group's controller, to give
+    One serves Ray datasets, of which there are none. Another watches for the death of the group's controller, to give
     back what the group had reserved, by asking a dashboard that is not there, for twelve seconds at the end of a run:
-    here the caller is told of that death anyway, and gives back what is `reserved`.
+    here the caller is told of that death anyway, and gives back what is `reserved`. A third asks for nodes, which a
+    cluster of one machine cannot add.
+
+    Attributes:
+        grows: whether the cluster may add nodes.
     """
+
+    grows = False
+
+    def _initialize_and_run_controller(self, **settings: Any) -> Any:
+        if not self.grows:
+            settings["scaling_policy"] = _GivenSize(self.scaling_config)
+        return super()._initialize_and_run_controller(**settings)
 
     def _create_default_callbacks(self) -> list[Any]:
         found = super()._create_default_callbacks()
@@ -141,6 +153,16 @@ class _Trainer(DataParallelTrainer):
             if ray.is_initialized():  # else gone with the cluster, and the call would start another one
                 remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(left)))
             self.reserved.unlink()
+
+
+class _GivenSize(FixedScalingPolicy):
+    """A group of one size in a cluster that stays as it is: nothing is asked of an autoscaler."""
+
+    def after_controller_start(self, train_run_context: Any) -> None:
+        """No coordinator of requests for nodes, which would be an actor of its own."""
+
+    def _maybe_send_resource_request(self) -> None:
+        """Nobody to send it to."""
 
 
 class _Reservation(WorkerGroupCallback):
@@ -163,6 +185,7 @@ def run_worker_group(
     storage: str,
     workers: int,
     resources: dict[str, float],
+    grows: bool = False,
 ) -> None:
     """Run `function` on each of `workers` ranks until it returns; a group that loses a rank is restarted.
 
@@ -175,6 +198,7 @@ def run_worker_group(
         storage: a folder where Ray Train may leave files.
         workers: ranks of the group.
         resources: of one worker, {"CPU": …} or {"CPU": …, "GPU": …}.
+        grows: whether the cluster may add nodes, for which Ray Train then asks.
 
     Raises:
         InsufficientResourcesError: if the cluster has no room now, be it at the start or for a restart.
@@ -196,6 +220,7 @@ def run_worker_group(
             failure_config=FailureConfig(max_failures=-1, controller_failure_limit=0),
         ),
     )
+    trainer.grows = grows
     try:
         trainer.fit()
     except ControllerError as error:

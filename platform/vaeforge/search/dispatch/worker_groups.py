@@ -75,6 +75,7 @@ class WorkerGroups:
         storage: str,
         released: Callable[[int], bool],
         registered: Callable[[], Collection[int]] | None = None,
+        grows: bool = False,
     ):
         """
         Args:
@@ -83,9 +84,10 @@ class WorkerGroups:
             storage: a folder for what Ray Train writes and nobody reads.
             released: whether the group of a number is not to start again; asked when its Train run has returned.
             registered: numbers of the groups that are up; without it, all groups start at once.
+            grows: whether the cluster may add nodes.
         """
         self._placement, self._config, self._storage = placement, config, storage
-        self._released, self._registered = released, registered
+        self._released, self._registered, self._grows = released, registered, grows
         self.errors: list[BaseException] = []
         self._reported = 0  # of `errors`
         self._groups: list[_WorkerGroup] = []
@@ -161,7 +163,7 @@ class WorkerGroups:
         # a name of its own each time: a Train run with a known name silently resumes it
         name = f"host-{group.number}-{uuid.uuid4().hex[:8]}"
         try:
-            run_worker_group(loop, name, self._storage, placement.workers, placement.resources)
+            run_worker_group(loop, name, self._storage, placement.workers, placement.resources, self._grows)
             group.failures = 0
             return True
         except InsufficientResourcesError:
