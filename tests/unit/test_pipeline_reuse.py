@@ -20,7 +20,7 @@ from vaeforge.manifests.trained_model import write_trained_model
 from vaeforge.package.bundle import MAIN
 from vaeforge.package.contract import CONTRACT, read_contract
 from vaeforge.paths import sha256_of
-from vaeforge.registry.register import _require_one_threshold
+from vaeforge.registry.register import require_one_threshold
 
 
 @pytest.mark.slow
@@ -57,4 +57,4 @@ def test_a_package_with_another_threshold_than_was_measured_is_not_registered(
     contract: Any = SimpleNamespace(quantile=quantile, threshold=threshold)
     evaluation: Any = SimpleNamespace(metrics={"val/threshold": 2.0, "val/threshold_quantile": 0.95})
     with nullcontext() if fits else pytest.raises(RegistryError, match=r"measured 2 for 0\.95; run `vaeforge"):
-        _require_one_threshold(contract, evaluation)
+        require_one_threshold(contract, evaluation)
