@@ -98,3 +98,27 @@ def test_total_correlation_is_of_the_latents_alone(make_experiment: Make, make_a
     )
     torch.testing.assert_close(plain["decoder.1.weight"], weighted["decoder.1.weight"])
     assert not torch.allclose(plain["to_logvar.weight"], weighted["to_logvar.weight"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_one_kernel_for_all_weights_is_torchs_adam_and_takes_its_state_over(
+    make_experiment: Make, make_arrays: Make, name: str
+) -> None:
+    """Five steps beside torch's own loop over the weights, the state of its first two taken over."""
+    arrays = make_arrays(train=23)
+    settings = {"name": name, "lr": 0.01, "weight_decay": 0.1, "schedule": "plateau"}
+    experiment = make_experiment(optimizer=settings)
+    model = untrained(experiment, arrays.spec)
+    train_step = TrainStep(experiment, model, ProcessGroup(), len(arrays.train))
+    copies = [p.detach().clone().requires_grad_() for p in model.parameters()]
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    reference = kind(copies, lr=0.01, weight_decay=0.1, foreach=False)
+    for number in range(5):
+        train_step.step([batch(arrays, slice(0, 23), number, model.latent_dim)], StepNumber(number, 5))
+        for copy, own in zip(copies, model.parameters(), strict=True):
+            copy.grad = None if own.grad is None else own.grad.clone()
+        reference.step()
+        if number == 1:
+            train_step.optimizer.load_state_dict(reference.state_dict())
+        for copy, own in zip(copies, model.parameters(), strict=True):
+            torch.testing.assert_close(copy, own, rtol=1e-5, atol=1e-6)

@@ -74,7 +74,7 @@ class TrainStep:
         self.ddp_model = group.ddp(model)
         optimizer, training = experiment.optimizer, experiment.training
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer.name]
-        self.optimizer = kind(model.parameters(), lr=optimizer.lr, weight_decay=optimizer.weight_decay)
+        self.optimizer = kind(model.parameters(), lr=optimizer.lr, weight_decay=optimizer.weight_decay, fused=True)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=training.amp == "fp16")
         self.loss = StepLoss(experiment, model, group, dataset_size)
         self.schedule, self.schedule_state = self.loss.schedule, self.loss.schedule.initial()
