@@ -1,5 +1,6 @@
 """One optimiser step: accumulation, mixed precision, sampling by class, and options of the rate."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,10 +116,10 @@ def test_one_kernel_for_all_weights_is_torchs_adam_and_takes_its_state_over(
     reference = kind(copies, lr=0.01, weight_decay=0.1, foreach=False)
     for number in range(5):
         train_step.step([batch(arrays, slice(0, 23), number, model.latent_dim)], StepNumber(number, 5))
-        for copy, own in zip(copies, model.parameters(), strict=True):
-            copy.grad = None if own.grad is None else own.grad.clone()
+        for other, own in zip(copies, model.parameters(), strict=True):
+            other.grad = None if own.grad is None else own.grad.clone()
         reference.step()
         if number == 1:
-            train_step.optimizer.load_state_dict(reference.state_dict())
-        for copy, own in zip(copies, model.parameters(), strict=True):
-            torch.testing.assert_close(copy, own, rtol=1e-5, atol=1e-6)
+            train_step.optimizer.load_state_dict(copy.deepcopy(reference.state_dict()))
+        for other, own in zip(copies, model.parameters(), strict=True):
+            torch.testing.assert_close(other, own, rtol=1e-5, atol=1e-6)
