@@ -123,15 +123,3 @@ def test_a_killed_dispatcher_or_thin_trial_changes_nothing(project: SmallProject
     finally:
         end(process)
     check_invariants(project, "b", trials=6)
-
-
-@pytest.mark.long
-def test_a_stopped_worker_is_noticed_and_ended(project: SmallProject) -> None:
-    process = project.start("tune", "--name", "h", *SLOWER, *OFFLINE)
-    try:
-        project.wait_for_events("h", "reported", process, 2)
-        os.kill(project.worker("h"), signal.SIGSTOP)
-        assert process.wait(280) == 0, project.output
-    finally:
-        end(process)
-    check_invariants(project, "h", trials=6)

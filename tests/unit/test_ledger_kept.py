@@ -100,14 +100,14 @@ def test_a_session_that_was_interrupted_is_taken_up_where_it_was(tmp_path: Path)
     path = tmp_path / "ledger.jsonl"
     path.write_text("\n".join(lines[: cut + 1]) + "\n")
     ledger, history = Ledger(path), read_history(path)
-    assert history.phase == "running" and history.generations == {}
+    assert history.phase == "running" and history.groups == {}
     before = [(trial.number, trial.params, trial.epoch) for trial in history.unfinished()]
     dispatcher = Dispatcher(ledger, history, DispatchConfig())
     dispatcher.recover(now=0.0)
     assert list(dispatcher.waiting) == [number for number, _, _ in before] == [4]
     assert history.trials[4].epoch == 1
     assert [state.epoch for state in history.trials[4].checkpoints()] == [1]
-    lease = dispatcher.lease(0, dispatcher.register(0, (), now=0.0))
+    lease = dispatcher.lease(0, dispatcher.register(0, (), now=0.0), now=0.0)
     assert lease is not None and (lease.trial, lease.attempt) == (4, 2)
     ledger.close()
 

@@ -77,7 +77,7 @@ def restarted(dispatcher: Dispatcher, path: Path) -> Iterator[Dispatcher]:
 
 
 def leased(dispatcher: Dispatcher, host: int = 0, generation: int = 1) -> Lease:
-    lease = dispatcher.lease(host, generation)
+    lease = dispatcher.lease(host, generation, now=0.0)
     assert lease is not None
     return lease
 
@@ -99,7 +99,7 @@ def test_a_trial_from_submission_to_its_end(dispatcher: Dispatcher, path: Path) 
     assert dispatcher.report(lease, report(3, 0.5, "completed")) == "stop"
     trial = read_history(path).trials[0]
     assert (trial.state, trial.value, trial.epoch, trial.seconds) == ("completed", 0.5, 3, 3.0)
-    assert dispatcher.lease(0, 1) is None
+    assert dispatcher.lease(0, 1, now=0.0) is None
 
 
 def test_each_message_twice_changes_nothing(dispatcher: Dispatcher, path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_restarted_worker_group_gives_its_lease_back_and_an_old_one_is_void(
     old = leased(dispatcher)
     dispatcher.report(old, report(1))
     assert dispatcher.register(0, [PROCESS], now=1.0) == 2
-    assert not dispatcher.heartbeat(0, 1, now=1.0)
+    assert not dispatcher.ask(0, 1, now=1.0)
     assert dispatcher.report(old, report(2)) == "release"
     new = leased(dispatcher, generation=2)
     assert (new.attempt, dispatcher.history.trials[0].checkpoints()[0].epoch) == (2, 1)
@@ -160,20 +160,43 @@ def test_nan_fails_the_trial(dispatcher: Dispatcher) -> None:
 
 def test_a_silent_worker_group_loses_its_lease(dispatcher: Dispatcher) -> None:
     lease = leased(dispatcher)
-    assert dispatcher.timed_out(now=59.0) == []
-    ((number, group),) = dispatcher.timed_out(now=61.0)
-    assert (number, group.processes) == (0, (PROCESS,))
-    dispatcher.mark_lost(0)
+    assert dispatcher.hanging(now=59.0) == {}
+    assert list(dispatcher.hanging(now=61.0)) == [0]
+    assert dispatcher.lose(0, "hang", "silent") == (PROCESS,)
     assert dispatcher.report(lease, report(1)) == "release"
     assert dispatcher.register(0, [PROCESS], now=62.0) == 2
     assert leased(dispatcher, generation=2).attempt == 2
 
 
-def test_slow_epochs_raise_the_deadline(dispatcher: Dispatcher) -> None:
-    lease = leased(dispatcher)
-    dispatcher.report(lease, replace(report(1), seconds=40.0))
-    assert dispatcher.timed_out(now=199.0) == []
-    assert len(dispatcher.timed_out(now=201.0)) == 1
+def test_a_trial_that_was_ended_as_hanging_has_more_time_until_it_gets_further(dispatcher: Dispatcher) -> None:
+    for seconds in (60.0, 120.0):
+        leased(dispatcher, generation=dispatcher.groups[0].generation)
+        assert dispatcher.hanging(now=seconds - 1) == {}
+        assert "silent" in dispatcher.hanging(now=seconds + 1)[0]
+        dispatcher.lose(0, "hang", "silent")
+        dispatcher.register(0, [PROCESS], now=0.0)
+    dispatcher.report(leased(dispatcher, generation=3), report(1))
+    assert list(dispatcher.hanging(now=61.0)) == [0]
+    assert dispatcher.history.trials[0].state is None
+
+
+def test_trials_that_get_further_each_time_outlive_any_number_of_lost_worker_groups(dispatcher: Dispatcher) -> None:
+    for generation in range(1, 7):
+        dispatcher.report(leased(dispatcher, generation=generation), replace(report(generation), epoch=generation))
+        dispatcher.decide(decided(0, 2, "go", 1.0))
+        dispatcher.register(0, [PROCESS], now=0.0)
+    assert (len(dispatcher.history.trials[0].crashes), dispatcher.history.trials[0].state) == (6, None)
+    for generation in range(7, 9):  # an epoch that was reported before is nothing new
+        dispatcher.report(leased(dispatcher, generation=generation), report(6))
+        dispatcher.register(0, [PROCESS], now=0.0)
+    assert (dispatcher.history.trials[0].state, dispatcher.history.trials[0].cause) == ("failed", "lost")
+
+
+def test_a_restarted_dispatcher_knows_the_processes_of_what_hangs(dispatcher: Dispatcher, path: Path) -> None:
+    leased(dispatcher)
+    with restarted(dispatcher, path) as again:
+        assert list(again.hanging(now=61.0)) == [0]
+        assert again.lose(0, "hang", "silent") == (PROCESS,)
 
 
 def test_a_paused_trial_frees_its_worker_group_and_goes_on_later(dispatcher: Dispatcher) -> None:
@@ -182,7 +205,7 @@ def test_a_paused_trial_frees_its_worker_group_and_goes_on_later(dispatcher: Dis
     newest = dispatcher.pause(0)
     assert newest is not None and newest.checkpoint == Checkpoint("e1", "0", 1)
     assert dispatcher.reply(lease, 1) == "release"
-    assert dispatcher.lease(0, 1) is None
+    assert dispatcher.lease(0, 1, now=0.0) is None
     dispatcher.stop(0, "the process is reused")  # pausing is not stopping
     dispatcher.submit(0, {"x": 1}, "constant")
     assert leased(dispatcher).attempt == 2
@@ -214,7 +237,7 @@ def test_a_trial_waits_while_its_rung_is_undecided_after_a_resume(dispatcher: Di
     dispatcher.record(SearchResumed())
     with restarted(dispatcher, path) as again:
         again.register(0, [PROCESS], now=0.0)
-        assert again.lease(0, 1) is None
+        assert again.lease(0, 1, now=0.0) is None
         again.decide(decided(0, 2, "go", 1.0, None))
         assert leased(again).attempt == 2
 
@@ -330,7 +353,7 @@ def test_a_population_gives_worker_groups_back_while_it_waits_and_goes_on_with_i
         assert lease.trial == number
         assert dispatcher.report(lease, report(1)) == "continue"
         assert dispatcher.report(lease, report(2, 1.0 + number)) == "release"  # its worker group is free for the other
-    assert dispatcher.lease(0, 1) is None
+    assert dispatcher.lease(0, 1, now=0.0) is None
     checkpoint = Checkpoint("trials/00001/from-00000-epoch-00002/e2", "7", 2)
     given = replace(decided(1, 2, "inherit", 2.0), donor=0, params={"x": 0.5})
     for _ in range(2):  # the second one changes nothing
@@ -340,10 +363,10 @@ def test_a_population_gives_worker_groups_back_while_it_waits_and_goes_on_with_i
         trial = again.history.trials[1]
         assert (trial.params, trial.checkpoints(), trial.starts_inherited) == ({"x": 0.5}, [checkpoint], True)
         again.register(0, [PROCESS], now=0.0)
-        lease = again.lease(0, 2)
+        lease = again.lease(0, 2, now=0.0)
         while lease is not None and lease.trial != 1:
             again.report(lease, report(3, 0.5, "completed"))
-            lease = again.lease(0, 2)
+            lease = again.lease(0, 2, now=0.0)
         assert lease is not None
         again.report(lease, replace(report(3, 0.4), best=checkpoint))
         assert [c.epoch for c in trial.checkpoints()] == [3, 2]  # never its own from before
@@ -379,7 +402,7 @@ def test_a_lost_node_voids_the_leases_of_its_worker_groups(dispatcher: Dispatche
     lease = leased(dispatcher)
     assert dispatcher.on_dead_nodes(["n", "m"]) == []
     assert dispatcher.on_dead_nodes(["m"]) == [0]
-    dispatcher.mark_lost(0, "a node is gone")
+    dispatcher.lose(0, "lost", "a node is gone")
     assert dispatcher.report(lease, report(1)) == "release"
     assert [crash.cause for crash in dispatcher.history.trials[0].crashes] == ["lost"]
 

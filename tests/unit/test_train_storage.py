@@ -320,3 +320,13 @@ def test_names_go_by_the_end_of_a_path() -> None:
 def test_nothing_here_imports_torch() -> None:
     program = "import sys, vaeforge.training.checkpoint_files; assert not {'torch', 'ray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, check=True)
+
+
+def test_each_part_of_a_file_that_is_on_its_way_is_a_step(place: str) -> None:
+    steps: list[int] = []
+    open_storage(place).write("big", lambda file: _fill(file, 12), lambda: steps.append(1))
+    assert len(steps) >= (1 if "://" not in place else 2)
+
+
+def _fill(file: BinaryIO, megabytes: int) -> None:
+    file.write(bytes(megabytes * 1_000_000))

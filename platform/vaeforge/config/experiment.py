@@ -149,7 +149,10 @@ class Search(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpus_per_worker: Annotated[float, Field(gt=0, description="a fraction only with one worker")] = 1.0
     keep_checkpoints: Annotated[int, Field(ge=1, description="finished trials whose best checkpoint is kept")] = 3
-    attempts: Annotated[int, Field(ge=1, description="starts of a trial before it counts as crashed")] = 3
+    attempts: Annotated[int, Field(ge=1, description="starts of a trial without a new epoch before it has failed")] = 3
+    hang_seconds: Annotated[
+        float, Field(ge=15, description="without a step, after which a worker group is ended and its trial retried")
+    ] = 60.0
     repeats: Annotated[int, Field(ge=1, description="runs of each finalist, with different seeds")] = 1
     finalists: Annotated[int, Field(ge=1, description="best trials that are repeated")] = 3
     budget: Budget = Budget()

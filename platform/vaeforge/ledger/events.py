@@ -262,7 +262,7 @@ class TrialDecided(LedgerEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptCrashed(LedgerEvent):
-    """An attempt that failed: lost, oom, disk, checkpoint or crash."""
+    """An attempt that failed: lost, hang, oom, disk, checkpoint or crash."""
 
     kind: ClassVar[str] = "crashed"
     trial: int

@@ -57,6 +57,8 @@ class TrialRecord:
         decisions: by the epoch after which the trial was compared with others.
         leases: how often a worker group took it.
         crashes: its attempts that failed.
+        setbacks: how many of them have failed since it last came further than ever before.
+        furthest: the highest epoch that was ever reported.
         state: none while it has not ended, else completed, early_stopped, stopped or failed.
         repeat_of: the trial that this one repeats under another seed.
         inheritance: the last one.
@@ -73,6 +75,8 @@ class TrialRecord:
     decisions: dict[int, TrialDecided] = field(default_factory=dict)
     leases: int = 0
     crashes: list[AttemptCrashed] = field(default_factory=list)
+    setbacks: int = 0
+    furthest: int = 0
     state: str | None = None
     cause: str | None = None
     host: int | None = None
@@ -85,6 +89,11 @@ class TrialRecord:
     def attempts(self) -> int:
         """Starts from a checkpoint that a crash made necessary, and the first one."""
         return len(self.crashes) + bool(self.leases)
+
+    @property
+    def hangs(self) -> int:
+        """How many of its setbacks were that it hung."""
+        return sum(crash.cause == "hang" for crash in self.crashes[len(self.crashes) - self.setbacks :])
 
     @property
     def last(self) -> EpochReported | None:
@@ -144,6 +153,7 @@ class SearchHistory:
     """All trials of a search, and what the search itself recorded.
 
     Attributes:
+        groups: worker groups of the newest session, by number, as they registered last.
         warm_starts: what other searches contributed.
         ended: how the newest session ended, if it ended by itself.
         ended_trials: in the order in which they ended.
@@ -158,7 +168,7 @@ class SearchHistory:
     def __init__(self, slim: bool = False) -> None:
         self.header: SearchHeader | None = None
         self.trials: dict[int, TrialRecord] = {}
-        self.generations: dict[int, int] = {}
+        self.groups: dict[int, WorkersRegistered] = {}
         self.ended: SearchEnded | None = None
         self.warm_starts: list[WarmStarted] = []
         self.ended_trials: list[TrialRecord] = []
@@ -192,7 +202,7 @@ class SearchHistory:
         self.ended = self.signal = None
         self.phase, self.phase_time = "running", event.time
         self._opened = event.time
-        self.generations.clear()  # the workers of the interrupted session are gone, and so are their leases
+        self.groups.clear()  # the workers of the interrupted session are gone, and so are their leases
         for trial in self.trials.values():
             trial.host = trial.generation = None
 
@@ -217,7 +227,7 @@ class SearchHistory:
 
     @_take.register
     def _(self, event: WorkersRegistered) -> None:
-        self.generations[event.host] = event.generation
+        self.groups[event.host] = event
 
     def _trial(self, event: TrialEvent) -> TrialRecord:
         """The trial that an event speaks of; one without parameters where the line that submitted it is damaged."""
@@ -241,6 +251,8 @@ class SearchHistory:
         trial, epoch = self._trial(event), event.epoch
         # an attempt that restarted from an earlier checkpoint replaces what came after it
         trial.reports = {e: report for e, report in trial.reports.items() if e < epoch} | {epoch: event}
+        if epoch > trial.furthest:
+            trial.furthest, trial.setbacks = epoch, 0
         self.core_seconds += event.core_seconds
         self.gpu_seconds += event.gpu_seconds
 
@@ -255,7 +267,9 @@ class SearchHistory:
 
     @_take.register
     def _(self, event: AttemptCrashed) -> None:
-        self._trial(event).crashes.append(event)
+        trial = self._trial(event)
+        trial.crashes.append(event)
+        trial.setbacks += 1
 
     @_take.register
     def _(self, event: TrialFinished) -> None:

@@ -328,7 +328,7 @@ class _SearchRun:
 
         self.lock.remember()
         nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-        kill_processes(ray.get(self.dispatcher.timed_out.remote(nodes)))
+        kill_processes(ray.get(self.dispatcher.end_hanging.remote(nodes)))
         if self.worker_groups.alive == 0 and self.tune.is_alive() and self.searcher.remaining:
             raise SearchError(
                 f"search {self.plan.name!r}: no worker group could be kept running: {self.worker_groups.errors!r}"

@@ -30,14 +30,14 @@ class LoadedCheckpoint:
     problems: list[str]
 
 
-def save(file: Path | str, content: Content, epoch: int) -> Checkpoint:
-    """Write `content` to the path or URL `file` atomically.
+def save(file: Path | str, content: Content, epoch: int, on_step: Callable[[], None] = lambda: None) -> Checkpoint:
+    """Write `content` to the path or URL `file` atomically; `on_step` is called after each part that is on its way.
 
     Raises:
         OSError: if it cannot be written (full or read-only, no answer); `file` then holds what it held before.
     """
     storage, name = located(str(file))
-    digest = storage.write(name, lambda opened: torch.save(content, opened))
+    digest = storage.write(name, lambda opened: torch.save(content, opened), on_step)
     return Checkpoint(str(file), digest, epoch)
 
 

@@ -92,7 +92,8 @@ def fit(
         group: this rank's view of its group; none trains in this process alone.
         folder: where checkpoints go, a path or a URL (see `storage.py`); none keeps none.
         resume: checkpoints of an earlier attempt in `folder`, any order; the newest sound one is continued.
-        on_step: called after each optimiser step, for heartbeats.
+        on_step: called after each step that proves that the training gets on: an optimiser step, a batch of the
+            validation, a part of a checkpoint that was written or uploaded.
         inherited: whether the newest sound one of `resume` comes from another trial (PBT), as every one does that
             `checkpoint_files.inherit` put into `folder`. Taken from it are weights, the optimiser's moments, the epoch
             and which epoch was best; learning rate, schedules and all else are the experiment's own, and a schedule's
@@ -153,13 +154,13 @@ class _Training:
         metrics = self._steps(on_step)
         training = self.experiment.training
         metrics |= validate(
-            self.model, self.data.validation, self.group, training.evaluation_samples, training.loader_workers
+            self.model, self.data.validation, self.group, training.evaluation_samples, training.loader_workers, on_step
         )
         self.epoch += 1
         sound = all(math.isfinite(metrics[key]) for key in ("val/nelbo", "train/loss", "gradient_norm"))
         if sound:
             improved = self._select(metrics["val/nelbo"])
-            self._checkpoint(improved)
+            self._checkpoint(improved, on_step)
         outcome = self._outcome(sound)
         self.finished = outcome != "running"
         checkpoint = self.newest[-1] if self.newest else None
@@ -213,7 +214,7 @@ class _Training:
             self.plateau.step(nelbo)
         return improved
 
-    def _checkpoint(self, improved: bool) -> None:
+    def _checkpoint(self, improved: bool, on_step: Callable[[], None]) -> None:
         """Write this epoch's state; keep the two newest and the best."""
         if self.folder is None:
             return
@@ -221,7 +222,7 @@ class _Training:
         if self.group.is_main:
             try:
                 file = join(self.folder, f"epoch-{self.epoch:05d}.pt")
-                self.newest.append(save(file, self._state().content(), self.epoch))
+                self.newest.append(save(file, self._state().content(), self.epoch, on_step))
             except OSError as error:
                 problem = str(error)
         if self.group.any(problem is not None):

@@ -42,8 +42,10 @@ class Storage(ABC):
         self.location = location
 
     @abstractmethod
-    def write(self, name: str, write: Callable[[BinaryIO], None]) -> str:
+    def write(self, name: str, write: Callable[[BinaryIO], None], on_step: Callable[[], None] = lambda: None) -> str:
         """Let `write` fill the file called `name`; returns its SHA-256.
+
+        `on_step` is called once the file is written here, and after each part that was uploaded.
 
         Raises:
             OSError: if it cannot be written; the file then is what it was before.
@@ -88,8 +90,10 @@ class LocalStorage(Storage):
         super().__init__(location)
         self._root = Path(location)
 
-    def write(self, name: str, write: Callable[[BinaryIO], None]) -> str:
-        return write_atomically(self._root / name, write)
+    def write(self, name: str, write: Callable[[BinaryIO], None], on_step: Callable[[], None] = lambda: None) -> str:
+        digest = write_atomically(self._root / name, write)
+        on_step()
+        return digest
 
     @contextmanager
     def local_file(self, name: str) -> Iterator[Path]:
@@ -140,11 +144,13 @@ class RemoteStorage(Storage):
         self._files, self._root = _filesystem(location)
         self._whole = location.split("://")[0] in OBJECT_STORES
 
-    def write(self, name: str, write: Callable[[BinaryIO], None]) -> str:
+    def write(self, name: str, write: Callable[[BinaryIO], None], on_step: Callable[[], None] = lambda: None) -> str:
         with tempfile.TemporaryDirectory(prefix="vaeforge-") as scratch:
             path = Path(scratch) / "file"
             digest = write_atomically(path, write)
-            self._into(name, lambda target: self._files.put_file(str(path), target))
+            on_step()
+            parts = _Parts(on_step)
+            self._into(name, lambda target: self._files.put_file(str(path), target, callback=parts))
         return digest
 
     @contextmanager
@@ -223,6 +229,17 @@ class RemoteStorage(Storage):
             raise
         except Exception as error:  # stores' clients raise classes of their own, which only they import
             raise _TransientStorageError(f"{self.location}: {error!r}") from error
+
+
+class _Parts(fsspec.Callback):  # type: ignore[misc]
+    """Told by fsspec of each part of a file that was transferred."""
+
+    def __init__(self, on_part: Callable[[], None]):
+        super().__init__()
+        self._on_part = on_part
+
+    def call(self, *_: Any, **__: Any) -> None:
+        self._on_part()
 
 
 class _TransientStorageError(OSError):

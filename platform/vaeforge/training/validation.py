@@ -1,7 +1,7 @@
 """Validation after each epoch: the metrics of every model, and those of plug-ins, as sums over ranks divided once."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -19,7 +19,12 @@ NOISE_SEED = derive(0, "validation noise")
 
 @torch.no_grad()
 def validate(
-    model: VAE, validation: Samples, group: ProcessGroup, samples: int, loader_workers: int = 0
+    model: VAE,
+    validation: Samples,
+    group: ProcessGroup,
+    samples: int,
+    loader_workers: int = 0,
+    on_step: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """The `val/` metrics of `model`.
 
@@ -34,12 +39,14 @@ def validate(
         group: this rank's view of its group.
         samples: K, the draws of z for each sample.
         loader_workers: threads that read ahead.
+        on_step: called after each metric and each draw of z of a batch.
     """
     was_training = model.training
     model.eval()
     mine = group.shard(len(validation))
     noise = _noise(len(validation), samples, model.latent_dim)[:, mine]
-    sums = _sums(model, chunks(validation[mine], CHUNK, group.device, loader_workers), noise, group.device)
+    share = chunks(validation[mine], CHUNK, group.device, loader_workers)
+    sums = _sums(model, share, noise, group.device, on_step)
     model.train(was_training)
     return _metrics(group.sum(sums), len(validation), samples, model)
 
@@ -49,7 +56,13 @@ def _noise(count: int, samples: int, latent_dim: int) -> Tensor:
     return torch.randn(samples, count, latent_dim, generator=torch.Generator().manual_seed(NOISE_SEED))
 
 
-def _sums(model: VAE, share: Iterator[tuple[Tensor, Tensor]], noise: Tensor, device: torch.device) -> Tensor:
+def _sums(
+    model: VAE,
+    share: Iterator[tuple[Tensor, Tensor]],
+    noise: Tensor,
+    device: torch.device,
+    on_step: Callable[[], None],
+) -> Tensor:
     """float64 [4 + K]: squared error, rate, training distortion, observed values, then the sums of other metrics."""
     totals = torch.zeros(4, dtype=torch.float64, device=device)
     others = [torch.zeros(one.size(model), dtype=torch.float64, device=device) for one in validation_metrics()]
@@ -60,10 +73,12 @@ def _sums(model: VAE, share: Iterator[tuple[Tensor, Tensor]], noise: Tensor, dev
         totals[1] += posterior.rate().sum(dtype=torch.float64)
         for one, held in zip(validation_metrics(), others, strict=True):
             held += one.sums(model, x, posterior)
+            on_step()
         for eps in noise[:, number * CHUNK : (number + 1) * CHUNK].to(device):
             output = model.decode(posterior.sample(eps), condition)
             totals[0] += model.difference(x, model.mean(output)).square().sum(dtype=torch.float64)
             totals[2] += model.distortion(x, output).sum(dtype=torch.float64)
+            on_step()
     return torch.cat([totals, *others])
 
 

@@ -6,7 +6,7 @@ stands where the last one stood. That, and that every call may be repeated with 
 must keep: Ray retries calls, and the actor may be killed between any two lines.
 
 A trial that is leased is not handed out a second time. Its lease is taken back when its worker group registers again
-(with a higher generation, which counts the group's starts), or sends no heartbeat in time. A worker group is known here
+(with a higher generation, which counts the group's starts), or hangs (`liveness.py`). A worker group is known here
 by its number, `host`, as it is in the ledger.
 """
 
@@ -32,6 +32,7 @@ from vaeforge.ledger.events import (
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.budget import BudgetSpent
+from vaeforge.search.dispatch.liveness import Liveness, Pulse
 from vaeforge.search.dispatch.types import DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
 
 MAX_STARTS = {"oom": 2, "disk": 1, "checkpoint": 1}  # attempts by cause, where trying again is unlikely to help
@@ -52,7 +53,6 @@ class Dispatcher:
         closing: the session ends, and nothing is handed out any more.
         over: why the search ends early, where it does.
         wall: seconds of all sessions.
-        epoch_seconds: of the newest epochs, from which the heartbeat's deadline follows.
     """
 
     def __init__(self, ledger: Ledger, history: SearchHistory, config: DispatchConfig):
@@ -66,12 +66,11 @@ class Dispatcher:
         self.closing = False
         self.over: str | None = None
         self.wall = history.wall_seconds
-        self.epoch_seconds: deque[float] = deque(maxlen=101)
 
     def recover(self, now: float) -> None:
         """Take up again after a restart of the actor: leases that worker groups may still hold remain theirs."""
-        for host, generation in self.history.generations.items():
-            self.groups[host] = WorkerGroup(generation, (), now)
+        for host, known in self.history.groups.items():
+            self.groups[host] = WorkerGroup(known.generation, known.processes, Liveness.since(now))
         for trial in self.history.unfinished():
             self._conclude(trial)
         for trial in self.history.unfinished():
@@ -153,11 +152,11 @@ class Dispatcher:
             Its generation, which it names in every later call.
         """
         self.released.discard(host)
-        generation = self.history.generations.get(host, 0) + 1
+        generation = self.history.groups[host].generation + 1 if host in self.history.groups else 1
         if self.closing:  # too late to train anything: the ledger has its last line, and nothing may follow it
             return generation
         self.record(WorkersRegistered(host=host, generation=generation, processes=tuple(processes)))
-        self.groups[host] = WorkerGroup(generation, tuple(processes), now)
+        self.groups[host] = WorkerGroup(generation, tuple(processes), Liveness.since(now))
         for lease in [held for held in self.leases.values() if held.host == host]:
             self.crash(lease, "lost", "the worker group that trained it was restarted")
         return generation
@@ -170,19 +169,24 @@ class Dispatcher:
             del self.groups[host]
         return host in self.released
 
-    def heartbeat(self, host: int, generation: int, now: float) -> bool:
-        """Note a sign of life; whether it is of the group's present generation."""
+    def ask(self, host: int, generation: int, now: float) -> bool:
+        """Note that a worker group asks something, and so gets on; whether it is its present generation."""
         known = self.groups.get(host)
         if known is None or known.generation != generation:
             return False
-        known.last_heartbeat = now
+        known.liveness.ask(now)
         return True
+
+    def beat(self, lease: Lease, rank: int, pulse: Pulse, now: float) -> None:
+        """Note a heartbeat of a rank that trains; one under a lease that is no longer valid says nothing."""
+        if self.leases.get(lease.trial) == lease and lease.host in self.groups:
+            self.groups[lease.host].liveness.beat(rank, pulse, now)
 
     def held_by(self, host: int) -> Lease | None:
         """The lease that the worker group holds."""
         return next((lease for lease in self.leases.values() if lease.host == host), None)
 
-    def lease(self, host: int, generation: int) -> Lease | None:
+    def lease(self, host: int, generation: int, now: float) -> Lease | None:
         """A lease for the group: the one it holds already (the answer was lost), or one on the next ready trial."""
         held = self.held_by(host)
         if held is not None:
@@ -194,6 +198,7 @@ class Dispatcher:
         attempt = self.history.trials[number].leases + 1
         self.record(TrialLeased(trial=number, attempt=attempt, host=host, generation=generation))
         self.leases[number] = Lease(number, attempt, host, generation)
+        self.groups[host].liveness.begin(now)
         return self.leases[number]
 
     def report(self, lease: Lease, report: TrialReport) -> Reply:
@@ -224,7 +229,6 @@ class Dispatcher:
                 gpu_seconds=report.seconds * self.config.gpus,
             )
         )
-        self.epoch_seconds.append(report.seconds)
         reached = self._reached_target(trial)
         self._conclude(trial)
         if reached and trial.state is None:
@@ -285,23 +289,34 @@ class Dispatcher:
         del self.leases[lease.trial]
         self.record(AttemptCrashed(trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback))
         trial = self.history.trials[lease.trial]
-        if len(trial.crashes) >= min(self.config.attempts, MAX_STARTS.get(cause, self.config.attempts)):
-            self._finish(trial, "failed", "crash" if cause == "lost" else cause)
+        if trial.setbacks >= min(self.config.attempts, MAX_STARTS.get(cause, self.config.attempts)):
+            self._finish(trial, "failed", cause)
         elif lease.trial not in self.paused:
             self.waiting.appendleft(lease.trial)
 
-    def timed_out(self, now: float) -> list[tuple[int, WorkerGroup]]:
-        """Worker groups, by number, not heard of for max(60 s, 5 times the median of the newest epochs)."""
-        ordered = sorted(self.epoch_seconds)
-        deadline = max(60.0, 5 * ordered[len(ordered) // 2] if ordered else 0.0)
-        return [(number, group) for number, group in self.groups.items() if now - group.last_heartbeat > deadline]
+    def hanging(self, now: float) -> dict[int, str]:
+        """Numbers of the worker groups that give no sign of life or do not get on, each with what is wrong."""
+        found = {number: self._problem(number, group, now) for number, group in self.groups.items()}
+        return {number: problem for number, problem in found.items() if problem is not None}
 
-    def mark_lost(self, host: int, why: str = "its worker group gave no sign of life in time and was ended") -> None:
-        """Void the lease of a lost worker group; it registers anew when it comes back."""
+    def _problem(self, number: int, group: WorkerGroup, now: float) -> str | None:
+        held = self.held_by(number)
+        trial = None if held is None else self.history.trials[held.trial]
+        reported = trial is not None and trial.last is not None and trial.last.attempt == trial.leases
+        hangs = 0 if trial is None else trial.hangs
+        return group.liveness.problem(now, self.config.hang_seconds, reported, hangs)
+
+    def lose(self, host: int, cause: str, why: str) -> tuple[WorkerProcess, ...]:
+        """Void the lease of a worker group that hangs or is lost; it registers anew when it comes back.
+
+        Returns:
+            Its processes, which may still be there.
+        """
         known = self.groups.pop(host, None)
         held = self.held_by(host)
         if known is not None and held is not None:
-            self.crash(held, "lost", why)
+            self.crash(held, cause, why)
+        return () if known is None else known.processes
 
     def on_dead_nodes(self, nodes: Iterable[str]) -> list[int]:
         """Numbers of the worker groups of which a process ran on a node that is not among the living `nodes`."""

@@ -16,6 +16,7 @@ from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import TrialRecord, read_history
 from vaeforge.search.dispatch.checkpoint_retention import CheckpointRetention, checkpoint_root
 from vaeforge.search.dispatch.dispatcher import Dispatcher
+from vaeforge.search.dispatch.liveness import Pulse
 from vaeforge.search.dispatch.snapshot import Snapshot, snapshot
 from vaeforge.search.dispatch.types import DispatchConfig, Lease, NoTask, Reply, Task, TrialReport, TuneReport
 from vaeforge.search.results.ranking import finalists
@@ -121,17 +122,19 @@ class DispatcherActor:
     async def finalists(self, count: int) -> list[int]:
         return finalists(self.dispatcher.history, self.objective, count)
 
-    async def timed_out(self, nodes: list[str]) -> list[WorkerProcess]:
-        """Processes of worker groups that gave no sign of life in time; their leases are taken back.
+    async def end_hanging(self, nodes: list[str]) -> list[WorkerProcess]:
+        """Take back the leases of worker groups that hang; their processes, which are to be ended.
 
         So are the leases of groups with a process on a node that is not one of the living `nodes`.
         """
-        late = self.dispatcher.timed_out(time.monotonic())
-        for number, _ in late:
-            await self._do(partial(self.dispatcher.mark_lost, number))
+        found: list[WorkerProcess] = []
+        for number, problem in self.dispatcher.hanging(time.monotonic()).items():
+            why = f"its worker group was ended: {problem}"
+            found += await self._do(partial(self.dispatcher.lose, number, "hang", why))
         for number in self.dispatcher.on_dead_nodes(nodes):
-            await self._do(partial(self.dispatcher.mark_lost, number, "a node on which it was trained is gone"))
-        return [process for _, group in late for process in group.processes]
+            why = "a node on which it was trained is gone"
+            await self._do(partial(self.dispatcher.lose, number, "lost", why))
+        return found
 
     async def released(self, host: int) -> bool:
         """Whether the worker group `host`, which has returned, is not to start again."""
@@ -147,7 +150,7 @@ class DispatcherActor:
         dispatcher = self.dispatcher
         if dispatcher.closing or host in dispatcher.released:
             return "end"
-        if not dispatcher.heartbeat(host, generation, time.monotonic()):
+        if not dispatcher.ask(host, generation, time.monotonic()):
             return "register"
         await self._until(
             lambda: dispatcher.closing or dispatcher.has_waiting_trial() or dispatcher.held_by(host) is not None
@@ -157,25 +160,25 @@ class DispatcherActor:
             return "end"
         if current is None or current.generation != generation:
             return "register"
-        lease = await self._do(lambda: dispatcher.lease(host, generation))
+        lease = await self._do(lambda: dispatcher.lease(host, generation, time.monotonic()))
         if lease is None:
             return "idle"
         trial = dispatcher.history.trials[lease.trial]
         return Task(lease, trial.params, tuple(trial.checkpoints()), trial.starts_inherited)
 
     async def report(self, lease: Lease, report: TrialReport) -> Reply:
-        self.dispatcher.heartbeat(lease.host, lease.generation, time.monotonic())
+        self.dispatcher.ask(lease.host, lease.generation, time.monotonic())
         first = await self._do(lambda: self.dispatcher.report(lease, report))
         return first if first != "wait" else await self.reply(lease, report.epoch)
 
     async def reply(self, lease: Lease, epoch: int) -> Reply:
         """What the worker group does after `epoch`, once the scheduler has decided; `wait` means ask again."""
-        self.dispatcher.heartbeat(lease.host, lease.generation, time.monotonic())
+        self.dispatcher.ask(lease.host, lease.generation, time.monotonic())
         await self._until(lambda: self.dispatcher.reply(lease, epoch) != "wait")
         return self.dispatcher.reply(lease, epoch)
 
-    async def heartbeat(self, host: int, generation: int) -> None:
-        self.dispatcher.heartbeat(host, generation, time.monotonic())
+    async def beat(self, lease: Lease, rank: int, pulse: Pulse) -> None:
+        self.dispatcher.beat(lease, rank, pulse, time.monotonic())
 
     async def crash(self, lease: Lease, cause: str, traceback: str) -> None:
         await self._do(lambda: self.dispatcher.crash(lease, cause, traceback))

@@ -26,6 +26,7 @@ def dispatch_config(plan: Plan, scheduler: Scheduler, placement: Placement) -> D
         epochs=scheduler.epochs,
         releases_worker=scheduler.releases_worker,
         attempts=search.attempts,
+        hang_seconds=search.hang_seconds,
         cores=float(placement.workers * placement.threads),
         gpus=placement.workers * placement.gpus_per_worker,
         limits=BudgetLimits.of(search.budget.model_dump()),

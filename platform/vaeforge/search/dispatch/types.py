@@ -5,6 +5,7 @@ from typing import Literal
 
 from vaeforge.ledger.events import Metrics, Params, WorkerProcess
 from vaeforge.search.budget import BudgetLimits
+from vaeforge.search.dispatch.liveness import Liveness
 from vaeforge.training.checkpoint_files import Checkpoint
 
 Reply = Literal["continue", "stop", "release", "wait"]
@@ -90,7 +91,8 @@ class DispatchConfig:
     Attributes:
         epochs: after which a trial waits for a decision.
         releases_worker: whether a trial that waits for a decision gives its worker group back.
-        attempts: starts of a trial before it counts as crashed.
+        attempts: starts of a trial, without a new epoch in between, before it counts as failed.
+        hang_seconds: without a step or a sign of life, after which a worker group is ended; see `liveness.py`.
         cores, gpus: that one worker group holds.
         limits: the budget.
         floors: validation metrics with their smallest values; a trial below one has not reached the target.
@@ -99,6 +101,7 @@ class DispatchConfig:
     epochs: frozenset[int] = frozenset()
     releases_worker: bool = False
     attempts: int = 3
+    hang_seconds: float = 60.0
     cores: float = 1.0
     gpus: float = 0.0
     limits: BudgetLimits = field(default_factory=BudgetLimits)
@@ -107,8 +110,8 @@ class DispatchConfig:
 
 @dataclass
 class WorkerGroup:
-    """A worker group as the dispatcher knows it: its newest generation, its processes, when it was last heard of."""
+    """A worker group as the dispatcher knows it: its newest generation, its processes, how alive it is."""
 
     generation: int
     processes: tuple[WorkerProcess, ...]
-    last_heartbeat: float
+    liveness: Liveness

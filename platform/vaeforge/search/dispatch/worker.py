@@ -29,14 +29,14 @@ from vaeforge.ledger.events import WorkerProcess
 from vaeforge.provenance import machine
 from vaeforge.search.dispatch.checkpoint_retention import trial_folder
 from vaeforge.search.dispatch.data_transfer import DataHandle, open_data
+from vaeforge.search.dispatch.heartbeat import Heartbeat
+from vaeforge.search.dispatch.liveness import Pulse
 from vaeforge.search.dispatch.resources import default_memory_limit
 from vaeforge.search.dispatch.types import Lease, NoTask, Task, TrialReport
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.training.distributed import RayProcessGroup
 from vaeforge.training.loop import EpochReport, fit
-
-HEARTBEAT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,6 @@ class _Worker:
         self.data = open_data(settings.data)
         self.processes = ranks.gather(_this_process(), WorkerProcess)
         self.generation = -1
-        self.last_heartbeat = 0.0
 
     def next_task(self) -> Task | NoTask:
         """Rank 0: the dispatcher's next task; registers first where the dispatcher does not know this generation."""
@@ -126,9 +125,11 @@ class _Worker:
         """All ranks: train one lease to its end, to a stop, or to an error that all ranks share."""
         lease = task.lease
         try:
-            for report in self._timed(self._fit(task)):
-                if self.ranks.broadcast_from_main(partial(self._report, lease, report), str) != "continue":
-                    return
+            with Heartbeat(partial(self._beat, lease)) as heartbeat:
+                for report in self._timed(self._fit(task, heartbeat)):
+                    heartbeat.wait()
+                    if self.ranks.broadcast_from_main(partial(self._report, lease, report), str) != "continue":
+                        return
         except Exception as error:
             cause = cause_of(error)
             if self.ranks.group.world_size > 1 and cause != "checkpoint" and cause != "disk":
@@ -136,11 +137,11 @@ class _Worker:
             text = traceback.format_exc()
             self.ranks.broadcast_from_main(lambda: ray.get(self.dispatcher.crash.remote(lease, cause, text)), None)
 
-    def _fit(self, task: Task) -> Iterator[EpochReport]:
+    def _fit(self, task: Task, heartbeat: Heartbeat) -> Iterator[EpochReport]:
         settings, number = self.settings, task.lease.trial
         experiment = experiment_for(settings.space, settings.experiment, task.params, trial_seed(settings.seed, number))
         folder = trial_folder(settings.checkpoints, number)
-        return fit(experiment, self.data, self.ranks.group, folder, task.checkpoints, self._heartbeat, task.inherited)
+        return fit(experiment, self.data, self.ranks.group, folder, task.checkpoints, heartbeat.step, task.inherited)
 
     def _timed(self, reports: Iterator[EpochReport]) -> Iterator[TrialReport]:
         """Reports whose `seconds` are all the time spent inside `fit` for that epoch."""
@@ -167,12 +168,9 @@ class _Worker:
             reply = str(ray.get(self.dispatcher.reply.remote(lease, report.epoch)))
         return reply
 
-    def _heartbeat(self) -> None:
-        """Rank 0, after each step: a sign of progress, now and then, without waiting for an answer."""
-        now = time.monotonic()
-        if self.ranks.group.is_main and now - self.last_heartbeat > HEARTBEAT_SECONDS:
-            self.last_heartbeat = now
-            self.dispatcher.heartbeat.remote(self.number, self.generation)
+    def _beat(self, lease: Lease, pulse: Pulse) -> None:
+        """Say that this rank lives, and how its training gets on, without waiting for an answer."""
+        self.dispatcher.beat.remote(lease, self.ranks.group.rank, pulse)
 
 
 def held_bytes() -> int:

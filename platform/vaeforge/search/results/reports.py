@@ -46,6 +46,8 @@ FAILURES = {
     "disk": "a checkpoint could not be written",
     "checkpoint": "a checkpoint could not be read",
     "crash": "its starts ended in crashes",
+    "hang": "its worker groups made no steps and were ended",
+    "lost": "its worker groups were lost, each before a new epoch was done",
 }
 
 
