@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from vaeforge.config.experiment import Gates
+from vaeforge.config.gates import Gates
 from vaeforge.evaluation.per_sample_scores import PerSampleScores
 from vaeforge.registry.comparison_gate import Incumbent, likelihood_gain
 from vaeforge.registry.gate import GateCandidate, decide

@@ -15,7 +15,7 @@ from rich.console import Console
 from manifest_samples import MODEL, model_of
 from registered import untrained_model
 from vaeforge import pipeline
-from vaeforge.config.experiment import Gates
+from vaeforge.config.gates import Gates
 from vaeforge.data.prepared import read_prepared_manifest
 from vaeforge.errors import DataError, RegistryError
 from vaeforge.evaluation import step as evaluate_step

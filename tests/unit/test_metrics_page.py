@@ -3,7 +3,7 @@
 import pytest
 
 from metric_names import PAGE, not_given, undocumented
-from vaeforge.config.experiment import Gates
+from vaeforge.config.gates import Gates
 from vaeforge.evaluation.threshold import QUANTILE_METRIC, RATE_METRIC, THRESHOLD_METRIC
 from vaeforge.registry.calibration_gate import RULE
 from vaeforge.registry.comparison_gate import DETECTION, LIKELIHOOD

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from vaeforge.evaluation.intervals import mean_over_groups
 
@@ -46,7 +46,7 @@ class GroupedRate:
         """
         counts = np.arange(math.floor(self.effective) + 1)
         passing = counts[upper_limit(counts / self.effective, self.effective, self.alpha) <= bound]
-        return float(stats.binom.cdf(passing[-1], round(self.effective), rate)) if len(passing) else 0.0
+        return float(special.bdtr(passing[-1], round(self.effective), rate)) if len(passing) else 0.0
 
 
 def grouped_rate(events: NDArray[np.bool_], groups: NDArray[np.int64], alpha: float) -> GroupedRate:
@@ -64,7 +64,7 @@ def effective_samples(events: NDArray[np.bool_], groups: NDArray[np.int64], alph
     padded = np.concatenate([events.astype(np.float64), np.full(max(extra, 1), 0.5)])
     careful = _independent_samples(padded, np.concatenate([groups, np.full(max(extra, 1), names.max() + 1)]))
     known = own if 0 < events.sum() < count else float(len(names))
-    spread = stats.t.isf(alpha, max(count - 1, 1)) / stats.t.isf(alpha, len(names) - 1)
+    spread = special.stdtrit(max(count - 1, 1), 1 - alpha) / special.stdtrit(len(names) - 1, 1 - alpha)
     return float(min(count, known, careful) * spread**2)
 
 
@@ -77,5 +77,5 @@ def _independent_samples(values: NDArray[np.floating] | NDArray[np.bool_], group
 def upper_limit(rates: NDArray[np.float64], effective: float, alpha: float) -> NDArray[np.float64]:
     """Clopper and Pearson's upper limit of each rate among `effective` samples; the same shape."""
     misses = np.maximum(effective * (1 - rates), 0.0)
-    inside = stats.beta.isf(alpha, effective * rates + 1, np.maximum(misses, np.finfo(np.float64).tiny))
+    inside = special.betainccinv(effective * rates + 1, np.maximum(misses, np.finfo(np.float64).tiny), alpha)
     return np.where(misses > 0, inside, 1.0)

@@ -16,7 +16,8 @@ from vaeforge.records import OPTIONAL, SPREAD, Metrics, Number, read_record, ren
 from vaeforge.training.checkpoint_files import CheckpointRef
 
 if TYPE_CHECKING:
-    from vaeforge.config.experiment import Experiment, Gates
+    from vaeforge.config.experiment import Experiment
+    from vaeforge.config.gates import Gates
 
 WHAT = "manifest of a trained model"
 REMEDY = "run `vaeforge tune` or `vaeforge train` first, or name another --run"

@@ -6,15 +6,17 @@ main graph lie in `extra_files`. Nothing here imports torch or MLflow.
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from vaeforge.errors import RegistryError
 from vaeforge.package.contract import CONTRACT, REMEDY, GraphFile, read_contract
 from vaeforge.paths import sha256_of
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 REFERENCE = "reference.npz"
 EXTRA = "extra_files"
@@ -60,7 +62,7 @@ class Bundle:
 
     def session(
         self, name: str = MAIN, threads: int = 1, providers: tuple[Provider, ...] = CPU
-    ) -> onnxruntime.InferenceSession:
+    ) -> "onnxruntime.InferenceSession":
         """A session of the graph called `name`, its file compared with the contract's SHA-256 first.
 
         Raises:
@@ -80,12 +82,14 @@ class Bundle:
             return {name: archive[name] for name in archive.files}
 
 
-def open_session(path: Path, threads: int = 1, providers: tuple[Provider, ...] = CPU) -> onnxruntime.InferenceSession:
+def open_session(path: Path, threads: int = 1, providers: tuple[Provider, ...] = CPU) -> "onnxruntime.InferenceSession":
     """A session of the graph at `path`; with one thread the same inputs always give the same outputs.
 
     Raises:
         RegistryError: if the file is missing or no graph that onnxruntime can run.
     """
+    import onnxruntime  # a sixth of a second, which commands that only read about models do without
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # on cores that others use, too, it stalls

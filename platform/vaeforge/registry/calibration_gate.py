@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from vaeforge.config.experiment import Gates
+from vaeforge.config.gates import Gates
 from vaeforge.evaluation.per_sample_scores import PerSampleScores
 from vaeforge.evaluation.rates import grouped_rate
 from vaeforge.evaluation.tasks import task_named

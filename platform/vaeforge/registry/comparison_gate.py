@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.config.experiment import Gates
+from vaeforge.config.gates import Gates
 from vaeforge.evaluation.auroc import auroc, auroc_difference, groups_per_label
 from vaeforge.evaluation.intervals import GroupEstimate, mean_over_groups
 from vaeforge.evaluation.per_sample_scores import PerSampleScores

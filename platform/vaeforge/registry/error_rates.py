@@ -15,7 +15,7 @@ is used up.
 
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 from vaeforge.evaluation.intervals import GroupEstimate
 
@@ -72,7 +72,8 @@ def chance_of_passing(estimate: GroupEstimate, margin: float, alpha: float) -> f
     """
     if estimate.alike:
         return 1.0
-    return float(stats.nct.sf(stats.t.isf(alpha, estimate.df), estimate.df, margin / estimate.se))
+    bound = special.stdtrit(estimate.df, 1 - alpha)
+    return float(1 - special.nctdtr(estimate.df, margin / estimate.se, bound))
 
 
 def _percent(share: float) -> str:

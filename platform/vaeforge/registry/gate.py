@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from vaeforge.config.experiment import Bounds, Gates
+from vaeforge.config.gates import Bounds, Gates
 from vaeforge.evaluation.only_normal import only_normal_in
 from vaeforge.evaluation.per_sample_scores import PerSampleScores
 from vaeforge.evaluation.threshold import THRESHOLD_METRIC

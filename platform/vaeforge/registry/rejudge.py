@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from vaeforge.config.experiment import Gates
+from vaeforge.config.gates import Gates
 from vaeforge.config.loader import load
 from vaeforge.errors import RegistryError
 from vaeforge.paths import Project
