@@ -137,10 +137,10 @@ def test_source_roots_do_not_shadow_the_standard_library() -> None:
     assert done.stdout.strip()
 
 
-def test_thin_trials_scoring_and_serving_import_no_torch() -> None:
+def test_thin_trials_scoring_serving_and_lists_of_models_import_no_torch() -> None:
     program = "\n".join(
         f"import sys, vaeforge.{module}; assert not {{'torch', 'mlflow'}} & set(sys.modules), '{module}'"
-        for module in ("search.dispatch.trial", "registry.fetch", "score.step", "serve.server")
+        for module in ("search.dispatch.trial", "registry.listing", "score.step", "serve.server")
     )
     environment = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}", "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
