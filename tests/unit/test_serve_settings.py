@@ -1,6 +1,7 @@
 """What a server is told, and what it refuses to start with."""
 
 import math
+import socket
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,12 @@ def test_a_token_file_is_private(tmp_path: Path) -> None:
 def test_an_address_that_is_taken_is_refused() -> None:
     with listening("127.0.0.1", 0) as taken, pytest.raises(ConfigError, match="cannot be listened at"):
         listening("127.0.0.1", taken.getsockname()[1])
+
+
+def test_what_is_sent_on_an_accepted_connection_waits_for_no_acknowledgement() -> None:
+    with (
+        listening("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

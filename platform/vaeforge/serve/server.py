@@ -62,11 +62,16 @@ def serve(
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens at `host` and `port`; connections wait in it until the server takes them.
 
+    They inherit TCP_NODELAY, which asyncio gives only to sockets that were made with the number of TCP's protocol.
+    Without it, each second request of a kept connection waits 40 ms for an acknowledgement that the client delays.
+
     Raises:
         ConfigError: if the address is taken or not this machine's.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        listener = socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
         raise ConfigError(f"--host {host} --port {port}: cannot be listened at ({error}); choose another") from None
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
