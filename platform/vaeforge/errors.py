@@ -35,7 +35,11 @@ class DataError(VaeforgeError):
 
 
 class QuestionError(DataError):
-    """See the module's docstring."""
+    """See the module's docstring; `likely` are options of an import, by name, that most likely answer it."""
+
+    def __init__(self, message: str, **likely: Any):
+        self.likely = likely
+        super().__init__(message)
 
 
 class ResourceError(VaeforgeError):

@@ -60,7 +60,12 @@ def test_transparent_corners_of_one_class_are_asked_about(tmp_path: Path, suffix
     assert "4 of 4 pictures of normal have transparent parts" in text
     assert f"normal/0.{suffix}, 25% of its pixels), 0 of 4 of polyp" in text
     assert not (tmp_path / "data/endoscopy/set").exists()
-    assert "assumed, as --yes was given: transparent parts are white" in said(tmp_path, 0, "--yes", "true")
+    assert "or say --rims keep if they are meant" in text
+    assert "must be one of ask, keep" in said(tmp_path, 2, "--rims", "crop")
+    kept = said(tmp_path, 0, "--rims", "keep")
+    assert "warning: 4 of 4 pictures of normal have transparent parts" in kept and "as --rims keep was given" in kept
+    agreed = said(tmp_path, 0, "--yes", "true", "--replace", "true")
+    assert "assumed, as --yes was given: transparent parts are white" in agreed
 
 
 def test_transparent_corners_of_all_classes_are_no_question(tmp_path: Path) -> None:

@@ -41,6 +41,9 @@ Depth = Annotated[
     TEXT.option("images: bits of a sample's value, 8, 16, or auto: 16 where they hold more than 8", default="auto"),
 ]
 Duplicates = Annotated[OptionalStr, TEXT.option("images: refuse or drop exact copies", default="refuse")]
+Rims = Annotated[
+    OptionalStr, TEXT.option("images: ask about transparent parts that tell classes apart, or keep them", default="ask")
+]
 Split = Annotated[
     OptionalStr, TEXT.option("parts to keep: folders (train, test), a file with item and part, or a column")
 ]
@@ -61,6 +64,7 @@ def import_options(
     size: SampleSize = None,
     pages: Pages = None,
     duplicates: Duplicates = None,
+    rims: Rims = None,
 ) -> ImportOptions:
     """How a source is read, out of the options of the command line."""
     return ImportOptions(
@@ -78,6 +82,7 @@ def import_options(
         size=size or "",
         pages=pages or "",
         duplicates=duplicates or "refuse",
+        rims=rims or "ask",
     )
 
 

@@ -80,10 +80,14 @@ def white_of(extents: Iterable[Extent]) -> float | None:
     if joined is None:
         return None
     if joined.unknown:
-        raise QuestionError(f"{joined.dtype} values from {joined.low:g} to {joined.high:g}; {ASK}")
+        raise QuestionError(
+            f"{joined.dtype} values from {joined.low:g} to {joined.high:g}; {ASK}", black=joined.low, white=joined.high
+        )
     depths = [bits for bits in DEPTHS if 2**bits > joined.high and bits >= (joined.bits or 0)]
     if not depths:
-        raise QuestionError(f"{joined.dtype} values up to {joined.high:g}, more than 16 bits hold; {ASK}")
+        raise QuestionError(
+            f"{joined.dtype} values up to {joined.high:g}, more than 16 bits hold; {ASK}", white=joined.high
+        )
     return float(2 ** depths[0] - 1)
 
 

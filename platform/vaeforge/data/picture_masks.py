@@ -91,5 +91,7 @@ def _has_two_levels(path: Path) -> bool:
         levels = open_grey(path)
     except DataError:
         return False  # it is named where it is read
-    near = (levels <= levels.min() + NEAR) | (levels >= levels.max() - NEAR)
-    return len(np.unique(levels)) <= 2 or float(near.mean()) >= SHARE
+    low, high = int(levels.min()), int(levels.max())
+    near = (levels <= low + NEAR) | (levels >= high - NEAR)
+    apart = high - low > 2 * NEAR  # else levels of several kinds, 0, 1 and 2, lie near both ends
+    return len(np.unique(levels)) <= 2 or (apart and float(near.mean()) >= SHARE)

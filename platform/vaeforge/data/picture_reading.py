@@ -99,7 +99,7 @@ def _paged(raw: RawPicture, reading: PictureReading) -> RawPicture:
     if count == 1 or reading.pages == "frames" or (raw.axis == "T" and not reading.pages):
         return raw
     if not reading.pages:
-        raise QuestionError(f"holds {count} {AXES[raw.axis]}; {ASK_PAGES}")
+        raise QuestionError(f"holds {count} {AXES[raw.axis]}; {ASK_PAGES}", pages=PAGES[1])
     pixels, alpha = raw.pixels, None if raw.alpha is None else raw.alpha[:1]
     if reading.pages == "first":
         return replace(raw, pixels=pixels[:1], alpha=alpha)
@@ -123,7 +123,8 @@ def _one_or_few(raw: RawPicture, chosen: tuple[str, ...], most: int) -> RawPictu
         names = f" ({', '.join(raw.names)})" if any(raw.names) else ""
         raise QuestionError(
             f"has {count} channels{names}, the family takes {most}; say which, by number from 0 or by name: "
-            f"--channels {','.join(map(str, range(most)))}"
+            f"--channels {','.join(map(str, range(most)))}",
+            channels=tuple(map(str, range(most))),
         )
     return raw
 

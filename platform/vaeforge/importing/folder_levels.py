@@ -86,7 +86,8 @@ def ask_about_levels(source: Path, folders: Sequence[tuple[str, ...]], normal: C
         raise QuestionError(
             f"{source}: are {levels.shown(levels.classes)} the classes, and the folders in them ({inner}) people, "
             f"slides or runs? Say {levels.option(levels.classes)} if so, --groups none if the innermost folders are "
-            "the classes; nothing was written"
+            "the classes",
+            groups=levels.option(levels.classes).removeprefix("--groups "),
         )
     sure = sure or levels.classes is not None
     if not levels.crossed and (sure or not levels.numbered):

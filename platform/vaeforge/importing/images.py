@@ -82,7 +82,13 @@ def read_images(
     )
     _note(rows, log)
     _ask_about_single_colours(measured, log)
-    check_rims([row["class"] for row in rows], [item.shown for item in measured], [item.rim for item in measured], log)
+    check_rims(
+        [row["class"] for row in rows],
+        [item.shown for item in measured],
+        [item.rim for item in measured],
+        options,
+        log,
+    )
     grouping = grouped(
         [(item.target.as_posix(), item.candidate.shown) for item in measured], found.tables, options, log
     )
@@ -116,7 +122,7 @@ def _measured(
     """
     found: dict[int, list[MeasuredImage]] = {}
     deep: dict[int, Extent] = {}
-    questions: list[str] = []
+    questions: list[tuple[str, QuestionError]] = []
     for number, candidate in enumerate(candidates):
         try:
             raw = decode_selected(candidate, stated)
@@ -126,7 +132,7 @@ def _measured(
             else:
                 found[number] = measure(candidate, raw, stated)
         except QuestionError as error:
-            questions.append(f"{candidate.shown}: {error}")
+            questions.append((candidate.shown, error))
         except DataError as error:
             log.quarantine(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
     _ask(source, questions)
@@ -141,10 +147,11 @@ def _measured(
     return [item for number in sorted(found) for item in found[number]], reading
 
 
-def _ask(source: Path, questions: list[str]) -> None:
+def _ask(source: Path, questions: list[tuple[str, QuestionError]]) -> None:
     if questions:
         more = f" (and {len(questions) - 1} more pictures)" if len(questions) > 1 else ""
-        raise QuestionError(f"{source}: {questions[0]}{more}")
+        name, first = questions[0]
+        raise QuestionError(f"{source}: {name}: {first}{more}", **first.likely)
 
 
 def _without_copies(measured: list[MeasuredImage], log: ImportLog) -> list[MeasuredImage]:

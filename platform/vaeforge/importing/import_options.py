@@ -45,6 +45,7 @@ class ImportOptions:
             params.yaml.
         pages: pictures: what the pages of a file are, see `PictureReading`.
         duplicates: pictures: `refuse` exact copies, or `drop` all but the first.
+        rims: pictures: `ask` about transparent parts that tell classes apart, or `keep` them.
     """
 
     name: str = ""
@@ -65,6 +66,7 @@ class ImportOptions:
     size: str = ""
     pages: str = ""
     duplicates: str = "refuse"
+    rims: str = "ask"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from vaeforge.errors import ConfigError, DataError, QuestionError, VaeforgeError
 from vaeforge.importing.description import write_description
 from vaeforge.importing.import_format import FORMATS
 from vaeforge.importing.import_options import ImportOptions, data_set_name
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, read_as
+from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Question, read_as
+from vaeforge.importing.questions import line, read_asking
 from vaeforge.importing.sample_size import sized, with_settings
 from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project
@@ -101,7 +102,7 @@ def inspect_source(
     with tempfile.TemporaryDirectory(prefix="vaeforge-inspect-") as name:
         try:
             with opened(source.resolve(), Path(name) / "unpacked", log) as place:
-                parsed = {kind: _parsed(kind, place, options, log)}
+                parsed = {kind: _asked(kind, place, options, log)}
                 others = [] if asked else _readers(place, options, parsed)
                 content = _usable(parsed[kind])
                 counts, folder = content.counts, project.artifacts / FOLDER / data_set_name(source.absolute(), options)
@@ -109,8 +110,8 @@ def inspect_source(
                 own = sized(kind, content, experiment.prepare, options, log)
                 divided = experiment.model_copy(update={"prepare": with_settings(experiment.prepare, own)})
                 split = _divided(Path(name) / "data", content, divided)
-        except QuestionError as error:
-            log.ask(str(error), "nothing; import stops here")
+        except QuestionError:
+            pass  # the log has it
         except DataError as error:
             problems.append(str(error).replace(name, source.name))
     return Inspection(
@@ -120,12 +121,24 @@ def inspect_source(
         counts=counts,
         split=split,
         problems=problems,
-        questions=[f"{question.text}; --yes true: {question.assumed}" for question in log.questions],
+        questions=[_shown(question) for question in log.questions],
         notes=log.notes,
         left_out={entry.item: entry.reason for entry in log.quarantined},
         folder=None if folder is None else str(folder),
         families=others,
     )
+
+
+def _shown(question: Question) -> str:
+    return line(question) + (f" (shown as if {question.as_if} were given)" if question.as_if else "")
+
+
+def _asked(kind: str, place: Path, options: ImportOptions, log: ImportLog) -> ParsedSource | VaeforgeError:
+    """The same as `_parsed`, with all that is asked in `log`."""
+    try:
+        return read_asking(FORMATS.named(kind), place, options, log)
+    except (ConfigError, DataError) as error:
+        return error
 
 
 def _parsed(kind: str, place: Path, options: ImportOptions, log: ImportLog) -> ParsedSource | VaeforgeError:

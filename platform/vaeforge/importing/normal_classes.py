@@ -59,9 +59,9 @@ def ask_about_normal(source: Path, labels: Collection[str], nameless: Collection
     if chosen or not (labels or nameless):
         return
     if unclear:
-        raise QuestionError(_resembling(source, labels, unclear, known))
+        raise QuestionError(_resembling(source, labels, unclear, known), normal=(*known, *unclear))
     if not known:
-        raise QuestionError(_nothing_normal(source, labels, nameless))
+        raise QuestionError(_nothing_normal(source, labels, nameless), normal=(ALL,))
 
 
 def _resembling(source: Path, labels: Collection[str], unclear: list[str], known: list[str]) -> str:
@@ -70,8 +70,7 @@ def _resembling(source: Path, labels: Collection[str], unclear: list[str], known
     no = f"`--normal {','.join(known)}` if they are anomalous" if known else "rename them if they are anomalous"
     return (
         f"{source}: are the pictures of {asked} normal{certain}? By their names they count as anomalous: `normal` and "
-        f"`normal-…` alone are normal; give `--normal {','.join([*known, *unclear])}` if they are, {no}; "
-        "nothing was written"
+        f"`normal-…` alone are normal; give `--normal {','.join([*known, *unclear])}` if they are, {no}"
     )
 
 
@@ -82,7 +81,7 @@ def _nothing_normal(source: Path, labels: Collection[str], nameless: Collection[
     return (
         f"{source}: are all {len(labels) + len(nameless)} pictures normal ({'; '.join(what)})? Models learn from "
         f"normal pictures, and no class is called `normal` or `normal-…`; give `--normal {ALL}` if they are, {some}"
-        "else put the normal ones into a folder `normal`; nothing was written"
+        "else put the normal ones into a folder `normal`"
     )
 
 

@@ -31,11 +31,13 @@ class Question:
 
     Attributes:
         text: what is asked, and which options answer it.
-        assumed: what is done where nobody answers, which `--yes` agrees to.
+        assumed: what is done where nobody answers, which `--yes` agrees to; none where nothing can be assumed.
+        as_if: the likely answer under which the source was read further, where nothing can be assumed.
     """
 
     text: str
-    assumed: str
+    assumed: str | None
+    as_if: str = ""
 
 
 @dataclass
@@ -69,6 +71,7 @@ class ParsedSource:
         counts: how many items of each sort there are.
         charts: what is drawn.
         write: puts the canonical files into a folder; everything that it writes has been checked before.
+        cut: whether samples are cut out of its pictures; else each picture is one, cropped and resized.
     """
 
     items: list[Row]
@@ -76,6 +79,7 @@ class ParsedSource:
     counts: dict[str, int]
     charts: list[Chart]
     write: Callable[[Path], None]
+    cut: bool = False
 
 
 def read_as(source: str, kind: str, family: str, counts: Mapping[str, int], notes: Sequence[str]) -> list[str]:

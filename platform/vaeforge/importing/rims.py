@@ -15,11 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.data.layouts.pictures.class_folders import is_normal
+from vaeforge.errors import ConfigError
+from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog
 
 DARK, BRIGHT = 12, 243  # levels of a border; JPEG makes noise of it
 TRANSPARENT = 0.005  # share of a picture's pixels from which on it has transparent parts
 APART = 0.5  # difference in the share of pictures with transparent parts between two classes that is asked about
+ASK, KEEP = "ask", "keep"
+RIMS = (ASK, KEEP)  # what `--rims` may say
 GAP = 0.1  # of a rim, between classes that it separates
 LEAST_CHANCE = 1000  # so many divisions into classes of these sizes must there be that one that fits is no chance
 
@@ -52,24 +56,32 @@ def _beyond_middle(marked: NDArray[np.bool_]) -> float:
     return max(0.0, float(ring.mean() - middle.mean()))
 
 
-def check_rims(labels: Sequence[str], names: Sequence[str], rims: Sequence[Rim], log: ImportLog) -> None:
+def check_rims(
+    labels: Sequence[str], names: Sequence[str], rims: Sequence[Rim], options: ImportOptions, log: ImportLog
+) -> None:
     """Ask about transparent parts that pictures of some classes have and others have not, and note borders.
 
     Args:
         labels: the class of each picture.
         names: what each is called.
         rims: of each.
+        options: whether transparent parts are kept whatever they tell.
         log: takes what is asked and noted.
+
+    Raises:
+        ConfigError: if `--rims` says something that it cannot.
     """
+    if options.rims not in RIMS:
+        raise ConfigError(f"--rims: got {options.rims!r}, must be one of {', '.join(RIMS)}")
     classes = defaultdict[str, list[int]](list)
     for number, label in enumerate(labels):
         classes[label].append(number)
-    if len(classes) > 1 and not _ask_about_transparency(classes, names, rims, log):
+    if len(classes) > 1 and not _ask_about_transparency(classes, names, rims, options, log):
         _note_borders(classes, rims, log)
 
 
 def _ask_about_transparency(
-    classes: dict[str, list[int]], names: Sequence[str], rims: Sequence[Rim], log: ImportLog
+    classes: dict[str, list[int]], names: Sequence[str], rims: Sequence[Rim], options: ImportOptions, log: ImportLog
 ) -> bool:
     holed = {label: [n for n in own if rims[n].transparent > TRANSPARENT] for label, own in classes.items()}
     share = {label: len(own) / len(classes[label]) for label, own in holed.items()}
@@ -78,13 +90,19 @@ def _ask_about_transparency(
         return False
     first = holed[most][0]
     others = f"{len(holed[least])} of {len(classes[least])} of {least}"
-    log.ask(
+    found = (
         f"{len(holed[most])} of {len(classes[most])} pictures of {most} have transparent parts (the first "
         f"{names[first]}, {rims[first].transparent:.0%} of its pixels), {others}: laid onto white they tell these "
-        "classes apart, whatever else the pictures show; crop all pictures to what each one shows, or lay the same "
-        "mask on all of them, and import again",
-        "transparent parts are white, and a model may learn from them which class a picture is of",
+        "classes apart, whatever else the pictures show"
     )
+    if options.rims == KEEP:
+        log.notes.append(f"warning: {found}; kept, as --rims {KEEP} was given")
+    else:
+        log.ask(
+            f"{found}; crop all pictures to what each one shows, or lay the same mask on all of them, and import "
+            f"again, or say --rims {KEEP} if they are meant",
+            "transparent parts are white, and a model may learn from them which class a picture is of",
+        )
     return True
 
 

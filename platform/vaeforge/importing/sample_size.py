@@ -37,7 +37,7 @@ def sized(kind: str, content: ParsedSource, prepare: Prepare, options: ImportOpt
         told = " and ".join(f"{name} {value}" for name, value in own.items())
         why = "the size nearest to that of the pictures" if options.size == AUTO else "as was asked"
         log.notes.append(f"prepare makes samples with {told} of them, {why}; kept with the data set")
-    remark = layout.framing(sizes, with_settings(prepare, own)) if sizes else ""
+    remark = layout.framing(sizes, with_settings(prepare, own)) if sizes and not content.cut else ""
     if remark:
         log.notes.append(remark)
     return own

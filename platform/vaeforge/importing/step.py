@@ -14,9 +14,11 @@ from vaeforge.data.data_sets import OWN_SETTINGS
 from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.data_set_changes import arrived
 from vaeforge.importing.description import write_description
-from vaeforge.importing.import_format import FORMATS
+from vaeforge.importing.import_format import FORMATS, ImportFormat
 from vaeforge.importing.import_options import ImportOptions, ImportResult, data_set_name, usable_name
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, read_as, shown
+from vaeforge.importing.questions import read_asking, settle, told
+from vaeforge.importing.rims import ASK
 from vaeforge.importing.sample_size import sized
 from vaeforge.importing.staging import UNPACKED, hidden, only_import, staged, tidy
 from vaeforge.importing.walk_source import opened
@@ -61,7 +63,7 @@ def run_import(
             _refuse_places(source, folder, options.replace)
             log = ImportLog()
             with opened(source, hidden(folder, UNPACKED), log) as place:
-                content = how.parse(place, options, log)
+                content = _read(how, place, options, log)
                 own = sized(kind, content, prepare or layout_named(kind).settings(), options, log)
                 settle(log, options)
                 for line in read_as(str(given), kind, family, content.counts, log.notes):
@@ -75,18 +77,29 @@ def run_import(
         if not existed:
             with contextlib.suppress(OSError):
                 folder.parent.rmdir()  # if this made it, and put nothing there
-    tracked, tracking, told = arrived(project, family, folder, options.track)
+    tracked, tracking, changes = arrived(project, family, folder, options.track)
     return ImportResult(
         folder=folder,
         manifest=folder / BESIDE / "import.json",
         counts=content.counts,
         quarantined=len(log.quarantined),
         notes=log.notes,
-        changes=told,
+        changes=changes,
         tracked=tracked,
         tracking=tracking,
         report=_report(folder / BESIDE, project.artifacts / "import" / family / folder.name),
     )
+
+
+def _read(how: ImportFormat, place: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
+    """The source; where it is refused, what is open is asked too."""
+    try:
+        return read_asking(how, place, options, log)
+    except QuestionError:
+        raise
+    except DataError as error:
+        open_questions = told(log, options)
+        raise (DataError(f"{error}\n{open_questions}") if open_questions else error) from None
 
 
 def _report(beside: Path, report: Path) -> Path:
@@ -96,19 +109,6 @@ def _report(beside: Path, report: Path) -> Path:
     for path in (*sorted(beside.glob("*.png")), *sorted(beside.glob("*.csv"))):
         shutil.copyfile(path, report / path.name)
     return report
-
-
-def settle(log: ImportLog, options: ImportOptions) -> None:
-    """Note what is assumed where the user agrees to it.
-
-    Raises:
-        QuestionError: with all open questions, if the user does not.
-    """
-    if log.questions and not options.yes:
-        asked = [f"question: {question.text}; --yes true: {question.assumed}" for question in log.questions]
-        closing = "nothing was written; answer with the options named, or agree with --yes true"
-        raise QuestionError("\n".join([*asked, closing]))
-    log.notes += [f"assumed, as --yes was given: {question.assumed}" for question in log.questions]
 
 
 def _refuse_places(source: Path, folder: Path, replace: bool) -> None:
@@ -164,5 +164,6 @@ def _plain(options: ImportOptions) -> Mapping[str, Any]:
         **({"depth": options.depth} if options.depth else {}),
         "pages": options.pages,
         "duplicates": options.duplicates,
+        **({"rims": options.rims} if options.rims != ASK else {}),
         "size": options.size,
     }

@@ -6,7 +6,7 @@ from dataclasses import replace
 from vaeforge.config.prepare import AUTO
 from vaeforge.data.grey_levels import SAMPLE_DEPTHS, Extent, depth_of, white_note, white_of
 from vaeforge.data.picture_reading import PictureReading
-from vaeforge.errors import ConfigError, DataError
+from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog
 
@@ -43,8 +43,10 @@ def with_white(
         return replace(stated, depth=depth or stated.depth)
     try:
         white = white_of(extents) if stated.white is None else stated.white
+    except QuestionError as error:
+        raise QuestionError(f"{where} {error}", **error.likely) from None
     except DataError as error:
-        raise type(error)(f"{where} {error}") from None
+        raise DataError(f"{where} {error}") from None
     joined = extents[0]
     for extent in extents[1:]:
         joined = joined.joined(extent)

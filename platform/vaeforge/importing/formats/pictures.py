@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vaeforge.data.layouts.pictures.class_folders import is_normal
+from vaeforge.importing.annotated_images import holds_annotated, read_annotated_source
 from vaeforge.importing.image_layouts import by_class
 from vaeforge.importing.images import read_images
 from vaeforge.importing.import_format import ImportFormat
@@ -23,10 +24,14 @@ from vaeforge.importing.parsed_source import ImportLog, ParsedSource, shown
 def read_pictures(source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
     """Colour pictures in classes, one or more of them `normal` or `normal-…`; others need not be there.
 
+    Where there are annotated images, these alone.
+
     Raises:
         DataError: as `read_images`.
         QuestionError: if nothing says which classes are normal.
     """
+    if holds_annotated(source):
+        return read_annotated_source(source, options, log)
     found = by_class(source, options, log, grey=False)
     labels = [candidate.label for candidate in found.files]
     outer = [folder for candidate in found.files if (folder := outer_folder(candidate.shown))]

@@ -232,7 +232,7 @@ def _ask_for_axes(source: Path, measured: list[MeasuredSeries], log: ImportLog) 
         "--transposed false if they are timepoints"
     )
     if len({voxels for _, voxels in shapes}) > 1:
-        raise QuestionError(f"question: {question}; --yes true does not answer it\nnothing was written")
+        raise QuestionError(question, transposed=True)
     log.ask(question, "rows are timepoints")
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from vaeforge.config.layouts import Layout
 from vaeforge.data.framing import cropped_remark, fitting_size, margin_of
-from vaeforge.data.layouts.pictures.annotated_images import read_annotated
+from vaeforge.data.layouts.pictures.annotated_images import annotated_folders, mark_no_anomaly, read_annotated
 from vaeforge.data.layouts.pictures.class_folders import is_normal, read_folders
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
+from vaeforge.data.picture_reading import reading_of
 from vaeforge.data.pixels import Pixels
 from vaeforge.data.resize import centre_of, crop_square
 from vaeforge.errors import DataError
@@ -32,10 +33,10 @@ def read(folder: Path, settings: PictureSettings) -> DataSet:
 
 def read_split(folder: Path, settings: PictureSettings) -> Split:
     """All items below `folder`, from annotated images and from class folders."""
-    annotated = sorted(path.parent for path in folder.rglob("labels.png") if (path.parent / "image.png").is_file())
-    split = Split()
+    annotated = annotated_folders(folder)
+    only_normal, split = mark_no_anomaly(annotated), Split()
     for image in annotated:
-        split.extend(read_annotated(image, settings))
+        split.extend(read_annotated(image, settings, reading_of(folder, settings), only_normal))
     pictures = read_folders(folder, settings, skip=set(annotated))
     if annotated and pictures.train:
         named = ", ".join(str(path.relative_to(folder)) for path in annotated)
@@ -44,14 +45,14 @@ def read_split(folder: Path, settings: PictureSettings) -> Split:
             "remove one of them (the sample is in `skin`)"
         )
     split.extend(pictures)
-    _require_all(folder, split)
+    only_normal |= bool(split.images) and all(is_normal(image.label) for image in split.images)
+    _require_all(folder, split, only_normal)
     return split
 
 
-def _require_all(folder: Path, split: Split) -> None:
+def _require_all(folder: Path, split: Split, only_normal: bool) -> None:
     """Refuse an empty part; anomalous images must be in the test where there are any."""
     counts = split.counts()
-    only_normal = bool(split.images) and all(is_normal(image.label) for image in split.images)
     needed = ("train", "validation", "test_normal", *(() if only_normal else ("test_anomalous",)))
     empty = [name for name in needed if not counts[name]]
     if empty:

@@ -4,7 +4,7 @@ The image's columns are divided into three strips, train | validation | test. A 
 no pixel is seen in two splits; a training patch, which has room for random crops, does so with that room.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from vaeforge.data.images import read_labels, read_picture
 from vaeforge.data.label_values import ANOMALOUS, ANOMALOUS_ITEM, NORMAL, NORMAL_ITEM
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
-from vaeforge.data.picture_reading import reading_of
+from vaeforge.data.picture_reading import PictureReading, reading_of
 from vaeforge.data.pixels import Pixels
 from vaeforge.errors import DataError
 from vaeforge.samples import RawImage
@@ -53,13 +53,35 @@ class Patch:
         return mask
 
 
-def read_annotated(folder: Path, settings: PictureSettings) -> Split:
+def annotated_folders(folder: Path) -> list[Path]:
+    """The folders below `folder`, or it itself, that hold an annotated image."""
+    return sorted(path.parent for path in folder.rglob("labels.png") if (path.parent / "image.png").is_file())
+
+
+def mark_no_anomaly(folders: Sequence[Path]) -> bool:
+    """Whether the labels of the images in `folders`, one at least, mark no pixel as anomalous.
+
+    Raises:
+        DataError: if labels cannot be read, or have a value that means nothing.
+    """
+    return bool(folders) and not any((read_labels(one / "labels.png") == ANOMALOUS).any() for one in folders)
+
+
+def read_annotated(
+    folder: Path, settings: PictureSettings, reading: PictureReading | None = None, only_normal: bool = False
+) -> Split:
     """Patches of the annotated image in `folder`.
+
+    Args:
+        folder: with image.png and labels.png.
+        settings: how patches are made and divided.
+        reading: of the image; none: by what lies in its folder.
+        only_normal: no image has anomalous pixels, so that all normal patches of the strip test.
 
     Raises:
         DataError: if image and labels differ in size, or a label has a value that means nothing.
     """
-    image = read_picture(folder / "image.png", reading_of(folder, settings))
+    image = read_picture(folder / "image.png", reading or reading_of(folder, settings))
     labels = read_labels(folder / "labels.png")
     if image.shape[1:] != labels.shape:
         raise DataError(f"{folder}: image.png is {image.shape[1:]} pixels, labels.png {labels.shape}; they must agree")
@@ -70,7 +92,16 @@ def read_annotated(folder: Path, settings: PictureSettings) -> Split:
     split.train = [p.pixels for p in _patches(image, labels, strips[0], large, settings.stride) if p.normal >= PURE]
     wide = _patches(image, labels, strips[1], settings.size, settings.stride)
     split.validation = [patch.pixels for patch in wide if patch.normal >= PURE]
-    _add_test(split, list(_patches(image, labels, strips[2], settings.size, settings.stride)), folder.name, settings)
+    tested = list(_patches(image, labels, strips[2], settings.size, settings.stride))
+    normal = [patch for patch in tested if patch.normal >= PURE]
+    if only_normal:
+        _add_test(split, normal, NORMAL_ITEM, folder.name, settings)
+        split.masks = []
+        return split
+    anomalous = [patch for patch in tested if patch.anomalous >= MOSTLY]
+    count = min(len(normal), len(anomalous))
+    for label, kind in ((NORMAL_ITEM, normal), (ANOMALOUS_ITEM, anomalous)):
+        _add_test(split, _thinned(kind, count), label, folder.name, settings)
     return split
 
 
@@ -91,19 +122,18 @@ def _patches(
             yield Patch(row, column, pixels, window)
 
 
-def _add_test(split: Split, patches: list[Patch], name: str, settings: PictureSettings) -> None:
-    """As many normal as anomalous patches, the more frequent kind thinned out evenly."""
-    normal = [patch for patch in patches if patch.normal >= PURE]
-    anomalous = [patch for patch in patches if patch.anomalous >= MOSTLY]
-    count = min(len(normal), len(anomalous))
-    for label, kind in ((NORMAL_ITEM, normal), (ANOMALOUS_ITEM, anomalous)):
-        for index in np.linspace(0, len(kind) - 1, count).round().astype(int) if count else []:
-            patch = kind[index]
-            block = (
-                (patch.row + settings.size // 2) // settings.size,
-                (patch.column + settings.size // 2) // settings.size,
-            )
-            split.test.append(patch.pixels)
-            split.masks.append(patch.mask())
-            split.labels.append(label)
-            split.groups.append(f"{name}/{label}/{block[0]}/{block[1]}")
+def _thinned(patches: list[Patch], count: int) -> list[Patch]:
+    """`count` of the patches, evenly."""
+    places = np.linspace(0, len(patches) - 1, count).round().astype(int).tolist() if count else []
+    return [patches[place] for place in places]
+
+
+def _add_test(split: Split, patches: list[Patch], label: int, name: str, settings: PictureSettings) -> None:
+    """Patches of one kind as test items, their groups the blocks of a fixed grid in which their centres lie."""
+    half = settings.size // 2
+    for patch in patches:
+        block = ((patch.row + half) // settings.size, (patch.column + half) // settings.size)
+        split.test.append(patch.pixels)
+        split.masks.append(patch.mask())
+        split.labels.append(label)
+        split.groups.append(f"{name}/{label}/{block[0]}/{block[1]}")
