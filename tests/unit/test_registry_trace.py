@@ -22,8 +22,8 @@ from vaeforge.provenance import Machine, PatchedGitState, code_hash, machine
 from vaeforge.records import record_from, to_json
 from vaeforge.registry.checkout import bring_data, check_out, code_environment
 from vaeforge.registry.lineage import FILES, version_tags
-from vaeforge.registry.reproduce import ELSEWHERE, RANKS, compare, reproduce, tolerance_for
-from vaeforge.registry.resolve_model import TracedModel, patch_of, resolve_model
+from vaeforge.registry.reproduce import ELSEWHERE, RANKS, compare, reproduce, show_patch, tolerance_for
+from vaeforge.registry.resolve_model import Patch, TracedModel, patch_of, resolve_model
 from vaeforge.registry.retrain import RetrainedModel, conditions_of, retrain
 from vaeforge.registry.tables import reproduction_table, trace_tree
 from vaeforge.registry.trace import trace
@@ -271,8 +271,33 @@ def test_the_patch_travels_with_a_version(tmp_path: Path) -> None:
     (tmp_path / "version").mkdir()
     patch = root / "artifacts/searches/hand/code.patch"
     content = patch.read_bytes()
+    kept = patch_of(TracedModel("it", manifest, tmp_path / "version"), Project(root))
+    assert kept == Patch(content, patch, own=True)
     patch.rename(tmp_path / "version" / "code.patch")
-    assert patch_of(TracedModel("it", manifest, tmp_path / "version"), Project(root)) == content
+    model = TracedModel("it", manifest, tmp_path / "version")
+    assert patch_of(model, Project(root)) == Patch(content, tmp_path / "version/code.patch", own=False)
+    text = StringIO()
+    with pytest.raises(
+        RegistryError, match=r"question: run code that is changed by .*version/code\.patch.*--trust true"
+    ):
+        reproduce(model, Project(root), False, Console(file=text, width=300))
+    assert "+  model: {width: 8" in text.getvalue()
+    with pytest.raises(RegistryError, match=r"code: .* is recorded, but the commit holds"):  # on to the next step
+        reproduce(
+            replace(model, manifest=model_of({**to_json(manifest), "code_hash": "0" * 64})),
+            Project(root),
+            False,
+            QUIET,
+            True,
+        )
+
+
+def test_a_patch_that_is_shown_cannot_speak_to_the_terminal() -> None:
+    text = StringIO()
+    patch = Patch(b"+a = '\x1b[2J[bold]'\n" + b"+\n" * 300, Path("code.patch"), own=False)
+    show_patch(patch, Console(file=text, width=300, force_terminal=True))
+    assert "\x1b[2J" not in text.getvalue() and r"+a = '\x1b[2J[bold]'" in text.getvalue()
+    assert "… 101 lines more in code.patch" in text.getvalue()
 
 
 def test_training_again_gives_the_same_bytes(root: Path) -> None:

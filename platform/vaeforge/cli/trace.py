@@ -25,6 +25,7 @@ def trace(
     ],
     reproduce: Annotated[OnOff, ON_OFF.option("train it again from its commit and data, and compare")] = False,
     keep: Annotated[OnOff, ON_OFF.option("with --reproduce: keep the temporary folder")] = False,
+    trust: Annotated[OnOff, ON_OFF.option("with --reproduce: run code changes that came from the registry")] = False,
     json: Json = False,
 ) -> None:
     """Follow a model back to its run, trial, search, code and data; each link is verified.
@@ -36,11 +37,13 @@ def trace(
 
     if keep and not reproduce:
         raise ConfigError("--keep: got true without --reproduce true, which makes the folder that could be kept")
+    if trust and not reproduce:
+        raise ConfigError("--trust: got true without --reproduce true, which runs what could be trusted")
     out = console(json)
     project = Project()
     uri = default_uri(project.root)
     traced = resolve_model(model, project, uri)
-    code = _reproduce(traced, project, keep, json, out) if reproduce else _trace(traced, project, uri, json, out)
+    code = _reproduce(traced, project, keep, trust, json, out) if reproduce else _trace(traced, project, uri, json, out)
     raise typer.Exit(code)
 
 
@@ -72,11 +75,11 @@ def _trace(traced: Any, project: Project, uri: str, machine: bool, out: Console)
     return DIFFERS if problems else 0
 
 
-def _reproduce(traced: Any, project: Project, keep: bool, machine: bool, out: Console) -> int:
+def _reproduce(traced: Any, project: Project, keep: bool, trust: bool, machine: bool, out: Console) -> int:
     from vaeforge.registry.reproduce import reproduce as make_again
     from vaeforge.registry.tables import reproduction_table
 
-    done = make_again(traced, project, keep, out)
+    done = make_again(traced, project, keep, out, trust)
     out.print(reproduction_table(done))
     allowed = f"up to {done.tolerance.relative:g} of a metric" if done.tolerance.relative else "no difference"
     out.print(f"allowed: {allowed}: {done.tolerance.why}", highlight=False, soft_wrap=True)

@@ -19,12 +19,14 @@ from vaeforge.package.bundle import WINNER
 from vaeforge.paths import Project
 from vaeforge.records import read_record
 from vaeforge.registry.checkout import bring_data, check_out, code_environment
-from vaeforge.registry.resolve_model import TracedModel, patch_of
+from vaeforge.registry.resolve_model import Patch, TracedModel, patch_of
 from vaeforge.registry.retrain import RetrainedModel, conditions_of
+from vaeforge.remarks import say
 
 ELSEWHERE = 1e-3  # relative: other processors and libraries round otherwise, and training carries that on
 RANKS = 2e-3  # relative: gradients of several ranks are summed in another order than those of one
 LOGARITHMIC = ("val/nelbo", "val/nelbo_train_likelihood", "val/distortion", "train/loss", "train/distortion")
+SHOWN = 200  # lines of a patch
 COMPUTES = ("cpu", "architecture", "capability", "torch", "numpy")  # of a machine, what decides the last bits
 
 
@@ -64,24 +66,29 @@ class Reproduction:
         return all(row.holds for row in self.rows)
 
 
-def reproduce(model: TracedModel, project: Project, keep: bool, console: Console) -> Reproduction:
+def reproduce(model: TracedModel, project: Project, keep: bool, console: Console, trust: bool = False) -> Reproduction:
     """Check out, prepare and train `model` again in a temporary folder, and compare its metrics.
 
     Args:
         model: see `resolve_model`.
         project: whose repository and data it was made from.
         keep: leave that folder, and say where it is.
-        console: where progress is shown.
+        console: where progress, and a patch that would run, are shown.
+        trust: run what a patch that is not this project's own makes of the code.
 
     Raises:
-        RegistryError: if the code or the seed's training cannot be had, before anything is trained.
+        RegistryError: if the code or the seed's training cannot be had, or the code is not trusted, before anything of
+            it runs.
         DataError: if the data cannot.
     """
     manifest = model.manifest
     conditions, (commit, patch) = conditions_of(manifest), _required_code(model, project)
+    if patch is not None and not patch.own:
+        show_patch(patch, console)
+        _require_trust(patch, trust)
     with _workspace(keep) as folder:
         checkout = folder / "checkout"
-        check_out(project.root, checkout, commit, patch)
+        check_out(project.root, checkout, commit, patch.content if patch else None)
         environment, code = code_environment(checkout, manifest.lineage.code_hash)
         changed = " with the recorded changes" if patch else ""
         console.print(f"code: commit {commit}{changed}; {code}", highlight=False, soft_wrap=True)
@@ -151,7 +158,26 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _required_code(model: TracedModel, project: Project) -> tuple[str, bytes | None]:
+def show_patch(patch: Patch, console: Console) -> None:
+    """The first lines of a patch, and where all of it lies; nothing in it moves the cursor or colours the terminal."""
+    lines = patch.content.decode(errors="replace").splitlines()
+    say(console, f"what came with the model changes the commit's code ({patch.path}, {len(lines)} lines):")
+    for line in lines[:SHOWN]:
+        say(console, "  " + "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in line))
+    if len(lines) > SHOWN:
+        say(console, f"  … {len(lines) - SHOWN} lines more in {patch.path}")
+
+
+def _require_trust(patch: Patch, trust: bool) -> None:
+    if not trust:
+        raise RegistryError(
+            f"question: run code that is changed by {patch.path}, which came from the registry and not from a search "
+            "of this project? Whoever wrote it can do here what you can. Read it (see above), then agree with --trust "
+            "true; nothing was run"
+        )
+
+
+def _required_code(model: TracedModel, project: Project) -> tuple[str, Patch | None]:
     """The commit and what is to be applied to it; refused where the code is not known."""
     state = model.manifest.lineage.git
     if state.commit is None:

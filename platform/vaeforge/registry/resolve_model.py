@@ -41,6 +41,15 @@ class TracedModel:
 
 
 @dataclass(frozen=True)
+class Patch:
+    """What differed from a commit, for `git apply`; whether it is the `own` one of a search of this project."""
+
+    content: bytes
+    path: Path
+    own: bool
+
+
+@dataclass(frozen=True)
 class _MadeFrom:
     """What the manifest of any step says of where it comes from."""
 
@@ -71,13 +80,16 @@ def resolve_model(reference: str, project: Project, tracking_uri: str) -> Traced
     return TracedModel(reference, manifest, path.parent)
 
 
-def patch_of(model: TracedModel, project: Project) -> bytes | None:
-    """What differed from the commit when the search began, if it was kept and is what was recorded."""
+def patch_of(model: TracedModel, project: Project) -> Patch | None:
+    """What differed from the commit when the search began, if it was kept and is what was recorded.
+
+    That beside the search's ledger in this project comes first: whoever runs it wrote it.
+    """
     lineage = model.manifest.lineage
-    folders = [model.folder, model.folder / EXTRA, *([project.search(lineage.search)] if lineage.search else [])]
-    for path in (folder / PATCH for folder in folders):
+    own = [project.search(lineage.search)] if lineage.search else []
+    for path in (folder / PATCH for folder in (*own, model.folder, model.folder / EXTRA)):
         if path.is_file() and hashlib.sha256(content := path.read_bytes()).hexdigest() == lineage.git.diff_sha256:
-            return content
+            return Patch(content, path, own=path.parent in own)
     return None
 
 
