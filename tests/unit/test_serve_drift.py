@@ -25,8 +25,9 @@ from vaeforge.score.manifest import (
     ScoringModel,
     write_score_manifest,
 )
-from vaeforge.serve.drift import LEAST, DriftReference, anomaly_rate, compare, reference_of, stability_index
-from vaeforge.serve.scores import read_scores
+from vaeforge.serve.drift import LEAST, DriftReference, anomaly_rate, compare, reference_of
+from vaeforge.serve.scores import file_of, read_scores
+from vaeforge.serve.two_samples import Groups, exceedance_p, groups_of, stability_index
 
 
 def reference(latents: int = 4, count: int = 1000, threshold: float = 1.645) -> DriftReference:
@@ -39,13 +40,18 @@ def normal(count: int, latents: int = 4, shift: float = 0.0, seed: int = 1) -> t
     return rng.normal(shift, 1, count), rng.normal(size=(count, latents))
 
 
+def alone(count: int) -> Groups:
+    """Items that do not depend on each other."""
+    return Groups(np.arange(count), count)
+
+
 def test_the_stability_index_is_what_paper_says() -> None:
     """Ten references, one a decile; ten inputs, all in the last one."""
     known, inputs = np.arange(10.0), np.full(10, 9.5)
     # p: (1 + 0.5) / (10 + 5) = 0.1 in each bin; q: 0.5 / 15 in nine, 10.5 / 15 in the last
     expected = 9 * (0.5 / 15 - 0.1) * math.log(0.5 / 15 / 0.1) + (10.5 / 15 - 0.1) * math.log(10.5 / 15 / 0.1)
-    assert stability_index(known, inputs) == pytest.approx(expected, rel=1e-12)
-    assert stability_index(known, known) == 0
+    assert stability_index(known, alone(10), inputs, alone(10)) == pytest.approx(expected, rel=1e-12)
+    assert stability_index(known, alone(10), known, alone(10)) == 0
 
 
 def test_tied_references_make_fewer_bins() -> None:
@@ -53,7 +59,8 @@ def test_tied_references_make_fewer_bins() -> None:
     # p: 100.5 / 101 and 0.5 / 101; q: 50.5 / 101 each
     p, q = np.array([100.5, 0.5]) / 101, np.array([50.5, 50.5]) / 101
     inputs = np.repeat([1.0, 2.0], 50)
-    assert stability_index(np.ones(100), inputs) == pytest.approx(float(((q - p) * np.log(q / p)).sum()))
+    found = stability_index(np.ones(100), alone(100), inputs, alone(100))
+    assert found == pytest.approx(float(((q - p) * np.log(q / p)).sum()))
 
 
 def test_distances_and_probabilities_are_scipys() -> None:
@@ -101,7 +108,7 @@ def test_too_few_inputs_say_nothing() -> None:
 
 
 def test_the_share_of_anomalous_inputs_has_an_exact_interval() -> None:
-    share = anomaly_rate(np.repeat([0.0, 2.0], [90, 10]), reference())
+    share = anomaly_rate(reference(), alone(1000), np.repeat([0.0, 2.0], [90, 10]), alone(100))
     assert (share.value, share.expected) == (0.1, pytest.approx(0.05))
     # Clopper-Pearson: quantiles of beta distributions
     assert share.low == pytest.approx(stats.beta.ppf(0.005, 10, 91))
@@ -111,7 +118,7 @@ def test_the_share_of_anomalous_inputs_has_an_exact_interval() -> None:
 def test_many_anomalous_inputs_are_moderate_at_least() -> None:
     """Every tenth input far out leaves the deciles nearly as they are."""
     score, mu = normal(1000)
-    score[::9] = 50.0
+    score[::9] += 50.0
     found = compare(reference(), score, mu)
     assert found.verdict in ("moderate", "drifted")
     assert any(reason.startswith("anomaly rate: 0.1") for reason in found.reasons)
@@ -139,9 +146,10 @@ def write_scores(path: Path, latents: int = 3, mean: float = 128.0, count: int =
 @pytest.mark.parametrize("flag", ["is_anomaly", "strange"])
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_scores_are_read_from_both_kinds_of_tables(tmp_path: Path, suffix: str, flag: str) -> None:
-    score, mu = read_scores(write_scores(tmp_path / f"scores.{suffix}", flag=flag), 3)
-    assert mu is not None and mu.shape == (400, 3)
-    np.testing.assert_allclose(score, mu.mean(axis=1))
+    items = read_scores(write_scores(tmp_path / f"scores.{suffix}", flag=flag), 3)
+    assert items.mu is not None and items.mu.shape == (400, 3)
+    np.testing.assert_allclose(items.score, items.mu.mean(axis=1))
+    assert items.files == [f"{number}.png" for number in range(400)]
 
 
 def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
@@ -176,7 +184,8 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_the_command_exits_by_its_verdict(tmp_path: Path, mean: float, count: int, code: int, verdict: str) -> None:
-    folder, scores = write_bundle(tmp_path / "model"), write_scores(tmp_path / "s.csv", mean=mean, count=count)
+    folder, scores = write_bundle(tmp_path / "model"), write_scores(tmp_path / "scores.csv", mean=mean, count=count)
+    scored_by(tmp_path, read_contract(folder / "contract.json").graphs["model"].sha256)
     told = CliRunner().invoke(app, ["drift", str(folder), str(scores)])
     assert told.exit_code == code, told.output
     assert verdict in told.output
@@ -206,9 +215,53 @@ def scored_by(folder: Path, sha256: str) -> None:
 
 def test_scores_of_another_version_are_refused(tmp_path: Path) -> None:
     folder, scores = write_bundle(tmp_path / "model"), write_scores(tmp_path / "scores.csv")
+    nobody = CliRunner().invoke(app, ["drift", str(folder), str(scores)])
+    assert "no manifest.json beside it says which model scored" in str(nobody.exception)
     scored_by(tmp_path, "0" * 64)
     refused = CliRunner().invoke(app, ["drift", str(folder), str(scores)])
     assert isinstance(refused.exception, DataError)
     assert "was scored with vaeforge-endoscopy version 3, but is to be compared with" in str(refused.exception)
     scored_by(tmp_path, read_contract(folder / "contract.json").graphs["model"].sha256)
     assert CliRunner().invoke(app, ["drift", str(folder), str(scores)]).exit_code == 0
+    moved = write_scores(tmp_path / "moved.csv")
+    assert "the manifest.json beside it is of scores.csv" in str(
+        CliRunner().invoke(app, ["drift", str(folder), str(moved)]).exception
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "file"),
+    [
+        ("a/b.png", "a/b.png"),
+        ("a/b.png/0/16", "a/b.png"),
+        ("c.npz/x/3", "c.npz/x"),
+        ("17", "17"),
+        ("2/b.png", "2/b.png"),
+    ],
+)
+def test_items_of_one_file_are_told_by_their_names(item: str, file: str) -> None:
+    assert file_of(item) == file
+
+
+def test_the_same_inputs_and_those_of_one_file_are_one_group() -> None:
+    rows = np.array([[1.0, 2], [3, 4], [1, 2], [5, 6], [7, 8], [1, 2.5]])
+    assert groups_of(rows).count == 5
+    named = groups_of(rows, ["a", "b", "c", "c", "d", "e"])  # c brings the first item's twin and another one
+    assert named.count == 4
+    assert named.of[0] == named.of[2] == named.of[3]
+    np.testing.assert_allclose(named.weights, np.array([1 / 3, 1, 1 / 3, 1 / 3, 1, 1]) / 4)
+
+
+def test_one_input_that_is_sent_again_and_again_is_no_sample() -> None:
+    score, mu = normal(9)
+    found = compare(reference(), np.tile(score, 20), np.tile(mu, (20, 1)))
+    assert (found.verdict, found.inputs, found.groups) == ("unknown", 180, 9)
+    assert "180 inputs are of 9 files or the same ones again" in found.reasons[0]
+
+
+def test_a_threshold_of_few_samples_promises_little() -> None:
+    """Of n = 99 reference samples the 95th smallest is the threshold: the share above it has a beta(5, 95) law."""
+    known = np.arange(99.0)
+    found = exceedance_p(known, alone(99), 94.0, 0.11, 10_000)
+    assert found == pytest.approx(2 * stats.beta.sf(0.11, 5, 95), rel=0.05)
+    assert 2 * stats.binom.sf(1099, 10_000, 0.05) < 1e-100  # as if the threshold were known

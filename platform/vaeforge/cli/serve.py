@@ -96,7 +96,8 @@ def drift(
     graphs = frozenset(graph.sha256 for graph in bundle.contract.graphs.values())
     if remark := require_scored_with(Path(scores), fetched.name, graphs):
         warn(warning_console(), remark)
-    found = compare(reference_of(bundle), *read_scores(Path(scores), bundle.contract.latent_dim))
+    items = read_scores(Path(scores), bundle.contract.latent_dim)
+    found = compare(reference_of(bundle), items.score, items.mu, items.files)
     if json:
         typer.echo(dumps(found.plain() | {"warnings": [remark] if remark else []}))
     else:

@@ -122,15 +122,19 @@ def require_scored_with(scores: Path, model: str, graphs: frozenset[str]) -> str
         graphs: SHA-256 of each graph of that model.
 
     Returns:
-        What is to be said of the scores: that there is no manifest by which to tell, or that their inputs do not look
-        like the training data; empty for nothing.
+        What is to be said of the scores: that their inputs do not look like the training data; empty for nothing.
 
     Raises:
-        DataError: naming the model that the scores are of.
+        DataError: naming the model that the scores are of, or if nothing says of which they are.
     """
     if not (scores.parent / MANIFEST).is_file():
-        return f"{scores}: no {MANIFEST} beside it says which model scored; it is taken to be {model}"
+        raise DataError(
+            f"{scores}: no {MANIFEST} beside it says which model scored, so that it may be another than {model}; keep "
+            "the table in the folder that `vaeforge score` wrote, or score the items again"
+        )
     found = read_score_manifest(scores.parent)
+    if found.scores != scores.name:
+        raise DataError(f"{scores}: the {MANIFEST} beside it is of {found.scores}, and nothing says which model scored")
     if found.graph.sha256 not in graphs:
         raise DataError(
             f"{scores}: was scored with {found.model.name}, but is to be compared with {model}; scores of different "

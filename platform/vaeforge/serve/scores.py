@@ -1,5 +1,7 @@
 """Reader of tables that `vaeforge score --latents true` wrote: one row an item, columns score, mu_0, mu_1, …."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,22 @@ from numpy.typing import NDArray
 
 from vaeforge.errors import DataError
 
+ROWS = re.compile(r"(/\d+)+$")
 WANTED = "a scores.parquet or scores.csv that `vaeforge score --latents true` wrote"
 Values = NDArray[np.float64]
 
 
-def read_scores(path: Path, latent_dim: int) -> tuple[Values, Values | None]:
-    """Scores [M] and mu [M, L]; mu is none where the table has no column of it.
+@dataclass(frozen=True)
+class ScoredItems:
+    """A table's items: `score` [M], `mu` [M, L] (none without columns of it), and the name of each one's file [M]."""
+
+    score: Values
+    mu: Values | None
+    files: list[str] | None
+
+
+def read_scores(path: Path, latent_dim: int) -> ScoredItems:
+    """The items in the table at `path`; `files` is none where it does not name them.
 
     Raises:
         DataError: if the file cannot be read, a column is missing or there twice, mu has another size, or a value is
@@ -35,8 +47,14 @@ def read_scores(path: Path, latent_dim: int) -> tuple[Values, Values | None]:
             f"{path}: has {len(found)} columns of mu, but the model has {latent_dim} latent dimensions (mu_0 to "
             f"{names[-1]}); score the items with this model"
         )
-    score = _column(path, table, "score")
-    return score, np.stack([_column(path, table, name) for name in names], axis=1) if found else None
+    mu = np.stack([_column(path, table, name) for name in names], axis=1) if found else None
+    items = table.column("item").to_pylist() if "item" in table.column_names else None
+    return ScoredItems(_column(path, table, "score"), mu, items and [file_of(str(item)) for item in items])
+
+
+def file_of(item: str) -> str:
+    """The file that an item is of, by its name: `a.png/0/16` is a patch, `a.npz/3` a row; `3` stands for itself."""
+    return ROWS.sub("", item)
 
 
 def _table(path: Path) -> Any:
