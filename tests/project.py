@@ -18,6 +18,8 @@ from unittest import mock
 import numpy as np
 from PIL import Image
 
+from vaeforge.chaos.processes import MARK
+
 ROOT = Path(__file__).parents[1]
 PARAMS = """
 family: endoscopy
@@ -95,7 +97,7 @@ class EmptyProject:
         """The command line in a process of its own; its output in `output.log`."""
         path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_ADDRESS"))}
-        variables |= {"PYTHONPATH": path, "PYTHONWARNINGS": "default", **environment}
+        variables |= {"PYTHONPATH": path, "PYTHONWARNINGS": "default", MARK: str(self.root), **environment}
         with (self.root / "output.log").open("w") as log:
             command = [sys.executable, "-m", "vaeforge", *arguments]
             return subprocess.Popen(command, cwd=self.root, env=variables, stdout=log, stderr=log, text=True)
@@ -166,22 +168,22 @@ class SampleProject(EmptyProject):
         shutil.copy(ROOT / "params.yaml", root)
 
 
-def check_invariants(project: EmptyProject, name: str, trials: int) -> None:
-    """Each trial has exactly one end; epochs follow one another; nothing is trained after its end."""
-    events = project.events(name)
-    ends = [event["trial"] for event in events if event["event"] == "finished"]
-    assert sorted(ends) == list(range(trials))
-    for number in range(trials):
-        own = [event for event in events if event.get("trial") == number]
-        assert own[0]["event"] == "submitted"
-        assert own[-1]["event"] == "finished"
-        previous = 0
-        for report in (event for event in own if event["event"] == "reported"):
-            assert report["epoch"] <= previous + 1, f"trial {number} skipped from {previous} to {report['epoch']}"
-            previous = report["epoch"]
-        for decision in (event for event in own if event["event"] == "decided" and event["action"] == "stop"):
-            assert decision["epoch"] == previous, f"trial {number} was trained beyond its stop"
-    assert events[-1]["event"] == "ended"
+def check_invariants(project: EmptyProject, name: str, trials: int, **more: Any) -> None:
+    """Everything that must hold of a search that has ended, see `vaeforge.chaos.invariants`.
+
+    Args:
+        project: in which it was run.
+        name: of the search.
+        trials: how many it has.
+        more: further fields of `Expected`: causes of failure that the test explains, say; and `tracking_uri`, of a
+            store that must agree with the ledger.
+    """
+    from vaeforge.chaos.invariants import Watched, check_search, problems_in
+    from vaeforge.chaos.ledger_rules import Expected
+
+    uri, folder = more.pop("tracking_uri", None), project.root / f"artifacts/searches/{name}"
+    found = check_search(folder, Expected(trials, **more), Watched(str(project.root)), uri)
+    assert problems_in(found) == []
 
 
 def end(process: "subprocess.Popen[str]") -> None:

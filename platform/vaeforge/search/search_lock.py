@@ -54,10 +54,14 @@ class SearchLock:
         (self.folder / "lock").write_text(f"process {os.getpid()} on {socket.gethostname()}")
 
     def remember(self) -> None:
-        """Note this process's children, so that they can be found should this process be killed."""
+        """Note this process's children, so that they can be found should this process be killed.
+
+        A disk that takes no note now is no reason to end a search: the next call, seconds later, tries again.
+        """
         children = [(p.pid, _started(p)) for p in psutil.Process().children(recursive=True)]
         found = [NotedProcess(pid, started) for pid, started in children if started is not None]
-        write_json(self.folder / "processes.json", [asdict(process) for process in found])
+        with contextlib.suppress(OSError):
+            write_json(self.folder / "processes.json", [asdict(process) for process in found])
 
     def end_leftovers(self) -> int:
         """End the processes that an earlier session noted and that still run; returns how many there were."""
