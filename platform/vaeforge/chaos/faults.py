@@ -26,7 +26,6 @@ from vaeforge.chaos.tracking_server import TrackingServer
 from vaeforge.ledger.history import TrialRecord
 
 SETTLE_SECONDS = 1.0  # for messages that are under way when their sender is stopped
-END_SECONDS = 60.0
 
 
 class NoVictimError(Exception):
@@ -123,11 +122,13 @@ def _hang(target: Target, random: Random) -> Iterator[str]:
 @contextmanager
 def _torn_line(target: Target, random: Random) -> Iterator[str]:
     """As when a machine goes down while a line is written."""
+    if not target.ledger.path.exists():
+        raise NoVictimError("no ledger")
     target.driver.kill()
-    target.driver.wait(END_SECONDS)
     with target.ledger.path.open("rb") as file:
         # the dispatcher outlives its driver for seconds, and what it still writes would end the torn line
         lock_descriptor(file.fileno(), blocking=True)
+        target.ledger.look()
         add_half_line(target.ledger.path)
     yield "SIGKILL to the driver, and half a line at the ledger's end"
 

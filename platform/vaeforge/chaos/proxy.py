@@ -15,9 +15,9 @@ class TrackingProxy:
     """A server on this machine that passes requests on to another port.
 
     Attributes:
-        mode: `pass`; `401` and `503` answer so at once; `504` passes the request on and answers 504 whatever came of
-            it, as a gateway does that has waited too long; `reset` closes the connection; `silent` does not answer
-            for 20 s.
+        mode: `pass`; `401` and `503` answer so at once; `504` has every change made and answers it with 504, as a
+            gateway does that has waited too long, and passes what only reads; `reset` closes the connection; `silent`
+            does not answer for 20 s.
         refused: how many requests were not answered as the server would have.
     """
 
@@ -53,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         mode = self.owner.mode
-        if mode == "pass":
+        if mode == "pass" or (mode == "504" and self._only_reads()):
             self._pass_on(content)
             return
         self.owner.refused += 1
@@ -67,6 +67,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(int(mode), {"Content-Type": "text/plain"}, b"said by the proxy")
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _answer  # noqa: N815 (names of the standard library)
+
+    def _only_reads(self) -> bool:
+        return self.command in ("GET", "HEAD") or self.path.split("?")[0].endswith("/search")
 
     def _wait(self) -> None:
         deadline = time.monotonic() + SILENT_SECONDS

@@ -7,6 +7,7 @@ Every kind of fault comes up before any comes up again as often as its weight al
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from random import Random
 
@@ -19,10 +20,11 @@ from vaeforge.ledger.events import EpochReported, LedgerEvent
 from vaeforge.paths import Project
 
 POLL_SECONDS = 0.25
-LONGEST_PAUSE = 12.0  # mean seconds between two faults, where the time allows for it
+LONGEST_PAUSE = 8.0  # mean seconds between two faults, where the time allows for it
 FAULTS_AT_LEAST = 30  # for which a shorter run makes its pauses shorter
-PATIENCE = 30.0  # seconds that a fault waits for an epoch since the last one
+PATIENCE = 15.0  # seconds that a fault waits for an epoch since the last one
 END_SECONDS = 90.0  # that a session has to end after a signal
+TRIED = 4  # faults in a row, while none meets a victim
 OWN_CODES = (0, 2, 130, 143)  # what the command line ends with by itself
 
 
@@ -213,7 +215,7 @@ class _Run:
 
     def _inject_one(self) -> None:
         """The next fault that meets a victim; those that meet none come first the next time."""
-        for fault in [*self.waiting, next(self.coming)]:
+        for fault in chain(self.waiting.copy(), islice(self.coming, TRIED)):
             try:
                 self._do(fault)
             except (NoVictimError, OSError) as error:  # a victim may end while it is looked at
@@ -224,7 +226,7 @@ class _Run:
                 return
 
     def _postpone(self, fault: Fault, why: str) -> None:
-        if fault not in self.waiting:
+        if self.waiting.count(fault) == 0:
             self.waiting.append(fault)
             self.say(f"{self._clock()} {fault.name} waits: {why}")
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from vaeforge.job_limits import job_cores
 from vaeforge.search.dispatch.ray_messages import messages_kept
 from vaeforge.search.dispatch.ray_session import own_session
+from vaeforge.search.dispatch.ray_start import start_patiently
 from vaeforge.search.dispatch.resources import Placement, Supply, place_on
 from vaeforge.search.plan import Plan
 from vaeforge.search.signals import InterruptHandler
@@ -68,7 +69,7 @@ def cluster(plan: Plan, interrupt: InterruptHandler, console: Console) -> Iterat
             imports = threading.Thread(target=_import_ahead, daemon=True)
             imports.start()
             folder = session.enter_context(own_session(console)) if plan.address is None else None
-            _start(plan.address, folder)
+            _start(plan.address, folder, console)
             imports.join()
         interrupt.install()  # Ray takes SIGTERM for itself
         try:
@@ -92,12 +93,13 @@ def settle_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _start(address: str | None, folder: str | None) -> None:
+def _start(address: str | None, folder: str | None, console: Console) -> None:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        ray.init(address="local", num_cpus=job_cores(), include_dashboard=False, _temp_dir=folder, **quiet)
+        own: dict[str, Any] = {"num_cpus": job_cores(), "include_dashboard": False, "_temp_dir": folder}
+        start_patiently(lambda: ray.init(address="local", **own, **quiet), console)
         return
     from vaeforge.search.dispatch.data_transfer import code_packages
 
