@@ -341,8 +341,8 @@ def _register(
 
     uri = default_uri(project.root)
     done = register_run(project, manifest, export, evaluation, uri)
-    role = "champion" if done.champion else "challenger: " + "; ".join(done.reasons)
-    say(console, f"registered {done.model} version {done.version} ({role})")
+    role = "champion" if done.champion else "challenger, not promoted: " + "; ".join(done.reasons)
+    say(console, f"registered {done.model} version {done.version} as {role}")
     if any(reason.startswith(f"{DATA_RULE}:") for reason in done.reasons) and not done.champion:
         say(console, new_data_hint(done.model, done.version))
     command = f"mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1"

@@ -57,7 +57,7 @@ def test_from_own_pictures_to_a_served_answer(home: Path, tmp_path: Path, cluste
     clone.shell(listed)
     clone.shell(pushed)
     clone.shell("dvc pull --quiet data.dvc")  # what `make tune` does first
-    assert "version 1 (champion)" in clone.shell("vaeforge tune --family endoscopy", **cluster)
+    assert "version 1 as champion" in clone.shell("vaeforge tune --family endoscopy", **cluster)
     use(clone, NAME)
 
 
@@ -74,7 +74,7 @@ def test_every_order_leads_to_a_champion_of_ones_own(home: Path, tmp_path: Path,
     clone.shell(imported if name is None else f"{imported} --name {name}")
     assert clone.shell(listed).count("own") == 1
     clone.shell(pushed)
-    assert "version 1 (champion)" in clone.shell(tuned)
+    assert "version 1 as champion" in clone.shell(tuned)
     use(clone, name or NAME)
     if order == SAMPLE_FIRST:
         assert "vaeforge-endoscopy " in clone.shell("vaeforge models list")  # the sample's model is another one
@@ -91,6 +91,6 @@ def test_importing_again_after_a_search_leads_to_a_new_champion_of_the_same_line
     clone.shell(f"{imported} --replace --size 48")
     clone.shell(pushed)
     said = clone.shell(tuned)
-    assert "version 2 (challenger: data: identity" in said
+    assert "version 2 as challenger, not promoted: data: identity" in said
     clone.shell(f"vaeforge models promote {NAME} 2 --new-data --why larger")
     use(clone, NAME)

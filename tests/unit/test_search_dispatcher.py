@@ -46,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def decided(trial: int, epoch: int, action: str, value: float, needed: float | None = None) -> TrialDecided:
-    why = "" if needed is None else f"rung {epoch}: {value:g}, needed <= {needed:g}"
+    why = "" if needed is None else f"rung {epoch}: {value:g}, cut-off {needed:g}"
     return TrialDecided(trial=trial, epoch=epoch, action=action, value=value, needed=needed, why=why)
 
 
@@ -116,7 +116,7 @@ def test_each_message_twice_changes_nothing(dispatcher: Dispatcher, path: Path) 
         assert dispatcher.reply(lease, 2) == "stop"
     dispatcher.stop(0, "again")
     assert kinds(path) == ["submitted", "registered", "leased", "reported", "reported", "decided", "finished"]
-    assert events(path, "finished")[0].cause == "rung 2: 1, needed <= 0.5"
+    assert events(path, "finished")[0].cause == "rung 2: 1, cut-off 0.5"
 
 
 def test_a_restarted_worker_group_gives_its_lease_back_and_an_old_one_is_void(
@@ -427,7 +427,7 @@ def test_a_slim_history_keeps_what_is_needed_of_ended_trials(dispatcher: Dispatc
     [
         ({"outcome": "completed"}, "completed", None),
         ({"outcome": "nan", "value": None}, "failed", "nan"),
-        ({}, "stopped", "rung 2: 3, needed <= 1"),
+        ({}, "stopped", "rung 2: 3, cut-off 1"),
     ],
 )
 def test_an_end_that_a_crash_left_unsaid_is_said_after_the_restart(

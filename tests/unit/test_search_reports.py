@@ -72,8 +72,8 @@ def full(tmp_path: Path) -> Search:
         search.report(number, 2, 8.0 + number)
     search.decide(0, 2, "go", 8.0, needed=8.5, why="best of 2")
     search.finish(0, "completed", None, 8.0)
-    search.decide(1, 2, "stop", 9.0, needed=8.5, why="rung 2: 9, needed <= 8.5")
-    search.finish(1, "stopped", "rung 2: 9, needed <= 8.5", 9.0)
+    search.decide(1, 2, "stop", 9.0, needed=8.5, why="rung 2: 9, cut-off 8.5")
+    search.finish(1, "stopped", "rung 2: 9, cut-off 8.5", 9.0)
     for attempt in (1, 2):
         crash = {"cause": "oom", "traceback": f"Traceback [{attempt}]:\nOutOfMemoryError"}
         search.append("crashed", trial=2, attempt=attempt, **crash)
@@ -98,7 +98,7 @@ def test_each_trial_says_why_it_ended(full: Search) -> None:
     assert [row.trial for row in rows] == [0, 1, 2, 3, 4, 5]
     assert [row.why for row in rows] == [
         "ran all 2 epochs",
-        "stopped at rung 2: 9, needed <= 8.5",
+        "stopped at rung 2: 9, cut-off 8.5",
         "oom: out of memory, epoch 2",
         "stopped on request",
         "has not ended: epoch 2",
@@ -119,7 +119,7 @@ def test_a_decision_without_words_is_told_in_numbers(tmp_path: Path) -> None:
     search.report(0, 6, -19720.1)
     search.decide(0, 6, "stop", -19720.1, needed=-19801.3)
     search.finish(0, "stopped", None, -19720.1)
-    assert reports.trials(search.history)[0].why == "stopped at rung 6: -19720.1, needed <= -19801.3"
+    assert reports.trials(search.history)[0].why == "stopped at rung 6: -19720.1, cut-off -19801.3"
 
 
 def test_trials_are_chosen_by_state(full: Search) -> None:
@@ -145,11 +145,11 @@ def test_one_trial_in_full(full: Search) -> None:
         "action": "stop",
         "value": 9.0,
         "needed": 8.5,
-        "why": "rung 2: 9, needed <= 8.5",
+        "why": "rung 2: 9, cut-off 8.5",
         "donor": None,
         "params": None,
     }
-    assert "stop: rung 2: 9, needed <= 8.5" in shown(reports.trial_view(stopped))
+    assert "stop: rung 2: 9, cut-off 8.5" in shown(reports.trial_view(stopped))
     assert json.loads(json.dumps(to_json(stopped), allow_nan=False)) == to_json(stopped)
     with pytest.raises(SearchError, match=r"trial: got 9, must be one of the search's trials \(0 to 5\)"):
         reports.trial(full.history, 9)

@@ -13,6 +13,6 @@ def test_a_ledger_of_another_version_is_refused() -> None:
 
 
 def test_texts_show_which_number_is_larger() -> None:
-    assert compared(-19720.1, -19801.3) == "-19720.1, needed <= -19801.3"
-    assert compared(-19720.123, -19720.124) == "-19720.123, needed <= -19720.124"
-    assert compared(1.0, 1.0) == "1, needed <= 1"
+    assert compared(-19720.1, -19801.3) == "-19720.1, cut-off -19801.3"
+    assert compared(-19720.123, -19720.124) == "-19720.123, cut-off -19720.124"
+    assert compared(1.0, 1.0) == "1, cut-off 1"

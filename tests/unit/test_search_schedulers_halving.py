@@ -84,7 +84,7 @@ def test_asha_by_hand() -> None:
     # of 1 and 4, the percentile 100/3 is 1 + (4 - 1) / 3 = 2
     worse = ask(scheduler, "linear", 2, 2, 2.5)
     assert (worse.action, worse.needed) == ("stop", pytest.approx(2.0))
-    assert worse.why == "rung 2: 2.5, needed <= 2 (best third of 2 trials with schedule linear)"
+    assert worse.why == "rung 2: 2.5, cut-off 2 (best third of 2 trials with schedule linear)"
     # of 1, 2.5 and 4, it is 1 + (2.5 - 1) * 2/3 = 2
     assert ask(scheduler, "linear", 3, 2, 1.99).action == "go"
     assert ask(scheduler, "linear", 3, 6, 99.0).needed is None  # another rung
@@ -101,10 +101,10 @@ def test_asha_compares_within_groups() -> None:
     for number, value in enumerate((1.0, 2.0)):
         ask(scheduler, "linear", number, 2, value)
     early = ask(scheduler, "cyclical", 2, 2, 9.0)  # two of its own are needed first; until then all count
-    assert (early.action, early.why) == ("stop", "rung 2: 9, needed <= 1.5 (best half of 2 trials)")
+    assert (early.action, early.why) == ("stop", "rung 2: 9, cut-off 1.5 (best half of 2 trials)")
     ask(scheduler, "cyclical", 3, 2, 11.0)
     own = ask(scheduler, "cyclical", 4, 2, 9.5)  # of 9 and 11 the median is 10; the linear ones no longer matter
-    assert (own.action, own.why) == ("go", "rung 2: 9.5, needed <= 10 (best half of 2 trials with schedule cyclical)")
+    assert (own.action, own.why) == ("go", "rung 2: 9.5, cut-off 10 (best half of 2 trials with schedule cyclical)")
     assert ask(scheduler, "linear", 5, 2, 9.5).action == "stop"
     assert ask(ASHA([2], 2), "all", 0, 2, 1.0).why == "rung 2: 1, the first trial"  # rung: global
 

@@ -64,7 +64,7 @@ def test_the_median_of_running_averages_by_hand(scheduler: MedianStopping) -> No
     decision = ask(scheduler, 3, 3, 3.5)
     assert (decision.action, decision.needed) == ("stop", 3.0)
     others = "median of the running averages of 3 other trials with schedule g"
-    assert decision.why == f"epoch 3: best 3.5, needed <= 3 ({others})"
+    assert decision.why == f"epoch 3: best 3.5, cut-off 3 ({others})"
 
 
 def test_the_best_value_counts_not_the_newest(scheduler: MedianStopping) -> None:

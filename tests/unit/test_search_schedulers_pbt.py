@@ -58,7 +58,7 @@ def test_the_worst_quarter_inherits_from_the_best_once_all_have_arrived() -> Non
         assert decision.donor in (0, 1) and decision.needed == 5.0 and decision.params is not None
         assert decision.params["model.latent_dim"] == 2 + decision.donor  # other weights would not fit
         assert decision.params["optimizer.lr"] in (pytest.approx(1.2e-3), pytest.approx(0.8e-3))
-        assert decision.why == f"generation 1: worst 2 of 8 ({number}, needed <= 5); weights of trial {decision.donor}"
+        assert decision.why == f"generation 1: worst 2 of 8 ({number}, cut-off 5); weights of trial {decision.donor}"
     assert decisions[0].why == "generation 1: best 6 of 8"
 
 

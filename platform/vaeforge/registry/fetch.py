@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaeforge.config.strict_yaml import read_yaml
-from vaeforge.errors import ConfigError, RegistryError
+from vaeforge.errors import ConfigError, RegistryError, nearest
 from vaeforge.package.bundle import EXTRA, HASHES, MAIN, Bundle
 from vaeforge.paths import Project, read_json, sha256_of
 from vaeforge.registry.lineage import FILES, GRAPH
 from vaeforge.registry.log import store_errors, tracking_at
+from vaeforge.registry.versions import registered_model, version_named
 from vaeforge.track.store import open_store
 
 if TYPE_CHECKING:
@@ -78,9 +79,14 @@ def resolve(client: "MlflowClient", reference: str) -> "ModelVersion":
     if found is None:
         raise ConfigError(f"model: got {reference!r}, must be models:/NAME@ALIAS, models:/NAME/VERSION or a folder")
     with store_errors(client.tracking_uri, f"{reference}: cannot be found"):
-        if found["alias"]:
-            return client.get_model_version_by_alias(found["model"], found["alias"])
-        return client.get_model_version(found["model"], found["version"])
+        model = registered_model(client, found["model"])
+        if not found["alias"]:
+            return version_named(client, str(model.name), found["version"])
+        if found["alias"] not in model.aliases:
+            known = ", ".join(sorted(model.aliases)) or "none yet, `vaeforge models promote` gives the first"
+            near = nearest(found["alias"], model.aliases)
+            raise RegistryError(f"{reference}: got the alias {found['alias']!r}, must be one of: {known}{near}")
+        return client.get_model_version_by_alias(found["model"], found["alias"])
 
 
 def bundle_of(client: "MlflowClient", version: "ModelVersion", project: Project) -> Bundle:

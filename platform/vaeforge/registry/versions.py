@@ -7,7 +7,7 @@ from vaeforge.registry.lock import is_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PREFIX = "vaeforge-"
@@ -26,6 +26,27 @@ def models(client: "MlflowClient") -> list[str]:
             return sorted(found)
 
 
+def registered_model(client: "MlflowClient", name: str) -> "RegisteredModel":
+    """The registered model called `name`, of ours or not.
+
+    Raises:
+        RegistryError: if there is none, naming ours.
+    """
+    from mlflow import MlflowException
+
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    raise RegistryError(_no_model(name, models(client)))
+
+
+def _no_model(given: str, known: list[str]) -> str:
+    listed = ", ".join(known) or "none yet, `vaeforge register` makes one"
+    return f"model: got {given!r}, must be one of: {listed}{nearest(given, known)}"
+
+
 def model_named(client: "MlflowClient", given: str) -> str:
     """The registered model that `given` means: its name, what follows `vaeforge-`, or the family or data set alone.
 
@@ -41,8 +62,7 @@ def model_named(client: "MlflowClient", given: str) -> str:
         return meant[0]
     if meant:
         raise RegistryError(f"model: got {given!r}, which could be {' or '.join(meant)}; name one of them")
-    listed = ", ".join(known) or "none yet, `vaeforge register` makes one"
-    raise RegistryError(f"model: got {given!r}, must be one of: {listed}{nearest(given, known)}")
+    raise RegistryError(_no_model(given, known))
 
 
 def versions_of(client: "MlflowClient", model: str) -> list["ModelVersion"]:

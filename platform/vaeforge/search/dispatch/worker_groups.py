@@ -143,7 +143,7 @@ class WorkerGroups:
         # without Ray, a request for workers would start another cluster
         while not self._closing.is_set() and ray.is_initialized():
             with self._lock:
-                if self._turn() and (not group.waits or self._room() > 0):
+                if not self._closing.is_set() and self._turn() and (not group.waits or self._room() > 0):
                     group.launched, group.waits = time.monotonic(), False
                     return True
             self._closing.wait(ROOM_SECONDS if group.waits else 0.1)
@@ -198,7 +198,8 @@ class WorkerGroups:
 
     def close(self) -> None:
         """Start no more groups; those that wait for room give up."""
-        self._closing.set()
+        with self._lock:  # once it returns none starts, not even one whose turn had just come
+            self._closing.set()
 
     def join(self, seconds: float) -> bool:
         """Close, and wait for the groups that run to return; whether all did."""

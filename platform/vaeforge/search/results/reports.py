@@ -172,7 +172,7 @@ def why(record: TrialRecord) -> str:
     stops = [(epoch, decision) for epoch, decision in record.decisions.items() if decision.action == "stop"]
     if record.state == "stopped" and stops:
         epoch, decision = max(stops, key=lambda stop: stop[0])
-        needed = "" if decision.needed is None else f", needed <= {decision.needed:.6g}"
+        needed = "" if decision.needed is None else f", cut-off {decision.needed:.6g}"
         return f"stopped at {record.cause or f'rung {epoch}: {decision.value:.6g}{needed}'}"
     if record.state == "failed":
         return f"{record.cause}: {FAILURES.get(record.cause or '', 'see its crashes')}, epoch {record.epoch}"

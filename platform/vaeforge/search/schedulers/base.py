@@ -154,9 +154,9 @@ def require_finite(number: int, epoch: int, value: float) -> None:
 
 
 def compared(value: float, needed: float) -> str:
-    """`value, needed <= needed` with as many digits as show which is larger, six at least."""
+    """`value, cut-off needed` with as many digits as show which is larger, six at least."""
     digits = next((d for d in (6, 9, 12, 17) if value == needed or f"{value:.{d}g}" != f"{needed:.{d}g}"), 17)
-    return f"{value:.{digits}g}, needed <= {needed:.{digits}g}"
+    return f"{value:.{digits}g}, cut-off {needed:.{digits}g}"
 
 
 def within(group: str) -> str:

@@ -42,7 +42,7 @@ def read_split(folder: Path, settings: PictureSettings) -> Split:
         named = ", ".join(str(path.relative_to(folder)) for path in annotated)
         raise DataError(
             f"{folder}: holds annotated images ({named}) beside class folders; they would be mixed into one data set: "
-            "remove one of them (the sample is in `skin`)"
+            "remove one of them (the sample is in `skin`; `vaeforge data drop skin` removes it)"
         )
     split.extend(pictures)
     only_normal |= bool(split.images) and all(is_normal(image.label) for image in split.images)

@@ -1,0 +1,36 @@
+"""References to versions of models that are not there: what there is instead is named."""
+
+from pathlib import Path
+
+import pytest
+
+from vaeforge.errors import RegistryError
+from vaeforge.registry.fetch import resolve
+from vaeforge.track.store import open_store
+
+MODEL = "vaeforge-endoscopy"
+
+
+@pytest.mark.slow
+def test_what_there_is_is_named_where_a_reference_leads_nowhere(tmp_path: Path) -> None:
+    client = open_store(f"sqlite:///{tmp_path}/mlflow.db")
+    client.create_registered_model(MODEL)
+    with pytest.raises(RegistryError, match="got version '1', must be one of none yet"):
+        resolve(client, f"models:/{MODEL}/1")
+    client.create_model_version(MODEL, str(tmp_path))
+    with pytest.raises(
+        RegistryError, match="the alias 'champion', must be one of: none yet, `vaeforge models promote`"
+    ):
+        resolve(client, f"models:/{MODEL}@champion")
+    for alias in ("champion", "challenger"):
+        client.set_registered_model_alias(MODEL, alias, "1")
+    assert resolve(client, f"models:/{MODEL}@champion").version == "1"
+    assert resolve(client, f"models:/{MODEL}/1").version == "1"
+    with pytest.raises(
+        RegistryError, match="'champoin', must be one of: challenger, champion; did you mean 'champion'"
+    ):
+        resolve(client, f"models:/{MODEL}@champoin")
+    with pytest.raises(RegistryError, match="got version '2', must be one of 1"):
+        resolve(client, f"models:/{MODEL}/2")
+    with pytest.raises(RegistryError, match=f"got 'vaeforge-endo', must be one of: {MODEL}; did you mean"):
+        resolve(client, "models:/vaeforge-endo@champion")
