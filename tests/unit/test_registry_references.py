@@ -18,17 +18,13 @@ def test_what_there_is_is_named_where_a_reference_leads_nowhere(tmp_path: Path) 
     with pytest.raises(RegistryError, match="got version '1', must be one of none yet"):
         resolve(client, f"models:/{MODEL}/1")
     client.create_model_version(MODEL, str(tmp_path))
-    with pytest.raises(
-        RegistryError, match="the alias 'champion', must be one of: none yet, `vaeforge models promote`"
-    ):
+    with pytest.raises(RegistryError, match="'champion', must be one of: none yet, `vaeforge models promote`"):
         resolve(client, f"models:/{MODEL}@champion")
     for alias in ("champion", "challenger"):
         client.set_registered_model_alias(MODEL, alias, "1")
-    assert resolve(client, f"models:/{MODEL}@champion").version == "1"
-    assert resolve(client, f"models:/{MODEL}/1").version == "1"
-    with pytest.raises(
-        RegistryError, match="'champoin', must be one of: challenger, champion; did you mean 'champion'"
-    ):
+    assert str(resolve(client, f"models:/{MODEL}@champion").version) == "1"
+    assert str(resolve(client, f"models:/{MODEL}/1").version) == "1"
+    with pytest.raises(RegistryError, match="must be one of: challenger, champion; did you mean 'champion'"):
         resolve(client, f"models:/{MODEL}@champoin")
     with pytest.raises(RegistryError, match="got version '2', must be one of 1"):
         resolve(client, f"models:/{MODEL}/2")
