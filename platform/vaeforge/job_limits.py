@@ -1,11 +1,13 @@
-"""Cores and memory of this job: what affinity, control groups and SLURM leave it of the node.
+"""Cores and memory of this job: what affinity, control groups and SLURM leave it of the node, and what went beyond.
 
 Sources: sched(7); the kernel's guides to control groups of version 1 (`cpu.cfs_quota_us`, `memory.limit_in_bytes`) and
-2 (`cpu.max`, `memory.max`); sbatch(1). A limit of a group holds for the groups in it, so all ancestors are read.
+2 (`cpu.max`, `memory.max`, `memory.events`); sbatch(1). A limit of a group holds for the groups in it, so all ancestors
+are read.
 """
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -33,6 +35,16 @@ def job_memory() -> int:
     limits += [MEGABYTE * size for size in _given("SLURM_MEM_PER_NODE") if size]  # 0: all of the node's
     limits += [MEGABYTE * size * job_cores() for size in _given("SLURM_MEM_PER_CPU")]
     return int(min([psutil.virtual_memory().total, *limits]))
+
+
+def oom_kills() -> int:
+    """How many processes of this job's control group the kernel has ended because memory was used up."""
+    for folder in _groups("memory"):
+        for name in ("memory.events", "memory.oom_control"):
+            with suppress(OSError):
+                lines = (folder / name).read_text(encoding="utf-8").splitlines()
+                return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    return 0
 
 
 def _groups(controller: str) -> Iterator[Path]:

@@ -7,68 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from project import ROOT, SmallProject, check_invariants, end
+from project import check_invariants, end
+from troubled import Troubled
 
 QUICK = ("--offline", "true", "--register", "false", "--scheduler", "none", "--hosts", "1")
-CODE = """
-import os
-import threading
-import time
-from pathlib import Path
-
-import torch
-from vaeforge.training.validation_metric import ValidationMetric
-
-
-def taken(name):
-    path = Path(os.environ["TROUBLE"]) / name
-    try:
-        seconds = float(path.read_text())
-        path.unlink()
-    except FileNotFoundError:
-        return 0.0
-    return seconds
-
-
-class Trouble(ValidationMetric):
-    name = "val/trouble"
-
-    def size(self, model):
-        return 1
-
-    def sums(self, model, x, posterior):
-        time.sleep(taken("slow"))
-        if taken("block"):
-            threading.Event().wait()
-        return torch.zeros(1, dtype=torch.float64, device=x.device)
-
-    def value(self, sums, count):
-        return 0.0
-
-
-VALIDATION = Trouble()
-"""
-
-
-class Troubled(SmallProject):
-    """A project with a validation metric of another package that takes long, or never ends, when it is told to."""
-
-    def __init__(self, root: Path):
-        super().__init__(root)
-        package = root / "package"
-        info = package / "trouble-1.0.dist-info"
-        info.mkdir(parents=True)
-        (package / "trouble.py").write_text(CODE)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: trouble\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text("[vaeforge.validation_metrics]\ntrouble = trouble:VALIDATION\n")
-        sources = [ROOT / "platform", ROOT / "models", package]
-        self.environment = {"TROUBLE": str(root), "PYTHONPATH": os.pathsep.join(map(str, sources))}
-
-    def next_validation(self, kind: str, seconds: float) -> None:
-        """Have the next validation take `seconds` longer (`slow`), or for ever (`block`)."""
-        whole = self.root / f".{kind}"
-        whole.write_text(str(seconds))
-        whole.rename(self.root / kind)
 
 
 def gone(pid: int) -> bool:

@@ -61,7 +61,8 @@ settings = {"include_dashboard": False, "log_to_driver": False, "logging_level":
 ray.init(address="local", num_cpus=1, runtime_env={"py_modules": code_packages()}, **settings)
 here = ray.get_runtime_context().get_node_id()
 prepared = make_prepared(folder / "hidden")
-alone = [publish_data(prepared, cluster=False).stored, publish_data(prepared).stored is None]
+alone = [publish_data(prepared, prepared.folder, cluster=False).stored]
+alone.append(publish_data(prepared, prepared.folder).stored is None)
 alone.append(unseen_nodes(folder / "hidden"))
 start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
 start += ["--address", ray.get_runtime_context().gcs_address]
@@ -82,13 +83,13 @@ while len(nodes := [node for node in ray.nodes() if node["Alive"]]) < 2:
     assert time.monotonic() < deadline and second.poll() is None, (folder / "second.log").read_text()
     time.sleep(0.1)
 there = next(node["NodeID"] for node in nodes if node["NodeID"] != here)
-handle = publish_data(prepared)
+handle = publish_data(prepared, prepared.folder)
 seen = {"alone": alone, "stored": handle.stored is not None}
 seen |= {"here": on(here, handle), "there": on(there, handle)}
 seen["unseen"] = [unseen_nodes(folder / "hidden"), unseen_nodes(folder / "shared")]
 seen["left"] = sorted(path.name for path in folder.rglob(".probe*"))
 try:
-    on(there, publish_data(prepared, cluster=False))
+    on(there, publish_data(prepared, prepared.folder, cluster=False))
 except Exception as error:
     seen["refused"] = str(error)
 (folder / "seen.json").write_text(json.dumps(seen))

@@ -1,6 +1,8 @@
 """Worker groups: when they start, start again, wait for room, and are given back; when they return to shed memory."""
 
+import itertools
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -11,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.exceptions import ActorDiedError, OutOfMemoryError
+from ray.train import WorkerGroupError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from vaeforge.search.dispatch import worker_groups as module
 from vaeforge.search.dispatch.cluster import SETTINGS
+from vaeforge.search.dispatch.group_failure import GroupFailure, failure_of
 from vaeforge.search.dispatch.resources import CPU_SHARE, Placement, Supply
 from vaeforge.search.dispatch.types import Lease, NoTask, Task
 from vaeforge.search.dispatch.worker import held_bytes, serve
-from vaeforge.search.dispatch.worker_groups import MAX_RESTARTS, WorkerGroups
+from vaeforge.search.dispatch.worker_groups import MAX_STARTS, WorkerGroups
 from vaeforge.training.distributed import InsufficientResourcesError
 
 SECONDS = 10.0
@@ -29,6 +35,20 @@ def until(ready: Callable[[], bool]) -> None:
     while not ready():
         assert time.monotonic() < deadline
         time.sleep(0.002)
+
+
+class Calls:
+    """In place of the dispatcher: whether groups are given back, and how often they have registered."""
+
+    def __init__(self, released: bool = True):
+        self.all_released, self.given_back = released, set[int]()
+        self.generations = itertools.repeat(0)
+
+    def released(self, number: int) -> bool:
+        return self.all_released or number in self.given_back
+
+    def failed(self, failure: GroupFailure) -> int:
+        return next(self.generations)
 
 
 class Cluster:
@@ -68,8 +88,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 
 def test_a_worker_group_starts_again_unless_it_was_given_back(cluster: Cluster) -> None:
-    given_back: set[int] = set()
-    groups = WorkerGroups(Placement(2, 1, 0.0, 3), {"seed": 5}, "", given_back.__contains__)
+    calls = Calls(released=False)
+    groups = WorkerGroups(Placement(2, 1, 0.0, 3), {"seed": 5}, "", calls)
     groups.start()
     until(lambda: len(cluster.running) == 2)
     assert (groups.alive, groups.wanted) == (2, 2)
@@ -77,7 +97,7 @@ def test_a_worker_group_starts_again_unless_it_was_given_back(cluster: Cluster) 
     until(lambda: len(cluster.started) == 3)
     assert cluster.started[2] == 1 and len(cluster.names) == 3
     until(lambda: len(cluster.running) == 2)
-    given_back.add(0)
+    calls.given_back.add(0)
     cluster.end(0)
     until(lambda: groups.alive == 1)
     groups.scale_up(1)
@@ -93,22 +113,49 @@ def test_a_worker_group_starts_again_unless_it_was_given_back(cluster: Cluster) 
     cluster.end(1)
     cluster.end(2)
     assert groups.join(SECONDS)
-    assert len(cluster.started) == 4 and groups.errors == []
+    assert len(cluster.started) == 4 and groups.failures == []
 
 
-def test_a_worker_group_that_fails_again_and_again_is_given_up(cluster: Cluster) -> None:
+def test_a_worker_group_that_fails_before_it_is_up_is_given_up_and_says_why(cluster: Cluster) -> None:
     cluster.error = RuntimeError("no torch there")
-    groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
+    groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", Calls(released=False))
     groups.start()
     until(lambda: groups.alive == 0)
-    assert cluster.started == [0] * MAX_RESTARTS
-    assert [str(error) for error in groups.new_errors()] == ["no torch there"] * MAX_RESTARTS
-    assert groups.new_errors() == []
+    assert (cluster.started, groups.given_up) == ([0] * MAX_STARTS, 1)
+    *earlier, last = groups.new_failures()
+    assert str(last) == "worker group 0 ended (crash) and is given up: no torch there"
+    assert ["is started again" in str(failure) for failure in earlier] == [True] * (MAX_STARTS - 1)
+    assert groups.new_failures() == []
+
+
+def test_a_worker_group_that_was_up_each_time_is_started_again_without_end(cluster: Cluster) -> None:
+    cluster.error, calls = RuntimeError("killed"), Calls(released=False)
+    calls.generations = iter([1, 2, 2, 3, 4, 5, 5, 5])
+    groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", calls)
+    groups.start()
+    until(lambda: groups.alive == 0)
+    assert len(cluster.started) == 8
+
+
+@pytest.mark.parametrize(
+    ("errors", "killed", "cause"),
+    [
+        ([ActorDiedError()], False, "lost"),
+        ([ActorDiedError()], True, "oom"),
+        ([OutOfMemoryError("Ray's monitor")], False, "oom"),
+        ([ValueError("bad"), MemoryError("one rank of two")], False, "oom"),
+        ([ActorDiedError(), ValueError("bad")], True, "crash"),
+        ([WorkerHealthCheckFailedError("no answer", ActorDiedError())], False, "lost"),
+    ],
+)
+def test_what_ended_a_worker_group_is_called_by_its_name(errors: list[Exception], killed: bool, cause: str) -> None:
+    error = WorkerGroupError("some text", dict(enumerate(errors)))
+    assert failure_of(0, pickle.loads(pickle.dumps(error)), killed).cause == cause
 
 
 def test_a_worker_group_without_room_waits_and_gives_up_at_the_end(cluster: Cluster) -> None:
     cluster.error, cluster.free = InsufficientResourcesError("full"), 0.1
-    groups = WorkerGroups(Placement(2, 1, 0.0, 1), {}, "", lambda number: True)
+    groups = WorkerGroups(Placement(2, 1, 0.0, 1), {}, "", Calls())
     groups.start()
     until(lambda: groups.waiting == 2)
     time.sleep(0.1)
@@ -116,7 +163,7 @@ def test_a_worker_group_without_room_waits_and_gives_up_at_the_end(cluster: Clus
     cluster.error, cluster.free = None, 1.1
     until(lambda: len(cluster.running) == 1)  # room for one: the other one goes on waiting
     time.sleep(0.1)
-    assert (len(cluster.started), groups.waiting, groups.alive, groups.errors) == (3, 1, 2, [])
+    assert (len(cluster.started), groups.waiting, groups.alive, groups.failures) == (3, 1, 2, [])
     groups.close()
     until(lambda: groups.alive == 1)
     cluster.end(cluster.started[-1])
@@ -126,7 +173,7 @@ def test_a_worker_group_without_room_waits_and_gives_up_at_the_end(cluster: Clus
 def test_room_counts_neither_others_nor_worker_groups_on_their_way(cluster: Cluster) -> None:
     up: set[int] = set()
     cluster.cores, cluster.free = 9, 5.2  # others hold four times 0.9 and 0.2 of a core: there is room for five ranks
-    groups = WorkerGroups(Placement(1, 2, 0.0, 1), {}, "", lambda number: True, lambda: up)
+    groups = WorkerGroups(Placement(1, 2, 0.0, 1), {}, "", Calls(), lambda: up)
     assert groups.room() == 2
     groups.start()
     until(lambda: 0 in cluster.running)
@@ -140,7 +187,7 @@ def test_room_counts_neither_others_nor_worker_groups_on_their_way(cluster: Clus
 
 def test_worker_groups_that_wait_come_before_new_ones(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    groups = WorkerGroups(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, set)
+    groups = WorkerGroups(Placement(3, 1, 0.0, 1), {}, "", Calls(), set)
     groups.start()
     until(lambda: 0 in cluster.running)
     assert groups.room() == 1  # of four cores one is for the group that starts, two are for those whose turn comes
@@ -148,7 +195,7 @@ def test_worker_groups_that_wait_come_before_new_ones(cluster: Cluster, monkeypa
     cluster.end(0)
     assert groups.join(SECONDS)
     cluster.error, cluster.free = InsufficientResourcesError("full"), 0.1
-    groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: True)
+    groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", Calls())
     monkeypatch.setattr(module, "ROOM_SECONDS", SECONDS)
     groups.start()
     until(lambda: groups.waiting == 1)
@@ -162,7 +209,7 @@ def test_worker_groups_that_wait_come_before_new_ones(cluster: Cluster, monkeypa
 def test_groups_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     up: set[int] = set()
-    groups = WorkerGroups(Placement(3, 1, 0.0, 1), {}, "", lambda number: True, lambda: up)
+    groups = WorkerGroups(Placement(3, 1, 0.0, 1), {}, "", Calls(), lambda: up)
     groups.start()
     for count in (1, 2, 3):
         until(lambda count=count: len(cluster.running) == count)
@@ -175,7 +222,7 @@ def test_groups_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeyp
 
 
 def test_no_group_starts_another_cluster_when_ray_has_gone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", lambda number: False)
+    groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", Calls(released=False))
     groups.start()
     until(lambda: 0 in cluster.running)
     monkeypatch.setattr(module.ray, "is_initialized", lambda: False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
@@ -104,12 +105,19 @@ def _pull(project: Project, folder: Path) -> None:
 
 
 def prepare(project: Project, experiment: Experiment, data_set: str | None = None) -> Prepared:
-    """Cut and split the family's data, or a data set of it, and write the arrays.
+    """Cut and split the family's data, or a data set of it, and write the arrays; one process at a time does.
 
     Raises:
         DataError: naming the split or class that is empty, or the pictures that occur twice.
     """
-    used, folder = used_data(project, experiment.family, data_set), project.prepared(experiment.family)
+    folder = project.prepared(experiment.family)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        return _prepare(project, folder, experiment, data_set)
+
+
+def _prepare(project: Project, folder: Path, experiment: Experiment, data_set: str | None) -> Prepared:
+    used = used_data(project, experiment.family, data_set)
     listing = used.listing()
     data = read_source(used.folder, experiment)
     (folder / MANIFEST).unlink(missing_ok=True)

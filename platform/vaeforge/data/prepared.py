@@ -25,6 +25,8 @@ PARTS = ("train", "validation", "test")
 CONSTANTS = "constants.npz"
 MASKS = "test_masks"
 MANIFEST = "manifest.json"
+# what models are trained on, the manifest last
+TRAINING_FILES = (*(f"{part}{kind}.npy" for part in PARTS[:2] for kind in ("", "_condition")), CONSTANTS, MANIFEST)
 REMEDY = "run `vaeforge prepare` again"
 
 

@@ -23,6 +23,7 @@ from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchEnded, SearchInterrupted, TrialDecided
 from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.search.dispatch.cluster import cluster
+from vaeforge.search.dispatch.kept_data import kept_data
 from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.plan import Plan, search_extent
 from vaeforge.search.progress_view import OPEN, Mode, ProgressView
@@ -75,7 +76,12 @@ def run_search(
         SearchError: if no worker group can be kept running, Tune fails, or the ledger cannot be written.
     """
     started = time.monotonic()
-    with InterruptHandler() as interrupt, _scratch() as scratch, cluster(plan, interrupt, console) as placement:
+    with (
+        InterruptHandler() as interrupt,
+        _scratch() as scratch,
+        kept_data(plan.prepared, plan.folder) as data,
+        cluster(plan, interrupt, console) as placement,
+    ):
         from vaeforge.search.dispatch.ray_actors import require_shared
 
         require_shared(plan)
@@ -84,7 +90,7 @@ def run_search(
         total, space = plan.config.search.trials, plan.space
         ended = [trial.number for trial in earlier.ended_trials]
         with ProgressView(shown, plan.name, total, space.fidelity.max, mode, space.objective, ended) as view:
-            run = _SearchRun(plan, earlier, lock, placement, scratch, interrupt, view)
+            run = _SearchRun(plan, earlier, lock, placement, scratch, data, interrupt, view)
             run.watch()
         run.end()
         timings |= {"sampler_seconds": run.searcher.ask_seconds, "sampler_wait_seconds": run.searcher.wait_seconds}
@@ -138,10 +144,11 @@ class _SearchRun:
         lock: SearchLock,
         placement: Placement,
         scratch: Path,
+        data: Path,
         interrupt: InterruptHandler,
         view: ProgressView,
     ):
-        from vaeforge.search.dispatch.ray_actors import dispatch_config, start_dispatcher, worker_config
+        from vaeforge.search.dispatch.ray_actors import GroupCalls, dispatch_config, start_dispatcher, worker_config
         from vaeforge.search.dispatch.worker_groups import WorkerGroups
 
         self.plan, self.lock = plan, lock
@@ -152,9 +159,14 @@ class _SearchRun:
         self.scheduler = plan.space.build_scheduler(search.seed, search.trials)
         self.scheduler.replay(earlier)
         self.dispatcher = start_dispatcher(plan, dispatch_config(plan, self.scheduler, placement))
-        config = worker_config(plan, self.dispatcher)
+        config = worker_config(plan, self.dispatcher, data)
         self.worker_groups = WorkerGroups(
-            placement, config, str(scratch), self._released, lambda: self.registered, grows=plan.address is not None
+            placement,
+            config,
+            str(scratch),
+            GroupCalls(self.dispatcher),
+            lambda: self.registered,
+            grows=plan.address is not None,
         )
         self.worker_groups.start()
         self.searcher = self._searcher(earlier)
@@ -204,11 +216,6 @@ class _SearchRun:
 
         found: list[int] = ray.get(self.dispatcher.finalists.remote(count))
         return found
-
-    def _released(self, host: int) -> bool:
-        import ray
-
-        return bool(ray.get(self.dispatcher.released.remote(host)))
 
     def _tune(self) -> None:
         """Tune's own loop, in a thread of its own: in the main thread it would handle signals itself."""
@@ -329,19 +336,27 @@ class _SearchRun:
         self.lock.remember()
         nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
         kill_processes(ray.get(self.dispatcher.end_hanging.remote(nodes)))
-        if self.worker_groups.alive == 0 and self.tune.is_alive() and self.searcher.remaining:
-            raise SearchError(
-                f"search {self.plan.name!r}: no worker group could be kept running: {self.worker_groups.errors!r}"
-            )
-        for error in self.worker_groups.new_errors():
-            self.view.warn(f"a worker group ended, the others continue: {error!r}")
+        for failure in self.worker_groups.new_failures():
+            self.view.warn(str(failure))
+        if self.worker_groups.alive == 0 and self.tune.is_alive():
+            self._require_groups()
         self._scale_up()
+
+    def _require_groups(self) -> None:
+        """Once all worker groups have ended, nothing may be left to train; a snapshot newer than their end says so."""
+        self._refresh()
+        if self.unfinished or self.searcher.remaining:
+            found = dict.fromkeys(str(failure) for failure in self.worker_groups.failures if failure.given_up)
+            raise SearchError(
+                f"search {self.plan.name!r}: no worker group could be kept running: {'; '.join(found)}; "
+                "mend that, then continue with --resume"
+            )
 
     def _scale_up(self) -> None:
         """Start more worker groups where the cluster has room that the remaining trials can use."""
         search = self.plan.config.search
         limit = 1 if search.deterministic else search.hosts or search.trials
-        useful = min(limit, self.searcher.open) - self.worker_groups.wanted
+        useful = min(limit, self.searcher.open) - self.worker_groups.wanted - self.worker_groups.given_up
         if useful > 0 and (room := self.worker_groups.room()) > 0:
             self.worker_groups.scale_up(min(useful, room))
 

@@ -187,7 +187,7 @@ def run_worker_group(
     resources: dict[str, float],
     grows: bool = False,
 ) -> None:
-    """Run `function` on each of `workers` ranks until it returns; a group that loses a rank is restarted.
+    """Run `function` on each of `workers` ranks until it returns; a group that loses a rank ends.
 
     Blocks. Workers share a node where they fit on one, and span nodes where they do not.
 
@@ -201,8 +201,8 @@ def run_worker_group(
         grows: whether the cluster may add nodes, for which Ray Train then asks.
 
     Raises:
-        InsufficientResourcesError: if the cluster has no room now, be it at the start or for a restart.
-        ray.train.TrainingFailedError: if the group cannot be kept running.
+        InsufficientResourcesError: if the cluster has no room now.
+        ray.train.TrainingFailedError: if a rank fails or dies; what each failed with is in `worker_failures`.
     """
     trainer = _Trainer(
         function,
@@ -216,8 +216,9 @@ def run_worker_group(
         run_config=RunConfig(
             name=name,
             storage_path=storage,
-            # the caller waits for room itself: Ray Train would wait for ever, and cannot be interrupted
-            failure_config=FailureConfig(max_failures=-1, controller_failure_limit=0),
+            # the caller waits for room and starts the group again itself: Ray Train would do both for ever, silently,
+            # and cannot be interrupted
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
         ),
     )
     trainer.grows = grows

@@ -86,24 +86,25 @@ class DataHandle:
     stored: "ray.ObjectRef[dict[str, Any]] | None"
 
 
-def publish_data(prepared: "Prepared", cluster: bool = True) -> DataHandle:
+def publish_data(prepared: "Prepared", folder: Path, cluster: bool = True) -> DataHandle:
     """Make the training data reachable for all worker groups, also those on nodes that join later.
 
     Args:
         prepared: verified data.
+        folder: where its training part is kept while the search runs, see `kept_data.py`.
         cluster: whether there are, or may come to be, nodes beside this one. Only then the data may go into the object
             store, and they do unless there are several nodes and all see the folder.
     """
     from vaeforge.data.prepared import PARTS
 
-    folder, manifest = str(prepared.folder.resolve()), sha256_of(prepared.folder / "manifest.json")
+    place, manifest = str(folder.resolve()), sha256_of(folder / "manifest.json")
     others = _other_nodes() if cluster else {}
-    if not cluster or (others and not _problems(others, _unlike, folder, manifest)):
-        return DataHandle(folder, manifest, None)
+    if not cluster or (others and not _problems(others, _unlike, place, manifest)):
+        return DataHandle(place, manifest, None)
     parts = {part: getattr(prepared, part) for part in PARTS[:2]}
     # plain arrays: Ray lets workers map these, but not memory maps
     content = {part: (np.asarray(samples.stored), np.asarray(samples.condition)) for part, samples in parts.items()}
-    return DataHandle(folder, manifest, ray.put({**content, "constants": prepared.constants}))
+    return DataHandle(place, manifest, ray.put({**content, "constants": prepared.constants}))
 
 
 def open_data(handle: DataHandle) -> "TrainingData":

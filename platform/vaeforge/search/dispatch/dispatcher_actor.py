@@ -140,6 +140,12 @@ class DispatcherActor:
         """Whether the worker group `host`, which has returned, is not to start again."""
         return self.dispatcher.closing or host in self.dispatcher.released
 
+    async def failed(self, host: int, cause: str, why: str) -> int:
+        """A worker group's processes are gone: its lease is taken back; how often the group has registered."""
+        await self._do(partial(self.dispatcher.lose, host, cause, why))
+        known = self.dispatcher.history.groups.get(host)
+        return 0 if known is None else known.generation
+
     # for worker groups
 
     async def register(self, host: int, processes: Sequence[WorkerProcess]) -> int:

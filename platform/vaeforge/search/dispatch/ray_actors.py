@@ -1,5 +1,6 @@
 """Ray actor of the dispatcher, on the driver's node, and what the dispatcher and each worker are told."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from vaeforge.search.budget import BudgetLimits
 from vaeforge.search.dispatch.checkpoint_retention import checkpoint_root
 from vaeforge.search.dispatch.data_transfer import publish_data, unseen_nodes
 from vaeforge.search.dispatch.dispatcher_actor import DispatcherActor
+from vaeforge.search.dispatch.group_failure import GroupFailure
 from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.dispatch.types import DispatchConfig
 from vaeforge.search.dispatch.worker import WorkerConfig
@@ -45,14 +47,27 @@ def start_dispatcher(plan: Plan, config: DispatchConfig) -> Any:
     return actor.remote(str(plan.folder), config, keep, plan.space.objective)
 
 
-def worker_config(plan: Plan, dispatcher: Any) -> WorkerConfig:
-    """What every rank of every worker group is told."""
+@dataclass(frozen=True)
+class GroupCalls:
+    """What worker groups ask the dispatcher when a Train run has ended; waits for the answer."""
+
+    dispatcher: Any
+
+    def released(self, number: int) -> bool:
+        return bool(ray.get(self.dispatcher.released.remote(number)))
+
+    def failed(self, failure: GroupFailure) -> int:
+        return int(ray.get(self.dispatcher.failed.remote(failure.number, failure.cause, failure.text)))
+
+
+def worker_config(plan: Plan, dispatcher: Any, data: Path) -> WorkerConfig:
+    """What every rank of every worker group is told; the training data are kept in the folder `data`."""
     search = plan.config.search
     limit = search.host_memory_gb
     return WorkerConfig(
         dispatcher=dispatcher,
         checkpoints=checkpoint_root(plan.header, plan.folder),
-        data=publish_data(plan.prepared, cluster=plan.address is not None),
+        data=publish_data(plan.prepared, data, cluster=plan.address is not None),
         space=plan.space,
         experiment=plan.config.experiment,
         seed=search.seed,

@@ -1,7 +1,8 @@
 """Worker groups of a search, as the driver keeps them running: a thread and, again and again, a Ray Train run for each.
 
 The engine starts them and asks how they are; what they train is between their ranks (`worker.py`) and the dispatcher.
-A group is started again when its Train run returned or failed, unless the search has given it back. One that finds no
+A group is started again when its Train run returned or failed, unless the search has given it back or it failed three
+times before it was up. One that finds no
 room in the cluster waits here, in its thread, where it costs nothing and can be told to give up; a request that waits
 in the cluster would outlive the search. On few cores groups start one after the other: each start keeps about two cores
 busy for seconds, and one group that trains early is worth more than two that train late.
@@ -14,16 +15,18 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from vaeforge.job_limits import job_cores
+from vaeforge.job_limits import job_cores, oom_kills
 from vaeforge.ledger.events import WorkerProcess
 from vaeforge.search.dispatch.cluster import supplies
+from vaeforge.search.dispatch.group_failure import GroupFailure, failure_of
 from vaeforge.search.dispatch.resources import Placement, free_ranks
 from vaeforge.search.dispatch.worker import WorkerConfig, worker_main
 from vaeforge.search.search_lock import find_process
@@ -33,7 +36,7 @@ CORES_PER_START = 2
 STARTING_SECONDS = 60.0  # after which a group that has not registered is no longer waited for, nor room reserved for it
 ROOM_SECONDS = 5.0  # between looks for room
 GOODBYE_SECONDS = 0.5  # that ranks have to return once the dispatcher has told them of the end
-MAX_RESTARTS = 3  # failures of one group in a row, after which it is given up
+MAX_STARTS = 3  # of a group that fails before it has registered, after which it is given up
 
 
 @dataclass
@@ -44,7 +47,8 @@ class _WorkerGroup:
         number: its number, the `host` of the ledger.
         thread: keeps it running.
         launched: when its Train run was started (monotonic clock); none while there is none.
-        failures: of its Train runs, in a row.
+        failures: of its Train runs, since it last registered.
+        generation: how often it had registered at its last failure.
         waits: whether it found no room in the cluster.
         given_back: the search does not need it any more.
     """
@@ -53,6 +57,7 @@ class _WorkerGroup:
     thread: threading.Thread | None = None
     launched: float | None = None
     failures: int = 0
+    generation: int = 0
     waits: bool = False
     given_back: bool = False
 
@@ -61,11 +66,21 @@ class _WorkerGroup:
         return self.thread is not None and self.thread.is_alive()
 
 
+class GroupDispatch(Protocol):
+    """What the dispatcher says of worker groups whose Train run has ended."""
+
+    def released(self, number: int) -> bool:
+        """Whether the group, whose run has returned, is not to start again."""
+
+    def failed(self, failure: GroupFailure) -> int:
+        """Told that a group's run has failed; how often the group has registered."""
+
+
 class WorkerGroups:
     """Starts worker groups, more of them on request, knows whether they still run, and ends them.
 
     Attributes:
-        errors: what Train runs and threads ended with, oldest first.
+        failures: of Train runs and threads, oldest first.
     """
 
     def __init__(
@@ -73,7 +88,7 @@ class WorkerGroups:
         placement: Placement,
         config: WorkerConfig,
         storage: str,
-        released: Callable[[int], bool],
+        dispatch: GroupDispatch,
         registered: Callable[[], Collection[int]] | None = None,
         grows: bool = False,
     ):
@@ -82,14 +97,14 @@ class WorkerGroups:
             placement: how many groups start, and with how many ranks, threads and GPUs.
             config: what every rank is told.
             storage: a folder for what Ray Train writes and nobody reads.
-            released: whether the group of a number is not to start again; asked when its Train run has returned.
+            dispatch: is told how Train runs have ended.
             registered: numbers of the groups that are up; without it, all groups start at once.
             grows: whether the cluster may add nodes.
         """
         self._placement, self._config, self._storage = placement, config, storage
-        self._released, self._registered, self._grows = released, registered, grows
-        self.errors: list[BaseException] = []
-        self._reported = 0  # of `errors`
+        self._dispatch, self._registered, self._grows = dispatch, registered, grows
+        self.failures: list[GroupFailure] = []
+        self._reported = 0  # of `failures`
         self._groups: list[_WorkerGroup] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -132,11 +147,11 @@ class WorkerGroups:
         try:
             while self._may_launch(group):
                 if self._run(group):
-                    group.given_back = self._released(group.number)
-                if group.given_back or group.failures >= MAX_RESTARTS:
+                    group.given_back = self._dispatch.released(group.number)
+                if group.given_back or group.failures >= MAX_STARTS:
                     return
         except BaseException as error:  # the cluster is gone: the engine decides what follows
-            self.errors.append(error)
+            self.failures.append(GroupFailure(group.number, "lost", repr(error), given_up=True))
 
     def _may_launch(self, group: _WorkerGroup) -> bool:
         """Wait for this group's turn, and for room where it found none before; False once the search ends."""
@@ -161,7 +176,7 @@ class WorkerGroups:
         placement = self._placement
         loop = partial(worker_main, self._config, group.number, placement.threads, placement.gpus_per_worker > 0)
         # a name of its own each time: a Train run with a known name silently resumes it
-        name = f"host-{group.number}-{uuid.uuid4().hex[:8]}"
+        name, killed = f"host-{group.number}-{uuid.uuid4().hex[:8]}", oom_kills()
         try:
             run_worker_group(loop, name, self._storage, placement.workers, placement.resources, self._grows)
             group.failures = 0
@@ -169,17 +184,29 @@ class WorkerGroups:
         except InsufficientResourcesError:
             group.waits = True
         except BaseException as error:
-            group.failures += 1
-            self.errors.append(error)
+            if not self._closing.is_set():  # else it was ended on purpose
+                self._note(group, failure_of(group.number, error, oom_kills() > killed))
         finally:
             group.launched = None
         return False
 
-    def new_errors(self) -> list[BaseException]:
-        """What groups ended with since the last call."""
-        fresh = self.errors[self._reported :]
+    def _note(self, group: _WorkerGroup, failure: GroupFailure) -> None:
+        """Tell the dispatcher of a failure; one that registered before it failed has its starts counted anew."""
+        generation = self._dispatch.failed(failure)
+        group.failures = 1 if generation > group.generation else group.failures + 1
+        group.generation = generation
+        self.failures.append(replace(failure, given_up=group.failures >= MAX_STARTS))
+
+    def new_failures(self) -> list[GroupFailure]:
+        """Those since the last call."""
+        fresh = self.failures[self._reported :]
         self._reported += len(fresh)
         return fresh
+
+    @property
+    def given_up(self) -> int:
+        """How many groups are not started again although they were not given back."""
+        return sum(not group.alive and not group.given_back for group in self._groups)
 
     @property
     def alive(self) -> int:

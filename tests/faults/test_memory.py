@@ -1,0 +1,55 @@
+"""Memory that is used up: a worker that the kernel ends for it is known to have run out of memory."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from project import check_invariants, end
+from troubled import Troubled
+
+QUICK = ("--offline", "true", "--register", "false", "--scheduler", "none", "--hosts", "1")
+VERSIONS = (("memory", "memory.limit_in_bytes"), ("unified", "memory.max"), ("", "memory.max"))
+
+
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """A control group of our own, of either version."""
+    for controller, limit in VERSIONS:
+        folder = Path("/sys/fs/cgroup") / controller / f"vaeforge-test-{os.getpid()}"
+        try:
+            folder.mkdir()
+        except OSError:
+            continue
+        if (folder / limit).exists():
+            yield folder
+            folder.rmdir()
+            return
+        folder.rmdir()
+    pytest.skip("control groups cannot be made here")
+
+
+def number_in(folder: Path, *names: str) -> Path:
+    """The one of a control group's files that its version has."""
+    return next(folder / name for name in names if (folder / name).exists())
+
+
+@pytest.mark.long
+def test_a_worker_that_the_kernel_ends_has_run_out_of_memory(tmp_path: Path, group: Path) -> None:
+    project = Troubled(tmp_path)
+    call = ("tune", "--name", "m", *QUICK, "--trials", "1", "--epochs", "30")
+    process = project.start(*call, **project.environment)
+    (group / "cgroup.procs").write_text(str(process.pid))  # and for what it starts
+    try:
+        project.wait_for_events("m", "reported", process)
+        used = int(number_in(group, "memory.usage_in_bytes", "memory.current").read_text())
+        number_in(group, "memory.limit_in_bytes", "memory.max").write_text(str(used + 500_000_000))
+        project.next_validation("hold", 2.0)
+        assert process.wait(400) == 0, project.output
+    finally:
+        end(process)
+    check_invariants(project, "m", trials=1)
+    (crash,) = project.events("m", "crashed")
+    assert crash["cause"] == "oom", crash
+    assert "(oom) and is started again" in " ".join(project.output.split())
