@@ -11,6 +11,7 @@ from rich.console import Console
 from project import ROOT, SmallProject
 from vaeforge.config.loader import load
 from vaeforge.data.prepared import load_training
+from vaeforge.ledger.checkpoint_places import trial_folder
 from vaeforge.ledger.events import (
     EpochReported,
     SearchEnded,
@@ -25,7 +26,6 @@ from vaeforge.ledger.history import read_history
 from vaeforge.manifests.trained_model import TrainedModelManifest, write_trained_model
 from vaeforge.paths import Project
 from vaeforge.provenance import machine
-from vaeforge.search.dispatch.checkpoint_retention import trial_folder
 from vaeforge.search.plan import Plan, make_plan, search_extent
 from vaeforge.search.results.winner_manifest import winner_manifest
 from vaeforge.search.space.space import read_space
@@ -100,7 +100,7 @@ def searched(root: Path, name: str = "hand", epochs: int = 3) -> TrainedModelMan
 
 def _train(plan: Plan, ledger: Ledger) -> None:
     experiment = experiment_for(plan.space, plan.config.experiment, POINT, trial_seed(plan.config.search.seed, 0))
-    data, folder = TrainingData(*load_training(plan.prepared.folder)), trial_folder(str(plan.folder / "checkpoints"), 0)
+    data, folder = TrainingData(*load_training(plan.prepared.folder)), trial_folder(plan.folder, 0)
     for report in fit(experiment, data, folder=folder):
         ledger.append(
             EpochReported(

@@ -32,6 +32,11 @@ class Project:
     def step(self, step: str) -> Path:
         return self.artifacts / step
 
+    @classmethod
+    def of_search(cls, folder: Path) -> "Project":
+        """The project to which the folder of a search belongs."""
+        return cls(folder.resolve().parents[2])
+
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> str:
     """Let `write` fill a temporary file beside `path`, fsync it, move it into place; returns its SHA-256.

@@ -23,7 +23,7 @@ from vaeforge.paths import Project
 from vaeforge.remarks import say, tell, warn
 from vaeforge.search.space.space import Space, single_point
 from vaeforge.search.step import SearchRequest, run_step
-from vaeforge.track.store import default_uri, redact
+from vaeforge.track.store import database_of, default_uri, redact, store_uri
 
 if TYPE_CHECKING:
     from vaeforge.evaluation.manifest import EvaluationManifest
@@ -223,6 +223,34 @@ def sync(project: Project, name: str, console: Console) -> None:
 
     counts = replay(folder_of(project, name), default_uri(project.root))
     say(console, f"synchronised {name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+def relocate(project: Project, old: Path | None, console: Console) -> None:
+    """Let the project's MLflow database name the artifacts that lie here, after the project was moved or copied.
+
+    Args:
+        project: as it lies now.
+        old: the folder where it was; none: the one that the database names.
+        console: where to say what was changed.
+
+    Raises:
+        TrackingError: if the store is no database of this machine, or it cannot be changed.
+    """
+    from vaeforge.track.relocation import moved_from
+    from vaeforge.track.relocation import relocate as change
+
+    database = database_of(store_uri(project.root))
+    was = old.resolve() if old is not None else moved_from(database, project.root)
+    if was is None:
+        say(
+            console, f"nothing to relocate: {database} names no artifacts elsewhere, or --from must say where they were"
+        )
+        return
+    done = change(database, project.root, was)
+    say(console, f"relocated {done.addresses} addresses of artifacts in {database} from {was} to {project.root}")
+    if done.missing:
+        more = f" and {len(done.missing) - 1} more" if len(done.missing) > 1 else ""
+        warn(console, f"{done.missing[0]}{more}: not here, but still in {was}; copy its folder mlruns, too")
 
 
 def model_of(project: Project, family: str | None, run: str | None) -> TrainedModelManifest:

@@ -13,11 +13,12 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import vaeforge_models
 from vaeforge.paths import PACKAGE, sha256_of
+from vaeforge.records import OPTIONAL
 
 GIT_SECONDS = 10
 LOCK = "requirements.lock"
@@ -40,10 +41,15 @@ PROCESSORS = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class GitState:
-    """A repository's commit, and whether tracked files differed from it; each none where git could not say."""
+    """A repository's commit, and whether tracked files differed from it; each none where git could not say.
+
+    Attributes:
+        problem: what git says where there is a repository and it does not name its commit.
+    """
 
     commit: str | None
     dirty: bool | None
+    problem: str | None = field(default=None, metadata=OPTIONAL, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,8 @@ def origin(root: Path) -> Origin:
     state = git_state(root)
     changes = git(root, *DIFF) if state.dirty else None
     if changes is None:
-        return Origin(PatchedGitState(state.commit, state.dirty), lock_hash(root), machine(), None)
+        unpatched = PatchedGitState(state.commit, state.dirty, problem=state.problem)
+        return Origin(unpatched, lock_hash(root), machine(), None)
     kept = len(changes) <= PATCH_BYTES
     digest = hashlib.sha256(changes).hexdigest()
     patched = PatchedGitState(state.commit, state.dirty, digest, PATCH if kept else None)
@@ -113,7 +120,7 @@ def git_state(root: Path) -> GitState:
     """The commit of the repository at `root`, and whether tracked files differ from it."""
     commit = git(root, "rev-parse", "HEAD")
     if commit is None:
-        return GitState(None, None)
+        return GitState(None, None, problem=git_problem(root))
     changes = git(root, "status", "--porcelain", "--untracked-files=no")
     return GitState(commit.decode().strip(), None if changes is None else bool(changes.strip()))
 
@@ -132,6 +139,23 @@ def git(root: Path, *arguments: str) -> bytes | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout
+
+
+def git_problem(root: Path) -> str | None:
+    """Why git does not name the commit of the repository at `root`, in its words; none where there is no repository.
+
+    It names none in a repository of another user, for instance (`git config --global --add safe.directory …`).
+    """
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(
+            command, cwd=root, env=git_environment(root), capture_output=True, text=True, timeout=GIT_SECONDS
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return " ".join(done.stderr.split()) or None
 
 
 def git_environment(root: Path) -> dict[str, str]:

@@ -51,6 +51,32 @@ def test_a_repeatable_search_ends_with_the_same_trials_however_often_it_was_kill
     assert trials_of(project, "killed") == trials_of(project, "once")
 
 
+def test_a_search_whose_budget_was_used_up_is_concluded_whenever_it_was_killed(
+    project: SmallProject, cluster: dict[str, str]
+) -> None:
+    hours = 3 / 3600
+    call = ("tune", "--name", "b", "--budget", f"core_hours={hours}", "--scheduler", "none", *OFFLINE)
+    project.run(*call, **cluster)
+    ledger = project.root / "artifacts/searches/b/ledger.jsonl"
+    manifest = ledger.with_name("manifest.json")
+    whole = ledger.read_text().splitlines(keepends=True)
+    events, winner = [json.loads(line) for line in whole], json.loads(manifest.read_text())
+    assert events[-1]["event"] == "ended" and events[-1]["reason"].startswith("core-hours")
+    spent = [sum(event.get("core_seconds", 0.0) for event in events[: end + 1]) for end in range(len(events))]
+    used_up = next(place for place, seconds in enumerate(spent) if seconds >= hours * 3600)
+    interrupted = json.dumps({"event": "interrupted", "time": events[-1]["time"], "signal": "SIGINT"}) + "\n"
+    for cut, last in ((used_up + 1, ""), (len(whole) - 1, interrupted)):  # the first and the last moment
+        ledger.write_text("".join([*whole[:cut], last]))
+        manifest.unlink()
+        output = project.call(*call, "--resume", "true")
+        check_invariants(project, "b", len(project.events("b", "submitted")))
+        assert project.events("b")[-1]["reason"].startswith("core-hours")
+        assert json.loads(manifest.read_text())["family"] == winner["family"] and "val/nelbo" in output
+        assert "already complete" in project.call(*call, "--resume", "true")
+    assert json.loads(manifest.read_text()) == winner
+    assert "give a larger --budget" in project.call(*call, "--resume", "true", "--trials", "9", code=2)
+
+
 def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on(
     project: SmallProject, cluster: dict[str, str]
 ) -> None:

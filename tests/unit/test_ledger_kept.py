@@ -193,7 +193,7 @@ def test_history_does_not_depend_on_how_the_lines_were_read(tmp_path: Path) -> N
         with path.open("ab") as file:
             file.write(text[start : start + 997])
         events += list(reader.read())
-    assert vars(fold(events).trials[0]) == vars(read_history(FOLDER / "faults.jsonl").trials[0])
+    assert vars(fold(events, folder=tmp_path).trials[0]) == vars(read_history(path).trials[0])
 
 
 def test_a_search_with_a_damaged_ledger_is_shown_as_such_and_not_resumed(project: Project) -> None:

@@ -66,7 +66,22 @@ def test_without_a_repository_nothing_is_known(tmp_path: Path) -> None:
 
 def test_without_a_commit_nothing_is_known(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
-    assert git_state(tmp_path) == UNKNOWN
+    found = git_state(tmp_path)
+    assert (found.commit, found.dirty) == (None, None)
+    assert found.problem is not None and "HEAD" in found.problem
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs another user, to whom the repository belongs")
+def test_a_repository_of_another_user_is_no_missing_one(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (repository, *repository.rglob("*")):
+        os.chown(path, 65534, 65534)
+    for name in ("HOME", "XDG_CONFIG_HOME"):  # where this user may have trusted all folders
+        monkeypatch.setenv(name, str(tmp_path))
+    found = git_state(repository)
+    assert found.commit is None and "dubious ownership" in str(found.problem)
+    assert origin(repository).git.problem == found.problem
 
 
 def test_a_repository_around_the_project_is_not_its_own(repository: Path) -> None:
@@ -76,7 +91,8 @@ def test_a_repository_around_the_project_is_not_its_own(repository: Path) -> Non
 
 def test_without_git_nothing_is_known(repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_state(repository) == UNKNOWN
+    found = git_state(repository)
+    assert (found.commit, found.dirty) == (None, None) and "git" in str(found.problem)
 
 
 def test_a_folder_that_is_gone_is_no_crash(tmp_path: Path) -> None:

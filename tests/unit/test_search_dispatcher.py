@@ -1,5 +1,6 @@
 """Leases, rungs and the ledger, without Ray: what follows from each message, and from each message twice."""
 
+import io
 import json
 import math
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger import file as ledger_module
@@ -29,6 +32,9 @@ from vaeforge.ledger.history import read_history
 from vaeforge.search.budget import BudgetLimits, BudgetSpent
 from vaeforge.search.dispatch.dispatcher import Dispatcher
 from vaeforge.search.dispatch.types import DispatchConfig, Lease, TrialReport
+from vaeforge.search.progress_view import ranking
+from vaeforge.search.results.ranking import rank
+from vaeforge.search.space.objective import SINGLE
 from vaeforge.training.checkpoint_files import Checkpoint
 
 CONFIG = DispatchConfig(epochs=frozenset({2}))
@@ -38,6 +44,12 @@ PROCESS = WorkerProcess(1, 0.0, "n")
 def report(epoch: int, value: float | None = 1.0, outcome: str = "running") -> TrialReport:
     state = Checkpoint(f"e{epoch}", "0", epoch)
     return TrialReport(epoch, {"val/nelbo": value}, value, outcome, 1.0, state, state)
+
+
+def shown(table: Table) -> str:
+    console = Console(width=200, file=io.StringIO())
+    console.print(table)
+    return " ".join(str(console.file.getvalue()).split())  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -310,6 +322,28 @@ def test_a_used_up_budget_ends_the_search_after_the_epochs_under_way(path: Path)
     assert not dispatcher.submit(3, {"x": 3}, "g")
     assert 3 not in read_history(path).trials
     dispatcher.ledger.close()
+
+
+def test_a_trial_that_diverges_after_epochs_that_count_keeps_the_best_of_them(
+    dispatcher: Dispatcher, path: Path
+) -> None:
+    for number in range(2):
+        dispatcher.submit(number, {"x": number}, "g", repeat_of=None)
+    dispatcher.register(0, [PROCESS], now=0.0)
+    first = leased(dispatcher, host=0)
+    assert dispatcher.report(first, report(1, 0.7)) == "continue"
+    broken = replace(report(2, None, "nan"), value=0.7, best=Checkpoint("e1", "0", 1))
+    assert dispatcher.report(first, broken) == "stop"
+    assert dispatcher.report(leased(dispatcher, host=0), report(1, None, "exploded")) == "stop"
+    dispatcher.ledger.close()
+    history = read_history(path)
+    kept, lost = history.trials[0], history.trials[1]
+    assert (kept.state, kept.value, kept.diverged) == ("early_stopped", 0.7, True)
+    assert kept.cause == "diverged in epoch 2 (nan); its best epoch, 1, counts"
+    assert kept.best_metrics == {"val/nelbo": 0.7}
+    assert (lost.state, lost.cause, lost.diverged) == ("failed", "exploded", False)
+    assert [standing.trial.number for standing in rank(history, SINGLE)] == [0]
+    assert "early_stopped, diverged" in shown(ranking(history, SINGLE))
 
 
 def test_wall_time_counts_over_all_sessions(path: Path) -> None:

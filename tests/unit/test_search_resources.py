@@ -143,6 +143,11 @@ def test_leftovers_are_ended_by_id_and_start_time(tmp_path: Path) -> None:
             {"pid": sleeper.pid, "started": psutil.Process(sleeper.pid).create_time()},
             {"pid": stranger.pid, "started": 1.0},  # the id was reused since
             {"pid": os.getpid(), "started": psutil.Process().create_time()},
+            {  # of the original of this project, which is still there
+                "pid": stranger.pid,
+                "started": psutil.Process(stranger.pid).create_time(),
+                "folder": str(tmp_path),
+            },
         ]
         write_json(tmp_path / "s/processes.json", noted)
         assert find_process(stranger.pid, 1.0) is None

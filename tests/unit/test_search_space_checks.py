@@ -11,7 +11,7 @@ from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import PcaSpectrum, Prepared
 from vaeforge.samples import Samples
-from vaeforge.search.space.checks import collapse_warning
+from vaeforge.search.space.checks import collapse_warnings
 from vaeforge.search.space.space import Space, parse_space
 
 
@@ -34,10 +34,23 @@ def space(**dimensions: Any) -> Space:
 def test_a_range_of_beta_that_lies_above_the_predicted_collapse(
     prepared: Prepared, make_experiment: Callable[..., Experiment], low: float, high: float, warned: bool
 ) -> None:
-    found = collapse_warning(space(**{"beta.value": {"float": [low, high], "log": True}}), make_experiment(), prepared)
-    assert (found is not None) is warned
-    if found is not None:
-        assert "the smallest beta, 6, is above 5" in found and "lower the range" in found
+    searched = space(**{"beta.value": {"float": [low, high], "log": True}})
+    found = collapse_warnings(searched, make_experiment(), prepared)
+    assert len(found) == warned
+    assert all("the smallest beta, 6, is above 5" in text and "lower the range" in text for text in found)
+
+
+def test_a_start_point_above_the_predicted_collapse(
+    prepared: Prepared, make_experiment: Callable[..., Experiment]
+) -> None:
+    content = {
+        "family": "endoscopy",
+        "fidelity": {"max": 9, "min": 3, "reduction": 3},
+        "space": {"beta.value": {"float": [1, 60]}},
+        "start": [{"beta.value": 2.0}, {"beta.value": 12.0}],
+    }
+    (found,) = collapse_warnings(parse_space(content, "s"), make_experiment(), prepared)
+    assert found.startswith("s: start: point 2: its beta, 12, is above 5,") and "this trial may collapse" in found
 
 
 def test_one_schedule_that_keeps_something_is_enough(
@@ -45,16 +58,16 @@ def test_one_schedule_that_keeps_something_is_enough(
 ) -> None:
     choice = {"constant": {"beta.value": {"float": [50, 60]}}, "linear": {"beta.value": {"float": [1, 60]}}}
     searched = space(**{"beta.schedule": {"choice": choice}})
-    assert collapse_warning(searched, make_experiment(), prepared) is None
+    assert collapse_warnings(searched, make_experiment(), prepared) == []
 
 
 def test_controllers_find_their_own_weight(prepared: Prepared, make_experiment: Callable[..., Experiment]) -> None:
     choice = {"capacity": {"beta.c_max": {"float": [5, 50]}}, "geco": {"beta.tolerance": {"float": [5, 50]}}}
     searched = space(**{"beta.schedule": {"choice": choice}})
-    assert collapse_warning(searched, make_experiment(), prepared) is None
+    assert collapse_warnings(searched, make_experiment(), prepared) == []
 
 
 def test_the_likelihood_decides_what_beta_means(prepared: Prepared, make_experiment: Callable[..., Experiment]) -> None:
     searched = space(**{"beta.value": {"float": [6, 60]}})
     squared = make_experiment(model={"likelihood": "squared_error"})  # 2 x 4 = 8
-    assert collapse_warning(searched, squared, prepared) is None
+    assert collapse_warnings(searched, squared, prepared) == []

@@ -4,6 +4,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,34 @@ def test_a_project_run_is_taken_out_of_the_environment(monkeypatch: pytest.Monke
     assert project_run() == ("abc", "7")
     assert not {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"} & os.environ.keys()
     assert project_run_id() is None
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """A tracking server that is up."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_proxy_in_front_of_a_server_of_this_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:9")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(
+            TrackingError, match=r"through the proxy http://\*\*\*@127\.0\.0\.1:9: .*no_proxy"
+        ) as caught:
+            open_store(address)
+        assert "secret" not in str(caught.value)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        open_store(address)
+        server.shutdown()
 
 
 def test_redact_hides_every_password() -> None:

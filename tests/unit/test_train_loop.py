@@ -121,9 +121,28 @@ def test_nan_ends_the_training_and_keeps_the_last_finite_checkpoint(
     healthy = next(fit(make_experiment(), make_arrays(), folder=tmp_path))
     overflowing = make_experiment(beta={"schedule": "constant", "value": 1e300})
     reports = list(fit(overflowing, make_arrays(), folder=tmp_path, resume=[healthy.checkpoint]))
-    assert [(r.epoch, r.outcome, r.value) for r in reports] == [(2, "nan", None)]
+    assert [(r.epoch, r.outcome, r.value) for r in reports] == [(2, "nan", healthy.value)]  # the epoch that counts
     assert reports[0].checkpoint == reports[0].best == healthy.checkpoint
     assert load(healthy.checkpoint)["epoch"] == 1
+
+
+def test_nan_before_any_epoch_counts_leaves_no_value(make_experiment: Make, make_arrays: Make) -> None:
+    """Under a schedule whose beta is full only at the end, its first epochs are no result."""
+    warming = make_experiment(beta={"schedule": "linear", "value": 1e300, "warmup": 1.0})
+    assert [(r.outcome, r.value) for r in fit(warming, make_arrays())] == [("nan", None)]
+
+
+def test_gradients_beyond_the_limit_end_the_training(make_experiment: Make, make_arrays: Make, tmp_path: Path) -> None:
+    free = list(fit(make_experiment(), make_arrays(), folder=tmp_path / "free"))
+    norms = [report.metrics["gradient_norm"] for report in free]
+    limit = sorted(norms)[1]  # one epoch stays below it, or two
+    limited = list(
+        fit(make_experiment(optimizer={"gradient_limit": limit}), make_arrays(), folder=tmp_path / "limited")
+    )
+    ended = next(epoch for epoch, norm in enumerate(norms) if norm > limit)
+    assert [report.outcome for report in limited] == [*["running"] * ended, "exploded"]
+    assert limited[-1].value == (free[ended - 1].value if ended else None)
+    assert limited[-1].metrics["gradient_norm"] == norms[ended]
 
 
 def test_early_stopping(make_experiment: Make, make_arrays: Make) -> None:

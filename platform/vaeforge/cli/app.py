@@ -3,7 +3,7 @@
 import os
 import sys
 from dataclasses import replace as changed
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -13,11 +13,13 @@ from vaeforge.cli import chaos, data, models, score, searches, serve, trace
 from vaeforge.cli.option_types import (
     INTEGER,
     ON_OFF,
+    PATH,
     TEXT,
     WORDS,
     Commands,
     OnOff,
     OptionalInt,
+    OptionalPath,
     OptionalStr,
     Words,
     choice,
@@ -38,6 +40,7 @@ from vaeforge.cli.options import (
     resume_command,
 )
 from vaeforge.cli.source_options import with_source_options
+from vaeforge.cli.system_errors import told
 from vaeforge.errors import VaeforgeError
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.version import __version__
@@ -141,6 +144,19 @@ def sync(name: Annotated[str, typer.Option(help="name of the search", metavar="T
     pipeline.sync(Project(), name, console())
 
 
+@app.command(rich_help_panel=SEARCH)
+def relocate(
+    from_: Annotated[
+        OptionalPath, PATH.option("folder where the project was", "--from", default="what the database names")
+    ] = None,
+) -> None:
+    """Let MLflow's database name the artifacts that lie here, after the project was moved or copied."""
+    from vaeforge import pipeline
+    from vaeforge.paths import Project
+
+    pipeline.relocate(Project(), from_, console())
+
+
 @app.command(rich_help_panel=EVALUATE)
 def diffuse(family: Family = None, run: Run = None) -> None:
     """Train a latent diffusion model on a trained model's latents, for families that have one."""
@@ -238,5 +254,14 @@ def main() -> None:
     try:
         app()
     except VaeforgeError as error:
-        Console(stderr=True).print(f"[bold red]error[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:
+        problem = told(error)
+        if problem is None:
+            raise
+        _refuse(problem)
+
+
+def _refuse(problem: str) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error[/]: {escape(problem)}", highlight=False, soft_wrap=True)
+    sys.exit(2)

@@ -25,6 +25,10 @@ class Optimizer(Settings):
     lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0, description="largest norm of the gradient")] = 1.0
+    gradient_limit: Annotated[
+        float,
+        Field(gt=0, description="norm of the gradient before clipping, above which a training has exploded"),
+    ] = 1e8
     schedule: Annotated[
         Literal["constant", "plateau", "cosine", "onecycle"],
         Field(description="of the learning rate; plateau: see training.plateau_…, cosine and onecycle end near 0"),

@@ -196,8 +196,18 @@ def write_data_set(folder: Path, data: DataSet) -> dict[str, PreparedArray]:
     return written | {CONSTANTS: PreparedArray(digest, shapes)}
 
 
+class _Stream:
+    """A file as NumPy writes to a stream: into a file it writes by C, whose error on a full disk has no number."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+
+    def write(self, content: bytes) -> int:
+        return self._file.write(content)
+
+
 def _write(path: Path, array: NDArray[Any]) -> PreparedArray:
     def write(file: BinaryIO) -> None:
-        np.save(file, array, allow_pickle=False)
+        np.save(_Stream(file), array, allow_pickle=False)
 
     return PreparedArray(write_atomically(path, write), tuple(array.shape))

@@ -21,6 +21,7 @@ Params: TypeAlias = dict[str, Any]
 Metrics: TypeAlias = Mapping[str, float | None]
 
 FINAL_OUTCOMES = ("completed", "early_stopped")
+UNSOUND_OUTCOMES = ("nan", "exploded")  # of an epoch whose state is not kept; an earlier one may count
 ENDED_STATES = (*FINAL_OUTCOMES, "stopped", "failed")
 IDENTITY_CHARACTERS = 32
 
@@ -196,8 +197,9 @@ class EpochReported(LedgerEvent):
     """An epoch of a trial.
 
     Attributes:
-        value: the trial's number at this point; none where it is not finite.
-        outcome: running, completed, early_stopped or nan.
+        value: the trial's number at this point; none where there is none. After an epoch that was not sound that of its
+            best epoch, if one counts.
+        outcome: running, completed, early_stopped, nan (a number is not finite) or exploded (a gradient too large).
         seconds: inside training.
         checkpoint, best: the states after this epoch and after the best one so far.
         core_seconds, gpu_seconds: what the epoch cost.

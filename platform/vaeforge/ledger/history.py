@@ -11,7 +11,9 @@ from functools import singledispatchmethod
 from pathlib import Path
 from typing import Literal
 
+from vaeforge.ledger.checkpoint_places import at_home, checkpoint_root
 from vaeforge.ledger.events import (
+    UNSOUND_OUTCOMES,
     AttemptCrashed,
     EpochReported,
     InheritedState,
@@ -148,6 +150,16 @@ class TrialRecord:
             return dict(self.inheritance.state.metrics)
         return dict(self.reports[best.epoch].metrics) if best and best.epoch in self.reports else {}
 
+    @property
+    def diverged(self) -> bool:
+        """Whether its training went astray after epochs that count: its best epoch is the result."""
+        return self.state == "early_stopped" and self.last is not None and self.last.outcome in UNSOUND_OUTCOMES
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the posterior of its best epoch does not depend on the sample in any dimension."""
+        return self.best_metrics.get("val/active_units") == 0
+
 
 class SearchHistory:
     """All trials of a search, and what the search itself recorded.
@@ -156,34 +168,37 @@ class SearchHistory:
         groups: worker groups of the newest session, by number, as they registered last.
         warm_starts: what other searches contributed.
         ended: how the newest session ended, if it ended by itself.
-        ended_trials: in the order in which they ended.
+        ended_trials: in the order in which they ended; `settled`: how many had when the search last ended by itself.
         core_seconds, gpu_seconds: spent in training, epochs that a crash made necessary again included.
         wall_seconds: how long earlier sessions ran, by the ledger's clock.
         phase: of the newest session, since `phase_time` (0 before it has said how it ended); `signal` interrupted it.
         newest: unix seconds of the newest line.
         damaged: lines of the ledger that were no events, where it was read from a file.
         slim: keep of an ended trial no more than its selected and its last epoch: for processes that stay.
+        folder: of the search, by which its checkpoints are found; none: they stay where the ledger says.
     """
 
-    def __init__(self, slim: bool = False) -> None:
+    def __init__(self, slim: bool = False, folder: Path | None = None) -> None:
         self.header: SearchHeader | None = None
         self.trials: dict[int, TrialRecord] = {}
         self.groups: dict[int, WorkersRegistered] = {}
         self.ended: SearchEnded | None = None
         self.warm_starts: list[WarmStarted] = []
         self.ended_trials: list[TrialRecord] = []
+        self.settled = 0
         self.core_seconds = self.gpu_seconds = self.wall_seconds = 0.0
         self.phase: Phase = "running"
         self.phase_time = self.newest = 0.0
         self.signal: str | None = None
         self.damaged = 0
-        self.slim = slim
+        self.slim, self.folder = slim, folder
+        self._root: str | None = None
         self._open: dict[int, TrialRecord] = {}
         self._opened = 0.0
 
     def apply(self, event: LedgerEvent) -> None:
         """Take one event in; unknown kinds, which a later version may write, are ignored."""
-        self._take(event)
+        self._take(event if self._root is None else at_home(event, self._root))
         self.newest = event.time
 
     @singledispatchmethod
@@ -195,6 +210,7 @@ class SearchHistory:
         if self.header is None:  # the first line rules
             self.header = event
             self._opened = event.time
+            self._root = checkpoint_root(event, self.folder) if self.folder else None
 
     @_take.register
     def _(self, event: SearchResumed) -> None:
@@ -213,9 +229,14 @@ class SearchHistory:
 
     @_take.register
     def _(self, event: SearchEnded) -> None:
-        self.ended = event
+        self.ended, self.settled = event, len(self.ended_trials)
         self.phase, self.phase_time = "ended", event.time
         self._close(event.time)
+
+    @property
+    def clock_seconds(self) -> float:
+        """How long all sessions ran by the ledger's clock, one that went without a word included."""
+        return self.wall_seconds + (max(0.0, self.newest - self._opened) if self._opened else 0.0)
 
     def _close(self, until: float) -> None:
         self.wall_seconds += max(0.0, until - self._opened) if self._opened else 0.0
@@ -293,19 +314,19 @@ class SearchHistory:
         return counts
 
 
-def fold(events: Iterable[LedgerEvent], slim: bool = False) -> SearchHistory:
-    """The history that `events` tell."""
-    history = SearchHistory(slim)
+def fold(events: Iterable[LedgerEvent], slim: bool = False, folder: Path | None = None) -> SearchHistory:
+    """The history that `events` tell of the search in `folder`."""
+    history = SearchHistory(slim, folder)
     for event in events:
         history.apply(event)
     return history
 
 
 def read_history(path: Path, slim: bool = False) -> SearchHistory:
-    """The history in the ledger at `path`; an empty one if there is no ledger."""
+    """The history in the ledger at `path`; an empty one if there is none. Checkpoints are looked up beside it."""
     if not path.exists():
-        return SearchHistory(slim)
+        return SearchHistory(slim, path.parent)
     reader = LedgerReader(path)
-    history = fold(reader.read(), slim)
+    history = fold(reader.read(), slim, path.parent)
     history.damaged = reader.damaged
     return history

@@ -45,7 +45,8 @@ def trace(model: TracedModel, project: Project, tracking_uri: str) -> TraceLink:
 def _commit(manifest: TrainedModelManifest, project: Project) -> TraceLink:
     commit = manifest.lineage.git.commit
     if commit is None:
-        return TraceLink("commit", "", "unknown", "the project was in no git repository")
+        problem = manifest.lineage.git.problem
+        return TraceLink("commit", "", "unknown", problem or "the project was in no git repository")
     if git(project.root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
         return TraceLink("commit", commit, "missing", f"{project.root} has no such commit; `git fetch` may bring it")
     date = git(project.root, "show", "--no-patch", "--format=%cs", commit) or b""

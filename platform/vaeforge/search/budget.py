@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vaeforge.ledger.events import FINAL_OUTCOMES
+from vaeforge.ledger.history import SearchHistory, TrialRecord
+
 HOUR = 3600.0
 
 
@@ -44,6 +47,21 @@ class BudgetLimits:
         if self.target is None or value is None or value > self.target:
             return None
         return f"target: {value:.6g} <= {self.target:.6g}"
+
+    def reached(self, trial: TrialRecord, floors: Mapping[str, float]) -> str | None:
+        """In words, that `trial` has reached the target and keeps the floors; none otherwise, and for a repeat."""
+        kept = all((trial.best_metrics.get(name) or 0.0) >= floor for name, floor in floors.items())
+        return self.hit(trial.value) if kept and trial.repeat_of is None else None
+
+    def over(self, history: SearchHistory, floors: Mapping[str, float], wall: float) -> str | None:
+        """Why the search of `history` is over after `wall` seconds, in words; none while it may go on.
+
+        A target counts that was reached since the search last ended by itself: after that, more trials were asked for.
+        """
+        fresh = [trial for trial in history.ended_trials[history.settled :] if trial.state in FINAL_OUTCOMES]
+        found = (self.reached(trial, floors) for trial in fresh)
+        spent = BudgetSpent(wall, history.core_seconds, history.gpu_seconds)
+        return self.exhausted(spent) or next(filter(None, found), None)
 
     def describe(self, spent: BudgetSpent) -> str | None:
         """How much of each limit is used; none without limits."""

@@ -3,7 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
+from vaeforge.config.experiment import Experiment, without_retired
 from vaeforge.paths import hash_of
+
+
+def completed(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings as an earlier version wrote them, with the defaults of those that it did not have."""
+    try:
+        experiment = Experiment.model_validate(without_retired(settings["experiment"]))
+    except ValidationError:  # they are others, whatever they mean
+        return settings
+    return {**settings, "experiment": experiment.model_dump(mode="json")}
 
 
 def learned(settings: Mapping[str, Any]) -> dict[str, Any]:

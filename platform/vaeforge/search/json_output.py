@@ -15,7 +15,8 @@ Each has `event` and `time` (unix seconds). Values are nats per sample; null sta
 | | that is the runs that it was chosen by |
 
 A standing, in `best` and `front`: `trial`, `value` (mean over `runs`), `sd` (null with one run), `runs` (numbers),
-`failed` (repeats that failed or were stopped), `metrics`, `chosen`, `params`. Keys are added, never renamed or removed.
+`failed` (repeats that failed or were stopped), `metrics`, `chosen`, `diverged` (its best epoch counts, a later one was
+not finite), `collapsed` (no latent dimension is active), `params`. Keys are added, never renamed or removed.
 """
 
 import json
@@ -88,5 +89,7 @@ def standing_line(standing: RankedTrial) -> Line:
         "failed": list(standing.failed),
         "metrics": dict(standing.metrics),
         "chosen": standing.chosen,
+        "diverged": standing.trial.diverged,
+        "collapsed": standing.trial.collapsed,
         "params": standing.trial.params,
     }

@@ -1,6 +1,7 @@
 """Plan of a search before it runs: everything checked and named, nothing started."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +12,18 @@ from vaeforge.data.data_source import describe_source
 from vaeforge.data.prepare import ensure_prepared, pull
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError, ResourceError, SearchError
+from vaeforge.ledger.checkpoint_places import checkpoint_root
 from vaeforge.ledger.events import SearchExtent, SearchHeader
 from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.paths import Project, hash_of, write_bytes
 from vaeforge.provenance import PATCH, code_hash, command_line, origin
 from vaeforge.remarks import tell, warn
-from vaeforge.search.configuration import configuration_hash, learned
+from vaeforge.search.configuration import completed, configuration_hash, learned
 from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
-from vaeforge.search.space.checks import check, collapse_warning
+from vaeforge.search.space.checks import check, collapse_warnings
 from vaeforge.search.space.space import Space
 from vaeforge.training.batches import class_weights
+from vaeforge.training.storage import join
 
 NAME_LIMIT = 100
 
@@ -81,10 +84,11 @@ def make_plan(
     tell(console, pull(project, space.family))
     prepared = ensure_prepared(project, config.experiment)
     _require_samples(config, prepared)
-    collapse = collapse_warning(space, config.experiment, prepared)
-    if collapse is not None:
-        warn(console, collapse)
+    for warning in collapse_warnings(space, config.experiment, prepared):
+        warn(console, warning)
     code, made_by = code_hash(), origin(project.root)
+    if made_by.git.problem is not None:
+        warn(console, f"the commit is not recorded, as git says: {made_by.git.problem}")
     identity = prepared.manifest.data_identity
     settings = config.model_dump(mode="json")
     configuration = {"settings": learned(settings), "space": dict(space.content)}
@@ -106,7 +110,7 @@ def make_plan(
         machine=made_by.machine,
         seed=config.search.seed,
         trials=config.search.trials,
-        checkpoints=config.search.storage and f"{config.search.storage.rstrip('/')}/{chosen}",
+        checkpoints=config.search.storage and join(_portable(config.search.storage, project), chosen),
         configuration_hash=configuration_hash(settings, space.content),
         code_hash=code,
         command=command_line(),
@@ -148,13 +152,13 @@ def _require_same(history: SearchHistory, plan: Plan) -> None:
     problems = []
     if before.space != json.loads(json.dumps(now.space)):  # keys of mappings are texts in a ledger
         problems.append("the space is another one (fidelity included)")
-    if learned(before.settings)["experiment"] != learned(now.settings)["experiment"]:
+    if learned(completed(before.settings))["experiment"] != learned(now.settings)["experiment"]:
         problems.append("the training settings are others")
     if before.data_identity != now.data_identity:
         problems.append(f"the data is another: {before.data_identity[:12]}…, now {now.data_identity[:12]}…")
     if before.seed != now.seed:
         problems.append(f"the seed was {before.seed}, now {now.seed}")
-    if before.checkpoints != now.checkpoints:
+    if checkpoint_root(before, plan.folder) != checkpoint_root(now, plan.folder):
         problems.append(f"its checkpoints are in {before.checkpoints or 'its folder'}: give the same --storage")
     population = history.ended.asked.trials if history.ended and history.ended.asked else before.trials
     if plan.space.scheduler.name == "pbt" and population != now.trials:
@@ -181,6 +185,14 @@ def _require_configurations(config: RunConfig, space: Space) -> None:
             f"search.repeats: got {config.search.repeats} with the scheduler pbt, whose trials change their settings "
             "on the way and cannot be repeated under another seed; must be 1, or take another --scheduler"
         )
+
+
+def _portable(storage: str, project: Project) -> str:
+    """A storage as the ledger names it: a folder in the project relative to its root, so that it may move along."""
+    if "://" in storage:
+        return storage
+    path = Path(os.path.normpath(project.root / storage))
+    return str(path.relative_to(project.root) if path.is_relative_to(project.root) else path)
 
 
 def _require_name(name: str) -> None:

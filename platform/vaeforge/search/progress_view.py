@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
 from vaeforge.search.results.pareto import bounds
@@ -26,6 +26,7 @@ from vaeforge.search.space.objective import METRIC, SINGLE, Objective
 
 Mode = Literal["live", "plain", "quiet", "json"]
 OPEN = ("running", "waiting")
+COLLAPSED = "posterior collapse: no dimension of the latent space is active"
 SHOWN = 12
 LINE_SECONDS = 10.0
 SILENT_SECONDS = 60.0
@@ -206,8 +207,14 @@ def ranking(history: SearchHistory, objective: Objective, limit: int = 10) -> Ta
         measured = [spread(standing.value, standing.sd)] if objective.single else _measured(standing, columns)
         trial, failed = standing.trial, f" + {len(standing.failed)} failed" if standing.failed else ""
         row = [mark, str(trial.number), *measured, *_measured(standing, others), f"{len(standing.runs)}{failed}"]
-        table.add_row(*row, str(trial.epoch), trial.state or "running", escape(describe(trial.params)))
+        table.add_row(*row, str(trial.epoch), _state(trial), escape(describe(trial.params)))
     return table
+
+
+def _state(trial: TrialRecord) -> str:
+    """How the trial ended, and what is wrong with its model."""
+    flags = ["diverged"] * trial.diverged + ["collapsed"] * trial.collapsed
+    return ", ".join([trial.state or "running", *flags])
 
 
 def _measured(standing: RankedTrial, names: list[str]) -> list[str]:
@@ -238,6 +245,9 @@ def _caption(found: Ranking, history: SearchHistory, objective: Objective) -> st
         for standing in found.standings
         if standing.failed
     ]
+    notes += [f"trial {one.trial.number}: {one.trial.cause}" for one in found.standings if one.trial.diverged]
+    if any(standing.trial.collapsed for standing in found.standings):
+        notes.append(f"collapsed: {COLLAPSED}")
     stopped = history.counts().get("stopped", 0)
     if stopped and not objective.single:
         notes.append(f"{stopped} trials were stopped early; they are in the ledger and not on the front")

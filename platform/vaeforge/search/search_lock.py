@@ -21,10 +21,15 @@ LOOK_SECONDS = 1.0  # for which whoever only looks whether a search runs may hol
 
 @dataclass(frozen=True)
 class NotedProcess:
-    """A process as `processes.json` names it: its id, and when it was created, because ids are reused."""
+    """A process as `processes.json` names it: its id, and when it was created, because ids are reused.
+
+    Attributes:
+        folder: of the search that it works for; the list is copied along with a project, whose original may still run.
+    """
 
     pid: int
     started: float
+    folder: str = ""
 
 
 class SearchLock:
@@ -59,13 +64,20 @@ class SearchLock:
         A disk that takes no note now is no reason to end a search: the next call, seconds later, tries again.
         """
         children = [(p.pid, _started(p)) for p in psutil.Process().children(recursive=True)]
-        found = [NotedProcess(pid, started) for pid, started in children if started is not None]
+        folder = str(self.folder)
+        found = [NotedProcess(pid, started, folder) for pid, started in children if started is not None]
         with contextlib.suppress(OSError):
             write_json(self.folder / "processes.json", [asdict(process) for process in found])
 
     def end_leftovers(self) -> int:
-        """End the processes that an earlier session noted and that still run; returns how many there were."""
-        alive = [process for item in self._noted() if (process := find_process(item.pid, item.started)) is not None]
+        """End the processes that an earlier session noted and that still run; returns how many there were.
+
+        In a copied project those of the original are left alone.
+        """
+        noted = [
+            item for item in self._noted() if item.folder in ("", str(self.folder)) or not Path(item.folder).exists()
+        ]
+        alive = [process for item in noted if (process := find_process(item.pid, item.started)) is not None]
         for process in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
@@ -80,7 +92,7 @@ class SearchLock:
         """The noted processes; none where there is no list or it cannot be read."""
         try:
             noted = json.loads((self.folder / "processes.json").read_text())
-            return [NotedProcess(int(item["pid"]), float(item["started"])) for item in noted]
+            return [NotedProcess(int(one["pid"]), float(one["started"]), str(one.get("folder", ""))) for one in noted]
         except (OSError, ValueError, KeyError, TypeError):
             return []
 

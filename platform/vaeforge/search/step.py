@@ -16,8 +16,8 @@ from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.trained_model import TrainedModelManifest, write_trained_model
 from vaeforge.paths import Project, write_json
 from vaeforge.remarks import say, tell, warn
-from vaeforge.search.budget import BudgetLimits, BudgetSpent
-from vaeforge.search.engine import run_search
+from vaeforge.search.early_end import end_search, is_over
+from vaeforge.search.engine import SessionOutcome, run_search
 from vaeforge.search.plan import Plan, earlier_history, make_plan, search_extent
 from vaeforge.search.progress_view import Mode, causes, ranking
 from vaeforge.search.requests import clear
@@ -137,19 +137,11 @@ def open_search(plan: Plan, earlier: SearchHistory, request: SearchRequest, know
         ledger.close()
 
 
-def _require_budget(plan: Plan, history: SearchHistory) -> None:
-    """A search whose budget is used up can be continued only with a larger one."""
-    spent = BudgetSpent(history.wall_seconds, history.core_seconds, history.gpu_seconds)
-    used = BudgetLimits.of(plan.config.search.budget.model_dump()).exhausted(spent)
-    if used:
-        raise SearchError(f"search {plan.name!r}: its budget is used up ({used}); give a larger --budget to continue")
-
-
 def _search(
     plan: Plan, history: SearchHistory, lock: SearchLock, request: SearchRequest, console: Console
 ) -> tuple[int, SearchHistory]:
     """Run the search with its tracking beside it; the exit code, and the whole history."""
-    _require_budget(plan, history)
+    over = is_over(plan, history)
     known = warm_start(plan, history, request)
     lock.end_leftovers()
     clear(plan.folder)
@@ -166,8 +158,12 @@ def _search(
             _announce(plan, earlier, console)
         return earlier
 
-    outcome = run_search(plan, begin, lock, console, request.mode)
-    write_json(plan.folder / "timings.json", outcome.timings)
+    if over:
+        begin()
+        outcome = SessionOutcome(end_search(plan), 0, {})
+    else:
+        outcome = run_search(plan, begin, lock, console, request.mode)
+        write_json(plan.folder / "timings.json", outcome.timings)
     if tracker is not None and not tracker.finish(TRACKING_SECONDS):
         log = plan.folder / "tracking.log"
         warn(console, f"MLflow does not hold everything yet (see {log}); run `vaeforge sync`")

@@ -202,6 +202,8 @@ def trial_tags(header: SearchHeader, tracked: TrackedSearch, trial: TrialRecord)
         "vaeforge.attempts": str(trial.leases),
         "vaeforge.group": trial.group or None,
         "vaeforge.cause": trial.cause,
+        "vaeforge.diverged": trial.diverged or None,
+        "vaeforge.collapsed": trial.collapsed or None,
         "vaeforge.repeat_of": trial.repeat_of,
         "vaeforge.inherited": "; ".join(_inherited(trial)) or None,
         "vaeforge.value": None if trial.final_value is None else repr(trial.final_value),

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from vaeforge.errors import TrackingError
+from vaeforge.track.relocation import moved_from
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,6 +41,23 @@ def default_uri(root: Path) -> str:
     """The tracking URI of the project at `root`: `MLFLOW_TRACKING_URI` where it says one, else `<root>/mlflow.db`.
 
     Raises:
+        TrackingError: if that URI names a store that several processes cannot share, or a database that was made for
+            the project in another folder.
+    """
+    uri = store_uri(root)
+    old = moved_from(database_of(uri), root.resolve()) if uri.startswith(_SQLITE) else None
+    if old is not None:
+        raise TrackingError(
+            f"tracking database {database_of(uri)}: names artifacts in {old}, but the project is in {root.resolve()} "
+            "now; run `vaeforge relocate`, which lets it name those that lie here"
+        )
+    return uri
+
+
+def store_uri(root: Path) -> str:
+    """The same, also where the project was moved and its database has not been told.
+
+    Raises:
         TrackingError: if that URI names a store that several processes cannot share.
     """
     return absolute_uri(os.environ.get("MLFLOW_TRACKING_URI", "").strip() or f"{_SQLITE}mlflow.db", root)
@@ -51,7 +70,7 @@ def absolute_uri(uri: str, root: Path) -> str:
         TrackingError: if it is an in-memory database, or holds what a SQLite URI cannot hold.
     """
     if uri.startswith("sqlite:"):
-        return f"{_SQLITE}{root.resolve() / _sqlite_path(uri)}"
+        return f"{_SQLITE}{root.resolve() / database_of(uri)}"
     if uri.startswith("file:"):
         return f"file://{root.resolve() / re.sub('^file:(//)?', '', uri)}"
     return uri if "://" in uri else f"file://{root.resolve() / uri}"
@@ -70,7 +89,7 @@ def open_store(uri: str, existing: bool = False) -> "MlflowClient":
     """
     _settle_environment()
     if uri.startswith("sqlite:"):
-        path = Path(_sqlite_path(uri))
+        path = database_of(uri)
         if existing and not path.exists():
             raise TrackingError(
                 f"tracking database {path}: is not there; bring it back, set MLFLOW_TRACKING_URI to where it lies, or "
@@ -156,14 +175,19 @@ def _client(uri: str) -> "MlflowClient":
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def _sqlite_path(uri: str) -> str:
+def database_of(uri: str) -> Path:
+    """The file of a SQLite store.
+
+    Raises:
+        TrackingError: if the URI names no file, or is of another kind of store.
+    """
     path = uri.removeprefix(_SQLITE)
     if not uri.startswith(_SQLITE) or path in ("", ":memory:") or "?" in path:
         raise TrackingError(
             f"tracking URI {uri!r}: must be sqlite:/// and the path of a file, without '?'; "
             "a database in memory cannot be shared by processes"
         )
-    return path
+    return Path(path)
 
 
 def _open_sqlite(uri: str, path: Path) -> "MlflowClient":
@@ -221,5 +245,15 @@ def _require_answer(uri: str) -> None:
     if not isinstance(answer, int) or answer >= 500:
         raise TrackingError(
             f"tracking server {redact(uri)} did not answer within {_ANSWER_SECONDS} s ({answer}); "
-            "start it, or run with --offline and `vaeforge sync` later"
+            f"{_proxy_remark(uri)}start it, or run with --offline and `vaeforge sync` later"
         )
+
+
+def _proxy_remark(uri: str) -> str:
+    """That requests to `uri` go through a proxy of the environment, and how they would not; empty where they do not."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    proxy, host = select_proxy(uri, get_environ_proxies(uri)), urlsplit(uri).hostname
+    if proxy is None:
+        return ""
+    return f"it is asked through the proxy {redact(proxy)}: if it is to be reached directly, add {host} to no_proxy; "

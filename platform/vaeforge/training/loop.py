@@ -9,7 +9,7 @@ for the next is in the checkpoint (`training_state.py`); anything new must keep 
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -32,7 +32,7 @@ from vaeforge.training.training_state import TrainingState, read_state
 from vaeforge.training.validation import validate
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
-Outcome = Literal["running", "completed", "early_stopped", "nan"]
+Outcome = Literal["running", "completed", "early_stopped", "nan", "exploded"]
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,10 @@ class EpochReport:
     Attributes:
         epoch: epochs trained so far.
         metrics: see `validation.validate`, plus `train/...`, `beta`, `lr`, `gradient_norm`.
-        value: the training's value so far (see `BestEpoch`), by which trials are compared; none where it is not finite.
-        outcome: `running` when more epochs follow.
+        value: the training's value so far (see `BestEpoch`), by which trials are compared; after an epoch that was not
+            sound that of the best one that counts, none where there is none.
+        outcome: `running` when more epochs follow; `nan` where a number is not finite, `exploded` where a gradient was
+            above `optimizer.gradient_limit`.
         seconds: this epoch's training, validation and checkpoint, monotonic clock.
         checkpoint: the state after this epoch; none without a folder.
         best: the state after the best epoch so far.
@@ -149,7 +151,7 @@ class _Training:
         self.notes: list[str] = []
 
     def train_epoch(self, on_step: Callable[[], None]) -> EpochReport:
-        """Train, validate and save one epoch; one that is not finite ends the training, and is not saved."""
+        """Train, validate and save one epoch; one that is not sound ends the training, and is not saved."""
         started = time.monotonic()
         metrics = self._steps(on_step)
         training = self.experiment.training
@@ -157,21 +159,25 @@ class _Training:
             self.model, self.data.validation, self.group, training.evaluation_samples, training.loader_workers, on_step
         )
         self.epoch += 1
-        sound = all(math.isfinite(metrics[key]) for key in ("val/nelbo", "train/loss", "gradient_norm"))
-        if sound:
+        problem = self._problem(metrics)
+        if problem is None:
             improved = self._select(metrics["val/nelbo"])
             self._checkpoint(improved, on_step)
-        outcome = self._outcome(sound)
+        outcome = problem or self._outcome()
         self.finished = outcome != "running"
         checkpoint = self.newest[-1] if self.newest else None
-        value = self.best_epoch.value if sound else None
+        value = self.best_epoch.value if problem is None else self.best_epoch.best
         notes, self.notes = tuple(self.notes), []
         seconds = time.monotonic() - started
         return EpochReport(self.epoch, metrics, value, outcome, seconds, checkpoint, self.best, notes)
 
-    def _outcome(self, sound: bool) -> Outcome:
-        if not sound:
+    def _problem(self, metrics: Mapping[str, float]) -> Outcome | None:
+        """What is wrong with an epoch: a number that is not finite, or gradients beyond what is allowed."""
+        if not all(math.isfinite(metrics[key]) for key in ("val/nelbo", "train/loss", "gradient_norm")):
             return "nan"
+        return "exploded" if metrics["gradient_norm"] > self.experiment.optimizer.gradient_limit else None
+
+    def _outcome(self) -> Outcome:
         if self.epoch >= self.experiment.training.epochs:
             return "completed"
         return "early_stopped" if self.best_epoch.exhausted else "running"

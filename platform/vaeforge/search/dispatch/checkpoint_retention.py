@@ -2,25 +2,15 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from vaeforge.errors import CheckpointError
-from vaeforge.ledger.events import InheritedState, SearchHeader
+from vaeforge.ledger.checkpoint_places import trial_folder
+from vaeforge.ledger.events import InheritedState
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.results.ranking import retained_trials
 from vaeforge.search.space.objective import Objective
 from vaeforge.training.checkpoint_files import inherit
-from vaeforge.training.storage import join, open_storage
-
-
-def checkpoint_root(header: SearchHeader, search: Path) -> str:
-    """Where the checkpoints of a search lie: beside its ledger, or at the storage that it was given."""
-    return header.checkpoints or str(search)
-
-
-def trial_folder(root: Path | str, number: int) -> str:
-    """Where the checkpoints of a trial lie."""
-    return join(str(root), "trials", f"{number:05d}")
+from vaeforge.training.storage import open_storage
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from vaeforge.ledger.events import (
     FINAL_OUTCOMES,
+    UNSOUND_OUTCOMES,
     AttemptCrashed,
     EpochReported,
     InheritedState,
@@ -68,7 +69,10 @@ class Dispatcher:
         self.wall = history.wall_seconds
 
     def recover(self, now: float) -> None:
-        """Take up again after a restart of the actor: leases that worker groups may still hold remain theirs."""
+        """Take up again after a restart of the actor: leases that worker groups may still hold remain theirs.
+
+        A search that was over before, by its budget or its target, is over again.
+        """
         for host, known in self.history.groups.items():
             self.groups[host] = WorkerGroup(known.generation, known.processes, Liveness.since(now))
         for trial in self.history.unfinished():
@@ -78,14 +82,19 @@ class Dispatcher:
                 self.leases[trial.number] = Lease(trial.number, trial.leases, trial.host, trial.generation)
             else:
                 self.waiting.append(trial.number)
+        self.spend(self.config.limits.over(self.history, dict(self.config.floors), self.wall))
 
     def _conclude(self, trial: TrialRecord) -> None:
         """Finish a trial that has ended by its last report or decision; on recovery, where a crash came in between."""
-        outcome, decision = trial.last.outcome if trial.last else None, trial.decisions.get(trial.epoch)
+        last, decision = trial.last, trial.decisions.get(trial.epoch)
+        outcome = last.outcome if last else None
         if outcome in FINAL_OUTCOMES:
             self._finish(trial, outcome, None)
-        elif outcome == "nan":
-            self._finish(trial, "failed", "nan")
+        elif outcome in UNSOUND_OUTCOMES and last is not None and last.value is not None and last.best is not None:
+            counts = f"its best epoch, {last.best.epoch}, counts"
+            self._finish(trial, "early_stopped", f"diverged in epoch {last.epoch} ({outcome}); {counts}")
+        elif outcome in UNSOUND_OUTCOMES:
+            self._finish(trial, "failed", outcome)
         elif decision is not None and decision.action == "stop":
             self._finish(trial, "stopped", decision.why)
 
@@ -229,7 +238,7 @@ class Dispatcher:
                 gpu_seconds=report.seconds * self.config.gpus,
             )
         )
-        reached = self._reached_target(trial)
+        reached = self.config.limits.reached(trial, dict(self.config.floors))
         self._conclude(trial)
         if reached and trial.state is None:
             self._finish(trial, "completed", reached)
@@ -254,12 +263,6 @@ class Dispatcher:
     @property
     def spent(self) -> BudgetSpent:
         return BudgetSpent(self.wall, self.history.core_seconds, self.history.gpu_seconds)
-
-    def _reached_target(self, trial: TrialRecord) -> str | None:
-        """In words, that the trial has reached the target and keeps the floors; none otherwise, and for a repeat."""
-        metrics = trial.best_metrics
-        kept = all((metrics.get(name) or 0.0) >= floor for name, floor in self.config.floors)
-        return self.config.limits.hit(trial.value) if kept and trial.repeat_of is None else None
 
     def reply(self, lease: Lease, epoch: int) -> Reply:
         """What the worker group does after `epoch`.

@@ -11,10 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from vaeforge.ledger.events import FINAL_OUTCOMES, EpochReported, LedgerEvent, Params, TrialDecided, WorkerProcess
+from vaeforge.ledger.checkpoint_places import checkpoint_root
+from vaeforge.ledger.events import (
+    FINAL_OUTCOMES,
+    UNSOUND_OUTCOMES,
+    EpochReported,
+    LedgerEvent,
+    Params,
+    TrialDecided,
+    WorkerProcess,
+)
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import TrialRecord, read_history
-from vaeforge.search.dispatch.checkpoint_retention import CheckpointRetention, checkpoint_root
+from vaeforge.search.dispatch.checkpoint_retention import CheckpointRetention
 from vaeforge.search.dispatch.dispatcher import Dispatcher
 from vaeforge.search.dispatch.liveness import Pulse
 from vaeforge.search.dispatch.snapshot import Snapshot, snapshot
@@ -39,7 +48,6 @@ class DispatcherActor:
         self.retention = CheckpointRetention(
             history, self.objective, keep, checkpoint_root(history.header, Path(folder))
         )
-        self.dispatcher.spend()
         self.changed = asyncio.Condition()
         self.failure: str | None = None
 
@@ -197,5 +205,5 @@ def _relayed(report: EpochReported) -> TuneReport:
 def _outcome(trial: TrialRecord) -> str:
     """How an ended trial ended, as the sampler is told."""
     if trial.state == "failed":
-        return "nan" if trial.cause == "nan" else "crash"
+        return "nan" if trial.cause in UNSOUND_OUTCOMES else "crash"
     return str(trial.state) if trial.state in FINAL_OUTCOMES else "stopped"

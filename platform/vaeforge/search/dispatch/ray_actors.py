@@ -8,8 +8,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vaeforge.errors import ResourceError
+from vaeforge.ledger.checkpoint_places import checkpoint_root
 from vaeforge.search.budget import BudgetLimits
-from vaeforge.search.dispatch.checkpoint_retention import checkpoint_root
 from vaeforge.search.dispatch.data_transfer import publish_data, unseen_nodes
 from vaeforge.search.dispatch.dispatcher_actor import DispatcherActor
 from vaeforge.search.dispatch.group_failure import GroupFailure

@@ -25,9 +25,9 @@ import torch
 from vaeforge.config.experiment import Experiment
 from vaeforge.errors import CheckpointError
 from vaeforge.job_limits import job_cores
+from vaeforge.ledger.checkpoint_places import trial_folder
 from vaeforge.ledger.events import WorkerProcess
 from vaeforge.provenance import machine
-from vaeforge.search.dispatch.checkpoint_retention import trial_folder
 from vaeforge.search.dispatch.data_transfer import DataHandle, open_data
 from vaeforge.search.dispatch.heartbeat import Heartbeat
 from vaeforge.search.dispatch.liveness import Pulse

@@ -65,6 +65,7 @@ class TrialRow:
         seconds: in training.
         repeat_of: the trial that it repeats under another seed; `repeats` are those that repeat it.
         params: flat parameters; those inherited last where weights were inherited.
+        collapsed: whether no dimension of its latent space is active at the best epoch.
     """
 
     trial: int
@@ -79,6 +80,7 @@ class TrialRow:
     repeats: tuple[int, ...]
     group: str
     params: Params
+    collapsed: bool
 
 
 @dataclass(frozen=True)

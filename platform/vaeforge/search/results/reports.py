@@ -19,7 +19,7 @@ from vaeforge.ledger.events import SearchHeader
 from vaeforge.ledger.file import read_events
 from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
 from vaeforge.paths import Project, read_json
-from vaeforge.search.progress_view import counted, describe, duration, in_bytes, number, spread, winner_words
+from vaeforge.search.progress_view import COLLAPSED, counted, describe, duration, in_bytes, number, spread, winner_words
 from vaeforge.search.requests import folder_of, holder, pending
 from vaeforge.search.results.ranking import best_so_far, repeats_of, winner
 from vaeforge.search.results.report_rows import (
@@ -42,6 +42,7 @@ REMEASURE = "`--repeats 3` measures it without"
 ENDS = {"early_stopped": "no improvement within the patience of early stopping"}
 FAILURES = {
     "nan": "the loss or a metric was not finite",
+    "exploded": "a gradient was above optimizer.gradient_limit",
     "oom": "out of memory",
     "disk": "a checkpoint could not be written",
     "checkpoint": "a checkpoint could not be read",
@@ -153,6 +154,7 @@ def _trial_row(record: TrialRecord, repeats: list[TrialRecord]) -> TrialRow:
         trial=record.number,
         state=record.state or "running",
         why=why(record),
+        collapsed=record.collapsed,
         value=record.value,
         epoch=record.epoch,
         seconds=record.seconds,
@@ -189,6 +191,7 @@ def trials_table(rows: list[TrialRow], name: str, history: SearchHistory) -> Tab
         table.add_column(column, overflow="fold")
     for row in rows:
         notes = [f"repeats {row.repeat_of}"] if row.repeat_of is not None else []
+        notes += [COLLAPSED] if row.collapsed else []
         notes += [f"weights of {one.donor} after epoch {one.epoch}" for one in row.inherited]
         because = "; ".join([row.why, *notes])
         cells = (number(row.value), str(row.epoch), duration(row.seconds), str(row.attempts))
@@ -239,6 +242,7 @@ def _facts(detail: TrialDetail) -> Table:
     table.add_row("time", duration(row.seconds))
     told = {
         "why": row.why,
+        "flagged": COLLAPSED if row.collapsed else None,
         "group": row.group,
         "attempts": row.attempts,
         "repeat of": row.repeat_of,

@@ -6,7 +6,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.data.pca_spectrum import collapse_beta, likelihood_of
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError
-from vaeforge.search.space.dimensions import walk
+from vaeforge.search.space.dimensions import Params, walk
 from vaeforge.search.space.objective import Constraint, Objective
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.trial_experiment import experiment_for
@@ -78,29 +78,35 @@ def early_comparison(space: Space, experiment: Experiment) -> list[str]:
     ]
 
 
-def collapse_warning(space: Space, base: Experiment, prepared: Prepared) -> str | None:
-    """A warning where even the smallest beta of the space is one under which a linear VAE keeps no unit.
+def collapse_warnings(space: Space, base: Experiment, prepared: Prepared) -> list[str]:
+    """Warnings where a beta is one under which a linear VAE keeps no unit: the smallest of all, or a start point's.
 
     The largest beta that a schedule reaches counts, because that is the one in force at its end; controllers, which
     find their own weight, are left out.
     """
-    largest: list[tuple[float, float]] = []
-    spectrum = prepared.manifest.spectrum
-    if spectrum is None:  # data prepared by an old version
-        return None
     about_beta = [one for one in space.corner_points() if any(path.startswith("beta.") for path in one)]
-    for example in about_beta or [{}]:  # the others leave beta as it is by default
-        experiment = experiment_for(space, base, example, seed=0)
-        if experiment.beta.initial() or experiment.beta.schedule in ("capacity", "free_bits"):
-            continue
-        dimensions, latent_dim = math.prod(prepared.event_shape), getattr(experiment.model, "latent_dim", 1)
-        scale = effective_beta(1.0, dimensions, latent_dim, experiment.training.normalised_beta)
-        reached = scale * max(experiment.beta.beta(step / GRID) for step in range(GRID + 1))
-        largest.append((reached, collapse_beta(spectrum, likelihood_of(experiment))))
-    if not largest or any(beta < limit for beta, limit in largest):
-        return None
-    beta, limit = min(largest)
-    return (
-        f"{space.source}: the smallest beta, {beta:.3g}, is above {limit:.3g}, from which on a linear VAE keeps no "
-        "active unit on these data: every trial may collapse; lower the range of beta"
-    )
+    corners = [_reached_beta(space, base, prepared, point) for point in about_beta or [{}]]  # else it is the default's
+    known = [found for found in corners if found is not None]
+    if known and all(beta >= limit for beta, limit in known):
+        beta, limit = min(known)
+        return [
+            f"{space.source}: the smallest beta, {beta:.3g}, is above {limit:.3g}, from which on a linear VAE keeps no "
+            "active unit on these data: every trial may collapse; lower the range of beta"
+        ]
+    return [
+        f"{space.source}: start: point {number}: its beta, {found[0]:.3g}, is above {found[1]:.3g}, from which on a "
+        "linear VAE keeps no active unit on these data: this trial may collapse; lower it"
+        for number, point in enumerate(space.start, start=1)
+        if (found := _reached_beta(space, base, prepared, point)) is not None and found[0] >= found[1]
+    ]
+
+
+def _reached_beta(space: Space, base: Experiment, prepared: Prepared, point: Params) -> tuple[float, float] | None:
+    """The largest beta of a point, and the one from which on its model collapses; none where that is not known."""
+    spectrum, experiment = prepared.manifest.spectrum, experiment_for(space, base, point, seed=0)
+    if spectrum is None or experiment.beta.initial() or experiment.beta.schedule in ("capacity", "free_bits"):
+        return None  # data prepared by an old version, or a controller
+    dimensions, latent_dim = math.prod(prepared.event_shape), getattr(experiment.model, "latent_dim", 1)
+    scale = effective_beta(1.0, dimensions, latent_dim, experiment.training.normalised_beta)
+    reached = scale * max(experiment.beta.beta(step / GRID) for step in range(GRID + 1))
+    return reached, collapse_beta(spectrum, likelihood_of(experiment))
