@@ -61,3 +61,31 @@ def promote_soon(uri: str, model: str, version: str, expected: str, pipe: Connec
     promote(client, model, version, expected, "anna@lab", "to be killed", verdict())
     pipe.send("done")
     time.sleep(60)
+
+
+def tell_ledger(ledger: Path, uri: str, gate: Any, failures: Any) -> None:
+    """Tell the store at `uri` a ledger, when all have come so far."""
+    from vaeforge.track.replay import Replay
+
+    gate.wait()
+    try:
+        Replay(ledger, uri, ledger.parents[3]).step()
+    except BaseException as error:
+        failures.put(repr(error))
+        raise
+
+
+def write_ledger(path: Path, number: int, lines: int, gate: Any, failures: Any) -> None:
+    """Open the ledger at `path`, which others want too, and write `lines` of trial `number`."""
+    from vaeforge.ledger.events import TrialLeased
+    from vaeforge.ledger.file import Ledger
+
+    gate.wait()
+    try:
+        ledger = Ledger(path)
+        for attempt in range(1, lines + 1):
+            ledger.append(TrialLeased(trial=number, attempt=attempt))
+        ledger.close()
+    except BaseException as error:
+        failures.put(repr(error))
+        raise
