@@ -12,7 +12,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
-.PHONY: tune test test-long check golden mlproject setup data ui
+.PHONY: tune test test-long test-faults check golden mlproject setup data ui
 .DEFAULT_GOAL := tune
 
 tune: data  ## search, then register the winner
@@ -24,6 +24,9 @@ test: data  ## everything that a change must pass: searches on one worker, the r
 
 test-long: data  ## the rest: minutes each
 	pytest -m long
+
+test-faults: data  ## every fault, in its long form: docs/reliability.md
+	pytest tests/faults
 
 check: data  ## lint, types and unit tests
 	ruff check platform models tests benchmarks

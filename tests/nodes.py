@@ -25,13 +25,13 @@ print(ray.get(ray.remote(num_cpus=0.9)(lambda: "borrowed").remote()))
 
 
 class Nodes:
-    """Ray nodes of one CPU each; the first is the head, on which the command line's driver is too."""
+    """Ray nodes of one CPU each; the first is the head, at `host`, on which the command line's driver is too."""
 
-    def __init__(self, scratch: Path):
-        self.scratch = scratch
+    def __init__(self, scratch: Path, host: str = "127.0.0.1"):
+        self.scratch, self.host = scratch, host
         self.head_port, self.client_port = _free_ports(2)
         self.environment = {
-            "RAY_ADDRESS": f"127.0.0.1:{self.head_port}",
+            "RAY_ADDRESS": f"{host}:{self.head_port}",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -49,10 +49,17 @@ class Nodes:
         while len(self.nodes) < count:
             self.add()
 
-    def add(self) -> "subprocess.Popen[bytes]":
-        """One more node, once it is up."""
-        place = f"--address=127.0.0.1:{self.head_port}"
-        command = [RAY, "start", "--block", "--num-cpus=1", "--object-store-memory=200000000"]
+    def add(self, host: str | None = None, within: tuple[str, ...] = ()) -> "subprocess.Popen[bytes]":
+        """One more node, once it is up.
+
+        Args:
+            host: its address where it is not the head's.
+            within: a command before Ray's own, that puts it into another network.
+        """
+        place = f"--address={self.host}:{self.head_port}"
+        command = [*within, RAY, "start", "--block", "--num-cpus=1", "--object-store-memory=200000000"]
+        if (own := host or self.host) != "127.0.0.1":
+            command.append(f"--node-ip-address={own}")
         if self.nodes:
             command.append(place)
         else:

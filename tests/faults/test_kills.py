@@ -123,3 +123,25 @@ def test_a_killed_dispatcher_or_thin_trial_changes_nothing(project: SmallProject
     finally:
         end(process)
     check_invariants(project, "b", trials=6)
+
+
+def test_a_trial_whose_worker_dies_three_times_has_failed_and_no_other(
+    project: SmallProject, cluster: dict[str, str]
+) -> None:
+    process = project.start("tune", "--name", "c", "--trials", "4", "--hosts", "1", *SLOWER, *OFFLINE, **cluster)
+    killed: set[int] = set()
+    try:
+        while len(killed) < 3:  # each time before the attempt has reported anything
+            own = [e for e in project.events("c") if e.get("trial") == 0]
+            if own and own[-1]["event"] == "leased" and own[-1]["attempt"] not in killed:
+                os.kill(project.worker("c"), signal.SIGKILL)
+                killed.add(own[-1]["attempt"])
+            assert process.poll() is None, project.output
+            time.sleep(0.02)
+        assert process.wait(400) == 0, project.output
+    finally:
+        end(process)
+    check_invariants(project, "c", trials=4, failed=frozenset({"crash"}))
+    ends = {event["trial"]: event for event in project.events("c", "finished")}
+    assert {number for number, event in ends.items() if event["state"] == "failed"} == {0}
+    assert [event["cause"] for event in project.events("c", "crashed")] == ["lost"] * 3

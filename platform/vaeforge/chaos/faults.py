@@ -228,7 +228,8 @@ def _pauses(kind: str, weight: int) -> Fault:
 
 
 def _tracking(mode: Mode, what: str, weight: int) -> Fault:
-    return Fault(f"tracking-{mode}", what, partial(_answers, mode), weight, seconds=(3.0, 20.0))
+    # a session that is starting is refused
+    return Fault(f"tracking-{mode}", what, partial(_answers, mode), weight, seconds=(3.0, 20.0), ends=True)
 
 
 DISK = frozenset({"disk"})
@@ -295,5 +296,12 @@ FAULTS = (
     _tracking("504", "tracking does what it is asked and a gateway answers 504", 2),
     _tracking("reset", "tracking closes connections without an answer", 1),
     _tracking("silent", "tracking does not answer", 1),
-    Fault("tracking-down", "SIGKILL to the tracking server, started again", _server_down, 2, seconds=(2.0, 20.0)),
+    Fault(
+        "tracking-down",
+        "SIGKILL to the tracking server, started again",
+        _server_down,
+        2,
+        seconds=(2.0, 20.0),
+        ends=True,
+    ),
 )

@@ -179,7 +179,7 @@ class _Run:
         try:
             return self.search.poll()
         except SearchError as error:
-            self.problems.append(str(error))
+            self._broken(str(error))
             self.excused = True
             return self.search.poll()
 
@@ -202,13 +202,13 @@ class _Run:
     def _note_end(self, code: int) -> None:
         self.report.ends[code] = self.report.ends.get(code, 0) + 1
         if code and not self.excused:
-            self.problems.append(
-                f"session {self.search.sessions} ended with {code}, which no fault explains; {self._told()}"
-            )
+            self._broken(f"session {self.search.sessions} ended with {code}, which no fault explains; {self._told()}")
         elif code > 0 and code not in OWN_CODES and not self.excused_codes:
-            self.problems.append(
-                f"session {self.search.sessions} ended with {code}, no exit code of its own; {self._told()}"
-            )
+            self._broken(f"session {self.search.sessions} ended with {code}, no exit code of its own; {self._told()}")
+
+    def _broken(self, problem: str) -> None:
+        self.problems.append(problem)
+        self.say(f"{self._clock()} broken: {problem}")
 
     def _told(self) -> str:
         return f"{self.search.log}: …{' '.join(self.search.said().split())[-400:]}"
@@ -254,13 +254,13 @@ class _Run:
         while (code := self._end()) != 0:
             self._note_end(code)
             if self.report.ends[code] > len(self.done) + 3:
-                self.problems.append(f"the search could not be completed: exit code {code}; {self._told()}")
+                self._broken(f"the search could not be completed: exit code {code}; {self._told()}")
                 return
             self._start()
         self._note_end(code)
         self.report.sessions = self.search.sessions
         if (code := self.search.sync()) != 0:
-            self.problems.append(f"sync ended with {code}; {self._told()}")
+            self._broken(f"sync ended with {code}; {self._told()}")
 
     def _end(self) -> int:
         while (code := self._poll()) is None:

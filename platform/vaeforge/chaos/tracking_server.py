@@ -12,7 +12,7 @@ from pathlib import Path
 from vaeforge.chaos.proxy import TrackingProxy
 from vaeforge.errors import TrackingError
 
-START_SECONDS = 180.0
+START_SECONDS = 600.0
 # no telemetry, and no second process for jobs that nobody here gives it
 SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
@@ -35,7 +35,7 @@ class TrackingServer:
         """Start the server, and wait until it answers.
 
         Raises:
-            TrackingError: if it does not within three minutes.
+            TrackingError: if it does not within ten minutes.
         """
         place = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
         store = ["--backend-store-uri", self.database, "--artifacts-destination", str(self.folder / "mlartifacts")]

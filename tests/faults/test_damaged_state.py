@@ -1,0 +1,72 @@
+"""Bits turned over and ends cut off in every file that a search keeps of itself: mended, or refused by name."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from project import SmallProject, check_invariants, end
+from vaeforge.chaos.damage import cut, flip_bit
+
+COMMON = ("--register", "false", "--set", "training.steps_per_epoch=12")
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory, cluster: dict[str, str]) -> SmallProject:
+    """A project with a tracked search that was killed in the middle; tests change copies of it."""
+    project = SmallProject(tmp_path_factory.mktemp("killed"))
+    process = project.start("tune", "--name", "d", "--trials", "4", *COMMON, **cluster)
+    try:
+        project.wait_for_events("d", "finished", process, 1)
+        project.wait_for(lambda: (project.root / "artifacts/searches/d/tracking.json").exists(), process)
+        process.send_signal(signal.SIGKILL)
+        process.wait(60)
+    finally:
+        end(process)
+    return project
+
+
+def copied(killed: SmallProject, folder: Path) -> SmallProject:
+    """The same ledger in a project of its own, with the checkpoints where the ledger says that they lie."""
+    project = SmallProject(folder)
+    shutil.copytree(killed.root / "artifacts/searches/d", project.root / "artifacts/searches/d")
+    shutil.copytree(killed.root / "artifacts/prepared", project.root / "artifacts/prepared")
+    return project
+
+
+def test_what_a_search_keeps_beside_its_ledger_may_be_damaged(killed: SmallProject, cluster: dict[str, str]) -> None:
+    folder = killed.root / "artifacts/searches/d"
+    newest = {event["trial"]: event["checkpoint"]["file"] for event in killed.events("d", "reported")}
+    ended = {event["trial"] for event in killed.events("d", "finished")}
+    for path in (Path(file) for trial, file in newest.items() if trial not in ended):
+        flip_bit(path, 0.5)
+    for name, place in (("processes.json", 0.5), ("optuna.journal", 0.7), ("lock", 0.3)):
+        (folder / name).touch()
+        cut(folder / name, place)
+    (folder / "requests").mkdir(exist_ok=True)
+    (folder / "requests/stop").write_text("{")  # asked of the session that is gone
+    killed.run("tune", "--name", "d", "--trials", "4", "--resume", *COMMON, **cluster)
+    killed.call("sync", "--name", "d")
+    check_invariants(killed, "d", 4, repeated=1, tracking_uri=f"sqlite:///{killed.root / 'mlflow.db'}")
+
+
+@pytest.mark.parametrize("damage", [flip_bit, cut])
+def test_a_damaged_line_of_a_ledger_is_counted_and_its_search_is_not_continued(
+    killed: SmallProject, tmp_path: Path, damage: object
+) -> None:
+    project = copied(killed, tmp_path)
+    ledger = project.root / "artifacts/searches/d/ledger.jsonl"
+    first, second, *others = ledger.read_bytes().splitlines(keepends=True)
+    line = tmp_path / "line"
+    line.write_bytes(second.rstrip(b"\n"))
+    if damage is cut:
+        cut(line, 0.5)
+    else:
+        line.write_bytes(b"\x7b\x7b" + line.read_bytes()[2:])
+    ledger.write_bytes(b"".join([first, line.read_bytes() + b"\n", *others]))
+    refused = project.call("tune", "--name", "d", "--trials", "4", "--resume", *COMMON, code=2)
+    assert "1 line(s) are damaged" in refused and "start a new search under another --name" in refused
+    assert "1 line(s) of its ledger are damaged" in project.call("searches")
+    assert json.loads(project.call("searches", "--json").splitlines()[-1])["state"] == "unreadable"
