@@ -1,6 +1,5 @@
 """Real kills of real processes: no trial is lost, none is run twice."""
 
-import json
 import os
 import signal
 import time
@@ -10,7 +9,6 @@ import psutil
 import pytest
 
 from project import SmallProject, check_invariants, end
-from vaeforge.search.search_lock import find_process
 
 OFFLINE = ("--offline", "true", "--register", "false")
 SLOWER = ("--set", "training.steps_per_epoch=20")
@@ -78,9 +76,6 @@ def test_a_killed_search_is_resumed_without_losing_or_repeating(project: SmallPr
     assert {
         n: e["params"] for n, e in ((e["trial"], e) for e in project.events("s", "submitted")) if n in params
     } == params
-    noted = (project.root / "artifacts/searches/s/processes.json").read_text()
-    alive = [p for p in json.loads(noted) if find_process(p["pid"], p["started"]) is not None]
-    assert [p for p in alive if psutil.Process(p["pid"]).status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

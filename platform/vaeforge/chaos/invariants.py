@@ -61,7 +61,7 @@ def check_search(
     expected = expected or Expected()
     reader = LedgerReader(search_folder / "ledger.jsonl")
     events = list(reader.read())
-    history = fold(events)
+    history = fold(events, folder=search_folder)
     found = [Invariant(name, tuple(rule(events, expected))) for name, rule in RULES.items()]
     damaged = [f"{reader.damaged} lines are no events"] if reader.damaged else []
     found.append(Invariant("every line of the ledger can be read", tuple(damaged)))

@@ -28,11 +28,12 @@ class ObservedLedger:
 
     path: Path
     events: list[LedgerEvent] = field(default_factory=list)
-    history: SearchHistory = field(default_factory=SearchHistory)
+    history: SearchHistory = field(init=False)
     groups: dict[int, WorkersRegistered] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._reader = LedgerReader(self.path)
+        self.history = SearchHistory(folder=self.path.parent)
 
     def look(self) -> int:
         """Read what is new; returns how many events are known."""

@@ -1,14 +1,13 @@
 """Processes that work for a search: each kind by its name, and all that were started for it, wherever they hang now."""
 
 import contextlib
-import json
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import psutil
 
-from vaeforge.search.search_lock import NotedProcess, find_process
+from vaeforge.search.search_lock import NotedProcess, find_process, noted_processes
 
 MARK = "VAEFORGE_CHAOS"  # an environment variable that everything inherits that a session starts
 PATIENCE = 120.0  # seconds that Ray's agents may take to end
@@ -76,19 +75,11 @@ def left_behind(search_folder: Path, mark: str, seen: Collection[NotedProcess] =
 
 
 def _left(search_folder: Path, mark: str, seen: Collection[NotedProcess]) -> Iterator[psutil.Process]:
-    yield from alive([*seen, *_noted_by(search_folder)])
+    yield from alive([*seen, *noted_processes(search_folder)])
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):  # others' processes cannot be looked into, and are none of ours
             if process.pid != psutil.Process().pid and process.environ().get(MARK) == mark and _runs(process):
                 yield process
-
-
-def _noted_by(search_folder: Path) -> list[NotedProcess]:
-    try:
-        content = json.loads((search_folder / "processes.json").read_text())
-    except (OSError, ValueError):
-        return []
-    return [NotedProcess(int(item["pid"]), float(item["started"])) for item in content]
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -75,7 +75,9 @@ class SearchLock:
         In a copied project those of the original are left alone.
         """
         noted = [
-            item for item in self._noted() if item.folder in ("", str(self.folder)) or not Path(item.folder).exists()
+            item
+            for item in noted_processes(self.folder)
+            if item.folder in ("", str(self.folder)) or not Path(item.folder).exists()
         ]
         alive = [process for item in noted if (process := find_process(item.pid, item.started)) is not None]
         for process in alive:
@@ -88,17 +90,18 @@ class SearchLock:
             time.sleep(0.1)
         return len(alive)
 
-    def _noted(self) -> list[NotedProcess]:
-        """The noted processes; none where there is no list or it cannot be read."""
-        try:
-            noted = json.loads((self.folder / "processes.json").read_text())
-            return [NotedProcess(int(one["pid"]), float(one["started"]), str(one.get("folder", ""))) for one in noted]
-        except (OSError, ValueError, KeyError, TypeError):
-            return []
-
     def close(self) -> None:
         """Give the lock back."""
         self._lock.release()
+
+
+def noted_processes(search_folder: Path) -> list[NotedProcess]:
+    """The processes that a search has noted; none where there is no list or it cannot be read."""
+    try:
+        noted = json.loads((search_folder / "processes.json").read_text())
+        return [NotedProcess(int(one["pid"]), float(one["started"]), str(one.get("folder", ""))) for one in noted]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _started(process: psutil.Process) -> float | None:
