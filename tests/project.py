@@ -183,7 +183,8 @@ def check_invariants(project: EmptyProject, name: str, trials: int, **more: Any)
 
     uri, folder = more.pop("tracking_uri", None), project.root / f"artifacts/searches/{name}"
     found = check_search(folder, Expected(trials, **more), Watched(str(project.root)), uri)
-    assert problems_in(found) == []
+    problems = problems_in(found)
+    assert not problems, "\n".join(problems)
 
 
 def end(process: "subprocess.Popen[str]") -> None:

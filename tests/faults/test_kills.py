@@ -136,7 +136,7 @@ def test_a_trial_whose_worker_dies_three_times_has_failed_and_no_other(
         assert process.wait(400) == 0, project.output
     finally:
         end(process)
-    check_invariants(project, "c", trials=4, failed=frozenset({"crash"}))
+    check_invariants(project, "c", trials=4, failed=frozenset({"lost"}))
     ends = {event["trial"]: event for event in project.events("c", "finished")}
     assert {number for number, event in ends.items() if event["state"] == "failed"} == {0}
     assert [event["cause"] for event in project.events("c", "crashed")] == ["lost"] * 3

@@ -22,7 +22,8 @@ from vaeforge.paths import Project
 POLL_SECONDS = 0.25
 LONGEST_PAUSE = 8.0  # mean seconds between two faults, where the time allows for it
 FAULTS_AT_LEAST = 30  # for which a shorter run makes its pauses shorter
-PATIENCE = 15.0  # seconds that a fault waits for an epoch since the last one
+PATIENCE = 90.0  # seconds that a fault waits for an epoch since the last one
+IMPATIENT = 0.15  # share of the faults that wait for none, and may strike while a session starts
 END_SECONDS = 90.0  # that a session has to end after a signal
 TRIED = 4  # faults in a row, while none meets a victim
 OWN_CODES = (0, 2, 130, 143)  # what the command line ends with by itself
@@ -157,7 +158,7 @@ class _Run:
     def inject(self) -> None:
         """Until the time is up: wait, inject, and resume the search where it has ended."""
         while self._goes_on():
-            self._wait(self.random.uniform(0, 2 * self.pause), self.random.random() < 0.7)
+            self._wait(self.random.uniform(0, 2 * self.pause), self.random.random() > IMPATIENT)
             if self._goes_on() and not self._resumed():
                 self._inject_one()
 
