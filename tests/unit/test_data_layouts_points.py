@@ -134,7 +134,8 @@ def test_rows_without_a_number_are_dropped_and_counted(tmp_path: Path) -> None:
     table = columns()
     table["curvature"][[3, 4]], table["x"][5], table["myelin"][6] = np.nan, np.nan, np.inf
     maps = read(write(tmp_path, table), PointSettings(reading="maps"))
-    assert (maps.counts["rows"], maps.counts["dropped_rows"], maps.counts["points"]) == (COUNT, 4, COUNT - 4)
+    assert (maps.counts["rows"], maps.counts["dropped_rows"], maps.counts["points"]) == (COUNT, 1, COUNT - 1)
+    assert maps.counts["missing_values"] == 3
     data = read(tmp_path, SETTINGS)
     assert (data.counts["dropped_rows"], data.counts["missing_values"]) == (1, 3)
     assert set(range(COUNT)) - set(np.concatenate(numbers(data)).tolist()) == {5}
@@ -210,15 +211,15 @@ def test_a_plane_has_one_layer_of_blocks(tmp_path: Path) -> None:
     assert data.constants["scale"][2] == 1
 
 
-def test_maps_that_would_lose_most_points_to_missing_values_are_refused(tmp_path: Path) -> None:
-    """Of 3,000 points 1,600 lack a value: rows 7 to 1,606, at first in curvature; half of them may, not more."""
+def test_points_without_a_value_in_training_maps_are_left_out_of_maps(tmp_path: Path) -> None:
+    """Of 3,000 points three have a value in the maps that do not train alone."""
+    units = read(write(tmp_path / "all", columns()), PointSettings(reading="maps")).info["units"]
     table = columns()
-    table["curvature"][7:1507] = np.nan
-    assert read(write(tmp_path / "half", table), PointSettings(reading="maps")).counts["points"] == 1500
-    table["myelin"][1507:1607] = np.nan
-    with pytest.raises(DataError, match=r"1600 of 3000 points lack .* row 7, channel 'curvature'\).*curvature \(50%\)"):
-        read(write(tmp_path / "most", table), PointSettings(reading="maps"))
-    assert read(tmp_path / "most", SETTINGS).counts["missing_values"] == 1600
+    for name in units["train"]:
+        table[name][[7, 8, 9]] = np.nan
+    data = read(write(tmp_path / "some", table), PointSettings(reading="maps"))
+    assert (data.counts["points"], data.counts["dropped_rows"]) == (2997, 3)
+    assert "missing_values" not in data.counts and "fill" not in data.constants
 
 
 def test_maps_divide_channels(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_an_annotated_image_too_small_for_its_patches_names_the_empty_splits(
     folder = tmp_path / "data/endoscopy/tissue"
     folder.mkdir(parents=True)
     Image.new("RGB", (30, 30)).save(folder / "image.png")
-    Image.new("L", (30, 30), 1).save(folder / "labels.png")
+    Image.new("L", (30, 30), 2).save(folder / "labels.png")
     with pytest.raises(DataError, match="nothing for train, validation, test_normal, test_anomalous"):
         prepare(Project(tmp_path), experiment)
 

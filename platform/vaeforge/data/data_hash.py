@@ -11,7 +11,7 @@ from vaeforge.config.strict_yaml import read_yaml
 from vaeforge.errors import DataError
 from vaeforge.paths import hash_of, read_json
 
-RULES = 3  # raise it when the same files and settings come to give other arrays: what was prepared before is then stale
+RULES = 4  # raise it when the same files and settings come to give other arrays: what was prepared before is then stale
 
 SETTLED = 2_000_000_000  # ns after which times of change tell one content of a file from the next
 Listing = list[list[str]]

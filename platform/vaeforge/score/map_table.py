@@ -3,8 +3,9 @@
 A table has a row for each of the points that the model learned from, in the same order; their number is checked, their
 places are not known here. Each column of numbers but coordinates and labels (by name, or as `--columns` or the import
 has it) is a sample called by its name, scaled by its own values as `vaeforge prepare` does it (`prepare.scaling`, after
-log(1 + value) with `prepare.log1p`). A column is read whole, of a `.parquet` one after another; texts, and `.npz` and
-HDF5 as an import takes them, are read whole.
+log(1 + value) with `prepare.log1p`). Cells without a value are missing values to a model that learned from some. A
+column is read whole, of a `.parquet` one after another; texts, and `.npz` and HDF5 as an import takes them, are read
+whole.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from vaeforge.data.missing import mean_of, spread_of
 from vaeforge.data.table_columns import index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
 from vaeforge.importing.delimited import dialect_of, read_frame
@@ -80,11 +82,14 @@ class MapFile:
 
     def _scaled(self, values: NDArray[Any], place: int, rejected: dict[int, str]) -> NDArray[Any]:
         """A map scaled by its own values; NaN where it cannot be, which makes it unusable."""
-        if self.logarithm and values.min() <= -1:
-            rejected[place] = f"goes down to {values.min():g}, but `prepare.log1p` needs values > -1"
+        values = np.where(np.isfinite(values), values, np.float32(np.nan))
+        if np.isnan(values).all():
+            return values
+        if self.logarithm and np.nanmin(values) <= -1:
+            rejected[place] = f"goes down to {np.nanmin(values):g}, but `prepare.log1p` needs values > -1"
         with np.errstate(all="ignore"):  # values that are not finite are found when the batch is made
             values = np.log1p(values) if self.logarithm else values
-            low, high = values.min(), values.max()
+            low, high = np.nanmin(values), np.nanmax(values)
             if low == high:
                 rejected.setdefault(place, "has the same value everywhere, so that it has no scale")
             middle, spread = (low, high - low) if self.minmax else _moments(values)
@@ -104,7 +109,7 @@ def _whole(path: Path) -> Any:
 
 
 def _moments(values: NDArray[Any]) -> tuple[np.float32, np.float32]:
-    return np.float32(values.mean(dtype=np.float64)), np.float32(values.std(dtype=np.float64))
+    return np.float32(mean_of(values, None)), np.float32(spread_of(values, None))
 
 
 def _is_channel(name: str, kind: Any) -> bool:

@@ -63,10 +63,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Checked:
-    """A readable image and what one reading told: width by height, a hash of the pixels, and a thumbnail."""
+    """A readable image and what one reading told: width by height, type and hash of the pixels, and a thumbnail."""
 
     item: Item
     size: tuple[int, int]
+    kind: "np.dtype[Any]"
     digest: str
     small: Thumbnail
 
@@ -91,7 +92,7 @@ def read(folder: Path, settings: ClassSettings) -> DataSet:
     chosen = [[image for image, own in zip(images, parts, strict=True) if own == part] for part in range(len(PARTS))]
     test = [image.item for image in chosen[2]]
     tested = [grouping.groups[item.name] for item in test]
-    train, validation, squares = (_samples([image.item for image in some], names, settings) for some in chosen)
+    train, validation, squares = (_samples(some, names, settings) for some in chosen)
     return DataSet(
         train,
         validation,
@@ -200,7 +201,8 @@ def _checked(item: Item, quarantined: dict[str, str]) -> Checked | None:
         quarantined[item.name] = str(error)
         return None
     size = (image.shape[1], image.shape[0])
-    return Checked(item, size, hashlib.sha256(repr(size).encode() + image.tobytes()).hexdigest(), thumbnail(image))
+    digest = hashlib.sha256(repr(size).encode() + image.tobytes()).hexdigest()
+    return Checked(item, size, image.dtype, digest, thumbnail(image))
 
 
 def _require_enough(folder: Path, images: list[Checked], names: list[str], quarantined: dict[str, str]) -> None:
@@ -248,12 +250,11 @@ def _divided(items: list[Item], grouping: Grouping, settings: ClassSettings) -> 
     return parts
 
 
-def _samples(items: list[Item], names: list[str], settings: ClassSettings) -> Samples:
+def _samples(images: list[Checked], names: list[str], settings: ClassSettings) -> Samples:
     """Squares and one-hot classes; images are opened again one by one, so that only squares are held."""
-    kind = items[0].open().dtype
-    x = np.empty((len(items), 1, settings.size, settings.size), dtype=kind)
-    condition = np.zeros((len(items), len(names)), dtype=np.float32)
-    for row, item in enumerate(items):
+    x = np.empty((len(images), 1, settings.size, settings.size), dtype=images[0].kind)
+    condition = np.zeros((len(images), len(names)), dtype=np.float32)
+    for row, item in enumerate(image.item for image in images):
         x[row, 0] = fit_square(item.open(), settings.size, settings.fit)
         condition[row, names.index(item.label)] = 1
     return Samples(x, condition)

@@ -9,7 +9,8 @@ are kept as NaN; channels that have no value in a part are dropped, and points t
 
 Read as `maps`, a sample is one channel at all points; channels are divided, and each is a group. Channels have units of
 their own, of which training on others tells nothing, so that each map is scaled by its own values, which is no leak
-between maps; `info["scales"]` leads back.
+between maps; `info["scales"]` leads back. Missing values are kept here, too; points that have none in the training maps
+are left out.
 
 Shapes: N points, C channels; read as points, x float32 [n, C] in the units of the file (or their log(1 + x)) and
 condition float32 [n, 3]; read as maps, x float32 [c, N] and the constant coordinates [N, 3].
@@ -37,7 +38,6 @@ from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
 
 LISTED = 10
-MOST_LACKING = 0.5  # share of the points that may lack a value and be left out of maps
 NOWHERE = -1  # the part of a point that is left out
 
 Matrix = NDArray[np.float32]
@@ -117,35 +117,14 @@ def read(folder: Path, settings: PointSettings) -> DataSet:
 
 
 def _usable(path: Path, table: Table, settings: PointSettings) -> Mask:
-    """Which points [N] have a place, a value (as maps, all values), and a donor or section to be divided by."""
-    observed = np.isfinite(table.values)
-    enough = observed.any(axis=1) if settings.reading == "points" else observed.all(axis=1)
-    usable = np.asarray(np.isfinite(table.coordinates).all(axis=1) & enough)
+    """Which points [N] have a place, a value, and a donor or section to be divided by."""
+    usable = np.asarray(np.isfinite(table.coordinates).all(axis=1) & np.isfinite(table.values).any(axis=1))
     for names in (table.sections if settings.sections else None, table.donors):
         if names is not None:
             usable &= names != ""
-    if settings.reading == "maps":
-        _require_most(path, table, observed)
     if not usable.any():
         raise DataError(f"{path}: none of {len(usable)} rows has a number in every column; check the import")
     return usable
-
-
-def _require_most(path: Path, table: Table, observed: Mask) -> None:
-    """Refuse to read as maps, which have a value at each point, what lacks values at most points."""
-    lacking: Mask = np.asarray(~observed.all(axis=1))
-    if lacking.mean() <= MOST_LACKING:
-        return
-    row = int(np.argmax(lacking))
-    first = table.channels[int(np.argmin(observed[row]))]
-    missing = (~observed).mean(axis=0)
-    worst = [f"{table.channels[n]} ({missing[n]:.0%})" for n in np.argsort(-missing, kind="stable")[:3] if missing[n]]
-    raise DataError(
-        f"{path}: {int(lacking.sum())} of {len(lacking)} points lack a value in some channel (the first in row {row}, "
-        f"channel {first!r}), at most {MOST_LACKING:.0%} may: read as maps, a point needs all; leave out the channels "
-        f"that lack most ({', '.join(worst)}) with --channels when you import, or set `prepare.reading: points`, which "
-        "takes missing values"
-    )
 
 
 def _path(folder: Path) -> Path:
@@ -321,8 +300,8 @@ def _moments(values: Matrix, axis: int) -> tuple[Matrix, Matrix]:
 
 
 def _maps(path: Path, table: Table, settings: PointSettings) -> DataSet:
-    """Channels as samples, each scaled by its own values."""
-    low, high = table.values.min(axis=0), table.values.max(axis=0)
+    """Channels as samples, each scaled by its own values; points without a value in any training map are left out."""
+    low, high = (reduce(table.values, axis=0) for reduce in (np.fmin.reduce, np.fmax.reduce))
     channels, values = _chosen(table.channels, high > low), table.values.T[high > low]
     if len(channels) < len(PARTS):
         raise DataError(
@@ -332,6 +311,9 @@ def _maps(path: Path, table: Table, settings: PointSettings) -> DataSet:
     moments = (low[high > low], (high - low)[high > low]) if settings.scaling == "minmax" else _moments(values, 1)
     scaled = (values - moments[0][:, None]) / moments[1][:, None]
     parts = divide(np.ones(len(channels), dtype=np.int64), settings.validation, settings.test, settings.seed)
+    learned: Mask = np.asarray(np.isfinite(scaled[parts == TRAIN]).any(axis=0))
+    if not learned.all():
+        return _maps(path, table.at(learned), settings)
     train, validation, test = (Samples.unconditional(scaled[parts == part]) for part in range(len(PARTS)))
     names = {part: _chosen(channels, parts == number) for number, part in enumerate(PARTS)}
     info = _info(table, settings) | {
@@ -341,8 +323,10 @@ def _maps(path: Path, table: Table, settings: PointSettings) -> DataSet:
         "scales": {name: [float(a), float(b)] for name, a, b in zip(channels, *moments, strict=True)},
     }
     counts = dict(zip(PARTS, map(len, (train, validation, test)), strict=True))
-    counts |= {"test_groups": len(test), "points": len(table.values)}
+    missing = _missing_counts([train.x, validation.x, test.x])
+    counts |= {"test_groups": len(test), "points": len(table.values)} | missing
     labels, constants = np.zeros(len(test), dtype=np.int64), {"coordinates": table.coordinates}
+    constants |= {FILL: mean_of(train.x).astype(np.float32)} if missing else {}
     return DataSet(train, validation, test, labels, names["test"], constants=constants, counts=counts, info=info)
 
 

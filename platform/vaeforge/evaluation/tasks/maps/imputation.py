@@ -76,7 +76,7 @@ def noise_of(model: VAE, validation: Samples, each: bool) -> Floats:
     """
     spread, x = posterior_spread(model, validation), normalised(model, validation)
     squares = (x - spread.mean) ** 2 + spread.sd**2
-    noise: Floats = np.sqrt(mean_of(squares) if each else squares.mean())
+    noise: Floats = np.sqrt(mean_of(squares) if each else mean_of(squares, None))
     return noise
 
 
@@ -99,7 +99,7 @@ def fill_in(model: VAE, x: Floats, hidden: NDArray[np.bool_], rounds: int = ROUN
         rounds: how often they are replaced.
     """
     filled = x.astype(np.float32)
-    filled[:, hidden] = filled[:, ~hidden].mean(1, keepdims=True)
+    filled[:, hidden] = mean_of(filled[:, ~hidden], 1)[:, None]
     reconstruct = _reconstruction(model)
     for _ in range(rounds):
         filled[:, hidden] = reconstruct(filled)[:, hidden]

@@ -1,12 +1,15 @@
 """Maps of which each is one sample: reconstruction of held-out channels, and of parts that are hidden from the model.
 
-Shapes: T held-out maps over P points; the constant coordinates [P, 3].
+Shapes: T held-out maps over P points; the constant coordinates [P, 3]. Missing values (NaN) count in nothing.
 """
+
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.data.block_split import TEST, divide, grid_blocks
+from vaeforge.data.missing import mean_of
 from vaeforge.evaluation.common_metrics import evaluation_seed, untrained_model
 from vaeforge.evaluation.comparison import MODEL, compare_means, model_metrics
 from vaeforge.evaluation.inference import reconstructions
@@ -58,13 +61,13 @@ def _reconstruction(trained: TrainedModel) -> EvaluationResult:
     x, shown = (values.T for values in reconstructions(model, prepared.test))
     spread, noise = posterior_spread(model, prepared.test), noise_of(model, prepared.validation, each=False)
     coverage = reconstruction_coverage(posterior_draws(model, prepared.test), noise)
-    near, held = neighbours_of(coordinates), coverage.held.mean(1)
+    near, held = neighbours_of(coordinates), mean_of(coverage.held, 1)
     columns = {
         "pearson": pearson(x, shown),
         "relative_error": relative_error(x, shown),
         "morans_i_truth": morans_i(x, near),
         "morans_i_reconstruction": morans_i(shown, near),
-        "bounds_violations": outside(shown, x.min(0), x.max(0)),
+        "bounds_violations": outside(shown, np.nanmin(x, 0), np.nanmax(x, 0)),
         "latent_sd": spread.sd.mean(1),
         "coverage_95": held,
     }
@@ -108,16 +111,19 @@ def _imputation(trained: TrainedModel) -> EvaluationResult:
     model, prepared, names = trained.model, trained.prepared, map_names(trained)
     groups, coordinates = prepared.test_groups, _coordinates(trained)
     x, hidden = normalised(model, prepared.test), hidden_points(coordinates, evaluation_seed(trained.experiment))
+    # other maps have nothing to compare
+    both: Mask = np.asarray(np.isfinite(x[:, hidden]).any(1) & np.isfinite(x[:, ~hidden]).any(1))
+    x, groups, names = x[both], groups[both], list(compress(names, both.tolist()))
     visible, truth = x[:, ~hidden], x[:, hidden]
     fresh = untrained_model(trained.experiment, prepared)
     found = {
-        "visible mean": np.repeat(visible.mean(1, keepdims=True), truth.shape[1], axis=1),
-        "training mean": np.broadcast_to(normalised(model, prepared.train).mean(0)[hidden], truth.shape),
+        "visible mean": np.repeat(mean_of(visible, 1)[:, None], truth.shape[1], axis=1),
+        "training mean": np.broadcast_to(mean_of(normalised(model, prepared.train))[hidden], truth.shape),
         "k-nearest neighbours": interpolate(coordinates[~hidden], visible.T, coordinates[hidden]).T,
         "untrained VAE": fill_in(fresh, x, hidden)[:, hidden],
         MODEL: fill_in(model, x, hidden)[:, hidden],
     }
-    errors = {name: ((values - truth) ** 2).mean(1) for name, values in found.items()}
+    errors = {name: mean_of((values - truth) ** 2, 1) for name, values in found.items()}
     rows = compare_means("imputation MSE", "lower", errors, groups, POSITIVE)
     alike = {name: pearson(truth.T, values.T) for name, values in found.items() if name != "visible mean"}
     rows += compare_means("imputation Pearson", "higher", alike, groups, CORRELATION)
