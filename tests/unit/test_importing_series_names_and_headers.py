@@ -90,11 +90,11 @@ def test_a_text_of_names_alone_is_refused(root: Path) -> None:
 
 def test_a_column_of_words_is_named(root: Path) -> None:
     for person in range(3):
-        table = values(person).assign(condition="rest")
+        table = values(person).assign(network="rest")
         table.to_csv(root / f"runs/sub-{person}.csv", index=False)
     done = call(root)
     assert done.code == 2
-    assert "column 'condition' holds words ('rest'), must be numbers; remove it" in " ".join(done.stderr.split())
+    assert "column 'network' holds words ('rest'), must be numbers; remove it" in " ".join(done.stderr.split())
 
 
 def test_files_that_share_a_name_are_called_as_their_folders(root: Path) -> None:

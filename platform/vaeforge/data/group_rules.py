@@ -16,18 +16,17 @@ from pathlib import Path
 
 from vaeforge.data.block_split import PARTS
 from vaeforge.data.groups import FILE, grouped_by, read_groups, table_rows, write_groups
+from vaeforge.data.repeated_names import REPEATS, differing
 from vaeforge.data.source_files import listed
 from vaeforge.errors import ConfigError, DataError, nearest
 
 PARTS_FILE, PART = "parts.csv", "part"
 PARTICIPANTS = "participants.tsv"
 BY_ITSELF = "each by itself"
-REPEATED = "by names that differ in a run, session or visit only"
-ONE_EACH = "they are of one person each"  # what is assumed of such names
 ALONE = "none"  # of `--groups`: each item by itself
 FOLDERS = "folders"  # of `--split`: by folders called train, validation, test
 SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[/_.]|$)")
-REPEAT = re.compile(r"[ _.-](run|ses|session|visit|scan|repeat|rep|day|part)[ _-]?\d+", re.IGNORECASE)
+SHOWN = 3  # names of a group
 PART_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
@@ -65,12 +64,14 @@ class Grouping:
         rule: by which they were found.
         parts: of each item, where parts that the source has are kept.
         question: what the user should say, where the rule is assumed; empty where it is sure.
+        assumed: what the rule assumes then.
     """
 
     groups: Mapping[str, str]
     rule: str
     parts: Mapping[str, str] | None = None
     question: str = ""
+    assumed: str = ""
 
     @property
     def told(self) -> bool:
@@ -241,23 +242,25 @@ def _owner(item: str, known: set[str]) -> str | None:
 
 
 def _repeats(items: Sequence[str]) -> Grouping | None:
-    """Names that differ in a number of run, session or visit alone are assumed to be of one person; none without any.
+    """Names that differ in a number of run, session or visit alone, or the like, are assumed to belong together.
 
-    It is asked about: whose they are changes the division.
+    It is asked about: whose they are changes the division. None where there are no such names.
     """
-    stems: dict[str, list[str]] = {}
-    for item in items:
-        stems.setdefault(REPEAT.sub("", item), []).append(item)
-    joined = [" = ".join(members) for members in stems.values() if len(members) > 1]
-    if not joined:
-        return None
-    question = (
-        f"{len(joined)} group(s) of names differ in the number of a run, session or visit only: {listed(joined)}; "
-        r"are they of one person each? Say --groups '^(.+?)[ _.-](run|ses|visit)' or another pattern whose first "
-        "parenthesis is the person, --group-column NAME, or --groups none if each is a person"
-    )
-    groups = {item: stem if len(members) > 1 else item for stem, members in stems.items() for item in members}
-    return Grouping({item: groups[item] for item in items}, REPEATED, question=question)
+    for kind in REPEATS:
+        stems = differing(items, kind)
+        joined = [_alike(members) for members in stems.values() if len(members) > 1]
+        if joined:
+            question = f"{len(joined)} group(s) of names differ in {kind.what} only: {listed(joined)}; {kind.asked}"
+            groups = {item: stem if len(members) > 1 else item for stem, members in stems.items() for item in members}
+            rule = f"by names that differ in {kind.what} only"
+            return Grouping({item: groups[item] for item in items}, rule, question=question, assumed=kind.assumed)
+    return None
+
+
+def _alike(members: Sequence[str]) -> str:
+    """The first of some names, and how many there are where it is not all."""
+    more = f" = … ({len(members)})" if len(members) > SHOWN else ""
+    return " = ".join(members[:SHOWN]) + more
 
 
 def _kept_parts(items: Sequence[str], split: str, tables: Sequence[Path]) -> dict[str, str]:

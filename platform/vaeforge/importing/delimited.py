@@ -26,6 +26,7 @@ THOUSANDS = {
     ",": re.compile(r"\s*[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?\s*"),
 }
 EITHER = re.compile(r"\s*[+-]?[1-9]\d{0,2}[.,]\d{3}\s*")
+SEPARATOR = re.compile(r"\s*\"?sep=.\"?\s*", re.IGNORECASE | re.DOTALL)
 LOOKED_AT = 50  # rows that tell what a text is
 # pandas' ParserError is a ValueError
 DAMAGE = (OSError, ValueError, OverflowError, MemoryError, csv.Error)
@@ -57,8 +58,9 @@ def dialect_of(path: Path) -> Dialect:
     """What the text at `path` is.
 
     The delimiter is the one that its first line holds most of, white space where it holds none. The first line names
-    columns unless it consists of numbers. Lines before it that begin with `#` are skipped. With another delimiter than
-    commas, numbers such as `1,5` have decimal commas. Marks of thousands are understood: `1,234.5`, `1.234,5`.
+    columns unless it consists of numbers. Lines before it that begin with `#`, and Excel's `sep=;`, are skipped. With
+    another delimiter than commas, numbers such as `1,5` have decimal commas. Marks of thousands are understood:
+    `1,234.5`, `1.234,5`.
 
     Raises:
         DamagedFileError: if it is empty, not UTF-8, or its first row has more cells than there are names.
@@ -67,14 +69,14 @@ def dialect_of(path: Path) -> Dialect:
         with path.open(encoding="utf-8-sig", newline="") as file:
             comments = 0
             line = file.readline(2**20)
-            while line.startswith("#"):
+            while line.startswith("#") or SEPARATOR.fullmatch(line):
                 comments, line = comments + 1, file.readline(2**20)
         if not line.strip():
             raise DamagedFileError(path, "is empty or begins with an empty line")
         delimiter = _delimiter(line)
         head = list(islice(_lines(path, delimiter, comments), LOOKED_AT + 1))
     except DAMAGE as error:
-        raise DamagedFileError(path, f"cannot be read as UTF-8 text ({error})") from None
+        raise DamagedFileError(path, f"cannot be read as UTF-8 text ({error}); save it as UTF-8") from None
     return _dialect(path, delimiter, comments, head)
 
 

@@ -26,6 +26,8 @@ from vaeforge.importing.walk_source import walk
 
 NUMBERED = re.compile(r"(?P<label>.+)_\d+")
 DATE = re.compile(r"[_\- ]?(?<!\d)((19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d|[0-3]\d[-_.][01]\d[-_.](19|20)\d\d)(?!\d)")
+NOTES = (*TABLES, ".json", ".xml", ".txt", ".md", ".yaml", ".yml", ".pdf", ".html")  # of a source, beside pictures
+IMAGES = ("images", "image", "imgs", "img", "jpegimages")  # folders that say no more than that
 NAMELESS = "has no name of the form [Class]_[Number], and lies in no class folder"
 ALL = "all"  # `--normal all`: whatever folders and names say
 NORMAL = "normal"
@@ -75,8 +77,8 @@ def by_class(source: Path, options: ImportOptions, log: ImportLog, grey: bool) -
             candidates.append(PictureFile(path, name, label, Path(label) / written, grey))
     if flat:
         _ask_about_dates(source, {one.label for one in candidates}, log)
-    # a folder is an empty class if nothing is below it, or only files that are no pictures
-    barren = {*folders, *(path.parent for path in files)} - known - {source}
+    # a folder is an empty class if nothing is below it, or only files that are neither pictures nor notes about them
+    barren = {*folders, *(path.parent for path in files if path.suffix.lower() not in NOTES)} - known - {source}
     leaves = [path for path in sorted(barren) if not any(other.is_relative_to(path) for other in known)]
     found = FoundPictures(candidates, [shown(path, source) for path in leaves], tables, told_apart=telling)
     if grey:
@@ -131,10 +133,15 @@ class Place:
 
 
 def placed(parts: tuple[str, ...], levels: list[str], has_parts: bool) -> Place:
-    """The place of a picture whose path is `parts`, by the levels of folders; else its own folder is its class."""
+    """The place of a picture whose path is `parts`, by the levels of folders; else its own folder is its class.
+
+    A folder `images`, as it lies beside `masks`, is not its own.
+    """
     folders = without_part_folders(parts[:-1]) if has_parts else parts[:-1]
     own = tuple(part for part in parts[:-1] if has_parts and part.lower() in PART_NAMES)
     if not levels:
+        while folders and folders[-1].lower() in IMAGES:
+            folders = folders[:-1]
         return Place(folders, folders[-1] if folders else "", own, own)
     known = dict(zip(levels, folders, strict=False))
     groups = [folder for level, folder in known.items() if level != "class"]

@@ -18,7 +18,7 @@ from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram, histogram, sheet
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.item_groups import grouped
+from vaeforge.importing.item_groups import grouped, grouped_by_file
 from vaeforge.importing.kept_masks import kept_masks
 from vaeforge.importing.measured_images import (
     FoundPictures,
@@ -89,9 +89,8 @@ def read_images(
         options,
         log,
     )
-    grouping = grouped(
-        [(item.target.as_posix(), item.candidate.shown) for item in measured], found.tables, options, log
-    )
+    named = [(item.target.as_posix(), item.candidate.shown) for item in measured]
+    grouping = grouped(named, found.tables, options, log) if found.divided else grouped_by_file(named, log)
     _note_near_copies(measured, grouping, log)
     masks = kept_masks(source, found.masks, measured, log)
     # every pixel of colour pictures counts in each channel

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from vaeforge.data.group_rules import BY_ITSELF, ONE_EACH, Grouping, GroupRequest, group_items
+from vaeforge.data.group_rules import BY_ITSELF, Grouping, GroupRequest, group_items
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog
 
@@ -37,7 +37,17 @@ def grouped(
     several = found.rule == BY_ITSELF and max(frames.values()) > 1
     grouping = Grouping(groups, ONE_FILE if several else found.rule, parts)
     if found.question:
-        log.ask(found.question, ONE_EACH)
+        log.ask(found.question, found.assumed)
+    if grouping.told:
+        log.notes.append(grouping.described("pictures"))
+    return grouping
+
+
+def grouped_by_file(items: Sequence[tuple[str, str]], log: ImportLog) -> Grouping:
+    """The groups of pictures whose names say nothing of groups: frames of one file are one."""
+    frames = Counter(name for _, name in items)
+    groups = {target: target if frames[name] == 1 else name for target, name in items}
+    grouping = Grouping(groups, ONE_FILE if max(frames.values()) > 1 else BY_ITSELF)
     if grouping.told:
         log.notes.append(grouping.described("pictures"))
     return grouping

@@ -58,6 +58,7 @@ class FoundPictures:
         tables: files that may say something about pictures.
         masks: the picture that each is of.
         nameless: pictures that are left out, since neither folder nor name tells their class.
+        divided: whether pictures are divided by groups; else their fields are.
         told_apart: the option by which pictures of one name in several folders get names of their own; empty for none.
     """
 
@@ -67,6 +68,7 @@ class FoundPictures:
     masks: dict[Path, Path] = field(default_factory=dict)
     nameless: list[str] = field(default_factory=list)
     told_apart: str = ""
+    divided: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,5 +5,6 @@ import re
 from vaeforge.data.group_rules import PARTICIPANTS
 
 ABOUT = re.compile(
-    rf"{re.escape(PARTICIPANTS)}|.*(_|^)(scans|sessions|events|channels|physio|confounds|motion)\b.*\.(tsv|txt|csv)"
+    rf"{re.escape(PARTICIPANTS)}|.*(_|^)((scans|sessions|events|channels|physio|confounds|motion)\b"
+    r"|(relmat|conmat|connectome|mixing|stat-coverage)(?![a-z])).*\.(tsv|txt|csv)"
 )

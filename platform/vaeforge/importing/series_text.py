@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
@@ -22,26 +21,36 @@ from vaeforge.importing.delimited import (
     read_frame,
     rows_of,
 )
+from vaeforge.importing.series_columns import SUMMARIES, counts_rows, describes_rows, names_owners
 
-LEAST_STEPS = 10  # rows in equal steps that tell times, in a column without a name, from values
 WHOLE = re.compile(r"[+-]?\d+")
-COUNTERS = ("", "index", "unnamed: 0", "frame", "volume", "timepoint", "time", "t", "tr", "scan", "seconds", "sec")
-UNIT = re.compile(r"\s*(\(.*\)|\[.*\]|_(s|sec|seconds|ms))$")  # of a name of a column: Time (s), time_sec
 
 
 @dataclass(frozen=True)
 class SeriesText:
-    """A text of series: what it is, and which of its columns count rows; all others are voxels."""
+    """A text of series.
+
+    Attributes:
+        dialect: what it is.
+        counters: places of columns that count rows.
+        described: places of columns that describe rows: whose they are, or how the head moved.
+    """
 
     dialect: Dialect
     counters: tuple[int, ...]
+    described: tuple[int, ...] = ()
+
+    @property
+    def voxels(self) -> list[int]:
+        """The places of all other columns."""
+        return [place for place in range(self.dialect.width) if place not in (*self.counters, *self.described)]
 
 
 def series_text(path: Path) -> SeriesText:
     """What the text at `path` is.
 
     A first line of whole numbers over values that are none names voxels (labels of regions: 1001, 1002, …). A column
-    that counts rows, of no name or called `time` or the like, is no voxel.
+    that counts rows, of no name or called `time` or the like, is no voxel, nor is one called as what describes rows.
 
     Raises:
         DamagedFileError: if it cannot be read, or has a second row of names, or one of units.
@@ -50,18 +59,23 @@ def series_text(path: Path) -> SeriesText:
     numbered = list(islice(numbered_rows(path, dialect), LOOKED_AT))
     _refuse_second_names(path, dialect, numbered)
     head = [row for _, row in numbered]
-    return SeriesText(dialect, tuple(place for place in range(dialect.width) if _counts(place, dialect, head)))
+    counters = tuple(place for place in range(dialect.width) if _counts(place, dialect, head))
+    described = tuple(place for place, name in enumerate(dialect.names) if describes_rows(name))
+    return SeriesText(dialect, counters, () if len(described) + len(counters) == dialect.width else described)
 
 
 def read_series_text(path: Path) -> NDArray[Any]:
     """The values [timepoints, voxels] of a text; see `series_text`.
 
     Raises:
-        DamagedFileError: if it cannot be read.
+        DamagedFileError: if it cannot be read, or holds rows of several people or of summaries.
     """
     text = series_text(path)
-    voxels = [place for place in range(text.dialect.width) if place not in text.counters]
-    frame = read_frame(path, text.dialect)[voxels]
+    voxels, whole = text.voxels, read_frame(path, text.dialect)
+    _refuse_owners(path, text, whole)
+    for place in (place for place in range(text.dialect.width) if not is_numeric_dtype(whole[place])):
+        _refuse_summaries(path, whole[place], _column(text.dialect, place))
+    frame = whole[voxels]
     for place in (place for place in voxels if not is_numeric_dtype(frame[place])):
         frame[place] = _numbers(path, frame[place], _column(text.dialect, place), text.dialect.decimal)
     matrix: NDArray[Any] = frame.to_numpy()
@@ -81,6 +95,27 @@ def _numbers(path: Path, cells: Any, column: str, decimal: str) -> Any:
     return numbers
 
 
+def _refuse_owners(path: Path, text: SeriesText, frame: Any) -> None:
+    """Refuse rows of several people, sessions or runs, which would be the timepoints of one."""
+    for place in text.described:
+        name, count = text.dialect.names[place], frame[place].nunique()
+        if names_owners(name) and count > 1:
+            raise DamagedFileError(
+                path,
+                f"column {name!r} names {count} different ones, so the rows are not of one series; write a file for "
+                "each, called as it is",
+            )
+
+
+def _refuse_summaries(path: Path, cells: Any, column: str) -> None:
+    """Refuse rows such as mean and std below the values, which would be timepoints."""
+    found = [cell for cell in cells.dropna().astype(str) if cell.strip().lower() in SUMMARIES]
+    if found:
+        raise DamagedFileError(
+            path, f"column {column} holds {found[0]!r}: a row of a summary is no timepoint; remove such rows"
+        )
+
+
 def _column(dialect: Dialect, place: int) -> str:
     return repr(dialect.names[place]) if dialect.names else f"{place} (from 0)"
 
@@ -92,7 +127,16 @@ def voxel_names(path: Path) -> tuple[str, ...]:
         DamagedFileError: if it cannot be read.
     """
     text = series_text(path)
-    return tuple(name for place, name in enumerate(text.dialect.names) if place not in text.counters)
+    return tuple(text.dialect.names[place] for place in text.voxels) if text.dialect.names else ()
+
+
+def described_columns(path: Path) -> tuple[str, ...]:
+    """The names of columns that describe rows; none where the text cannot be read."""
+    try:
+        text = series_text(path)
+    except DamagedFileError:
+        return ()
+    return tuple(text.dialect.names[place] for place in text.described)
 
 
 def are_places(names: Sequence[str]) -> bool:
@@ -154,18 +198,7 @@ def _lines_to_first_row(path: Path, dialect: Dialect) -> int:
 
 
 def _counts(place: int, dialect: Dialect, head: list[list[str]]) -> bool:
-    """Whether a column counts rows: in equal steps, and of no name, or of one that says so."""
-    name = UNIT.sub("", dialect.names[place].strip().lower()) if dialect.names else ""
-    if dialect.width < 2 or name not in COUNTERS or (not dialect.names and place):
+    if dialect.width < 2:
         return False
     values = [number(row[place], dialect.decimal) for row in head if place < len(row)]
-    if len(values) < 3:
-        return False
-    steps = np.diff(values)
-    # times are rounded when written; no measured voxel rises by the same step from one timepoint to all the next
-    even = steps[0] > 0 and np.allclose(steps, steps.mean(), rtol=0.05)
-    return bool(even and (name or (values[0] >= 0 and len(values) >= LEAST_STEPS) or _from_one(values)))
-
-
-def _from_one(values: list[float]) -> bool:
-    return values[0] in (0, 1) and values[1] - values[0] == 1
+    return counts_rows(dialect.names[place] if dialect.names else None, values, first=place == 0)

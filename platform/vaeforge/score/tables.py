@@ -34,7 +34,7 @@ from vaeforge.importing.columns import Table, numbers
 from vaeforge.importing.delimited import Dialect, dialect_of, number, rows_of
 from vaeforge.importing.hdf import HDF
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.series_text import are_places, series_text
+from vaeforge.importing.series_text import SeriesText, are_places, series_text
 from vaeforge.importing.tables import read_table
 from vaeforge.package.contract import Contract
 from vaeforge.score.arrays import columns_taken
@@ -125,6 +125,14 @@ def columns_of(
     return TableColumns(values, condition, item)
 
 
+def _no_voxels(text: SeriesText, contract: Contract) -> tuple[int, ...]:
+    """The places of columns that are no voxels; what describes rows was one to models that took it for one."""
+    columns = columns_taken(contract)
+    known = (*contract.event_shape, *(() if columns is None else (len(columns),)))
+    taken = text.dialect.width - len(text.counters) in known and len(text.voxels) not in known
+    return text.counters if taken else (*text.counters, *text.described)
+
+
 def _require_columns(header: list[str], contract: Contract, places: dict[str, int]) -> None:
     """Refuse a table without some of the columns at `places`, or with two of a name."""
     missing = [name for name, place in places.items() if place < 0 and not (contract.plane and name == AXES[-1])]
@@ -193,7 +201,7 @@ class TableFile:
                 series = series_text(path) if _takes_matrices(contract) else None
                 self.text = series.dialect if series else dialect_of(path)
                 self.header = list(self.text.names or [""] * self.text.width)
-                left_out = series.counters if series else ()
+                left_out = _no_voxels(series, contract) if series else ()
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
         self.columns = columns_of(self.header, contract, left_out, special)

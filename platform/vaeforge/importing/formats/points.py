@@ -4,6 +4,7 @@ Shapes: N points, C channels; everything is written as one table `points.parquet
 missing value NaN.
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ FILE = "points.parquet"
 EDGES = np.linspace(-5, 5, 101)
 DRAWN = 20_000  # points in the figure
 LEAST = 2
+LIMIT = re.compile(r"[<>≤≥]=?\s*[\d.,]+([eE][+-]?\d+)?|<?\s*(LOD|LOQ)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def read_points(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     path = find_table(source, log)
     table = read_table(path, options)
     columns = choose_columns(path, table, options, log)
+    _ask_about_limits(path, table, columns.channels, log)
     points = _usable(path, table, columns, log)
     _reject_shared_places(path, points)
     ask_about_copies({name: points.numbers[name] for name in points.channels}, points.labels, log)
@@ -79,6 +82,23 @@ def read_points(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     counts = {"points": count, "channels": len(points.channels), "rows_dropped": table.rows - count}
     counts |= {"missing_values": points.missing} if points.missing else {}
     return ParsedSource(_statistics(path, points), _summary(points), counts, _charts(points), write)
+
+
+def _ask_about_limits(path: Path, table: Table, channels: list[str], log: ImportLog) -> None:
+    """Ask about cells such as `<0.5`: a value that is too low to be measured is not just missing."""
+    cells = {name: _beyond_limit(table.columns[name]) for name in channels if table.columns[name].dtype.kind in "OU"}
+    found = {name: own for name, own in cells.items() if own}
+    if found:
+        named = listed([f"{name} ({len(own)}, such as {own[0]!r})" for name, own in found.items()])
+        log.ask(
+            f"{path}: cells of {len(found)} channel(s) say that a value lies beyond a limit: {named}; if they are not "
+            "missing, write numbers that stand for them (0, or half of the limit of detection), and import again",
+            "they are missing values, as if nobody had measured there",
+        )
+
+
+def _beyond_limit(column: NDArray[Any]) -> list[str]:
+    return [cell for cell in column.tolist() if isinstance(cell, str) and LIMIT.fullmatch(cell.strip())]
 
 
 def _usable(path: Path, table: Table, columns: Columns, log: ImportLog) -> ImportedPoints:
@@ -135,7 +155,7 @@ def _note_missing(points: ImportedPoints, log: ImportLog) -> None:
     log.notes.append(
         f"{float(np.mean(list(missing.values()))):.2%} of the values are missing, most in {worst!r} "
         f"({missing[worst]:.1%}); {int(complete.sum())} of {len(complete)} points have a value in every channel. All "
-        "points are kept, and what is missing counts in neither likelihood nor metrics (read as maps, these alone are)"
+        "points are kept, and what is missing counts in neither likelihood nor metrics"
     )
 
 

@@ -15,7 +15,14 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.group_rules import ONE_EACH, PARTICIPANTS, Grouping, GroupRequest, group_items, write_grouping
+from vaeforge.data.group_rules import (
+    PARTICIPANTS,
+    SUBJECT,
+    Grouping,
+    GroupRequest,
+    group_items,
+    write_grouping,
+)
 from vaeforge.data.missing import mean_of, spread_of
 from vaeforge.data.series_coverage import LEAST_TIMEPOINTS, without_infinities
 from vaeforge.data.source_files import LEAK, listed, reject_duplicates
@@ -40,7 +47,7 @@ from vaeforge.importing.series_arrays import ARRAYS, TEXT, arrays_in
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
 from vaeforge.importing.series_files import ABOUT
 from vaeforge.importing.series_names import named_by_folders
-from vaeforge.importing.series_text import voxel_names
+from vaeforge.importing.series_text import described_columns, voxel_names
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
 from vaeforge.samples import evenly_spaced
@@ -49,6 +56,8 @@ FILE = "timeseries.npz"
 # keys that say nothing about whose series it is: the file's name does
 GENERIC = ("", "arr_0", "bold", "data", "tc", "timeseries", "ts", "x")
 EDGES = np.linspace(-5, 5, 101)
+BOLD = "bold"  # the suffix of series in BIDS
+STACKED = "; save an array for each subject, by name: np.savez(FILE, **{name: array})"
 TRACED = 4  # subjects in a figure, and voxels of each
 Values = NDArray[np.float32]
 
@@ -80,6 +89,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     if options.transposed is None:
         _ask_for_axes(source, [item for item in measured if not item.subject.volume], log)
     _refuse(source, measured, log)
+    _note_described(root, measured, log)
     kept = kept_voxels(measured, log)
     missing = note_missing(measured, kept, log)
     grouping = _grouped(measured, files, options, log)
@@ -123,10 +133,36 @@ def _subjects(
             subjects += _arrays(path, where, log)
         else:
             log.quarantine(where, f"its suffix is none of {', '.join((*ARRAYS, *NIFTI, *TEXT))}")
-    loaders, grid = read_volumes(volumes, root, mask, log)
+    loaders, grid = read_volumes(_bold(volumes, root, log), root, mask, log)
     subjects += [SubjectSeries(stem(path.name), shown(path, root), load, volume=True) for path, load in loaders]
     named = named_by_folders(list(map(_composed, subjects)), log)
     return [subject for subject in named if _named(subject, log)], grid
+
+
+def _note_described(root: Path, measured: list[MeasuredSeries], log: ImportLog) -> None:
+    """Say which columns of texts are no voxels as they describe rows, or hold nuisance signals."""
+    texts = [item.subject.shown for item in measured if item.subject.shown.lower().endswith(TEXT)]
+    found = Counter(name for text in texts for name in described_columns(root / text))
+    for name, count in found.items():
+        log.quarantine(f"column {name!r} of {count} file(s)", "describes rows, or is a nuisance signal")
+    if found:
+        log.notes.append(
+            f"columns {', '.join(found)} are no voxels, by their names: they describe rows, or are nuisance signals; "
+            "give those that are regions another name"
+        )
+
+
+def _bold(volumes: list[Path], root: Path, log: ImportLog) -> list[Path]:
+    """Of BIDS names those of series: where some end with `_bold`, others are maps, masks or components."""
+    suffixes = {path: stem(path.name).rsplit("_", 1)[-1] for path in volumes if SUBJECT.search(path.name)}
+    if BOLD not in suffixes.values():
+        return volumes
+    for path, suffix in suffixes.items():
+        if suffix != BOLD:
+            log.quarantine(
+                shown(path, root), f"is called {suffix}, not {BOLD} as the series; import it alone if it is one"
+            )
+    return [path for path in volumes if suffixes.get(path, BOLD) == BOLD]
 
 
 def _arrays(path: Path, where: str, log: ImportLog) -> list[SubjectSeries]:
@@ -169,7 +205,7 @@ def _checked(subject: SubjectSeries) -> Values:
         raise DamagedFileError(
             subject.shown,
             f"is {array.dtype} {array.shape}, must be real numbers [timepoints, voxels], at least {LEAST_TIMEPOINTS} "
-            "timepoints",
+            f"timepoints{STACKED if array.ndim == 3 else ''}",
         )
     return without_infinities(as_float32(array))
 
@@ -243,7 +279,7 @@ def _grouped(measured: list[MeasuredSeries], files: list[Path], options: ImportO
     request = GroupRequest(pattern=options.groups, column=options.group_column, split=options.split)
     found = group_items(list(names), request, tables).renamed(names)
     if found.question:
-        log.ask(found.question, ONE_EACH)
+        log.ask(found.question, found.assumed)
     if found.told:
         log.notes.append(found.described("series"))
     return found
