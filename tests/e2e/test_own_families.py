@@ -136,6 +136,8 @@ def test_from_a_folder_to_a_served_answer(family: str, cluster: dict[str, str], 
     assert manifest["counts"]["quarantined"] == 0 and manifest["counts"]["scored"] >= 50
     assert manifest["checked"] and not manifest.get("warning"), told.stderr
     judged = command_line(root, "drift", reference, f"{manifest['folder']}/scores.parquet", "--json")
-    assert json.loads(judged.stdout.splitlines()[-1])["verdict"] in ("stable", "moderate", "drifted"), judged.stderr
+    # patches of a single frame are one sample of new data
+    allowed = ("unknown",) if family == "speckle" else ("stable", "moderate", "drifted")
+    assert json.loads(judged.stdout.splitlines()[-1])["verdict"] in allowed, judged.stderr
     answer = served(Project(root), reference, uri)
     assert answer["version"] == "1" and len(answer["score"]) == 2 and "warnings" not in answer

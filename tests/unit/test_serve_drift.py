@@ -256,7 +256,7 @@ def test_one_input_that_is_sent_again_and_again_is_no_sample() -> None:
     score, mu = normal(9)
     found = compare(reference(), np.tile(score, 20), np.tile(mu, (20, 1)))
     assert (found.verdict, found.inputs, found.groups) == ("unknown", 180, 9)
-    assert "180 inputs are of 9 files or the same ones again" in found.reasons[0]
+    assert "180 inputs are of 9 pictures or the same ones again" in found.reasons[0]
 
 
 def test_a_threshold_of_few_samples_promises_little() -> None:

@@ -83,6 +83,7 @@ def drift(
     """Compare scored inputs with the model's validation samples; exits with 3 if they have drifted, 2 if unknown."""
     from json import dumps
 
+    from vaeforge.config.layouts import layout_named
     from vaeforge.paths import Project
     from vaeforge.registry.fetch import fetch
     from vaeforge.score.manifest import require_scored_with
@@ -97,7 +98,8 @@ def drift(
     if remark := require_scored_with(Path(scores), fetched.name, graphs):
         warn(warning_console(), remark)
     items = read_scores(Path(scores), bundle.contract.latent_dim)
-    found = compare(reference_of(bundle), items.score, items.mu, items.files)
+    of_pictures = bool(layout_named(bundle.contract.data).picture_modes)
+    found = compare(reference_of(bundle), items.score, items.mu, items.files if of_pictures else None)
     if json:
         typer.echo(dumps(found.plain() | {"warnings": [remark] if remark else []}))
     else:

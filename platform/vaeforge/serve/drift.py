@@ -13,9 +13,9 @@ more than twice or less than half what the threshold promises of normal ones, an
 threshold that is itself an estimate of N samples, is below 0.01 / 3.
 
 These are three families of tests at 0.01 / 3 each, so that at most 1 % of sets of unchanged inputs are called moderate
-or drifted (Bonferroni; `tests/numerics/test_drift_rates.py` simulates it). Inputs that are the same, and those of one
-file, count as one (`two_samples.py`). What nobody can tell from a table, frames of one film in files of their own or
-neighbours sent to a server, looks more certain than it is; so do reference samples of few places.
+or drifted (Bonferroni; `tests/numerics/test_drift_rates.py` simulates it). Inputs that are the same, and patches of one
+picture, count as one (`two_samples.py`). What is not told here looks more certain than it is: rows of one recording or
+map, frames of one film in files of their own, neighbours sent to a server, reference samples of few places.
 """
 
 from collections.abc import Sequence
@@ -147,8 +147,10 @@ def compare(reference: DriftReference, score: Values, mu: Values | None, names: 
         few = f"{inputs} inputs and {known} reference samples, at least {LEAST} of each are needed"
         return Drift("unknown", (f"cannot be evaluated: {few}",), inputs, known, groups=groups.count)
     if groups.count < LEAST_GROUPS:
-        few = f"{inputs} inputs are of {groups.count} files or the same ones again, at least {LEAST_GROUPS} are needed"
-        remedy = "score more files, or the file by its own name if its rows are independent"
+        few = (
+            f"{inputs} inputs are of {groups.count} pictures or the same ones again, at least {LEAST_GROUPS} are needed"
+        )
+        remedy = "score more pictures"
         return Drift("unknown", (f"cannot be evaluated: {few}; {remedy}",), inputs, known, groups=groups.count)
     known_groups = groups_of(_rows(reference.score, reference.mu))
     own = _judged(_shift("score", reference.score, known_groups, score, groups))
