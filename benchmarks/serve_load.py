@@ -198,8 +198,8 @@ def taken(port: int) -> int:
     """How many times the server has swapped versions."""
     import urllib.request
 
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=10) as ready:
-        return int(json.load(ready)["reload"]["loaded"])
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/model", timeout=10) as told:
+        return int(json.load(told)["reload"]["loaded"])
 
 
 def main() -> None:

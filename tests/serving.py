@@ -152,11 +152,11 @@ class Server:
     def address(self) -> str:
         """Where it listens, waited for."""
         deadline = time.monotonic() + 120
-        while "http://" not in self.output:
+        while "://" not in self.output:
             assert self.process.poll() is None, self.output
             assert time.monotonic() < deadline, self.output
             time.sleep(0.05)
-        return "http://" + self.output.split("http://", 1)[1].split()[0]
+        return next(word for word in self.output.split() if "://" in word)
 
     def end(self) -> None:
         """Nothing of a failed test stays behind."""

@@ -1,11 +1,14 @@
 """Real servers in processes of their own: a registry's alias followed under load, tokens, and how they end."""
 
 import asyncio
+import datetime
 import http.client
+import ipaddress
 import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,14 +22,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from fastapi.testclient import TestClient
 
 from project import ROOT
 from serving import NAME, Server, register_bundle, write_bundle
 from stores import new_database
 from vaeforge.paths import Project
 from vaeforge.registry.fetch import ARCHIVED, fetch
+from vaeforge.serve.app import AppState, build_app
 from vaeforge.serve.model import load
-from vaeforge.serve.reload import ActiveModel, AliasWatcher
+from vaeforge.serve.reload import ActiveModel, RegistryWatcher
+from vaeforge.serve.settings import RequestLimits
 from vaeforge.track.store import open_store
 
 # MLflow warns while it is imported: of SQLAlchemy, and of its own type hints.
@@ -106,22 +115,24 @@ def test_an_alias_is_followed_under_load_and_no_request_fails(registry: Registry
         for version in ("2", "3", "1"):
             wait_until(lambda: len(answers) > 5)
             registry.point(int(version))
-            wait_until(lambda version=version: call(f"{address}/ready")[1]["version"] == version)
+            wait_until(lambda version=version: call(f"{address}/model")[1]["version"] == version)
         stop.set()
     found = {(status, body.get("version"), body["score"][0]) for status, body in answers}
     assert found == {(200, "1", 100), (200, "2", 1100), (200, "3", 2100)}
-    assert call(f"{address}/ready")[1]["reload"]["loaded"] == 3
+    assert call(f"{address}/model")[1]["reload"]["loaded"] == 3
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(15) in (0, 143, -signal.SIGTERM), server.output
     assert "Traceback" not in server.output
 
 
-def test_a_version_that_cannot_be_loaded_leaves_the_old_one(registry: Registry, tmp_path: Path) -> None:
+def test_a_version_that_cannot_be_loaded_leaves_the_old_one(
+    registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     registry.point(1)
     reference, project = f"models:/{NAME}@champion", Project(tmp_path)
     active = ActiveModel(load(fetch(reference, project, registry.uri), 1))
     told: list[str | None] = []
-    watcher = AliasWatcher(active, reference, project, registry.uri, 1, lambda: told.append(active.model.version))
+    watcher = RegistryWatcher(active, reference, project, registry.uri, 1, lambda: told.append(active.model.version))
     asyncio.run(watcher.poll_once())
     assert (active.error, active.loaded, told) == (None, 0, []) and active.checked
     folder = project.artifacts / "models" / NAME / "2"
@@ -136,9 +147,59 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one(registry: Registry, 
     asyncio.run(watcher.poll_once())
     assert (active.model.version, active.failed) == ("1", 2)
     assert active.error is not None and "version 3: is archived" in active.error
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2 and all(line.endswith("version 1 stays as it is") for line in lines), lines
+    asyncio.run(watcher.poll_once())
+    assert active.failed == 3 and len(caplog.records) == 2  # what stays is logged once
     registry.client.delete_model_version_tag(NAME, "3", ARCHIVED)
     asyncio.run(watcher.poll_once())
     assert (active.model.version, active.error, active.loaded, told) == ("3", None, 1, ["3"])
+
+
+def test_a_version_that_is_archived_under_its_alias_answers_no_more(
+    registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.point(2)
+    reference, project = f"models:/{NAME}@champion", Project(tmp_path)
+    active = ActiveModel(load(fetch(reference, project, registry.uri), 1))
+    watchers = [RegistryWatcher(active, one, project, registry.uri, 1) for one in (reference, f"models:/{NAME}/2")]
+    with TestClient(build_app(AppState(active, RequestLimits()))) as client:
+
+        def answers() -> tuple[int, ...]:
+            body = {"Content-Type": "application/json"}
+            found = client.post("/predict", content=BODY, headers=body), client.get("/ready"), client.get("/health")
+            return tuple(answer.status_code for answer in found)
+
+        for watcher in watchers:  # a version that is served by its number, too
+            assert answers() == (200, 200, 200)
+            registry.client.set_model_version_tag(NAME, "2", ARCHIVED, "true")
+            asyncio.run(watcher.poll_once())
+            assert answers() == (503, 503, 200)
+            assert "version 2 was archived" in client.get("/ready").json()["error"]
+            assert "vaeforge_model_withdrawn 1.0" in client.get("/metrics").text
+            registry.client.delete_model_version_tag(NAME, "2", ARCHIVED)
+            asyncio.run(watcher.poll_once())
+        assert answers() == (200, 200, 200)
+    assert "was archived, and archived models are not used" in caplog.text and "is used again" in caplog.text
+
+
+def test_a_registry_that_hangs_is_said_and_asked_once(registry: Registry, tmp_path: Path) -> None:
+    """A server that takes connections and never answers, as one behind a broken network does."""
+    registry.point(1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        active = ActiveModel(load(fetch(f"models:/{NAME}@champion", Project(tmp_path), registry.uri), 1))
+        watcher = RegistryWatcher(active, f"models:/{NAME}@champion", Project(tmp_path), uri, 1, patience=0.2)
+
+        async def looking() -> None:
+            await watcher.poll_once()
+            first = watcher._look
+            await watcher.poll_once()
+            assert first is not None and watcher._look is first
+
+        asyncio.run(looking())
+    assert (active.failed, active.model.version) == (2, "1")
+    assert active.error is not None and "the registry has not answered for 0.2 s" in active.error
 
 
 def test_a_request_in_flight_is_answered_before_the_end(tmp_path: Path, start: Callable[..., Server]) -> None:
@@ -178,6 +239,43 @@ def test_a_token_is_asked_for_and_not_told(tmp_path: Path, start: Callable[..., 
     server.process.send_signal(signal.SIGTERM)
     server.process.wait(15)
     assert SECRET not in server.output
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate of this machine's own address, signed by its own key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "vaeforge test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    formats = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, *formats))
+    paths[1].chmod(0o600)
+    return paths
+
+
+def test_it_speaks_tls(tmp_path: Path, certificate: tuple[Path, Path], start: Callable[..., Server]) -> None:
+    folder, options = str(write_bundle(tmp_path / "model")), ("--certificate", str(certificate[0]), "--key")
+    server = start(tmp_path, folder, *options, str(certificate[1]))
+    address = server.address
+    assert address.startswith("https://127.0.0.1")
+    trusting = ssl.create_default_context(cafile=str(certificate[0]))
+    request = urllib.request.Request(f"{address}/predict", BODY, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30, context=trusting) as answer:
+        assert json.load(answer)["score"] == [100]
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        urllib.request.urlopen(request, timeout=30)
+    with pytest.raises((urllib.error.URLError, ConnectionError, http.client.HTTPException)):
+        urllib.request.urlopen(address.replace("https", "http"), timeout=30)
+    certificate[1].chmod(0o644)
+    refused = start(tmp_path, folder, *options, str(certificate[1]))
+    assert refused.process.wait(60) == 2 and "mode 0644, must be 0600" in " ".join(refused.output.split())
 
 
 def test_limits_hold_on_the_wire(tmp_path: Path, start: Callable[..., Server]) -> None:

@@ -25,7 +25,7 @@ from vaeforge.serve.reload import ActiveModel
 from vaeforge.serve.settings import RequestLimits
 
 SECRET = "0123456789abcdef"
-SMALL = RequestLimits(body=200_000, samples=8, requests=2, seconds=2.0)
+SMALL = RequestLimits(body=200_000, samples=8, requests=2, seconds=60.0)
 GREY = np.full((1, 3, 16, 16), 100.0)
 
 
@@ -70,10 +70,10 @@ def refused(answer: Any, status: int, *words: str) -> None:
 
 def test_its_state_says_what_answers(client: TestClient) -> None:
     assert client.get("/health").json() == {"status": "alive"}
-    ready = client.get("/ready").json()
-    assert (ready["status"], ready["model"], ready["version"]) == ("ready", "plain", None)
-    assert ready["reload"] == {"checked": None, "loaded": 0, "failed": 0, "error": None}
+    assert client.get("/ready").json() == {"status": "ready"}
     known = client.get("/model").json()
+    assert (known["model"], known["version"]) == ("plain", None)
+    assert known["reload"] == {"checked": None, "loaded": 0, "failed": 0, "error": None, "withdrawn": None}
     assert (known["threshold"], known["contract"]["event_shape"], known["card"]) == (THRESHOLD, [3, 16, 16], None)
 
 
@@ -142,7 +142,10 @@ BAD: list[tuple[Any, int, str]] = [
     ({"inputs": {}}, 422, "inputs.x: is missing, must be samples of shape [N, 3, 16, 16]"),
     ({"inputs": {"x": [[1]]}}, 422, "inputs.x: got shape [1, 1], must be [N, 3, 16, 16]"),
     ({"inputs": {"x": [[1], [1, 2]]}}, 422, "inputs.x: is no array of numbers"),
-    ({"inputs": {"x": "text"}}, 422, "inputs.x: is no array of numbers"),
+    ({"inputs": {"x": "text"}}, 422, "inputs.x: is no array of numbers (it holds 'text')"),
+    ({"inputs": {"x": [[1], [True]]}}, 422, "inputs.x: is no array of numbers (it holds True)"),
+    ({"inputs": {"x": GREY.astype(str).tolist()}}, 422, "inputs.x: is no array of numbers (it holds '100.0')"),
+    ({"inputs": {"x": {"base64": "AAAA", "shape": [1] * 73, "dtype": "uint8"}}}, 422, "must be [N, 3, 16, 16]"),
     ({"inputs": {"x": None}}, 422, "inputs.x:"),
     ({"inputs": {"x": GREY.tolist()}, "input": 1}, 422, "unknown key 'input', must be one of"),
     ({"inputs": {"x": GREY.tolist()}, "condition": "cat"}, 422, "this model has no condition"),
@@ -151,12 +154,12 @@ BAD: list[tuple[Any, int, str]] = [
     ({"inputs": {"x": GREY.tolist(), "condition": 1}, "condition": 1}, 422, "occurs twice"),
     ({"inputs": {"x": (GREY * 3e36).tolist()}}, 422, "is not finite; its values are out of range"),
     ({"inputs": {"x": packed(np.zeros((9, 3, 16, 16), np.uint8))}}, 413, "got 9 samples, must be at most 8"),
-    ({"inputs": {"x": {"base64": "AA", "shape": [1], "dtype": "uint8"}}}, 422, "is not base64"),
-    ({"inputs": {"x": {"base64": "AAAA", "shape": [2], "dtype": "uint8"}}}, 422, "holds 3 bytes, must be 2"),
+    ({"inputs": {"x": {"base64": "AA", "shape": [3, 16, 16], "dtype": "uint8"}}}, 422, "is not base64"),
+    ({"inputs": {"x": {"base64": "AAAA", "shape": [2, 1, 1], "dtype": "uint8"}}}, 422, "holds 3 bytes, must be 2"),
     ({"inputs": {"x": {"base64": "AAAA", "shape": [-1], "dtype": "uint8"}}}, 422, "all at least 1"),
-    ({"inputs": {"x": {"base64": "AAAA", "shape": [10**30], "dtype": "uint8"}}}, 422, "holds 3 bytes"),
+    ({"inputs": {"x": {"base64": "AAAA", "shape": [10**30, 1, 1], "dtype": "uint8"}}}, 422, "holds 3 bytes"),
     ({"inputs": {"x": {"base64": "AAAA", "shape": [3], "dtype": "object"}}}, 422, "must be one of uint8, float32"),
-    ({"inputs": {"x": {"base64": 1, "shape": [3], "dtype": "uint8"}}}, 422, "base64: got 1, must be text"),
+    ({"inputs": {"x": {"base64": 1, "shape": [3, 16, 16], "dtype": "uint8"}}}, 422, "base64: got 1, must be text"),
 ]
 
 
@@ -227,11 +230,15 @@ def test_a_token_is_asked_for_but_not_for_health(tmp_path: Path) -> None:
             refused(answer, 401, "Authorization: got", "must be `Bearer TOKEN`")
             assert answer.headers["www-authenticate"] == "Bearer"
             assert SECRET not in answer.text
-            for path in ("/model", "/drift", "/metrics"):
+            for path in ("/model", "/drift", "/metrics", "/openapi.json"):
                 assert client.get(path, headers=headers).status_code == 401
         right = {"Authorization": f"Bearer {SECRET}"}
         assert client.post("/predict", json=body, headers=right).status_code == 200
         assert client.get("/metrics", headers=right).status_code == 200
+        described = client.get("/openapi.json", headers=right).json()
+        assert described["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+        asks = {path for path, methods in described["paths"].items() for one in methods.values() if "security" in one}
+        assert asks == set(described["paths"]) - {"/health", "/ready"}
 
 
 def test_a_token_that_is_not_ascii_is_wrong(tmp_path: Path) -> None:
@@ -326,14 +333,17 @@ def test_metrics_count_requests_and_runs(client: TestClient) -> None:
 def test_the_documentation_describes_bodies(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) == {
-        "/health", "/ready", "/model", "/drift", "/metrics", "/predict", "/predict/image"
+        "/health", "/ready", "/model", "/drift", "/metrics", "/openapi.json", "/predict", "/predict/image"
     }  # fmt: skip
     body = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert set(body["properties"]) == {"inputs", "condition", "outputs"}
     assert {"image/png", "multipart/form-data"} <= set(
         described["paths"]["/predict/image"]["post"]["requestBody"]["content"]
     )
-    assert client.get("/docs").status_code == 200
+    assert set(described["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
+    assert {"400", "405", "408"} <= set(described["paths"]["/predict"]["post"]["responses"])
+    assert "securitySchemes" not in described.get("components", {})
+    refused(client.get("/docs"), 404, "/openapi.json lists them")  # a page would load scripts from elsewhere
 
 
 def test_pictures_unlike_the_training_data_are_answered_and_warned_of(tmp_path: Path) -> None:

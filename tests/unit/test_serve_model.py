@@ -13,7 +13,7 @@ from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import Bundle
 from vaeforge.registry.fetch import Fetched
 from vaeforge.serve.model import InputWindow, load
-from vaeforge.serve.reload import is_alias
+from vaeforge.serve.reload import is_registered
 
 
 def test_a_window_holds_the_last_inputs() -> None:
@@ -53,6 +53,6 @@ def test_a_card_is_told(tmp_path: Path) -> None:
     assert load(Fetched(Bundle(folder)), threads=1).described["card"] == {"intended": "tests"}
 
 
-def test_only_aliases_are_followed() -> None:
-    assert is_alias("models:/name@champion")
-    assert not any(map(is_alias, ("models:/name/3", "folder", "folder@champion", "models:/a/b@c")))
+def test_aliases_and_versions_are_watched_and_folders_are_not() -> None:
+    assert is_registered("models:/name@champion") and is_registered("models:/name/3")
+    assert not any(map(is_registered, ("folder", "folder@champion", "models:/a/b@c")))

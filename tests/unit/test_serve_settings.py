@@ -56,6 +56,21 @@ def test_a_token_file_is_private(tmp_path: Path) -> None:
         resolve_settings({}, token_file=tmp_path / "none")
 
 
+def test_a_certificate_goes_with_its_key(tmp_path: Path) -> None:
+    paths = {"certificate": tmp_path / "chain.pem", "key": tmp_path / "key.pem"}
+    for path in paths.values():
+        path.write_text("nothing")
+        path.chmod(0o600)
+    with pytest.raises(ConfigError, match="--certificate, --key: got one of them"):
+        resolve_settings({}, certificate=paths["certificate"])
+    with pytest.raises(ConfigError, match=r"--certificate .*chain\.pem --key .*key\.pem: cannot be used"):
+        resolve_settings({}, **paths)
+    paths["key"].chmod(0o644)
+    with pytest.raises(ConfigError, match=r"--key: .*key\.pem has mode 0644, must be 0600"):
+        resolve_settings({}, **paths)
+    assert resolve_settings({}).certificate is None
+
+
 def test_an_address_that_is_taken_is_refused() -> None:
     with listening("127.0.0.1", 0) as taken, pytest.raises(ConfigError, match="cannot be listened at"):
         listening("127.0.0.1", taken.getsockname()[1])

@@ -44,7 +44,11 @@ def serve(
     max_requests: Annotated[
         OptionalInt, INTEGER.option("at a time; further ones are asked to retry", default="32")
     ] = None,
+    max_megapixels: Annotated[OptionalFloat, NUMBER.option("of all pictures of a request", default="100")] = None,
     timeout: Annotated[OptionalFloat, NUMBER.option("seconds that a request may take", default="30")] = None,
+    rate: Annotated[OptionalInt, INTEGER.option("requests a minute of one client", default="any number")] = None,
+    certificate: Annotated[OptionalPath, PATH.option("PEM file of a certificate chain, for HTTPS")] = None,
+    key: Annotated[OptionalPath, PATH.option("PEM file of mode 0600 with its private key")] = None,
 ) -> None:
     """Serve a model over HTTP; if you name an alias, the server follows it."""
     from vaeforge.paths import Project
@@ -62,7 +66,11 @@ def serve(
         max_body_mb=max_body_mb,
         max_samples=max_samples,
         max_requests=max_requests,
+        max_megapixels=max_megapixels,
         timeout=timeout,
+        rate=rate,
+        certificate=certificate,
+        key=key,
     )
     project, out = Project(), console()
     run(

@@ -4,8 +4,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import tifffile
 from PIL import Image
 
 from vaeforge.data.picture_file import DAMAGE, FORMATS, RawPicture, decode_pillow
@@ -40,11 +41,30 @@ def decode(path: Path, content: BinaryIO | None = None) -> RawPicture:
     with refusals(path):
         if content is None:
             with path.open("rb") as file:
-                return decode_tiff(path, file) if _is_tiff(file) else decode_pillow(path, file)
-        return decode_tiff(path, content) if _is_tiff(content) else decode_pillow(path, content)
+                return decode_tiff(path, file) if is_tiff(file) else decode_pillow(path, file)
+        return decode_tiff(path, content) if is_tiff(content) else decode_pillow(path, content)
 
 
-def _is_tiff(file: BinaryIO) -> bool:
+def pixels_in(path: Path, content: BinaryIO) -> int:
+    """The pixels of all planes of the picture in `content`, by its header: nothing is decoded.
+
+    Raises:
+        DataError: if it is of no listed format, or its header is damaged.
+    """
+    with refusals(path):
+        if is_tiff(content):
+            with tifffile.TiffFile(content) as tiff:
+                keyframes: list[Any] = [page.keyframe for page in tiff.pages]
+                found = int(sum(page.imagewidth * page.imagelength for page in keyframes))
+        else:
+            with Image.open(content, formats=FORMATS) as opened:
+                found = opened.width * opened.height * int(getattr(opened, "n_frames", 1))
+        content.seek(0)
+        return found
+
+
+def is_tiff(file: BinaryIO) -> bool:
+    """Whether the first bytes are those of a TIFF."""
     beginning = file.read(4)
     file.seek(0)
     return beginning in TIFF_BEGINNINGS

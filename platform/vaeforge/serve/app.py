@@ -2,6 +2,9 @@
 
 `server.py` builds the app and runs it; `reload.py` replaces the active model while requests are answered, so that a
 request takes `active.model` once and keeps it. An error is `{"error": "where: got X, must be Y"}` with its status.
+
+Nothing that takes long runs where it would keep the event loop, or Python's lock, from other requests: small bodies are
+read in a thread, large ones in a process (`work_process.py`), and the model runs some samples at a time.
 """
 
 import asyncio
@@ -9,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,16 +20,20 @@ import pydantic_core
 from fastapi import Depends, FastAPI, Query
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
-from vaeforge.errors import VaeforgeError
+from vaeforge.errors import ResourceError, VaeforgeError
 from vaeforge.serve import schema
+from vaeforge.serve.access_log import AccessLogMiddleware
 from vaeforge.serve.admission import FORM, Admission
+from vaeforge.serve.answer import Arrays, size_of, written
 from vaeforge.serve.drift import Drift
 from vaeforge.serve.metrics import Metrics, MetricsMiddleware
-from vaeforge.serve.model import Arrays, ServedModel
+from vaeforge.serve.model import ServedModel
 from vaeforge.serve.reload import ActiveModel
 from vaeforge.serve.request_parsing import (
+    LIGHT_BYTES,
+    PictureQuestion,
     PredictRequest,
     TooMuchError,
     flag_of,
@@ -34,16 +42,20 @@ from vaeforge.serve.request_parsing import (
     read_numbers,
     read_pictures,
     stated_reading,
+    take_long,
 )
 from vaeforge.serve.settings import RequestLimits
+from vaeforge.serve.work_process import WorkProcess
 from vaeforge.version import __version__
 
 JSON = "application/json"
 PICTURES = ("image/png", "image/jpeg", "image/tiff", "application/octet-stream", FORM)
 ROUTING_ERRORS = {
-    404: "path: got {path}, which is none of this server's; /docs lists them",
-    405: "method: got {method} for {path}, which takes another; /docs lists them",
+    404: "path: got {path}, which is none of this server's; /openapi.json lists them",
+    405: "method: got {method} for {path}, which takes another; /openapi.json lists them",
 }
+LIGHT_NUMBERS = 100_000  # of an answer
+RUN = 32  # samples that the model gets at a time, so that other requests come in between
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 Background = Callable[[], Coroutine[Any, Any, None]]
@@ -63,22 +75,41 @@ class AppState:
         self.active, self.limits = active, limits
         self.metrics = Metrics()
         self.admission = Admission(limits, token, self.metrics)
+        self.work = WorkProcess()
         # one reader: a request may be large once decoded (pixels, numbers), and only one at a time is held so
         self.reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         # one runner: onnxruntime uses its own threads, and several runs at a time would compete for the cores
         self.runner = ThreadPoolExecutor(1, thread_name_prefix="runner")
         self._drift: tuple[ServedModel, int, Drift] | None = None
 
-    async def answer(self, read: Callable[[], PredictRequest], model: ServedModel) -> Response:
-        """Read the request, run the model, and write its answer as JSON."""
+    async def answer(self, read: "partial[PredictRequest]", large: bool, model: ServedModel) -> Response:
+        """Read the request, run the model, and write its answer as JSON.
+
+        Args:
+            read: gives the request; can be pickled.
+            large: reading takes long.
+            model: that answers.
+        """
         loop = asyncio.get_running_loop()
-        request = await loop.run_in_executor(self.reader, read)
-        outputs = await loop.run_in_executor(self.runner, model.run, request.x, request.condition)
-        warnings = await asyncio.to_thread(model.warnings, request.x, request.sizes)
+        request = await (self.work.run(read) if large else loop.run_in_executor(self.reader, read))
+        outputs = await self._outputs(model, request)
+        unlike = await asyncio.to_thread(model.warnings, request.x, request.sizes)
         self.metrics.samples.observe(len(request.x))
-        self.metrics.unlike.inc(len(warnings))
+        self.metrics.unlike.inc(len(unlike))
         model.window.add(outputs["score"], outputs["mu"])
-        return Response(await asyncio.to_thread(_written, model, request, outputs, warnings), media_type=JSON)
+        warnings = [*unlike, *model.remarks(request.x)]
+        write = partial(written, model.answered, outputs, request.outputs, request.names, warnings)
+        many = size_of(outputs, request.outputs) > LIGHT_NUMBERS
+        return Response(await (self.work.run(write) if many else asyncio.to_thread(write)), media_type=JSON)
+
+    async def _outputs(self, model: ServedModel, request: PredictRequest) -> Arrays:
+        """The model's outputs by name, of a few samples at a time."""
+        loop, condition, parts = asyncio.get_running_loop(), request.condition, list[Arrays]()
+        for first in range(0, len(request.x), RUN):
+            some = slice(first, first + RUN)
+            given = None if condition is None else condition[some]
+            parts.append(await loop.run_in_executor(self.runner, model.run, request.x[some], given))
+        return parts[0] if len(parts) == 1 else {n: np.concatenate([part[n] for part in parts]) for n in parts[0]}
 
     async def drift(self) -> Drift:
         """Drift of the inputs that the active version has seen; computed anew only after new ones."""
@@ -92,8 +123,13 @@ class AppState:
 
 def build_app(state: AppState, background: Background | None = None) -> FastAPI:
     """The server's application; `background` runs as long as it does."""
-    app = FastAPI(title="vaeforge", version=__version__, lifespan=_lifespan(state, background), redoc_url=None)
+    lifespan = _lifespan(state, background)
+    # no page of documentation: it would load scripts from elsewhere; the description itself asks for the token
+    app = FastAPI(
+        title="vaeforge", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
     app.add_middleware(MetricsMiddleware, metrics=state.metrics)
+    app.add_middleware(AccessLogMiddleware)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(VaeforgeError, _invalid_request)
     app.add_exception_handler(Exception, _internal_error)
@@ -114,6 +150,7 @@ def _lifespan(state: AppState, background: Background | None) -> Callable[[FastA
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            state.work.close()
             for pool in (state.reader, state.runner):
                 pool.shutdown(wait=False, cancel_futures=True)
 
@@ -121,49 +158,64 @@ def _lifespan(state: AppState, background: Background | None) -> Callable[[FastA
 
 
 def _add_health_routes(app: FastAPI, state: AppState) -> None:
-    @app.get("/health", tags=["state"])
+    @app.get("/health", tags=["state"], responses=schema.REFUSED_ROUTING)
     async def health() -> dict[str, str]:
         """Whether the process answers."""
         return {"status": "alive"}
 
-    @app.get("/ready", tags=["state"])
-    async def ready() -> dict[str, Any]:
-        """Which version answers, and how its last reload went; after a failed one the old version still answers."""
-        active = state.active
-        told = {"checked": active.checked, "loaded": active.loaded, "failed": active.failed, "error": active.error}
-        described = active.model.described
-        return {"status": "ready", "model": described["model"], "version": described["version"], "reload": told}
+    @app.get("/ready", tags=["state"], responses=schema.READINESS)
+    async def ready() -> dict[str, str]:
+        """Whether predictions are answered; `/model` says by which version, and how its last reload went."""
+        _require_in_use(state)
+        return {"status": "ready"}
 
 
 def _add_model_routes(app: FastAPI, state: AppState) -> None:
-    protected = [Depends(state.admission.require_token)]
+    protected = [Depends(state.admission.require_allowed)]
 
-    @app.get("/model", tags=["model"], dependencies=protected)
+    @app.get("/model", tags=["model"], dependencies=protected, responses=schema.DESCRIBED)
     async def model() -> Response:
-        """Name, version, threshold, contract and card of the version that answers."""
-        return _json(state.active.model.described)
+        """Name, version, threshold, contract and card of the version that answers, and how its last reload went.
 
-    @app.get("/drift", tags=["model"], dependencies=protected)
+        After one that failed the old version still answers.
+        """
+        active = state.active
+        told = {"checked": active.checked, "loaded": active.loaded, "failed": active.failed, "error": active.error}
+        return _json(active.model.described | {"reload": told | {"withdrawn": active.withdrawn}})
+
+    @app.get("/drift", tags=["model"], dependencies=protected, responses=schema.DESCRIBED)
     async def drift() -> Response:
         """Whether the last 2,000 inputs resemble the validation samples; see `vaeforge drift`."""
         return _json((await state.drift()).plain())
 
-    @app.get("/metrics", tags=["state"], dependencies=protected)
+    @app.get(
+        "/metrics", tags=["state"], dependencies=protected, responses=schema.METRICS, response_class=PlainTextResponse
+    )
     async def metrics() -> Response:
         """The server's numbers for Prometheus."""
         return Response(state.metrics.text(state.active, await state.drift()), media_type=PROMETHEUS)
 
+    @app.get("/openapi.json", tags=["state"], dependencies=protected, responses=schema.DESCRIBED)
+    async def description() -> Response:
+        """This description."""
+        return _json(schema.secured(app.openapi(), state.admission.token is not None))
+
 
 def _add_predict_routes(app: FastAPI, state: AppState) -> None:
-    protected = [Depends(state.admission.require_token)]
+    protected = [Depends(state.admission.require_allowed)]
+    admission, limits = state.admission, state.limits
 
     @app.post("/predict", tags=["predict"], dependencies=protected, openapi_extra=schema.NUMBERS)
     async def predict(request: Request) -> Response:
         """Score samples that are given as numbers."""
-        async with state.admission.admitted():
+        async with admission.timed():
+            _require_in_use(state)
             _require_type(request, (JSON,))
-            content, model = await state.admission.body(request), state.active.model
-            return await state.answer(lambda: read_numbers(content, model.contract, state.limits.samples), model)
+            content = await admission.body(request)
+            async with admission.admitted():
+                model = state.active.model
+                read = partial(read_numbers, content, model.contract, limits.samples)
+                return await state.answer(read, len(content) > LIGHT_BYTES, model)
 
     @app.post("/predict/image", tags=["predict"], dependencies=protected, openapi_extra=schema.PICTURES)
     async def predict_image(
@@ -177,41 +229,28 @@ def _add_predict_routes(app: FastAPI, state: AppState) -> None:
         channels: Annotated[str | None, Query(description="channels taken, by number or name, with commas")] = None,
     ) -> Response:
         """Score pictures, made into samples as the model's data were."""
-        async with state.admission.admitted():
+        async with admission.timed():
+            _require_in_use(state)
             _require_type(request, PICTURES)
             ready, names = flag_of("prepared", prepared), outputs_of(names_of(outputs))
-            files, model = await state.admission.files(request), state.active.model
-            reading = stated_reading(model.contract, white, black, pages, channels)
-            return await state.answer(lambda: read_pictures(files, model.contract, label, ready, names, reading), model)
+            files = await admission.files(request)
+            async with admission.admitted():
+                model = state.active.model
+                reading = stated_reading(model.contract, white, black, pages, channels)
+                asked = PictureQuestion(label, ready, names, reading)
+                read = partial(read_pictures, files, model.contract, asked, limits)
+                return await state.answer(read, await asyncio.to_thread(take_long, files, limits), model)
+
+
+def _require_in_use(state: AppState) -> None:
+    if state.active.withdrawn is not None:
+        raise HTTPException(503, state.active.withdrawn)
 
 
 def _require_type(request: Request, allowed: tuple[str, ...]) -> None:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in allowed:
         raise HTTPException(415, f"Content-Type: got {given or 'none'}, must be one of {', '.join(allowed)}")
-
-
-def _written(model: ServedModel, request: PredictRequest, outputs: Arrays, warnings: list[str]) -> bytes:
-    """The outputs that were asked for, as JSON, and warnings where there are some.
-
-    Raises:
-        HTTPException: 422 where an output is not finite, which JSON cannot hold; inputs far from any data lead to it.
-    """
-    is_anomaly = outputs["score"] > model.contract.threshold
-    outputs = {**outputs, "is_anomaly": is_anomaly, "strange": is_anomaly}
-    wanted = {name: outputs[name] for name in request.outputs}
-    for name, array in wanted.items():
-        wrong = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
-        if len(wrong):
-            text = f"inputs.x: of sample {wrong[0]} the model's {name} is not finite; its values are out of range"
-            raise HTTPException(422, text)
-    described = model.described
-    content = {name: described[name] for name in ("model", "version", "threshold")}
-    if request.names:
-        content["names"] = list(request.names)
-    if warnings:
-        content["warnings"] = warnings
-    return pydantic_core.to_json(content | {name: array.tolist() for name, array in wanted.items()})
 
 
 def _json(content: Any) -> Response:
@@ -230,7 +269,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _invalid_request(_: Request, error: Exception) -> Response:
-    return _error(413 if isinstance(error, TooMuchError) else 422, str(error))
+    statuses = {TooMuchError: 413, ResourceError: 503}
+    return _error(next((code for kind, code in statuses.items() if isinstance(error, kind)), 422), str(error))
 
 
 async def _internal_error(_: Request, error: Exception) -> Response:

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.config.layouts import layout_named
 from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import CARD, MAIN, OUTPUTS
 from vaeforge.package.contract import Contract
 from vaeforge.package.input_check import InputCheck, check_of
 from vaeforge.paths import read_json
 from vaeforge.registry.fetch import Fetched
+from vaeforge.serve.answer import Answered
 from vaeforge.serve.drift import Drift, DriftReference, compare, reference_of
 
+WHITE = 255  # in raw units
 WINDOW = 2000  # inputs that drift is judged by
 
 Arrays = dict[str, NDArray[Any]]
@@ -76,6 +79,22 @@ class ServedModel:
         if self.check is None:
             return []
         return [text for text in (self.check.warning(self.check.tally(x, sizes)),) if text]
+
+    def remarks(self, x: NDArray[np.float32]) -> list[str]:
+        """That values of pictures lie outside of what pictures can hold, whatever the model learned from."""
+        least, most = (float(found) for found in (np.nanmin(x), np.nanmax(x)))
+        if not layout_named(self.contract.data).picture_modes or (least >= 0 and most <= WHITE):
+            return []
+        outside = int(((x < 0) | (x > WHITE)).reshape(len(x), -1).any(axis=1).sum())
+        return [
+            f"values of {outside} of {len(x)} samples lie outside of 0 to {WHITE}, the raw units of pictures (from "
+            f"{least:.4g} to {most:.4g}); the model has seen none such"
+        ]
+
+    @property
+    def answered(self) -> Answered:
+        """What each answer says of the model."""
+        return Answered(self.described["model"], self.version, self.contract.threshold)
 
     def drift(self, held: tuple[NDArray[Any], NDArray[Any]]) -> Drift:
         """The drift of inputs that `InputWindow.held` gave."""

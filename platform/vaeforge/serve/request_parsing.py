@@ -5,6 +5,7 @@ Shapes: N samples; x float32 [N, *event], condition float32 [N, C].
 
 import base64
 import binascii
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +16,21 @@ import numpy as np
 import pydantic_core
 from numpy.typing import NDArray
 
+from vaeforge.data.decoding import is_tiff, pixels_in
 from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import condition_of, made_of_whole, open_inputs, picture_to_event, reading_for, samples_of
+from vaeforge.serve.json_numbers import require_numbers
+from vaeforge.serve.settings import RequestLimits
 
 OUTPUTS = ("score", "is_anomaly", "strange", "mu", "logvar", "reconstruction")
 STANDARD = ("score", "is_anomaly", "strange", "mu", "logvar")  # strange: the former name of is_anomaly
 TYPES = ("uint8", "float32", "float64")
 SAMPLES = "inputs.x"
+LIGHT_BYTES = 2**20  # of a body, read in a few ten milliseconds
+LIGHT_TIFF = 2**16
+LIGHT_PIXELS = 4_000_000
 
 
 class TooMuchError(DataError):
@@ -55,6 +62,7 @@ def read_numbers(content: bytes, contract: Contract, most: int) -> PredictReques
     """
     document = _object("body", _parsed(content), ("inputs", "condition", "outputs"))
     inputs = _object("inputs", document.get("inputs"), ("x", "condition"))
+    require_numbers(content, document, inputs)
     if "x" not in inputs:
         raise DataError(f"{SAMPLES}: is missing, must be samples of shape [N, {_listed(contract.event_shape)}]")
     if "condition" in document and "condition" in inputs:
@@ -66,27 +74,40 @@ def read_numbers(content: bytes, contract: Contract, most: int) -> PredictReques
     return PredictRequest(x, condition_of(given, contract, len(x)), outputs)
 
 
+@dataclass(frozen=True)
+class PictureQuestion:
+    """What is asked about pictures beside themselves.
+
+    Attributes:
+        label: class of all of them; none for models without classes.
+        prepared: each picture is a sample already.
+        outputs: names of those that are wanted.
+        reading: how the pictures are read.
+    """
+
+    label: str | None
+    prepared: bool
+    outputs: tuple[str, ...]
+    reading: PictureReading
+
+
 def read_pictures(
-    files: Sequence[tuple[str, bytes]],
-    contract: Contract,
-    label: str | None,
-    prepared: bool,
-    outputs: tuple[str, ...],
-    reading: PictureReading | None = None,
+    files: Sequence[tuple[str, bytes]], contract: Contract, asked: PictureQuestion, limits: RequestLimits
 ) -> PredictRequest:
-    """The request in encoded images by name, all of the class `label` where the model has classes.
+    """The request in encoded images by name, all of one class where the model has classes.
 
     Raises:
         DataError: naming the picture that cannot be read, or whatever the model does not take.
+        TooMuchError: if there are more samples, or pixels by the pictures' headers, than `limits` allow.
     """
-    if not files:
-        raise DataError("body: holds no picture; send one as the body, or several as multipart/form-data")
+    label, prepared = asked.label, asked.prepared
     condition_of(label, contract, len(files), "label")  # refused before pictures are decoded
-    known = reading_for(contract) if reading is None else reading
-    events, names, sizes = [], [], list[tuple[int, int]]()
+    require_pixels(files, limits)
+    events, names, sizes = list[NDArray[Any]](), list[str](), list[tuple[int, int]]()
     for name, content in files:
         try:
-            pictures = open_inputs(Path(name), contract, known, content)
+            pictures = open_inputs(Path(name), contract, asked.reading, content)
+            require_at_most(len(events) + len(pictures), limits.samples)
             events += [picture_to_event(picture, contract, prepared) for picture in pictures]
             sizes += [(picture.shape[1], picture.shape[0]) for picture in pictures]
             names += [name] if len(pictures) == 1 else [f"{name}/{frame}" for frame in range(len(pictures))]
@@ -96,7 +117,37 @@ def read_pictures(
     x = samples_of(np.stack(events), contract)
     condition = condition_of(label, contract, len(x), "label")
     whole = not prepared and made_of_whole(contract)
-    return PredictRequest(x, condition, outputs, tuple(names), tuple(sizes) if whole else ())
+    return PredictRequest(x, condition, asked.outputs, tuple(names), tuple(sizes) if whole else ())
+
+
+def require_pixels(files: Sequence[tuple[str, bytes]], limits: RequestLimits) -> int:
+    """The pixels of all pictures, by their headers.
+
+    Raises:
+        DataError: naming the picture whose header cannot be read.
+        TooMuchError: naming the one that brings the request beyond its limit.
+    """
+    pixels = 0
+    for name, content in files:
+        pixels += pixels_in(Path(name), io.BytesIO(content))
+        if pixels > limits.pixels:
+            raise TooMuchError(
+                f"{name}: brings the request to {pixels} pixels, must be at most {limits.pixels}; send several requests"
+            )
+    return pixels
+
+
+def take_long(files: Sequence[tuple[str, bytes]], limits: RequestLimits) -> bool:
+    """Whether pictures take long to decode: by their bytes, and by their pixels where that is quickly known.
+
+    Raises:
+        DataError, TooMuchError: as `require_pixels`.
+    """
+    if sum(len(content) for _, content in files) > LIGHT_BYTES:
+        return True
+    if any(len(content) > LIGHT_TIFF and is_tiff(io.BytesIO(content)) for _, content in files):
+        return True  # it may have so many pages that even their headers take long
+    return require_pixels(files, limits) > LIGHT_PIXELS
 
 
 def flag_of(name: str, text: str | None) -> bool:
@@ -186,10 +237,12 @@ def _values(given: Any, contract: Contract, most: int) -> Any:
     shape, dtype = packed.get("shape"), packed.get("dtype")
     if dtype not in TYPES:
         raise DataError(f"{SAMPLES}.dtype: got {_short(dtype)}, must be one of {', '.join(TYPES)}")
-    if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
+    axes = len(contract.event_shape)
+    numbers = isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape)
+    if not isinstance(shape, list) or not numbers or len(shape) not in (axes, axes + 1):
         wanted = f"[N, {_listed(contract.event_shape)}]"
         raise DataError(f"{SAMPLES}.shape: got {_short(shape)}, must be {wanted}, all at least 1")
-    if len(shape) == len(contract.event_shape) + 1:
+    if len(shape) > axes:
         require_at_most(shape[0], most)
     return _unpacked(packed.get("base64"), np.dtype(dtype).newbyteorder("<"), shape)
 

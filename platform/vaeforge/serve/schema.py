@@ -68,20 +68,51 @@ _ANSWER: JsonSchema = {
 }
 _ERROR: JsonSchema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 _REFUSALS = {
-    "401": "no token, or the wrong one",
-    "413": "too many bytes or samples",
-    "415": "another Content-Type",
-    "422": "not for this model",
-    "429": "too busy",
-    "503": "out of time",
+    400: "a body or form that is cut off or broken",
+    401: "no token, or the wrong one",
+    404: "no such path",
+    405: "another method",
+    408: "a body that is too slow",
+    413: "too many bytes, samples or pixels",
+    415: "another Content-Type",
+    422: "not for this model",
+    429: "too busy, or too many requests of this client; Retry-After says when to come again",
+    500: "a fault of the server, which its log explains",
+    503: "out of time, or no version in use",
+}
+
+
+def _refused(*statuses: int) -> dict[int | str, JsonSchema]:
+    content = {"application/json": {"schema": _ERROR}}
+    return {status: {"description": _REFUSALS[status], "content": content} for status in sorted(statuses)}
+
+
+REFUSED_ROUTING = _refused(405, 500)
+READINESS = _refused(405, 500, 503)
+DESCRIBED = _refused(401, 405, 429, 500)
+METRICS: dict[int | str, JsonSchema] = {
+    200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    **DESCRIBED,
 }
 _RESPONSES: JsonSchema = {
     "200": {"description": "in the order of the samples", "content": {"application/json": {"schema": _ANSWER}}},
-    **{
-        status: {"description": text, "content": {"application/json": {"schema": _ERROR}}}
-        for status, text in _REFUSALS.items()
-    },
+    **{str(status): told for status, told in _refused(*_REFUSALS.keys() - {404}).items()},
 }
+
+
+def secured(description: JsonSchema, token: bool) -> JsonSchema:
+    """The description with its security scheme: a bearer token for what refuses with 401, where one is asked for."""
+    scheme = {"type": "http", "scheme": "bearer"}
+    components = description.get("components", {}) | ({"securitySchemes": {"token": scheme}} if token else {})
+    paths = {
+        path: {
+            method: operation | ({"security": [{"token": []}]} if token and "401" in operation["responses"] else {})
+            for method, operation in operations.items()
+        }
+        for path, operations in description["paths"].items()
+    }
+    return description | {"components": components, "paths": paths}
+
 
 NUMBERS: JsonSchema = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": _DOCUMENT}}},

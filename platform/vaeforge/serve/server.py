@@ -4,9 +4,11 @@ SIGTERM and SIGINT: no new connections, requests in flight are answered for at m
 ends by that signal.
 """
 
+import logging
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import uvicorn
 
@@ -14,9 +16,10 @@ from vaeforge.errors import ConfigError
 from vaeforge.package.input_check import lacking
 from vaeforge.paths import Project
 from vaeforge.registry.fetch import fetch
-from vaeforge.serve.app import AppState, Background, build_app
+from vaeforge.serve.app import AppState, build_app
 from vaeforge.serve.model import load
-from vaeforge.serve.reload import ActiveModel, AliasWatcher, is_alias
+from vaeforge.serve.reload import ActiveModel, RegistryWatcher, is_registered
+from vaeforge.serve.request_parsing import take_long
 from vaeforge.serve.settings import ServerSettings
 
 GRACE = 10
@@ -27,27 +30,32 @@ def serve(
 ) -> None:
     """Answer requests with the model called `reference` (see `fetch`) until a signal ends the process.
 
-    An alias is followed; a version and a folder stay what they are.
+    An alias is followed, and what is archived is withdrawn; a folder stays what it is.
 
     Raises:
         ConfigError: if the address cannot be had.
         RegistryError, DataError, TrackingError: if the model cannot be had or used; see `fetch` and `load`.
     """
+    log_to_stderr()
     fetched = fetch(reference, project, tracking_uri)
     active = ActiveModel(load(fetched, settings.threads))
     state = AppState(active, settings.limits, settings.token)
-    background: Background | None = None
-    if is_alias(reference):
-        watcher = AliasWatcher(
-            active, reference, project, tracking_uri, settings.threads, lambda: say(f"now {active.model.fetched.name}")
-        )
-        background = partial(watcher.run, settings.poll)
+    watcher: RegistryWatcher | None = None
+    if is_registered(reference):
+        watcher = RegistryWatcher(active, reference, project, tracking_uri, settings.threads)
+
+    async def background() -> None:
+        await state.work.run(partial(take_long, (), settings.limits))  # so that no request waits for its start
+        if watcher is not None:
+            await watcher.run(settings.poll)
+
     with listening(settings.host, settings.port) as listener:
         host, port = listener.getsockname()[:2]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if active.model.check is None:
             say(f"note: {lacking(fetched.name)}")
-        say(f"serving {fetched.name} at http://{address} (documentation: http://{address}/docs)")
+        scheme = "https" if settings.certificate else "http"
+        say(f"serving {fetched.name} at {scheme}://{address} (what it takes: {scheme}://{address}/openapi.json)")
         configuration = uvicorn.Config(
             build_app(state, background),
             log_level="warning",
@@ -55,8 +63,23 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=GRACE,
             lifespan="on",
+            **_tls(settings),
         )
         uvicorn.Server(configuration).run(sockets=[listener])
+
+
+def _tls(settings: ServerSettings) -> dict[str, Any]:
+    pair = settings.certificate
+    return {} if pair is None else {"ssl_certfile": str(pair.certificate), "ssl_keyfile": str(pair.key)}
+
+
+def log_to_stderr() -> None:
+    """One line for each request, and for what the server has to say, with the time."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    ours = logging.getLogger("vaeforge.serve")
+    ours.handlers, ours.propagate = [handler], False
+    ours.setLevel(logging.INFO)
 
 
 def listening(host: str, port: int) -> socket.socket:
