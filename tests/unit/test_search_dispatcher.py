@@ -24,13 +24,14 @@ from vaeforge.ledger.events import (
     SearchInterrupted,
     SearchResumed,
     TrialDecided,
+    TrialRetried,
     TrialSubmitted,
     WorkerProcess,
 )
 from vaeforge.ledger.file import Ledger, read_events
 from vaeforge.ledger.history import read_history
 from vaeforge.search.budget import BudgetLimits, BudgetSpent
-from vaeforge.search.dispatch.dispatcher import Dispatcher
+from vaeforge.search.dispatch.dispatcher import OUTAGE, Dispatcher
 from vaeforge.search.dispatch.types import DispatchConfig, Lease, TrialReport
 from vaeforge.search.progress_view import ranking
 from vaeforge.search.results.ranking import rank
@@ -157,12 +158,80 @@ def test_a_trial_that_crashes_its_worker_group_three_times_has_failed(dispatcher
     assert [event.trial for event in events(path, "finished")] == [0]
 
 
-@pytest.mark.parametrize(("cause", "starts"), [("oom", 2), ("disk", 1), ("checkpoint", 1)])
-def test_causes_that_a_retry_seldom_mends_have_fewer(dispatcher: Dispatcher, cause: str, starts: int) -> None:
+@pytest.mark.parametrize(("cause", "starts"), [("oom", 2), ("checkpoint", 3), ("crash", 3), ("lost", 3)])
+def test_each_cause_has_its_number_of_starts(dispatcher: Dispatcher, cause: str, starts: int) -> None:
     for _ in range(starts):
         assert dispatcher.history.trials[0].state is None
         dispatcher.crash(leased(dispatcher), cause, "")
     assert (dispatcher.history.trials[0].state, dispatcher.history.trials[0].cause) == ("failed", cause)
+
+
+@pytest.mark.parametrize(("cause", "first"), [("disk", 1), ("checkpoint", 2)])
+def test_an_outage_of_the_storage_ends_the_session_and_no_trial(
+    dispatcher: Dispatcher, path: Path, cause: str, first: int
+) -> None:
+    """Of unreadable checkpoints, those of a single trial may be damaged; what cannot be written is an outage."""
+    for number in range(1, first):
+        dispatcher.submit(number, {"x": number}, "constant")
+    trials = []
+    for _ in range(OUTAGE):
+        assert dispatcher.outage is None
+        lease = leased(dispatcher)
+        trials.append(lease.trial)
+        dispatcher.crash(lease, cause, "Traceback …\nOSError: no room")
+    assert len(set(trials)) == first  # another trial shows whether it is the storage
+    assert dispatcher.outage is not None and "OSError: no room" in dispatcher.outage and dispatcher.closing
+    assert events(path, "finished") == []
+
+
+def test_a_storage_that_works_again_is_no_outage(dispatcher: Dispatcher) -> None:
+    for epoch in range(1, 3):
+        for _ in range(OUTAGE - 1):
+            dispatcher.crash(leased(dispatcher), "disk", "OSError")
+        dispatcher.report(leased(dispatcher), report(epoch))
+    assert (dispatcher.outage, dispatcher.closing, dispatcher.history.trials[0].state) == (None, False, None)
+
+
+def test_a_trial_that_is_tried_again_is_as_if_it_had_just_been_submitted(dispatcher: Dispatcher, path: Path) -> None:
+    lease = leased(dispatcher)
+    dispatcher.report(lease, report(1))
+    dispatcher.report(lease, report(2))
+    dispatcher.decide(decided(0, 2, "go", 1.0))
+    for _ in range(3):
+        dispatcher.crash(leased(dispatcher), "lost", "…")
+    assert [trial.number for trial in dispatcher.history.failed_trials({"lost"})] == [0]
+    assert dispatcher.history.failed_trials({"oom"}) == []
+    for event in (SearchResumed(), TrialRetried(trial=0, cause="lost")):
+        dispatcher.ledger.append(event)
+    with restarted(dispatcher, path) as again:
+        trial = again.history.trials[0]
+        assert (trial.state, trial.cause, trial.value, trial.epoch, trial.checkpoints()) == (None, None, None, 0, [])
+        assert again.history.ended_trials == [] and again.history.unfinished() == [trial]
+        again.register(0, [PROCESS], now=0.0)
+        new = leased(again)
+        assert new.attempt == 4  # attempts are counted on
+        again.report(new, report(1))
+        assert again.report(new, report(2)) == "wait"  # the rung's decision was forgotten, too
+
+
+def test_who_was_to_go_on_stops_once_the_budget_is_used_up(path: Path) -> None:
+    """A donor's checkpoints may have gone with it by then."""
+    config = DispatchConfig(epochs=frozenset({2}), releases_worker=True, limits=BudgetLimits(wall=10.0))
+    dispatcher = dispatcher_at(path, config)
+    for number in range(2):
+        dispatcher.submit(number, {"x": number}, "constant")
+        dispatcher.register(number, [PROCESS], now=0.0)
+        lease = leased(dispatcher, host=number)
+        dispatcher.report(lease, report(1))
+        dispatcher.report(lease, report(2))
+        dispatcher.pause(number)
+    dispatcher.wall = 11.0
+    dispatcher.spend()
+    dispatcher.decide(replace(decided(0, 2, "inherit", 1.0), donor=1, params={"x": 9}))
+    dispatcher.decide(decided(1, 2, "go", 1.0))
+    dispatcher.ledger.close()
+    ends = [(event.trial, event.state, event.cause) for event in events(path, "finished")]
+    assert ends == [(number, "stopped", "wall-clock time: 0.003056 h of 0.002778 h") for number in range(2)]
 
 
 def test_nan_fails_the_trial(dispatcher: Dispatcher) -> None:
@@ -360,6 +429,23 @@ def test_wall_time_counts_over_all_sessions(path: Path) -> None:
     ]
     path.write_text("".join(json.dumps(event.to_json()) + "\n" for event in events))
     assert read_history(path).wall_seconds == 30.0 + 20.0
+
+
+def test_a_clock_that_jumps_uses_up_no_budget(path: Path) -> None:
+    """Sessions that were interrupted, that ended, and that were killed after a report; a day went by in each clock."""
+    day = 86_400.0
+    events: list[LedgerEvent] = [
+        SearchHeader(time=10.0, name="s", family="f", space={}),
+        EpochReported(time=11.0, trial=0, epoch=1, metrics={}, wall_seconds=1.0),
+        SearchInterrupted(time=40.0 + day, signal="SIGINT", seconds=30.0),
+        SearchResumed(time=2 * day),
+        EpochReported(time=20.0, trial=0, epoch=2, metrics={}, wall_seconds=35.0),
+        EpochReported(time=4 * day, trial=0, epoch=3, metrics={}, wall_seconds=50.0),
+        SearchResumed(time=5 * day),
+        SearchEnded(time=7 * day, reason="trials", seconds=5.0),
+    ]
+    path.write_text("".join(json.dumps(event.to_json()) + "\n" for event in events))
+    assert read_history(path).wall_seconds == 30.0 + 20.0 + 5.0
 
 
 def test_the_trial_that_reaches_the_target_is_completed_and_the_others_are_stopped(path: Path) -> None:

@@ -15,7 +15,7 @@ from vaeforge.errors import ConfigError
 from vaeforge.paths import Project
 from vaeforge.search.progress_view import mode_for
 from vaeforge.search.space.space import Space, read_space
-from vaeforge.search.step import SearchRequest
+from vaeforge.search.step import Retry, SearchRequest
 from vaeforge.track.store import default_uri, project_run_id
 
 
@@ -132,6 +132,7 @@ def search_request(
     resume_command: str,
     name: str | None = None,
     resume: bool = False,
+    retry: Retry | None = None,
     address: str | None = None,
     offline: bool = False,
     warm_start: str | None = None,
@@ -147,6 +148,7 @@ def search_request(
         resume_command: shown when the search is interrupted.
         name: of the search; none for the default name.
         resume: whether to continue the search of this name.
+        retry: `failed` tries all failed trials again, none only those that failed for reasons outside them.
         address: of a Ray cluster; none: RAY_ADDRESS, else this machine alone.
         offline: whether tracking is left to `vaeforge sync`.
         warm_start: the name of a search whose trials inform this one.
@@ -157,6 +159,7 @@ def search_request(
         step=step,
         name=name,
         resume=resume,
+        retry=retry,
         address=address or os.environ.get("RAY_ADDRESS", "").strip() or None,
         tracking_uri=None if offline else default_uri(project.root),
         project_run_id=project_run_id(),

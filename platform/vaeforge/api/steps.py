@@ -39,6 +39,7 @@ def tune(
     seed: int | None = None,
     name: str | None = None,
     resume: bool = False,
+    retry: Literal["failed"] | None = None,
     address: str | None = None,
     storage: str | None = None,
     register: bool = False,
@@ -70,6 +71,7 @@ def tune(
         seed: of the search.
         name: of the search; none: family and hash of everything that matters.
         resume: continue the search of this name; one that is complete returns at once.
+        retry: with `resume`, try all failed trials again; none: only those that failed for reasons outside them.
         address: of a Ray cluster; none: RAY_ADDRESS, else this machine alone.
         storage: folder or URL for checkpoints, where nodes share no folder.
         register: evaluate, export and register the best model.
@@ -102,6 +104,7 @@ def tune(
         "tune",
         name=name,
         resume=resume,
+        retry=retry,
         address=address,
         offline=offline,
         warm_start=warm_start,
@@ -136,6 +139,7 @@ def train(
     seed: int | None = None,
     name: str | None = None,
     resume: bool = False,
+    retry: Literal["failed"] | None = None,
     address: str | None = None,
     storage: str | None = None,
     offline: bool = False,
@@ -156,6 +160,7 @@ def train(
         seed: of the training.
         name: of the training; none: family and hash of everything that matters.
         resume: continue the training of this name.
+        retry: with `resume`, try all failed trials again; none: only those that failed for reasons outside them.
         address: of a Ray cluster; none: RAY_ADDRESS, else this machine alone.
         storage: folder or URL for checkpoints, where nodes share no folder.
         offline: track nothing in MLflow now; `vaeforge sync` does it later.
@@ -179,6 +184,7 @@ def train(
         "train",
         name=name,
         resume=resume,
+        retry=retry,
         address=address,
         offline=offline,
         resume_command="the same call with resume=True",

@@ -17,6 +17,7 @@ from vaeforge.ledger.events import (
     TrialEvent,
     TrialFinished,
     TrialLeased,
+    TrialRetried,
     TrialSubmitted,
 )
 
@@ -52,9 +53,16 @@ def trials_submitted_once(events: Sequence[LedgerEvent], expected: Expected) -> 
 
 
 def trials_ended_once(events: Sequence[LedgerEvent], expected: Expected) -> list[str]:
-    """Each trial has one end, and nothing is said of it afterwards."""
+    """Each trial has one end, and nothing is said of it afterwards; one that had failed may be tried again."""
     found = []
-    for number, own in _by_trial(events).items():
+    for number, whole in _by_trial(events).items():
+        own, *again = _tries(whole)
+        found += [
+            f"trial {number} was tried again although it had not failed"
+            for before in [own, *again][: len(again)]
+            if not (isinstance(before[-1], TrialFinished) and before[-1].state == "failed")
+        ]
+        own = again[-1] if again else own
         ends = [place for place, event in enumerate(own) if isinstance(event, TrialFinished)]
         if len(ends) > 1:
             found.append(f"trial {number} ended {len(ends)} times")
@@ -82,6 +90,8 @@ def _epochs(number: int, own: list[TrialEvent], repeated: int) -> Iterator[str]:
             attempt, last = event.attempt, event.epoch
         elif isinstance(event, TrialDecided) and event.action == "stop" and event.epoch != last:
             yield f"trial {number} was stopped after epoch {event.epoch} and trained to {last}"
+        elif isinstance(event, TrialRetried):
+            last = 0
         elif isinstance(event, TrialFinished) and event.epoch != last:
             yield f"trial {number} ended with epoch {event.epoch}, and epoch {last} was its last"
 
@@ -107,9 +117,10 @@ def attempts_explained(events: Sequence[LedgerEvent], expected: Expected) -> lis
 
 def failures_named(events: Sequence[LedgerEvent], expected: Expected) -> list[str]:
     """No trial failed for a reason that was not expected."""
+    lasts = [_tries(own)[-1][-1] for own in _by_trial(events).values()]
     return [
         f"trial {event.trial} failed: {event.cause}"
-        for event in events
+        for event in lasts
         if isinstance(event, TrialFinished) and event.state == "failed" and event.cause not in expected.failed
     ]
 
@@ -141,6 +152,16 @@ def _by_trial(events: Sequence[LedgerEvent]) -> dict[int, list[TrialEvent]]:
         if isinstance(event, TrialEvent):
             found.setdefault(event.trial, []).append(event)
     return found
+
+
+def _tries(own: list[TrialEvent]) -> list[list[TrialEvent]]:
+    """A trial's events, cut where it was tried again after it had failed."""
+    tries: list[list[TrialEvent]] = [[]]
+    for event in own:
+        if isinstance(event, TrialRetried):
+            tries.append([])
+        tries[-1].append(event)
+    return tries
 
 
 def _repeated(numbers: Collection[int]) -> list[int]:

@@ -38,6 +38,12 @@ Epochs = Annotated[OptionalInt, INTEGER.option("epochs of a full training")]
 Seed = Annotated[OptionalInt, INTEGER.option("seed of the search or training")]
 Name = Annotated[OptionalStr, TEXT.option("name of the search", default="family and hash of everything that matters")]
 Resume = Annotated[OnOff, ON_OFF.option("continue the search of this name")]
+Retry = Annotated[
+    Literal["failed"] | None,
+    choice("failed").option(
+        "with --resume, trials that are tried again", default="those that failed for disk, checkpoint or a lost node"
+    ),
+]
 Address = Annotated[OptionalStr, TEXT.option("Ray cluster", default="RAY_ADDRESS, else this machine alone")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"] | None, choice("auto", "cpu", "cuda").option("auto takes GPUs where Ray has some")

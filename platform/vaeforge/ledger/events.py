@@ -20,6 +20,8 @@ from vaeforge.training.checkpoint_files import Checkpoint
 Params: TypeAlias = dict[str, Any]
 Metrics: TypeAlias = Mapping[str, float | None]
 
+# why a trial failed for reasons outside it: another attempt, later or elsewhere, may end otherwise
+OUTSIDE_CAUSES = ("disk", "checkpoint", "lost")
 FINAL_OUTCOMES = ("completed", "early_stopped")
 UNSOUND_OUTCOMES = ("nan", "exploded")  # of an epoch whose state is not kept; an earlier one may count
 ENDED_STATES = (*FINAL_OUTCOMES, "stopped", "failed")
@@ -203,6 +205,7 @@ class EpochReported(LedgerEvent):
         seconds: inside training.
         checkpoint, best: the states after this epoch and after the best one so far.
         core_seconds, gpu_seconds: what the epoch cost.
+        wall_seconds: of all sessions until then, monotonic clock.
     """
 
     kind: ClassVar[str] = "reported"
@@ -218,6 +221,7 @@ class EpochReported(LedgerEvent):
     notes: tuple[str, ...] = ()
     core_seconds: float = 0.0
     gpu_seconds: float = 0.0
+    wall_seconds: float | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -275,7 +279,7 @@ class AttemptCrashed(LedgerEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialFinished(LedgerEvent):
-    """The one end of a trial: completed, early_stopped, stopped or failed."""
+    """The end of a trial: completed, early_stopped, stopped or failed; the only one, unless it is tried again."""
 
     kind: ClassVar[str] = "finished"
     trial: int
@@ -287,11 +291,32 @@ class TrialFinished(LedgerEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialRetried(LedgerEvent):
+    """A trial that had failed is tried again from its beginning, as if it had just been submitted.
+
+    Attributes:
+        cause: what it had failed of.
+    """
+
+    kind: ClassVar[str] = "retried"
+    trial: int
+    cause: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchInterrupted(LedgerEvent):
-    """A session ended by a signal or on request."""
+    """A session ended by a signal, on request, or for a problem.
+
+    Attributes:
+        signal: none for a problem.
+        seconds: since the session began.
+        problem: what kept the search from going on.
+    """
 
     kind: ClassVar[str] = "interrupted"
     signal: str = ""
+    seconds: float | None = field(default=None, metadata=OPTIONAL)
+    problem: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -327,7 +352,9 @@ class UnknownEvent(LedgerEvent):
         return dict(self.content)
 
 
-TrialEvent: TypeAlias = TrialSubmitted | TrialLeased | EpochReported | TrialDecided | AttemptCrashed | TrialFinished
+TrialEvent: TypeAlias = (
+    TrialSubmitted | TrialLeased | EpochReported | TrialDecided | AttemptCrashed | TrialFinished | TrialRetried
+)
 KINDS: dict[str, type[LedgerEvent]] = {
     one.kind: one
     for one in (
@@ -341,6 +368,7 @@ KINDS: dict[str, type[LedgerEvent]] = {
         TrialDecided,
         AttemptCrashed,
         TrialFinished,
+        TrialRetried,
         SearchInterrupted,
         SearchEnded,
     )

@@ -5,7 +5,7 @@ through this. One rule holds for all of them: of an epoch that was trained twice
 newest report counts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
@@ -27,6 +27,7 @@ from vaeforge.ledger.events import (
     TrialEvent,
     TrialFinished,
     TrialLeased,
+    TrialRetried,
     TrialSubmitted,
     WarmStarted,
     WorkersRegistered,
@@ -170,7 +171,7 @@ class SearchHistory:
         ended: how the newest session ended, if it ended by itself.
         ended_trials: in the order in which they ended; `settled`: how many had when the search last ended by itself.
         core_seconds, gpu_seconds: spent in training, epochs that a crash made necessary again included.
-        wall_seconds: how long earlier sessions ran, by the ledger's clock.
+        wall_seconds: how long sessions ran that are over, by a monotonic clock; by the ledger's own in older ones.
         phase: of the newest session, since `phase_time` (0 before it has said how it ended); `signal` interrupted it.
         newest: unix seconds of the newest line.
         damaged: lines of the ledger that were no events, where it was read from a file.
@@ -195,6 +196,7 @@ class SearchHistory:
         self._root: str | None = None
         self._open: dict[int, TrialRecord] = {}
         self._opened = 0.0
+        self._known_wall: float | None = None
 
     def apply(self, event: LedgerEvent) -> None:
         """Take one event in; unknown kinds, which a later version may write, are ignored."""
@@ -225,22 +227,31 @@ class SearchHistory:
     @_take.register
     def _(self, event: SearchInterrupted) -> None:
         self.phase, self.phase_time, self.signal = "interrupted", event.time, event.signal
-        self._close(event.time)
+        self._close(event.time, event.seconds)
 
     @_take.register
     def _(self, event: SearchEnded) -> None:
         self.ended, self.settled = event, len(self.ended_trials)
         self.phase, self.phase_time = "ended", event.time
-        self._close(event.time)
+        self._close(event.time, event.seconds)
 
     @property
     def clock_seconds(self) -> float:
-        """How long all sessions ran by the ledger's clock, one that went without a word included."""
-        return self.wall_seconds + (max(0.0, self.newest - self._opened) if self._opened else 0.0)
+        """How long all sessions ran, one that went without a word included."""
+        return self.wall_seconds + self._lasted(self.newest)
 
-    def _close(self, until: float) -> None:
-        self.wall_seconds += max(0.0, until - self._opened) if self._opened else 0.0
-        self._opened = 0.0
+    def _close(self, until: float, seconds: float | None = None) -> None:
+        """The newest session is over."""
+        self.wall_seconds += self._lasted(until, seconds)
+        self._opened, self._known_wall = 0.0, None
+
+    def _lasted(self, until: float, seconds: float | None = None) -> float:
+        """Seconds of the newest session: as it says, by its last report, or by the clock, which may have jumped."""
+        if seconds is None and self._known_wall is not None:
+            seconds = max(0.0, self._known_wall - self.wall_seconds)
+        if seconds is None:
+            seconds = max(0.0, until - self._opened)
+        return seconds if self._opened else 0.0
 
     @_take.register
     def _(self, event: WarmStarted) -> None:
@@ -274,6 +285,7 @@ class SearchHistory:
         trial.reports = {e: report for e, report in trial.reports.items() if e < epoch} | {epoch: event}
         if epoch > trial.furthest:
             trial.furthest, trial.setbacks = epoch, 0
+        self._known_wall = event.wall_seconds
         self.core_seconds += event.core_seconds
         self.gpu_seconds += event.gpu_seconds
 
@@ -302,6 +314,23 @@ class SearchHistory:
         if self.slim and trial.reports:
             kept = {max(trial.reports)} | ({trial.best.epoch} if trial.best else set())
             trial.reports = {epoch: report for epoch, report in trial.reports.items() if epoch in kept}
+
+    @_take.register
+    def _(self, event: TrialRetried) -> None:
+        trial = self._trial(event)
+        if trial.state is None:
+            return
+        trial.state = trial.cause = trial.finished = trial.final_value = trial.final_seconds = None
+        trial.reports, trial.decisions, trial.inheritance = {}, {}, None
+        trial.params, trial.setbacks, trial.furthest = trial.first_params, 0, 0
+        place = self.ended_trials.index(trial)
+        del self.ended_trials[place]
+        self.settled -= place < self.settled
+        self._open[trial.number] = trial
+
+    def failed_trials(self, causes: Container[str | None] | None = None) -> list[TrialRecord]:
+        """Trials that failed, of `causes` alone where some are given."""
+        return [t for t in self.trials.values() if t.state == "failed" and (causes is None or t.cause in causes)]
 
     def unfinished(self) -> list[TrialRecord]:
         return list(self._open.values())

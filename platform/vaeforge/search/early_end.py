@@ -10,8 +10,8 @@ from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.search.budget import BudgetLimits
 from vaeforge.search.dispatch.dispatcher import Dispatcher
 from vaeforge.search.dispatch.types import DispatchConfig
-from vaeforge.search.engine import search_ended
 from vaeforge.search.plan import Plan
+from vaeforge.search.results.search_end import search_ended
 
 
 def is_over(plan: Plan, history: SearchHistory) -> bool:

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from vaeforge.errors import SearchError
-from vaeforge.ledger.events import SearchEnded, SearchInterrupted, TrialDecided
+from vaeforge.ledger.events import SearchInterrupted, TrialDecided
 from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.search.dispatch.cluster import cluster
 from vaeforge.search.dispatch.kept_data import kept_data
 from vaeforge.search.dispatch.resources import Placement
-from vaeforge.search.plan import Plan, search_extent
+from vaeforge.search.plan import Plan
 from vaeforge.search.progress_view import OPEN, Mode, ProgressView
 from vaeforge.search.requests import done, pending
-from vaeforge.search.results.ranking import rank
+from vaeforge.search.results.search_end import search_ended
 from vaeforge.search.search_lock import SearchLock
 from vaeforge.search.signals import InterruptHandler
 
@@ -91,27 +91,17 @@ def run_search(
         ended = [trial.number for trial in earlier.ended_trials]
         with ProgressView(shown, plan.name, total, space.fidelity.max, mode, space.objective, ended) as view:
             run = _SearchRun(plan, earlier, lock, placement, scratch, data, interrupt, view)
-            run.watch()
+            try:
+                run.watch()
+            except SearchError as error:
+                run.abandon(str(error))
+                raise
         run.end()
         timings |= {"sampler_seconds": run.searcher.ask_seconds, "sampler_wait_seconds": run.searcher.wait_seconds}
     timings["search_seconds"] = time.monotonic() - started
     history = read_history(plan.ledger)
     view.end(history, history.ended.reason if history.ended else "interrupted")
     return SessionOutcome(history, 128 + interrupt.signal if interrupt.signal else 0, timings)
-
-
-def search_ended(plan: Plan, reason: str, seconds: float) -> SearchEnded:
-    """The ledger's last line: why the search ended, `seconds` after the session began, and how far it was to go."""
-    history = read_history(plan.ledger)
-    best = rank(history, plan.space.objective)[:1]
-    return SearchEnded(
-        reason=reason,
-        asked=search_extent(plan.config.search),
-        seconds=seconds,
-        trials=len(history.trials),
-        best=best[0].trial.number if best else None,
-        value=best[0].value if best else None,
-    )
 
 
 @contextmanager
@@ -305,7 +295,7 @@ class _SearchRun:
         self.registered = snapshot.hosts
         self.unfinished = [trial.trial for trial in snapshot.trials if trial.state in OPEN]
         if snapshot.failure:
-            raise SearchError(f"search {self.plan.name!r}: {snapshot.failure}; free the disk, then --resume")
+            raise SearchError(f"search {self.plan.name!r}: {snapshot.failure}, then continue with --resume")
         if snapshot.over:
             self.over = snapshot.over
             self.searcher.end(self.over)
@@ -360,6 +350,25 @@ class _SearchRun:
         if useful > 0 and (room := self.worker_groups.room()) > 0:
             self.worker_groups.scale_up(min(useful, room))
 
+    def _interrupted(self, signal: str = "", problem: str | None = None) -> SearchInterrupted:
+        return SearchInterrupted(signal=signal, seconds=time.monotonic() - self.started, problem=problem)
+
+    def abandon(self, problem: str) -> None:
+        """End after a problem: say so in the ledger and let the worker groups return, as far as either can be done."""
+        import ray
+
+        from vaeforge.search.dispatch.worker_groups import end_controllers
+
+        self.searcher.interrupted = True
+        self.worker_groups.close()
+        with suppress(ray.exceptions.RayError, OSError):  # the cluster or the disk may be what the problem is
+            ray.get(self.dispatcher.close.remote(), timeout=END_SECONDS)
+            ray.get(self.dispatcher.record.remote(self._interrupted(problem=problem)), timeout=END_SECONDS)
+        if self.plan.address is None:
+            end_controllers()
+        self.worker_groups.join(END_SECONDS)
+        self.searcher.close()
+
     def end(self) -> None:
         """Write into the ledger how the session ended, and let the worker groups return.
 
@@ -375,7 +384,7 @@ class _SearchRun:
         ray.get(self.dispatcher.close.remote())
         if self.interrupt.signal is not None:
             self.tune.join(END_SECONDS / 4)
-            ray.get(self.dispatcher.record.remote(SearchInterrupted(signal=self.interrupt.signal.name)))
+            ray.get(self.dispatcher.record.remote(self._interrupted(signal=self.interrupt.signal.name)))
         else:
             reason = self.over or self.searcher.ended or "trials"
             ray.get(self.dispatcher.record.remote(search_ended(self.plan, reason, time.monotonic() - self.started)))

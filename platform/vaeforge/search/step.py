@@ -3,15 +3,17 @@
 A plain training is a search with one trial in a space of one point: the same workers, ledger, tracking and resuming.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from rich.console import Console
 
 from vaeforge.config.experiment import RunConfig, Search
-from vaeforge.errors import SearchError
-from vaeforge.ledger.events import SearchResumed, WarmStarted
+from vaeforge.errors import ConfigError, SearchError
+from vaeforge.ledger.events import OUTSIDE_CAUSES, SearchResumed, TrialRetried, WarmStarted
 from vaeforge.ledger.file import Ledger
-from vaeforge.ledger.history import SearchHistory, read_history
+from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.trained_model import TrainedModelManifest, write_trained_model
 from vaeforge.paths import Project, write_json
@@ -29,6 +31,7 @@ from vaeforge.track.store import open_store
 from vaeforge.track.tracker import Tracker
 
 TRACKING_SECONDS = 120.0
+Retry = Literal["failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,7 @@ class SearchRequest:
         name: none for the default name.
         tracking_uri: where MLflow's store is; none tracks nothing now, `vaeforge sync` does later.
         project_run_id: the run that `mlflow run` made, if it started this.
+        retry: `failed` tries all trials again that failed; none only those that did so for reasons outside them.
         warm_start: the name of a search whose trials inform this one.
         mode: how it is shown.
     """
@@ -46,6 +50,7 @@ class SearchRequest:
     step: str
     name: str | None = None
     resume: bool = False
+    retry: Retry | None = None
     address: str | None = None
     tracking_uri: str | None = None
     project_run_id: str | None = None
@@ -76,10 +81,11 @@ def run_step(project: Project, config: RunConfig, space: Space, request: SearchR
     lock = SearchLock(plan.folder)
     try:
         history = earlier_history(plan, request.name is not None, request.resume)
-        if is_complete(history, config.search):
+        again = trials_to_retry(history, plan, request)
+        if is_complete(history, config.search) and not again:
             say(console, f"search {plan.name!r} is already complete: {plan.folder}")
         else:
-            exit_code, history = _search(plan, history, lock, request, console)
+            exit_code, history = _search(plan, history, again, lock, request, console)
             if exit_code:
                 say(console, f"\ninterrupted; continue with: {_resume(request, plan)}")
                 return StepResult(exit_code, None)
@@ -95,6 +101,24 @@ def is_complete(history: SearchHistory, search: Search) -> bool:
     before, now = history.ended.asked, search_extent(search)
     no_more = now.trials <= before.trials and now.repeats <= before.repeats
     return before == now or (history.ended.reason == "trials" and no_more)
+
+
+def trials_to_retry(history: SearchHistory, plan: Plan, request: SearchRequest) -> list[TrialRecord]:
+    """Failed trials that are tried again on resuming.
+
+    Raises:
+        ConfigError: if they were asked for where they cannot be.
+    """
+    if request.retry is not None and not request.resume:
+        raise ConfigError(f"--retry: got {request.retry!r} without --resume, with which alone trials are tried again")
+    if plan.space.scheduler.name == "pbt":  # the others of its generation have gone on
+        if request.retry is not None:
+            raise ConfigError(f"--retry: got {request.retry!r} with the scheduler pbt, whose population has gone on")
+        return []
+    early = is_complete(history, plan.config.search) and history.ended is not None and history.ended.reason != "trials"
+    if not request.resume or early:
+        return []
+    return history.failed_trials(None if request.retry == "failed" else OUTSIDE_CAUSES)
 
 
 def warm_start(plan: Plan, earlier: SearchHistory, request: SearchRequest) -> WarmStarted | None:
@@ -118,8 +142,16 @@ def warm_start(plan: Plan, earlier: SearchHistory, request: SearchRequest) -> Wa
     return warm_start_record(plan.project, request.warm_start, plan.space, plan.header, plan.config.search.seed)
 
 
-def open_search(plan: Plan, earlier: SearchHistory, request: SearchRequest, known: WarmStarted | None = None) -> int:
+def open_search(
+    plan: Plan,
+    earlier: SearchHistory,
+    request: SearchRequest,
+    known: WarmStarted | None = None,
+    again: Sequence[TrialRecord] = (),
+) -> int:
     """Write the ledger's next lines: what is searched and is `known` from another search, or that it continues.
+
+    `again` are trials that had failed and are tried again.
 
     Returns the bytes of a half-written last line that were cut off before.
     """
@@ -130,6 +162,8 @@ def open_search(plan: Plan, earlier: SearchHistory, request: SearchRequest, know
             ledger.append(replace(plan.header, project_run_id=request.project_run_id))
         else:
             ledger.append(SearchResumed(project_run_id=request.project_run_id, trials=plan.config.search.trials))
+        for trial in again:
+            ledger.append(TrialRetried(trial=trial.number, cause=trial.cause))
         if known is not None:
             ledger.append(known)
         return ledger.repaired_bytes
@@ -138,7 +172,12 @@ def open_search(plan: Plan, earlier: SearchHistory, request: SearchRequest, know
 
 
 def _search(
-    plan: Plan, history: SearchHistory, lock: SearchLock, request: SearchRequest, console: Console
+    plan: Plan,
+    history: SearchHistory,
+    again: Sequence[TrialRecord],
+    lock: SearchLock,
+    request: SearchRequest,
+    console: Console,
 ) -> tuple[int, SearchHistory]:
     """Run the search with its tracking beside it; the exit code, and the whole history."""
     over = is_over(plan, history)
@@ -149,9 +188,12 @@ def _search(
 
     def begin() -> SearchHistory:
         nonlocal tracker
-        cut_off = open_search(plan, history, request, known)
+        cut_off = open_search(plan, history, request, known, () if over else again)
         if cut_off:
             tell(console, f"{plan.ledger}: its last line was not finished, {cut_off} bytes; it was cut off")
+        if again and not over:
+            listed = ", ".join(f"{trial.number} ({trial.cause})" for trial in again)
+            tell(console, f"trials that had failed are tried again: {listed}")
         tracker = Tracker(plan.ledger, request.tracking_uri, plan.project.root) if request.tracking_uri else None
         earlier = read_history(plan.ledger)
         if request.mode in ("live", "plain"):

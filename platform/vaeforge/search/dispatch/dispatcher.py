@@ -34,9 +34,10 @@ from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.budget import BudgetSpent
 from vaeforge.search.dispatch.liveness import Liveness, Pulse
-from vaeforge.search.dispatch.types import DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
+from vaeforge.search.dispatch.types import STORAGE, DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
 
-MAX_STARTS = {"oom": 2, "disk": 1, "checkpoint": 1}  # attempts by cause, where trying again is unlikely to help
+MAX_STARTS = {"oom": 2}  # attempts by cause, where trying again is unlikely to help
+OUTAGE = 3  # attempts in a row that the storage has failed, after which the search stops instead of using up trials
 E = TypeVar("E", bound=LedgerEvent)
 
 
@@ -54,6 +55,8 @@ class Dispatcher:
         closing: the session ends, and nothing is handed out any more.
         over: why the search ends early, where it does.
         wall: seconds of all sessions.
+        storage_failures: trials whose attempts failed since the last epoch that was reported, for the storage.
+        outage: why the search cannot go on for now, where it cannot.
     """
 
     def __init__(self, ledger: Ledger, history: SearchHistory, config: DispatchConfig):
@@ -67,6 +70,8 @@ class Dispatcher:
         self.closing = False
         self.over: str | None = None
         self.wall = history.wall_seconds
+        self.storage_failures: list[int] = []
+        self.outage: str | None = None
 
     def recover(self, now: float) -> None:
         """Take up again after a restart of the actor: leases that worker groups may still hold remain theirs.
@@ -135,11 +140,15 @@ class Dispatcher:
     def decide(self, decision: TrialDecided, inherited: InheritedState | None = None) -> None:
         """Record and carry out a scheduler's decision; a second one after the same epoch changes nothing.
 
-        `inherited` is the copied state from which a trial continues that inherits another one's weights.
+        `inherited` is the copied state from which a trial continues that inherits another one's weights. Whoever was to
+        go on stops once the search ends early.
         """
         trial = self.history.trials[decision.trial]
         if trial.state is not None or decision.epoch in trial.decisions:
             return
+        if self.over and decision.action != "stop":
+            rung = (decision.trial, decision.epoch, decision.value)
+            decision = TrialDecided(trial=rung[0], epoch=rung[1], action="stop", value=rung[2], why=self.over)
         self.record(replace(decision, inherited=inherited))
         if decision.action == "stop":
             self._finish(trial, "stopped", decision.why)
@@ -236,8 +245,10 @@ class Dispatcher:
                 notes=report.notes,
                 core_seconds=report.seconds * self.config.cores,
                 gpu_seconds=report.seconds * self.config.gpus,
+                wall_seconds=self.wall,
             )
         )
+        self.storage_failures.clear()
         reached = self.config.limits.reached(trial, dict(self.config.floors))
         self._conclude(trial)
         if reached and trial.state is None:
@@ -286,16 +297,35 @@ class Dispatcher:
         return "wait"
 
     def crash(self, lease: Lease, cause: str, traceback: str) -> None:
-        """An attempt failed: the trial waits again, or has failed for good."""
+        """An attempt failed: the trial waits again, or has failed for good; in an outage of the storage none has."""
         if self.leases.get(lease.trial) != lease:
             return
         del self.leases[lease.trial]
         self.record(AttemptCrashed(trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback))
         trial = self.history.trials[lease.trial]
-        if trial.setbacks >= min(self.config.attempts, MAX_STARTS.get(cause, self.config.attempts)):
+        if cause in STORAGE:
+            self._note_storage(lease.trial, cause, traceback)
+        if self.outage is not None:
+            self.waiting.append(lease.trial)
+        elif trial.setbacks >= min(self.config.attempts, MAX_STARTS.get(cause, self.config.attempts)):
             self._finish(trial, "failed", cause)
         elif lease.trial not in self.paused:
-            self.waiting.appendleft(lease.trial)
+            # what the storage has failed comes last: another trial shows whether it fails them all
+            (self.waiting.append if cause in STORAGE else self.waiting.appendleft)(lease.trial)
+
+    def stop_for_storage(self, why: str) -> None:
+        """The session cannot go on, as the place where checkpoints lie has failed; no trial ends for it."""
+        self.outage = why
+        self.closing = True
+
+    def _note_storage(self, number: int, cause: str, traceback: str) -> None:
+        """End the session where the storage fails again and again; one trial's own checkpoints may be damaged."""
+        self.storage_failures.append(number)
+        failures = self.storage_failures
+        if len(failures) >= OUTAGE and (cause == "disk" or len(set(failures)) > 1):
+            (*_, last) = traceback.strip().splitlines() or ["no reason known"]
+            failed = f"the last {len(failures)} attempts could not write or read their checkpoints"
+            self.stop_for_storage(f"{failed} ({last})")
 
     def hanging(self, now: float) -> dict[int, str]:
         """Numbers of the worker groups that give no sign of life or do not get on, each with what is wrong."""

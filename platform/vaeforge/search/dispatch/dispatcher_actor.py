@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from vaeforge.errors import CheckpointError
 from vaeforge.ledger.checkpoint_places import checkpoint_root
 from vaeforge.ledger.events import (
     FINAL_OUTCOMES,
@@ -57,7 +58,7 @@ class DispatcherActor:
         try:
             return change()
         except OSError as error:
-            self.failure = f"the ledger could not be written: {error}"
+            self.failure = f"the ledger could not be written: {error}; free the disk"
             self.dispatcher.closing = True
             raise
         finally:
@@ -96,9 +97,15 @@ class DispatcherActor:
         trials = self.dispatcher.history.trials
         for decision in decisions:
             inherited = None
-            if decision.donor is not None and decision.epoch not in trials[decision.trial].decisions:
+            open_ = decision.epoch not in trials[decision.trial].decisions and not self.dispatcher.over
+            if decision.donor is not None and open_:
                 donor = trials[decision.donor]
-                inherited = await asyncio.to_thread(self.retention.inherit, donor, decision.trial, decision.epoch)
+                try:
+                    inherited = await asyncio.to_thread(self.retention.inherit, donor, decision.trial, decision.epoch)
+                except (CheckpointError, OSError) as error:
+                    problem = f"trial {decision.trial} could not inherit trial {decision.donor}'s checkpoints ({error})"
+                    await self._do(partial(self.dispatcher.stop_for_storage, problem))
+                    return
             await self._do(partial(self.dispatcher.decide, decision, inherited))
 
     async def pause(self, number: int) -> EpochReported | None:
@@ -125,7 +132,8 @@ class DispatcherActor:
         dispatcher = self.dispatcher
         dispatcher.wall, dispatcher.expected = dispatcher.history.wall_seconds + wall, expected
         await self._do(dispatcher.spend)
-        return snapshot(dispatcher, self.failure)
+        outage = dispatcher.outage and f"{dispatcher.outage}; mend the place where they lie"
+        return snapshot(dispatcher, self.failure or outage)
 
     async def finalists(self, count: int) -> list[int]:
         return finalists(self.dispatcher.history, self.objective, count)

@@ -10,6 +10,7 @@ from vaeforge.training.checkpoint_files import Checkpoint
 
 Reply = Literal["continue", "stop", "release", "wait"]
 NoTask = Literal["idle", "register", "end"]
+STORAGE = ("disk", "checkpoint")  # causes of failures of the place where checkpoints lie
 
 
 @dataclass(frozen=True)

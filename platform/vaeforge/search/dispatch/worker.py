@@ -32,11 +32,13 @@ from vaeforge.search.dispatch.data_transfer import DataHandle, open_data
 from vaeforge.search.dispatch.heartbeat import Heartbeat
 from vaeforge.search.dispatch.liveness import Pulse
 from vaeforge.search.dispatch.resources import default_memory_limit
-from vaeforge.search.dispatch.types import Lease, NoTask, Task, TrialReport
+from vaeforge.search.dispatch.types import STORAGE, Lease, NoTask, Task, TrialReport
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.training.distributed import RayProcessGroup
 from vaeforge.training.loop import EpochReport, fit
+
+STORAGE_SECONDS = 10.0  # after which a storage that failed may answer again; short enough to be no hang
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,12 @@ class _Worker:
                         return
         except Exception as error:
             cause = cause_of(error)
-            if self.ranks.group.world_size > 1 and cause != "checkpoint" and cause != "disk":
+            if self.ranks.group.world_size > 1 and cause not in STORAGE:
                 raise
             text = traceback.format_exc()
             self.ranks.broadcast_from_main(lambda: ray.get(self.dispatcher.crash.remote(lease, cause, text)), None)
+            if cause in STORAGE:
+                time.sleep(STORAGE_SECONDS)
 
     def _fit(self, task: Task, heartbeat: Heartbeat) -> Iterator[EpochReport]:
         settings, number = self.settings, task.lease.trial
