@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from vaeforge.config.experiment import RunConfig, family_named
+from vaeforge.config.experiment import RunConfig, UploadPatch, family_named
 from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare as prepare_data
 from vaeforge.errors import ConfigError, VaeforgeError
@@ -20,6 +20,7 @@ from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.lineage import checkpoint_of
 from vaeforge.manifests.trained_model import TrainedModelManifest, manifest_path, read_trained_model
 from vaeforge.paths import Project
+from vaeforge.provenance import PATCH
 from vaeforge.remarks import say, tell, warn
 from vaeforge.search.space.space import Space, single_point
 from vaeforge.search.step import SearchRequest, run_step
@@ -135,7 +136,9 @@ def tune(
     result = run_step(project, config, space, request, console)
     if result.manifest is None or not register:
         return SearchOutcome(result.exit_code, result.manifest)
-    return SearchOutcome(0, result.manifest, _take_through(project, result.manifest, console))
+    return SearchOutcome(
+        0, result.manifest, _take_through(project, result.manifest, config.search.upload_patch, console)
+    )
 
 
 def train(
@@ -148,13 +151,15 @@ def train(
     return SearchOutcome(result.exit_code, result.manifest)
 
 
-def _take_through(project: Project, manifest: TrainedModelManifest, console: Console) -> "Registration":
+def _take_through(
+    project: Project, manifest: TrainedModelManifest, upload_patch: UploadPatch, console: Console
+) -> "Registration":
     """Evaluate, export and register a model, with the steps' results in the folder of its search."""
     folder = project.search(str(manifest.lineage.search))
     trained = _load(project, manifest, folder / "diffuse", console)
     evaluation = _evaluate(project, manifest, trained, folder / "evaluate", console)
     export = _export(project, manifest, trained, folder / "export", (), console)
-    return _register(project, manifest, evaluation, export, console)
+    return _register(project, manifest, evaluation, export, upload_patch, console)
 
 
 def diffuse(project: Project, family: str | None, run: str | None, console: Console) -> None:
@@ -208,7 +213,8 @@ def register(project: Project, family: str | None, run: str | None, console: Con
         if lacks_evaluation:
             _evaluate(project, manifest, trained, evaluated, console)
     evaluation, export = read_evaluation(evaluated / MANIFEST), read_export(exported / MANIFEST)
-    done = _register(project, manifest, evaluation, export, console)
+    upload = load(project.root, manifest.family, manifest.experiment.preset).search.upload_patch
+    done = _register(project, manifest, evaluation, export, upload, console)
     write_registration(project.step("register"), manifest, done)
 
 
@@ -361,14 +367,17 @@ def _register(
     manifest: TrainedModelManifest,
     evaluation: "EvaluationManifest",
     export: ExportManifest,
+    upload_patch: UploadPatch,
     console: Console,
 ) -> "Registration":
     """Register and say what came of it."""
-    from vaeforge.registry.register import register_run
+    from vaeforge.registry.register import patch_withheld, register_run
     from vaeforge.registry.rejudge import DATA_RULE, new_data_hint
 
     uri = default_uri(project.root)
-    done = register_run(project, manifest, export, evaluation, uri)
+    if reason := patch_withheld(project, manifest.lineage, upload_patch):
+        tell(console, f"{PATCH} is not uploaded: {reason}")
+    done = register_run(project, manifest, export, evaluation, uri, upload_patch)
     role = "champion" if done.champion else "challenger, not promoted: " + "; ".join(done.reasons)
     say(console, f"registered {done.model} version {done.version} as {role}")
     if any(reason.startswith(f"{DATA_RULE}:") for reason in done.reasons) and not done.champion:

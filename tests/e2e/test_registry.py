@@ -267,6 +267,20 @@ def test_downloading_a_version_brings_everything(workshop: Workshop, tmp_path: P
     assert (folder / "extra_files" / "MODEL_CARD.md").read_text().startswith("#")
 
 
+@pytest.mark.parametrize(("line", "uploaded"), [("width: 8", True), ("password: " + "correct-horse-battery", False)])
+def test_what_differed_from_the_commit_is_uploaded_unless_it_may_hold_secrets(
+    workshop: Workshop, line: str, uploaded: bool
+) -> None:
+    folder = workshop.project.search(workshop.model["search"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "code.patch").write_text(
+        f"diff --git a/params.yaml b/params.yaml\n--- a/params.yaml\n+++ b/params.yaml\n@@ -1 +1 @@\n-a\n+{line}\n"
+    )
+    workshop.register({**workshop.model, "git": {**workshop.model["git"], "patch": "code.patch"}})
+    fetched = fetch(f"models:/{MODEL}@champion", workshop.project, workshop.uri)
+    assert bool(list(fetched.bundle.folder.rglob("code.patch"))) == uploaded
+
+
 def test_registering_twice_makes_one_version(workshop: Workshop) -> None:
     first, second = workshop.register(), workshop.register()
     assert (first.version, second.version) == ("1", "1")

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from project import ROOT, SmallProject, check_invariants
 
 QUICK = ("--offline", "true", "--register", "false", "--trials", "2", "--epochs", "1", "--scheduler", "none")
@@ -51,3 +53,16 @@ def test_a_python_session_searches_twice_and_with_ray_imported_before(tmp_path: 
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("first", "second"):
         check_invariants(project, name, trials=1)
+
+
+@pytest.mark.cluster
+def test_a_token_file_that_others_can_read_is_closed_and_said(tmp_path: Path, cluster: dict[str, str]) -> None:
+    """As Ray writes it under the usual umask."""
+    project, token = SmallProject(tmp_path), tmp_path / "token"
+    token.write_text(cluster["RAY_AUTH_TOKEN"])
+    token.chmod(0o644)
+    access = {**cluster, "RAY_AUTH_TOKEN": "", "RAY_AUTH_TOKEN_PATH": str(token)}
+    output = project.run("tune", "--name", "m", *QUICK, "--device", "cuda", code=2, **access)
+    assert "there is no GPU" in output  # what the cluster had was asked
+    assert f"{token}: others could read Ray's token" in output
+    assert token.stat().st_mode & 0o777 == 0o600

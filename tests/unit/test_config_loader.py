@@ -73,3 +73,12 @@ def test_all_problems_are_told_at_once_with_their_source(tmp_path: Path) -> None
 def test_assignments_name_a_section_and_a_key(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"section\.key"):
         load(tmp_path, assignments=[text])
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://key:hidden@bucket/x", "simplecache::ftp://user:hidden@host/x", "az://c/x?sig=hidden"]
+)
+def test_a_storage_with_credentials_is_refused_before_anything_repeats_them(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"search\.storage: got a URL with a password or a query") as caught:
+        load(tmp_path, "endoscopy", None, {"search.storage": url})
+    assert "hidden" not in str(caught.value)

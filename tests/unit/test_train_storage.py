@@ -265,6 +265,9 @@ def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
     [
         ("nowhere://x/y", "nowhere"),
         ("ftp://user:secret@host/x", "password"),
+        ("simplecache::ftp://user:secret@host/x", "password"),
+        ("filecache::zip://a::ftp://user:secret@host/x.zip", "password"),
+        ("https://host/x?signature=secret", "query"),
     ],
 )
 def test_urls_that_cannot_be_used_are_refused(location: str, problem: str) -> None:

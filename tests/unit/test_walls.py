@@ -34,7 +34,7 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"ledger", "manifests"},
     {"data"},
     {"training"},
-    {"provenance"},
+    {"provenance", "patch_secrets"},
     {"config"},
     {"records"},
     {"paths", "seeds", "samples", "plugins", "remarks", "job_limits"},

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from vaeforge.config.gates import Gates
 from vaeforge.config.layouts import layout_named
 from vaeforge.config.prepare import Prepare
+from vaeforge.config.storage_url import NO_CREDENTIALS, holds_credentials
 from vaeforge.errors import ConfigError, nearest
 from vaeforge_models.diffusion import DiffusionSettings
 from vaeforge_models.families import families
@@ -15,6 +16,7 @@ from vaeforge_models.family import Family
 from vaeforge_models.schedules import Constant, Schedule
 from vaeforge_models.settings import Settings
 
+UploadPatch = Literal["checked", "always", "never"]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -115,6 +117,18 @@ class Search(Settings):
     host_memory_gb: Annotated[
         float | None, Field(gt=0, description="of a rank; above it the worker group restarts")
     ] = None
+    upload_patch: Annotated[
+        UploadPatch,
+        Field(description="what differs from the commit goes to the registry; checked: unless it may hold secrets"),
+    ] = "checked"
+
+    @field_validator("storage")
+    @classmethod
+    def _no_credentials(cls, value: str | None) -> str | None:
+        """Refused before anything repeats the value: what this raises does not."""
+        if value is not None and holds_credentials(value):
+            raise ValueError(NO_CREDENTIALS)
+        return value
 
     @model_validator(mode="after")
     def _one_host_if_deterministic(self) -> "Search":

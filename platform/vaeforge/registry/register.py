@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaeforge.config.experiment import UploadPatch
 from vaeforge.errors import RegistryError, VaeforgeError
 from vaeforge.evaluation.manifest import EvaluationManifest, evaluation_json
 from vaeforge.evaluation.per_sample_scores import EVIDENCE_FILE, PerSampleScores, read_per_sample_scores
@@ -25,6 +26,7 @@ from vaeforge.package.card import VerdictSection, build_card
 from vaeforge.package.card_markdown import card_markdown
 from vaeforge.package.contract import CONTRACT, Contract, read_contract
 from vaeforge.package.export import DATA_SUFFIX
+from vaeforge.patch_secrets import withheld
 from vaeforge.paths import Project, sha256_of, write_json
 from vaeforge.provenance import PATCH
 from vaeforge.records import SPREAD, to_json
@@ -92,6 +94,7 @@ class _Submission:
     evaluation: EvaluationManifest
     exported: list[Path]
     evaluated: list[Path]
+    patch: list[Path]
 
     @property
     def graph(self) -> Path:
@@ -132,6 +135,7 @@ def register_run(
     export: ExportManifest,
     evaluation: EvaluationManifest,
     tracking_uri: str,
+    upload_patch: UploadPatch = "checked",
 ) -> Registration:
     """Register the exported graph of a model as a version of its data set's model in the store at
     `tracking_uri`; see `manifests.lineage.registered_model`.
@@ -145,6 +149,7 @@ def register_run(
         export: the manifest of its export.
         evaluation: the manifest of its evaluation.
         tracking_uri: of the store.
+        upload_patch: whether what differed from the commit goes with it, see `patch_secrets.py`.
 
     Raises:
         RegistryError: if exports or evaluation are of another checkpoint, files were changed after their manifest,
@@ -153,7 +158,8 @@ def register_run(
     """
     exported = _checked_files(project, manifest, export)
     evaluated = _checked_files(project, manifest, evaluation)
-    submission = _Submission(manifest, export, evaluation, exported, evaluated)
+    path = None if patch_withheld(project, manifest.lineage, upload_patch) else _kept_patch(project, manifest.lineage)
+    submission = _Submission(manifest, export, evaluation, exported, evaluated, [path] if path else [])
     _require_exported(export)
     require_one_threshold(read_contract(_named(exported, CONTRACT)), evaluation)
     client, model = open_store(tracking_uri), manifest.lineage.registered_model
@@ -259,14 +265,24 @@ def _add_version(
     log_data(client, run_id, manifest.lineage, project.data(manifest.family).relative_to(project.root))
     log_figures(client, run_id, submission.evaluated)
     extra = [path for path in (*submission.exported, *submission.evaluated) if path != submission.graph]
-    patch = project.search(str(manifest.lineage.search)) / PATCH
-    extra += [patch] if manifest.lineage.git.patch and patch.is_file() else []
+    extra += submission.patch
     latent_dim, texts = submission.export.latent_dim, submission.texts(verdict)
     texts[HASHES] = _hashes(extra, texts)
     tags[FILES] = hashlib.sha256(texts[HASHES].encode()).hexdigest()
     model_id = log_graph(client, run_id, manifest, latent_dim, submission.graph, extra, texts)
     description = describe(manifest, submission.export, submission.evaluation, int(tags[TEST_LOOKS]))
     return _create_version(client, model, model_id, run_id, tags, description)
+
+
+def patch_withheld(project: Project, lineage: Lineage, upload: UploadPatch) -> str:
+    """Why what differed from the commit does not go into the registry; empty if it does, or there is nothing."""
+    path = _kept_patch(project, lineage)
+    return withheld(path.read_bytes(), upload) if path is not None else ""
+
+
+def _kept_patch(project: Project, lineage: Lineage) -> Path | None:
+    path = project.search(str(lineage.search)) / PATCH
+    return path if lineage.git.patch and path.is_file() else None
 
 
 def _hashes(extra: Sequence[Path], texts: Mapping[str, str]) -> str:

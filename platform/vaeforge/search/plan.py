@@ -15,6 +15,7 @@ from vaeforge.errors import ConfigError, ResourceError, SearchError
 from vaeforge.ledger.checkpoint_places import checkpoint_root
 from vaeforge.ledger.events import SearchExtent, SearchHeader
 from vaeforge.ledger.history import SearchHistory, read_history
+from vaeforge.patch_secrets import withheld
 from vaeforge.paths import Project, hash_of, write_bytes
 from vaeforge.provenance import PATCH, code_hash, command_line, origin
 from vaeforge.remarks import tell, warn
@@ -89,6 +90,8 @@ def make_plan(
     code, made_by = code_hash(), origin(project.root)
     if made_by.git.problem is not None:
         warn(console, f"the commit is not recorded, as git says: {made_by.git.problem}")
+    if made_by.patch is not None and (reason := withheld(made_by.patch, config.search.upload_patch)):
+        tell(console, f"{PATCH}, what differs from the commit, will not be uploaded with a model: {reason}")
     identity = prepared.manifest.data_identity
     settings = config.model_dump(mode="json")
     configuration = {"settings": learned(settings), "space": dict(space.content)}

@@ -20,10 +20,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import urlsplit
 
 import fsspec
 
+from vaeforge.config.storage_url import NO_CREDENTIALS, holds_credentials
 from vaeforge.errors import ConfigError
 from vaeforge.paths import fsync_folder, write_atomically
 
@@ -254,7 +254,7 @@ def open_storage(location: Path | str, waits: Sequence[float] = WAITS) -> Storag
         waits: seconds before each further attempt at a remote place that does not answer.
 
     Raises:
-        ConfigError: if a URL is of an unknown kind, its kind needs a package that is missing, or it holds a password.
+        ConfigError: if a URL is of an unknown kind, its kind needs a package that is missing, or it holds credentials.
     """
     local = re.sub(r"^(file|local)://", "", str(location))
     return RemoteStorage(local.rstrip("/"), waits) if "://" in local else LocalStorage(local)
@@ -287,8 +287,8 @@ def located(file: str) -> tuple[Storage, str]:
 
 def _filesystem(url: str) -> tuple[Any, str]:
     """The file system that `url` means, and the path in it."""
-    if urlsplit(url).password is not None:
-        raise ConfigError("search.storage: got a URL with a password, which would be written into the search's records")
+    if holds_credentials(url):
+        raise ConfigError(f"search.storage: {NO_CREDENTIALS}")
     try:
         files, path = fsspec.url_to_fs(url)
     except (ImportError, ValueError) as error:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from vaeforge.job_limits import job_cores
 from vaeforge.search.dispatch.ray_messages import messages_kept
-from vaeforge.search.dispatch.ray_session import own_session
+from vaeforge.search.dispatch.ray_session import close_token_file, own_session
 from vaeforge.search.dispatch.ray_start import start_patiently
 from vaeforge.search.dispatch.resources import Placement, Supply, place_on
 from vaeforge.search.plan import Plan
@@ -68,7 +68,11 @@ def cluster(plan: Plan, interrupt: InterruptHandler, console: Console) -> Iterat
             # a second or more of imports, made while Ray's processes start and this one waits for them
             imports = threading.Thread(target=_import_ahead, daemon=True)
             imports.start()
-            folder = session.enter_context(own_session(console)) if plan.address is None else None
+            if plan.address is None:
+                folder = session.enter_context(own_session(console))
+            else:
+                folder = None
+                close_token_file(console)
             _start(plan.address, folder, console)
             imports.join()
         interrupt.install()  # Ray takes SIGTERM for itself

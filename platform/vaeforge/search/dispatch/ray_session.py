@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vaeforge.errors import ResourceError
-from vaeforge.remarks import tell
+from vaeforge.remarks import tell, warn
 
 SOCKET_BYTES = 107  # of the path of a socket, unix(7)
 # what Ray puts behind its folder; process numbers have up to seven digits
@@ -28,6 +29,7 @@ def own_session(console: Console) -> Iterator[str | None]:
     """
     with _short_folder(console) as folder:
         if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+            close_token_file(console)
             yield folder
             return
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
@@ -49,6 +51,30 @@ def _read_again() -> None:
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+
+
+def close_token_file(console: Console) -> None:
+    """Let this user alone read the file that Ray takes its token from; Ray writes it as the umask says."""
+    path = token_file()
+    if path is None or not (found := path.stat()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return
+    closed = found.st_uid == os.getuid()
+    if closed:
+        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    warn(
+        console,
+        f"{path}: others could read Ray's token, with which they run code as you on its cluster; "
+        + ("the file is 0600 now, and if others use this machine" if closed else "have it made 0600, and")
+        + " give the cluster a new token",
+    )
+
+
+def token_file() -> Path | None:
+    """The file that Ray takes its token from; none where it is in the environment, or nowhere."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return None
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path("~/.ray/auth_token").expanduser())
+    return path if os.access(path, os.F_OK) and path.is_file() else None
 
 
 @contextmanager
