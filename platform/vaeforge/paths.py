@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from vaeforge.errors import DataError
+from vaeforge.errors import DataError, ResourceError
 
 PACKAGE = Path(__file__).parent  # this package's code
 
@@ -84,6 +84,22 @@ def append_whole(file: io.FileIO, content: bytes) -> None:
     except OSError:
         os.ftruncate(file.fileno(), before)
         raise
+
+
+def probe_writable(folder: Path) -> None:
+    """Write and remove an empty file in `folder`.
+
+    Raises:
+        ResourceError: if that cannot be done.
+    """
+    probe = folder / f".writable.{os.getpid()}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ResourceError(
+            f"{folder}: cannot be written ({error}); choose another project folder or free it"
+        ) from None
 
 
 def fsync_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from vaeforge.config.experiment import RunConfig, UploadPatch, family_named
 from vaeforge.config.loader import load
 from vaeforge.data.prepare import prepare as prepare_data
+from vaeforge.doctor.report import require_ready
 from vaeforge.errors import ConfigError, VaeforgeError
 from vaeforge.generate.request import GenerateRequest
 from vaeforge.importing.import_options import ImportOptions
@@ -133,6 +134,7 @@ def tune(
     """Search, then take the best model through evaluation, export and registration where it is to be registered."""
     if register and request.tracking_uri is None:
         raise ConfigError("--offline: true goes with --register false: a registry is part of the tracking server")
+    require_ready(project, request.address, console)
     result = run_step(project, config, space, request, console)
     if result.manifest is None or not register:
         return SearchOutcome(result.exit_code, result.manifest)
@@ -147,6 +149,7 @@ def train(
     """Train one configuration."""
     experiment = config.experiment
     space: Space = single_point(experiment.family, epochs or experiment.training.epochs)
+    require_ready(project, request.address, console)
     result = run_step(project, config, space, request, console)
     return SearchOutcome(result.exit_code, result.manifest)
 

@@ -25,7 +25,7 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"cli"},
     {"api"},
     {"pipeline"},
-    {"score", "serve", "chaos"},
+    {"score", "serve", "chaos", "doctor"},
     {"registry"},
     {"search"},
     {"package", "diffuse", "generate", "importing"},

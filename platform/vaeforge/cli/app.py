@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from vaeforge.cli import chaos, data, models, score, searches, serve, trace
+from vaeforge.cli import chaos, data, doctor, models, score, searches, serve, trace
 from vaeforge.cli.option_types import (
     INTEGER,
     ON_OFF,
@@ -112,6 +112,7 @@ def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> N
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.add_typer(searches.app)
 app.add_typer(chaos.app)
+app.add_typer(doctor.app)
 
 
 @app.command(name="pipeline", rich_help_panel=SEARCH)

@@ -102,7 +102,7 @@ def open_store(uri: str, existing: bool = False) -> "MlflowClient":
             "give sqlite:///path/to/mlflow.db or the http address of a server"
         )
     if uri.startswith(("http://", "https://")):
-        _require_answer(uri)
+        require_answer(uri)
     return _client(uri)
 
 
@@ -230,7 +230,12 @@ def _switch_to_wal(path: Path) -> None:
         raise sqlite3.OperationalError(f"its journal mode is {mode!r} and will not become 'wal'")
 
 
-def _require_answer(uri: str) -> None:
+def require_answer(uri: str) -> None:
+    """Have the server at `uri` say that it is well.
+
+    Raises:
+        TrackingError: if it does not within 10 s.
+    """
     from mlflow import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request

@@ -82,20 +82,37 @@ def _short_folder(console: Console) -> Iterator[str | None]:
     """A folder for Ray's session with a path short enough for its sockets; none where Ray's own choice is.
 
     Raises:
-        ResourceError: if there is no such folder that can be written.
+        ResourceError: see `short_parent`.
     """
-    usual = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"
-    most = SOCKET_BYTES - BEHIND
-    length = len(os.fsencode(usual))
-    if length <= most:
+    parent = short_parent()
+    if parent is None:
         yield None
         return
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=parent, ignore_cleanup_errors=True) as folder:
+        told = f"{_usual().parent} is too long for Ray's sockets: its session lies in {folder} (or set RAY_TMPDIR)"
+        tell(console, told)
+        yield folder
+
+
+def short_parent() -> Path | None:
+    """The folder in which one for Ray's session is to be made; none where Ray's own choice is short enough.
+
+    Raises:
+        ResourceError: if there is no such folder that can be written.
+    """
+    most = SOCKET_BYTES - BEHIND
+    length = len(os.fsencode(_usual()))
+    if length <= most:
+        return None
     parents = [folder for folder in SHORT if os.access(folder, os.W_OK | os.X_OK)]
     if not parents:
         raise ResourceError(
-            f"temporary folder: got {usual.parent}, too long for Ray's sockets ({length - 4} of at most {most - 4} "
+            f"temporary folder: got {_usual().parent}, too long for Ray's sockets ({length - 4} of at most {most - 4} "
             f"bytes), and none of {', '.join(map(str, SHORT))} can be written; set RAY_TMPDIR to a short path"
         )
-    with tempfile.TemporaryDirectory(prefix="ray-", dir=parents[0], ignore_cleanup_errors=True) as folder:
-        tell(console, f"{usual.parent} is too long for Ray's sockets: its session lies in {folder} (or set RAY_TMPDIR)")
-        yield folder
+    return parents[0]
+
+
+def _usual() -> Path:
+    """Where Ray makes its sessions by itself."""
+    return Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"

@@ -11,6 +11,7 @@ import torch
 from vaeforge.config.experiment import Experiment, Search
 from vaeforge.errors import ResourceError
 from vaeforge.job_limits import job_cores, job_memory
+from vaeforge.paths import probe_writable
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.trial_experiment import experiment_for
 from vaeforge.training.loop import untrained
@@ -168,13 +169,9 @@ def require_disk(folder: Path, checkpoint_bytes: int, search: Search, placement:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
     except OSError as error:
-        raise ResourceError(
-            f"{folder}: cannot be written ({error}); choose another project folder or free it"
-        ) from None
+        raise ResourceError(f"{folder}: cannot be made ({error}); choose another project folder or free it") from None
+    probe_writable(folder)
     needed = checkpoint_bytes * (FILES_PER_RUNNING_TRIAL * (placement.hosts + 1) + search.keep_checkpoints)
     free = shutil.disk_usage(folder).free
     if needed > free:
