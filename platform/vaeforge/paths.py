@@ -87,13 +87,14 @@ def append_whole(file: io.FileIO, content: bytes) -> None:
 
 
 def probe_writable(folder: Path) -> None:
-    """Write and remove an empty file in `folder`.
+    """Write and remove an empty file in `folder`, which is made where it is not there.
 
     Raises:
         ResourceError: if that cannot be done.
     """
     probe = folder / f".writable.{os.getpid()}"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:

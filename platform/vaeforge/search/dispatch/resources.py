@@ -167,10 +167,6 @@ def require_disk(folder: Path, checkpoint_bytes: int, search: Search, placement:
     Raises:
         ResourceError: if the disk has less free, or `folder` cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"{folder}: cannot be made ({error}); choose another project folder or free it") from None
     probe_writable(folder)
     needed = checkpoint_bytes * (FILES_PER_RUNNING_TRIAL * (placement.hosts + 1) + search.keep_checkpoints)
     free = shutil.disk_usage(folder).free
