@@ -4,7 +4,7 @@ FAMILY ?= endoscopy
 TRIALS ?=
 WORKERS ?=
 BIN := $(CURDIR)/.venv/bin
-FAST := tests/unit tests/contracts tests/numerics tests/properties tests/distributed
+FAST := tests/unit tests/contracts tests/numerics tests/properties tests/distributed tests/fuzz
 CORES ?= 2
 # searches wait for processes more than they compute: beside the worker that runs them, one for each core
 BESIDE_SEARCHES := $(shell expr $(CORES) + 1)
@@ -12,7 +12,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
-.PHONY: tune test test-long test-faults check golden mlproject setup data ui
+.PHONY: tune test test-long test-faults fuzz check audit golden mlproject setup data ui
 .DEFAULT_GOAL := tune
 
 tune: data  ## search, then register the winner
@@ -33,6 +33,15 @@ check: data  ## lint, types and unit tests
 	ruff format --check platform models tests benchmarks
 	mypy
 	pytest $(FAST) -n $(CORES) --dist loadfile -m "not long and not slow"
+
+fuzz: setup  ## 10,000 inputs for each parser: more than an hour on two cores
+	FUZZ_EXAMPLES=10000 pytest tests/fuzz -n $(CORES) --dist load
+
+audit: setup  ## licences, known advisories and an SBOM (audit/sbom.json) of the pinned packages
+	python audit/audit.py
+	test -x .venv-audit/bin/cyclonedx-py || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --disable-pip-version-check --quiet cyclonedx-bom==7.5.0
+	.venv-audit/bin/cyclonedx-py environment --output-reproducible --of JSON -o audit/sbom.json $(BIN)/python
 
 golden: setup  ## write the kept losses of every family anew
 	PYTHONPATH=platform:models:tests python tests/golden/compute.py

@@ -43,9 +43,9 @@ def load(
         ConfigError: with every problem found, each naming where it came from.
     """
     params = read_yaml(root / "params.yaml") if (root / "params.yaml").exists() else {}
-    definition = family_named(family or params.get("family", "endoscopy"))
     _refuse_unknown_sections(params)
-    chosen = preset or params.get("preset", "sample")
+    definition = family_named(family or _text(params, "family", "endoscopy"))
+    chosen = preset or _text(params, "preset", "sample")
     if chosen not in definition.presets:
         allowed = ", ".join(sorted(definition.presets))
         raise ConfigError(f"preset: got {chosen!r}, must be one of {allowed}{nearest(chosen, definition.presets)}")
@@ -60,6 +60,13 @@ def load(
     for path, value in {**assigned(assignments), **(overrides or {})}.items():
         assign(tree, path, value, "command line", sources)
     return build(tree, sources)
+
+
+def _text(params: Tree, key: str, default: str) -> str:
+    value = params.get(key, default)
+    if not isinstance(value, str):
+        raise ConfigError(f"params.yaml: {key}: got {value!r}, must be a name")
+    return value
 
 
 def _refuse_unknown_sections(params: Tree) -> None:
@@ -89,6 +96,8 @@ def merge(tree: Tree, layer: Mapping[str, Any], source: str, sources: dict[str, 
     if not isinstance(layer, Mapping):
         raise ConfigError(f"{source}: {prefix.rstrip('.') or 'the document'}: must be a mapping")
     for key, value in sorted(layer.items(), key=lambda item: item[0] != "schedule"):
+        if not isinstance(key, str):
+            raise ConfigError(f"{source}: {prefix}{key}: got a key that is no text; write it in quotes, or remove it")
         if isinstance(value, Mapping) and prefix == "":
             merge(tree.setdefault(key, {}), value, source, sources, f"{key}.")
         elif prefix == "" and key in (*SECTIONS, "search"):

@@ -1,12 +1,16 @@
 """Strict YAML: a duplicate key is an error, and 1e-3 is a number."""
 
 import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from vaeforge.errors import ConfigError
+
+# PyYAML lets through what Python says of numbers and dates that there are not (2001-13-45), and of deep nesting
+DAMAGE = (yaml.YAMLError, ValueError, OverflowError, RecursionError)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -16,6 +20,10 @@ class _StrictLoader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(
+                    "while constructing a mapping", node.start_mark, "found a key that is no text", key_node.start_mark
+                )
             if key in seen:
                 line = key_node.start_mark.line + 1
                 raise ConfigError(f"{node.start_mark.name}: line {line}: the key {key!r} occurs twice; keep one")
@@ -39,11 +47,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
-    loader = _StrictLoader(text)
-    loader.name = str(path)
     try:
+        loader = _StrictLoader(text)
+        loader.name = str(path)
         content = loader.get_single_data()
-    except yaml.YAMLError as error:
+    except DAMAGE as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if content is None:
         return {}
@@ -54,8 +62,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def parse_scalar(text: str) -> Any:
     """What `text` means as a YAML value: a number, true or false, a list, or text."""
-    loader = _StrictLoader(text)
     try:
-        return loader.get_single_data()
-    except yaml.YAMLError:
+        return _StrictLoader(text).get_single_data()
+    except DAMAGE:
         return text

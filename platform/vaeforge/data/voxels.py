@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.array_files import DAMAGE
+from vaeforge.errors import DataError
 from vaeforge.paths import write_atomically
 from vaeforge.records import OPTIONAL, to_json
 
@@ -108,8 +110,11 @@ def read_source_voxels(folder: Path, voxels: int) -> SourceVoxels:
     """What `.import/voxels.npz` of a data set of so many voxels says; nothing where it is not there, or of others."""
     if not (folder / FILE).is_file():
         return SourceVoxels()
-    with np.load(folder / FILE, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    try:
+        with np.load(folder / FILE, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except DAMAGE as error:
+        raise DataError(f"{folder / FILE}: cannot be read ({error}); run `vaeforge import` again") from None
     mask, columns = arrays.get("mask"), arrays.get("columns")
     grid = None
     if mask is not None and int(mask.sum()) == voxels:

@@ -3,7 +3,6 @@
 Shape: T test samples.
 """
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.array_files import DAMAGE
 from vaeforge.errors import DataError
 from vaeforge.evaluation.tasks import task_named
 
@@ -77,7 +77,7 @@ def read_per_sample_scores(path: Path) -> PerSampleScores:
             found |= {name: archive[name] for name in LATER if name in archive}
     except FileNotFoundError:
         raise DataError(f"{path}: not found; run `vaeforge evaluate` again") from None
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise DataError(f"{path}: is no evidence ({error}); run `vaeforge evaluate` again") from error
     kinds = {**KINDS, **LATER}
     wrong = [name for name, values in found.items() if values.dtype != kinds[name] or values.ndim != 1]

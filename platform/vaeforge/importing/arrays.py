@@ -3,7 +3,6 @@
 import io
 import math
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -11,15 +10,12 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.array_files import DAMAGE
 from vaeforge.data.series_coverage import Coverage, coverage_of
 from vaeforge.errors import DataError
 
 VALUES_LIMIT = 2**31
 PREFIX = np.lib.format.MAGIC_PREFIX
-DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, TypeError, SyntaxError, KeyError),
-    *(RuntimeError, OverflowError, MemoryError),
-)
 
 
 class DamagedFileError(DataError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.array_files import DAMAGE
 from vaeforge.errors import RegistryError
 from vaeforge.package.contract import CONTRACT, REMEDY, GraphFile, read_contract
 from vaeforge.paths import sha256_of
@@ -78,8 +79,12 @@ class Bundle:
     @cached_property
     def reference(self) -> dict[str, NDArray[Any]]:
         """`score` [N] and `mu` [N, L] of validation samples: what new inputs are compared with."""
-        with np.load(self.path(REFERENCE), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        path = self.path(REFERENCE)
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except DAMAGE as error:
+            raise RegistryError(f"{path}: cannot be read ({error}); {REMEDY}") from None
 
 
 def open_session(path: Path, threads: int = 1, providers: tuple[Provider, ...] = CPU) -> "onnxruntime.InferenceSession":

@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.config.layouts import layout_named
+from vaeforge.data.array_files import DAMAGE
 from vaeforge.data.resize import fit_square
 from vaeforge.errors import DataError
-from vaeforge.importing.arrays import DAMAGE
 from vaeforge.importing.hdf import HDF, dataset_headers, read_dataset
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import reading_for

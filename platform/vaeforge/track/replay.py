@@ -10,13 +10,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from filelock import FileLock, Timeout
+from pydantic import Field
 
 from vaeforge.errors import TrackingError
 from vaeforge.ledger.events import SearchHeader
 from vaeforge.ledger.file import LedgerReader
-from vaeforge.paths import read_json, write_json
+from vaeforge.paths import write_json
+from vaeforge.records import read_record, to_json
 from vaeforge.track.mlflow_writer import MlflowWriter
 from vaeforge.track.store import absolute_uri, open_store, redact
 from vaeforge.track.tracked_search import TrackedSearch
@@ -56,15 +59,26 @@ class Cursor:
         Raises:
             DataError: if there has been no replay; `remedy` says what to do about it.
         """
-        content = read_json(search_folder / _CURSOR, remedy)
-        runs = RunIds(content["parent"], {int(number): run for number, run in content["trials"].items()})
-        return cls(content["store"], content["ledger"], content["offset"], runs)
+        path = search_folder / _CURSOR
+        held = read_record(_CursorFile, path, "record of what a store has been told", remedy)
+        return cls(held.store, held.ledger, held.offset, RunIds(held.parent, held.trials))
 
     def write(self, search_folder: Path) -> None:
         """Write it beside the ledger."""
-        trials = {str(number): run for number, run in sorted(self.runs.trials.items())}
-        told = {"store": self.store, "ledger": self.ledger, "offset": self.offset}
-        write_json(search_folder / _CURSOR, {**told, "parent": self.runs.parent, "trials": trials})
+        trials = dict(sorted(self.runs.trials.items()))
+        file = _CursorFile(self.store, self.ledger, self.offset, self.runs.parent, trials)
+        write_json(search_folder / _CURSOR, to_json(file))
+
+
+@dataclass(frozen=True)
+class _CursorFile:
+    """A cursor as its file has it."""
+
+    store: str
+    ledger: str
+    offset: Annotated[int, Field(ge=0)]
+    parent: str
+    trials: Mapping[int, str]
 
 
 class Replay:

@@ -9,7 +9,6 @@ Shapes: N images, K classes; x uint8 or uint16 [N, 1, S, S]; condition float32 [
 
 import hashlib
 import re
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from pydantic import Field
 
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import PicturePrepare, Side
+from vaeforge.data.array_files import DAMAGE
 from vaeforge.data.block_split import PARTS
 from vaeforge.data.framing import fitting_size, padded_remark
 from vaeforge.data.grey_levels import WHITE, to_levels
@@ -166,7 +166,7 @@ def _archived(path: Path, depth: int) -> tuple[list[Item], list[str]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             images, labels, classes = (archive[name] for name in ("images", "labels", "classes"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise DataError(
             f"{path}: cannot be read as an archive with `images`, `labels` and `classes`, without pickled objects "
             f"({error}); run `vaeforge import` again"

@@ -13,7 +13,6 @@ Shapes: T time points of a subject, V voxels; x float32 [N, V] in the units of t
 """
 
 import hashlib
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +23,7 @@ from pydantic import Field, model_validator
 
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import Prepare
+from vaeforge.data.array_files import DAMAGE
 from vaeforge.data.block_split import PARTS, TEST, Index, divide
 from vaeforge.data.group_rules import Grouping, read_grouping
 from vaeforge.data.group_split import divide_groups
@@ -138,7 +138,7 @@ def _archive(path: Path) -> dict[str, Matrix]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in sorted(archive.files)}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise DataError(
             f"{path}: cannot be read as an archive without pickled objects ({error}); run `vaeforge import` again"
         ) from None
