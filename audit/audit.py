@@ -118,9 +118,8 @@ def main() -> int:
     odd = [line for line in write_licences(packages) if line.partition(" ")[0] not in assessed["licences"]]
     found = findings(packages, [*held["advisories"], *assessed["advisories"]])
     unknown = [one for one in found if "here" not in one]
-    print(
-        f"{len(packages)} packages; advisories: {held['source']} of {held['day']} ({len(held['advisories'])} about them)"
-    )
+    about = f"{held['source']} of {held['day']} ({len(held['advisories'])} about them)"
+    print(f"{len(packages)} packages; advisories: {about}")
     print(f"and {len(assessed['advisories'])} noted by hand until {assessed['day']}; nothing later is known here")
     for one in found:
         print(f"{one['package']} {packages[one['package']]}: {one['id']}: {one.get('here', 'NOT ASSESSED')}")
