@@ -286,9 +286,12 @@ def _monomials(values: Floats) -> Floats:
     return found
 
 
-def kid(values: Floats, s: Sampled, first: int, second: int) -> GroupEstimate:
-    sets = [Features(values[s.strata == one], s.groups[s.strata == one], "", "") for one in (first, second)]
-    found = kid_over_groups(*(grouped(one) for one in sets), sums=sums_of_products)
+def kid(values: Floats, s: Sampled, first: int, second: int, more: int | None = None) -> GroupEstimate:
+    def of(stratum: int) -> GroupedSet:
+        mine = s.strata == stratum
+        return grouped(Features(values[mine], s.groups[mine], "", ""))
+
+    found = kid_over_groups(of(first), of(second), None if more is None else of(more), sums_of_products)
     assert found is not None
     return found
 
@@ -308,6 +311,13 @@ def kid_differences(rng: Generator, layout: Layout) -> Trial:
     statistics = [kid_of(values, np.where(s.strata == one, 1, 2 * s.strata), s.groups) for one in (1, 2)]
     found = kid(values, s, 0, 1).minus(kid(values, s, 0, 2))
     return Trial(found, s.groups, s.strata, lambda weights: statistics[0](weights) - statistics[1](weights))
+
+
+def kid_less_real(rng: Generator, layout: Layout) -> Trial:
+    """KID against two halves of the real samples, less that of the halves."""
+    s = sampled(rng, layout, 3)
+    values = s.normal(rng, WIDTH) + MOVED * (s.strata == 2)[:, None]
+    return Trial(kid(values, s, 0, 2, 1).minus(kid(values, s, 0, 1)), s.groups, s.strata, None)
 
 
 def true_kid(shift: float) -> float:
@@ -389,6 +399,7 @@ def cases() -> list[Case]:
         Case("KID", true_kid(MOVED), of_kid(MOVED)),
         Case("KID, real against real", 0.0, of_kid(0.0)),
         Case("difference of KIDs", 0.0, kid_differences, True),
+        Case("KID less that of real samples", true_kid(MOVED), kid_less_real),
         Case("Pearson per voxel", CORRELATED, series("mean_pearson", CORRELATION)),
         Case("R2", 2 * CORRELATED - 1, series("mean_r2", Range(high=1.0))),
         Case("correlation pattern", true_pattern(), patterns),

@@ -48,3 +48,27 @@ def test_two_groups_carry_no_interval(coverage: ModuleType) -> None:
     for case in cases():
         found = case.simulate(np.random.default_rng(0), Layout(2, 0.5, True))
         assert found.estimate.interval() is None, case.name
+
+
+def test_cells_are_judged_by_the_rule_and_not_by_what_they_show(coverage: ModuleType) -> None:
+    """0.93 to 0.97; 0.93 and more where the library says so, of shares and of few groups of different sizes."""
+    from coverage_data import Layout, cases
+
+    places = {
+        (value, few): coverage.place({"ours": {"coverage": value}, "conservative": few})
+        for value in (None, 0.92, 0.95, 0.98)
+        for few in (False, True)
+    }
+    assert [places[value, False] for value in (None, 0.92, 0.95, 0.98)] == ["none", "below", "within", "above"]
+    assert [places[value, True] for value in (None, 0.92, 0.95, 0.98)] == ["none", "below", "within", "more"]
+    known = {case.name: case for case in cases()}
+    for name, layout, few in (
+        ("share 0.80", Layout(20, 0.0, False), True),
+        ("share 0.80", Layout(50, 0.5, True), False),
+        ("difference of AUROCs", Layout(20, 0.5, True), True),
+        ("mean", Layout(5, 0.0, False), False),
+        ("mean", Layout(10, 0.5, True), True),
+        ("KID, real against real", Layout(10, 0.0, False), False),
+        ("KID, real against real", Layout(20, 0.5, True), False),
+    ):
+        assert coverage.conservative(known[name], layout) == few, (name, layout)

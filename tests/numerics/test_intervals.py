@@ -13,6 +13,8 @@ from vaeforge.evaluation.auroc import auroc_difference, auroc_over_groups
 from vaeforge.evaluation.intervals import (
     ANY,
     CORRELATION,
+    FEW_GROUPS_OF_SHARES,
+    FEW_UNEQUAL_GROUPS,
     MIN_GROUPS,
     MIN_GROUPS_OF_SHARES,
     POSITIVE,
@@ -210,6 +212,21 @@ def test_shares_of_three_or_four_groups_have_no_interval() -> None:
         printed = count >= MIN_GROUPS_OF_SHARES
         assert (share.interval() is not None) == printed == (share.minus(share).needs <= count)
         assert mean_over_groups(values, np.arange(60) % count, ANY).needs == MIN_GROUPS
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_intervals_are_said_to_be_conservative_by_kind_and_groups_alone(seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=400)
+    shares = (values < seed).astype(np.float64)
+    for groups, few in ((FEW_GROUPS_OF_SHARES, True), (FEW_GROUPS_OF_SHARES + 1, False)):
+        share = mean_over_groups(shares, np.arange(400) % groups, SHARE)
+        assert share.conservative == share.minus(share).conservative == few
+    for groups, few in ((FEW_UNEQUAL_GROUPS, True), (FEW_UNEQUAL_GROUPS + 1, False)):
+        unequal = np.r_[np.arange(groups), np.arange(400 - groups) % 3]
+        for within in (ANY, POSITIVE, CORRELATION):
+            mean = mean_over_groups(np.abs(values) / 10, unequal, within)
+            assert mean.conservative == mean.minus(mean).conservative == few
+        assert not mean_over_groups(values[: 8 * groups], np.arange(8 * groups) % groups).conservative
 
 
 def test_groups_that_all_agree_have_the_binomial_bound() -> None:

@@ -14,7 +14,7 @@ from vaeforge.evaluation import kid as evaluate_kid
 from vaeforge.evaluation.comparison import REAL
 from vaeforge.evaluation.distribution_table import distribution_table
 from vaeforge.evaluation.extractor import Features, ungrouped
-from vaeforge.evaluation.intervals import GroupEstimate
+from vaeforge.evaluation.intervals import GroupEstimate, jackknife
 from vaeforge.evaluation.kid import grouped, kid_over_groups
 
 
@@ -107,7 +107,12 @@ def test_value_and_standard_error_are_those_of_double_loops_without_each_group()
         4 * np.var([slow_kid(without(x, g), y) for g in range(5)]),
         4 * np.var([slow_kid(x, without(y, 10 + g)) for g in range(5)]),
     ]
-    assert found.se == pytest.approx(math.sqrt(sum(parts)), rel=1e-8)
+    assert jackknifed(found) == pytest.approx(math.sqrt(sum(parts)), rel=1e-8)
+
+
+def jackknifed(found: GroupEstimate) -> float:
+    """The standard error before what pairs add together is taken off once (`test_pair_means.py`)."""
+    return jackknife(found.value, *found.samples).se
 
 
 def test_a_joined_reference_is_two_samples() -> None:
@@ -115,11 +120,24 @@ def test_a_joined_reference_is_two_samples() -> None:
     whole = grouped_in(np.concatenate([first.values, more.values]), np.concatenate([first.groups, more.groups]))
     found = estimate(first, y, more)
     assert found.value == pytest.approx(slow_kid(whole, y), rel=1e-10)
+    shares = {
+        6: (1 - 1 / 11) / (1 - 1 / 6),
+        5: (1 - 1 / 11) / (1 - 1 / 5),
+        7: 1.0,
+    }  # left out of 11, weighs of its half
     variances = [
-        (len(one.groups) - 1) * np.var([slow_kid(without(whole, g), without(y, g)) for g in one.groups])
-        for one in (first, more, y)
+        (size - 1) * np.var([slow_kid(without(whole, g), without(y, g)) for g in one.groups]) * shares[size] ** 2
+        for one, size in ((first, 6), (more, 5), (y, 7))
     ]
-    assert found.se == pytest.approx(math.sqrt(sum(variances)), rel=1e-8)
+    assert jackknifed(found) == pytest.approx(math.sqrt(sum(variances)), rel=1e-8)
+
+
+def test_both_halves_of_a_reference_have_the_error_of_one_sample() -> None:
+    """Of two halves of 40 groups, the jackknife's variance is that of 80 in one, but for each half's own mean."""
+    first, more, y = apart(normal(40, 4, 0), normal(40, 4, 1), normal(2000, 4, 2, 2.0))
+    whole = grouped_in(np.concatenate([first.values, more.values]), np.concatenate([first.groups, more.groups]))
+    parts = [jackknife(0.0, *found.samples[:-1]).se for found in (estimate(first, y, more), estimate(whole, y))]
+    assert parts[0] == pytest.approx(parts[1], rel=0.03)
 
 
 @pytest.mark.slow
@@ -220,7 +238,7 @@ def test_a_difference_is_paired_in_the_reference() -> None:
         )
 
     variance = 7 * (np.var([less(g) for g in real.groups]) + np.var([less(g) for g in near.groups]))
-    assert found.se == pytest.approx(math.sqrt(variance), rel=1e-8)
+    assert jackknifed(found) == pytest.approx(math.sqrt(variance), rel=1e-8)
 
 
 def test_a_difference_from_real_samples_is_paired_in_both_halves() -> None:
@@ -229,12 +247,14 @@ def test_a_difference_from_real_samples_is_paired_in_both_halves() -> None:
     found = table.kids["row"].minus(table.kids[REAL])
     whole = grouped_in(np.concatenate([first.values, second.values]), np.concatenate([first.groups, second.groups]))
 
-    def less(group: int) -> float:
+    def less(group: int, share: float) -> float:
         real = slow_kid(without(first, group), without(second, group))
-        return slow_kid(without(whole, group), without(made, group)) - real
+        return share * slow_kid(without(whole, group), without(made, group)) - real
 
-    variance = sum(7 * np.var([less(g) for g in one.groups]) for one in (first, second, made))
-    assert found.se == pytest.approx(math.sqrt(variance), rel=1e-8)
+    shares = (1 - 1 / 16) / (1 - 1 / 8), (1 - 1 / 16) / (1 - 1 / 8), 1.0  # left out of 16, weighs of its 8
+    sets = zip((first, second, made), shares, strict=True)
+    variance = sum(7 * np.var([less(g, share) for g in one.groups]) for one, share in sets)
+    assert jackknifed(found) == pytest.approx(math.sqrt(variance), rel=1e-8)
 
 
 def test_a_difference_lies_inside_its_interval_whatever_the_groups() -> None:

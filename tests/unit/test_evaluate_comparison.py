@@ -159,6 +159,23 @@ def test_too_few_groups_show_nothing_and_the_user_is_told(count: int) -> None:
     assert f"than it needs (at least {MIN_GROUPS};" in shown and "inf" not in shown
 
 
+def test_intervals_that_hold_more_than_95_of_100_are_said_to_do_so() -> None:
+    """AUROCs of up to 20 groups, means of up to 10 of different sizes: in the table, the CSV and the manifest."""
+    rng = np.random.default_rng(7)
+    scored = {"noise": rng.random(80), "model": rng.random(80) + np.arange(80) % 2}
+    for groups, few in ((20, True), (21, False)):
+        names = np.arange(80) // 2 % groups + groups * (np.arange(80) % 2)
+        rows = compare_auroc(scored, np.arange(80) % 2, names)
+        assert [row.conservative for row in rows] == [few, few] == [read(row.plain()).conservative for row in rows]
+        assert [line["conservative"] for line in csv.DictReader(io.StringIO(comparison_csv(rows)))] == [str(few)] * 2
+        assert ("hold 95 % or more" in str(comparison_tables(rows)[0].caption)) == few
+    equal = compare_means("MSE", "lower", scored, np.arange(80) % 8)
+    other = compare_means("MSE", "lower", scored, np.minimum(np.arange(80) % 9, 7))
+    assert [row.conservative for row in (*equal, *other)] == [False, False, True, True]
+    older = {key: value for key, value in other[0].plain().items() if key != "conservative"}
+    assert not read(older).conservative  # as before it was said
+
+
 def test_where_all_groups_differ_by_the_same_there_is_no_interval() -> None:
     row = compare_means("MSE", "lower", {"PCA": VALUES, "model": 1 + VALUES}, GROUPS, POSITIVE)[0]
     assert (row.difference, row.significant) == (pytest.approx(1), "no interval")

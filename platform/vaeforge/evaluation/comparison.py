@@ -19,12 +19,15 @@ from rich.table import Table
 from vaeforge.evaluation.auroc import auroc_over_groups
 from vaeforge.evaluation.intervals import (
     ANY,
+    FEW_GROUPS_OF_SHARES,
+    FEW_UNEQUAL_GROUPS,
     MIN_GROUPS,
     MIN_GROUPS_OF_SHARES,
     GroupEstimate,
     Range,
     mean_over_groups,
 )
+from vaeforge.evaluation.pair_means import MIN_GROUPS_OF_PAIRS
 
 MODEL = "model"
 REAL = "real against real"  # a row of real samples, what a perfect generator would show
@@ -44,6 +47,7 @@ class ComparisonRow:
         name: of the method (a baseline), or `model` for the model itself.
         value: the method's, with the ends of its 95 % interval, `low` and `high`; None where the groups carry none.
         difference: model - baseline, with the ends of its 95 % interval, `difference_low` and `difference_high`.
+        conservative: whether an interval holds 95 % or more, since it is of few groups (`intervals`).
     """
 
     metric: str
@@ -55,6 +59,7 @@ class ComparisonRow:
     difference: float
     difference_low: float | None
     difference_high: float | None
+    conservative: bool = False
 
     @property
     def significant(self) -> Significance:
@@ -79,7 +84,11 @@ class ComparisonRow:
 
 NO_INTERVAL = (
     f"no interval: fewer independent groups than it needs (at least {MIN_GROUPS}; {MIN_GROUPS_OF_SHARES} for shares "
-    "and areas from 0 to 1), or all groups alike"
+    f"and areas from 0 to 1, {MIN_GROUPS_OF_PAIRS} for KID), or all groups alike"
+)
+CONSERVATIVE = (
+    f"intervals hold 95 % or more: shares and areas of up to {FEW_GROUPS_OF_SHARES} groups, all else of up to "
+    f"{FEW_UNEQUAL_GROUPS} groups of different sizes"
 )
 CSV_COLUMNS = (
     "metric",
@@ -92,6 +101,7 @@ CSV_COLUMNS = (
     "difference_low",
     "difference_high",
     "significant",
+    "conservative",
 )
 
 
@@ -109,10 +119,11 @@ def compare(metric: str, better: Better, found: Mapping[str, GroupEstimate]) -> 
 def _row(metric: str, better: Better, name: str, estimate: GroupEstimate, model: GroupEstimate) -> ComparisonRow:
     low, high = estimate.interval() or (None, None)
     if name == MODEL:
-        return ComparisonRow(metric, better, name, estimate.value, low, high, 0.0, 0.0, 0.0)
+        return ComparisonRow(metric, better, name, estimate.value, low, high, 0.0, 0.0, 0.0, estimate.conservative)
     less = model.minus(estimate)
     spread = less.interval() or (None, None)
-    return ComparisonRow(metric, better, name, estimate.value, low, high, less.value, *spread)
+    few = estimate.conservative or less.conservative
+    return ComparisonRow(metric, better, name, estimate.value, low, high, less.value, spread[0], spread[1], few)
 
 
 def compare_auroc(scored: Mapping[str, Floats], labels: Integers, groups: Integers) -> list[ComparisonRow]:
@@ -184,8 +195,9 @@ def worse_than(rows: Iterable[ComparisonRow]) -> str:
 def _table(rows: Sequence[ComparisonRow]) -> Table:
     first = rows[0]
     table = Table(title=f"Test {first.metric} ({first.better} is better); 95 % intervals over groups")
-    if any(row.low is None or row.difference_low is None for row in rows):
-        table.caption = NO_INTERVAL
+    unknown = any(row.low is None or row.difference_low is None for row in rows)
+    few = any(row.conservative and row.low is not None for row in rows)
+    table.caption = "; ".join([NO_INTERVAL] * unknown + [CONSERVATIVE] * few) or None
     for column in ("method", first.metric, "model − baseline", "significant"):  # noqa: RUF001, a minus sign
         table.add_column(column, no_wrap=True)
     for row in rows:
