@@ -86,6 +86,11 @@ def append_whole(file: io.FileIO, content: bytes) -> None:
         raise
 
 
+def is_anothers(path: Path) -> bool:
+    """Whether a file or folder belongs to another user, who could have it continued with what they like."""
+    return path.exists() and path.stat().st_uid != os.getuid()
+
+
 def probe_writable(folder: Path) -> None:
     """Write and remove an empty file in `folder`, which is made where it is not there.
 

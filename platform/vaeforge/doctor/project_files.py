@@ -1,6 +1,5 @@
 """Checks of a project's files: who may write them, locks, the data and its hash."""
 
-import os
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from vaeforge.data.data_hash import dvc_hash, tracked_files
 from vaeforge.data.data_sets import UsedData, used_data
 from vaeforge.doctor.finding import Finding
 from vaeforge.errors import ResourceError, VaeforgeError
-from vaeforge.paths import Project, probe_writable
+from vaeforge.paths import Project, is_anothers, probe_writable
 
 MOST_HASHED = 10**9  # bytes that are hashed in a few seconds
 
@@ -25,7 +24,7 @@ def permissions(project: Project) -> Finding:
         probe_writable(place)
     except ResourceError as error:
         return Finding("permissions", "fail", str(place), str(error))
-    strange = [path for path in (project.root, project.artifacts, *_searches(project)) if _is_others(path)]
+    strange = [path for path in (project.root, project.artifacts, *_searches(project)) if is_anothers(path)]
     if strange:
         return Finding(
             "permissions", "warn", f"{strange[0]} belongs to another user", "search in a project of your own"
@@ -85,7 +84,3 @@ def _compared(project: Project, family: str, used: UsedData) -> Finding:
 def _searches(project: Project) -> Iterator[Path]:
     folder = project.artifacts / "searches"
     return folder.iterdir() if folder.is_dir() else iter(())
-
-
-def _is_others(path: Path) -> bool:
-    return path.exists() and path.stat().st_uid != os.getuid()

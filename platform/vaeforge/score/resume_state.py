@@ -14,7 +14,7 @@ import pyarrow.parquet
 from filelock import lock_descriptor
 
 from vaeforge.errors import DataError
-from vaeforge.paths import read_json, sha256_of, write_atomically, write_json
+from vaeforge.paths import is_anothers, read_json, sha256_of, write_atomically, write_json
 from vaeforge.score.files import InputFiles
 
 STATE = "state.json"
@@ -28,8 +28,11 @@ def locked_output(folder: Path) -> Iterator[None]:
     """The folder for this process alone; made if it is not there.
 
     Raises:
-        DataError: if it holds what no scoring left there, another process scores into it, or it is a file.
+        DataError: if it holds what no scoring left there, is another user's, another process scores into it, or it is a
+            file.
     """
+    if is_anothers(folder):
+        raise DataError(f"--output: {folder} belongs to another user; results are continued by their owner; {REMEDY}")
     if folder.is_dir() and _held(folder) and not (folder / STATE).is_file():
         raise DataError(f"--output: {folder} holds other files ({', '.join(_held(folder)[:LISTED])}); {REMEDY}")
     try:

@@ -13,7 +13,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from vaeforge.errors import SearchError
-from vaeforge.paths import write_json
+from vaeforge.paths import is_anothers, write_json
 
 GRACE_SECONDS = 20.0
 LOOK_SECONDS = 1.0  # for which whoever only looks whether a search runs may hold its lock
@@ -38,7 +38,7 @@ class SearchLock:
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
+        if is_anothers(folder):
             raise SearchError(f"{folder}: belongs to another user; a search is resumed by its owner only")
         self._lock = FileLock(folder / "lock", thread_local=False, preserve_lock_file=True, fallback_to_soft=False)
         self._acquire()
