@@ -22,7 +22,7 @@ from vaeforge.paths import Project
 POLL_SECONDS = 0.25
 LONGEST_PAUSE = 8.0  # mean seconds between two faults, where the time allows for it
 FAULTS_AT_LEAST = 30  # for which a shorter run makes its pauses shorter
-PATIENCE = 90.0  # seconds that a fault waits for an epoch since the last one
+PATIENCE = 240.0  # seconds that a fault waits for an epoch since the last one
 IMPATIENT = 0.15  # share of the faults that wait for none, and may strike while a session starts
 END_SECONDS = 90.0  # that a session has to end after a signal
 TRIED = 4  # faults in a row, while none meets a victim
