@@ -280,9 +280,12 @@ FAULTS = (
         "a worker's file-size limit is below that of a checkpoint",
         _full_checkpoints,
         seconds=(2.0, 5.0),
+        ends=True,  # an outage of the storage ends the session and no trial
         causes=DISK,
     ),
-    Fault("read-only-trial", "a trial's folder read-only", _read_only_trial, seconds=(2.0, 5.0), causes=DISK),
+    Fault(
+        "read-only-trial", "a trial's folder read-only", _read_only_trial, seconds=(2.0, 5.0), ends=True, causes=DISK
+    ),
     Fault(
         "read-only-search",
         "the search's folder read-only",
