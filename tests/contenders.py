@@ -34,6 +34,18 @@ def open_and_write(uri: str, root: Path, gate: Any, failures: Any) -> None:
         raise
 
 
+def fetch_together(uri: str, root: Path, gate: Any, failures: Any) -> None:
+    """Fetch the first version of the model of endoscopy when all have come so far, and say what went wrong."""
+    from vaeforge.paths import Project
+    from vaeforge.registry.fetch import fetch
+
+    gate.wait()
+    try:
+        fetch("models:/vaeforge-endoscopy/1", Project(root), uri)
+    except BaseException as error:
+        failures.put(repr(error))
+
+
 def contend(uri: str, model: str, pipe: Connection) -> None:
     """Promote what comes through `pipe`, (version, expected champion) each, and answer with `won` or the refusal."""
     from vaeforge.errors import RegistryError

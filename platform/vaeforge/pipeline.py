@@ -376,11 +376,13 @@ def _register(
     """Register and say what came of it."""
     from vaeforge.registry.register import patch_withheld, register_run
     from vaeforge.registry.rejudge import DATA_RULE, new_data_hint
+    from vaeforge.track.replay import with_runs
 
     uri = default_uri(project.root)
     if reason := patch_withheld(project, manifest.lineage, upload_patch):
         tell(console, f"{PATCH} is not uploaded: {reason}")
-    done = register_run(project, manifest, export, evaluation, uri, upload_patch)
+    told = with_runs(project, manifest, uri)
+    done = register_run(project, told, export, evaluation, uri, upload_patch)
     role = "champion" if done.champion else "challenger, not promoted: " + "; ".join(done.reasons)
     say(console, f"registered {done.model} version {done.version} as {role}")
     if any(reason.startswith(f"{DATA_RULE}:") for reason in done.reasons) and not done.champion:

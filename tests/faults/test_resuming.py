@@ -77,6 +77,22 @@ def test_a_search_whose_budget_was_used_up_is_concluded_whenever_it_was_killed(
     assert "give a larger --budget" in project.call(*call, "--resume", "true", "--trials", "9", code=2)
 
 
+def test_finalists_without_a_model_are_not_repeated_and_never_handed_on(
+    project: SmallProject, cluster: dict[str, str]
+) -> None:
+    call = ("tune", "--name", "r", "--trials", "3", "--epochs", "2", "--scheduler", "none", *OFFLINE)
+    one = ("--set", "search.keep_checkpoints=1")
+    project.run(*call, *one, **cluster)
+    values = {event["trial"]: event["value"] for event in project.events("r", "finished")}
+    again = ("--resume", "true", "--repeats", "2", "--set", "search.finalists=2", *one)
+    output = project.run(*call, *again, **cluster)
+    best = min(values, key=lambda number: values[number])
+    assert {event["repeat_of"] for event in project.events("r", "submitted")} == {None, best}
+    assert "not repeated, as an earlier session kept no checkpoint of theirs: trials " in " ".join(output.split())
+    handed_on = json.loads((project.root / "artifacts/searches/r/manifest.json").read_text())
+    assert handed_on["trial"] == best and (project.root / handed_on["checkpoint"]["path"]).is_file()
+
+
 def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on(
     project: SmallProject, cluster: dict[str, str]
 ) -> None:

@@ -1,17 +1,23 @@
 """Who wins, who is run again, whose checkpoints stay; figures small enough to follow by hand."""
 
+import io
 import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import from_json
 from vaeforge.ledger.history import SearchHistory, fold
+from vaeforge.search.progress_view import ranking
+from vaeforge.search.results import reports
 from vaeforge.search.results.ranking import best_so_far, finalists, rank, ranked, retained_trials, winner
 from vaeforge.search.space.objective import SINGLE, Objective
 from vaeforge.search.space.objective_form import objective_of, read_objective
@@ -66,6 +72,29 @@ def test_those_that_keep_the_floors_come_first() -> None:
     assert [standing.keeps_floors for standing in rank(found, goals)] == [True, False, False]
     assert objective_of(found) == goals
     assert finalists(found, goals, 2) == [1, 0] and retained_trials(found, goals, 1) == {1}
+
+
+def test_collapsed_models_are_flagged_in_the_results() -> None:
+    found = history(trial(0, 1.0, active_units=0), trial(1, 2.0, active_units=3))
+    assert [standing.trial.collapsed for standing in rank(found, SINGLE)] == [True, False]
+    assert [row.collapsed for row in reports.trials(found)] == [True, False]
+    shown = text_of(ranking(found, SINGLE))
+    assert "completed, collapsed" in shown and "no dimension of the latent space is active" in shown
+    assert "posterior collapse" in text_of(reports.trials_table(reports.trials(found), "s", found))
+
+
+def test_names_in_captions_are_no_markup() -> None:
+    found = history(trial(0, None, "failed"))
+    assert found.header is not None
+    found.header = replace(found.header, name="scan [n, c] a[/b]")
+    assert "`vaeforge trials scan [n, c] a[/b]` says" in text_of(ranking(found, SINGLE))
+
+
+def text_of(table: Table) -> str:
+    console = Console(width=300, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(table)
+    return " ".join(captured.get().split())
 
 
 def test_nothing_to_rank_is_said() -> None:

@@ -6,7 +6,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-Mode = Literal["pass", "401", "503", "504", "reset", "silent"]
+Mode = Literal["pass", "401", "503", "504", "late", "reset", "silent"]
 SILENT_SECONDS = 20.0
 CONNECTION_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
@@ -16,8 +16,9 @@ class TrackingProxy:
 
     Attributes:
         mode: `pass`; `401` and `503` answer so at once; `504` has every change made and answers it with 504, as a
-            gateway does that has waited too long, and passes what only reads; `reset` closes the connection; `silent`
-            does not answer for 20 s.
+            gateway does that has waited too long, and passes what only reads; `late` answers the same and has the
+            change made once `release` is set; `reset` closes the connection; `silent` does not answer for 20 s.
+        only: what the path of a request must contain for that; others are passed on.
         refused: how many requests were not answered as the server would have.
     """
 
@@ -25,6 +26,9 @@ class TrackingProxy:
         self.target_port = target_port
         self.mode: Mode = "pass"
         self.refused = 0
+        self.only = ""
+        self.release = threading.Event()
+        self.late: list[threading.Thread] = []
         proxy = self
 
         class Handler(_Handler):
@@ -53,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         mode = self.owner.mode
-        if mode == "pass" or (mode == "504" and self._only_reads()):
+        if mode == "pass" or self.owner.only not in self.path or (mode in ("504", "late") and self._only_reads()):
             self._pass_on(content)
             return
         self.owner.refused += 1
@@ -61,10 +65,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._ask(content)
         if mode == "silent":
             self._wait()
+        if mode == "late":
+            self.close_connection = True  # this request stays what it is
+            self.owner.late.append(threading.Thread(target=self._ask_late, args=(content,), daemon=True))
+            self.owner.late[-1].start()
         if mode in ("reset", "silent"):
             self.close_connection = True
         else:
-            self._send(int(mode), {"Content-Type": "text/plain"}, b"said by the proxy")
+            self._send(504 if mode == "late" else int(mode), {"Content-Type": "text/plain"}, b"said by the proxy")
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _answer  # noqa: N815 (names of the standard library)
 
@@ -75,6 +83,10 @@ class _Handler(BaseHTTPRequestHandler):
         deadline = time.monotonic() + SILENT_SECONDS
         while self.owner.mode == "silent" and time.monotonic() < deadline:
             time.sleep(0.1)
+
+    def _ask_late(self, content: bytes) -> None:
+        self.owner.release.wait()
+        self._ask(content)
 
     def _pass_on(self, content: bytes) -> None:
         answer = self._ask(content)

@@ -18,7 +18,7 @@ from vaeforge.cli.option_types import (
     OptionalStr,
 )
 from vaeforge.cli.options import USE, Json, console, warning_console
-from vaeforge.remarks import warn
+from vaeforge.remarks import say, warn
 
 app = Commands(add_completion=False)
 Model = Annotated[
@@ -114,5 +114,7 @@ def drift(
         out = console()
         if found.score:
             out.print(drift_table(found))
-        out.print(f"[bold]{found.verdict}[/]" + "".join(f"\n  {reason}" for reason in found.reasons), highlight=False)
+        out.print(f"[bold]{found.verdict}[/]", highlight=False)
+        for reason in found.reasons:
+            say(out, f"  {reason}")
     raise typer.Exit({"drifted": DRIFTED, "unknown": UNKNOWN}.get(found.verdict, 0))

@@ -13,6 +13,7 @@ from vaeforge.cli.option_types import ON_OFF, Commands, OnOff
 from vaeforge.cli.options import MODELS, Json, console
 from vaeforge.errors import ConfigError
 from vaeforge.paths import Project, write_json
+from vaeforge.remarks import say
 
 app = Commands(add_completion=False)
 DIFFERS = 2
@@ -82,12 +83,12 @@ def _reproduce(traced: Any, project: Project, keep: bool, trust: bool, machine: 
     done = make_again(traced, project, keep, out, trust)
     out.print(reproduction_table(done))
     allowed = f"up to {done.tolerance.relative:g} of a metric" if done.tolerance.relative else "no difference"
-    out.print(f"allowed: {allowed}: {done.tolerance.why}", highlight=False, soft_wrap=True)
+    say(out, f"allowed: {allowed}: {done.tolerance.why}")
     same = "equal to the last byte" if done.same_checkpoint else "not equal to the byte"
     verdict = "[bold green]reproduced[/]" if done.reproduced else "[bold red]not reproduced[/]"
     out.print(f"{verdict}; the training's state is {same}", highlight=False, soft_wrap=True)
     if done.kept is not None:
-        out.print(f"kept: {done.kept}", highlight=False, soft_wrap=True)
+        say(out, f"kept: {done.kept}")
     if machine:
         kept = None if done.kept is None else str(done.kept)
         _print({"model": traced.name, "reproduced": done.reproduced, **asdict(done), "kept": kept})

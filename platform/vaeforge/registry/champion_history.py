@@ -31,6 +31,16 @@ def open_intent(trail: Sequence[Entry]) -> Entry | None:
     return trail[-1] if trail and trail[-1].state == INTENT else None
 
 
+def overtaken(trail: Sequence[Entry], champion: str | None) -> Entry | None:
+    """The last change, if a request of one that was given up before has moved the alias after it."""
+    changes = [entry for entry in trail if entry.action in CHANGES]
+    last = next((entry for entry in reversed(changes) if entry.state == DONE), None)
+    if last is None or champion is None or last.after == champion:
+        return None
+    given_up = any(entry.state == UNDONE and entry.after == champion for entry in changes)
+    return last if given_up else None
+
+
 def end_of(intent: Entry, happened: bool) -> str:
     """How an intent that was cut off ended."""
     return DONE if happened else UNDONE

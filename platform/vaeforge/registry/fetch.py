@@ -19,7 +19,7 @@ from vaeforge.paths import Project, read_json, sha256_of
 from vaeforge.registry.lineage import FILES, GRAPH
 from vaeforge.registry.log import store_errors, tracking_at
 from vaeforge.registry.versions import registered_model, version_named
-from vaeforge.track.store import open_store
+from vaeforge.track.store import locked, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -99,7 +99,10 @@ def bundle_of(client: "MlflowClient", version: "ModelVersion", project: Project)
         raise RegistryError(f"{version.name} version {version.version}: is archived, and archived models are not used")
     folder = project.artifacts / "models" / str(version.name) / str(version.version)
     if not folder.is_dir():
-        _download(client, version, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder.with_name(f".{folder.name}.lock")):
+            if not folder.is_dir():  # nobody else has fetched it meanwhile
+                _download(client, version, folder)
     _require_graph(folder, version)
     _require_files(folder / EXTRA, version)
     return Bundle(folder)

@@ -18,7 +18,7 @@ from vaeforge.manifests.lineage import Lineage
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import write_bytes
 from vaeforge.track.mlflow_writer import dataset_input
-from vaeforge.track.store import ensure_experiment, redact
+from vaeforge.track.store import ensure_experiment, one_try, redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,7 +47,8 @@ def run_of(client: "MlflowClient", manifest: TrainedModelManifest, artifact_root
 
 def _create_run(client: "MlflowClient", experiment: str, manifest: TrainedModelManifest) -> str:
     tags = {CHECKPOINT_TAG: manifest.checkpoint.sha256, "mlflow.runName": f"registered-{manifest.family}"}
-    run_id = str(client.create_run(experiment, tags=tags).info.run_id)
+    with one_try():  # one whose answer is lost is found by its tag the next time
+        run_id = str(client.create_run(experiment, tags=tags).info.run_id)
     log_metrics(client, run_id, manifest.finite_metrics, manifest.checkpoint.epoch)
     client.set_terminated(run_id)
     return run_id

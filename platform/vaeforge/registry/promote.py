@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from vaeforge.errors import RegistryError
 from vaeforge.registry.audit import DONE, INTENT, Entry, trail_of, write
-from vaeforge.registry.champion_history import CHANGES, end_of, open_intent, previous_champion
+from vaeforge.registry.champion_history import CHANGES, end_of, open_intent, overtaken, previous_champion
 from vaeforge.registry.fetch import ARCHIVED
 from vaeforge.registry.lock import HeldLock, lock
 from vaeforge.registry.log import store_errors
 from vaeforge.registry.verdict import Verdict
 from vaeforge.registry.versions import CHAMPION, champion_of, version_named, versions_of
+from vaeforge.track.store import one_try
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -129,12 +130,27 @@ def _move(client: "MlflowClient", model: str, held: HeldLock, intent: Entry) -> 
     """Move the alias, with an entry in the trail before and after; `held` is asked that the lock has not been lost."""
     entry = write(client, model, intent)
     held.require()
-    client.set_registered_model_alias(model, CHAMPION, entry.version)
+    _name_champion(client, model, entry.version)
     write(client, model, replace(entry, state=DONE))
 
 
+def _name_champion(client: "MlflowClient", model: str, version: str) -> None:
+    """Move the alias by one request, given up while the lock is still held; one whose answer was lost has done it."""
+    from mlflow import MlflowException
+
+    try:
+        with one_try():
+            client.set_registered_model_alias(model, CHAMPION, version)
+    except MlflowException:
+        if champion_of(client, model) != version:
+            raise
+
+
 def _recover_interrupted_change(client: "MlflowClient", model: str) -> str | None:
-    """The champion; an entry of a change that was interrupted is first marked as done or not done, by what is there."""
+    """The champion; an entry of a change that was interrupted is first marked as done or not done, by what is there.
+
+    A request that was given up may be carried out after a later change: then the later one is restored.
+    """
     champion = champion_of(client, model)
     versions = versions_of(client, model)
     intent = open_intent(trail_of(versions))
@@ -143,7 +159,14 @@ def _recover_interrupted_change(client: "MlflowClient", model: str) -> str | Non
         is_archived = tags[intent.version].get(ARCHIVED) == "true"
         wanted = champion == intent.after if intent.action in CHANGES else is_archived == (intent.action == "archive")
         write(client, model, replace(intent, state=end_of(intent, wanted)))
-    return champion
+        return champion
+    late = overtaken(trail_of(versions), champion)
+    if late is None:
+        return champion
+    _name_champion(client, model, str(late.after))
+    why = f"a request for version {champion} was given up, and was carried out after this one"
+    write(client, model, replace(late, state=DONE, why=why, before=late.after))
+    return late.after
 
 
 def require_usable(version: "ModelVersion") -> None:

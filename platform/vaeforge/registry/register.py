@@ -55,7 +55,7 @@ from vaeforge.registry.rejudge import judge
 from vaeforge.registry.verdict import Verdict
 from vaeforge.registry.version_files import CARD_TEXT, EVALUATION, EXPORT, candidate_of, measured_metrics
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, champion_of, versions_of
-from vaeforge.track.store import locked, open_store
+from vaeforge.track.store import locked, one_try, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -305,10 +305,17 @@ def _create_version(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    with tracking_at(client.tracking_uri):  # a database looks the source up in the global store
-        return client.create_model_version(
-            model, f"models:/{model_id}", run_id=run_id, tags=tags, description=description, model_id=model_id
-        )
+    source = f"models:/{model_id}"
+    with tracking_at(client.tracking_uri), one_try():  # a database looks the source up in the global store
+        try:
+            return client.create_model_version(
+                model, source, run_id=run_id, tags=tags, description=description, model_id=model_id
+            )
+        except MlflowException:  # its answer may be lost alone: a second request would be a second version
+            made = find_version(versions_of(client, model), tags)
+            if made is None:
+                raise
+            return made
 
 
 def _earlier_registration(version: "ModelVersion | None", champion: str | None) -> Registration | None:

@@ -91,9 +91,9 @@ def reproduce(model: TracedModel, project: Project, keep: bool, console: Console
         check_out(project.root, checkout, commit, patch.content if patch else None)
         environment, code = code_environment(checkout, manifest.lineage.code_hash)
         changed = " with the recorded changes" if patch else ""
-        console.print(f"code: commit {commit}{changed}; {code}", highlight=False, soft_wrap=True)
+        say(console, f"code: commit {commit}{changed}; {code}")
         data = bring_data(project, checkout, manifest)
-        console.print(data, highlight=False, soft_wrap=True)
+        say(console, data)
         found = _retrained(manifest, checkout, folder, environment, console)
     tolerance = tolerance_for(conditions, found)
     return Reproduction(

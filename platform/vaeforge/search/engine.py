@@ -124,6 +124,7 @@ class _SearchRun:
         registered: numbers of the worker groups that are up, by the newest snapshot.
         over: why the search ends early (a budget, a target), where it does.
         unfinished: trials that have begun and not ended, by the newest snapshot.
+        without_model: trials that would be repeated, had an earlier session kept their models.
         problem: what Tune's thread died of.
     """
 
@@ -162,6 +163,7 @@ class _SearchRun:
         self.searcher = self._searcher(earlier)
         self.over: str | None = None
         self.unfinished: list[int] = []
+        self.without_model: list[int] = []
         self.problem: BaseException | None = None
         self.tune = threading.Thread(target=self._tune, daemon=True)
         self.tune.start()
@@ -204,7 +206,8 @@ class _SearchRun:
     def _finalists(self, count: int) -> list[int]:
         import ray
 
-        found: list[int] = ray.get(self.dispatcher.finalists.remote(count))
+        found: list[int]
+        found, self.without_model = ray.get(self.dispatcher.finalists.remote(count))
         return found
 
     def _tune(self) -> None:
@@ -301,6 +304,9 @@ class _SearchRun:
             self.searcher.end(self.over)
         note = f"{n} worker group(s) wait for room in the cluster" if (n := self.worker_groups.waiting) else None
         self.view.update(snapshot, note)
+        if self.without_model:
+            gone, self.without_model = ", ".join(map(str, self.without_model)), []
+            self.view.warn(f"not repeated, as an earlier session kept no checkpoint of theirs: trials {gone}")
 
     def _handle_requests(self) -> None:
         """Carry out what other processes have asked for meanwhile: stop one trial, or the search."""

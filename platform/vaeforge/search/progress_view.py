@@ -247,11 +247,11 @@ def _caption(found: Ranking, history: SearchHistory, objective: Objective) -> st
     ]
     notes += [f"trial {one.trial.number}: {one.trial.cause}" for one in found.standings if one.trial.diverged]
     if any(standing.trial.collapsed for standing in found.standings):
-        notes.append(f"collapsed: {COLLAPSED}")
+        notes.append(COLLAPSED)
     stopped = history.counts().get("stopped", 0)
     if stopped and not objective.single:
         notes.append(f"{stopped} trials were stopped early; they are in the ledger and not on the front")
-    return "\n".join(notes) or None
+    return escape("\n".join(notes)) or None
 
 
 def winner_words(history: SearchHistory, objective: Objective) -> str:

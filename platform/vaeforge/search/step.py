@@ -239,9 +239,11 @@ def _conclude(plan: Plan, history: SearchHistory, request: SearchRequest, consol
             say(console, f"the front: {path}")
     runs = None
     if request.tracking_uri is not None:
-        from vaeforge.track.replay import run_ids
+        from vaeforge.track.replay import runs_told
 
-        runs = run_ids(plan.folder)
+        runs = runs_told(plan.folder, request.tracking_uri)
+        if runs is None:
+            warn(console, f"MLflow holds nothing of this search yet; run `vaeforge sync --name {plan.name}`")
     manifest = winner_manifest(request.step, plan, history, runs)
     write_trained_model(plan.folder / MANIFEST, manifest)
     write_trained_model(plan.project.step(request.step) / MANIFEST, manifest)

@@ -4,11 +4,10 @@
 after the store; should a crash fall between the two, the next replay tells the same again, which changes nothing.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,15 +17,14 @@ from pydantic import Field
 from vaeforge.errors import TrackingError
 from vaeforge.ledger.events import SearchHeader
 from vaeforge.ledger.file import LedgerReader
-from vaeforge.paths import write_json
+from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.paths import Project, write_json
 from vaeforge.records import read_record, to_json
 from vaeforge.track.mlflow_writer import MlflowWriter
-from vaeforge.track.store import absolute_uri, open_store, redact
+from vaeforge.track.store import absolute_uri, one_try, open_store, redact
 from vaeforge.track.tracked_search import TrackedSearch
 
 _CURSOR, _LOCK = "tracking.json", "tracking.lock"
-# MLflow's own retries cannot know whether a run was made before the connection broke; ours look first.
-_ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class Replay:
             MlflowException: if it refuses or does not answer.
             OSError: if the ledger cannot be read or the cursor not be written.
         """
-        with _environment(_ONE_TRY):
+        with one_try():
             if not self._started:
                 self._start()
             self._take()
@@ -210,6 +208,24 @@ def run_ids(search_folder: Path) -> RunIds:
     return Cursor.read(search_folder, "the search has not been tracked yet; run `vaeforge sync` on it").runs
 
 
+def runs_told(search_folder: Path, uri: str) -> RunIds | None:
+    """The same in the store at `uri`; none if that has been told nothing of the search."""
+    if not (search_folder / _CURSOR).exists():
+        return None
+    cursor = Cursor.read(search_folder, "delete it; the next replay looks its runs up again")
+    return cursor.runs if cursor.store == redact(uri) else None
+
+
+def with_runs(project: Project, manifest: TrainedModelManifest, uri: str) -> TrainedModelManifest:
+    """The manifest with its runs in the store at `uri`, where that was told of the search only after it had ended."""
+    lineage = manifest.lineage
+    told = None if lineage.mlflow.run_id or not lineage.search else runs_told(project.search(lineage.search), uri)
+    if told is None or lineage.trial is None or lineage.trial not in told.trials:
+        return manifest
+    known = replace(lineage.mlflow, run_id=told.trials[lineage.trial], parent_run_id=told.parent)
+    return replace(manifest, lineage=replace(lineage, mlflow=known))
+
+
 @contextmanager
 def exclusive(search_folder: Path, patience: float = 5.0) -> Iterator[None]:
     """Be the only replay of this search, waiting up to `patience` seconds for another to end.
@@ -229,17 +245,3 @@ def exclusive(search_folder: Path, patience: float = 5.0) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value

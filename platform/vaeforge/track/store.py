@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+_ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 class ProjectRun(NamedTuple):
@@ -160,6 +161,24 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the file at `path` locked against other processes; the kernel lets go of it when a process dies."""
     with FileLock(path, fallback_to_soft=False):
         yield
+
+
+@contextmanager
+def one_try() -> Iterator[None]:
+    """Let each request to a server be made once, and answered within 15 s; what is to be tried again, the caller tries.
+
+    MLflow's own retries cannot know whether a change was made before the connection broke; ours look first.
+    """
+    before = {name: os.environ.get(name) for name in _ONE_TRY}
+    os.environ.update(_ONE_TRY)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
 
 
 def _settle_environment() -> None:

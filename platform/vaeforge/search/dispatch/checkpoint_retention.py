@@ -10,7 +10,7 @@ from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.results.ranking import retained_trials
 from vaeforge.search.space.objective import Objective
 from vaeforge.training.checkpoint_files import inherit
-from vaeforge.training.storage import open_storage
+from vaeforge.training.storage import name_of, open_storage
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,15 @@ class CheckpointRetention:
         for number, file in deletions.but:
             with suppress(OSError):  # a few files too many
                 open_storage(trial_folder(self._root, number)).keep_only([file])
+
+    def has_model(self, trial: TrialRecord) -> bool:
+        """Whether the trial's best checkpoint is still there: an earlier session may have kept fewer.
+
+        Raises:
+            OSError: if the storage does not answer.
+        """
+        names = open_storage(trial_folder(self._root, trial.number)).names()
+        return trial.best is not None and name_of(trial.best.file) in names
 
     def inherit(self, donor: TrialRecord, number: int, epoch: int) -> InheritedState:
         """Put the state of `donor` after `epoch` where its own tidying does not reach; what the ledger says of it.

@@ -135,8 +135,14 @@ class DispatcherActor:
         outage = dispatcher.outage and f"{dispatcher.outage}; mend the place where they lie"
         return snapshot(dispatcher, self.failure or outage)
 
-    async def finalists(self, count: int) -> list[int]:
-        return finalists(self.dispatcher.history, self.objective, count)
+    async def finalists(self, count: int) -> tuple[list[int], list[int]]:
+        """The best `count` trials whose models are there to be handed on, and better ones whose models are not."""
+        trials, found, gone = self.dispatcher.history.trials, list[int](), list[int]()
+        for number in finalists(self.dispatcher.history, self.objective, len(trials)):
+            if len(found) < count:
+                there = await asyncio.to_thread(self.retention.has_model, trials[number])
+                (found if there else gone).append(number)
+        return found, gone
 
     async def end_hanging(self, nodes: list[str]) -> list[WorkerProcess]:
         """Take back the leases of worker groups that hang; their processes, which are to be ended.
