@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vaeforge.data.images import open_grey
+from vaeforge.data.layouts import classes
 from vaeforge.data.layouts.classes import ClassSettings, read
+from vaeforge.data.picture_reading import PictureReading
+from vaeforge.data.pixels import Pixels
 from vaeforge.data.resize import fit_square as square
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet
@@ -41,6 +46,19 @@ def archive(folder: Path, **changed: Any) -> Path:
 
 def greys(data: DataSet) -> list[list[int]]:
     return [part.x[:, 0, 8, 8].tolist() for part in (data.train, data.validation, data.test)]
+
+
+def test_every_image_is_opened_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once to be checked, once to become a square."""
+    opened = Counter[str]()
+
+    def counted(path: Path, reading: PictureReading) -> Pixels:
+        opened[str(path)] += 1
+        return open_grey(path, reading)
+
+    monkeypatch.setattr(classes, "open_grey", counted)
+    read(folder, SETTINGS)
+    assert len(opened) == 30 and set(opened.values()) == {2}
 
 
 def test_every_image_is_in_exactly_one_part(folder: Path) -> None:
