@@ -223,3 +223,46 @@ def test_folders_called_images_are_no_class_and_nobody(tmp_path: Path) -> None:
             Image.fromarray(mask).save(tmp_path / f"set/{label}/masks/{label}{number}.png")
     said = take(tmp_path, "endoscopy")
     assert "normal: normal (8); anomalous: polyp (8)" in said and "groups" not in said
+
+
+def test_numbers_that_stand_for_missing_values_are_asked_about(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pandas.DataFrame({"x": rng.normal(size=200), "y": rng.normal(size=200)})
+    for name in ("PC 34:1", "PC 36:2", "PE 38:4"):
+        table[name] = rng.uniform(0.2, 4, 200).round(3)
+    table.loc[:20, "PC 36:2"] = -999
+    table.to_csv(tmp_path / "section.csv", index=False)
+    said = take(tmp_path, "lipid", source="section.csv", code=2)
+    assert "occurs again and again in PC 36:2 (-999); does it stand for missing values?" in said
+    folder(tmp_path).mkdir()
+    for person in range(5):
+        series = parcels(person)
+        series.iloc[3:9, 2] = -9999 if person == 1 else series.iloc[3:9, 2]
+        series.to_csv(tmp_path / f"set/sub-{person}.csv", index=False)
+    assert "again and again in sub-1 (-9999)" in take(tmp_path, "fmri", code=2)
+
+
+def test_padded_timepoints_and_other_units_of_series_are_asked_about(tmp_path: Path) -> None:
+    folder(tmp_path).mkdir()
+    for person in range(5):
+        series = parcels(person) * (1000 if person == 3 else 1)
+        series.iloc[30:] = 0 if person == 2 else series.iloc[30:]
+        series.to_csv(tmp_path / f"set/sub-{person}.csv", index=False)
+    said = take(tmp_path, "fmri", code=2)
+    assert "all voxels are 0 at some timepoints of sub-2 (10); were these padded?" in said
+    assert "values of sub-3 (" in said and "are they in another unit, or normalised otherwise?" in said
+
+
+def test_augmented_copies_are_asked_about_and_stay_with_their_picture(tmp_path: Path) -> None:
+    for label in ("normal", "polyp"):
+        for number in range(8):
+            path = tmp_path / f"set/{label}/{label}{number}.png"
+            spotted(path, number, len(label), ord(label[0]))
+            with Image.open(path) as picture:
+                picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path.with_name(f"{path.stem}_flip.png"))
+                picture.rotate(90).save(path.with_name(f"{path.stem}_rot90.png"))
+    said = take(tmp_path, "endoscopy", code=2)
+    assert "normal/normal0.png = normal/normal0_flip.png = normal/normal0_rot90.png" in said
+    assert "are they augmented copies of one picture each?" in said
+    take(tmp_path, "endoscopy", "--yes", "true")
+    assert pandas.read_csv(tmp_path / "data/endoscopy/set/groups.csv")["group"].nunique() == 16

@@ -15,6 +15,11 @@ PICTURE = (
     "are they channels of one picture each? Save these as one file (OME-TIFF) and give --channels, or import the files "
     "of one channel alone; else say --groups none"
 )
+COPIES = (
+    "are they augmented copies of one picture each? Leave the copies out of the source, as training augments pictures "
+    r"itself; else say --groups '^(.+?)[ _.-](flip|rot|aug)' or another pattern whose first parenthesis is the "
+    "picture, or --groups none if each is by itself"
+)
 FILM = (
     r"are they of one film, stack or slide each? Say --groups '^(.+?)[ _.-](frame|slice|tile)' or another pattern "
     "whose first parenthesis is the film, --group-column NAME, or --groups none if each is by itself"
@@ -62,6 +67,14 @@ REPEATS = (
         "they are of one person each",
     ),
     CHANNEL,
+    Repeated(
+        re.compile(
+            r"[ _.-]([hv]?flip(ped)?|mirror(ed)?|rot(ated?)?[ _-]?\d*|aug(mented)?[ _-]?\d*)(?=[ _.-]|$)", re.IGNORECASE
+        ),
+        "a flip, a rotation or the like",
+        COPIES,
+        "they are of one picture each",
+    ),
     Repeated(
         re.compile(r"[ _.-](frame|slice|tile|patch|crop|view)[ _-]?\d+", re.IGNORECASE),
         "the number of a frame, slice or tile",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vaeforge.data.series_coverage import Coverage
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
+from vaeforge.importing.odd_values import OddValues
 from vaeforge.importing.parsed_source import ImportLog, Row
 from vaeforge.importing.series_arrays import Load
 from vaeforge.importing.series_text import are_places
@@ -55,6 +56,7 @@ class MeasuredSeries:
         coverage: timepoints and voxels with enough values.
         correlations: of neighbours along the first and the second axis.
         voxels: names of the voxels [V]; empty where they have none.
+        odd: what looks odd in its values.
     """
 
     subject: SubjectSeries
@@ -64,6 +66,7 @@ class MeasuredSeries:
     coverage: Coverage
     correlations: tuple[float, float]
     voxels: tuple[str, ...]
+    odd: OddValues
 
 
 def compare_names(source: Path, measured: Sequence[MeasuredSeries], log: ImportLog) -> None:

@@ -25,6 +25,7 @@ from vaeforge.importing.columns import Columns, Table, choose_columns, labels_of
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.odd_values import ask_about_standing, standing_for_missing
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row
 from vaeforge.importing.tables import find_table, read_table
 from vaeforge.paths import write_atomically
@@ -72,6 +73,8 @@ def read_points(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     _reject_shared_places(path, points)
     ask_about_copies({name: points.numbers[name] for name in points.channels}, points.labels, log)
     ask_about_units(points.numbers, points.labels, log)
+    standing = {name: standing_for_missing(points.numbers[name]) for name in points.channels}
+    ask_about_standing(str(path), standing, log)
     _note_missing(points, log)
     count = len(points.numbers["x"])
 

@@ -42,6 +42,7 @@ from vaeforge.importing.measured_series import (
     note_missing,
 )
 from vaeforge.importing.nifti import NIFTI, read_volumes
+from vaeforge.importing.odd_values import ask_about_series, odd_values
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.series_arrays import ARRAYS, TEXT, arrays_in
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
@@ -90,6 +91,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
         _ask_for_axes(source, [item for item in measured if not item.subject.volume], log)
     _refuse(source, measured, log)
     _note_described(root, measured, log)
+    ask_about_series(str(source), {item.subject.name: item.odd for item in measured}, log)
     kept = kept_voxels(measured, log)
     missing = note_missing(measured, kept, log)
     grouping = _grouped(measured, files, options, log)
@@ -233,7 +235,8 @@ def _measure(subject: SubjectSeries) -> MeasuredSeries:
     counts, _ = np.histogram((there - np.float32(mean)) / np.float32(std or 1), bins=EDGES)
     correlations = (neighbour_correlation(present, 0), neighbour_correlation(present, 1))
     histogram = counts.astype(np.int64)
-    return MeasuredSeries(subject, row, _sha256(values), histogram, coverage, correlations, subject.voxels())
+    odd = odd_values(present, std)
+    return MeasuredSeries(subject, row, _sha256(values), histogram, coverage, correlations, subject.voxels(), odd)
 
 
 def _traces(subjects: list[SubjectSeries], kept: NDArray[np.bool_]) -> Traces:

@@ -1,0 +1,87 @@
+"""Values that are none: numbers that stand for missing values, timepoints of zeros, series in another unit.
+
+Nothing in a file says so, so that what looks like one of these is asked about.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeforge.data.source_files import listed
+from vaeforge.importing.parsed_source import ImportLog
+
+STANDING = (-99.0, 99.0, -999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0)  # for missing values, by custom
+LEAST = 3  # times that one must occur
+APART = 100.0  # ratio of the spread of a series and that of most, from which on it is in another unit
+ASKED = "does it stand for missing values? Write NaN, or nothing, in its place, and import again, if so"
+
+
+@dataclass(frozen=True)
+class OddValues:
+    """What looks odd in a series [T, V].
+
+    Attributes:
+        standing: a number that may stand for missing values; none for none.
+        zeros: timepoints at which all voxels are 0.
+        spread: standard deviation of all values.
+    """
+
+    standing: float | None
+    zeros: int
+    spread: float
+
+
+def odd_values(values: NDArray[np.float32], spread: float) -> OddValues:
+    """What looks odd in a series [T, V] of that standard deviation; NaN is a missing value."""
+    zeros = int((np.nan_to_num(values, nan=1.0) == 0).all(axis=1).sum())
+    return OddValues(standing_for_missing(values), zeros, spread)
+
+
+def standing_for_missing(values: NDArray[np.float32]) -> float | None:
+    """A number that occurs several times, farther from all others than these lie from one another; none for none."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    for number in (number for number in STANDING if number in (low, high)):
+        others = values[np.isfinite(values) & (values != np.float32(number))]
+        if (values == np.float32(number)).sum() < LEAST or not len(others):
+            continue
+        start, end = float(others.min()), float(others.max())
+        if number < start - (end - start) or number > end + (end - start):
+            return number
+    return None
+
+
+def ask_about_standing(where: str, found: Mapping[str, float | None], log: ImportLog) -> None:
+    """Ask about numbers that may stand for missing values, by channel or series."""
+    named = [f"{name} ({number:g})" for name, number in found.items() if number is not None]
+    if named:
+        log.ask(
+            f"{where}: a number far beyond all others occurs again and again in {listed(named)}; {ASKED}",
+            "it is a value as the others",
+        )
+
+
+def ask_about_series(where: str, found: Mapping[str, OddValues], log: ImportLog) -> None:
+    """Ask about odd values of series, by subject."""
+    ask_about_standing(where, {name: own.standing for name, own in found.items()}, log)
+    zeros = [f"{name} ({own.zeros})" for name, own in found.items() if own.zeros]
+    if zeros:
+        log.ask(
+            f"{where}: all voxels are 0 at some timepoints of {listed(zeros)}; were these padded? Cut them off, or "
+            "write NaN, so that they are left out, and import again, if so",
+            "they are timepoints as the others",
+        )
+    spreads = np.array([own.spread for own in found.values()])
+    usual = float(np.median(spreads[spreads > 0])) if (spreads > 0).any() else 0.0
+    far = [
+        f"{name} ({own.spread / usual:.3g} times as much)"
+        for name, own in found.items()
+        if usual and own.spread and not 1 / APART < own.spread / usual < APART
+    ]
+    if far:
+        log.ask(
+            f"{where}: values of {listed(far)} vary far more or less than those of the other series; are they in "
+            "another unit, or normalised otherwise? Bring them to one unit, and import again, if so",
+            "they are in the unit of the others",
+        )
