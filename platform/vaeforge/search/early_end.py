@@ -29,6 +29,8 @@ def is_over(plan: Plan, history: SearchHistory) -> bool:
 
 def end_search(plan: Plan) -> SearchHistory:
     """Stop the trials that have not ended, write the ledger's last line, and return the whole history."""
+    from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard  # brings Optuna
+
     ledger = Ledger(plan.ledger)
     try:
         limits = BudgetLimits.of(plan.config.search.budget.model_dump())
@@ -39,4 +41,6 @@ def end_search(plan: Plan) -> SearchHistory:
         dispatcher.record(search_ended(plan, dispatcher.over, seconds=0.0))
     finally:
         ledger.close()
-    return read_history(plan.ledger)
+    history = read_history(plan.ledger)
+    Dashboard(plan.folder / "optuna.journal", plan.name, plan.space, history).close()
+    return history
