@@ -1,6 +1,9 @@
 """Memory that is used up: a worker that the kernel ends for it is known to have run out of memory."""
 
+import contextlib
 import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,15 @@ QUICK = ("--offline", "true", "--register", "false", "--scheduler", "none", "--h
 VERSIONS = (("memory", "memory.limit_in_bytes"), ("unified", "memory.max"), ("", "memory.max"))
 
 
+def empty(folder: Path) -> None:
+    """End what is left of the search in a control group."""
+    while processes := (folder / "cgroup.procs").read_text().split():
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process), signal.SIGKILL)
+        time.sleep(0.1)
+
+
 @pytest.fixture
 def group() -> Iterator[Path]:
     """A control group of our own, of either version."""
@@ -23,8 +35,11 @@ def group() -> Iterator[Path]:
         except OSError:
             continue
         if (folder / limit).exists():
-            yield folder
-            folder.rmdir()
+            try:
+                yield folder
+            finally:
+                empty(folder)
+                folder.rmdir()
             return
         folder.rmdir()
     pytest.skip("control groups cannot be made here")
@@ -42,7 +57,7 @@ def test_a_worker_that_the_kernel_ends_has_run_out_of_memory(tmp_path: Path, gro
     process = project.start(*call, **project.environment)
     (group / "cgroup.procs").write_text(str(process.pid))  # and for what it starts
     try:
-        project.wait_for_events("m", "reported", process)
+        project.wait_for(lambda: bool(project.events("m", "reported")), process, seconds=480)
         used = int(number_in(group, "memory.usage_in_bytes", "memory.current").read_text())
         number_in(group, "memory.limit_in_bytes", "memory.max").write_text(str(used + 500_000_000))
         project.next_validation("hold", 2.0)

@@ -20,7 +20,7 @@ from vaeforge.package.bundle import Bundle
 from vaeforge.records import to_json
 from vaeforge.score import step
 from vaeforge.score.batches import Values
-from vaeforge.score.error_maps import path_of
+from vaeforge.score.error_maps import path_of, write_map
 from vaeforge.score.manifest import ScoreCounts, read_score_manifest
 from vaeforge.score.model import Scored, Scorer
 from vaeforge.score.resume_state import locked_output
@@ -305,6 +305,14 @@ def test_names_of_items_lead_nowhere_else(bundle: Bundle, tmp_path: Path) -> Non
     for item in ("../../x", "/etc/x", "a/../../b", "..", "a\\b", "é:*?"):
         path = path_of(tmp_path / "maps", item)
         assert path.resolve().is_relative_to(tmp_path / "maps") and path.suffix == ".png"
+
+
+def test_maps_of_items_with_long_names_are_files_of_their_own(tmp_path: Path) -> None:
+    """60 characters of another script are 180 bytes of a file's name, and 540 once they are escaped."""
+    items = [f"{'図' * 60}{end}" for end in "ab"]
+    for item in items:
+        write_map(path_of(tmp_path, item), np.zeros((2, 2), dtype=np.float32))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_compressed_archive_is_never_held_whole(bundle: Bundle, tmp_path: Path) -> None:

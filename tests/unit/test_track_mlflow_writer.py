@@ -47,3 +47,13 @@ def test_a_crash_keeps_the_end_of_its_traceback() -> None:
     assert tags["vaeforge.traceback"].endswith("END")
     assert len(tags["vaeforge.traceback"]) == TAG_CHARACTERS
     assert (tags["vaeforge.last_crash"], "vaeforge.cause" in tags) == ("oom", False)
+
+
+def test_a_trial_that_is_tried_again_has_no_end_any_more() -> None:
+    ended = event("finished", 3.0, trial=0, state="failed", cause="disk", value=2.0, epoch=1, seconds=1.0)
+    first = event("submitted", 2.0, trial=0, params={"x": 1}, group="g")
+    search = tracked(first, ended, event("retried", 4.0, trial=0, cause="disk"))
+    tags = trial_tags(SEARCH, search, search.trials[0])
+    assert (tags["vaeforge.cause"], tags["vaeforge.value"], tags["vaeforge.state"]) == ("", "", "submitted")
+    again = tracked(first, ended, event("retried", 4.0, trial=0, cause="disk"), replace(ended, state="completed"))
+    assert trial_tags(SEARCH, again, again.trials[0])["vaeforge.state"] == "completed"

@@ -189,7 +189,7 @@ def choice(*allowed: str) -> OptionType[Any]:
 
     def read(text: str) -> str:
         if text not in allowed:
-            listed = ", ".join(allowed[:-1]) + " or " + allowed[-1]
+            listed = " or ".join([*filter(None, [", ".join(allowed[:-1])]), allowed[-1]])
             raise InvalidValueError(text, listed + nearest(text, allowed))
         return text
 

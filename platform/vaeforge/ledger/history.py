@@ -62,6 +62,7 @@ class TrialRecord:
         crashes: its attempts that failed.
         setbacks: how many of them have failed since it last came further than ever before.
         furthest: the highest epoch that was ever reported.
+        retries: how often it was tried again after it had failed for good.
         state: none while it has not ended, else completed, early_stopped, stopped or failed.
         repeat_of: the trial that this one repeats under another seed.
         inheritance: the last one.
@@ -80,6 +81,7 @@ class TrialRecord:
     crashes: list[AttemptCrashed] = field(default_factory=list)
     setbacks: int = 0
     furthest: int = 0
+    retries: int = 0
     state: str | None = None
     cause: str | None = None
     host: int | None = None
@@ -323,6 +325,7 @@ class SearchHistory:
         trial.state = trial.cause = trial.finished = trial.final_value = trial.final_seconds = None
         trial.reports, trial.decisions, trial.inheritance = {}, {}, None
         trial.params, trial.setbacks, trial.furthest = trial.first_params, 0, 0
+        trial.retries += 1
         place = self.ended_trials.index(trial)
         del self.ended_trials[place]
         self.settled -= place < self.settled

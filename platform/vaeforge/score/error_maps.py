@@ -11,18 +11,28 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
+from vaeforge.paths import hash_of
 from vaeforge.score.batches import Values
 
 SCALE = 65535
+LONGEST = 250  # characters of a name, all ASCII, for file systems that take 255 bytes with `.png`
 KEPT = " ()[]{}+,=@#"  # characters that file systems take, beside those that are always kept
 
 
 def path_of(folder: Path, item: str) -> Path:
-    """Where the map of `item` goes: its name with `.png` after it; characters that could lead elsewhere are escaped."""
-    parts = [
-        quote(part, safe=KEPT).replace("%", "_") if part not in ("", ".", "..") else "_" for part in item.split("/")
-    ]
+    """Where the map of `item` goes: its name with `.png` after it; characters that could lead elsewhere are escaped.
+
+    A name that is too long so is cut, and ends with the start of its SHA-256.
+    """
+    parts = [_name(part) for part in item.split("/")]
     return folder.joinpath(*parts[:-1], f"{parts[-1]}.png")
+
+
+def _name(part: str) -> str:
+    if part in ("", ".", ".."):
+        return "_"
+    name = quote(part, safe=KEPT).replace("%", "_")
+    return name if len(name) <= LONGEST else f"{name[:200]}-{hash_of(part)[:32]}"
 
 
 def write_map(path: Path, error_map: Values) -> int:

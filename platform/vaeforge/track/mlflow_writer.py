@@ -197,16 +197,17 @@ class MlflowWriter:
 def trial_tags(header: SearchHeader, tracked: TrackedSearch, trial: TrialRecord) -> dict[str, str]:
     """The tags of a trial's run that may change while it trains."""
     crash = trial.crashes[-1] if trial.crashes else None
+    no_longer = "" if trial.retries else None  # a store keeps the tags of the end that a trial had before
     tags = {
         "vaeforge.state": tracked.shown_state(trial),
         "vaeforge.attempts": str(trial.leases),
         "vaeforge.group": trial.group or None,
-        "vaeforge.cause": trial.cause,
+        "vaeforge.cause": trial.cause or no_longer,
         "vaeforge.diverged": trial.diverged or None,
         "vaeforge.collapsed": trial.collapsed or None,
         "vaeforge.repeat_of": trial.repeat_of,
         "vaeforge.inherited": "; ".join(_inherited(trial)) or None,
-        "vaeforge.value": None if trial.final_value is None else repr(trial.final_value),
+        "vaeforge.value": no_longer if trial.final_value is None else repr(trial.final_value),
         "vaeforge.last_crash": crash and crash.cause,
         "vaeforge.traceback": crash.traceback[-TAG_CHARACTERS:] if crash and crash.traceback else None,
         "vaeforge.data_identity": header.data_identity,
