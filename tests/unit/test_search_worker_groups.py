@@ -378,7 +378,7 @@ def test_two_ranks_meet_again_after_one_was_lost_and_a_full_cluster_says_so(tmp_
     environment = {**os.environ, "PYTHONPATH": path, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "2"}
     (tmp_path / "program.py").write_text(PROGRAM)
     call = [sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
-    done = subprocess.run(call, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    done = subprocess.run(call, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stderr
     assert "refused: no room for" in done.stdout
     for rank in range(2):
