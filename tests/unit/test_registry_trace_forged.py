@@ -17,6 +17,7 @@ from stores import new_database
 from traced import repository, searched
 from vaeforge.errors import RegistryError
 from vaeforge.paths import Project, hash_of, read_json, sha256_of
+from vaeforge.registry.fetch import fetch
 from vaeforge.registry.lineage import FILES
 from vaeforge.registry.resolve_model import TracedModel, resolve_model
 from vaeforge.registry.trace import trace
@@ -254,6 +255,16 @@ def test_metrics_of_an_evaluation_that_were_changed_differ(
     forged_evaluation(taken, **{name: value})
     link = evaluation_link(taken, taken.version, registered.uri)
     assert link.state == "differs" and told in link.detail, link.detail
+
+
+def test_a_threshold_that_was_changed_in_a_downloaded_folder_is_refused(registered: Registered, tmp_path: Path) -> None:
+    kept = resolve_model(registered.reference, registered.project, registered.uri).folder.parent
+    folder = Path(shutil.copytree(kept, tmp_path / "version"))
+    assert fetch(str(folder), registered.project, registered.uri).bundle.contract.threshold > 0
+    path = folder / "extra_files/contract.json"
+    path.write_text(json.dumps(read_json(path, "") | {"threshold": 1e9}))
+    with pytest.raises(RegistryError, match=r"SHA-256 of contract.json is .* but files.json says"):
+        fetch(str(folder), registered.project, registered.uri)
 
 
 def test_evidence_that_was_changed_differs(registered: Registered, taken: TracedModel) -> None:

@@ -54,7 +54,8 @@ class Fetched:
 def fetch(reference: str, project: Project, tracking_uri: str) -> Fetched:
     """The model called `reference`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or a folder that `export` wrote.
 
-    Versions are kept in `artifacts/models` and verified each time.
+    Versions are kept in `artifacts/models` and verified each time; one that is named by its folder there is compared
+    with its own list of hashes.
 
     Raises:
         ConfigError: if it is neither.
@@ -62,7 +63,10 @@ def fetch(reference: str, project: Project, tracking_uri: str) -> Fetched:
         TrackingError: if the store cannot be used.
     """
     if not reference.startswith("models:"):
-        return Fetched(Bundle(_folder(reference)))
+        folder = _folder(reference)
+        if (folder / EXTRA / HASHES).is_file():  # a version that was downloaded, named by its place
+            _require_listed(folder / EXTRA)
+        return Fetched(Bundle(folder))
     client = open_store(tracking_uri, existing=True)
     version = resolve(client, reference)
     return Fetched(bundle_of(client, version, project), str(version.name), str(version.version))
@@ -164,6 +168,12 @@ def _require_files(folder: Path, version: "ModelVersion") -> None:
     found = sha256_of(listed) if listed.is_file() else "missing"
     if found != expected:
         raise _altered(folder.parent, f"SHA-256 of {HASHES} is {found}, but the version's tag {FILES} says {expected}")
+    _require_listed(folder)
+
+
+def _require_listed(folder: Path) -> None:
+    """The files in `folder` are those of its list of hashes, unaltered."""
+    listed = folder / HASHES
     digests = read_json(listed, "download it again")
     here = {path.name: sha256_of(path) for path in folder.iterdir() if path.is_file() and path != listed}
     for name in sorted({*digests, *here}):

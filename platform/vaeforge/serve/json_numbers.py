@@ -6,7 +6,7 @@ from typing import Any
 from vaeforge.errors import DataError
 
 ALLOWED: set[type] = {int, float, type(None)}  # null is a missing value, which some models take
-MARKS = (b"true", b"false", b"\\")
+WORDS = {b"r": b"true", b"l": b"false"}  # by a letter that is found fifty times as fast where it is not there
 
 
 def require_numbers(content: bytes, document: dict[str, Any], inputs: dict[str, Any]) -> None:
@@ -32,7 +32,8 @@ def require_numbers(content: bytes, document: dict[str, Any], inputs: dict[str, 
         return
     rest = {**document, "inputs": {key: value for key, value in inputs.items() if key != "x"}}
     texts = sum(1 for _ in _texts(rest)) + ("x" in inputs)
-    if content.count(b'"') != 2 * texts or any(mark in content for mark in MARKS):
+    words = any(letter in content and word in content for letter, word in WORDS.items())
+    if words or b"\\" in content or content.count(b'"') != 2 * texts:
         _require(x, "inputs.x")
 
 

@@ -82,8 +82,8 @@ class ServedModel:
 
     def remarks(self, x: NDArray[np.float32]) -> list[str]:
         """That values of pictures lie outside of what pictures can hold, whatever the model learned from."""
-        least, most = (float(found) for found in (np.nanmin(x), np.nanmax(x)))
-        if not layout_named(self.contract.data).picture_modes or (least >= 0 and most <= WHITE):
+        least, most = float(x.min()), float(x.max())
+        if not self._of_pictures or (least >= 0 and most <= WHITE):
             return []
         outside = int(((x < 0) | (x > WHITE)).reshape(len(x), -1).any(axis=1).sum())
         return [
@@ -91,7 +91,11 @@ class ServedModel:
             f"{least:.4g} to {most:.4g}); the model has seen none such"
         ]
 
-    @property
+    @cached_property
+    def _of_pictures(self) -> bool:
+        return bool(layout_named(self.contract.data).picture_modes)
+
+    @cached_property
     def answered(self) -> Answered:
         """What each answer says of the model."""
         return Answered(self.described["model"], self.version, self.contract.threshold)
