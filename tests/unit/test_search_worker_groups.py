@@ -352,7 +352,7 @@ def rank():
     pids = ranks.gather(os.getpid(), int)
     if not (folder / "lost").exists() and ranks.group.rank == 1:
         (folder / "lost").touch()
-        os.kill(os.getpid(), 9)  # the first time: the whole group starts again
+        os.kill(os.getpid(), 9)  # the first time: the whole group ends
     said = ranks.broadcast_from_main(lambda: "word" if ranks.group.is_main else "nonsense", str)
     text = f"{float(total)} {len(set(pids))} {said} {sorted(opened)}"
     (folder / f"rank-{ranks.group.rank}").write_text(text)
@@ -364,7 +364,12 @@ with InterruptHandler() as interrupt:
     with cluster(plan, interrupt, Console()) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
         from vaeforge.training.distributed import InsufficientResourcesError, run_worker_group
-        run_worker_group(rank, "pair", str(folder), 2, placement.resources)
+        from ray.train import WorkerGroupError
+        try:
+            run_worker_group(rank, "pair", str(folder), 2, placement.resources)
+        except WorkerGroupError:  # the caller starts the group again
+            run_worker_group(rank, "pair again", str(folder), 2, placement.resources)
+        assert (folder / "lost").exists()
         try:
             run_worker_group(rank, "large", str(folder), 2 * os.cpu_count(), placement.resources)
         except InsufficientResourcesError as error:
