@@ -53,14 +53,17 @@ def number_in(folder: Path, *names: str) -> Path:
 @pytest.mark.long
 def test_a_worker_that_the_kernel_ends_has_run_out_of_memory(tmp_path: Path, group: Path) -> None:
     project = Troubled(tmp_path)
-    call = ("tune", "--name", "m", *QUICK, "--trials", "1", "--epochs", "30")
+    call = ("tune", "--name", "m", *QUICK, "--trials", "1", "--epochs", "60")
     process = project.start(*call, **project.environment)
     (group / "cgroup.procs").write_text(str(process.pid))  # and for what it starts
     try:
         project.wait_for(lambda: bool(project.events("m", "reported")), process, seconds=480)
         used = int(number_in(group, "memory.usage_in_bytes", "memory.current").read_text())
-        number_in(group, "memory.limit_in_bytes", "memory.max").write_text(str(used + 500_000_000))
+        limit = number_in(group, "memory.limit_in_bytes", "memory.max")
+        limit.write_text(str(used + 500_000_000))
         project.next_validation("hold", 2.0)
+        project.wait_for_events("m", "crashed", process)
+        limit.write_text("-1" if limit.name == "memory.limit_in_bytes" else "max")
         assert process.wait(400) == 0, project.output
     finally:
         end(process)
