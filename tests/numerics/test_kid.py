@@ -255,6 +255,9 @@ def test_a_difference_from_real_samples_is_paired_in_both_halves() -> None:
     sets = zip((first, second, made), shares, strict=True)
     variance = sum(7 * np.var([less(g, share) for g in one.groups]) for one, share in sets)
     assert jackknifed(found) == pytest.approx(math.sqrt(variance), rel=1e-8)
+    interval = found.interval()
+    assert interval is not None
+    assert interval.high - found.value > 1.2 * (found.value - interval.low)  # as skewed as the distance itself
 
 
 def test_a_difference_lies_inside_its_interval_whatever_the_groups() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -186,6 +187,23 @@ def test_the_interval_of_a_distance_holds_what_lies_within_its_own_error(seed: i
     found = estimate(x, y)
     pairs = found.interplay.second_order().variance
     truths, held = held_truths(found, 0.0, pairs, pairs, jackknifed(found) / with_noise(x, y))
+    assert found.interval() == pytest.approx((truths[held].min(), truths[held].max()), abs=1e-3 * found.se)
+
+
+@pytest.mark.parametrize(("seed", "shift"), [(0, 0.0), (1, 0.0), (2, 0.5), (3, 1.0), (4, 2.0), (5, 3.0)])
+def test_less_a_distance_that_is_known_to_be_zero_a_distance_is_skewed_still(seed: int, shift: float) -> None:
+    x, more, y = drawn(7, seed), drawn(6, 50 + seed), drawn(5, 100 + seed, shift)
+    own, real = estimate(x, y, 200), estimate(x, more)
+    found, plain = own.minus(replace(real, known_zero=True)), own.minus(real)
+    assert isinstance(found, PairEstimate)
+    assert (found.value, found.se, found.df) == (plain.value, plain.se, plain.df)
+
+    def less(x: Groups, y: Groups, more: Groups) -> float:
+        return distance(x, y) - distance(x, more)
+
+    variance, pairs = slow_variance(less, [x, y, more], found.value)
+    slope = jackknifed(own) / with_noise(x, y)
+    truths, held = held_truths(found, found.value, max(pairs + slope * found.value, variance), pairs, slope)
     assert found.interval() == pytest.approx((truths[held].min(), truths[held].max()), abs=1e-3 * found.se)
 
 

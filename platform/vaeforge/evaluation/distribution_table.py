@@ -100,7 +100,7 @@ def distribution_table(
         name: kid_over_groups(reference, row, sets[REAL] if against_both and name != REAL else None)
         for name, row in sets.items()
     }
-    kids = {name: kid for name, kid in found.items() if kid is not None}
+    kids = {name: replace(kid, known_zero=name == REAL) for name, kid in found.items() if kid is not None}
     made = tuple(_row(name, frechet_distance(real.values, row.values), found[name]) for name, row in cut.items())
     headline = f"{'KID' if n < FRECHET_FROM else 'Fréchet distance'} ({real_a.extractor})"
     return DistributionTable(made, n, min(n, FRECHET_FROM), headline, real_a.extractor, real_a.weights, kids)

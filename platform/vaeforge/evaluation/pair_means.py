@@ -19,8 +19,12 @@ further from the value U than t times the standard error that they would have:
     (U - theta)^2 <= t^2 max(V2 + s theta, V2),    s = V_jackknife / |d|^2 with its noise.
 
 |d|^2 with its noise is the mean over all pairs, also those within a group, so that s is 4 d' S d / |d|^2 for the mean d
-with the covariance S. Degrees of freedom are Satterthwaite's for V1 and V2, of which V2 has as many as there are pairs
-left after centring.
+with the covariance S. A distance less one that is known to be 0, as of two halves of one sample, estimates the distance
+still. Nothing is added alone to the one that is 0, so that the variance grows alike; with V2 and se of the difference:
+
+    (U - theta)^2 <= t^2 max(max(V2 + s U, se^2) + s (theta - U), V2).
+
+Degrees of freedom are Satterthwaite's for V1 and V2, of which V2 has as many as there are pairs left after centring.
 Shapes: G groups of a sample; K groups of all samples.
 """
 
@@ -149,19 +153,28 @@ class PairEstimate(GroupEstimate):
         of_pairs: V2, below which the variance never is.
         at_value: the variance if the true one were the value.
         slope: by how much the variance grows with the true one; 0 of a difference.
+        known_zero: whether the true one is 0, since both samples are of one distribution.
     """
 
     interplay: Interplay = field(kw_only=True, repr=False, compare=False)
     of_pairs: float = field(kw_only=True, repr=False)
     at_value: float = field(kw_only=True, repr=False)
     slope: float = field(kw_only=True, repr=False)
+    known_zero: bool = field(default=False, kw_only=True, repr=False)
 
     def minus(self, other: GroupEstimate) -> GroupEstimate:
-        """The difference of two means over pairs, paired in the groups that both have."""
+        """The difference of two means over pairs, paired in the groups that both have.
+
+        Less one that is known to be 0, a squared distance is one still, and skewed as such.
+        """
         less = super().minus(other)
         if not isinstance(other, PairEstimate):
             return less
-        return _over_pairs(less.value, less.samples, self.interplay.minus(other.interplay))
+        found = _over_pairs(less.value, less.samples, self.interplay.minus(other.interplay))
+        if not other.known_zero:
+            return found
+        at_value = max(found.of_pairs + self.slope * found.value, found.at_value)
+        return replace(found, at_value=at_value, slope=self.slope)
 
     def _end(self, alpha: float, side: int) -> float | None:
         if self.groups < self.needs or not math.isfinite(self.se) or self.alike:
