@@ -195,7 +195,7 @@ def test_a_checkpoint_is_opened_once_for_all_steps_after_a_search(
     monkeypatch.setattr(evaluate_step, "evaluate_run", step)
     monkeypatch.setattr(export_step, "export_run", step)
     monkeypatch.setattr(pipeline, "_register", lambda *_: None)
-    pipeline._take_through(project, manifest, Console(quiet=True))
+    pipeline._take_through(project, manifest, "never", Console(quiet=True))
     assert opened == [str(manifest.checkpoint.within(project.root).path)]
     assert len(given) == 2 and given[0] is given[1]
 

@@ -145,13 +145,16 @@ def test_the_same_call_again_gives_the_same(
     assert plain(train("00008", donor, **own)) == plain(uninterrupted)
 
 
+WILD = {"lr": 10.0, "schedule": "constant", "gradient_limit": 1e300}  # bad epochs, and not the end of the training
+
+
 def test_the_donors_best_stays_until_something_is_better(
     make_experiment: Make, make_arrays: Make, train: Callable[..., list[EpochReport]], tmp_path: Path
 ) -> None:
     """The heir's rate destroys the weights, so its best epoch is the donor's, also after a crash and a move."""
     donor = train("00003", until=2)[-1]
     assert (donor.epoch, donor.best.epoch) == (2, 1)
-    wild = {"optimizer": {"lr": 10.0, "schedule": "constant"}}
+    wild = {"optimizer": WILD}
     heir = train("00007", donor, until=5, **wild)
     part = "from-00003-epoch-00002"
     assert {(report.best.epoch, report.value) for report in heir} == {(1, donor.value)}
@@ -175,7 +178,7 @@ def test_what_was_inherited_goes_when_nothing_needs_it(train: Callable[..., list
 
 
 def test_inheriting_from_one_that_inherited(train: Callable[..., list[EpochReport]], tmp_path: Path) -> None:
-    wild = {"optimizer": {"lr": 10.0, "schedule": "constant"}}
+    wild = {"optimizer": WILD}
     first = train("00001", until=2)[-1]
     second = train("00002", first, until=3, **wild)[-1]
     third = train("00003", second, until=4, **wild)[-1]

@@ -78,8 +78,9 @@ class ComparisonRow:
         return self.significant == "model is better"
 
     def plain(self) -> dict[str, Any]:
-        """The row for JSON."""
-        return asdict(self) | {"model_beats": self.model_beats}
+        """The row for JSON, which says of an interval that it is conservative and of others nothing, as it used to."""
+        row = asdict(self) | {"model_beats": self.model_beats}
+        return row if self.conservative else {key: value for key, value in row.items() if key != "conservative"}
 
 
 NO_INTERVAL = (
