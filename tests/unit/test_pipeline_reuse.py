@@ -32,7 +32,7 @@ def test_another_quantile_makes_evaluation_and_export_anew(tmp_path: Path, monke
     exported(project, model)
     submitted: list[tuple[EvaluationManifest, ExportManifest]] = []
 
-    def keep(_: Any, __: Any, evaluation: EvaluationManifest, export: ExportManifest, ___: Any) -> None:
+    def keep(_: Any, __: Any, evaluation: EvaluationManifest, export: ExportManifest, *___: Any) -> None:
         submitted.append((evaluation, export))
 
     monkeypatch.setattr(pipeline, "_register", keep)
