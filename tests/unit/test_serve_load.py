@@ -19,6 +19,7 @@ from test_serve_app import GREY, SMALL, client_of, model_in, png, refused
 from serving import Server, write_bundle
 from vaeforge.errors import DataError
 from vaeforge.serve.rate_limit import CLIENTS, RateLimit
+from vaeforge.serve.reception import IDLE
 from vaeforge.serve.request_parsing import take_long
 from vaeforge.serve.settings import RequestLimits
 
@@ -92,6 +93,7 @@ def half_a_body(server: Server) -> socket.socket:
 def test_bodies_that_stop_half_way_keep_nobody_out(server: Server) -> None:
     """128 may be on their way; what has stopped makes room for what comes."""
     stopped = [half_a_body(server) for _ in range(140)]
+    time.sleep(1.2 * IDLE)
     assert [ask(server, "POST", "/predict", ONE, JSON)[0] for _ in range(5)] == [200] * 5
     assert stopped[0].recv(65536).startswith(b"HTTP/1.1 408")
     assert stopped[-1].recv(65536).startswith((b"HTTP/1.1 408", b"HTTP/1.1 429"))
