@@ -67,7 +67,10 @@ def test_a_project_that_cannot_be_written_is_said(project: SmallProject) -> None
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace, which lets the system's calls fail")
 @pytest.mark.parametrize(
     ("failing", "problem"),
-    [("flock:error=ENOLCK", "the file system has no locks"), ("fdatasync:error=ENOSPC", "the disk is full")],
+    [
+        ("flock:error=ENOLCK", "put the project on a file system that has file locks"),
+        ("fdatasync:error=ENOSPC", "the disk is full"),
+    ],
 )
 def test_locks_that_are_missing_and_a_ledger_without_room_are_said(
     project: SmallProject, failing: str, problem: str, cluster: dict[str, str]
