@@ -100,6 +100,7 @@ def test_every_metric_on_the_page_is_given(trained: TrainedModel, result: Evalua
     assert set(not_given(task, result.metrics)) == ELSEWHERE.get(task, set())
 
 
+@pytest.mark.slow
 def test_the_model_stands_beside_training_mean_and_untrained_model(result: EvaluationResult) -> None:
     for metric in {row.metric for row in result.rows}:
         names = [row.name for row in result.rows if row.metric == metric]

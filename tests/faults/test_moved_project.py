@@ -4,6 +4,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from opened import watched
@@ -33,7 +34,15 @@ def killed(root: Path, cluster: dict[str, str]) -> SmallProject:
         process.wait(20)
     finally:
         end(process)
+    wait_for_workers(project)
     return project
+
+
+def wait_for_workers(project: SmallProject) -> None:
+    """Until the workers of the killed search have ended: their cluster notices it, and meanwhile they write on."""
+    workers = [worker["pid"] for event in project.events("s", "registered") for worker in event["processes"]]
+    psutil.wait_procs([psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)], timeout=120)
+    assert not any(psutil.pid_exists(pid) for pid in workers)
 
 
 def unfinished(project: SmallProject) -> dict[int, int]:

@@ -150,6 +150,7 @@ def test_rays_token_and_its_cluster(project: Project, monkeypatch: pytest.Monkey
     assert services.ray(None).level == "warn"
 
 
+@pytest.mark.slow
 def test_the_tracking_database_is_one_of_this_mlflow_and_none_is_made(project: Project) -> None:
     uri = f"sqlite:///{project.root}/mlflow.db"
     assert services.tracking(uri).level == "ok"

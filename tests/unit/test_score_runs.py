@@ -28,6 +28,8 @@ from vaeforge_models.vae import VAE
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model() -> VAE:
@@ -56,7 +58,6 @@ def reasons(folder: Path) -> dict[str, str]:
         return {row["item"]: row["reason"] for row in csv.DictReader(file)}
 
 
-@pytest.mark.slow
 def test_results_say_what_was_scored(model: VAE, bundle: Bundle, images: Path, tmp_path: Path) -> None:
     outcome = score(bundle, images, tmp_path / "out", pictures="sample")
     found, manifest = scores_of(tmp_path / "out"), outcome.manifest
@@ -73,7 +74,6 @@ def test_results_say_what_was_scored(model: VAE, bundle: Bundle, images: Path, t
     ]
 
 
-@pytest.mark.slow
 def test_the_rate_is_that_of_the_posterior(model: VAE, bundle: Bundle, images: Path, tmp_path: Path) -> None:
     score(bundle, images, tmp_path / "out", pictures="sample")
     x = np.stack([np.asarray(Image.open(path)).transpose(2, 0, 1) for path in sorted(images.iterdir())])
@@ -84,7 +84,6 @@ def test_the_rate_is_that_of_the_posterior(model: VAE, bundle: Bundle, images: P
     np.testing.assert_allclose(scores_of(tmp_path / "out")["rate"], expected.numpy(), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_neither_batch_nor_threads_nor_format_change_results(
     bundle: Bundle, images: Path, tmp_path: Path, batch: int
@@ -157,7 +156,6 @@ def test_bad_files_are_quarantined(bundle: Bundle, tmp_path: Path) -> None:
     assert "Bad CRC" in bad["g_damaged.npz/17"]
 
 
-@pytest.mark.slow
 def test_bad_rows_of_a_csv_are_quarantined(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     series = write_bundle(tmp_path_factory.mktemp("fmri"), "fmri", untrained("fmri"))
     rows = [[f"{value:.3f}" for value in row] for row in np.random.default_rng(0).normal(size=(5, 24))]

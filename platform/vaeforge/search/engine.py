@@ -22,7 +22,7 @@ from rich.console import Console
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchInterrupted, TrialDecided
 from vaeforge.ledger.history import SearchHistory, read_history
-from vaeforge.search.dispatch.cluster import cluster
+from vaeforge.search.dispatch.cluster import cluster, pin_to_this_node
 from vaeforge.search.dispatch.kept_data import kept_data
 from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.plan import Plan
@@ -224,9 +224,8 @@ class _SearchRun:
         from vaeforge.search.dispatch.trial import TuneTrial
         from vaeforge.search.ray_scheduler import LedgerScheduler, OnRequest
 
-        trainable = tune.with_resources(
-            tune.with_parameters(TuneTrial, dispatcher=self.dispatcher), {"CPU": THIN_SHARE}
-        )
+        share = {"CPU": THIN_SHARE} if self.plan.address is None else {"CPU": THIN_SHARE, **pin_to_this_node()}
+        trainable = tune.with_resources(tune.with_parameters(TuneTrial, dispatcher=self.dispatcher), share)
         return tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(

@@ -39,6 +39,7 @@ SETTINGS = {
     # ranks of one node see each other's GPUs, as NCCL wants it; Ray Train does so by itself for its own torch backend
     "TRAIN_ENABLE_SHARE_CUDA_VISIBLE_DEVICES": "1",
 }
+PINNED = 0.0001  # of a node's own resource, of which each has 1
 LATER = (
     "vaeforge.search.dispatch.worker_groups",
     "ray.tune",
@@ -119,6 +120,19 @@ def _import_ahead() -> None:
             importlib.import_module(name)
         except Exception:
             return
+
+
+def pin_to_this_node() -> dict[str, float]:
+    """What a process must reserve beside a share of a core to run on the node of this one; nothing where that has none.
+
+    For Tune's thin trials: the end of the driver's node is that of the search, that of another is not.
+    """
+    import ray
+
+    here = ray.get_runtime_context().get_node_id()
+    (resources,) = (node["Resources"] for node in ray.nodes() if node["NodeID"] == here)
+    named = [name for name in resources if name.startswith("node:") and "__" not in name]
+    return dict.fromkeys(named, PINNED) if resources.get("CPU", 0.0) >= 1 else {}
 
 
 def supplies() -> tuple[list[Supply], Supply]:
