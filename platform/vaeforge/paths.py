@@ -34,8 +34,9 @@ class Project:
 
     @classmethod
     def of_search(cls, folder: Path) -> "Project":
-        """The project to which the folder of a search belongs."""
-        return cls(folder.resolve().parents[2])
+        """The project to which the folder of a search belongs; the root of the file system where there is less above it."""
+        above = folder.resolve().parents
+        return cls(above[min(2, len(above) - 1)])
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> str:

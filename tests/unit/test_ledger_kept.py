@@ -205,3 +205,8 @@ def test_a_search_with_a_damaged_ledger_is_shown_as_such_and_not_resumed(project
     plan: Any = SimpleNamespace(ledger=ledger, name="faults", folder=ledger.parent)
     with pytest.raises(SearchError, match=r"1 line\(s\) are damaged.*another --name"):
         earlier_history(plan, named=True, resume=True)
+
+
+def test_the_folder_of_a_search_may_lie_anywhere() -> None:
+    assert Project.of_search(Path("/home/lab/artifacts/searches/s")).root == Path("/home/lab")
+    assert Project.of_search(Path("/s")).root == Path("/")
