@@ -34,7 +34,7 @@ class Project:
 
     @classmethod
     def of_search(cls, folder: Path) -> "Project":
-        """The project to which the folder of a search belongs; the root of the file system where there is less above it."""
+        """The project to which the folder of a search belongs; the file system's root where it lies close to that."""
         above = folder.resolve().parents
         return cls(above[min(2, len(above) - 1)])
 
