@@ -147,7 +147,8 @@ def _damaged_checkpoint(damage: str, target: Target, random: Random) -> Iterator
     newest = next(iter(trial.checkpoints()), None)
     if trial.state is None and newest is not None and newest.path.exists():
         (flip_bit if damage == "flip" else cut)(newest.path, random.random())
-    worker.kill()
+    with suppress(psutil.NoSuchProcess):  # its session may have ended with it meanwhile
+        worker.kill()
     yield f"{damage} in {newest.path.name if newest else 'nothing'} of trial {trial.number}, SIGKILL to its worker"
 
 

@@ -11,6 +11,8 @@ from itertools import chain, islice
 from pathlib import Path
 from random import Random
 
+import psutil
+
 from vaeforge.chaos.faults import FAULTS, Fault, NoVictimError
 from vaeforge.chaos.invariants import Invariant, Watched, check_search
 from vaeforge.chaos.ledger_rules import Expected
@@ -219,7 +221,7 @@ class _Run:
         for fault in chain(self.waiting.copy(), islice(self.coming, TRIED)):
             try:
                 self._do(fault)
-            except (NoVictimError, OSError) as error:  # a victim may end while it is looked at
+            except (NoVictimError, OSError, psutil.Error) as error:  # a victim may end while it is looked at
                 self._postpone(fault, str(error))
             else:
                 if fault in self.waiting:
