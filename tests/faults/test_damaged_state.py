@@ -21,11 +21,21 @@ def killed(tmp_path_factory: pytest.TempPathFactory, cluster: dict[str, str]) ->
     try:
         project.wait_for_events("d", "finished", process, 1)
         project.wait_for(lambda: (project.root / "artifacts/searches/d/tracking.json").exists(), process)
+        project.wait_for(lambda: bool(newest_of_several(project)), process)
         process.send_signal(signal.SIGKILL)
         process.wait(60)
     finally:
         end(process)
     return project
+
+
+def newest_of_several(project: SmallProject) -> list[Path]:
+    """The newest checkpoint of each trial that has not ended and can fall back on an earlier one."""
+    ended = {event["trial"] for event in project.events("d", "finished")}
+    files: dict[int, list[str]] = {}
+    for event in project.events("d", "reported"):
+        files.setdefault(event["trial"], []).append(event["checkpoint"]["file"])
+    return [Path(own[-1]) for trial, own in files.items() if trial not in ended and len(own) > 1]
 
 
 def copied(killed: SmallProject, folder: Path) -> SmallProject:
@@ -38,9 +48,7 @@ def copied(killed: SmallProject, folder: Path) -> SmallProject:
 
 def test_what_a_search_keeps_beside_its_ledger_may_be_damaged(killed: SmallProject, cluster: dict[str, str]) -> None:
     folder = killed.root / "artifacts/searches/d"
-    newest = {event["trial"]: event["checkpoint"]["file"] for event in killed.events("d", "reported")}
-    ended = {event["trial"] for event in killed.events("d", "finished")}
-    for path in (Path(file) for trial, file in newest.items() if trial not in ended):
+    for path in newest_of_several(killed):
         flip_bit(path, 0.5)
     for name, place in (("processes.json", 0.5), ("optuna.journal", 0.7), ("lock", 0.3)):
         (folder / name).touch()
