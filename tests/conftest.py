@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -27,6 +27,9 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.samples import Samples
 from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import DataSpec
+
+if TYPE_CHECKING:
+    from vaeforge.chaos.tracking_server import TrackingServer
 
 STARTING_SEARCHES = (
     "cluster",
@@ -64,6 +67,14 @@ def one_thread() -> None:
 
 
 @pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports leave empty files in place of their figures, which take longer than all else and are tested elsewhere."""
+    from vaeforge.importing import description
+
+    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
+
+
+@pytest.fixture
 def make_arrays() -> Callable[..., TrainingData]:
     """Blocky random images: structure that a small model can learn, in sizes that nothing divides."""
 
@@ -96,6 +107,17 @@ def make_experiment() -> Callable[..., Experiment]:
         return Experiment.model_validate({"family": "endoscopy", **base})
 
     return make
+
+
+@pytest.fixture(scope="module")
+def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[TrackingServer]":
+    """A real MLflow server behind a proxy that lets requests fail."""
+    from vaeforge.chaos.tracking_server import TrackingServer
+
+    started = TrackingServer(tmp_path_factory.mktemp("server"))
+    started.start()
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """A real MLflow server that fails in every way that servers and gateways do, and is told a ledger once all the same."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
 ]
 TRIES = 8
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
-    started = TrackingServer(tmp_path_factory.mktemp("server"))
-    started.start()
-    yield started
-    started.close()
 
 
 @pytest.fixture
@@ -50,47 +41,51 @@ def step(replay: Replay) -> bool:
 
 
 @pytest.mark.parametrize("mode", ["401", "503", "reset"])
-def test_what_a_server_refuses_is_told_later_and_once(server: TrackingServer, ledger: Path, mode: Mode) -> None:
+def test_what_a_server_refuses_is_told_later_and_once(
+    tracking_server: TrackingServer, ledger: Path, mode: Mode
+) -> None:
     lines = ledger.read_text().splitlines(keepends=True)
     ledger.write_text("".join(lines[:40]))
-    replay, root = Replay(ledger, server.proxy.uri, ledger.parents[3]), ledger.parents[3]
+    replay, root = Replay(ledger, tracking_server.proxy.uri, ledger.parents[3]), ledger.parents[3]
     assert step(replay)
-    refused, server.proxy.mode = server.proxy.refused, mode
+    refused, tracking_server.proxy.mode = tracking_server.proxy.refused, mode
     try:
         ledger.write_text("".join(lines))
         assert not step(replay) and not step(replay)
-        assert not step(Replay(ledger, server.proxy.uri, root))  # nor does a later process get through
-        assert server.proxy.refused > refused
+        assert not step(Replay(ledger, tracking_server.proxy.uri, root))  # nor does a later process get through
+        assert tracking_server.proxy.refused > refused
         with pytest.raises(TrackingError, match=r"ledger is intact|did not answer"):
-            sync(ledger.parent, server.proxy.uri)
+            sync(ledger.parent, tracking_server.proxy.uri)
     finally:
-        server.proxy.mode = "pass"
+        tracking_server.proxy.mode = "pass"
     assert step(replay) and replay.complete
-    assert disagreements(ledger.parent, server.proxy.uri) == []
-    sync(ledger.parent, server.proxy.uri)
-    assert disagreements(ledger.parent, server.proxy.uri) == []
+    assert disagreements(ledger.parent, tracking_server.proxy.uri) == []
+    sync(ledger.parent, tracking_server.proxy.uri)
+    assert disagreements(ledger.parent, tracking_server.proxy.uri) == []
 
 
-def test_what_a_gateway_says_has_failed_and_was_done_is_not_done_twice(server: TrackingServer, ledger: Path) -> None:
-    server.proxy.mode = "504"
+def test_what_a_gateway_says_has_failed_and_was_done_is_not_done_twice(
+    tracking_server: TrackingServer, ledger: Path
+) -> None:
+    tracking_server.proxy.mode = "504"
     try:
         for _ in range(TRIES):  # each one gets as far as the next change
-            assert not step(Replay(ledger, server.proxy.uri, ledger.parents[3]))
+            assert not step(Replay(ledger, tracking_server.proxy.uri, ledger.parents[3]))
     finally:
-        server.proxy.mode = "pass"
-    assert server.proxy.refused >= TRIES
-    sync(ledger.parent, server.proxy.uri)
-    assert disagreements(ledger.parent, server.proxy.uri) == []
+        tracking_server.proxy.mode = "pass"
+    assert tracking_server.proxy.refused >= TRIES
+    sync(ledger.parent, tracking_server.proxy.uri)
+    assert disagreements(ledger.parent, tracking_server.proxy.uri) == []
 
 
-def test_a_server_that_is_killed_in_between_and_comes_back(server: TrackingServer, ledger: Path) -> None:
+def test_a_server_that_is_killed_in_between_and_comes_back(tracking_server: TrackingServer, ledger: Path) -> None:
     lines = ledger.read_text().splitlines(keepends=True)
     ledger.write_text("".join(lines[:30]))
-    replay = Replay(ledger, server.proxy.uri, ledger.parents[3])
+    replay = Replay(ledger, tracking_server.proxy.uri, ledger.parents[3])
     assert step(replay)
-    server.kill()
+    tracking_server.kill()
     ledger.write_text("".join(lines))
     assert not step(replay)
-    server.start()
+    tracking_server.start()
     assert step(replay) and replay.complete
-    assert disagreements(ledger.parent, server.proxy.uri) == []
+    assert disagreements(ledger.parent, tracking_server.proxy.uri) == []

@@ -9,15 +9,11 @@ import pytest
 from PIL import Image
 
 from project import PARAMS, command_line
-from vaeforge.importing import description
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 SIZE = ("--set", "prepare.size=32", "--set", "prepare.margin=16", "--set", "prepare.stride=16")
 WIDTH, HEIGHT = 640, 160
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
 
 
 @pytest.fixture

@@ -9,12 +9,8 @@ import pytest
 from PIL import Image
 
 from project import command_line
-from vaeforge.importing import description
 
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def write(root: Path, folders: list[str], each: int = 4) -> None:

@@ -9,19 +9,15 @@ import pandas
 import pytest
 
 from project import command_line
-from vaeforge.importing import description
 from vaeforge.importing.columns import Table
 from vaeforge.importing.formats import points
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.tables import read_table
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 DONORS = [f"d{number}" for number in range(6)]
 N = 600
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
 
 
 @pytest.fixture

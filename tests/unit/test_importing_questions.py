@@ -8,12 +8,8 @@ import tifffile
 from PIL import Image
 
 from project import Called, command_line
-from vaeforge.importing import description
 
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def textured(path: Path, seed: int) -> None:

@@ -8,14 +8,10 @@ import tifffile
 from PIL import Image
 
 from project import command_line
-from vaeforge.importing import description
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 SIDE = 32
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
 
 
 def pixels(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

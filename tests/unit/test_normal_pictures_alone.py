@@ -12,14 +12,10 @@ import pytest
 from PIL import Image
 
 from project import PARAMS, command_line, write_images
-from vaeforge.importing import description
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 MISSING = "without anomalous samples in the test there is no AUROC, AUPRC, pixel AUROC, precision or recall"
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
 
 
 @pytest.fixture

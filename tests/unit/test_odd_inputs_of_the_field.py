@@ -12,15 +12,11 @@ from PIL import Image
 
 from project import command_line
 from scoring import imported, scored
-from vaeforge.importing import description
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 PARCELS = [f"{side}_Vis_{number}" for side in ("LH", "RH") for number in range(1, 5)]
 STEPS = 40
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
 
 
 def parcels(seed: int) -> pandas.DataFrame:

@@ -15,12 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from project import command_line
-from vaeforge.importing import description
 
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def textured(path: Path, seed: int, side: int = 48) -> NDArray[np.uint8]:

@@ -21,7 +21,6 @@ from scoring import score, scores_of, untrained, write_bundle
 from vaeforge.data.images import open_grey
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.picture_reading import PictureReading
-from vaeforge.importing import description
 from vaeforge.package.bundle import Bundle
 from vaeforge.package.contract import PictureInput
 from vaeforge.package.contract_writer import ExportedGraph, graph_file
@@ -35,14 +34,11 @@ from vaeforge.serve.model import load
 from vaeforge.serve.reload import ActiveModel
 from vaeforge.serve.settings import RequestLimits
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FLAT, RAISED = 2000, 2001
 WHITE_12 = 4095
 SIDE, CENTRE = 48, 32
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: (folder / f"{chart.name}.png").touch())
 
 
 def faint(seed: int, side: int = SIDE) -> NDArray[np.uint16]:

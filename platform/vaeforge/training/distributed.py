@@ -1,8 +1,9 @@
 """Ray Train, and nothing else of Ray: worker groups that run a function on every rank.
 
-Ray Train places the workers, restarts a group that loses one, and ends it. The process group of torch.distributed is
-set up by the ranks themselves (`RayProcessGroup`) and not by Ray Train's controller, a process beside each group that
-would import torch for it: more than a second of CPU time and 200 MB for each host, and more where torch brings CUDA.
+Ray Train places the workers and ends a group that loses one; whoever called starts it again. The process group of
+torch.distributed is set up by the ranks themselves (`RayProcessGroup`) and not by Ray Train's controller, a process
+beside each group that would import torch for it: more than a second of CPU time and 200 MB for each host, and more
+where torch brings CUDA.
 """
 
 import contextlib
