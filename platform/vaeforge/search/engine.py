@@ -377,8 +377,8 @@ class _SearchRun:
     def end(self) -> None:
         """Write into the ledger how the session ended, and let the worker groups return.
 
-        After an interruption nothing is waited for but Tune's thread, and that briefly: whoever presses Ctrl-C wants
-        the prompt back, and Ray's end takes the worker groups with it.
+        After an interruption little is waited for: whoever presses Ctrl-C wants the prompt back, and Ray's end takes
+        the worker groups with it.
         """
         import ray
 
@@ -393,7 +393,8 @@ class _SearchRun:
         else:
             reason = self.over or self.searcher.ended or "trials"
             ray.get(self.dispatcher.record.remote(search_ended(self.plan, reason, time.monotonic() - self.started)))
-            if self.plan.address is None:
-                end_controllers()
-            self.worker_groups.join(END_SECONDS)  # a thread in Ray when Ray shuts down would take the process with it
+        if self.plan.address is None:
+            end_controllers()
+        # a thread in Ray when Ray shuts down could take the process with it
+        self.worker_groups.join(END_SECONDS if self.interrupt.signal is None else END_SECONDS / 4)
         self.searcher.close()

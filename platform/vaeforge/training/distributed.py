@@ -123,7 +123,7 @@ class _Trainer(DataParallelTrainer):
 
     One serves Ray datasets, of which there are none. Another watches for the death of the group's controller, to give
     back what the group had reserved, by asking a dashboard that is not there, for twelve seconds at the end of a run:
-    here the caller is told of that death anyway, and gives back what is `reserved`. A third asks for nodes, which a
+    here the caller is told of that death anyway, and calls `give_back`. A third asks for nodes, which a
     cluster of one machine cannot add.
 
     Attributes:
@@ -140,20 +140,7 @@ class _Trainer(DataParallelTrainer):
     def _create_default_callbacks(self) -> list[Any]:
         found = super()._create_default_callbacks()
         kept = [one for one in found if not isinstance(one, DatasetsCallback | PlacementGroupCleanerCallback)]
-        return [*kept, _Reservation(self.reserved)]
-
-    @property
-    def reserved(self) -> Path:
-        """Where the group's controller, on this node, writes which placement group is the workers'."""
-        return Path(str(self.run_config.storage_path), f"{self.run_config.name}.placement_group")
-
-    def give_back(self) -> None:
-        """Remove the placement group that a controller which was killed has left: it would live as long as the job."""
-        with contextlib.suppress(FileNotFoundError):
-            left = self.reserved.read_text()
-            if ray.is_initialized():  # else gone with the cluster, and the call would start another one
-                remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(left)))
-            self.reserved.unlink()
+        return [*kept, _Reservation(_reserved(str(self.run_config.storage_path), str(self.run_config.name)))]
 
 
 class _GivenSize(FixedScalingPolicy):
@@ -229,5 +216,25 @@ def run_worker_group(
         if isinstance(error.controller_failure, WorkerGroupStartupTimeoutError):
             raise InsufficientResourcesError(f"no room for {workers} worker(s) of {resources}") from error
         raise
-    finally:
-        trainer.give_back()
+
+
+def give_back(name: str, storage: str) -> None:
+    """Remove the placement group that a controller which was killed has left: it would live as long as the job.
+
+    Not while Ray shuts down, which may be in another thread: a call to a cluster that is gone ends this process.
+
+    Args:
+        name: of the run, as it was given to `run_worker_group`.
+        storage: as it was given to `run_worker_group`.
+    """
+    reserved = _reserved(storage, name)
+    with contextlib.suppress(FileNotFoundError):
+        left = reserved.read_text()
+        if ray.is_initialized():  # else gone with the cluster, and the call would start another one
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(left)))
+        reserved.unlink()
+
+
+def _reserved(storage: str, name: str) -> Path:
+    """Where a group's controller, on this node, writes which placement group is the workers'."""
+    return Path(storage, f"{name}.placement_group")

@@ -30,7 +30,7 @@ from vaeforge.search.dispatch.group_failure import GroupFailure, failure_of
 from vaeforge.search.dispatch.resources import Placement, free_ranks
 from vaeforge.search.dispatch.worker import WorkerConfig, worker_main
 from vaeforge.search.search_lock import find_process
-from vaeforge.training.distributed import InsufficientResourcesError, run_worker_group
+from vaeforge.training.distributed import InsufficientResourcesError, give_back, run_worker_group
 
 CORES_PER_START = 2
 STARTING_SECONDS = 60.0  # after which a group that has not registered is no longer waited for, nor room reserved for it
@@ -188,6 +188,9 @@ class WorkerGroups:
                 self._note(group, failure_of(group.number, error, oom_kills() > killed))
         finally:
             group.launched = None
+            with self._lock:
+                if not self._closing.is_set():
+                    give_back(name, self._storage)
         return False
 
     def _note(self, group: _WorkerGroup, failure: GroupFailure) -> None:
@@ -225,7 +228,7 @@ class WorkerGroups:
 
     def close(self) -> None:
         """Start no more groups; those that wait for room give up."""
-        with self._lock:  # once it returns none starts, not even one whose turn had just come
+        with self._lock:  # once it returns none starts, not even one whose turn had just come, nor gives anything back
             self._closing.set()
 
     def join(self, seconds: float) -> bool:
