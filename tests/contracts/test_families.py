@@ -150,9 +150,9 @@ def test_augmentation_follows_its_draws(family: Family) -> None:
 def test_the_exported_graphs_compute_what_torch_computes(
     family: Family, experiment: Experiment, tmp_path: Path
 ) -> None:
-    """Of trained weights; `tests/e2e/test_every_family.py` shows it for families of our own, on real data."""
+    """Of trained weights; families of our own: `tests/unit/test_package_step.py`, `tests/e2e/test_every_family.py`."""
     if family.name in OUR_OWN:
-        pytest.skip("exported by tests/e2e/test_every_family.py")
+        pytest.skip("exported by tests/unit/test_package_step.py")
     prepared = random_prepared(family, tmp_path)
     (*_, last) = fit(experiment, random_arrays(family), folder=tmp_path / "checkpoints")
     assert last.checkpoint is not None

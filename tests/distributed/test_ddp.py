@@ -171,7 +171,7 @@ def test_gradients_on_two_ranks_equal_those_of_one_process(
         assert_gradients_are_those(rank["gradients"], alone["gradients"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_gradients_on_three_ranks_equal_those_of_one_process(jobs: Jobs, alone: dict[str, Any], tmp_path: Path) -> None:
     for rank in on_ranks(3, jobs["gradients"][1], None, gradients, tmp_path):
         assert_gradients_are_those(rank, alone["gradients"])

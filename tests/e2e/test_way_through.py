@@ -112,6 +112,7 @@ def test_train_and_the_steps_after_it(project: SmallProject, client: MlflowClien
     assert latest.tags["vaeforge.verdict"].startswith("champion: " if promoted else "challenger: ")
 
 
+@pytest.mark.long
 def test_an_untracked_search_is_told_later(
     project: SmallProject, client: MlflowClient, cluster: dict[str, str]
 ) -> None:

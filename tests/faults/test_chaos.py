@@ -30,6 +30,7 @@ def chaos(project: SmallProject, *options: str, seconds: float) -> Any:
     return json.loads(output.splitlines()[-1])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(500)
 def test_a_search_under_six_faults_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
     report = chaos(

@@ -46,6 +46,7 @@ def copied(killed: SmallProject, folder: Path) -> SmallProject:
     return project
 
 
+@pytest.mark.long
 def test_what_a_search_keeps_beside_its_ledger_may_be_damaged(killed: SmallProject, cluster: dict[str, str]) -> None:
     folder = killed.root / "artifacts/searches/d"
     for path in newest_of_several(killed):

@@ -22,6 +22,7 @@ def project(tmp_path: Path) -> Troubled:
     return Troubled(tmp_path)
 
 
+@pytest.mark.long
 def test_what_hangs_is_ended_and_tried_again_even_by_a_dispatcher_that_was_killed(project: Troubled) -> None:
     limit = ("--set", "search.hang_seconds=15")
     project.next_validation("slow", 20.0)

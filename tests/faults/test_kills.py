@@ -78,7 +78,9 @@ def test_a_killed_search_is_resumed_without_losing_or_repeating(project: SmallPr
     } == params
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.long), (signal.SIGTERM, 143)]
+)
 def test_a_signal_ends_cleanly_and_the_printed_command_goes_on(
     project: SmallProject, sent: signal.Signals, code: int
 ) -> None:
@@ -120,6 +122,7 @@ def test_a_killed_dispatcher_or_thin_trial_changes_nothing(project: SmallProject
     check_invariants(project, "b", trials=6)
 
 
+@pytest.mark.long
 def test_a_trial_whose_worker_dies_three_times_has_failed_and_no_other(
     project: SmallProject, cluster: dict[str, str]
 ) -> None:

@@ -42,6 +42,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_a_python_session_searches_twice_and_with_ray_imported_before(tmp_path: Path) -> None:
     project = SmallProject(tmp_path)
     project.run("prepare")

@@ -4,11 +4,14 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from project import SmallProject, check_invariants, end
 
 OFFLINE = ("--offline", "true", "--register", "false", "--scheduler", "none", "--hosts", "1")
 
 
+@pytest.mark.long
 def test_an_outage_of_the_disk_uses_up_no_trial(tmp_path: Path, cluster: dict[str, str]) -> None:
     project = SmallProject(tmp_path)
     call = ("tune", "--name", "o", *OFFLINE, "--trials", "5", "--set", "training.steps_per_epoch=20")

@@ -33,6 +33,7 @@ def trials_of(project: SmallProject, name: str) -> dict[int, tuple[Any, Any, Any
     return {number: (params[number], ends[number]["state"], ends[number]["value"]) for number in params}
 
 
+@pytest.mark.long
 def test_a_repeatable_search_ends_with_the_same_trials_however_often_it_was_killed(
     project: SmallProject, cluster: dict[str, str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_search_whose_budget_was_used_up_is_concluded_whenever_it_was_killed(
     assert "give a larger --budget" in project.call(*call, "--resume", "true", "--trials", "9", code=2)
 
 
+@pytest.mark.long
 def test_finalists_without_a_model_are_not_repeated_and_never_handed_on(
     project: SmallProject, cluster: dict[str, str]
 ) -> None:

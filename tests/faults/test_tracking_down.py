@@ -56,6 +56,7 @@ def files_of(client: MlflowClient, run_id: str, path: str | None = None) -> list
     return found
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_search_without_a_server_is_told_whole_later_also_from_where_it_was_moved(
     tmp_path: Path, cluster: dict[str, str]

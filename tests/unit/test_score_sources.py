@@ -190,7 +190,7 @@ def holed_table(root: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32
     return columns, values
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_scattered_missing_cells_cost_no_points_and_are_scored_as_missing(tmp_path: Path) -> None:
     columns, values = holed_table(tmp_path)
     _, model = imported(tmp_path, "lipid", "table.csv")
