@@ -1,4 +1,4 @@
-"""Outages of the place where checkpoints lie: the search stops before they use up its trials, and goes on later."""
+"""Outages: the search stops before they use up its trials, and tries those again that failed for them, later."""
 
 import os
 import signal
@@ -56,3 +56,29 @@ def test_a_trial_that_was_lost_is_tried_again_on_resuming(tmp_path: Path, cluste
     assert f"tried again: {failed['trial']} (lost)" in " ".join(output.split())
     check_invariants(project, "l", trials=2)
     assert "already complete" in project.call(*call, *settings, "--resume", "true")
+
+
+@pytest.mark.long
+def test_a_member_of_a_population_that_hung_is_tried_again_on_resuming_and_catches_up(
+    tmp_path: Path, cluster: dict[str, str]
+) -> None:
+    project = SmallProject(tmp_path)
+    call = ("tune", "--name", "p", *OFFLINE[:4], "--hosts", "1", "--scheduler", "pbt", "--trials", "4")
+    one = ("--set", "search.attempts=1", "--set", "search.hang_seconds=15", "--set", "training.steps_per_epoch=20")
+    process = project.start(*call, *one, **cluster)
+    try:
+        project.wait_for_events("p", "reported", process)
+        os.kill(project.worker("p"), signal.SIGSTOP)
+        assert process.wait(400) == 0, project.output
+    finally:
+        end(process)
+    (failed,) = (event for event in project.events("p", "finished") if event["state"] == "failed")
+    assert failed["cause"] == "hang" and failed["epoch"] < 2  # before the first generation was decided
+    ended = {event["trial"]: event for event in project.events("p", "finished") if event["state"] == "completed"}
+    output = project.run(*call, *one, "--resume", "true", **cluster)
+    assert f"tried again: {failed['trial']} (hang)" in " ".join(output.split())
+    check_invariants(project, "p", trials=4)
+    late = [event for event in project.events("p", "decided") if event["trial"] == failed["trial"]]
+    assert [event["why"] for event in late] == [f"generation {n}: the others are further" for n in (1, 2)]
+    again = {event["trial"]: event for event in project.events("p", "finished") if event["trial"] in ended}
+    assert again == ended

@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 from vaeforge.config.loader import load
-from vaeforge.ledger.events import EpochReported, TrialDecided, TrialFinished, TrialSubmitted
+from vaeforge.ledger.events import EpochReported, TrialDecided, TrialFinished, TrialRetried, TrialSubmitted
 from vaeforge.ledger.history import SearchHistory
 from vaeforge.search.schedulers.base import RungReport, TrialDecision
 from vaeforge.search.schedulers.mutation import Mutation, drawn, neighbour, perturbed
@@ -165,6 +165,24 @@ def test_a_generation_that_was_half_written_is_finished_among_all_of_it() -> Non
     assert ask(scheduler, 2) == []
     whole = generation(pbt(4), 4)
     assert {v.trial: v for v in ask(scheduler, 3)} == {number: whole[number] for number in (2, 3)}
+
+
+def test_one_that_is_tried_again_catches_up_and_the_others_wait_for_it() -> None:
+    history = SearchHistory()
+    for number in range(4):
+        submitted(history, number, epoch=2)
+    history.apply(TrialFinished(trial=3, state="failed", cause="lost", value=None, epoch=2, seconds=0.0))
+    for number in range(3):
+        decided(history, number, "go")
+    history.apply(TrialRetried(trial=3, cause="lost"))
+    scheduler = pbt(4)
+    scheduler.replay(history)
+    for number in range(3):
+        assert ask(scheduler, number, epoch=4) == []
+    (alone,) = ask(scheduler, 3, epoch=2)
+    assert (alone.action, alone.why) == ("go", "generation 1: the others are further")
+    together = {decision.trial: decision.action for decision in ask(scheduler, 3, epoch=4)}
+    assert together == {0: "go", 1: "go", 2: "go", 3: "inherit"}
 
 
 def test_trials_that_repeat_others_are_no_members() -> None:

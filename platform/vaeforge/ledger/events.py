@@ -21,7 +21,7 @@ Params: TypeAlias = dict[str, Any]
 Metrics: TypeAlias = Mapping[str, float | None]
 
 # why a trial failed for reasons outside it: another attempt, later or elsewhere, may end otherwise
-OUTSIDE_CAUSES = ("disk", "checkpoint", "lost")
+OUTSIDE_CAUSES = ("disk", "checkpoint", "lost", "hang")
 FINAL_OUTCOMES = ("completed", "early_stopped")
 UNSOUND_OUTCOMES = ("nan", "exploded")  # of an epoch whose state is not kept; an earlier one may count
 ENDED_STATES = (*FINAL_OUTCOMES, "stopped", "failed")

@@ -75,7 +75,7 @@ def run_step(project: Project, config: RunConfig, space: Space, request: SearchR
     """
     if request.tracking_uri is not None and request.tracking_uri.startswith("http"):
         open_store(request.tracking_uri)  # a server that does not answer is refused now, not after hours
-    _require_retry(request, space.scheduler.name)
+    _require_retry(request)
     plan = make_plan(project, config, space, request.name, request.address, console)
     earlier_history(plan, request.name is not None, request.resume)  # refuse before touching the folder
     tell(console, str(plan.prepared.manifest.info.get("framing", "")))
@@ -104,23 +104,21 @@ def is_complete(history: SearchHistory, search: Search) -> bool:
     return before == now or (history.ended.reason == "trials" and no_more)
 
 
-def _require_retry(request: SearchRequest, scheduler: str) -> None:
+def _require_retry(request: SearchRequest) -> None:
     """Refuse what was asked of failed trials where it cannot be done."""
     problem = None
     if request.retry not in (None, "failed"):
         problem = "must be failed"
     elif request.retry is not None and not request.resume:
         problem = "without --resume, with which alone trials are tried again; add it"
-    elif request.retry is not None and scheduler == "pbt":
-        problem = "with the scheduler pbt, whose population has gone on without them; leave it out"
     if problem is not None:
         raise ConfigError(f"--retry: got {request.retry!r} {problem}")
 
 
 def trials_to_retry(history: SearchHistory, plan: Plan, request: SearchRequest) -> list[TrialRecord]:
-    """Failed trials that are tried again on resuming; none of a population, or once a budget has ended the search."""
+    """Failed trials that are tried again on resuming; none once a budget has ended the search."""
     early = is_complete(history, plan.config.search) and history.ended is not None and history.ended.reason != "trials"
-    if not request.resume or early or plan.space.scheduler.name == "pbt":
+    if not request.resume or early:
         return []
     return history.failed_trials(None if request.retry == "failed" else OUTSIDE_CAUSES)
 

@@ -7,6 +7,9 @@ uniformly, its parameters changed as `mutation.py` says; the others continue as 
 quartiles: one inherits from one; one alone continues. Schedule groups play no role: all of a generation have trained
 equally long, and an inheritor may take another schedule.
 
+One that had failed and is tried again trains alone through the generations that were decided without it, and the
+others wait for it in the next one.
+
 Synchronous, because a decision then depends on nothing but the values and the seed, not on which worker group was
 faster. The price is waiting: members give their worker groups back meanwhile, so that a population may be larger than
 the cluster.
@@ -126,7 +129,7 @@ class PBT(Scheduler):
         staying, worst = order[: len(order) - count], order[len(order) - count :]
         needed = values[staying[-1]] if count else None
         generation = f"generation {self._generations[epoch]}"
-        rest = f"{generation}: " + (f"best {len(staying)} of {len(order)}" if count else "nobody to compare with")
+        rest = f"{generation}: " + (f"best {len(staying)} of {len(order)}" if count else self._alone(epoch))
         inherited = [
             self._inherit(TrialDecision(number, epoch, "inherit", values[number], needed), generation, order, count)
             for number in sorted(worst)
@@ -134,6 +137,11 @@ class PBT(Scheduler):
         return inherited + [
             TrialDecision(number, epoch, "go", values[number], needed, rest) for number in sorted(staying)
         ]
+
+    def _alone(self, epoch: int) -> str:
+        """Why a member is compared with nobody."""
+        late = any(member.reached > epoch for member in self._members.values())
+        return "the others are further" if late else "nobody to compare with"
 
     def _inherit(self, decision: TrialDecision, generation: str, order: list[int], count: int) -> TrialDecision:
         """`decision` with a donor from the best `count` of `order`, and the donor's parameters changed."""
