@@ -34,8 +34,9 @@ check: data  ## lint, types and unit tests
 	mypy
 	pytest $(FAST) -n $(CORES) --dist loadfile -m "not long and not slow"
 
-fuzz: setup  ## 10,000 inputs for each parser: more than an hour on two cores
-	FUZZ_EXAMPLES=10000 pytest tests/fuzz -n $(CORES) --dist load
+fuzz: setup  ## 10,000 inputs for each parser, and for the server: more than an hour on two cores
+	test -d .fuzz || pip install --disable-pip-version-check --quiet --no-deps --target .fuzz -r tests/fuzz/requirements.txt
+	PYTHONPATH=.fuzz FUZZ_EXAMPLES=10000 pytest tests/fuzz -p no:schemathesis -n $(CORES) --dist load
 
 audit: setup  ## licences, known advisories and an SBOM (audit/sbom.json) of the pinned packages
 	python audit/audit.py
