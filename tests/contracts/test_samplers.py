@@ -43,6 +43,7 @@ def test_it_has_what_it_needs_of_the_space(strategy: str, several: bool) -> None
 
 
 @pytest.mark.parametrize(("strategy", "several"), cases())
+@pytest.mark.slow
 def test_proposals_are_points_of_the_space(strategy: str, several: bool) -> None:
     space = space_of(strategy, several, freeze={"beta.warmup": 0.2})
     sampler = space.build_sampler(0)

@@ -44,6 +44,7 @@ def fuzz(parser: Parser, folder: Path) -> None:
 
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", PARSERS)
+@pytest.mark.slow
 def test_nothing_but_our_own_error_comes_out(name: str, tmp_path: Path) -> None:
     fuzz(PARSERS[name], tmp_path)
 

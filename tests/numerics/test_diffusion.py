@@ -138,6 +138,7 @@ class ExactNoise(nn.Module):
 
 @pytest.mark.parametrize("noise", ["linear", "cosine"])
 @pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 1000), ("ddpm", 100), ("ddim", 50), ("ddim", 1000)])
+@pytest.mark.slow
 def test_the_exact_predictor_of_a_gaussian_samples_that_gaussian(noise: str, sampler: str, steps: int) -> None:
     diffusion = model(20, noise=noise)
     diffusion.denoiser = ExactNoise(noise, m=0.5, s=0.6)

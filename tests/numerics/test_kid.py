@@ -132,6 +132,7 @@ def test_a_joined_reference_is_two_samples() -> None:
     assert jackknifed(found) == pytest.approx(math.sqrt(sum(variances)), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_both_halves_of_a_reference_have_the_error_of_one_sample() -> None:
     """Of two halves of 40 groups, the jackknife's variance is that of 80 in one, but for each half's own mean."""
     first, more, y = apart(normal(40, 4, 0), normal(40, 4, 1), normal(2000, 4, 2, 2.0))

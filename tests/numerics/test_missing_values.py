@@ -141,6 +141,7 @@ def test_complete_data_give_what_they_gave(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("likelihood", ["squared_error", "calibrated"])
 @pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.slow
 def test_training_learns_from_what_is_there(tmp_path: Path, likelihood: str, augmented: bool) -> None:
     arrays = data()
     given = {"model__likelihood": likelihood, "training__augment": augmented, "training__epochs": 8}
@@ -238,6 +239,7 @@ def test_intervals_are_counted_over_observed_values() -> None:
     assert mean_of(coverage.held).tolist() == [0.5, 1.0]
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_finite_and_of_observed_values(tmp_path: Path) -> None:
     arrays = data()
     experiment = small_experiment(LIPID, tmp_path)

@@ -121,6 +121,7 @@ def test_a_set_less_itself_has_neither_error_nor_interval() -> None:
     assert (none.value, none.se) == (0, pytest.approx(0, abs=1e-12)) and none.interval() is None
 
 
+@pytest.mark.slow
 def test_the_parts_of_the_variance_are_those_of_the_population() -> None:
     """Of values of three kinds, all moments are sums over kinds, and so is the distance's variance (Hoeffding 1948)."""
     kinds, chances = np.array([[2.0, 0.0], [0.0, 1.0], [-1.0, 1.0]]), np.array([0.2, 0.5, 0.3])
@@ -191,6 +192,7 @@ def test_the_interval_of_a_distance_holds_what_lies_within_its_own_error(seed: i
 
 
 @pytest.mark.parametrize(("seed", "shift"), [(0, 0.0), (1, 0.0), (2, 0.5), (3, 1.0), (4, 2.0), (5, 3.0)])
+@pytest.mark.slow
 def test_less_a_distance_that_is_known_to_be_zero_a_distance_is_skewed_still(seed: int, shift: float) -> None:
     x, more, y = drawn(7, seed), drawn(6, 50 + seed), drawn(5, 100 + seed, shift)
     own, real = estimate(x, y, 200), estimate(x, more)

@@ -53,6 +53,7 @@ def test_the_sample_goes_when_ones_own_arrive(project: Project, tmp_path: Path) 
     assert used_data(project, "endoscopy").name == DataSetName("kvasir")
 
 
+@pytest.mark.slow
 def test_one_of_several_is_used_and_the_command_line_chooses(project: Project, tmp_path: Path) -> None:
     for name in ("first", "second"):
         command_line(project.root, "import", str(pictures(tmp_path / name)), "--family", "endoscopy")

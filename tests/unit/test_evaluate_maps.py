@@ -158,6 +158,7 @@ def test_intervals_of_gaussian_values_hold_what_they_say() -> None:
     assert imputation_coverage(Spread(mean, sd), truth, noise * 0).held.mean() < 0.93
 
 
+@pytest.mark.slow
 def test_spreads_of_a_model_that_is_known() -> None:
     model = Plain()
     places = np.array([[3.0, 0, 0], [-1.0, 0, 0]], np.float32)
@@ -266,6 +267,7 @@ def test_points_from_end_to_end(tmp_path: Path) -> None:
     assert (row.low or 0) < row.value < (row.high or 0)
 
 
+@pytest.mark.slow
 def test_maps_from_end_to_end(tmp_path: Path) -> None:
     coordinates = torch.from_numpy(np.random.default_rng(0).random((80, 3), dtype=np.float32))
     trained = trained_model(tmp_path, DataSpec((80,), 0, {"coordinates": coordinates}))

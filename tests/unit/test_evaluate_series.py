@@ -260,6 +260,7 @@ def test_the_task_leaves_constant_voxels_out(trained: TrainedModel, prepared: Pr
     assert [line["pearson"] for line in table] == pytest.approx(voxels, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_model_is_compared_with_planes_of_its_size(trained: TrainedModel, prepared: Prepared) -> None:
     rows = [row for row in evaluate(trained).rows if row.metric == "R2"]
     names = [row.name for row in rows]

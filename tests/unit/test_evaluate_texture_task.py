@@ -142,6 +142,7 @@ def test_constant_and_black_images_are_counted(trained: TrainedModel) -> None:
     assert line["contrast"] == pytest.approx(np.append(alone.contrast, [0, 0]).mean())
 
 
+@pytest.mark.slow
 def test_a_collapsed_model_is_measured_and_not_a_crash(trained: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texture, "image_space", lambda _: pca_space(trained))
     model: Any = trained.model

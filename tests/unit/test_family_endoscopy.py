@@ -116,6 +116,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...], message: str) -> None:
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "squared_error", "calibrated"])
+@pytest.mark.slow
 def test_every_likelihood_learns(
     likelihood: str, make_experiment: Callable[..., Experiment], make_arrays: Callable[..., TrainingData]
 ) -> None:

@@ -91,6 +91,7 @@ def test_as_many_pass_against_the_best_of_twenty_as_against_one(groups: int, riv
     assert bad <= 0.025 + 3 * math.sqrt(0.025 / repeats)
 
 
+@pytest.mark.slow
 def test_twenty_tries_let_a_worse_version_through_in_less_than_three_percent() -> None:
     rng, repeats, groups, error = np.random.default_rng(10), 300, 10, math.sqrt(2 / 10)
     found = versions(rng, repeats, groups, [0.0] + [3 * error] * 20)

@@ -120,6 +120,7 @@ def test_the_manifest_lists_every_file_with_its_hash(project: Project, source: P
     assert (manifest["source"], manifest["kind"], manifest["counts"]) == ("given", "pictures", result.counts)
 
 
+@pytest.mark.slow
 def test_the_same_source_gives_the_same_bytes(drawn: None, project: Project, source: Path) -> None:
     first = read_json(take(project, source).manifest, "")
     assert read_json(take(project, source, replace=True).manifest, "") == first

@@ -48,6 +48,7 @@ def said(root: Path, code: int, *options: str, family: str = "endoscopy") -> str
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+@pytest.mark.slow
 def test_transparent_corners_of_one_class_are_asked_about(tmp_path: Path, suffix: str) -> None:
     for number in range(4):
         write(tmp_path / f"set/normal/{number}.{suffix}", number, masked=True)

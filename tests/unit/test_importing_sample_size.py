@@ -30,6 +30,7 @@ def prepared(root: Path) -> Any:
 
 
 @pytest.mark.parametrize(("side", "enlarged"), [(28, "up to 1.3 times, to 36 pixels"), (32, "up to 1.1 times")])
+@pytest.mark.slow
 def test_small_pictures_get_a_size_of_their_own(tmp_path: Path, side: int, enlarged: str) -> None:
     (tmp_path / "params.yaml").write_text(PARAMS)
     source = pictures(tmp_path / "shoes", side)
@@ -47,6 +48,7 @@ def test_small_pictures_get_a_size_of_their_own(tmp_path: Path, side: int, enlar
     assert prepared(tmp_path)["event_shape"] == [3, 64, 64]
 
 
+@pytest.mark.slow
 def test_large_pictures_keep_the_size_that_params_yaml_names(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(PARAMS)
     done = command_line(tmp_path, "inspect", str(pictures(tmp_path / "large", 200)), "--size", "auto", "--json")
@@ -73,6 +75,7 @@ def test_samples_without_a_size_take_none(tmp_path: Path) -> None:
     assert done.code == 2 and "samples of series are no images; leave it out" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_what_counts_as_normal_is_said_alike_and_before_anything_is_written(tmp_path: Path) -> None:
     source = pictures(tmp_path / "gut", 32, (("normal", 12), ("normal-cecum", 6), ("polyps", 5), ("ulcer", 3)))
     looked = command_line(tmp_path, "inspect", str(source), "--family", "endoscopy").stdout.splitlines()
@@ -87,6 +90,7 @@ def test_what_counts_as_normal_is_said_alike_and_before_anything_is_written(tmp_
 
 
 @pytest.mark.parametrize("command", ["inspect", "import"])
+@pytest.mark.slow
 def test_a_contact_sheet_shows_pictures_of_each_class(tmp_path: Path, command: str) -> None:
     for name, colour in (("normal", (200, 0, 0)), ("polyps", (0, 0, 200))):
         (tmp_path / "flat" / name).mkdir(parents=True)

@@ -69,6 +69,7 @@ def ramps(folder: Path, low: int, high: int, kind: str = "png") -> None:
 @pytest.mark.parametrize(
     ("depth", "low", "high", "count"), [(None, 3201, 60814, 3601), ("16", 3201, 60814, 3601), ("8", 12, 237, 226)]
 )
+@pytest.mark.slow
 def test_a_camera_of_12_bits_keeps_its_levels(
     tmp_path: Path, kind: str, depth: str | None, low: int, high: int, count: int
 ) -> None:
@@ -154,6 +155,7 @@ def parts_of_people(found: dict[str, Any], root: Path) -> None:
         ("{label}/sub-{person}_run-{number}.png", (), "by sub-… in their names"),
     ],
 )
+@pytest.mark.slow
 def test_people_are_never_on_both_sides(tmp_path: Path, place: str, options: tuple[str, ...], rule: str) -> None:
     people(tmp_path, place)
     said = take(tmp_path, *options)

@@ -116,6 +116,7 @@ def hold(folder: str, ready: "multiprocessing.synchronize.Event", over: "multipr
     lock.close()
 
 
+@pytest.mark.slow
 def test_the_lock_of_another_process_names_it(tmp_path: Path) -> None:
     folder = search(tmp_path)
     assert holder(folder) is None

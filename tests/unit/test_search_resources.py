@@ -126,6 +126,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         require_disk(tmp_path / "file" / "search", 1, search(), Placement(1, 1, 0.0, 1))
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     first = SearchLock(tmp_path / "s")
     with pytest.raises(SearchError, match=f"process {os.getpid()} on "):

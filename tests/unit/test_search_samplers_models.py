@@ -283,6 +283,7 @@ def front_distance(sampler: Sampler, count: int) -> float:
 
 
 @pytest.mark.parametrize("strategy", ["tpe", "nsga2"])
+@pytest.mark.slow
 def test_several_goals_are_approached(strategy: str, base: Experiment) -> None:
     goals = {"metrics": {"val/rate": "min", "val/distortion": "min"}}
     found, chance = (

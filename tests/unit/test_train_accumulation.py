@@ -70,6 +70,7 @@ def test_every_loss_is_as_defined_in_one_batch_and_in_three(name: str, tmp_path:
 
 
 @pytest.mark.parametrize("name", steps.SCHEDULES)
+@pytest.mark.slow
 def test_three_parts_are_one_batch_under_dropout_too(name: str, tmp_path: Path) -> None:
     for case, one in list(steps.cases(tmp_path, name, dropout=0.3).items())[::7]:  # the first and the last
         whole, parts = steps.outcome(one, (steps.SAMPLES,)), steps.outcome(one, steps.PARTS)

@@ -35,6 +35,7 @@ def url() -> str:
     return f"memory://{uuid.uuid4().hex}/00000"
 
 
+@pytest.mark.slow
 def test_a_training_at_a_url_is_that_in_a_folder(
     make_experiment: Make, make_arrays: Make, tmp_path: Path, url: str
 ) -> None:

@@ -107,6 +107,7 @@ def test_a_condition_is_learnt() -> None:
 
 
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(kind: str) -> None:
     before = torch.get_rng_state()
     first, again, other = fit_short(kind=kind), fit_short(kind=kind), fit_short(seed=1, kind=kind)

@@ -60,6 +60,7 @@ def test_the_weights_are_the_donors_bit_by_bit(train: Callable[..., list[EpochRe
 
 
 @pytest.mark.parametrize("schedule", ["constant", "plateau", "cosine", "onecycle"])
+@pytest.mark.slow
 def test_under_the_same_hyperparameters_nothing_changes(train: Callable[..., list[EpochReport]], schedule: str) -> None:
     """The reference: a training that was never interrupted. Weights, moments and epoch are all that it depends on."""
     sections: dict[str, Any] = {"optimizer": {"schedule": schedule}, "beta": {"schedule": "pi", "target": 5.0}}

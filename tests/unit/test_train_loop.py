@@ -48,6 +48,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_one_does_not(
     ],
     ids=lambda schedule: schedule["schedule"],
 )
+@pytest.mark.slow
 def test_a_resumed_training_ends_as_an_uninterrupted_one(
     make_experiment: Make, make_arrays: Make, tmp_path: Path, schedule: dict[str, Any]
 ) -> None:

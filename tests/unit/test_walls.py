@@ -9,6 +9,8 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*(ROOT / "platform").rglob("*.py"), *(ROOT / "models").rglob("*.py")])
 ONLY_IN = {
@@ -137,6 +139,7 @@ def test_source_roots_do_not_shadow_the_standard_library() -> None:
     assert done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_thin_trials_scoring_serving_and_lists_of_models_import_no_torch() -> None:
     program = "\n".join(
         f"import sys, vaeforge.{module}; assert not {{'torch', 'mlflow'}} & set(sys.modules), '{module}'"
@@ -146,6 +149,7 @@ def test_thin_trials_scoring_serving_and_lists_of_models_import_no_torch() -> No
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 
+@pytest.mark.slow
 def test_the_page_on_architecture_names_what_there_is() -> None:
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     paths = [path.as_posix() for path in (*SOURCES, *(ROOT / "tests").rglob("*.py"))]
