@@ -73,7 +73,7 @@ def install(folder: Path) -> None:
     (info / "entry_points.txt").write_text("[vaeforge.families]\nsixth = sixth_family:FAMILY\n")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_contracts_hold_for_a_family_from_outside(tmp_path: Path) -> None:
     install(tmp_path)
     paths = [str(tmp_path), str(ROOT / "platform"), str(ROOT / "models")]

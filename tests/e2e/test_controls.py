@@ -64,6 +64,7 @@ def metrics(trial: TrialRecord, *names: str) -> tuple[float, ...]:
     return tuple(float(trial.best_metrics[name]) for name in names)
 
 
+@pytest.mark.long
 def test_several_goals_keep_a_front_and_one_point_is_chosen_by_the_stated_rule(
     project: SampleProject, cluster: dict[str, str]
 ) -> None:
@@ -135,6 +136,7 @@ def test_what_another_search_found_informs_the_first_proposals(project: SamplePr
     assert "no search 'nothing'" in refused
 
 
+@pytest.mark.long
 def test_finalists_run_again_and_the_best_mean_wins(project: SampleProject, cluster: dict[str, str]) -> None:
     output = tune(project, cluster, "r", "--trials", "4", "--repeats", "3", "--set", "search.finalists=2")
     history = check(project, "r", 8)

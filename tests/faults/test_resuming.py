@@ -99,11 +99,12 @@ def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on
     project: SmallProject, cluster: dict[str, str]
 ) -> None:
     call = ("tune", "--name", "s", "--scheduler", "none", *OFFLINE, "--set", "training.steps_per_epoch=60")
+    other = beside(project)
+    other.call("stop", "s", code=2)  # its imports are made before a trial can end
     process = project.start(*call, "--trials", "3", "--json", "true", **cluster)
     try:
         project.wait_for_events("s", "reported", process)
         number = project.events("s", "reported")[-1]["trial"]
-        other = beside(project)
         assert "stopped s#" in other.call("stop", f"s#{number}")
         (ended,) = [event for event in project.events("s", "finished") if event["trial"] == number]
         assert ended["state"] == "stopped" and ended["cause"].startswith("stopped on request of ")

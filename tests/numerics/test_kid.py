@@ -141,7 +141,7 @@ def test_both_halves_of_a_reference_have_the_error_of_one_sample() -> None:
     assert parts[0] == pytest.approx(parts[1], rel=0.03)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_about_ninety_five_of_a_hundred_intervals_hold_the_true_kid() -> None:
     shift, width, covered = 0.7, 4, 0
     truth = kid(normal(6000, width, 91), normal(6000, width, 92, shift))

@@ -98,7 +98,7 @@ def test_the_likelihoods() -> None:
         assert model.calibrated == (likelihood == "calibrated")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pooled_graphs_without_classes_compute_what_torch_computes(tmp_path: Path) -> None:
     """80 pixels leave 10 x 10 places, which 7 x 7 do not divide evenly."""
     unconditional = replace(FAMILY, example=DataSpec((1, 80, 80), 0))

@@ -260,7 +260,7 @@ def test_published_widths_on_maps_of_fifty_thousand_points_have_the_sources_size
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reading", ["points", "maps"])
+@pytest.mark.parametrize("reading", [pytest.param("points", marks=pytest.mark.long), "maps"])
 def test_graphs_with_angles_and_a_sigmoid_export(reading: str, tmp_path: Path) -> None:
     spec = points_spec(minmax=True) if reading == "points" else maps_spec()
     model = built(spec, bounded=True, coordinates="spherical", scales=1, blocks=0).eval()

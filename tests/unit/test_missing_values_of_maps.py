@@ -65,7 +65,7 @@ def test_no_point_is_lost_and_maps_are_scaled_by_what_is_there(root: Path) -> No
     np.testing.assert_allclose(found["constants"]["fill"], scaled[units["train"]].mean(axis=1), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_table_is_scored_by_what_is_there(root: Path) -> None:
     """By hand: the graph gets the mean of the training maps; the error is the mean over the cells that are there."""
     package = packaged(root, "lipid", **MODEL)

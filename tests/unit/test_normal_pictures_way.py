@@ -82,6 +82,7 @@ def served(root: Path, uri: str) -> Any:
         return client.post("/predict", json={"inputs": {"x": x.tolist()}}).json()
 
 
+@pytest.mark.long
 def test_from_normal_pictures_alone_to_a_second_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second version trains longer and replaces the first by its likelihood, no AUROC being there to compare."""
     monkeypatch.setattr(evaluation, "GENERATED", 20)

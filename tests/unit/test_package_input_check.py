@@ -144,7 +144,7 @@ def scored(root: Path, folder: Path, *options: str) -> tuple[dict[str, Any], str
     return told, " ".join(done.stderr.split())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_grey_textures_scored_with_the_sample_of_skin_are_warned_of(skin: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bricks"
     folder.mkdir()

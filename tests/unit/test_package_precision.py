@@ -81,7 +81,7 @@ def test_calibration_takes_the_centre_of_training_images() -> None:
     assert first["x"].min() == 200 and first["x"].dtype == np.float32
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_int8_takes_dense_layers_and_leaves_convolutions(tmp_path: Path) -> None:
     family = families()["cilia"]
     model = untrained(small_experiment(family, tmp_path), family.example).eval()

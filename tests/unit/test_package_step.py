@@ -124,7 +124,7 @@ def _require_precisions(manifest: ExportManifest, folder: Path) -> None:
         assert told.quality.this != told.quality.fp32
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_generating_graph_draws_what_the_aggregate_posterior_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,11 +174,8 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Registered:
     return Registered("endoscopy", tmp_path_factory.mktemp("registered"))
 
 
-@pytest.mark.parametrize(
-    "family",
-    # one that detects no anomalies beside `registered`, which does; the others take a minute and more
-    [pytest.param(name, marks=[] if name == "lipid" else pytest.mark.long) for name in sorted(families())],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("family", sorted(families()))
 def test_test_metrics_of_every_family_follow_from_their_evidence(family: str, tmp_path: Path) -> None:
     links = Registered(family, tmp_path).links()
     assert (links["version"].state, links["evaluation"].state) == ("verified", "verified"), links["evaluation"].detail

@@ -138,7 +138,7 @@ def test_series_in_hdf5_and_npy_are_imported(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("axes", [("x", "y", "z"), ("x", "y")])
+@pytest.mark.parametrize("axes", [("x", "y", "z"), pytest.param(("x", "y"), marks=pytest.mark.long)])
 def test_a_table_of_points_scores_alike_in_every_format(tmp_path: Path, axes: tuple[str, ...]) -> None:
     places = np.zeros((60, 3), dtype=np.float32)
     places[:, : len(axes)] = RNG.permutation(np.argwhere(np.ones((5, 4, 3))))[:, : len(axes)]
@@ -167,7 +167,7 @@ def test_a_table_of_points_scores_alike_in_every_format(tmp_path: Path, axes: tu
         np.testing.assert_array_equal(scored(tmp_path, name)["score"], first, name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_table_without_z_is_no_plane_for_a_model_of_space(tmp_path: Path) -> None:
     places = np.argwhere(np.ones((5, 4, 3))).astype(np.float32)
     columns = dict(zip(("x", "y", "z"), places.T, strict=True)) | {"a": RNG.normal(size=60), "b": RNG.normal(size=60)}

@@ -167,8 +167,8 @@ def may_hide() -> bool:
     return bool(shutil.which("unshare")) and not subprocess.run(command, capture_output=True, check=False).returncode
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not may_hide(), reason="may not make mount namespaces")
+@pytest.mark.long
 def test_a_node_that_shares_no_folder_gets_code_and_data(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     install(tmp_path / "addition")

@@ -377,7 +377,7 @@ with InterruptHandler() as interrupt:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_ranks_meet_again_after_one_was_lost_and_a_full_cluster_says_so(tmp_path: Path) -> None:
     path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
     environment = {**os.environ, "PYTHONPATH": path, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "2"}

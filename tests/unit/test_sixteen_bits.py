@@ -172,7 +172,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Bundle(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_picture_has_one_score(bundle: Bundle, tmp_path: Path) -> None:
     """By `score`, `serve`, picture.onnx, model.onnx and torch, whose input is v / 4095 to 16 bits."""
     for number in range(4):

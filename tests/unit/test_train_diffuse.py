@@ -50,8 +50,8 @@ def fit_short(seed: int = 0, **values: Any) -> TrainedDiffusion:
     return fit_diffusion(Latents(normal(40, 5)), Latents(normal(20, 5, seed=1)), settings(**values), seed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+@pytest.mark.long
 def test_a_mixture_of_two_gaussians_is_learnt(sampler: str, learnt: TrainedDiffusion) -> None:
     z = learnt.model.sample(600, seeded(), sampler, 50)
     truth = mixture(600, seed=50)
