@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,16 @@ def test_every_direct_dependency_has_its_reason() -> None:
     for line in lines:
         if "==" in line:
             assert re.fullmatch(r"\S+==\S+\s+# .+", line), line
+
+
+def test_the_wheel_asks_for_what_the_lock_names_first() -> None:
+    first = (ROOT / "requirements.lock").read_text().split("# What those need in turn:")[0]
+    reasons = dict(re.findall(r"^(\S+==\S+)\s+# (.+)$", first, re.M))
+    builds = {pin for pin in reasons if pin.startswith(("setuptools==", "wheel=="))}
+    tests = {pin for pin, reason in reasons.items() if reason.startswith("tests")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(project["optional-dependencies"]["test"]) == tests
+    assert set(project["dependencies"]) == set(reasons) - tests - builds
 
 
 def test_the_readme_names_eight_files_that_exist() -> None:

@@ -30,7 +30,7 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"score", "serve", "chaos", "doctor"},
     {"registry"},
     {"search"},
-    {"package", "diffuse", "generate", "importing"},
+    {"package", "diffuse", "generate", "importing", "new_project"},
     {"evaluation", "track"},
     {"trained"},
     {"ledger", "manifests"},

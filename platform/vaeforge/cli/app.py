@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from vaeforge.cli import chaos, data, doctor, models, score, searches, serve, trace
+from vaeforge.cli import chaos, data, doctor, init, models, score, searches, serve, trace
 from vaeforge.cli.option_types import (
     INTEGER,
     ON_OFF,
@@ -52,6 +52,9 @@ app = Commands(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(init.app)
 
 
 @app.command(name="import", rich_help_panel=DATA)
