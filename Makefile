@@ -1,5 +1,6 @@
 # Two commands matter: `make tune` and `make test`. Both set up everything from a bare clone and are quick afterwards.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# the newest that runs here and that the pins hold for
+PYTHON ?= $(shell for one in python3.13 python3.12 python3.11 python3; do $$one -c "" 2>/dev/null && echo $$one && break; done)
 FAMILY ?= endoscopy
 TRIALS ?=
 WORKERS ?=

@@ -79,6 +79,18 @@ def test_packages_that_are_not_those_of_the_lock_are_named(project: Project) -> 
     assert environment.packages(project.root).level == "ok"
 
 
+def test_without_a_lock_the_wheels_own_pins_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "PACKAGE", tmp_path / "site-packages/vaeforge/doctor")
+    asked = [f"numpy=={__import__('numpy').__version__}", "pandas==0.1", 'no-such-package==1; extra == "test"']
+    monkeypatch.setattr(environment, "requires", lambda _: asked)
+    found = environment.packages(tmp_path)
+    assert found.level == "warn" and "pandas" in found.found and "not 0.1" in found.found and "with pip" in found.advice
+    del asked[1]
+    assert environment.packages(tmp_path).found == "1 as in vaeforge's wheel"
+    monkeypatch.setattr(environment, "requires", lambda _: None)
+    assert "no requirements.lock" in environment.packages(tmp_path).found
+
+
 def test_gpus_that_torch_cannot_use_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "DEVICES", tmp_path)
     assert environment.gpus().found == "none"

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.metadata import PackageNotFoundError, distributions, requires, version
 from pathlib import Path
 
 from vaeforge.doctor.finding import Finding, Level
@@ -10,7 +10,7 @@ from vaeforge.paths import PACKAGE
 from vaeforge.provenance import LOCK
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s#;]+)", re.MULTILINE)
-NEEDED = ((3, 11), (3, 12))
+NEEDED = ((3, 11), (3, 14))
 DEVICES = Path("/dev")
 SHOWN = 3
 
@@ -24,25 +24,32 @@ def python() -> Finding:
 
 
 def packages(root: Path) -> Finding:
-    """Installed packages against the pins of the project, or of the checkout that this code is of."""
+    """Installed packages against the pins of the project, of the checkout that this code is of, or of its wheel."""
     lock = next((path for path in (root / LOCK, PACKAGE.parents[1] / LOCK) if path.is_file()), None)
+    text = lock.read_text(encoding="utf-8") if lock else "\n".join(_asked_for())
+    source, mend = str(lock or "vaeforge's wheel"), f"`pip install -r {lock}`, or `make setup` for one of its own"
     if lock is None:
+        mend = "install vaeforge again, with pip, into an environment of its own"
+    pins = {_plain(name): pin for name, pin in PIN.findall(text)}
+    if not pins:
         return Finding("packages", "warn", f"no {LOCK} to compare with", f"work in a checkout, or copy its {LOCK} here")
-    pins = {_plain(name): pin for name, pin in PIN.findall(lock.read_text(encoding="utf-8"))}
     installed = {_plain(one.metadata["Name"] or ""): one.version.partition("+")[0] for one in distributions()}
     others = [f"{name} {installed[name]}, not {pin}" for name, pin in pins.items() if installed.get(name, pin) != pin]
     missing = [name for name in pins if name not in installed]
     if not others and not missing:
-        return Finding("packages", "ok", f"{len(pins)} as in {lock}")
+        return Finding("packages", "ok", f"{len(pins)} as in {source}")
     told = [*(f"{name} is missing" for name in missing), *others]
     more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
     level: Level = "fail" if _needed(missing) else "warn"
-    return Finding(
-        "packages",
-        level,
-        "; ".join(told[:SHOWN]) + more,
-        f"`pip install -r {lock}`, or `make setup` for one of its own",
-    )
+    return Finding("packages", level, "; ".join(told[:SHOWN]) + more, mend)
+
+
+def _asked_for() -> list[str]:
+    """What the installed package asks for; nothing where it is not installed. What its tests need is left out."""
+    try:
+        return [one for one in requires("vaeforge") or () if "extra ==" not in one]
+    except PackageNotFoundError:
+        return []
 
 
 def gpus() -> Finding:
