@@ -1,15 +1,16 @@
-"""Throughput and memory of `vaeforge score`, beside torch eager with the same weights.
+"""Throughput and memory of `vaeforge score`, beside torch eager with the same weights and a minimal loop.
 
     python benchmarks/score_throughput.py --model artifacts/export [--count 10000] [--batch 64] [--threads 2]
 
 The images are made of the project's prepared ones: random crops of training images, mirrored, brightened or darkened by
 up to a tenth; as a folder of PNG and as an `.npz`. Each is scored by `vaeforge score` in a process of its own, and by
 torch in another: the checkpoint of the exported model loaded as every step loads it, the same batch, the same number of
-threads, PNG decoded one after another by the same function, scores and latents kept. Items per second are counted from
-the first item to the last, start-up and imports not, for torch one batch to warm up neither; the wall time of the whole
-process is beside it. Neither's threads wait by spinning. Peak memory is
-what the kernel tells of the ended process. Last, a scoring of the folder is killed half way and called again, and its
-rows are counted.
+threads, PNG decoded one after another by the same function, scores and latents kept. The minimal loop, in a third, does
+nothing but open pictures with Pillow, batch by batch, and run the graph with onnxruntime. Items per second are counted
+from the first item to the last, start-up and imports not, for torch and the loop one batch to warm up neither; the wall
+and CPU seconds of the whole process are beside it. Nobody's threads wait by spinning. Peak memory is what the kernel
+tells of the ended process. Last, a scoring of the folder is killed half way and called again, and its rows are counted.
+With `--source` the scoring build is that of another checkout.
 """
 
 import argparse
@@ -28,7 +29,6 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "platform"), str(ROOT / "models")]
 PACKAGES = ("onnxruntime", "torch", "numpy", "pyarrow", "pillow")
 
 
@@ -53,9 +53,15 @@ def make_images(project: Path, family: str, side: int, count: int, folder: Path)
     np.savez(folder / "x.npz", x=made)
 
 
-def measured(command: list[str], project: Path, threads: int) -> dict[str, Any]:
-    """Run `command` to its end: its output, wall seconds, and the most memory that it held in MB."""
-    variables = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}", "OMP_NUM_THREADS": str(threads)}
+def sources(checkout: Path) -> list[str]:
+    """Where the packages of a checkout lie."""
+    return [str(checkout / name) for name in ("platform", "models")]
+
+
+def measured(command: list[str], asked: argparse.Namespace) -> dict[str, Any]:
+    """Run `command` to its end: its output, wall and CPU seconds, and the most memory that it held in MB."""
+    threads, project = asked.threads, asked.project
+    variables = {"PYTHONPATH": os.pathsep.join(sources(asked.source)), "OMP_NUM_THREADS": str(threads)}
     variables |= {"OMP_WAIT_POLICY": "PASSIVE"}
     began = time.monotonic()
     process = subprocess.Popen(command, cwd=project, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True)
@@ -64,7 +70,8 @@ def measured(command: list[str], project: Path, threads: int) -> dict[str, Any]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(command)}: ended with {os.waitstatus_to_exitcode(status)}\n{output}")
-    return {"output": output, "wall": time.monotonic() - began, "peak_mb": usage.ru_maxrss / 1024}
+    told = {"output": output, "wall": time.monotonic() - began, "peak_mb": usage.ru_maxrss / 1024}
+    return told | {"cpu": usage.ru_utime + usage.ru_stime}
 
 
 def score_command(asked: argparse.Namespace, source: Path, output: Path) -> list[str]:
@@ -76,22 +83,46 @@ def score_command(asked: argparse.Namespace, source: Path, output: Path) -> list
 
 def ours(asked: argparse.Namespace, source: Path, output: Path) -> dict[str, Any]:
     """One scoring by vaeforge."""
-    run = measured(score_command(asked, source, output), asked.project, asked.threads)
+    run = measured(score_command(asked, source, output), asked)
     manifest = json.loads((output / "manifest.json").read_text())
-    return {"items_per_second": manifest["items_per_second"], "wall": run["wall"], "peak_mb": run["peak_mb"]}
+    del run["output"]
+    return {"items_per_second": manifest["items_per_second"]} | run
 
 
-def torchs(asked: argparse.Namespace, source: Path) -> dict[str, Any]:
-    """One scoring by torch, in a process of its own."""
+def other(asked: argparse.Namespace, source: Path, how: str) -> dict[str, Any]:
+    """One scoring by torch (`eager`) or a `minimal` loop, in a process of its own."""
     options = ["--model", str(asked.model), "--project", str(asked.project), "--winner", str(asked.winner)]
-    options += ["--batch", str(asked.batch), "--threads", str(asked.threads), "--eager", str(source)]
-    run = measured([sys.executable, str(Path(__file__).resolve()), *options], asked.project, asked.threads)
-    speed = float(run["output"].splitlines()[-1])
-    return {"items_per_second": speed, "wall": run["wall"], "peak_mb": run["peak_mb"]}
+    options += ["--batch", str(asked.batch), "--threads", str(asked.threads), f"--{how}", str(source)]
+    run = measured([sys.executable, str(Path(__file__).resolve()), *options], asked)
+    return {"items_per_second": float(run.pop("output").splitlines()[-1])} | run
+
+
+def minimal(asked: argparse.Namespace) -> None:
+    """Score `asked.minimal` with Pillow and onnxruntime alone and print items per second."""
+    import onnxruntime
+    from PIL import Image
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = asked.threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(str(asked.model / "model.onnx"), options, ["CPUExecutionProvider"])
+    session.run(None, {"x": np.zeros((asked.batch, *session.get_inputs()[0].shape[1:]), np.float32)})
+    paths = sorted(asked.minimal.iterdir()) if asked.minimal.is_dir() else []
+    began = time.perf_counter()
+    whole = None if paths else np.load(asked.minimal)["x"]
+    count, kept = len(paths) if whole is None else len(whole), []
+    for first in range(0, count, asked.batch):
+        if whole is None:
+            pictures = [np.asarray(Image.open(path)) for path in paths[first : first + asked.batch]]
+            x = np.stack([one[None] if one.ndim == 2 else one.transpose(2, 0, 1) for one in pictures])
+        else:
+            x = whole[first : first + asked.batch]
+        kept.append(session.run(["mu", "logvar", "score"], {"x": np.ascontiguousarray(x, dtype=np.float32)}))
+    print(count / (time.perf_counter() - began))
 
 
 def eager(asked: argparse.Namespace) -> None:
-    """Score `asked.eager` by torch and print items per second; what the process of `torchs` runs."""
+    """Score `asked.eager` by torch and print items per second; what the process of `other` runs."""
     import torch
 
     from vaeforge.data.images import open_picture
@@ -131,7 +162,7 @@ def killed(asked: argparse.Namespace, source: Path, output: Path) -> dict[str, A
     import pyarrow.parquet
 
     command = score_command(asked, source, output)
-    variables = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}"}
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sources(asked.source))}
     process = subprocess.Popen(command, cwd=asked.project, env=variables, stdout=subprocess.DEVNULL)
     while process.poll() is None and _done(output / "parts") < asked.count // 2:
         time.sleep(0.01)
@@ -161,11 +192,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--source", type=Path, default=ROOT, help="checkout of the build that scores; this one")
     parser.add_argument("--eager", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--minimal", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    sys.path[:0] = sources(ROOT)
     asked.winner = asked.winner or asked.project / "artifacts" / "tune" / "manifest.json"
     if asked.eager:
         eager(asked)
+        return
+    if asked.minimal:
+        minimal(asked)
         return
     contract = json.loads((asked.model / "contract.json").read_text())
     if contract["data"] not in ("pictures", "frames"):
@@ -176,9 +213,11 @@ def main() -> None:
         found = {"count": asked.count, "batch": asked.batch, "threads": asked.threads, "machine": platform.machine()}
         found |= {name: version(name) for name in PACKAGES}
         for name, source in (("png", work / "png"), ("npz", work / "x.npz")):
-            pair = {"vaeforge": ours(asked, source, work / f"out-{name}"), "torch": torchs(asked, source)}
-            ratio = pair["vaeforge"]["items_per_second"] / pair["torch"]["items_per_second"]
-            found[name] = pair | {"ratio": ratio}
+            rows = {"vaeforge": ours(asked, source, work / f"out-{name}")}
+            rows |= {"torch": other(asked, source, "eager"), "minimal": other(asked, source, "minimal")}
+            speed = {who: row["items_per_second"] for who, row in rows.items()}
+            ratios = {f"vaeforge / {who}": speed["vaeforge"] / speed[who] for who in ("torch", "minimal")}
+            found[name] = {**rows, **ratios}
         found["killed half way"] = killed(asked, work / "png", work / "out-killed")
         print(json.dumps(found, indent=2))
     finally:

@@ -99,8 +99,9 @@ def register_bundle(client: Any, folder: Path, root: Path) -> str:
     import mlflow.onnx
     from mlflow import MlflowException
 
-    from vaeforge.registry.lineage import GRAPH
-    from vaeforge.registry.log import signature, tracking_at
+    from vaeforge.registry.log import signature
+    from vaeforge.registry.mlflow_calls import tracking_at
+    from vaeforge.registry.tags import GRAPH
     from vaeforge.track.store import ensure_experiment
 
     experiment = ensure_experiment(client, NAME, root / "mlruns")

@@ -26,7 +26,7 @@ from vaeforge.records import to_json
 from vaeforge.registry.audit import trail
 from vaeforge.registry.fetch import fetch
 from vaeforge.registry.listing import differences
-from vaeforge.registry.log import tracking_at
+from vaeforge.registry.mlflow_calls import tracking_at
 from vaeforge.registry.promote import ConflictError, rollback
 from vaeforge.registry.register import Registration, register_run
 from vaeforge.registry.rejudge import promote_judged

@@ -21,11 +21,12 @@ from vaeforge.paths import Project, read_json, sha256_of, write_json
 from vaeforge.provenance import Machine, PatchedGitState, code_hash, machine
 from vaeforge.records import record_from, to_json
 from vaeforge.registry.checkout import bring_data, check_out, code_environment
-from vaeforge.registry.lineage import FILES, version_tags
+from vaeforge.registry.lineage import version_tags
 from vaeforge.registry.reproduce import ELSEWHERE, RANKS, compare, reproduce, show_patch, tolerance_for
 from vaeforge.registry.resolve_model import Patch, TracedModel, patch_of, resolve_model
 from vaeforge.registry.retrain import RetrainedModel, conditions_of, retrain
 from vaeforge.registry.tables import reproduction_table, trace_tree
+from vaeforge.registry.tags import FILES
 from vaeforge.registry.trace import trace
 from vaeforge.registry.trace_link import TraceLink
 

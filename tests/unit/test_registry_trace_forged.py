@@ -18,8 +18,8 @@ from traced import repository, searched
 from vaeforge.errors import RegistryError
 from vaeforge.paths import Project, hash_of, read_json, sha256_of
 from vaeforge.registry.fetch import fetch
-from vaeforge.registry.lineage import FILES
 from vaeforge.registry.resolve_model import TracedModel, resolve_model
+from vaeforge.registry.tags import FILES
 from vaeforge.registry.trace import trace
 from vaeforge.registry.trace_link import TraceLink
 from vaeforge.registry.version_links import evaluation_link

@@ -28,11 +28,11 @@ def list_(model: Annotated[OptionalStr, TEXT.argument("its versions", "[MODEL]")
     """List the registered models, or the versions of one."""
     from vaeforge.registry import listing, tables
 
-    client = _client()
-    with _reading(client):
-        name = _name(client, model) if model else None
-        versions = listing.version_summaries(client, name) if name else []
-        models = [] if name else listing.model_summaries(client)
+    reader = _reader()
+    with _reading(reader):
+        name = _name(reader, model) if model else None
+        versions = listing.version_summaries(reader, name) if name else []
+        models = [] if name else listing.model_summaries(reader)
     if json:
         _lines(versions if name else models)
     else:
@@ -44,9 +44,9 @@ def show(model: Model, version: Version, json: Json = False) -> None:
     """Show everything about one version, with its audit trail."""
     from vaeforge.registry import listing, tables
 
-    client = _client()
-    with _reading(client):
-        detail = listing.version_detail(client, _name(client, model), version)
+    reader = _reader()
+    with _reading(reader):
+        detail = listing.version_detail(reader, _name(reader, model), version)
     if json:
         _lines([detail])
     else:
@@ -63,9 +63,9 @@ def diff(
     """Show where two versions differ: parameters, metrics, data, code."""
     from vaeforge.registry import listing, tables
 
-    client = _client()
-    with _reading(client):
-        found = listing.differences(client, _name(client, model), first, second)
+    reader = _reader()
+    with _reading(reader):
+        found = listing.differences(reader, _name(reader, model), first, second)
     if json:
         _lines(found)
     else:
@@ -166,17 +166,26 @@ def _client() -> Any:
     return open_store(default_uri(Project().root), existing=True)
 
 
-def _reading(client: Any) -> Any:
-    from vaeforge.registry.log import store_errors
+def _reader() -> Any:
+    """The same registry for commands that only look things up."""
+    from vaeforge.paths import Project
+    from vaeforge.track.open_reader import open_reader
+    from vaeforge.track.store import default_uri
 
-    return store_errors(client.tracking_uri, "cannot be read")
+    return open_reader(default_uri(Project().root))
 
 
-def _name(client: Any, given: str) -> str:
+def _reading(reader: Any) -> Any:
+    from vaeforge.registry.mlflow_calls import store_errors
+
+    return store_errors(reader.tracking_uri, "cannot be read")
+
+
+def _name(reader: Any, given: str) -> str:
     from vaeforge.registry.versions import model_named
 
-    with _reading(client):
-        return model_named(client, given)
+    with _reading(reader):
+        return model_named(reader, given)
 
 
 def _reason(why: str | None) -> str:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import tifffile
 from PIL import Image
 
 from vaeforge.data.picture_file import DAMAGE, FORMATS, RawPicture, decode_pillow
@@ -53,6 +52,8 @@ def pixels_in(path: Path, content: BinaryIO) -> int:
     """
     with refusals(path):
         if is_tiff(content):
+            import tifffile
+
             with tifffile.TiffFile(content) as tiff:
                 keyframes: list[Any] = [page.keyframe for page in tiff.pages]
                 found = int(sum(page.imagewidth * page.imagelength for page in keyframes))

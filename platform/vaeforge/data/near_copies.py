@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vaeforge.data.group_rules import Grouping, read_grouping
 from vaeforge.data.pixels import Pixels, grey_of
@@ -53,6 +51,9 @@ def near_copies(thumbnails: list[Thumbnail]) -> list[int]:
         near = (unit[block] @ unit.T >= CORRELATION) & (apart <= DIFFERENCE**2) & structured & structured[block, None]
         rows, columns = np.nonzero(near)
         ends = np.concatenate([numbers, rows + start]), np.concatenate([first, columns])
+        from scipy.sparse import coo_array  # a third of a second, which who scores does without
+        from scipy.sparse.csgraph import connected_components
+
         edges = coo_array((np.ones(len(ends[0]), dtype=bool), ends), shape=(len(raw), len(raw)))
         joined = connected_components(edges, directed=False)[1]
         first = np.unique(joined, return_index=True)[1][joined]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
@@ -98,8 +97,15 @@ def decode_pillow(path: Path, file: BinaryIO) -> RawPicture:
         mode, planes = opened.mode, []
         for frame in range(frames):
             opened.seek(frame)
-            planes.append(from_pillow(ImageOps.exif_transpose(opened), mode))
+            planes.append(from_pillow(_upright(opened), mode))
     return joined_planes(planes, mode)
+
+
+def _upright(opened: Image.Image) -> Image.Image:
+    """The loaded picture as it is to be shown; the same where that is how it lies, where Pillow would copy it."""
+    opened.load()
+    lies_so = opened.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    return opened if lies_so else ImageOps.exif_transpose(opened)
 
 
 def _png_depth(file: BinaryIO) -> bool:
@@ -112,6 +118,8 @@ def _png_depth(file: BinaryIO) -> bool:
 
 
 def _deep_png(file: BinaryIO, opened: Image.Image) -> RawPicture:
+    import imagecodecs
+
     file.seek(0)
     pixels = imagecodecs.png_decode(file.read())
     pixels = oriented(pixels, opened.getexif().get(ExifTags.Base.Orientation, 1))
@@ -153,7 +161,8 @@ def from_pillow(picture: Image.Image, mode: str) -> RawPicture:
         picture = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
     if picture.mode in ("1", "L"):
         return RawPicture(np.asarray(picture.convert("L"))[None, :, :, None], mode)
-    return RawPicture(np.asarray(picture.convert("RGB"))[None], mode, colour=True, transparent=transparent)
+    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+    return RawPicture(np.asarray(rgb)[None], mode, colour=True, transparent=transparent)
 
 
 def joined_planes(planes: list[RawPicture], mode: str) -> RawPicture:

@@ -9,10 +9,9 @@ Shapes: pixels [P, H, W, C], see `picture_file`.
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -25,6 +24,9 @@ from vaeforge.data.picture_file import (
     with_alpha,
 )
 from vaeforge.errors import DataError
+
+if TYPE_CHECKING:
+    import tifffile
 
 ORIENTATION = "Orientation"
 OWN = {"MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR"}
@@ -41,6 +43,8 @@ def decode_tiff(path: Path, file: BinaryIO) -> RawPicture:
         DataError: if it holds pictures of several sizes, or more than the limits allow.
         Exception: what tifffile and Pillow raise on damaged files, see `picture_file.DAMAGE`.
     """
+    import tifffile  # a tenth of a second and more, which other pictures do without
+
     with tifffile.TiffFile(file) as tiff:
         series = _full_series(path, tiff)
         page = series.keyframe
@@ -54,7 +58,7 @@ def decode_tiff(path: Path, file: BinaryIO) -> RawPicture:
         return found if turn == 1 else _turned(found, int(turn))
 
 
-def _full_series(path: Path, tiff: tifffile.TiffFile) -> Any:
+def _full_series(path: Path, tiff: "tifffile.TiffFile") -> Any:
     """The one picture in the file; smaller copies of it, for previews, are not looked at."""
     series = [one for one in tiff.series if not one.keyframe.subfiletype & REDUCED] or list(tiff.series)
     if len(series) != 1:
@@ -63,7 +67,7 @@ def _full_series(path: Path, tiff: tifffile.TiffFile) -> Any:
     return series[0]
 
 
-def _require_whole(tiff: tifffile.TiffFile, series: Any) -> None:
+def _require_whole(tiff: "tifffile.TiffFile", series: Any) -> None:
     """Refuse files that are cut off: what is missing would be read as zeros."""
     size = tiff.filehandle.size
     for page in series.pages:
@@ -74,7 +78,7 @@ def _require_whole(tiff: tifffile.TiffFile, series: Any) -> None:
                 raise ValueError("the file is cut off")
 
 
-def _calibrated(tiff: tifffile.TiffFile, pixels: NDArray[Any]) -> NDArray[Any]:
+def _calibrated(tiff: "tifffile.TiffFile", pixels: NDArray[Any]) -> NDArray[Any]:
     """Signed values that ImageJ wrote as unsigned ones, raised by 32,768: its header says so (`cf=0`, `c0=-32768`)."""
     told = tiff.pages.first.description
     lines = dict(line.split("=", 1) for line in told.splitlines() if "=" in line) if told.startswith("ImageJ=") else {}
@@ -88,7 +92,7 @@ def _calibrated(tiff: tifffile.TiffFile, pixels: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.uint16 if values.min(initial=0) >= 0 else np.int16)
 
 
-def _arranged(path: Path, tiff: tifffile.TiffFile, series: Any, pixels: NDArray[Any]) -> RawPicture:
+def _arranged(path: Path, tiff: "tifffile.TiffFile", series: Any, pixels: NDArray[Any]) -> RawPicture:
     """Axes brought into the order [planes, H, W, channels]."""
     page, axes = series.keyframe, series.axes
     colour = page.photometric.name in ("RGB", "YCBCR") and "S" in axes
@@ -129,14 +133,14 @@ def _coloured(page: Any, axes: str, pixels: NDArray[Any]) -> RawPicture:
     return RawPicture(colours[planes[..., 0]], "P", colour=True)
 
 
-def _channel_names(tiff: tifffile.TiffFile) -> tuple[str, ...]:
+def _channel_names(tiff: "tifffile.TiffFile") -> tuple[str, ...]:
     if not tiff.ome_metadata:
         return ()
     found = (re.search(r'\bName="([^"]*)"', tag) for tag in re.findall(r"<(?:\w+:)?Channel\b[^>]*>", tiff.ome_metadata))
     return tuple(match[1] if match else "" for match in found)
 
 
-def _bits(tiff: tifffile.TiffFile, page: Any) -> int | None:
+def _bits(tiff: "tifffile.TiffFile", page: Any) -> int | None:
     """Bits of a value that the header claims: fewer than its type has."""
     found = re.search(r'\bSignificantBits="(\d+)"', tiff.ome_metadata or "")
     bits = int(found[1]) if found else page.bitspersample

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError
 
-HDF = (".h5", ".hdf5")
 DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, UnicodeDecodeError, MemoryError)
 
 

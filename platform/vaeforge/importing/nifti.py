@@ -27,7 +27,6 @@ from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError, as_float32, require_covered
 from vaeforge.importing.parsed_source import ImportLog, shown
 
-NIFTI = (".nii", ".nii.gz")
 Voxels = NDArray[np.bool_]
 Loader = Callable[[], NDArray[Any]]
 DEFLATE_LIMIT = 1100  # deflate packs at most 1032 bytes into one

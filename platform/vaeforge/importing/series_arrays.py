@@ -8,8 +8,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from vaeforge.importing.arrays import array_names, read_array, read_npy
-from vaeforge.importing.hdf import HDF, dataset_headers, read_dataset
+from vaeforge.importing.hdf import dataset_headers, read_dataset
 from vaeforge.importing.series_text import read_series_text
+from vaeforge.importing.suffixes import HDF
 
 ARRAYS, TEXT = (".npz", ".npy", *HDF), (".csv", ".tsv", ".txt", ".1d")
 Load = Callable[[], NDArray[Any]]

@@ -15,9 +15,10 @@ from vaeforge.errors import DataError
 from vaeforge.importing.arrays import VALUES_LIMIT, array_names, read_array, texts
 from vaeforge.importing.columns import Table, text_columns
 from vaeforge.importing.delimited import dialect_of, read_frame
-from vaeforge.importing.hdf import HDF, dataset_headers, read_datasets
+from vaeforge.importing.hdf import dataset_headers, read_datasets
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog, shown
+from vaeforge.importing.suffixes import HDF
 from vaeforge.importing.walk_source import walk
 
 TEXT = (".csv", ".tsv")

@@ -32,6 +32,7 @@ IMAGE_AXES = 4
 COLOURS = ("red", "green", "blue")
 SHORTER_SIDE, ASPECT_RATIO = "shorter side", "aspect ratio"
 SIDE_FACTOR, RATIO_FACTOR = 2.0, 1.25  # by which sizes may differ
+CACHED = 2**16  # values that are measured at a time: a processor's cache holds them
 FLOOR = 0.01  # of the largest training value: what compression and rounding change
 
 Values = NDArray[np.float64]
@@ -82,6 +83,12 @@ def scale_of(x: NDArray[Any]) -> ValueScale:
 
 def measures_of(x: NDArray[Any], scale: ValueScale | None) -> dict[str, Values]:
     """The measures [N] of samples; `scale` is that of the training samples, none for images."""
+    size = max(1, CACHED // max(1, x[:1].size))
+    parts = [_measures(x[first : first + size], scale) for first in range(0, max(1, len(x)), size)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _measures(x: NDArray[Any], scale: ValueScale | None) -> dict[str, Values]:
     values = x.astype(np.float64)
     if scale is None:
         return _of_images(values)

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vaeforge.registry.versions import versions_of
+from vaeforge.track.store_reader import StoredVersion, StoreReader
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from vaeforge.track.store_client import StoreClient
 
 PREFIX = "vaeforge.audit."
 LONGEST = 5000
@@ -52,18 +52,18 @@ class Entry:
     when: str = ""
 
 
-def trail(client: "MlflowClient", model: str) -> list[Entry]:
+def trail(reader: StoreReader, model: str) -> list[Entry]:
     """All entries of a model in order; tags that are none are left out."""
-    return trail_of(versions_of(client, model))
+    return trail_of(versions_of(reader, model))
 
 
-def trail_of(versions: Iterable["ModelVersion"]) -> list[Entry]:
+def trail_of(versions: Iterable[StoredVersion]) -> list[Entry]:
     """The entries in the tags of `versions`, in order."""
-    found = [_read(str(one.version), key, value) for one in versions for key, value in one.tags.items()]
+    found = [_read(one.version, key, value) for one in versions for key, value in one.tags.items()]
     return sorted((entry for entry in found if entry is not None), key=lambda entry: entry.number)
 
 
-def write(client: "MlflowClient", model: str, entry: Entry) -> Entry:
+def write(client: "StoreClient", model: str, entry: Entry) -> Entry:
     """Append `entry` with the next number and the present time; only whoever holds the model's lock may."""
     number = max((known.number for known in trail(client, model)), default=0) + 1
     numbered = replace(entry, number=number, when=datetime.now(UTC).isoformat(timespec="seconds"))

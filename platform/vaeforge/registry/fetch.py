@@ -10,20 +10,17 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vaeforge.config.strict_yaml import read_yaml
 from vaeforge.errors import ConfigError, RegistryError, nearest
 from vaeforge.package.bundle import EXTRA, HASHES, MAIN, Bundle
 from vaeforge.paths import Project, read_json, sha256_of
-from vaeforge.registry.lineage import FILES, GRAPH
-from vaeforge.registry.log import store_errors, tracking_at
+from vaeforge.registry.mlflow_calls import store_errors, tracking_at
+from vaeforge.registry.tags import FILES, GRAPH
 from vaeforge.registry.versions import registered_model, version_named
-from vaeforge.track.store import locked, open_store
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+from vaeforge.track.open_reader import open_reader
+from vaeforge.track.store import locked
+from vaeforge.track.store_reader import StoredVersion, StoreReader
 
 ARCHIVED = "vaeforge.archived"
 FLAVOURS = {"onnx", "python_function"}
@@ -67,12 +64,12 @@ def fetch(reference: str, project: Project, tracking_uri: str) -> Fetched:
         if (folder / EXTRA / HASHES).is_file():  # a version that was downloaded, named by its place
             _require_listed(folder / EXTRA)
         return Fetched(Bundle(folder))
-    client = open_store(tracking_uri, existing=True)
-    version = resolve(client, reference)
-    return Fetched(bundle_of(client, version, project), str(version.name), str(version.version))
+    reader = open_reader(tracking_uri)
+    version = resolve(reader, reference)
+    return Fetched(bundle_of(reader, version, project), version.name, version.version)
 
 
-def resolve(client: "MlflowClient", reference: str) -> "ModelVersion":
+def resolve(reader: StoreReader, reference: str) -> StoredVersion:
     """The version that `reference` names.
 
     Raises:
@@ -82,18 +79,18 @@ def resolve(client: "MlflowClient", reference: str) -> "ModelVersion":
     found = _REFERENCE.fullmatch(reference)
     if found is None:
         raise ConfigError(f"model: got {reference!r}, must be models:/NAME@ALIAS, models:/NAME/VERSION or a folder")
-    with store_errors(client.tracking_uri, f"{reference}: cannot be found"):
-        model = registered_model(client, found["model"])
+    with store_errors(reader.tracking_uri, f"{reference}: cannot be found"):
+        model = registered_model(reader, found["model"])
         if not found["alias"]:
-            return version_named(client, str(model.name), found["version"])
+            return version_named(reader, model.name, found["version"])
         if found["alias"] not in model.aliases:
             known = ", ".join(sorted(model.aliases)) or "none yet, `vaeforge models promote` gives the first"
             near = nearest(found["alias"], model.aliases)
             raise RegistryError(f"{reference}: got the alias {found['alias']!r}, must be one of: {known}{near}")
-        return client.get_model_version_by_alias(found["model"], found["alias"])
+        return version_named(reader, model.name, model.aliases[found["alias"]])
 
 
-def bundle_of(client: "MlflowClient", version: "ModelVersion", project: Project) -> Bundle:
+def bundle_of(reader: StoreReader, version: StoredVersion, project: Project) -> Bundle:
     """The files of `version`, downloaded where they are not at hand yet, and verified.
 
     Raises:
@@ -101,12 +98,12 @@ def bundle_of(client: "MlflowClient", version: "ModelVersion", project: Project)
     """
     if version.tags.get(ARCHIVED) == "true":
         raise RegistryError(f"{version.name} version {version.version}: is archived, and archived models are not used")
-    folder = project.artifacts / "models" / str(version.name) / str(version.version)
+    folder = project.artifacts / "models" / version.name / version.version
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(folder.with_name(f".{folder.name}.lock")):
             if not folder.is_dir():  # nobody else has fetched it meanwhile
-                _download(client, version, folder)
+                _download(reader, version, folder)
     _require_graph(folder, version)
     _require_files(folder / EXTRA, version)
     return Bundle(folder)
@@ -120,18 +117,25 @@ def _folder(reference: str) -> Path:
     return folder
 
 
-def _download(client: "MlflowClient", version: "ModelVersion", folder: Path) -> None:
+def _download(reader: StoreReader, version: StoredVersion, folder: Path) -> None:
+    staging = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(staging, ignore_errors=True)
+    uri = f"models:/{version.name}/{version.version}"
+    if version.folder is not None and version.folder.is_dir():
+        shutil.copytree(version.folder, staging, symlinks=True)  # links are refused below, not followed
+    else:
+        staging.mkdir(parents=True)
+        _download_by_mlflow(reader.tracking_uri, uri, staging)
+    _require_known(staging, uri)
+    staging.rename(folder)
+
+
+def _download_by_mlflow(tracking_uri: str, uri: str, folder: Path) -> None:
     import mlflow
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one bar a file is no progress
-    staging = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    uri = f"models:/{version.name}/{version.version}"
-    with tracking_at(client.tracking_uri), store_errors(client.tracking_uri, f"{uri}: cannot be downloaded"):
-        mlflow.artifacts.download_artifacts(uri, dst_path=str(staging))
-    _require_known(staging, uri)
-    staging.rename(folder)
+    with tracking_at(tracking_uri), store_errors(tracking_uri, f"{uri}: cannot be downloaded"):
+        mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
 
 
 def _require_known(folder: Path, uri: str) -> None:
@@ -149,14 +153,14 @@ def _known(path: Path) -> bool:
     return path.suffix in SUFFIXES and (path.suffix != "" or path.name in BARE)
 
 
-def _require_graph(folder: Path, version: "ModelVersion") -> None:
+def _require_graph(folder: Path, version: StoredVersion) -> None:
     expected = version.tags.get(GRAPH)
     found = sha256_of(folder / f"{MAIN}.onnx")
     if found != expected:
         raise _altered(folder, f"SHA-256 of its graph is {found}, but the version's tag {GRAPH} says {expected}")
 
 
-def _require_files(folder: Path, version: "ModelVersion") -> None:
+def _require_files(folder: Path, version: StoredVersion) -> None:
     """Beside the graph there are the files that the version's list of hashes names, unaltered, and no others.
 
     Versions that were registered before there were such lists have neither list nor tag: of them the graph alone is

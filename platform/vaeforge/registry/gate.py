@@ -15,7 +15,7 @@ from vaeforge.evaluation.per_sample_scores import PerSampleScores
 from vaeforge.evaluation.threshold import THRESHOLD_METRIC
 from vaeforge.registry.calibration_gate import judge_calibration
 from vaeforge.registry.comparison_gate import Incumbent, compare
-from vaeforge.registry.lineage import ACTIVE
+from vaeforge.registry.tags import ACTIVE
 from vaeforge.registry.verdict import RuleOutcome, Verdict, verdict_of
 
 TEST = "test/nelbo"

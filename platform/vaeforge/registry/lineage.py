@@ -1,7 +1,7 @@
 """Lineage of a registered version: tags that lead back to run, search, commit and data, and a description."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from vaeforge.evaluation.comparison import ComparisonRow
@@ -11,27 +11,25 @@ from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.paths import Project
 from vaeforge.registry.error_rates import SPEND_NOTHING
+from vaeforge.registry.tags import (
+    ACTIVE,
+    ACTIVE_UNITS,
+    CHECKPOINT,
+    DATA_IDENTITY,
+    DATA_SET,
+    GRAPH,
+    OBJECTIVE,
+    RUN,
+    TEST_COMPARISON,
+    TEST_LOOKS,
+    VAL_NELBO,
+    VERDICT,
+    number_in,
+)
+from vaeforge.track.store_reader import StoredVersion
 
 if TYPE_CHECKING:  # scoring and serving read tags, and do without torch
-    from mlflow.entities.model_registry import ModelVersion
-
     from vaeforge.manifests.trained_model import TrainedModelManifest
-
-OBJECTIVE = "val/nelbo"
-ACTIVE = "val/active_units"
-RUN = "vaeforge.run"
-CHECKPOINT = "vaeforge.checkpoint_sha256"
-GRAPH = "vaeforge.model_sha256"
-FILES = "vaeforge.files_sha256"
-DATA_IDENTITY = "vaeforge.data_identity"
-DATA_SET = "vaeforge.data_set"
-VERDICT = "vaeforge.verdict"
-VAL_NELBO = "vaeforge.val_nelbo"
-TEST_NLL = "vaeforge.test_nll"
-TEST_LOOKS = "vaeforge.test_looks"
-TEST_POWER = "vaeforge.test_power"
-TEST_COMPARISON = "vaeforge.test_comparison"
-ACTIVE_UNITS = "vaeforge.active_units"
 
 
 def version_tags(manifest: "TrainedModelManifest", run_id: str, graph_sha256: str) -> dict[str, str]:
@@ -58,14 +56,6 @@ def version_tags(manifest: "TrainedModelManifest", run_id: str, graph_sha256: st
         GRAPH: graph_sha256,
     }
     return {key: _text(value) for key, value in known.items() if value is not None}
-
-
-def number_in(tags: Mapping[str, str], name: str) -> float | None:
-    """The number in a tag; none where there is no such tag, or it is no number."""
-    try:
-        return float(tags[name])
-    except (KeyError, ValueError):
-        return None
 
 
 def describe(
@@ -125,7 +115,7 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def look_number(project: Project, lineage: Lineage, versions: Iterable["ModelVersion"]) -> int:
+def look_number(project: Project, lineage: Lineage, versions: Iterable[StoredVersion]) -> int:
     """1 for the first checkpoint measured on the test set of this data identity, 2 for the second, and so on.
 
     Counted are those that this project measured before it, and those that anybody registered before it.
@@ -137,7 +127,7 @@ def look_number(project: Project, lineage: Lineage, versions: Iterable["ModelVer
     return len(before - {checkpoint}) + 1
 
 
-def look_of(version: "ModelVersion", versions: Iterable["ModelVersion"]) -> int:
+def look_of(version: StoredVersion, versions: Iterable[StoredVersion]) -> int:
     """Which model measured on its test set a registered version was: its tag, so that judging it again is no new look.
 
     Versions of earlier releases without the tag are counted by their numbers.
@@ -148,13 +138,13 @@ def look_of(version: "ModelVersion", versions: Iterable["ModelVersion"]) -> int:
     return sum(one.tags.get(DATA_IDENTITY) == identity and int(one.version) <= int(version.version) for one in versions)
 
 
-def comparison_number(version: "ModelVersion", versions: Iterable["ModelVersion"]) -> int:
+def comparison_number(version: StoredVersion, versions: Iterable[StoredVersion]) -> int:
     """`number_after` for a registered version: the same whenever it is judged again."""
     known = list(versions)
     return number_after(look_of(version, known), str(version.tags.get(DATA_IDENTITY)), known)
 
 
-def number_after(look: int, identity: str, versions: Iterable["ModelVersion"]) -> int:
+def number_after(look: int, identity: str, versions: Iterable[StoredVersion]) -> int:
     """k for model number `look` on a test set: one more than models were refused on it before.
 
     Every model that was measured before counts as refused, those that were never registered too, unless it was
@@ -170,6 +160,6 @@ def number_after(look: int, identity: str, versions: Iterable["ModelVersion"]) -
     return max(look - sum(_spent_nothing(one) for one in before), 1)
 
 
-def _spent_nothing(version: "ModelVersion") -> bool:
+def _spent_nothing(version: StoredVersion) -> bool:
     told = version.tags.get(TEST_COMPARISON)
     return told in SPEND_NOTHING if told else version.tags.get(VERDICT, "").startswith("champion")

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vaeforge.records import SPREAD, to_json
 from vaeforge.registry.audit import PREFIX, Entry, trail_of
 from vaeforge.registry.fetch import ARCHIVED
-from vaeforge.registry.lineage import (
+from vaeforge.registry.tags import (
     ACTIVE_UNITS,
     DATA_IDENTITY,
     DATA_SET,
@@ -22,10 +22,7 @@ from vaeforge.registry.lineage import (
 )
 from vaeforge.registry.version_files import VersionManifests, version_manifests
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, models, version_named, versions_of
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+from vaeforge.track.store_reader import StoredVersion, StoreReader
 
 
 @dataclass(frozen=True)
@@ -89,26 +86,26 @@ class VersionDifference:
     second: Any
 
 
-def model_summaries(client: "MlflowClient") -> list[ModelSummary]:
+def model_summaries(reader: StoreReader) -> list[ModelSummary]:
     """All models."""
-    return [_model_summary(client, name) for name in models(client)]
+    return [_model_summary(reader, name) for name in models(reader)]
 
 
-def version_summaries(client: "MlflowClient", model: str) -> list[VersionSummary]:
+def version_summaries(reader: StoreReader, model: str) -> list[VersionSummary]:
     """All versions of a model, the oldest first."""
-    aliases = aliases_of(client, model)
-    return [_version_summary(version, aliases) for version in versions_of(client, model)]
+    aliases = aliases_of(reader, model)
+    return [_version_summary(version, aliases) for version in versions_of(reader, model)]
 
 
-def version_detail(client: "MlflowClient", model: str, version: str) -> VersionDetail:
+def version_detail(reader: StoreReader, model: str, version: str) -> VersionDetail:
     """Everything about one version.
 
     Raises:
         RegistryError: if there is no such version.
     """
-    found = version_named(client, model, version)
+    found = version_named(reader, model, version)
     return VersionDetail(
-        summary=_version_summary(found, aliases_of(client, model)),
+        summary=_version_summary(found, aliases_of(reader, model)),
         run=found.run_id,
         description=found.description,
         tags={key: value for key, value in sorted(found.tags.items()) if not key.startswith(PREFIX)},
@@ -116,13 +113,13 @@ def version_detail(client: "MlflowClient", model: str, version: str) -> VersionD
     )
 
 
-def differences(client: "MlflowClient", model: str, first: str, second: str) -> list[VersionDifference]:
+def differences(reader: StoreReader, model: str, first: str, second: str) -> list[VersionDifference]:
     """Where two versions differ.
 
     Raises:
         RegistryError: if one does not exist, or carries no manifests.
     """
-    sides = [_parts(version_manifests(client, version_named(client, model, version))) for version in (first, second)]
+    sides = [_parts(version_manifests(reader, version_named(reader, model, version))) for version in (first, second)]
     rows = []
     for part in sides[0]:
         one, other = (side[part] for side in sides)
@@ -166,15 +163,15 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def _model_summary(client: "MlflowClient", name: str) -> ModelSummary:
-    aliases, versions = aliases_of(client, name), versions_of(client, name)
+def _model_summary(reader: StoreReader, name: str) -> ModelSummary:
+    aliases, versions = aliases_of(reader, name), versions_of(reader, name)
     named = list(dict.fromkeys(one.tags[DATA_SET] for one in versions if DATA_SET in one.tags))
     roles = aliases.get(CHAMPION), aliases.get(CHALLENGER)
     return ModelSummary(name, len(versions), *roles, ", ".join(named) or None)
 
 
-def _version_summary(version: "ModelVersion", aliases: Mapping[str, str]) -> VersionSummary:
-    tags, number = version.tags, str(version.version)
+def _version_summary(version: StoredVersion, aliases: Mapping[str, str]) -> VersionSummary:
+    tags, number = version.tags, version.version
     created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
     return VersionSummary(
         model=version.name,

@@ -6,8 +6,7 @@ MLflow is imported inside the functions: that takes seconds, and it reads its pr
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,9 @@ from vaeforge.errors import RegistryError
 from vaeforge.manifests.lineage import Lineage
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import write_bytes
+from vaeforge.registry.mlflow_calls import tracking_at
 from vaeforge.track.mlflow_writer import dataset_input
-from vaeforge.track.store import ensure_experiment, one_try, redact
+from vaeforge.track.store import ensure_experiment, one_try
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -156,42 +156,3 @@ def requirements() -> list[str]:
     from importlib.metadata import version
 
     return [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "onnx", "onnxruntime")]
-
-
-@contextmanager
-def store_errors(uri: str, problem: str = "registration failed") -> Iterator[None]:
-    """What the store at `uri` refuses, as an error for a person.
-
-    Raises:
-        RegistryError: instead of MLflow's own exception.
-    """
-    from mlflow import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        raise RegistryError(
-            f"{redact(uri)}: {problem} ({redact(str(error))}); if a run or version is not in this store yet, "
-            "`vaeforge sync` and `vaeforge register` put it there, and both continue where they stopped"
-        ) from error
-
-
-@contextmanager
-def tracking_at(uri: str) -> Iterator[None]:
-    """Let MLflow's own functions, which know one global store, work on that at `uri`; afterwards all is as before."""
-    import mlflow
-
-    variable = "MLFLOW_TRACKING_URI"
-    previous, in_environment = (
-        (mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None),
-        os.environ.get(variable),
-    )
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(previous)
-        if in_environment is None:
-            os.environ.pop(variable, None)
-        else:
-            os.environ[variable] = in_environment

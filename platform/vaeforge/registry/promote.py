@@ -14,14 +14,14 @@ from vaeforge.registry.audit import DONE, INTENT, Entry, trail_of, write
 from vaeforge.registry.champion_history import CHANGES, end_of, open_intent, overtaken, previous_champion
 from vaeforge.registry.fetch import ARCHIVED
 from vaeforge.registry.lock import HeldLock, lock
-from vaeforge.registry.log import store_errors
+from vaeforge.registry.mlflow_calls import store_errors
 from vaeforge.registry.verdict import Verdict
 from vaeforge.registry.versions import CHAMPION, champion_of, version_named, versions_of
 from vaeforge.track.store import one_try
+from vaeforge.track.store_reader import StoredVersion
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from vaeforge.track.store_client import StoreClient
 
 
 class ConflictError(RegistryError):
@@ -29,7 +29,7 @@ class ConflictError(RegistryError):
 
 
 def promote(
-    client: "MlflowClient",
+    client: "StoreClient",
     model: str,
     version: str,
     expected_champion: str | None,
@@ -66,7 +66,7 @@ def promote(
         _move(client, model, held, entry)
 
 
-def rollback(client: "MlflowClient", model: str, who: str, why: str) -> str:
+def rollback(client: "StoreClient", model: str, who: str, why: str) -> str:
     """Make the previous champion champion again and return its version; archived versions are skipped.
 
     Called again, it goes back further.
@@ -88,7 +88,7 @@ def rollback(client: "MlflowClient", model: str, who: str, why: str) -> str:
         return target
 
 
-def archive(client: "MlflowClient", model: str, version: str, who: str, why: str) -> None:
+def archive(client: "StoreClient", model: str, version: str, who: str, why: str) -> None:
     """Take `version` out of use: it can be neither served nor promoted.
 
     Raises:
@@ -97,7 +97,7 @@ def archive(client: "MlflowClient", model: str, version: str, who: str, why: str
     _set_archived(client, model, version, who, why, archived=True)
 
 
-def unarchive(client: "MlflowClient", model: str, version: str, who: str, why: str) -> None:
+def unarchive(client: "StoreClient", model: str, version: str, who: str, why: str) -> None:
     """Let `version` be used again.
 
     Raises:
@@ -106,7 +106,7 @@ def unarchive(client: "MlflowClient", model: str, version: str, who: str, why: s
     _set_archived(client, model, version, who, why, archived=False)
 
 
-def _set_archived(client: "MlflowClient", model: str, version: str, who: str, why: str, archived: bool) -> None:
+def _set_archived(client: "StoreClient", model: str, version: str, who: str, why: str, archived: bool) -> None:
     with store_errors(client.tracking_uri, f"{model}: cannot be changed"), lock(client, model) as held:
         champion = _recover_interrupted_change(client, model)
         if archived and champion == version:
@@ -126,7 +126,7 @@ def _set_archived(client: "MlflowClient", model: str, version: str, who: str, wh
         write(client, model, replace(entry, state=DONE))
 
 
-def _move(client: "MlflowClient", model: str, held: HeldLock, intent: Entry) -> None:
+def _move(client: "StoreClient", model: str, held: HeldLock, intent: Entry) -> None:
     """Move the alias, with an entry in the trail before and after; `held` is asked that the lock has not been lost."""
     entry = write(client, model, intent)
     held.require()
@@ -134,7 +134,7 @@ def _move(client: "MlflowClient", model: str, held: HeldLock, intent: Entry) -> 
     write(client, model, replace(entry, state=DONE))
 
 
-def _name_champion(client: "MlflowClient", model: str, version: str) -> None:
+def _name_champion(client: "StoreClient", model: str, version: str) -> None:
     """Move the alias by one request, given up while the lock is still held; one whose answer was lost has done it."""
     from mlflow import MlflowException
 
@@ -146,7 +146,7 @@ def _name_champion(client: "MlflowClient", model: str, version: str) -> None:
             raise
 
 
-def _recover_interrupted_change(client: "MlflowClient", model: str) -> str | None:
+def _recover_interrupted_change(client: "StoreClient", model: str) -> str | None:
     """The champion; an entry of a change that was interrupted is first marked as done or not done, by what is there.
 
     A request that was given up may be carried out after a later change: then the later one is restored.
@@ -169,7 +169,7 @@ def _recover_interrupted_change(client: "MlflowClient", model: str) -> str | Non
     return late.after
 
 
-def require_usable(version: "ModelVersion") -> None:
+def require_usable(version: StoredVersion) -> None:
     """Refuse an archived version.
 
     Raises:

@@ -32,7 +32,12 @@ from vaeforge.provenance import PATCH
 from vaeforge.records import SPREAD, to_json
 from vaeforge.registry.audit import user
 from vaeforge.registry.gate import GateCandidate
-from vaeforge.registry.lineage import (
+from vaeforge.registry.lineage import describe, look_number, look_of, number_after, version_tags
+from vaeforge.registry.log import log_data, log_figures, log_graph, log_metrics, run_of
+from vaeforge.registry.mlflow_calls import store_errors, tracking_at
+from vaeforge.registry.promote import ConflictError, promote
+from vaeforge.registry.rejudge import judge
+from vaeforge.registry.tags import (
     CHECKPOINT,
     DATA_SET,
     FILES,
@@ -43,23 +48,15 @@ from vaeforge.registry.lineage import (
     TEST_NLL,
     TEST_POWER,
     VERDICT,
-    describe,
-    look_number,
-    look_of,
-    number_after,
-    version_tags,
 )
-from vaeforge.registry.log import log_data, log_figures, log_graph, log_metrics, run_of, store_errors, tracking_at
-from vaeforge.registry.promote import ConflictError, promote
-from vaeforge.registry.rejudge import judge
 from vaeforge.registry.verdict import Verdict
 from vaeforge.registry.version_files import CARD_TEXT, EVALUATION, EXPORT, candidate_of, measured_metrics
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, champion_of, versions_of
 from vaeforge.track.store import locked, one_try, open_store
+from vaeforge.track.store_reader import StoredVersion
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from vaeforge.track.store_client import StoreClient
 
 GRAPH_FILE = "model.onnx"
 LONGEST_TAG = 5000
@@ -168,7 +165,7 @@ def register_run(
         return _register(client, project, model, submission)
 
 
-def _register(client: "MlflowClient", project: Project, model: str, submission: _Submission) -> Registration:
+def _register(client: "StoreClient", project: Project, model: str, submission: _Submission) -> Registration:
     manifest, versions = submission.model, versions_of(client, model)
     run_id = run_of(client, manifest, project.root / "mlruns")
     tags = version_tags(manifest, run_id, submission.export.files[GRAPH_FILE])
@@ -187,7 +184,7 @@ def _register(client: "MlflowClient", project: Project, model: str, submission: 
     return _finish_registration(client, version, verdict, champion)
 
 
-def find_version(versions: "list[ModelVersion]", tags: Mapping[str, str]) -> "ModelVersion | None":
+def find_version(versions: list[StoredVersion], tags: Mapping[str, str]) -> StoredVersion | None:
     """The version of the same run, checkpoint and graph as `tags` say, if there is one."""
     keys = (RUN, CHECKPOINT, GRAPH)
     return next((one for one in versions if all(one.tags.get(key) == tags[key] for key in keys)), None)
@@ -252,13 +249,13 @@ def _checked_files(
 
 
 def _add_version(
-    client: "MlflowClient",
+    client: "StoreClient",
     project: Project,
     model: str,
     submission: _Submission,
     verdict: Verdict,
     tags: dict[str, str],
-) -> "ModelVersion":
+) -> StoredVersion:
     """Log everything to the run of the model's trial, then make the version of it."""
     manifest, run_id = submission.model, tags[RUN]
     log_metrics(client, run_id, measured_metrics(submission.evaluation), manifest.checkpoint.epoch)
@@ -293,9 +290,11 @@ def _hashes(extra: Sequence[Path], texts: Mapping[str, str]) -> str:
 
 
 def _create_version(
-    client: "MlflowClient", model: str, model_id: str, run_id: str, tags: dict[str, str], description: str
-) -> "ModelVersion":
+    client: "StoreClient", model: str, model_id: str, run_id: str, tags: dict[str, str], description: str
+) -> StoredVersion:
     from mlflow import MlflowException
+
+    from vaeforge.track.store_client import stored_version
 
     try:
         told = "Exported by vaeforge; see each version's tags for its lineage."
@@ -308,8 +307,10 @@ def _create_version(
     source = f"models:/{model_id}"
     with tracking_at(client.tracking_uri), one_try():  # a database looks the source up in the global store
         try:
-            return client.create_model_version(
-                model, source, run_id=run_id, tags=tags, description=description, model_id=model_id
+            return stored_version(
+                client.create_model_version(
+                    model, source, run_id=run_id, tags=tags, description=description, model_id=model_id
+                )
             )
         except MlflowException:  # its answer may be lost alone: a second request would be a second version
             made = find_version(versions_of(client, model), tags)
@@ -318,7 +319,7 @@ def _create_version(
             return made
 
 
-def _earlier_registration(version: "ModelVersion | None", champion: str | None) -> Registration | None:
+def _earlier_registration(version: StoredVersion | None, champion: str | None) -> Registration | None:
     """What came of an earlier registration; one that was champion before is left as it is, for it may have been
     rolled back since."""
     earlier = "" if version is None else version.tags.get(VERDICT, "")
@@ -331,7 +332,7 @@ def _earlier_registration(version: "ModelVersion | None", champion: str | None) 
 
 
 def _finish_registration(
-    client: "MlflowClient", version: "ModelVersion", verdict: Verdict, champion: str | None
+    client: "StoreClient", version: StoredVersion, verdict: Verdict, champion: str | None
 ) -> Registration:
     """Give the version its aliases and then, as the last thing, its verdict."""
     name, number = version.name, str(version.version)
@@ -353,7 +354,7 @@ def _finish_registration(
 
 
 def _promoted(
-    client: "MlflowClient", name: str, number: str, champion: str | None, verdict: Verdict
+    client: "StoreClient", name: str, number: str, champion: str | None, verdict: Verdict
 ) -> tuple[bool, tuple[str, ...]]:
     """Whether the version became champion; where somebody else was faster it stays challenger, and that is why."""
     try:

@@ -8,16 +8,17 @@ from vaeforge.errors import RegistryError
 from vaeforge.paths import Project
 from vaeforge.registry.audit import user
 from vaeforge.registry.gate import GateCandidate, decide
-from vaeforge.registry.lineage import DATA_IDENTITY, GRAPH, VERDICT, comparison_number
-from vaeforge.registry.log import store_errors
+from vaeforge.registry.lineage import comparison_number
+from vaeforge.registry.mlflow_calls import store_errors
 from vaeforge.registry.promote import promote, require_usable
+from vaeforge.registry.tags import DATA_IDENTITY, GRAPH, VERDICT
 from vaeforge.registry.verdict import Verdict
 from vaeforge.registry.version_files import best_incumbent, candidate_of, scores_of_version, version_manifests
 from vaeforge.registry.versions import CHAMPION, champion_of, version_named, versions_of
+from vaeforge.track.store_reader import StoredVersion
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from vaeforge.track.store_client import StoreClient
 
 DATA_RULE = "data"  # see gate.py: the champion's data
 
@@ -31,9 +32,9 @@ def new_data_hint(model: str, version: str) -> str:
 
 
 def judge(
-    client: "MlflowClient",
+    client: "StoreClient",
     candidate: GateCandidate,
-    versions: "list[ModelVersion]",
+    versions: list[StoredVersion],
     judged: str | None,
     champion: str | None,
     gates: Gates,
@@ -45,7 +46,7 @@ def judge(
     return decide(candidate, best, against, gates)
 
 
-def rejudge(client: "MlflowClient", project: Project, model: str, version: str) -> Verdict:
+def rejudge(client: "StoreClient", project: Project, model: str, version: str) -> Verdict:
     """The verdict on `version` beside the present champion and the best version of its data.
 
     Raises:
@@ -61,7 +62,7 @@ def rejudge(client: "MlflowClient", project: Project, model: str, version: str) 
 
 
 def promote_judged(
-    client: "MlflowClient",
+    client: "StoreClient",
     project: Project,
     model: str,
     version: str,

@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vaeforge.errors import RegistryError
 from vaeforge.manifests.files import MANIFEST
@@ -13,11 +12,9 @@ from vaeforge.paths import Project
 from vaeforge.provenance import PATCH
 from vaeforge.records import read_record
 from vaeforge.registry.fetch import bundle_of, resolve
-from vaeforge.track.store import open_store
+from vaeforge.track.open_reader import open_reader
+from vaeforge.track.store_reader import StoredVersion
 from vaeforge.training.checkpoint_files import CheckpointRef
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
 MADE_BY = ("tune", "train")
 NOT_HERE = "the search that made the model is not at hand; name its version instead"
@@ -37,7 +34,7 @@ class TracedModel:
     name: str
     manifest: TrainedModelManifest
     folder: Path
-    version: "ModelVersion | None" = None
+    version: StoredVersion | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,9 @@ def resolve_model(reference: str, project: Project, tracking_uri: str) -> Traced
         DataError: if the manifest is no JSON.
     """
     if reference.startswith("models:"):
-        client = open_store(tracking_uri, existing=True)
-        version = resolve(client, reference)
-        path = bundle_of(client, version, project).path(WINNER)
+        reader = open_reader(tracking_uri)
+        version = resolve(reader, reference)
+        path = bundle_of(reader, version, project).path(WINNER)
         return TracedModel(reference, read_trained_model(path, NOT_HERE, RegistryError), path.parent, version)
     path = _manifest_at(Path(reference))
     made = read_record(_MadeFrom, path, "manifest of a model", "name another model", RegistryError)

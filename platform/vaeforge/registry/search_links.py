@@ -8,7 +8,7 @@ from vaeforge.ledger.events import SearchHeader
 from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project, hash_of, sha256_of
-from vaeforge.registry.lineage import OBJECTIVE
+from vaeforge.registry.tags import OBJECTIVE
 from vaeforge.registry.trace_link import TraceLink
 from vaeforge.search.configuration import configuration_hash, learned
 from vaeforge.search.space.space import parse_space

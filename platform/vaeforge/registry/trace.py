@@ -11,16 +11,18 @@ from vaeforge.data.data_hash import data_identity, list_files
 from vaeforge.data.data_sets import DataSetName, folder_of
 from vaeforge.data.data_source import describe_source
 from vaeforge.data.dvc_location import where_kept
-from vaeforge.errors import TrackingError, VaeforgeError
+from vaeforge.errors import VaeforgeError
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project
 from vaeforge.provenance import LOCK, code_hash, commit_code_hash, git, lock_hash
-from vaeforge.registry.lineage import OBJECTIVE
+from vaeforge.registry.mlflow_calls import store_errors
 from vaeforge.registry.resolve_model import TracedModel, patch_of
 from vaeforge.registry.search_links import history_of, search_link, space_link, trial_link
+from vaeforge.registry.tags import OBJECTIVE
 from vaeforge.registry.trace_link import State, TraceLink
 from vaeforge.registry.version_links import evaluation_link, version_link
-from vaeforge.track.store import open_store, redact
+from vaeforge.track.open_reader import open_reader
+from vaeforge.track.store import redact
 
 
 def trace(model: TracedModel, project: Project, tracking_uri: str) -> TraceLink:
@@ -146,15 +148,15 @@ def _run(uri: str, run_id: str | None, manifest: TrainedModelManifest) -> TraceL
 
 
 def _run_state(uri: str, run_id: str, manifest: TrainedModelManifest) -> tuple[State, str]:
-    from mlflow import MlflowException
-
     try:
-        client = open_store(uri, existing=True)
-        stage = client.get_run(run_id).info.lifecycle_stage
-        points = client.get_metric_history(run_id, OBJECTIVE)  # of a run that does not exist that is empty
-    except (MlflowException, TrackingError) as error:
+        reader = open_reader(uri)
+        with store_errors(uri, "cannot be read"):
+            run, points = reader.stored_run(run_id), reader.metric_points(run_id, OBJECTIVE)
+    except VaeforgeError as error:
         return "missing", f"not in {redact(uri)} ({redact(str(error)).splitlines()[0]})"
-    if stage != "active":
+    if run is None:
+        return "missing", f"not in {redact(uri)}"
+    if run.lifecycle_stage != "active":
         return "missing", f"deleted in {redact(uri)}; `mlflow runs restore` brings it back"
     wanted, epoch = manifest.metrics.get(OBJECTIVE), manifest.checkpoint.epoch
     of_epoch = [point for point in points if point.step == epoch]

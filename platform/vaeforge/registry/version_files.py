@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vaeforge.errors import RegistryError, VaeforgeError
 from vaeforge.evaluation.manifest import EvaluationManifest, read_evaluation
@@ -19,12 +18,9 @@ from vaeforge.paths import sha256_of
 from vaeforge.records import Metrics
 from vaeforge.registry.comparison_gate import Incumbent
 from vaeforge.registry.gate import GateCandidate
-from vaeforge.registry.lineage import DATA_IDENTITY, OBJECTIVE, VAL_NELBO, number_in
-from vaeforge.registry.log import store_errors, tracking_at
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+from vaeforge.registry.mlflow_calls import store_errors, tracking_at
+from vaeforge.registry.tags import DATA_IDENTITY, OBJECTIVE, VAL_NELBO, number_in
+from vaeforge.track.store_reader import StoredVersion, StoreReader
 
 EXPORT, EVALUATION, CARD_TEXT = "export_manifest.json", "evaluate_manifest.json", "MODEL_CARD.md"
 AGREEMENT = 1e-9
@@ -76,14 +72,14 @@ def measured_metrics(evaluation: EvaluationManifest) -> Metrics:
     return {key: value for key, value in metrics.items() if key.startswith("test/") or key.startswith(THRESHOLD_METRIC)}
 
 
-def version_manifests(client: "MlflowClient", version: "ModelVersion") -> VersionManifests:
+def version_manifests(reader: StoreReader, version: StoredVersion) -> VersionManifests:
     """The manifests of `version`.
 
     Raises:
         RegistryError: if it carries none, as versions do that were registered by other means, or they are damaged.
     """
     remedy = "register the model again"
-    with _downloaded(client, version, WINNER, EXPORT, EVALUATION) as (model, export, evaluation):
+    with _downloaded(reader, version, WINNER, EXPORT, EVALUATION) as (model, export, evaluation):
         return VersionManifests(
             read_trained_model(model, remedy, RegistryError),
             read_export(export, remedy, RegistryError),
@@ -92,14 +88,14 @@ def version_manifests(client: "MlflowClient", version: "ModelVersion") -> Versio
 
 
 def scores_of_version(
-    client: "MlflowClient", version: "ModelVersion", evaluation: EvaluationManifest
+    reader: StoreReader, version: StoredVersion, evaluation: EvaluationManifest
 ) -> "PerSampleScores | str":
     """The evidence of `version`, unchanged since its evaluation, or why there is none."""
     expected = evaluation.files.get(f"arrays/{EVIDENCE_FILE}")
     if expected is None:
         return "was evaluated without evidence"
     try:
-        with _downloaded(client, version, EVIDENCE_FILE) as (path,):
+        with _downloaded(reader, version, EVIDENCE_FILE) as (path,):
             found = sha256_of(path)
             return (
                 read_per_sample_scores(path)
@@ -111,7 +107,7 @@ def scores_of_version(
 
 
 def best_incumbent(
-    client: "MlflowClient", versions: list["ModelVersion"], data_identity: str, judged: str | None
+    reader: StoreReader, versions: list[StoredVersion], data_identity: str, judged: str | None
 ) -> Incumbent | None:
     """The version with the lowest `val/nelbo` ever registered on these data, archived or not; none if none is.
 
@@ -129,14 +125,14 @@ def best_incumbent(
     if not same:
         return None
     best = min(same, key=lambda one: known[one.version])
-    return _incumbent(client, best, known[best.version])
+    return _incumbent(reader, best, known[best.version])
 
 
-def _incumbent(client: "MlflowClient", version: "ModelVersion", expected: float) -> Incumbent:
+def _incumbent(reader: StoreReader, version: StoredVersion, expected: float) -> Incumbent:
     name = f"version {version.version}"
     try:
-        manifests = version_manifests(client, version)
-        found = scores_of_version(client, version, manifests.evaluation)
+        manifests = version_manifests(reader, version)
+        found = scores_of_version(reader, version, manifests.evaluation)
     except VaeforgeError as error:
         return Incumbent(name, None, str(error))
     if isinstance(found, str):
@@ -148,18 +144,29 @@ def _incumbent(client: "MlflowClient", version: "ModelVersion", expected: float)
 
 
 @contextmanager
-def _downloaded(client: "MlflowClient", version: "ModelVersion", *names: str) -> Iterator[list[Path]]:
-    """Some of the files beside a version's graph, in a folder that is gone afterwards."""
+def _downloaded(reader: StoreReader, version: StoredVersion, *names: str) -> Iterator[list[Path]]:
+    """Some of the files beside a version's graph: where they lie on this machine, else in a folder that goes again."""
+    uri = f"models:/{version.name}/{version.version}"
+    if version.folder is not None and version.folder.is_dir():
+        paths = [version.folder / EXTRA / name for name in names]
+        for path in paths:
+            if not path.is_file():
+                raise _lacking(uri, path.name, "it is not there")
+        yield paths
+        return
     import mlflow
 
-    uri = f"models:/{version.name}/{version.version}"
     with tempfile.TemporaryDirectory() as folder:
         paths = []
-        with tracking_at(client.tracking_uri), store_errors(client.tracking_uri, f"{uri}: cannot be read"):
+        with tracking_at(reader.tracking_uri), store_errors(reader.tracking_uri, f"{uri}: cannot be read"):
             for name in names:
                 try:
                     found = mlflow.artifacts.download_artifacts(f"{uri}/{EXTRA}/{name}", dst_path=folder)
                 except OSError as error:
-                    raise RegistryError(f"{uri}: holds no {name} ({error}); register the model again") from error
+                    raise _lacking(uri, name, str(error)) from error
                 paths.append(Path(found))
         yield paths
+
+
+def _lacking(uri: str, name: str, why: str) -> RegistryError:
+    return RegistryError(f"{uri}: holds no {name} ({why}); register the model again")

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vaeforge.errors import RegistryError, TrackingError, VaeforgeError
 from vaeforge.evaluation.auroc import auroc
@@ -12,22 +11,23 @@ from vaeforge.evaluation.per_sample_scores import EVIDENCE_FILE, PerSampleScores
 from vaeforge.evaluation.tasks import task_named
 from vaeforge.package.contract import CONTRACT, read_contract
 from vaeforge.paths import sha256_of
-from vaeforge.registry.lineage import FILES, GRAPH, TEST_NLL, number_in, version_tags
+from vaeforge.registry.lineage import version_tags
+from vaeforge.registry.mlflow_calls import store_errors
 from vaeforge.registry.register import require_one_threshold
 from vaeforge.registry.resolve_model import TracedModel
+from vaeforge.registry.tags import FILES, GRAPH, TEST_NLL, number_in
 from vaeforge.registry.trace_link import TraceLink
 from vaeforge.registry.version_files import EVALUATION, measured_metrics
-from vaeforge.track.store import open_store, redact
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+from vaeforge.track.open_reader import open_reader
+from vaeforge.track.store import redact
+from vaeforge.track.store_reader import StoredVersion
 
 SAME = 1e-6  # relative: what the order of sums changes
 OLDER = "versions of older builds lack it: `vaeforge register` registers the model again"
 NELBO, AUROC = "test/nelbo", "test/auroc"
 
 
-def version_link(model: TracedModel, version: "ModelVersion") -> TraceLink:
+def version_link(model: TracedModel, version: StoredVersion) -> TraceLink:
     """Whether the tags of a version say what the manifest says that it carries; none may be missing.
 
     That its graph and its files are those of its tags was verified when they were fetched.
@@ -46,7 +46,7 @@ def version_link(model: TracedModel, version: "ModelVersion") -> TraceLink:
     return TraceLink("version", name, "verified", told)
 
 
-def evaluation_link(model: TracedModel, version: "ModelVersion", uri: str) -> TraceLink:
+def evaluation_link(model: TracedModel, version: StoredVersion, uri: str) -> TraceLink:
     """Whether the test metrics of a version follow from its evidence, and its run has the same."""
     path = model.folder / EVALUATION
     if not path.is_file():
@@ -59,7 +59,7 @@ def evaluation_link(model: TracedModel, version: "ModelVersion", uri: str) -> Tr
         return TraceLink("evaluation", name, "differs", str(error))
     try:
         problem = problem or next(_differences_of_run(str(version.run_id), evaluation, uri), None)
-    except TrackingError as error:
+    except (RegistryError, TrackingError) as error:
         return TraceLink("evaluation", name, "at hand", f"its run cannot be compared ({redact(str(error))})")
     if problem is not None:
         return TraceLink("evaluation", name, "differs", problem)
@@ -67,7 +67,7 @@ def evaluation_link(model: TracedModel, version: "ModelVersion", uri: str) -> Tr
     return TraceLink("evaluation", name, "verified", told)
 
 
-def _differences(model: TracedModel, version: "ModelVersion", evaluation: EvaluationManifest) -> Iterator[str]:
+def _differences(model: TracedModel, version: StoredVersion, evaluation: EvaluationManifest) -> Iterator[str]:
     expected = model.manifest.checkpoint.sha256
     if evaluation.lineage.checkpoint.sha256 != expected:
         yield f"is of checkpoint {evaluation.lineage.checkpoint.sha256}, not {expected}"
@@ -83,7 +83,7 @@ def _differences(model: TracedModel, version: "ModelVersion", evaluation: Evalua
 
 
 def _differences_of_evidence(
-    version: "ModelVersion", evaluation: EvaluationManifest, path: Path, task: str
+    version: StoredVersion, evaluation: EvaluationManifest, path: Path, task: str
 ) -> Iterator[str]:
     """Numbers that do not follow from the scores of each test sample."""
     evidence = read_per_sample_scores(path)
@@ -115,18 +115,16 @@ def _differences_of_run(run_id: str, evaluation: EvaluationManifest, uri: str) -
     """Metrics that the version's run in the store at `uri` does not have, or never had with that number.
 
     Raises:
-        TrackingError: if the store or the run cannot be read.
+        RegistryError, TrackingError: if the store or the run cannot be read.
     """
-    from mlflow import MlflowException
-
-    try:
-        client = open_store(uri, existing=True)
-        newest = client.get_run(run_id).data.metrics
+    reader = open_reader(uri)
+    with store_errors(uri, "cannot be read"):
+        run = reader.stored_run(run_id)
+        if run is None:
+            raise TrackingError(f"{redact(uri)}: there is no run {run_id}")
         for name, value in measured_metrics(evaluation).items():
-            if not math.isfinite(value) or newest.get(name) == value:
+            if not math.isfinite(value) or run.metrics.get(name) == value:
                 continue
             # a model that was evaluated and registered again has several
-            if value not in {point.value for point in client.get_metric_history(run_id, name)}:
-                yield f"{name} is {newest.get(name, 'missing')} in run {run_id}, not {value}"
-    except MlflowException as error:
-        raise TrackingError(f"{redact(uri)}: {str(error).splitlines()[0]}") from error
+            if value not in {point.value for point in reader.metric_points(run_id, name)}:
+                yield f"{name} is {run.metrics.get(name, 'missing')} in run {run_id}, not {value}"

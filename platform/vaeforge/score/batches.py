@@ -72,11 +72,14 @@ def make_batch(rows: Rows, end: Position | None, inputs: int, missing: bool = Fa
     rejected = dict(rows.rejected)
     for values, what in ((x, "values"), (condition, "values of the condition")):
         flat = values.reshape(len(values), -1)
-        bad = (~np.isfinite(flat)).sum(axis=1)
+        finite = np.isfinite(flat)
+        if finite.all():
+            continue
+        bad = (~finite).sum(axis=1)
         allowed = missing and values is x
         for position in np.flatnonzero(bad == flat.shape[1] if allowed else bad).tolist():
             rejected.setdefault(position, f"{bad[position]} of {flat.shape[1]} {what} are NaN or infinite")
-    x[np.isinf(x)] = np.nan
+        values[np.isinf(values)] = np.nan
     for position in rejected:
         x[position], condition[position] = 0, 0
     return ItemBatch(tuple(rows.names), x, condition, rejected, end, inputs, tuple(rows.sizes))

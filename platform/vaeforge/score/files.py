@@ -10,25 +10,26 @@ their file's path in it; those of a single file by their row alone.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.picture_file import SUFFIXES as PICTURES
 from vaeforge.errors import DataError
-from vaeforge.importing.hdf import HDF
-from vaeforge.importing.nifti import NIFTI
 from vaeforge.importing.series_files import ABOUT
-from vaeforge.importing.tables import holds_table
+from vaeforge.importing.suffixes import HDF, NIFTI
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import reading_for
-from vaeforge.score.arrays import ArrayFile
 from vaeforge.score.batches import ItemBatch, Position, Reader, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
-from vaeforge.score.map_table import MapFile
 from vaeforge.score.pictures import PictureReader, picture_mode
 from vaeforge.score.read_options import ReadOptions, input_reading, require_fitting
-from vaeforge.score.tables import SpecialColumns, TableFile
-from vaeforge.score.transposed import TransposedFile
-from vaeforge.score.volumes import VolumeFile
+
+if TYPE_CHECKING:
+    from vaeforge.score.arrays import ArrayFile
+    from vaeforge.score.map_table import MapFile
+    from vaeforge.score.tables import TableFile
+    from vaeforge.score.transposed import TransposedFile
+    from vaeforge.score.volumes import VolumeFile
 
 KINDS = {
     "pictures": PICTURES,
@@ -38,7 +39,7 @@ KINDS = {
 }
 TEXTS = (".tsv", ".txt", ".1d")  # tables, too, where nothing else is there: beside other files they are notes
 
-RowFile = ArrayFile | TableFile | MapFile | TransposedFile | VolumeFile
+RowFile: TypeAlias = "ArrayFile | TableFile | MapFile | TransposedFile | VolumeFile"
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,7 @@ def reader_of(source: InputFiles, contract: Contract, reading: ReadOptions) -> R
     if source.kind == "pictures":
         mode = picture_mode(contract, reading.pictures)
         grey = reading_for(contract, reading.white, reading.black, reading.pages, reading.channels)
-        return PictureReader(
-            source.folder, source.paths, contract, conditions, mode, reading.batch, reading.threads, grey
-        )
+        return PictureReader(source.folder, source.paths, contract, conditions, mode, reading.batch, grey)
     return RowReader(source, contract, conditions, reading)
 
 
@@ -151,19 +150,38 @@ class RowReader:
                 yield make_batch(rejected_rows(self.contract, [name], str(error)), (number + 1, 0), 1)
 
     def _opened(self, path: Path) -> RowFile:
+        """The file by its reader, which alone is imported: those of volumes and tables take half a second."""
         if self.source.kind == "volumes":
+            from vaeforge.score.volumes import VolumeFile
+
             return VolumeFile(path, self.contract)
         if self.reading.transposed:
+            from vaeforge.score.transposed import TransposedFile
+
             return TransposedFile(path, self.contract)
         if self.source.kind == "arrays" and not self._is_table(path):
+            from vaeforge.score.arrays import ArrayFile
+
             return ArrayFile(path, self.contract, self.conditions)
+        return self._opened_table(path)
+
+    def _opened_table(self, path: Path) -> RowFile:
+        from vaeforge.score.tables import SpecialColumns, TableFile
+
+        special = SpecialColumns(self.reading.columns or {}, self.columns)
         if layout_named(self.contract.data).map_tables and prepare_setting(self.contract, "reading") == "maps":
-            return MapFile(path, self.contract, SpecialColumns(self.reading.columns or {}, self.columns))
-        return TableFile(path, self.contract, SpecialColumns(self.reading.columns or {}, self.columns))
+            from vaeforge.score.map_table import MapFile
+
+            return MapFile(path, self.contract, special)
+        return TableFile(path, self.contract, special)
 
     def _is_table(self, path: Path) -> bool:
         """Whether arrays in a file are a table of points as an import takes it, rather than prepared samples."""
-        return layout_named(self.contract.data).raw_tables and holds_table(path)
+        if not layout_named(self.contract.data).raw_tables:
+            return False
+        from vaeforge.importing.tables import holds_table
+
+        return holds_table(path)
 
 
 def _is_plain(path: Path, root: Path) -> bool:

@@ -22,6 +22,7 @@ from vaeforge.package.input_check import InputTally
 from vaeforge.paths import write_atomically
 from vaeforge.records import record_from
 from vaeforge.score.batches import Position
+from vaeforge.score.plain_tables import read_parquet
 
 META = b"vaeforge"
 REASON = "reason"
@@ -78,7 +79,7 @@ class PartialResults:
     def tables(self) -> Iterator[Any]:
         """The rows of each part, in order."""
         for path in self.paths():
-            table = pyarrow.parquet.read_table(path).replace_schema_metadata(None)
+            table = read_parquet(path).replace_schema_metadata(None)
             yield table.rename_columns([IS_ANOMALY if name == FORMERLY else name for name in table.column_names])
 
 

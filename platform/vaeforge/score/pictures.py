@@ -1,4 +1,4 @@
-"""Images as batches: decoded by a few threads, a few ahead of the model, in the order of their names.
+"""Images as batches: decoded by a thread a core, a batch ahead of the model, in the order of their names.
 
 `whole`: a picture is a sample, as `vaeforge prepare` makes one of a picture in a class folder. `sample`: it is one
 already, say a patch that was cut out, and must have its size. `patches`: it is cut into grey or RGB squares of a
@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from vaeforge.config.layouts import PictureMode, layout_named
 from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import ConfigError, DataError
+from vaeforge.job_limits import job_cores
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import channels_first, open_inputs, picture_to_event
 from vaeforge.score.batches import ItemBatch, Position, Rows, Size, Values, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
+
+TASK = 8  # pictures that a thread decodes before it looks for more
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,10 @@ class PictureReader:
         conditions: ClassConditions,
         mode: PictureMode,
         batch: int,
-        ahead: int,
         reading: PictureReading,
     ):
         self.root, self.paths, self.contract, self.conditions = root, paths, contract, conditions
-        self.mode, self.batch, self.ahead = mode, batch, ahead
-        self.reading = reading
+        self.mode, self.batch, self.reading = mode, batch, reading
 
     def count(self) -> int | None:
         return len(self.paths)
@@ -114,15 +115,28 @@ class PictureReader:
                     held, count, finished = [], 0, 0
 
     def _decoded(self, first: int) -> Iterator[Decoded]:
-        """The files from `first` on, decoded in threads, never more than `ahead` waiting."""
-        with ThreadPoolExecutor(self.ahead, thread_name_prefix="decode") as pool:
-            waiting: deque[Future[Decoded]] = deque()
-            for path in self.paths[first:]:
-                waiting.append(pool.submit(self._decode, path))
-                if len(waiting) > self.ahead:
-                    yield waiting.popleft().result()
+        """The files from `first` on, decoded in threads, those of about one batch waiting.
+
+        Pictures that are cut may be large, and are held whole: of them one a thread waits, and each is a task.
+        """
+        threads = job_cores()
+        task = 1 if self.mode == "patches" else max(1, min(TASK, self.batch // threads))
+        ahead = threads if self.mode == "patches" else -(-self.batch // task)
+        tasks = (self.paths[begin : begin + task] for begin in range(first, len(self.paths), task))
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        waiting: deque[Future[list[Decoded]]] = deque()
+        try:
+            for paths in tasks:
+                waiting.append(pool.submit(self._decode_all, paths))
+                if len(waiting) > ahead:
+                    yield from waiting.popleft().result()
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
+        finally:  # whoever takes no more of them does not wait for those that nobody has begun
+            pool.shutdown(cancel_futures=True)
+
+    def _decode_all(self, paths: list[Path]) -> list[Decoded]:
+        return [self._decode(path) for path in paths]
 
     def _decode(self, path: Path) -> Decoded:
         name = path.relative_to(self.root).as_posix()

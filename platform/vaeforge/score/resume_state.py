@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 from filelock import lock_descriptor
@@ -16,6 +17,7 @@ from filelock import lock_descriptor
 from vaeforge.errors import DataError
 from vaeforge.paths import is_anothers, read_json, sha256_of, write_atomically, write_json
 from vaeforge.score.files import InputFiles
+from vaeforge.score.plain_tables import read_parquet, table_of
 
 STATE = "state.json"
 INPUTS = ".inputs.parquet"
@@ -70,11 +72,11 @@ def _held(folder: Path) -> list[str]:
 def list_of(source: InputFiles) -> Any:
     """Name, size in bytes and time of change (ns) of each file of an input."""
     stats = [path.stat() for path in source.paths]
-    return pyarrow.table(
+    return table_of(
         {
             "name": [path.relative_to(source.folder).as_posix() for path in source.paths],
-            "bytes": pyarrow.array([stat.st_size for stat in stats], pyarrow.int64()),
-            "changed": pyarrow.array([stat.st_mtime_ns for stat in stats], pyarrow.int64()),
+            "bytes": np.array([stat.st_size for stat in stats], dtype=np.int64),
+            "changed": np.array([stat.st_mtime_ns for stat in stats], dtype=np.int64),
         }
     )
 
@@ -89,7 +91,7 @@ def _changes(where: str, found: Any, wanted: Any) -> list[str]:
 
 def _changed_files(folder: Path, listing: Any) -> list[str]:
     try:
-        before = pyarrow.parquet.read_table(folder / INPUTS)
+        before = read_parquet(folder / INPUTS)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{folder / INPUTS}: cannot be read ({error}); {REMEDY}") from None
     if before.equals(listing):

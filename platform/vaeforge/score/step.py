@@ -44,6 +44,7 @@ from vaeforge.score.partial_results import (
     write_quarantine,
     write_scores,
 )
+from vaeforge.score.plain_tables import table_of
 from vaeforge.score.progress import ProgressBar
 from vaeforge.score.read_options import ReadOptions
 from vaeforge.score.resume_state import check_resumable, locked_output
@@ -169,7 +170,7 @@ def _scored(
     usable = np.array([position not in batch.rejected for position in range(len(batch.names))])
     columns, reasons = _columns(batch, usable, scorer, options.latents)
     clipped = _write_maps(batch, usable, scorer, maps) if options.error_maps and usable.any() else 0
-    table = pyarrow.table({ITEM: list(batch.names), REASON: pyarrow.array(reasons, pyarrow.string()), **columns})
+    table = table_of({ITEM: list(batch.names), REASON: reasons, **columns})
     good = np.array([reason is None for reason in reasons])
     counted = replace(
         progress,
@@ -189,7 +190,12 @@ def _seen(batch: ItemBatch, check: InputCheck | None, good: NDArray[np.bool_], s
     if check is None or not good.any():
         return InputTally()
     sizes = [size for size, usable in zip(batch.sizes, good, strict=False) if usable and size is not None]
-    return check.tally(batch.x[good], sizes if len(sizes) == good.sum() else (), score[good])
+    return check.tally(_rows(batch.x, good), sizes if len(sizes) == good.sum() else (), score[good])
+
+
+def _rows(values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Rows of a batch, copied only where some are left out."""
+    return values if chosen.all() else values[chosen]
 
 
 def _columns(
@@ -201,7 +207,7 @@ def _columns(
     mu = np.zeros((count, size), dtype=np.float32)
     reasons = [batch.rejected.get(position) for position in range(count)]
     if usable.any():
-        answer = scorer.run(batch.x[usable], batch.condition[usable])
+        answer = scorer.run(_rows(batch.x, usable), _rows(batch.condition, usable))
         score[usable], rate[usable], mu[usable] = answer.score, answer.rate, answer.mu
     finite = np.isfinite(score) & np.isfinite(rate) & np.isfinite(mu).all(axis=1)
     for position in np.flatnonzero(~finite).tolist():

@@ -32,9 +32,9 @@ from vaeforge.data.table_columns import AXES
 from vaeforge.errors import DataError, nearest
 from vaeforge.importing.columns import Table, numbers
 from vaeforge.importing.delimited import Dialect, dialect_of, number, rows_of
-from vaeforge.importing.hdf import HDF
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.series_text import SeriesText, are_places, series_text
+from vaeforge.importing.suffixes import HDF
 from vaeforge.importing.tables import read_table
 from vaeforge.package.contract import Contract
 from vaeforge.score.arrays import columns_taken

@@ -25,7 +25,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
-from scipy import stats
 
 from vaeforge.errors import RegistryError
 from vaeforge.package.bundle import Bundle
@@ -174,6 +173,8 @@ def _rows(score: Values, mu: Values | None) -> Values:
 
 def anomaly_rate(reference: DriftReference, known: Groups, score: Values, groups: Groups) -> AnomalyRate:
     """The share of `score` [M] above the threshold, with its 99 % interval."""
+    from scipy import stats  # half a second, which a server that starts does without
+
     share = share_above(reference.threshold, score, groups)
     interval = stats.binomtest(round(share * groups.count), groups.count).proportion_ci(1 - SIGNIFICANT)
     p = exceedance_p(reference.score, known, reference.threshold, share, groups.count)
@@ -186,6 +187,8 @@ def _shift(name: str, reference: Values, known: Groups, values: Values, groups: 
 
 
 def _latents(reference: Values, known: Groups, mu: Values, groups: Groups) -> tuple[FeatureDrift, ...]:
+    from scipy import stats
+
     raw = [_shift(f"mu_{one}", reference[:, one], known, mu[:, one], groups) for one in range(mu.shape[1])]
     adjusted = stats.false_discovery_control([shift.p for shift in raw], method="bh")
     return tuple(_judged(replace(shift, p=float(p))) for shift, p in zip(raw, adjusted, strict=True))

@@ -16,7 +16,7 @@ from vaeforge.errors import VaeforgeError
 from vaeforge.paths import Project
 from vaeforge.registry.fetch import ARCHIVED, Fetched, bundle_of, resolve
 from vaeforge.serve.model import ServedModel, load
-from vaeforge.track.store import open_store
+from vaeforge.track.open_reader import open_reader
 
 PATIENCE = 60.0  # seconds after which a look that has not come back is said to hang
 logger = logging.getLogger(__name__)
@@ -119,13 +119,13 @@ class RegistryWatcher:
 
     def _newer(self, current: str | None) -> ServedModel | None:
         """The reference's version, loaded and warm; none if it is the `current` one."""
-        client = open_store(self.tracking_uri, existing=True)
-        version = resolve(client, self.reference)
-        if str(version.version) == current:
+        reader = open_reader(self.tracking_uri)
+        version = resolve(reader, self.reference)
+        if version.version == current:
             self._withdraw(f"{version.name} version {current}", version.tags.get(ARCHIVED) == "true")
             return None
-        bundle = bundle_of(client, version, self.project)
-        model = load(Fetched(bundle, str(version.name), str(version.version)), self.threads)
+        bundle = bundle_of(reader, version, self.project)
+        model = load(Fetched(bundle, version.name, version.version), self.threads)
         self.active.withdrawn = None
         return model
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, stats
 
 BINS = 10
 NEARLY = 1e-9  # a whole number of groups, after division and multiplication
@@ -43,6 +42,8 @@ def groups_of(rows: Values, names: Sequence[str] | None = None) -> Groups:
     same = np.unique(_fingerprints(rows), return_inverse=True)[1]
     if names is None:
         return Groups(same, int(same.max(initial=-1)) + 1)
+    from scipy import sparse
+
     named = np.unique(np.asarray(names), return_inverse=True)[1]
     first = int(named.max(initial=-1)) + 1
     size = first + int(same.max(initial=-1)) + 1
@@ -71,6 +72,8 @@ class Distance:
 
 def kolmogorov_smirnov(reference: Values, known: Groups, values: Values, groups: Groups) -> Distance:
     """The two-sided test of `reference` [N] and `values` [M]; the p-value is that of G_1 G_2 / (G_1 + G_2) items."""
+    from scipy import stats
+
     support = np.concatenate([reference, values])
     gap = _distribution(reference, known, support) - _distribution(values, groups, support)
     statistic = float(np.abs(gap).max())
@@ -115,6 +118,8 @@ def exceedance_p(reference: Values, known: Groups, threshold: float, share: floa
     beta distribution with n + 1 - r and r, and their number of G is beta-binomial: a threshold from few samples
     promises little, however many inputs there are.
     """
+    from scipy import stats
+
     room = ROUNDING * abs(threshold)  # the item that is the threshold is not above it
     above = share_above(threshold + room, reference, known) * known.count
     law = stats.betabinom.pmf(np.arange(groups + 1), groups, above + 1, max(known.count - above, 1))

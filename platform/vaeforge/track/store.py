@@ -21,8 +21,10 @@ from vaeforge.track.relocation import moved_from
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from vaeforge.track.store_client import StoreClient
+
 _SQLITE = "sqlite:///"
-_ANSWER_SECONDS = 10
+ANSWER_SECONDS = 10
 _ENVIRONMENT = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -77,12 +79,25 @@ def absolute_uri(uri: str, root: Path) -> str:
     return uri if "://" in uri else f"file://{root.resolve() / uri}"
 
 
-def open_store(uri: str, existing: bool = False) -> "MlflowClient":
+def require_there(path: Path) -> None:
+    """Have the file of a database be there, for readers, who would find nothing in one that they make.
+
+    Raises:
+        TrackingError: if it is not.
+    """
+    if not path.exists():
+        raise TrackingError(
+            f"tracking database {path}: is not there; bring it back, set MLFLOW_TRACKING_URI to where it lies, or "
+            "register a first model, which makes it"
+        )
+
+
+def open_store(uri: str, existing: bool = False) -> "StoreClient":
     """A client of the store at the absolute `uri`; a SQLite database is made, and set to WAL, on its first use.
 
     Args:
         uri: of the store.
-        existing: for readers, who find nothing in a database that they make: it must be there.
+        existing: a database must be there.
 
     Raises:
         TrackingError: if the server does not answer within 10 s, the database cannot be read and written or is not
@@ -91,11 +106,8 @@ def open_store(uri: str, existing: bool = False) -> "MlflowClient":
     _settle_environment()
     if uri.startswith("sqlite:"):
         path = database_of(uri)
-        if existing and not path.exists():
-            raise TrackingError(
-                f"tracking database {path}: is not there; bring it back, set MLFLOW_TRACKING_URI to where it lies, or "
-                "register a first model, which makes it"
-            )
+        if existing:
+            require_there(path)
         return _open_sqlite(uri, path)
     if uri.startswith("file:"):
         raise TrackingError(
@@ -188,10 +200,10 @@ def _settle_environment() -> None:
         logging.getLogger(logger).setLevel(logging.WARNING)
 
 
-def _client(uri: str) -> "MlflowClient":
-    from mlflow import MlflowClient
+def _client(uri: str) -> "StoreClient":
+    from vaeforge.track.store_client import StoreClient
 
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    return StoreClient(tracking_uri=uri, registry_uri=uri)
 
 
 def database_of(uri: str) -> Path:
@@ -209,7 +221,7 @@ def database_of(uri: str) -> Path:
     return Path(path)
 
 
-def _open_sqlite(uri: str, path: Path) -> "MlflowClient":
+def _open_sqlite(uri: str, path: Path) -> "StoreClient":
     from mlflow import MlflowException
 
     try:
@@ -262,15 +274,20 @@ def require_answer(uri: str) -> None:
     try:
         server = get_default_host_creds(uri)
         answer = http_request(
-            server, "/health", "GET", max_retries=0, timeout=_ANSWER_SECONDS, raise_on_status=False
+            server, "/health", "GET", max_retries=0, timeout=ANSWER_SECONDS, raise_on_status=False
         ).status_code
     except (MlflowException, OSError) as error:
-        answer = redact(str(error))
+        answer = str(error)
     if not isinstance(answer, int) or answer >= 500:
-        raise TrackingError(
-            f"tracking server {redact(uri)} did not answer within {_ANSWER_SECONDS} s ({answer}); "
-            f"{_proxy_remark(uri)}start it, or run with --offline and `vaeforge sync` later"
-        )
+        raise no_answer(uri, str(answer))
+
+
+def no_answer(uri: str, answer: str) -> TrackingError:
+    """That the server at `uri` did not answer in time, what came instead, and what to do."""
+    return TrackingError(
+        f"tracking server {redact(uri)} did not answer within {ANSWER_SECONDS} s ({redact(answer)}); "
+        f"{_proxy_remark(uri)}start it, or run with --offline and `vaeforge sync` later"
+    )
 
 
 def _proxy_remark(uri: str) -> str:

@@ -41,7 +41,7 @@ from vaeforge.importing.measured_series import (
     missing_names,
     note_missing,
 )
-from vaeforge.importing.nifti import NIFTI, read_volumes
+from vaeforge.importing.nifti import read_volumes
 from vaeforge.importing.odd_values import ask_about_series, odd_values
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.series_arrays import ARRAYS, TEXT, arrays_in
@@ -49,6 +49,7 @@ from vaeforge.importing.series_axes import looks_transposed, neighbour_correlati
 from vaeforge.importing.series_files import ABOUT
 from vaeforge.importing.series_names import named_by_folders
 from vaeforge.importing.series_text import described_columns, voxel_names
+from vaeforge.importing.suffixes import NIFTI
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
 from vaeforge.samples import evenly_spaced
