@@ -78,10 +78,24 @@ def read_npy(path: Path) -> NDArray[Any]:
     """
     try:
         with path.open("rb") as file:
-            _header(path, path.name, path.stat().st_size, file)
-            file.seek(0)
-            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-            return array
+            return npy_from(path, file, path.stat().st_size)
+    except OSError as error:
+        raise DamagedFileError(path, f"cannot be read as .npy ({error})") from None
+
+
+def npy_from(path: Path, file: BinaryIO, size: int) -> NDArray[Any]:
+    """The array of the `.npy` file of `size` bytes that begins where `file` is; `path` is its name in messages.
+
+    Raises:
+        DamagedFileError: if it cannot be read.
+        DataError: if it holds pickled objects.
+    """
+    begin = file.tell()
+    try:
+        _header(path, "array.npy", size, file)
+        file.seek(begin)
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        return array
     except DAMAGE as error:
         raise DamagedFileError(path, f"cannot be read as .npy ({error or type(error).__name__})") from None
 

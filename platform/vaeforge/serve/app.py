@@ -9,9 +9,10 @@ read in a thread, large ones in a process (`work_process.py`), and the model run
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -22,11 +23,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from vaeforge.errors import ResourceError, VaeforgeError
+from vaeforge.errors import DataError, ResourceError, VaeforgeError
 from vaeforge.serve import schema
 from vaeforge.serve.access_log import AccessLogMiddleware
 from vaeforge.serve.admission import FORM, Admission
 from vaeforge.serve.answer import Arrays, size_of, written
+from vaeforge.serve.binary_bodies import NPY, RAW, BinaryQuestion, read_binary
 from vaeforge.serve.drift import Drift
 from vaeforge.serve.metrics import Metrics, MetricsMiddleware
 from vaeforge.serve.model import ServedModel
@@ -93,14 +95,13 @@ class AppState:
         loop = asyncio.get_running_loop()
         request = await (self.work.run(read) if large else loop.run_in_executor(self.reader, read))
         outputs = await self._outputs(model, request)
-        unlike = await asyncio.to_thread(model.warnings, request.x, request.sizes)
+        # in the runner's thread, which has just been free: each change of threads costs as much as a small answer
+        found = await loop.run_in_executor(self.runner, _looked_at, model, request, outputs)
         self.metrics.samples.observe(len(request.x))
-        self.metrics.unlike.inc(len(unlike))
+        self.metrics.unlike.inc(found.unlike)
         model.window.add(outputs["score"], outputs["mu"])
-        warnings = [*unlike, *model.remarks(request.x)]
-        write = partial(written, model.answered, outputs, request.outputs, request.names, warnings)
-        many = size_of(outputs, request.outputs) > LIGHT_NUMBERS
-        return Response(await (self.work.run(write) if many else asyncio.to_thread(write)), media_type=JSON)
+        content = await self.work.run(found.write) if found.content is None else found.content
+        return Response(content, media_type=JSON)
 
     async def _outputs(self, model: ServedModel, request: PredictRequest) -> Arrays:
         """The model's outputs by name, of a few samples at a time."""
@@ -206,14 +207,27 @@ def _add_predict_routes(app: FastAPI, state: AppState) -> None:
     admission, limits = state.admission, state.limits
 
     @app.post("/predict", tags=["predict"], dependencies=protected, openapi_extra=schema.NUMBERS)
-    async def predict(request: Request) -> Response:
-        """Score samples that are given as numbers."""
+    async def predict(
+        request: Request,
+        dtype: Annotated[str | None, Query(description="of raw values: uint8, float32 (default) or float64")] = None,
+        condition: Annotated[
+            str | None, Query(description="of all samples in bytes: a class, or numbers separated by commas")
+        ] = None,
+        outputs: Annotated[str | None, Query(description="for samples in bytes: names, separated by commas")] = None,
+    ) -> Response:
+        """Score samples that are given as numbers, in JSON or as bytes."""
         async with admission.timed():
             _require_in_use(state)
-            _require_type(request, (JSON,))
+            kind = _require_type(request, (JSON, NPY, RAW))
+            given = {"dtype": dtype, "condition": condition, "outputs": outputs}
+            asked = BinaryQuestion(dtype or "", condition, outputs_of(names_of(outputs)))
             content = await admission.body(request)
             async with admission.admitted():
                 model = state.active.model
+                if kind != JSON:
+                    packed = partial(read_binary, content, kind, model.contract, asked, limits.samples)
+                    return await state.answer(packed, False, model)
+                _require_none(given)
                 read = partial(read_numbers, content, model.contract, limits.samples)
                 return await state.answer(read, len(content) > LIGHT_BYTES, model)
 
@@ -242,15 +256,41 @@ def _add_predict_routes(app: FastAPI, state: AppState) -> None:
                 return await state.answer(read, await asyncio.to_thread(take_long, files, limits), model)
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """An answer: how to write it, its bytes unless they are many, and how many warnings are of unlike inputs."""
+
+    write: "partial[bytes]"
+    content: bytes | None
+    unlike: int
+
+
+def _looked_at(model: ServedModel, request: PredictRequest, outputs: Arrays) -> _Answer:
+    unlike = model.warnings(request.x, request.sizes)
+    warnings = [*unlike, *model.remarks(request.x)]
+    write = partial(written, model.answered, outputs, request.outputs, request.names, warnings)
+    many = size_of(outputs, request.outputs) > LIGHT_NUMBERS
+    return _Answer(write, None if many else write(), len(unlike))
+
+
 def _require_in_use(state: AppState) -> None:
     if state.active.withdrawn is not None:
         raise HTTPException(503, state.active.withdrawn)
 
 
-def _require_type(request: Request, allowed: tuple[str, ...]) -> None:
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _require_type(request: Request, allowed: tuple[str, ...]) -> str:
+    """The media type of the body, one of `allowed`."""
+    given: str = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in allowed:
         raise HTTPException(415, f"Content-Type: got {given or 'none'}, must be one of {', '.join(allowed)}")
+    return given
+
+
+def _require_none(query: Mapping[str, str | None]) -> None:
+    """Refuse parameters of the query beside a JSON document, which holds all that is asked."""
+    for name, value in query.items():
+        if value is not None:
+            raise DataError(f"{name}: got {value!r} in the query, but a JSON document says it itself; leave it out")
 
 
 def _json(content: Any) -> Response:

@@ -21,7 +21,7 @@ from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import condition_of, made_of_whole, open_inputs, picture_to_event, reading_for, samples_of
-from vaeforge.serve.json_numbers import require_numbers
+from vaeforge.serve.json_numbers import require_numbers, with_array
 from vaeforge.serve.settings import RequestLimits
 
 OUTPUTS = ("score", "is_anomaly", "strange", "mu", "logvar", "reconstruction")
@@ -60,7 +60,8 @@ def read_numbers(content: bytes, contract: Contract, most: int) -> PredictReques
         DataError: if it is not JSON, or not such a document for this model.
         TooMuchError: if there are more than `most` samples.
     """
-    document = _object("body", _parsed(content), ("inputs", "condition", "outputs"))
+    quick = with_array(content, contract.event_shape)
+    document = _object("body", quick or _parsed(content), ("inputs", "condition", "outputs"))
     inputs = _object("inputs", document.get("inputs"), ("x", "condition"))
     require_numbers(content, document, inputs)
     if "x" not in inputs:

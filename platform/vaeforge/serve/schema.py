@@ -115,7 +115,14 @@ def secured(description: JsonSchema, token: bool) -> JsonSchema:
 
 
 NUMBERS: JsonSchema = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _DOCUMENT}}},
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": _DOCUMENT},
+            "application/x-npy": _BYTES,
+            "application/octet-stream": _BYTES,
+        },
+    },
     "responses": _RESPONSES,
 }
 PICTURES: JsonSchema = {
