@@ -12,6 +12,8 @@ from pathlib import Path
 from project import ROOT
 from vaeforge.ledger.events import TrialLeased
 from vaeforge.ledger.file import Ledger, LedgerReader
+from vaeforge.training.checkpoint_files import CHECKPOINT_NAME
+from vaeforge.training.storage import open_storage
 
 KILLS = 8
 WRITE_STATE = """
@@ -33,6 +35,20 @@ ledger = Ledger(path)
 while True:
     attempt += 1
     ledger.append(TrialLeased(trial=0, attempt=attempt))
+"""
+
+UNMOVED = """
+import os, signal, sys
+from vaeforge.training.storage import open_storage
+
+def on_event(event, arguments):
+    if event == "os.rename":  # is told before it is done
+        os.kill(os.getpid(), signal.SIGKILL)
+
+storage = open_storage(sys.argv[1])
+storage.write("epoch-00001.pt", lambda file: file.write(b"one"))
+sys.addaudithook(on_event)
+storage.write("epoch-00002.pt", lambda file: file.write(b"two"))
 """
 
 
@@ -73,3 +89,15 @@ def test_a_ledger_holds_every_line_that_was_acknowledged_whenever_its_writer_is_
         assert reader.damaged == 0 and attempts == list(range(1, len(attempts) + 1))
         assert len(attempts) > known
         known = len(attempts)
+
+
+def test_a_checkpoint_whose_writer_is_killed_before_the_move_is_not_seen(tmp_path: Path) -> None:
+    sources = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
+    command = [sys.executable, "-c", UNMOVED, str(tmp_path)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": sources}, timeout=300)
+    assert done.returncode == -signal.SIGKILL
+    storage = open_storage(str(tmp_path))
+    (unfinished,) = (name for name in storage.names() if name != "epoch-00001.pt")
+    assert (tmp_path / unfinished).read_bytes() == b"two" and not CHECKPOINT_NAME.fullmatch(unfinished)
+    storage.keep_only(["epoch-00001.pt"])  # as at the end of its trial
+    assert storage.names() == ["epoch-00001.pt"]
