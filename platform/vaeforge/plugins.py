@@ -24,6 +24,7 @@ class Group(StrEnum):
     FAMILIES = "vaeforge.families"  # found by vaeforge_models.families, which knows nothing of this package
     LAYOUTS = "vaeforge.layouts"
     IMPORT_FORMATS = "vaeforge.import_formats"
+    FILE_FORMATS = "vaeforge.file_formats"
     TASKS = "vaeforge.tasks"
     VALIDATION_METRICS = "vaeforge.validation_metrics"
     EVALUATION_METRICS = "vaeforge.evaluation_metrics"

@@ -14,15 +14,15 @@ from PIL import Image
 
 from fuzz.mutations import as_json, as_yaml, changed_bytes, changed_documents
 from vaeforge.config.loader import load
+from vaeforge.data.arrays import array_names, read_array, read_npy
+from vaeforge.data.delimited import dialect_of, read_frame, read_matrix
 from vaeforge.data.images import open_picture, read_labels
 from vaeforge.data.prepared import read_prepared_manifest
+from vaeforge.data.series_text import read_series_text, voxel_names
 from vaeforge.evaluation.manifest import read_evaluation
 from vaeforge.evaluation.per_sample_scores import read_per_sample_scores
 from vaeforge.generate.manifest import read_generation
-from vaeforge.importing.arrays import array_names, read_array, read_npy
-from vaeforge.importing.delimited import dialect_of, read_frame, read_matrix
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.series_text import read_series_text, voxel_names
 from vaeforge.importing.tables import read_table
 from vaeforge.ledger.history import read_history
 from vaeforge.manifests.diffusion import read_diffusion

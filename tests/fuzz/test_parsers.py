@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from fuzz.parsers import PARSERS, Parser
 from vaeforge.config.loader import load
 from vaeforge.config.strict_yaml import parse_scalar, read_yaml
+from vaeforge.data.arrays import read_npy
 from vaeforge.errors import ConfigError, DataError, VaeforgeError
-from vaeforge.importing.arrays import read_npy
 from vaeforge.track.replay import run_ids
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))

@@ -273,7 +273,7 @@ def test_texts_beside_volumes_are_no_series(project: Project, source: Path) -> N
     (source / "motion.tsv").write_text("x\ty\n0.1\t0.2\n0.3\t0.4\n")
     result = take(project, source)
     assert sorted(series(result)) == ["sub-01_bold", "sub-02_bold"]
-    assert "beside NIfTI" in quarantine(result)["motion.tsv"]
+    assert "beside volumes" in quarantine(result)["motion.tsv"]
 
 
 def test_a_region_that_one_subject_does_not_cover_is_left_out_of_all(project: Project, source: Path) -> None:
@@ -395,7 +395,7 @@ def test_nothing_usable_is_refused(project: Project, source: Path) -> None:
     (source / "notes.txt").write_bytes(b"")
     refused(project, source, r"nothing usable in it \(1 item\(s\) quarantined\); notes\.txt")
     np.savez(source / "a.npz", A)
-    refused(project, source, "--mask: given, but there is no NIFTI", mask=source / "m.nii")
+    refused(project, source, "--mask: given, but there is no volume", mask=source / "m.nii")
 
 
 def test_masks_that_do_not_fit_are_refused(project: Project, source: Path) -> None:

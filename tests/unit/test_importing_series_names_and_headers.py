@@ -4,11 +4,9 @@ import csv
 import json
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pandas
 import pytest
-from nibabel.cifti2 import BrainModelAxis, Cifti2Image, SeriesAxis
 
 from project import Called, command_line
 
@@ -159,17 +157,3 @@ def test_a_column_that_one_file_lacks_is_named(root: Path) -> None:
     done = call(root, "--transposed", "false")
     said = " ".join(done.stderr.split())
     assert done.code == 2 and "2 different numbers of voxels" in said and "'V1' is not in sub-2.csv" in said
-
-
-def test_cifti_is_refused_with_the_way_to_text(root: Path) -> None:
-    brain = BrainModelAxis.from_mask(np.ones((2, 2, 2), dtype=bool), name="thalamus_left", affine=np.eye(4))
-    matrix = np.random.default_rng(0).normal(size=(10, 8)).astype(np.float32)
-    nibabel.save(Cifti2Image(matrix, header=(SeriesAxis(0, 2, 10), brain)), root / "runs/sub-01.dtseries.nii")
-    done = call(root)
-    said = " ".join(done.stderr.split())
-    assert done.code == 2 and "sub-01.dtseries.nii: is CIFTI of 10 x 8 values, which is not read" in said
-    assert "wb_command -cifti-convert -to-text" in said and "--transposed true" in said
-    # as Workbench writes it: a row a brainordinate, tabs between timepoints
-    (root / "runs/sub-01.dtseries.nii").unlink()
-    np.savetxt(root / "runs/sub-01.txt", matrix.T, delimiter="\t", fmt="%.9g")
-    np.testing.assert_array_equal(imported(root, "--transposed", "true")[0]["sub-01"], matrix)

@@ -155,6 +155,13 @@ def _positive(text: str) -> int:
     return value
 
 
+def _not_negative(text: str) -> int:
+    value = _integer(text)
+    if value < 0:
+        raise InvalidValueError(value, ">= 0")
+    return value
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -199,6 +206,7 @@ def choice(*allowed: str) -> OptionType[Any]:
 TEXT = OptionType("TEXT", str)
 INTEGER = OptionType("INTEGER", _integer)
 POSITIVE = OptionType("INTEGER", _positive)
+NOT_NEGATIVE = OptionType("INTEGER", _not_negative)
 NUMBER = OptionType("FLOAT", _number)
 ON_OFF = OptionType("BOOLEAN", _on_off)
 PATH = OptionType("PATH", Path)

@@ -57,6 +57,10 @@ Pages = Annotated[
 ]
 Columns = Annotated[Pairs, PAIRS.option("points: which columns to use, for example x=xccf,y=yccf,z=zccf")]
 Transposed = Annotated[OptionalOnOff, ON_OFF.option("series: arrays are voxels x timepoints")]
+Layer = Annotated[OptionalStr, TEXT.option("points: layer of AnnData to read", default="X")]
+TimeAxis = Annotated[
+    Literal["first", "last"] | None, choice("first", "last").option("series: where NIfTI has time", default="last")
+]
 Offline = Annotated[OnOff, ON_OFF.option("do not track now; `vaeforge sync` does it later")]
 Json = Annotated[OnOff, ON_OFF.option("one JSON object per line instead of tables", "--json")]
 

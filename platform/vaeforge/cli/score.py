@@ -21,7 +21,19 @@ from vaeforge.cli.option_types import (
     Words,
     choice,
 )
-from vaeforge.cli.options import USE, Black, Columns, Json, Pages, Transposed, White, console, warning_console
+from vaeforge.cli.options import (
+    USE,
+    Black,
+    Columns,
+    Json,
+    Layer,
+    Pages,
+    TimeAxis,
+    Transposed,
+    White,
+    console,
+    warning_console,
+)
 from vaeforge.remarks import say, tell, warn
 
 if TYPE_CHECKING:
@@ -59,7 +71,9 @@ def score(
     pages: Pages = None,
     channels: Annotated[Words, WORDS.option("images: channels that are taken, by number or name")] = (),
     columns: Columns = NO_PAIRS,
+    layer: Layer = None,
     transposed: Transposed = None,
+    time_axis: TimeAxis = None,
     batch: Annotated[int, POSITIVE.option("items at a time", default="64")] = 64,
     threads: Annotated[OptionalInt, POSITIVE.option("of one run of the model", default="one for each core")] = None,
     graph: Annotated[str, TEXT.option("model, model_fp16 or model_int8", default="model")] = "model",
@@ -90,7 +104,9 @@ def score(
             pages=pages or "",
             channels=channels,
             columns=columns,
+            layer=layer or "",
             transposed=transposed,
+            time_axis=time_axis or "",
         ),
         graph=graph,
         latents=latents,

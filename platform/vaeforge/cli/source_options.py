@@ -7,19 +7,22 @@ from typing import Annotated, Any
 
 from vaeforge.cli.option_types import (
     NO_PAIRS,
+    NOT_NEGATIVE,
     PATH,
     TEXT,
     WORDS,
+    OptionalInt,
     OptionalPath,
     OptionalStr,
     Words,
 )
-from vaeforge.cli.options import Black, Columns, Pages, Transposed, White
+from vaeforge.cli.options import Black, Columns, Layer, Pages, TimeAxis, Transposed, White
 from vaeforge.importing.import_options import ImportOptions
 
 OPTIONS = "options"
 
 Normal = Annotated[Words, WORDS.option("images: classes that are normal, separated by commas; all: every one")]
+DummyScans = Annotated[OptionalInt, NOT_NEGATIVE.option("series: timepoints at the beginning of each to leave out")]
 Mask = Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")]
 Channels = Annotated[
     Words,
@@ -55,9 +58,12 @@ def import_options(
     group_column: GroupColumn = None,
     split: Split = None,
     transposed: Transposed = None,
+    time_axis: TimeAxis = None,
+    dummy_scans: DummyScans = None,
     mask: Mask = None,
     columns: Columns = NO_PAIRS,
     channels: Channels = (),
+    layer: Layer = None,
     white: White = None,
     black: Black = None,
     depth: Depth = None,
@@ -73,9 +79,12 @@ def import_options(
         group_column=group_column or "",
         split=split or "",
         transposed=transposed,
+        time_axis=time_axis or "",
+        dummy_scans=dummy_scans,
         mask=mask,
         columns=columns,
         channels=channels,
+        layer=layer or "",
         white=white,
         black=black or 0.0,
         depth=depth or "",

@@ -1,18 +1,17 @@
 """Decoding of a picture file by what its first bytes say it is; every failure is one error that names the file."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image
 
+from vaeforge.data.file_format import START, file_formats
 from vaeforge.data.picture_file import DAMAGE, FORMATS, RawPicture, decode_pillow
 from vaeforge.data.tiff_file import decode_tiff
 from vaeforge.errors import DataError
-
-TIFF_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 @contextmanager
@@ -40,8 +39,16 @@ def decode(path: Path, content: BinaryIO | None = None) -> RawPicture:
     with refusals(path):
         if content is None:
             with path.open("rb") as file:
-                return decode_tiff(path, file) if is_tiff(file) else decode_pillow(path, file)
-        return decode_tiff(path, content) if is_tiff(content) else decode_pillow(path, content)
+                return _decoder(file)(path, file)
+        return _decoder(content)(path, content)
+
+
+def _decoder(file: BinaryIO) -> Callable[[Path, BinaryIO], RawPicture]:
+    """Who decodes the picture in `file`, by how it begins; what begins otherwise is for Pillow to refuse."""
+    start = file.read(START)
+    file.seek(0)
+    found = (one.picture for one in file_formats() if one.picture is not None and one.begins_so(start))
+    return next(found, decode_pillow)
 
 
 def pixels_in(path: Path, content: BinaryIO) -> int:
@@ -65,7 +72,5 @@ def pixels_in(path: Path, content: BinaryIO) -> int:
 
 
 def is_tiff(file: BinaryIO) -> bool:
-    """Whether the first bytes are those of a TIFF."""
-    beginning = file.read(4)
-    file.seek(0)
-    return beginning in TIFF_BEGINNINGS
+    """Whether a file begins as a TIFF does."""
+    return _decoder(file) is decode_tiff

@@ -18,7 +18,6 @@ from PIL import ExifTags, Image, ImageOps
 from vaeforge.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 PIXEL_LIMIT = 80_000_000
 VALUE_LIMIT = 2**30  # of all planes and channels together
 GREYS_16 = ("I;16", "I;16B", "I;16L")

@@ -59,6 +59,13 @@ CHANNEL = Repeated(
     least=2,
     most=6,
 )
+HEMISPHERE = Repeated(
+    re.compile(r"(^|[ _.-])(hemi-)?(lh|rh|l|r|left|right)(?=[ _.-]|$)", re.IGNORECASE),
+    "the hemisphere",
+    "are they the two hemispheres of one brain each? Import the files of one hemisphere alone, or files with both "
+    "(CIFTI, or a table of parcels), if so",
+    "each file is a series of the same voxels",
+)
 REPEATS = (
     Repeated(
         re.compile(r"[ _.-](run|ses|session|visit|scan|repeat|rep|day|part)[ _-]?\d+", re.IGNORECASE),

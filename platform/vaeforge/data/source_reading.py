@@ -24,10 +24,14 @@ class SourceReading:
         columns: of points: the source's column that is x, y, z, section, hemisphere or donor, where it is called
             otherwise; none where none was named.
         transposed: of series: arrays and texts are [voxels, timepoints]; none for no.
+        layer: of points: the layer of AnnData; none for `X`.
+        time_axis: of series: `first` where NIfTI files have time there; none for last.
     """
 
     columns: Mapping[str, str] | None = field(default=None, metadata=OPTIONAL)
     transposed: bool | None = field(default=None, metadata=OPTIONAL)
+    time_axis: str | None = field(default=None, metadata=OPTIONAL)
+    layer: str | None = field(default=None, metadata=OPTIONAL)
 
 
 def source_reading_info(folder: Path) -> dict[str, Any]:
@@ -42,5 +46,6 @@ def source_reading_info(folder: Path) -> dict[str, Any]:
     columns = dict(options.get("columns") or {})
     if told.get("kind") == "points" and options.get("group_column") not in (None, "", NOBODY):
         columns.setdefault(DONOR, options["group_column"])
-    found = SourceReading(columns or None, options.get("transposed") or None)
+    named = (options.get(name) or None for name in ("transposed", "time_axis", "layer"))
+    found = SourceReading(columns or None, *named)
     return {NOTED: to_json(found)} if found != SourceReading() else {}

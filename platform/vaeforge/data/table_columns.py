@@ -6,6 +6,8 @@ AXES = ("x", "y", "z")
 SECTION, DONOR = "section", "donor"
 NOBODY = "none"  # the donor column of points that are nobody's
 LABELS = (SECTION, "hemisphere", DONOR)
+# how columns are called that say whose point it is
+GROUPS = ("donor", "patient", "subject", "animal", "mouse", "participant", "individual", "specimen", "brain")
 INDICES = ("__index_level_", "unnamed:")  # how columns of row numbers begin that tables are often saved with
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vaeforge.csv_cells import plain_cell
 from vaeforge.evaluation.common_metrics import common_result
 from vaeforge.evaluation.comparison import comparison_csv
 from vaeforge.evaluation.drawing import save
@@ -79,5 +80,5 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: plain_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()

@@ -16,6 +16,7 @@ from PIL import Image
 
 from vaeforge.config.experiment import family_named
 from vaeforge.config.layouts import layout_named
+from vaeforge.csv_cells import plain_cell
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.evaluation.extractor import rounded
 from vaeforge.evaluation.images import decoded
@@ -225,7 +226,6 @@ def _write_check(folder: Path, check: Copying, drawn: Drawn, files: list[str], n
     for file, label, distance, neighbour, image in zip(
         files, drawn.labels, check.distance, check.neighbour, drawn.image, strict=True
     ):
-        writer.writerow(
-            [file, names[label], f"{distance:.6g}", check.space, neighbour, "" if image == NOT_AN_IMAGE else image]
-        )
+        around, label = "" if image == NOT_AN_IMAGE else image, plain_cell(names[label])
+        writer.writerow([file, label, f"{distance:.6g}", check.space, neighbour, around])
     write_bytes(folder / "memorisation.csv", text.getvalue().encode())

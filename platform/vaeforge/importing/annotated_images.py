@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from vaeforge.data.file_format import suffixes_of
 from vaeforge.data.images import read_labels
 from vaeforge.data.label_values import ANOMALOUS, NORMAL, ONLY_NORMAL
 from vaeforge.data.layouts.pictures.annotated_images import ANNOTATED, annotated_folders
-from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
 from vaeforge.importing.image_layouts import ALL, composed
@@ -44,7 +44,9 @@ def read_annotated_source(source: Path, options: ImportOptions, log: ImportLog) 
         {path.parent for path in files if path.name == LABELS} & {path.parent for path in files if path.name == IMAGE}
     )
     own = {folder / name for folder in folders for name in (IMAGE, LABELS)}
-    others = [shown(path, source) for path in files if path not in own and path.suffix.lower() in SUFFIXES]
+    others = [
+        shown(path, source) for path in files if path not in own and path.suffix.lower() in suffixes_of("picture")
+    ]
     if others:
         raise DataError(
             f"{source}: holds {len(folders)} annotated image(s) ({IMAGE} with {LABELS}) beside {len(others)} other "

@@ -13,29 +13,15 @@ import pandas
 from numpy.typing import NDArray
 
 from vaeforge.data.source_files import listed
-from vaeforge.data.table_columns import AXES, DONOR, LABELS, NOBODY, SECTION, numbers_rows
+from vaeforge.data.table import Table
+from vaeforge.data.table_columns import AXES, DONOR, GROUPS, LABELS, NOBODY, SECTION, numbers_rows
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.importing.column_roles import no_channels
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog
 
 MOSTLY = 0.5  # of a column's texts are numbers: then it is a channel, and other texts are missing values
-# how columns are called that say whose point it is
-GROUPS = ("donor", "patient", "subject", "animal", "mouse", "participant", "individual", "specimen", "brain")
 LEAST_GROUPS = 3  # one each to train, validate and test
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns [N] by name; `index` are those that were a table's index, which numbers or names its rows."""
-
-    columns: Mapping[str, NDArray[Any]]
-    index: frozenset[str] = frozenset()
-
-    @property
-    def rows(self) -> int:
-        """N."""
-        return len(next(iter(self.columns.values())))
 
 
 @dataclass(frozen=True)
@@ -45,12 +31,6 @@ class Columns:
     axes: dict[str, str]
     labels: dict[str, str]
     channels: list[str]
-
-
-def text_columns(names: Iterable[str], options: ImportOptions) -> set[str]:
-    """The columns that are labels, whose cells are names even where they look like numbers."""
-    given = {*(options.columns.get(label, "") for label in LABELS), options.group_column}
-    return {name for name in names if name in given or name.strip().lower() in {*LABELS, *GROUPS}}
 
 
 def choose_columns(path: Path, table: Table, options: ImportOptions, log: ImportLog) -> Columns:
@@ -217,12 +197,16 @@ def _channels(path: Path, table: Table, options: ImportOptions, special: Columns
     for name, column in table.columns.items():
         if name in taken:
             continue
-        if name in table.index or numbers_rows(name):
+        if table.channels and name not in table.channels:
+            log.quarantine(f"{path.name}: column {name!r}", "describes points; --columns may name it as a label")
+        elif name in table.index or numbers_rows(name):
             log.quarantine(f"{path.name}: column {name!r}", "numbers rows; name it in --channels to use it")
         elif not is_numeric(column):
             log.quarantine(f"{path.name}: column {name!r}", f"is no column of numbers ({_sample(column)})")
         else:
             columns[name] = _finite(column)
+    if table.channels:
+        return list(columns)
     axes = {axis: _finite(table.columns[name]) for axis, name in special.axes.items()}
     sections = labels_of(table.columns[special.labels[SECTION]]) if SECTION in special.labels else None
     left_out = no_channels(columns, axes, sections)
@@ -245,7 +229,8 @@ def _channels(path: Path, table: Table, options: ImportOptions, special: Columns
 
 def _given_channels(path: Path, table: Table, options: ImportOptions, taken: set[str]) -> list[str]:
     """What `--channels` chooses; patterns choose among columns of numbers that are nothing else."""
-    free = [name for name, column in table.columns.items() if name not in taken and is_numeric(column)]
+    known = table.channels or table.columns
+    free = [name for name in known if name not in taken and is_numeric(table.columns[name])]
     named = [name for name in table.columns if name in options.channels and name not in free]
     try:
         channels = matching(options.channels, [*free, *named])

@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vaeforge.data.file_format import named_suffixes, suffixes_of
 from vaeforge.data.group_rules import (
     FOLDERS,
     PART_NAMES,
@@ -14,7 +15,6 @@ from vaeforge.data.group_rules import (
     without_part_folders,
 )
 from vaeforge.data.layouts.pictures.class_folders import is_normal
-from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.picture_masks import find_masks
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
@@ -176,15 +176,17 @@ def require_folder(source: Path) -> Path:
         DataError: if it is a file.
     """
     if not source.is_dir():
-        raise DataError(f"{source}: is a file, must be a folder (or an archive) of pictures ({', '.join(SUFFIXES)})")
+        raise DataError(
+            f"{source}: is a file, must be a folder (or an archive) of pictures ({named_suffixes('picture')})"
+        )
     return source
 
 
 def picture_files(files: list[Path], source: Path, log: ImportLog) -> list[Path]:
     """Files with a picture's suffix; the others go into the quarantine."""
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    pictures = [path for path in files if path.suffix.lower() in suffixes_of("picture")]
     for path in sorted(set(files) - set(pictures)):
-        log.quarantine(shown(path, source), f"its suffix is none of {', '.join(SUFFIXES)}")
+        log.quarantine(shown(path, source), f"its suffix is none of {named_suffixes('picture')}")
     return pictures
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vaeforge.data.file_format import file_formats
 from vaeforge.errors import ConfigError
 
 NAME_BYTES = 100
 SUFFIX = re.compile(
     r"(?<=.)(\.(nii|tar))?"
-    r"\.(zip|tar|tgz|tbz2|txz|gz|bz2|xz|npz|npy|nii|csv|tsv|txt|1d|parquet|h5|hdf5|png|jpe?g|tiff?)$",
+    r"\.(zip|tar|tgz|tbz2|txz|gz|bz2|xz)$",
     re.IGNORECASE,
 )
 
@@ -33,11 +34,16 @@ class ImportOptions:
         split: parts that the source has and that are kept: `folders`, a file, or a column; empty: divided anew.
         transposed: `series`: whether arrays are [voxels, timepoints]; none: [timepoints, voxels], unless they look
             otherwise, which is asked about.
+        time_axis: `series`: where 4-D NIfTI files have time, `first` or `last`; empty: last, unless they look
+            otherwise, which is asked about.
+        dummy_scans: `series`: how many timepoints at the beginning of each are left out; none: no one, but bright
+            ones are asked about.
         mask: `series`: a 3-D NIfTI file, whose voxels above 0 are kept.
         columns: `points`: which column of the source is x, y, z and section, for example {"x": "xccf"}.
         channels: `points`: the columns that are channels, in order, by name or pattern (see `columns.matching`); empty:
             all of numbers that neither count, label nor describe. Pictures: the
             channels that are taken, by number from 0 or by name; empty: all.
+        layer: `points`: of AnnData, the layer that is read; empty: `X`.
         white: pictures of more than 8 bits: the value that is white; none: found over all of them.
         black: pictures of more than 8 bits: the value that is black.
         depth: pictures: bits of a sample's value, `8`, `16`, or `auto`: 16 where they hold more than 8; empty: auto.
@@ -57,9 +63,12 @@ class ImportOptions:
     group_column: str = ""
     split: str = ""
     transposed: bool | None = None
+    time_axis: str = ""
+    dummy_scans: int | None = None
     mask: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
+    layer: str = ""
     white: float | None = None
     black: float = 0.0
     depth: str = ""
@@ -126,4 +135,6 @@ def data_set_name(source: Path, options: ImportOptions) -> str:
 
 def stem(name: str) -> str:
     """A file's or folder's name without its suffix, `.nii.gz` and `.tar.gz` being one suffix."""
-    return SUFFIX.sub("", name)
+    known = (suffix for one in file_formats() for suffix in one.suffixes if name.lower().endswith(suffix))
+    cut = [name[: -len(suffix)] for suffix in known if len(suffix) < len(name)]
+    return min([*cut, SUFFIX.sub("", name)], key=len)

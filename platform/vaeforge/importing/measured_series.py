@@ -10,19 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.file_format import Load, unnamed
 from vaeforge.data.series_coverage import Coverage
+from vaeforge.data.series_text import are_places
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError
 from vaeforge.importing.odd_values import OddValues
 from vaeforge.importing.parsed_source import ImportLog, Row
-from vaeforge.importing.series_arrays import Load
-from vaeforge.importing.series_text import are_places
 
 Mask = NDArray[np.bool_]
-
-
-def _unnamed() -> tuple[str, ...]:
-    return ()
 
 
 @dataclass(frozen=True)
@@ -33,15 +29,15 @@ class SubjectSeries:
         name: of the subject.
         shown: where it is in the source.
         load: brings its values [T, V].
-        volume: whether it comes from volumes, which need no axes to be found.
+        oriented: whether its format says which axis is time.
         voxels: brings the names of its voxels [V]; empty where they have none.
     """
 
     name: str
     shown: str
     load: Load
-    volume: bool = False
-    voxels: Callable[[], tuple[str, ...]] = _unnamed
+    oriented: bool = False
+    voxels: Callable[[], tuple[str, ...]] = unnamed
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from vaeforge.data.file_format import suffixes_of
 from vaeforge.data.group_rules import without_part_folders
 from vaeforge.data.label_values import ONLY_NORMAL
 from vaeforge.data.layouts.pictures.class_folders import is_normal
-from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.source_files import listed
 from vaeforge.errors import DataError, QuestionError
 from vaeforge.importing.image_layouts import ALL
@@ -97,7 +97,7 @@ def confirm_only_normal(
         options: what the user says of normal classes and groups.
         log: of what is left out; takes the questions.
     """
-    others = [entry for entry in log.quarantined if Path(entry.item).suffix.lower() in SUFFIXES]
+    others = [entry for entry in log.quarantined if Path(entry.item).suffix.lower() in suffixes_of("picture")]
     if others:
         log.ask(
             f"{source}: the pictures of {_counted(labels)} are normal, and {len(others)} are left out: "

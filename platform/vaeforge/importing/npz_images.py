@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.arrays import array_names, read_array, require, texts
 from vaeforge.data.grey_levels import extent_of
 from vaeforge.data.picture_reading import PictureReading, write_reading
 from vaeforge.data.pixels import Pixels, in_8_bits
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.importing.arrays import array_names, read_array, require, texts
 from vaeforge.importing.figures import sheet
 from vaeforge.importing.images import LEAST_OF_CLASS, MEASURES, charts, refuse_unusable, require_classes
 from vaeforge.importing.import_options import ImportOptions, usable_name

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vaeforge.data.source_files import listed
 from vaeforge.importing.parsed_source import ImportLog
+from vaeforge.importing.steady_state import ask_about_start, bright_start
 
 STANDING = (-99.0, 99.0, -999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0)  # for missing values, by custom
 LEAST = 3  # times that one must occur
@@ -26,17 +27,19 @@ class OddValues:
         standing: a number that may stand for missing values; none for none.
         zeros: timepoints at which all voxels are 0.
         spread: standard deviation of all values.
+        bright: timepoints at the beginning that are far brighter than the others.
     """
 
     standing: float | None
     zeros: int
     spread: float
+    bright: int
 
 
 def odd_values(values: NDArray[np.float32], spread: float) -> OddValues:
     """What looks odd in a series [T, V] of that standard deviation; NaN is a missing value."""
     zeros = int((np.nan_to_num(values, nan=1.0) == 0).all(axis=1).sum())
-    return OddValues(standing_for_missing(values), zeros, spread)
+    return OddValues(standing_for_missing(values), zeros, spread, bright_start(values))
 
 
 def standing_for_missing(values: NDArray[np.float32]) -> float | None:
@@ -62,8 +65,8 @@ def ask_about_standing(where: str, found: Mapping[str, float | None], log: Impor
         )
 
 
-def ask_about_series(where: str, found: Mapping[str, OddValues], log: ImportLog) -> None:
-    """Ask about odd values of series, by subject."""
+def ask_about_series(where: str, found: Mapping[str, OddValues], log: ImportLog, *, start: bool) -> None:
+    """Ask about odd values of series, by subject; about their `start` unless the user has said what it is."""
     ask_about_standing(where, {name: own.standing for name, own in found.items()}, log)
     zeros = [f"{name} ({own.zeros})" for name, own in found.items() if own.zeros]
     if zeros:
@@ -72,6 +75,8 @@ def ask_about_series(where: str, found: Mapping[str, OddValues], log: ImportLog)
             "write NaN, so that they are left out, and import again, if so",
             "they are timepoints as the others",
         )
+    if start:
+        ask_about_start(where, {name: own.bright for name, own in found.items()}, log)
     spreads = np.array([own.spread for own in found.values()])
     usual = float(np.median(spreads[spreads > 0])) if (spreads > 0).any() else 0.0
     far = [

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vaeforge.csv_cells import plain_cell
 from vaeforge.importing.figures import Chart
 from vaeforge.paths import write_bytes
 
@@ -115,7 +116,7 @@ def header_of(rows: Iterable[Row]) -> list[str]:
 
 
 def write_table(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
-    """Write `rows` as CSV with a header; what is no number is left empty."""
+    """Write `rows` as CSV with a header; what is no number is left empty, and no text is a formula."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -127,4 +128,4 @@ def write_table(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None
 def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.9g}"
-    return "" if value is None else value
+    return "" if value is None else plain_cell(value)

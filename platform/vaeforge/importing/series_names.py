@@ -7,6 +7,7 @@ from itertools import zip_longest
 from pathlib import PurePosixPath
 
 from vaeforge.data.group_rules import SUBJECT
+from vaeforge.data.repeated_names import HEMISPHERE, differing
 from vaeforge.data.source_files import listed
 from vaeforge.importing.import_options import stem
 from vaeforge.importing.measured_series import SubjectSeries
@@ -31,6 +32,17 @@ def named_by_folders(subjects: Sequence[SubjectSeries], log: ImportLog) -> list[
     if changed:
         log.notes.append(f"{len(changed)} series are named by their folders, as files share a name: {listed(changed)}")
     return [replace(one, name=names.get(one.shown, one.name)) for one in subjects]
+
+
+def ask_about_hemispheres(subjects: Sequence[SubjectSeries], log: ImportLog) -> None:
+    """Ask about series whose names differ in the hemisphere only, which would be two subjects of the same voxels."""
+    found = differing([one.name for one in subjects], HEMISPHERE)
+    pairs = [" = ".join(members) for members in found.values() if len(members) > 1]
+    if pairs:
+        log.ask(
+            f"{len(pairs)} pair(s) of names differ in {HEMISPHERE.what} only: {listed(pairs)}; {HEMISPHERE.asked}",
+            HEMISPHERE.assumed,
+        )
 
 
 def _of_file(subject: SubjectSeries) -> str:

@@ -29,13 +29,13 @@ from vaeforge.config.layouts import layout_named
 from vaeforge.data.array_files import DAMAGE
 from vaeforge.data.resize import fit_square
 from vaeforge.errors import DataError
-from vaeforge.importing.suffixes import HDF
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import reading_for
 from vaeforge.samples import raw_units
 from vaeforge.score.batches import Rows, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
 
+STORED = (".npy", ".npz", ".h5", ".hdf5")  # suffixes of what is read here
 PIECE = 2**22  # bytes that are copied at once
 HEADER = 2**16  # bytes; what numpy itself takes is less
 
@@ -89,7 +89,7 @@ class StoredDataset:
 
     def pieces(self, start: int, size: int) -> Iterator[NDArray[Any]]:
         """Its rows from `start` on, `size` at a time."""
-        from vaeforge.importing.hdf import read_dataset
+        from vaeforge.data.hdf import read_dataset
 
         if self.shape[0] == 1:  # perhaps a single sample, without an axis of samples
             yield from _sliced(read_dataset(self.path, self.member).reshape(self.shape), start, size)
@@ -238,8 +238,8 @@ def columns_taken(contract: Contract) -> NDArray[np.bool_] | None:
 
 def _stored(path: Path) -> dict[str, Stored]:
     """The arrays in the file at `path` by name; `x` for the one of an `.npy`."""
-    if path.suffix.lower() in HDF:
-        from vaeforge.importing.hdf import dataset_headers
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        from vaeforge.data.hdf import dataset_headers
 
         return {name: StoredDataset(path, name, *header) for name, header in dataset_headers(path).items()}
     if path.suffix.lower() == ".npy":

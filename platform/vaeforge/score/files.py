@@ -1,10 +1,10 @@
 """Input files of a scoring: which ones, in which order, and who reads them.
 
-An input is a file, or a folder whose files of one kind are taken, in the order of their paths: pictures, volumes
-(`.nii`, `.nii.gz`), arrays (`.npy`, `.npz`, `.h5`, `.hdf5`) or tables (`.parquet`, `.csv`; without any of these `.tsv`,
-`.txt`, `.1D`). Hidden files are ignored; other files, and texts about others (`participants.tsv`), are left out and
-counted, and so is `labels.png` beside `image.png`, which says what is where in it. Items of a folder are called by
-their file's path in it; those of a single file by their row alone.
+An input is a file, or a folder whose files of one kind are taken, in the order of their paths: pictures, volumes,
+arrays or tables, as their formats say (`data/file_format.py`); texts that are notes beside other files (`.tsv`, `.txt`,
+`.1D`) where there is nothing else. Hidden files are ignored; other files, and texts about others (`participants.tsv`),
+are left out and counted, and so is `labels.png` beside `image.png`, which says what is where in it. Items of a folder
+are called by their file's path in it; those of a single file by their row alone.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from vaeforge.config.layouts import layout_named
-from vaeforge.data.picture_file import SUFFIXES as PICTURES
+from vaeforge.data.file_format import FileFormat, file_formats, format_of, is_readable
 from vaeforge.errors import DataError
 from vaeforge.importing.series_files import ABOUT
-from vaeforge.importing.suffixes import HDF, NIFTI
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import reading_for
 from vaeforge.score.batches import ItemBatch, Position, Reader, make_batch, prepare_setting, rejected_rows
@@ -27,19 +26,12 @@ from vaeforge.score.read_options import ReadOptions, input_reading, require_fitt
 if TYPE_CHECKING:
     from vaeforge.score.arrays import ArrayFile
     from vaeforge.score.map_table import MapFile
+    from vaeforge.score.matrices import MatrixFile
     from vaeforge.score.tables import TableFile
-    from vaeforge.score.transposed import TransposedFile
     from vaeforge.score.volumes import VolumeFile
 
-KINDS = {
-    "pictures": PICTURES,
-    "volumes": NIFTI,
-    "arrays": (".npy", ".npz", *HDF),
-    "tables": (".parquet", ".csv"),
-}
-TEXTS = (".tsv", ".txt", ".1d")  # tables, too, where nothing else is there: beside other files they are notes
-
-RowFile: TypeAlias = "ArrayFile | TableFile | MapFile | TransposedFile | VolumeFile"
+KINDS = ("pictures", "volumes", "arrays", "tables")
+RowFile: TypeAlias = "ArrayFile | TableFile | MapFile | MatrixFile | VolumeFile"
 
 
 @dataclass(frozen=True)
@@ -74,15 +66,15 @@ def find(root: Path) -> InputFiles:
         raise DataError(f"input: {root} is not there; give a folder or a file")
     paths = [root] if root.is_file() else [path for path in sorted(root.rglob("*")) if _is_plain(path, root)]
     items = [path for path in paths if not ABOUT.fullmatch(path.name) and not _is_truth(path)] or paths
-    kinds = {kind: [path for path in items if path.name.lower().endswith(suffixes)] for kind, suffixes in KINDS.items()}
-    found = {kind: some for kind, some in kinds.items() if some}
+    formats = {path: format_of(path) for path in items}
+    found = {kind: some for kind in KINDS if (some := [path for path in items if _is(formats[path], kind, note=False)])}
     if "volumes" in found:
         found.pop("tables", None)  # texts beside volumes are about them, as for an import
-    texts = [path for path in items if path.name.lower().endswith(TEXTS)]
+    texts = [path for path in items if _is(formats[path], "tables", note=True)]
     if texts and not found:
         found = {"tables": texts}
-    allowed = ", ".join(suffix for suffixes in (*KINDS.values(), TEXTS) for suffix in suffixes)
     if not found:
+        allowed = ", ".join(dict.fromkeys(suffix for one in file_formats() for suffix in one.suffixes))
         raise DataError(f"input: {root} holds none of {allowed}; give a folder or a file with some")
     if len(found) > 1:
         counts = ", ".join(f"{len(some)} {kind} ({some[0].name})" for kind, some in found.items())
@@ -151,17 +143,21 @@ class RowReader:
 
     def _opened(self, path: Path) -> RowFile:
         """The file by its reader, which alone is imported: those of volumes and tables take half a second."""
-        if self.source.kind == "volumes":
+        if is_readable(path, "volume"):
             from vaeforge.score.volumes import VolumeFile
 
-            return VolumeFile(path, self.contract)
-        if self.reading.transposed:
-            from vaeforge.score.transposed import TransposedFile
+            return VolumeFile(path, self.contract, self.reading.time_axis or "")
+        if self.reading.transposed or self.source.kind == "volumes":
+            from vaeforge.score.matrices import MatrixFile
 
-            return TransposedFile(path, self.contract)
+            return MatrixFile(path, self.contract, transposed=bool(self.reading.transposed))
         if self.source.kind == "arrays" and not self._is_table(path):
-            from vaeforge.score.arrays import ArrayFile
+            from vaeforge.score.arrays import STORED, ArrayFile
 
+            if path.suffix.lower() not in STORED:
+                from vaeforge.score.matrices import MatrixFile
+
+                return MatrixFile(path, self.contract, transposed=False)
             return ArrayFile(path, self.contract, self.conditions)
         return self._opened_table(path)
 
@@ -172,8 +168,8 @@ class RowReader:
         if layout_named(self.contract.data).map_tables and prepare_setting(self.contract, "reading") == "maps":
             from vaeforge.score.map_table import MapFile
 
-            return MapFile(path, self.contract, special)
-        return TableFile(path, self.contract, special)
+            return MapFile(path, self.contract, special, self.reading.layer or "")
+        return TableFile(path, self.contract, special, self.reading.layer or "")
 
     def _is_table(self, path: Path) -> bool:
         """Whether arrays in a file are a table of points as an import takes it, rather than prepared samples."""
@@ -182,6 +178,10 @@ class RowReader:
         from vaeforge.importing.tables import holds_table
 
         return holds_table(path)
+
+
+def _is(found: FileFormat | None, kind: str, *, note: bool) -> bool:
+    return found is not None and found.kind == kind and found.note == note
 
 
 def _is_plain(path: Path, root: Path) -> bool:

@@ -17,15 +17,16 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from vaeforge.data.delimited import dialect_of, read_frame
+from vaeforge.data.file_format import is_text
 from vaeforge.data.missing import mean_of, spread_of
 from vaeforge.data.table_columns import index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
-from vaeforge.importing.delimited import dialect_of, read_frame
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.tables import read_table
 from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting
-from vaeforge.score.tables import ARRAYS, STANDARD, SpecialColumns
+from vaeforge.score.tables import STANDARD, SpecialColumns
 
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError)
 
@@ -37,13 +38,13 @@ class MapFile:
         DataError: if it cannot be read, holds no channel, or has another number of points than the model takes.
     """
 
-    def __init__(self, path: Path, contract: Contract, special: SpecialColumns = STANDARD):
+    def __init__(self, path: Path, contract: Contract, special: SpecialColumns = STANDARD, layer: str = ""):
         self.path, self.contract = path, contract
         self.logarithm = bool(prepare_setting(contract, "log1p"))
         self.minmax = prepare_setting(contract, "scaling") == "minmax"
         try:
             parquet = path.suffix.lower() == ".parquet"
-            self.source = pyarrow.parquet.ParquetFile(path) if parquet else _whole(path)
+            self.source = pyarrow.parquet.ParquetFile(path) if parquet else _whole(path, layer)
             schema = self.source.schema_arrow if parquet else self.source.schema
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
@@ -96,10 +97,11 @@ class MapFile:
             return (values - middle) / spread
 
 
-def _whole(path: Path) -> Any:
+def _whole(path: Path, layer: str) -> Any:
     """A text, `.npz` or HDF5 as an arrow table, read as an import reads it."""
-    if path.suffix.lower() in ARRAYS:
-        return pyarrow.table(dict(read_table(path, ImportOptions()).columns))
+    if not is_text(path):
+        table = read_table(path, ImportOptions(layer=layer))
+        return pyarrow.table({name: table.columns[name] for name in table.channels or table.columns})
     dialect = dialect_of(path)
     if not dialect.names:
         raise DataError("its first line holds numbers, must name the columns")

@@ -17,6 +17,7 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
+from vaeforge.csv_cells import plain_cell
 from vaeforge.errors import DataError
 from vaeforge.package.input_check import InputTally
 from vaeforge.paths import write_atomically
@@ -109,11 +110,18 @@ def write_scores(parts: PartialResults, path: Path) -> None:
         for table in parts.tables():
             usable = table.filter(pyarrow.compute.is_null(table.column(REASON))).drop_columns([REASON])
             writer = writer or writers[path.suffix](file, usable.schema)
-            writer.write_table(usable)
+            writer.write_table(_plain(usable) if path.suffix == ".csv" else usable)
         if writer is not None:
             writer.close()
 
     write_atomically(path, write)
+
+
+def _plain(table: Any) -> Any:
+    """A table whose items no spreadsheet takes for formulas."""
+    field, place = table.schema.field(ITEM), table.column_names.index(ITEM)
+    items = [plain_cell(item) for item in table.column(ITEM).to_pylist()]
+    return table.set_column(place, field, pyarrow.array(items, field.type))
 
 
 def write_quarantine(parts: PartialResults, path: Path) -> list[str]:
@@ -127,7 +135,7 @@ def write_quarantine(parts: PartialResults, path: Path) -> list[str]:
         for table in parts.tables():
             bad = table.filter(pyarrow.compute.is_valid(table.column(REASON)))
             for item, reason in zip(bad.column(ITEM).to_pylist(), bad.column(REASON).to_pylist(), strict=True):
-                writer.writerow((item, reason))
+                writer.writerow((plain_cell(item), plain_cell(reason)))
                 first.extend([f"{item}: {reason}"] if len(first) < 3 else [])
         text.detach()
 

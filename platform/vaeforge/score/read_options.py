@@ -7,6 +7,7 @@ from typing import Any
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.source_reading import SourceReading
 from vaeforge.data.table_columns import AXES, LABELS
+from vaeforge.data.volume_file import FIRST
 from vaeforge.errors import ConfigError, nearest
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import reading_for
@@ -26,6 +27,8 @@ class ReadOptions:
         channels: those of pictures that are taken.
         columns: of points: which column of a table is x, y, z, section, hemisphere or donor.
         transposed: of series: whether arrays and texts are [voxels, timepoints].
+        time_axis: of series: `first` or `last`, where NIfTI files have time.
+        layer: of points: the layer of AnnData.
     """
 
     label: str | None
@@ -38,6 +41,8 @@ class ReadOptions:
     channels: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     transposed: bool | None = None
+    time_axis: str = ""
+    layer: str = ""
 
     def resume_key(self) -> dict[str, Any]:
         """All but the number of threads, as JSON has it: what a later session must have alike.
@@ -46,7 +51,14 @@ class ReadOptions:
         """
         content = {**asdict(self), "channels": list(self.channels)}
         del content["threads"]
-        later: dict[str, Any] = {"pages": "", "channels": [], "columns": {}, "transposed": None}
+        later: dict[str, Any] = {
+            "pages": "",
+            "channels": [],
+            "columns": {},
+            "transposed": None,
+            "time_axis": "",
+            "layer": "",
+        }
         return {name: given for name, given in content.items() if name not in later or given != later[name]}
 
 
@@ -77,6 +89,10 @@ def require_fitting(reading: ReadOptions, where: object, kind: str, contract: Co
         raise ConfigError(f"--columns: names columns of tables of points, but {where} holds {kind} of {contract.data}")
     if reading.transposed is not None and not (layout.unnamed_arrays == "matrices" and kind in ("tables", "arrays")):
         raise ConfigError(f"--transposed: turns arrays of series, but {where} holds {kind} of {contract.data}")
+    if reading.time_axis and not (layout.unnamed_arrays == "matrices" and kind == "volumes"):
+        raise ConfigError(f"--time-axis: says where volumes have time, but {where} holds {kind} of {contract.data}")
+    if reading.layer and not (layout.raw_tables and kind == "tables"):
+        raise ConfigError(f"--layer: names a layer of a table of points, but {where} holds {kind} of {contract.data}")
     for name in reading.columns:
         if name not in (*AXES, *LABELS):
             allowed = ", ".join((*AXES, *LABELS))
@@ -88,6 +104,10 @@ def input_reading(reading: ReadOptions, contract: Contract) -> SourceReading:
     own = contract.source_reading or SourceReading()
     if reading.columns:
         own = replace(own, columns={**(own.columns or {}), **reading.columns})
+    if reading.layer:
+        own = replace(own, layer=reading.layer)
+    if reading.time_axis:
+        own = replace(own, time_axis=reading.time_axis)
     return own if reading.transposed is None else replace(own, transposed=reading.transposed)
 
 
@@ -101,6 +121,10 @@ def taken_over(reading: ReadOptions, kind: str, contract: Contract) -> list[str]
         told.append(f"columns {named} where a table has them, as at the import; --columns says otherwise")
     if own.transposed and reading.transposed is None and kind in ("tables", "arrays"):
         told.append("arrays are voxels x timepoints, as at the import; --transposed false says otherwise")
+    if own.layer and not reading.layer and kind == "tables":
+        told.append(f"layer {own.layer} of AnnData, as at the import; --layer says otherwise")
+    if own.time_axis == FIRST and not reading.time_axis and kind == "volumes":
+        told.append("time is the first axis, as at the import; --time-axis last says otherwise")
     if kind == "pictures" and contract.pictures is not None:
         told += _pictures_taken_over(reading, contract)
     return told

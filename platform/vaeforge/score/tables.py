@@ -28,20 +28,20 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from vaeforge.config.layouts import layout_named
+from vaeforge.data.delimited import Dialect, dialect_of, number, rows_of
+from vaeforge.data.file_format import is_text
+from vaeforge.data.series_text import SeriesText, are_places, series_text
+from vaeforge.data.table import Table
 from vaeforge.data.table_columns import AXES
 from vaeforge.errors import DataError, nearest
-from vaeforge.importing.columns import Table, numbers
-from vaeforge.importing.delimited import Dialect, dialect_of, number, rows_of
+from vaeforge.importing.columns import numbers
 from vaeforge.importing.import_options import ImportOptions
-from vaeforge.importing.series_text import SeriesText, are_places, series_text
-from vaeforge.importing.suffixes import HDF
 from vaeforge.importing.tables import read_table
 from vaeforge.package.contract import Contract
 from vaeforge.score.arrays import columns_taken
 from vaeforge.score.batches import Rows, prepare_setting
 
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, UnicodeDecodeError, csv.Error)
-ARRAYS = (".npz", *HDF)
 ITEM = "item"
 PIECE = 1024  # rows of a parquet that are decoded at once
 LISTED = 8
@@ -185,7 +185,7 @@ class TableFile:
         DataError: if it cannot be read, or does not have the columns that the model takes.
     """
 
-    def __init__(self, path: Path, contract: Contract, special: SpecialColumns = STANDARD):
+    def __init__(self, path: Path, contract: Contract, special: SpecialColumns = STANDARD, layer: str = ""):
         self.path, self.contract = path, contract
         self.length: int | None = None
         self.text: Dialect | None = None
@@ -194,8 +194,8 @@ class TableFile:
         try:
             if path.suffix.lower() == ".parquet":
                 self.header, self.length = _parquet_header(path)
-            elif path.suffix.lower() in ARRAYS:
-                self.whole = read_table(path, ImportOptions())
+            elif not is_text(path):
+                self.whole = read_table(path, ImportOptions(layer=layer))
                 self.header, self.length = list(self.whole.columns), self.whole.rows
             else:
                 series = series_text(path) if _takes_matrices(contract) else None

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.config.layouts import layout_named
+from vaeforge.data.arrays import npy_from
 from vaeforge.errors import DataError
-from vaeforge.importing.arrays import npy_from
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import condition_of, samples_of
 from vaeforge.serve.request_parsing import TYPES, PredictRequest, require_at_most

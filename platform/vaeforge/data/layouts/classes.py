@@ -23,13 +23,13 @@ from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import PicturePrepare, Side
 from vaeforge.data.array_files import DAMAGE
 from vaeforge.data.block_split import PARTS
+from vaeforge.data.file_format import named_suffixes, suffixes_of
 from vaeforge.data.framing import fitting_size, padded_remark
 from vaeforge.data.grey_levels import WHITE, to_levels
 from vaeforge.data.group_rules import Grouping
 from vaeforge.data.group_split import divide_groups
 from vaeforge.data.images import open_grey, with_white
 from vaeforge.data.near_copies import Thumbnail, grouping_of, thumbnail
-from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.picture_reading import PictureReading, reading_of, to_plain
 from vaeforge.data.pixels import Pixels, grey_of
 from vaeforge.data.resize import fit_square
@@ -111,7 +111,7 @@ def read(folder: Path, settings: ClassSettings) -> DataSet:
 
 def _items(folder: Path, reading: PictureReading) -> tuple[list[Item], list[str], PictureReading]:
     """Every image, in whichever layout, the names of the classes in order, and how they are read, with their white."""
-    archives, pictures = data_files(folder, (".npz",)), data_files(folder, SUFFIXES)
+    archives, pictures = data_files(folder, (".npz",)), data_files(folder, suffixes_of("picture"))
     if len(archives) + bool(pictures) > 1:
         listed = ", ".join(path.relative_to(folder).as_posix() for path in archives)
         raise DataError(
@@ -122,8 +122,8 @@ def _items(folder: Path, reading: PictureReading) -> tuple[list[Item], list[str]
         return *_archived(archives[0], reading.depth), reading
     if not pictures:
         raise DataError(
-            f"{folder}: holds neither images.npz nor images ({', '.join(SUFFIXES)}); put some there, in a folder per "
-            "class, or run `vaeforge import`"
+            f"{folder}: holds neither images.npz nor images ({named_suffixes('picture')}); put some "
+            "there, in a folder per class, or run `vaeforge import`"
         )
     reading = with_white(reading, pictures, most=1)
     items = _filed(folder, pictures, reading)

@@ -21,9 +21,9 @@ from pydantic import Field
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import PicturePrepare, Side
 from vaeforge.data.block_split import PARTS
+from vaeforge.data.file_format import named_suffixes, suffixes_of
 from vaeforge.data.framing import STEP as SIDE_STEP
 from vaeforge.data.images import open_grey, with_white
-from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.picture_reading import reading_of, to_plain
 from vaeforge.data.pixels import Pixels
 from vaeforge.data.source_files import data_files, require_one_data_set
@@ -51,7 +51,7 @@ def read(folder: Path, settings: FrameSettings) -> DataSet:
         DataError: if there is no readable image, the images belong to several data sets, or one is too small for the
             patches.
     """
-    paths = data_files(folder, SUFFIXES)
+    paths = data_files(folder, suffixes_of("picture"))
     require_one_data_set(folder, paths)
     reading = with_white(reading_of(folder, settings), paths, most=1)
     quarantined: dict[str, str] = {}
@@ -84,7 +84,7 @@ def _require_readable(folder: Path, paths: list[Path], readable: dict[str, str],
         return
     listed = "".join(f"; {reason}" for reason in list(reasons.values())[:3])
     raise DataError(
-        f"{folder}: {len(paths)} image(s) ({', '.join(SUFFIXES)}), none of them readable{listed}; "
+        f"{folder}: {len(paths)} image(s) ({named_suffixes('picture')}), none of them readable{listed}; "
         "put some there, or run `vaeforge import`"
     )
 

@@ -15,13 +15,14 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from vaeforge.data.arrays import as_float32
 from vaeforge.data.missing import LEAST_OBSERVED
 from vaeforge.data.source_files import listed
+from vaeforge.data.table import Table
 from vaeforge.data.table_columns import AXES
 from vaeforge.errors import DataError
 from vaeforge.importing.alike_sections import ask_about_copies, ask_about_units
-from vaeforge.importing.arrays import as_float32
-from vaeforge.importing.columns import Columns, Table, choose_columns, labels_of, numbers
+from vaeforge.importing.columns import Columns, choose_columns, labels_of, numbers
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions
@@ -67,6 +68,7 @@ def read_points(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     """
     path = find_table(source, log)
     table = read_table(path, options)
+    log.notes += table.notes
     columns = choose_columns(path, table, options, log)
     _ask_about_limits(path, table, columns.channels, log)
     points = _usable(path, table, columns, log)

@@ -15,6 +15,8 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.arrays import DamagedFileError, as_float32, real, require_covered
+from vaeforge.data.file_format import holds_scans, is_readable, is_text, named_suffixes, series_in
 from vaeforge.data.group_rules import (
     PARTICIPANTS,
     SUBJECT,
@@ -25,10 +27,10 @@ from vaeforge.data.group_rules import (
 )
 from vaeforge.data.missing import mean_of, spread_of
 from vaeforge.data.series_coverage import LEAST_TIMEPOINTS, without_infinities
+from vaeforge.data.series_text import described_columns
 from vaeforge.data.source_files import LEAK, listed, reject_duplicates
 from vaeforge.data.voxels import SourceVoxels, VoxelGrid, write_source_voxels
 from vaeforge.errors import DataError, QuestionError
-from vaeforge.importing.arrays import DamagedFileError, as_float32, real, require_covered
 from vaeforge.importing.figures import Bars, Chart, Histogram, Traces
 from vaeforge.importing.import_format import ImportFormat
 from vaeforge.importing.import_options import ImportOptions, stem, usable_name
@@ -41,15 +43,12 @@ from vaeforge.importing.measured_series import (
     missing_names,
     note_missing,
 )
-from vaeforge.importing.nifti import read_volumes
 from vaeforge.importing.odd_values import ask_about_series, odd_values
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
-from vaeforge.importing.series_arrays import ARRAYS, TEXT, arrays_in
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
 from vaeforge.importing.series_files import ABOUT
-from vaeforge.importing.series_names import named_by_folders
-from vaeforge.importing.series_text import described_columns, voxel_names
-from vaeforge.importing.suffixes import NIFTI
+from vaeforge.importing.series_names import ask_about_hemispheres, named_by_folders
+from vaeforge.importing.volumes import read_volumes
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
 from vaeforge.samples import evenly_spaced
@@ -75,13 +74,16 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     root = source if source.is_dir() else source.parent
     mask = options.mask.resolve() if options.mask else None
     files = [path for path in files if path.resolve() != mask]
-    subjects, grid = _subjects(files, root, mask, log)
-    if options.transposed is not None and subjects and all(subject.volume for subject in subjects):
+    subjects, grid = _subjects(files, root, mask, options, log)
+    if options.transposed is not None and subjects and all(subject.oriented for subject in subjects):
         raise DataError(
             f"--transposed: given, but {root} holds NIfTI alone, which says what its axes are; leave it away"
         )
     if options.transposed:
-        subjects = [subject if subject.volume else _turned(subject) for subject in subjects]
+        subjects = [subject if subject.oriented else _turned(subject) for subject in subjects]
+    if options.dummy_scans:
+        subjects = [_without_first(subject, options.dummy_scans) for subject in subjects]
+        log.notes.append(f"the first {options.dummy_scans} timepoint(s) of each series are left out, by --dummy-scans")
     measured = []
     for subject in subjects:
         try:
@@ -89,10 +91,11 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
         except DamagedFileError as error:
             log.quarantine(subject.shown, error.reason)
     if options.transposed is None:
-        _ask_for_axes(source, [item for item in measured if not item.subject.volume], log)
+        _ask_for_axes(source, [item for item in measured if not item.subject.oriented], log)
     _refuse(source, measured, log)
     _note_described(root, measured, log)
-    ask_about_series(str(source), {item.subject.name: item.odd for item in measured}, log)
+    odd = {item.subject.name: item.odd for item in measured}
+    ask_about_series(str(source), odd, log, start=options.dummy_scans is None)
     kept = kept_voxels(measured, log)
     missing = note_missing(measured, kept, log)
     grouping = _grouped(measured, files, options, log)
@@ -119,32 +122,35 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
 
 
 def _subjects(
-    files: list[Path], root: Path, mask: Path | None, log: ImportLog
+    files: list[Path], root: Path, mask: Path | None, options: ImportOptions, log: ImportLog
 ) -> tuple[list[SubjectSeries], VoxelGrid | None]:
     """What the files hold, and the voxels of volumes."""
-    volumes = [path for path in files if path.name.lower().endswith(NIFTI)]
-    if mask and not volumes:
-        raise DataError(f"--mask: given, but there is no NIFTI file ({', '.join(NIFTI)}) in {root}; leave it away")
+    volumes = [path for path in files if is_readable(path, "volume")]
+    for option, given in (("--mask", mask), ("--time-axis", options.time_axis)):
+        if given and not volumes:
+            raise DataError(
+                f"{option}: given, but there is no volume ({named_suffixes('volume')}) in {root}; leave it away"
+            )
+    scans = [path for path in files if holds_scans(path)]
     subjects: list[SubjectSeries] = []
     for path in (path for path in files if path not in volumes):
         where = shown(path, root)
-        if path.suffix.lower() in TEXT and (volumes or ABOUT.fullmatch(path.name)):
-            log.quarantine(
-                where, "a text beside NIfTI files, or about them, is no series; import it alone if it is one"
-            )
-        elif path.suffix.lower() in (*ARRAYS, *TEXT):
+        if is_text(path) and (scans or ABOUT.fullmatch(path.name)):
+            log.quarantine(where, "a text beside volumes, or about them, is no series; import it alone if it is one")
+        elif is_readable(path, "series"):
             subjects += _arrays(path, where, log)
         else:
-            log.quarantine(where, f"its suffix is none of {', '.join((*ARRAYS, *NIFTI, *TEXT))}")
-    loaders, grid = read_volumes(_bold(volumes, root, log), root, mask, log)
-    subjects += [SubjectSeries(stem(path.name), shown(path, root), load, volume=True) for path, load in loaders]
+            log.quarantine(where, f"its suffix is none of {named_suffixes('series')}, {named_suffixes('volume')}")
+    loaders, grid = read_volumes(_bold(volumes, root, log), root, mask, options.time_axis, log)
+    subjects += [SubjectSeries(stem(path.name), shown(path, root), load, oriented=True) for path, load in loaders]
     named = named_by_folders(list(map(_composed, subjects)), log)
+    ask_about_hemispheres(named, log)
     return [subject for subject in named if _named(subject, log)], grid
 
 
 def _note_described(root: Path, measured: list[MeasuredSeries], log: ImportLog) -> None:
     """Say which columns of texts are no voxels as they describe rows, or hold nuisance signals."""
-    texts = [item.subject.shown for item in measured if item.subject.shown.lower().endswith(TEXT)]
+    texts = [item.subject.shown for item in measured if is_text(Path(item.subject.shown))]
     found = Counter(name for text in texts for name in described_columns(root / text))
     for name, count in found.items():
         log.quarantine(f"column {name!r} of {count} file(s)", "describes rows, or is a nuisance signal")
@@ -171,17 +177,21 @@ def _bold(volumes: list[Path], root: Path, log: ImportLog) -> list[Path]:
 def _arrays(path: Path, where: str, log: ImportLog) -> list[SubjectSeries]:
     """The matrices of a file; one without a name, or under a generic one, is called as its file is."""
     try:
-        found = arrays_in(path)
+        found = series_in(path)
     except DamagedFileError as error:
         log.quarantine(where, error.reason)
         return []
-    if path.suffix.lower() in TEXT:
-        return [
-            SubjectSeries(stem(path.name), where, load, voxels=partial(voxel_names, path)) for load in found.values()
-        ]
-    if len(found) == 1 and next(iter(found)).lower() in GENERIC:
-        return [SubjectSeries(stem(path.name), where, load) for load in found.values()]
-    return [SubjectSeries(name, f"{where}: {name}", load) for name, load in found.items()]
+    alone = len(found) == 1 and next(iter(found)).lower() in GENERIC
+    return [
+        SubjectSeries(
+            stem(path.name) if alone else name,
+            where if alone else f"{where}: {name}",
+            matrix.load,
+            matrix.oriented,
+            matrix.voxels,
+        )
+        for name, matrix in found.items()
+    ]
 
 
 def _composed(subject: SubjectSeries) -> SubjectSeries:
@@ -257,6 +267,11 @@ def _turned(subject: SubjectSeries) -> SubjectSeries:
     return replace(subject, load=lambda: np.ascontiguousarray(subject.load().T), voxels=tuple)
 
 
+def _without_first(subject: SubjectSeries, count: int) -> SubjectSeries:
+    """A series without its first timepoints."""
+    return replace(subject, load=lambda: subject.load()[count:])
+
+
 def _ask_for_axes(source: Path, measured: list[MeasuredSeries], log: ImportLog) -> None:
     """Ask whether rows are voxels, where they look so.
 
@@ -279,7 +294,7 @@ def _ask_for_axes(source: Path, measured: list[MeasuredSeries], log: ImportLog) 
 def _grouped(measured: list[MeasuredSeries], files: list[Path], options: ImportOptions, log: ImportLog) -> Grouping:
     """The groups of series by their names; rules look at their paths in the source."""
     names = {item.subject.shown.replace(": ", "/"): item.subject.name for item in measured}
-    tables = sorted((path for path in files if path.suffix.lower() in TEXT), key=lambda path: path.name != PARTICIPANTS)
+    tables = sorted((path for path in files if is_text(path)), key=lambda path: path.name != PARTICIPANTS)
     request = GroupRequest(pattern=options.groups, column=options.group_column, split=options.split)
     found = group_items(list(names), request, tables).renamed(names)
     if found.question:

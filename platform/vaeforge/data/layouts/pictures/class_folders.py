@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vaeforge.data.block_split import PARTS, TEST, TRAIN, VALIDATION, Index
+from vaeforge.data.file_format import named_suffixes, suffixes_of
 from vaeforge.data.group_rules import Grouping
 from vaeforge.data.group_split import divide_groups
 from vaeforge.data.images import COLOURS, open_picture, with_white
@@ -20,7 +21,6 @@ from vaeforge.data.label_values import ANOMALOUS_ITEM, NORMAL_ITEM
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.near_copies import grouping_of, thumbnail
-from vaeforge.data.picture_file import SUFFIXES
 from vaeforge.data.picture_masks import NORMAL, UNKNOWN, Square, find_masks, read_mask, square_of
 from vaeforge.data.picture_reading import reading_of
 from vaeforge.data.pixels import Pixels
@@ -48,7 +48,7 @@ def find_pictures(folder: Path, skip: set[Path]) -> dict[str, list[Path]]:
         if path.parent in skip or any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         if path.is_dir() and not any(_is_picture(inner) or inner.is_dir() for inner in path.iterdir()):
-            raise DataError(f"{path}: holds no pictures ({', '.join(SUFFIXES)}); remove it, or put some there")
+            raise DataError(f"{path}: holds no pictures ({named_suffixes('picture')}); remove it, or put some there")
         if _is_picture(path):
             if path.parent == folder:
                 raise DataError(f"{path}: lies in no class folder; move it into one, say {folder / 'normal'}")
@@ -57,7 +57,7 @@ def find_pictures(folder: Path, skip: set[Path]) -> dict[str, list[Path]]:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    return path.suffix.lower() in suffixes_of("picture") and path.is_file()
 
 
 def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Split:

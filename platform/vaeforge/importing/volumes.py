@@ -1,59 +1,53 @@
-"""4-D NIfTI files as matrices of one set of voxels: a mask's, or those that vary in every subject.
+"""4-D volumes as matrices of one set of voxels: a mask's, or those that vary in every subject.
 
 Shapes: a file X x Y x Z x T; the set of voxels bool [X, Y, Z] with V of them; a matrix [T, V].
 """
 
-import math
-import zlib
 from collections.abc import Callable
 from functools import partial, reduce
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
-from nibabel.cifti2 import Cifti2Image
-from nibabel.filebasedimages import ImageFileError
-from nibabel.funcs import as_closest_canonical
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
+from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
+from vaeforge.data.arrays import DamagedFileError, as_float32, require_covered
+from vaeforge.data.file_format import format_of, named_suffixes
 from vaeforge.data.source_files import listed
+from vaeforge.data.volume_file import (
+    FIRST,
+    canonical,
+    repetition_time,
+    require_dimensions,
+    values_of,
+    with_time_last,
+)
 from vaeforge.data.voxels import VoxelGrid, grid_of
 from vaeforge.errors import DataError
-from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError, as_float32, require_covered
 from vaeforge.importing.parsed_source import ImportLog, shown
+from vaeforge.importing.time_axis import ask_about_time, time_looks_first
 
 Voxels = NDArray[np.bool_]
 Loader = Callable[[], NDArray[Any]]
-DEFLATE_LIMIT = 1100  # deflate packs at most 1032 bytes into one
 RESAMPLE = "resample it onto the grid of the training data (say with nilearn.image.resample_to_img)"
-CIFTI = (  # Connectome Workbench writes a row a brainordinate or parcel
-    "which is not read: write it as text with `wb_command -cifti-convert -to-text IN.ptseries.nii OUT.txt` and import "
-    "the texts with --transposed true; a dense one (.dtseries.nii) by parcels first, with `wb_command "
-    "-cifti-parcellate IN.dtseries.nii ATLAS.dlabel.nii COLUMN OUT.ptseries.nii`"
-)
 TOLERANCE = 1e-3  # mm and radians of two affines that are the same
-DAMAGE = (
-    *(ImageFileError, HeaderDataError, WrapStructError),
-    *(zlib.error, EOFError, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError),
-)
 
 
 def read_volumes(
-    paths: list[Path], root: Path, mask: Path | None, log: ImportLog
+    paths: list[Path], root: Path, mask: Path | None, time_axis: str, log: ImportLog
 ) -> tuple[list[tuple[Path, Loader]], VoxelGrid | None]:
     """Each usable file with what reads its matrix, and the voxels that are kept; none where there is no file.
 
     Voxels that are NaN at all timepoints count as constant: scanners' software marks the outside of a brain so.
 
     Args:
-        paths: the NIfTI files.
+        paths: the files.
         root: what their names are relative to.
         mask: a 3-D file whose voxels above 0 are kept; none: those that vary in every subject.
+        time_axis: `first` where files have time there; empty: nobody said so.
         log: takes what is left out and what a person should know.
 
     Raises:
@@ -61,19 +55,26 @@ def read_volumes(
     """
     seen: list[tuple[Path, Any, Voxels]] = []
     times: dict[str, float] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    odd: list[str] = []
     for path in paths:
         try:
-            image = _canonical(_open(path, dimensions=4), path)
-            values = _values(image, path)
+            opened = _open(path, dimensions=4, time_axis=time_axis)
+            image = canonical(opened, path)
+            values = values_of(image, path)
             varying = _varying(values)
             if not mask:  # else a subject that is left out would have a say in which voxels are kept
                 require_covered(str(path), as_float32(values[varying].T))
             seen.append((path, image.affine, varying))
-            times[shown(path, root)] = _repetition_time(image)
+            times[shown(path, root)] = repetition_time(image)
+            shapes[shown(path, root)] = opened.shape
+            if not time_axis and time_looks_first(values, int(io_orientation(opened.affine)[0, 0])):
+                odd.append(shown(path, root))
         except DamagedFileError as error:
             log.quarantine(shown(path, root), error.reason)
     if not seen:
         return [], None
+    ask_about_time(root, odd, shapes, log)
     _refuse_grids(root, [(shown(path, root), varying.shape) for path, _, varying in seen])
     affine = seen[0][1]
     _refuse_places(root, [(shown(path, root), other) for path, other, _ in seen], seen[0][2].shape)
@@ -86,16 +87,16 @@ def read_volumes(
         raise DataError(f"{root}: no voxel varies in all {len(seen)} subjects, or is in the mask; give another --mask")
     how = "by the mask" if mask else "those that vary in all subjects"
     log.notes.append(f"{int(kept.sum())} of {kept.size} voxels kept, {how}")
-    return [(path, partial(_matrix, path, kept)) for path, _, _ in seen], grid_of(kept, affine)
+    return [(path, partial(_matrix, path, kept, time_axis)) for path, _, _ in seen], grid_of(kept, affine)
 
 
-def volume_length(path: Path, grid: VoxelGrid) -> int:
+def volume_length(path: Path, grid: VoxelGrid, time_axis: str) -> int:
     """The timepoints of the 4-D NIfTI file at `path`, which must lie on `grid`; see `read_volume`.
 
     Raises:
         DamagedFileError: if it cannot be read, or its voxels are not those of the grid.
     """
-    image = _canonical(_open(path, dimensions=4), path)
+    image = canonical(_open(path, dimensions=4, time_axis=time_axis), path)
     wanted = grid.voxels.shape
     if image.shape[:3] != wanted:
         given, must = (" x ".join(map(str, shape)) for shape in (image.shape[:3], wanted))
@@ -106,36 +107,22 @@ def volume_length(path: Path, grid: VoxelGrid) -> int:
     return int(image.shape[3])
 
 
-def read_volume(path: Path, grid: VoxelGrid) -> NDArray[Any]:
+def read_volume(path: Path, grid: VoxelGrid, time_axis: str) -> NDArray[Any]:
     """The values [T, V] of the 4-D NIfTI file at `path` at the voxels of `grid`, after `volume_length`.
 
     Raises:
         DamagedFileError: if it cannot be read.
     """
-    return _matrix(path, grid.voxels.mask())
+    return _matrix(path, grid.voxels.mask(), time_axis)
 
 
-def _open(path: Path, dimensions: int) -> Any:
-    """The image at `path`, its header checked, its values not yet read."""
-    try:
-        image: Any = nibabel.load(path)
-        shape, size = tuple(int(side) for side in image.shape), image.get_data_dtype().itemsize
-    except DAMAGE as error:
-        raise DamagedFileError(path, f"cannot be read as NIfTI ({error or type(error).__name__})") from None
-    if isinstance(image, Cifti2Image):
-        raise DamagedFileError(path, f"is CIFTI of {' x '.join(map(str, shape))} values, {CIFTI}")
-    if len(shape) != dimensions or 0 in shape:
-        raise DamagedFileError(path, f"is {shape}, must have {dimensions} dimensions")
-    room = path.stat().st_size * (DEFLATE_LIMIT if path.suffix.lower() == ".gz" else 1)
-    if math.prod(shape) > VALUES_LIMIT or math.prod(shape) * size > room:
-        raise DamagedFileError(path, f"announces {shape}, more than {VALUES_LIMIT} values or than the file can hold")
-    return image
-
-
-def _repetition_time(image: Any) -> float:
-    """Seconds between timepoints as the header has them; 0 where it does not say."""
-    unit = {"msec": 1e-3, "usec": 1e-6}.get(image.header.get_xyzt_units()[1], 1.0)
-    return float(image.header.get_zooms()[3]) * unit
+def _open(path: Path, dimensions: int, time_axis: str = "") -> Any:
+    """The image at `path`, with time as the last axis; its values are not yet read, unless they are turned."""
+    found = format_of(path)
+    if found is None or found.volume is None:
+        raise DamagedFileError(path, f"its suffix is none of {named_suffixes('volume')}")
+    image = require_dimensions(found.volume(path), path, dimensions)
+    return with_time_last(image, path) if time_axis == FIRST else image
 
 
 def _ask_about_times(root: Path, times: dict[str, float], log: ImportLog) -> None:
@@ -150,39 +137,15 @@ def _ask_about_times(root: Path, times: dict[str, float], log: ImportLog) -> Non
         )
 
 
-def _canonical(image: Any, path: Path) -> Any:
-    """The image with its axes from left to right, back to front and down to up, so that mirrored grids fit.
-
-    Raises:
-        DamagedFileError: if its values cannot be read, or its affine tells no axes.
-    """
-    try:
-        return as_closest_canonical(image)
-    except (*DAMAGE, np.linalg.LinAlgError) as error:
-        raise DamagedFileError(
-            path, f"its axes cannot be told ({error or type(error).__name__}); mend its affine"
-        ) from None
-
-
-def _values(image: Any, path: Path) -> NDArray[Any]:
-    try:
-        values: NDArray[Any] = np.asarray(image.dataobj)
-    except DAMAGE as error:
-        raise DamagedFileError(path, f"cannot be read as NIfTI ({error or type(error).__name__})") from None
-    if values.dtype.kind not in "fiu":
-        raise DamagedFileError(path, f"holds {values.dtype}, must be real numbers")
-    return values
-
-
 def _varying(values: NDArray[Any]) -> Voxels:
     """The voxels [X, Y, Z] that take two different values; what is NaN is none."""
     varying: Voxels = np.fmax.reduce(values, axis=-1) > np.fmin.reduce(values, axis=-1)
     return varying
 
 
-def _matrix(path: Path, kept: Voxels) -> NDArray[Any]:
+def _matrix(path: Path, kept: Voxels, time_axis: str) -> NDArray[Any]:
     """The values at the kept voxels, [T, V]."""
-    values = _values(_canonical(_open(path, dimensions=4), path), path)
+    values = values_of(canonical(_open(path, dimensions=4, time_axis=time_axis), path), path)
     if values.shape[:3] != kept.shape:
         raise DamagedFileError(path, "changed while it was read")
     matrix: NDArray[Any] = values[kept].T
@@ -217,8 +180,8 @@ def _apart(first: Any, other: Any, grid: tuple[int, ...]) -> float:
 def _mask(path: Path, grid: tuple[int, ...]) -> Voxels:
     if not path.is_file():
         raise DataError(f"--mask: {path} not found")
-    image = _canonical(_open(path, dimensions=3), path)
-    values = _values(image, path)
+    image = canonical(_open(path, dimensions=3), path)
+    values = values_of(image, path)
     if values.shape != grid:
         raise DataError(f"--mask: {path} is {values.shape}, must be {grid} as the subjects are")
     mask: Voxels = values > 0

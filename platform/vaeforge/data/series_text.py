@@ -10,8 +10,8 @@ from typing import Any
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from vaeforge.importing.arrays import DamagedFileError
-from vaeforge.importing.delimited import (
+from vaeforge.data.arrays import DamagedFileError
+from vaeforge.data.delimited import (
     LOOKED_AT,
     Dialect,
     dialect_of,
@@ -21,7 +21,7 @@ from vaeforge.importing.delimited import (
     read_frame,
     rows_of,
 )
-from vaeforge.importing.series_columns import SUMMARIES, counts_rows, describes_rows, names_owners
+from vaeforge.data.series_columns import SUMMARIES, counts_rows, describes_rows, names_owners
 
 WHOLE = re.compile(r"[+-]?\d+")
 

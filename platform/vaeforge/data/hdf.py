@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.arrays import VALUES_LIMIT, DamagedFileError
 from vaeforge.errors import DataError
-from vaeforge.importing.arrays import VALUES_LIMIT, DamagedFileError
 
 DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, UnicodeDecodeError, MemoryError)
 
@@ -22,7 +22,7 @@ def read_datasets(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         DataError: if it cannot be read, or leads to another file (external links and storage, virtual data sets).
     """
-    with _opened(path) as datasets:
+    with opened_datasets(path) as datasets:
         return {name: _values(dataset, slice(None)) for name, dataset in datasets.items()}
 
 
@@ -32,7 +32,7 @@ def dataset_headers(path: Path) -> dict[str, tuple[tuple[int, ...], "np.dtype[An
     Raises:
         DataError: as `read_datasets` says.
     """
-    with _opened(path) as datasets:
+    with opened_datasets(path) as datasets:
         return {name: (tuple(dataset.shape), dataset.dtype) for name, dataset in datasets.items()}
 
 
@@ -42,13 +42,17 @@ def read_dataset(path: Path, name: str, rows: slice = slice(None)) -> NDArray[An
     Raises:
         DataError: as `read_datasets` says.
     """
-    with _opened(path) as datasets:
+    with opened_datasets(path) as datasets:
         return _values(datasets[name], rows)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[dict[str, Any]]:
-    """The data sets in the root of a file, each checked before anything of it is read."""
+def opened_datasets(path: Path) -> Iterator[dict[str, Any]]:
+    """The data sets in the root of a file, each checked before anything of it is read.
+
+    Raises:
+        DataError: as `read_datasets` says.
+    """
     try:
         with h5py.File(path, "r") as file:
             items = {name: _checked(path, file, name) for name in file}
@@ -65,16 +69,56 @@ def _opened(path: Path) -> Iterator[dict[str, Any]]:
 
 def _checked(path: Path, file: Any, name: str) -> Any:
     """A data set, or none for a group."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        raise DataError(f"{path}: {name} is a link, must be in the file itself; write the values")
+    _require_hard(path, file, name)
     item = file[name]
     if not isinstance(item, h5py.Dataset):
         return None
+    _require_inside(path, name, item)
+    return item
+
+
+def require_own(path: Path, file: Any, name: str) -> None:
+    """Refuse an element, a data set or a group, of which something lies outside of the file, or is too large.
+
+    Raises:
+        DataError: naming the link or the data set.
+    """
+    _require_hard(path, file, name)
+    item = file[name]
+    if isinstance(item, h5py.Dataset):
+        _require_inside(path, name, item)
+        return
+
+    def stranger(inner: str, link: Any) -> str | None:
+        return None if isinstance(link, h5py.HardLink) else inner  # h5py takes an error here for one of its own
+
+    if (inner := item.visititems_links(stranger)) is not None:
+        raise DataError(f"{path}: {name}/{inner} is a link, must be in the file itself; write the values")
+    datasets: dict[str, Any] = {}
+
+    def keep(inner: str, found: Any) -> None:
+        if isinstance(found, h5py.Dataset):
+            datasets[f"{name}/{inner}"] = found
+
+    item.visititems(keep)
+    for where, dataset in datasets.items():
+        _require_inside(path, where, dataset)
+
+
+def _require_hard(path: Path, file: Any, name: str) -> None:
+    """Refuse a path in a file on which a group or data set is a link."""
+    parts = name.split("/")
+    for end in range(1, len(parts) + 1):
+        if not isinstance(file.get("/".join(parts[:end]), getlink=True), h5py.HardLink):
+            raise DataError(f"{path}: {name} is a link, must be in the file itself; write the values")
+
+
+def _require_inside(path: Path, name: str, item: Any) -> None:
+    """Refuse a data set whose values lie elsewhere, or are too many."""
     if item.is_virtual or item.external:
         raise DataError(f"{path}: {name} lies in another file; write the values into this one")
     if math.prod(item.shape or ()) > VALUES_LIMIT:
         raise DataError(f"{path}: {name} is {item.shape}, at most {VALUES_LIMIT} values are read")
-    return item
 
 
 def _values(item: Any, rows: slice) -> NDArray[Any]:

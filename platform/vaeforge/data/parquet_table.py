@@ -1,0 +1,47 @@
+"""Reading of untrusted parquet files as tables."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from vaeforge.data.arrays import VALUES_LIMIT
+from vaeforge.data.table import Table, refuse_repeated
+from vaeforge.data.table_columns import index_names
+from vaeforge.errors import DataError
+
+# what pyarrow raises on damaged files
+DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, MemoryError)
+
+
+def read_parquet(path: Path) -> Table:
+    """All columns; what pandas wrote as an index is known as one.
+
+    Raises:
+        DataError: if the file cannot be read, or columns share a name.
+    """
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            if file.metadata.num_rows * file.metadata.num_columns > VALUES_LIMIT:
+                raise ValueError(f"{file.metadata.num_rows} rows of {file.metadata.num_columns} columns are too many")
+            table = file.read()
+        refuse_repeated(path, list(table.column_names))
+        columns = {name: _plain(table.column(name)) for name in table.column_names}
+        return Table(columns, index_names(table.schema))
+    except DAMAGE as error:
+        raise DataError(f"{path}: cannot be read as parquet ({error})") from None
+
+
+def _plain(column: Any) -> NDArray[Any]:
+    """A column of arrow as numpy has it; empty cells are NaN, or none among texts and truth values."""
+    if pyarrow.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pyarrow.types.is_decimal(column.type):
+        column = column.cast(pyarrow.float64())
+    if pyarrow.types.is_boolean(column.type):
+        return np.array(column.to_pylist(), dtype=object)
+    array: NDArray[Any] = column.to_numpy()
+    return array
