@@ -5,6 +5,7 @@ import logging
 import shutil
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 from vaeforge.errors import RegistryError
 from vaeforge.package.graphs import Graph, graphs_of
+from vaeforge.package.subgraph import cut_out
 from vaeforge.paths import write_bytes
 from vaeforge.version import __version__
 from vaeforge_models.vae import VAE
@@ -43,10 +45,22 @@ def export_graphs(graphs: Mapping[str, Graph], folder: Path, metadata: Mapping[s
         torch.onnx.OnnxExporterError: if the model uses an operator that has no ONNX counterpart.
     """
     files: dict[str, Path] = {}
+    wholes = _converted_wholes(graphs)
     for name, graph in graphs.items():
         files[name] = folder / f"{name}.onnx"
-        write_graph(_converted(name, graph, metadata), files[name])
+        whole = None if graph.part is None else wholes.get(id(graph.part.whole))
+        proto = None if whole is None else cut_out(whole, graph)
+        proto = _converted(graph) if proto is None else proto
+        _describe(proto, name, metadata)
+        write_graph(proto, files[name])
     return files
+
+
+def _converted_wholes(graphs: Mapping[str, Graph]) -> dict[int, onnx.ModelProto]:
+    """The larger views of which several graphs are parts, by identity: converted once, and cut up."""
+    wholes = {id(graph.part.whole): graph.part.whole for graph in graphs.values() if graph.part is not None}
+    parts = Counter(id(graph.part.whole) for graph in graphs.values() if graph.part is not None)
+    return {key: _converted(whole) for key, whole in wholes.items() if parts[key] > 1}
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
@@ -104,7 +118,7 @@ def _write_apart(proto: onnx.ModelProto, path: Path) -> None:
         shutil.move(staged, path)
 
 
-def _converted(name: str, graph: Graph, metadata: Mapping[str, str]) -> onnx.ModelProto:
+def _converted(graph: Graph) -> onnx.ModelProto:
     still = copy.deepcopy(graph.module).cpu().eval()
     with _quiet():
         program = torch.onnx.export(
@@ -120,7 +134,6 @@ def _converted(name: str, graph: Graph, metadata: Mapping[str, str]) -> onnx.Mod
     assert program is not None  # None is for the older exporter
     proto: onnx.ModelProto = program.model_proto
     _strip_traces(proto)
-    _describe(proto, name, metadata)
     return proto
 
 

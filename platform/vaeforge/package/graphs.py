@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vaeforge_models.vae import VAE
 
 RECONSTRUCTION = "reconstruction"
+NOISY = "noisy_reconstruction"  # at z = mu + sigma * eps, where there is one at z = mu, too
 ERROR_MAP = "error_map"
 EXAMPLE_BATCH = 2
 IMAGE_AXES = 3
@@ -73,6 +74,30 @@ class ErrorMap(ModelView):
         return score, (self.model.normalise(x) - reconstruction).square().mean(1)
 
 
+class Joint(ModelView):
+    """x and noise eps to all that views of x give, with one encoding: the outputs of `Full`, what the decoder makes of
+    z = mu + sigma * eps, and for images the error map. Converting it once is quicker than converting each view.
+    """
+
+    def forward(self, x: Tensor, eps: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
+        given = self.given(x, condition)
+        reconstruction, posterior, score = self.model.reconstruct(x, given)
+        noisy = self.model.mean(self.model.decode(posterior.sample(eps), given))
+        decoded = (self.model.denormalise(one) for one in (reconstruction, noisy))
+        found = (*decoded, posterior.mu, posterior.logvar, score)
+        if len(self.model.event_shape) != IMAGE_AXES:
+            return found
+        return *found, (self.model.normalise(x) - reconstruction).square().mean(1)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A view as a part of a larger one: what the `whole` calls each of its outputs, in order."""
+
+    whole: "Graph"
+    outputs: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Graph:
     """One view.
@@ -82,12 +107,14 @@ class Graph:
         examples: inputs by name, in order, of the right shapes and types; their values do not matter.
         outputs: the names of what comes out, in order.
         limits: how many values each integer input has, from 0 on.
+        part: of which larger view it is one, if it is.
     """
 
     module: nn.Module
     examples: dict[str, Tensor]
     outputs: tuple[str, ...]
     limits: dict[str, int] = field(default_factory=dict)
+    part: Part | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -108,12 +135,20 @@ def graphs_of(model: VAE, condition_dim: int) -> dict[str, Graph]:
     x = torch.zeros(EXAMPLE_BATCH, *model.event_shape)
     z = torch.zeros(EXAMPLE_BATCH, model.latent_dim)
     last = {"condition": torch.zeros(EXAMPLE_BATCH, condition_dim)} if condition_dim else {}
+    images = len(model.event_shape) == IMAGE_AXES
+    told = (RECONSTRUCTION, NOISY, "mu", "logvar", "score", *((ERROR_MAP,) if images else ()))
+    whole = Graph(Joint(model), {"x": x, "eps": z, **last}, told)
+
+    def view(module: nn.Module, examples: dict[str, Tensor], *outputs: str) -> Graph:
+        own = tuple(RECONSTRUCTION if name == NOISY else name for name in outputs)
+        return Graph(module, examples | last, own, part=Part(whole, outputs))
+
     found = {
-        "model": Graph(Full(model), {"x": x, **last}, (RECONSTRUCTION, "mu", "logvar", "score")),
-        "encoder": Graph(Encoder(model), {"x": x, **last}, ("mu", "logvar")),
+        "model": view(Full(model), {"x": x}, RECONSTRUCTION, "mu", "logvar", "score"),
+        "encoder": view(Encoder(model), {"x": x}, "mu", "logvar"),
         "decoder": Graph(Decoder(model), {"z": z, **last}, (RECONSTRUCTION,)),
-        "reconstruct_eps": Graph(WithNoise(model), {"x": x, "eps": z, **last}, (RECONSTRUCTION, "mu", "logvar")),
+        "reconstruct_eps": view(WithNoise(model), {"x": x, "eps": z}, NOISY, "mu", "logvar"),
     }
-    if len(model.event_shape) == IMAGE_AXES:
-        found["error_map"] = Graph(ErrorMap(model), {"x": x, **last}, ("score", ERROR_MAP))
+    if images:
+        found["error_map"] = view(ErrorMap(model), {"x": x}, "score", ERROR_MAP)
     return found

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaeforge.records import SPREAD, to_json
 from vaeforge.registry.audit import PREFIX, Entry, trail_of
@@ -20,9 +20,11 @@ from vaeforge.registry.tags import (
     VERDICT,
     number_in,
 )
-from vaeforge.registry.version_files import VersionManifests, version_manifests
 from vaeforge.registry.versions import CHALLENGER, CHAMPION, aliases_of, models, version_named, versions_of
 from vaeforge.track.store_reader import StoredVersion, StoreReader
+
+if TYPE_CHECKING:
+    from vaeforge.registry.version_files import VersionManifests
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ def differences(reader: StoreReader, model: str, first: str, second: str) -> lis
     Raises:
         RegistryError: if one does not exist, or carries no manifests.
     """
+    from vaeforge.registry.version_files import version_manifests  # half a second, which lists do without
+
     sides = [_parts(version_manifests(reader, version_named(reader, model, version))) for version in (first, second)]
     rows = []
     for part in sides[0]:
@@ -132,7 +136,7 @@ def differences(reader: StoreReader, model: str, first: str, second: str) -> lis
     return rows
 
 
-def _parts(manifests: VersionManifests) -> dict[str, dict[str, Any]]:
+def _parts(manifests: "VersionManifests") -> dict[str, dict[str, Any]]:
     lineage = manifests.model.lineage
     code = {
         "git": to_json(lineage.git),
