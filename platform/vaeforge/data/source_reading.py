@@ -15,6 +15,8 @@ from vaeforge.records import OPTIONAL, to_json
 
 NOTED = "source_reading"  # in a data set's info
 
+FIRST = "first"  # where time is in a volume, if not last
+
 
 @dataclass(frozen=True)
 class SourceReading:

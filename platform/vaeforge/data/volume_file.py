@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from vaeforge.data.arrays import VALUES_LIMIT, DamagedFileError
 
-FIRST = "first"  # where time is, if not last
 DEFLATE_LIMIT = 1100  # deflate packs at most 1032 bytes into one
 CIFTI = "which is read under the suffixes .dtseries.nii and .ptseries.nii alone; give it its own, if it is a series"
 DAMAGE = (

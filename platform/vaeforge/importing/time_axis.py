@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.data.source_files import listed
-from vaeforge.data.volume_file import FIRST
+from vaeforge.data.source_reading import FIRST
 from vaeforge.errors import QuestionError
 from vaeforge.importing.parsed_source import ImportLog
 

@@ -17,14 +17,8 @@ from numpy.typing import NDArray
 from vaeforge.data.arrays import DamagedFileError, as_float32, require_covered
 from vaeforge.data.file_format import format_of, named_suffixes
 from vaeforge.data.source_files import listed
-from vaeforge.data.volume_file import (
-    FIRST,
-    canonical,
-    repetition_time,
-    require_dimensions,
-    values_of,
-    with_time_last,
-)
+from vaeforge.data.source_reading import FIRST
+from vaeforge.data.volume_file import canonical, repetition_time, require_dimensions, values_of, with_time_last
 from vaeforge.data.voxels import VoxelGrid, grid_of
 from vaeforge.errors import DataError
 from vaeforge.importing.parsed_source import ImportLog, shown

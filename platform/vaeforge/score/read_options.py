@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vaeforge.config.layouts import layout_named
-from vaeforge.data.source_reading import SourceReading
+from vaeforge.data.source_reading import FIRST, SourceReading
 from vaeforge.data.table_columns import AXES, LABELS
-from vaeforge.data.volume_file import FIRST
 from vaeforge.errors import ConfigError, nearest
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import reading_for
