@@ -23,14 +23,47 @@ ANSWER_SECONDS = 60.0
 
 
 class Page:
-    """One tab; see `browser`."""
+    """One tab; see `browser`.
+
+    Attributes:
+        errors: what its console has told of as an error so far, exceptions of scripts included.
+    """
 
     def __init__(self, commands: int, answers: int, width: int, height: int):
         self._commands, self._answers, self._rest, self._number = commands, answers, b"", 0
-        self._session, size = "", {"width": width, "height": height}
+        self._session = ""
+        self.errors: list[str] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._call("Runtime.enable")
+        self._call("Log.enable")
+        self.resize(width, height)
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the window another size, pixels."""
+        size = {"width": width, "height": height}
         self._call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
+
+    def prefer(self, scheme: str) -> None:
+        """Let the reader prefer the colour scheme `light` or `dark`."""
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def press(self, key: str) -> None:
+        """Press and release a key, named as in JavaScript (`Tab`, `Enter`), wherever the focus is."""
+        codes = {"Tab": 9, "Enter": 13}
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key], **text)
+
+    def evaluate(self, expression: str) -> Any:
+        """What a JavaScript expression comes to, waited for where it is a promise.
+
+        Raises:
+            AssertionError: if it throws.
+        """
+        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
 
     def open(self, url: str) -> None:
         """Go to `url`. Scripts may go on filling the page: `wait_for` what is expected of it."""
@@ -39,7 +72,7 @@ class Page:
 
     def text(self) -> str:
         """What a reader sees, without what is hidden; white space becomes single blanks."""
-        return " ".join(str(self._evaluate("document.body ? document.body.innerText : ''")).split())
+        return " ".join(str(self.evaluate("document.body ? document.body.innerText : ''")).split())
 
     def wait_for(self, *words: str, seconds: float = 90.0) -> str:
         """The page's text once it holds all `words`.
@@ -53,13 +86,28 @@ class Page:
             time.sleep(0.2)
         return text
 
+    def wait_until(self, expression: str, seconds: float = 90.0) -> None:
+        """Wait until a JavaScript expression is true.
+
+        Raises:
+            AssertionError: if it is not after `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        while not self.evaluate(expression):
+            assert time.monotonic() < deadline, f"not so after {seconds:g} s: {expression}; errors: {self.errors}"
+            time.sleep(0.2)
+
+    def type(self, text: str) -> None:
+        """Enter `text` where the focus is."""
+        self._call("Input.insertText", text=text)
+
     def click(self, selector: str) -> None:
         """Click on the first element that the CSS `selector` matches.
 
         Raises:
             AssertionError: if there is none.
         """
-        found = self._evaluate(f"(one => one ? (one.click(), true) : false)(document.querySelector({_js(selector)}))")
+        found = self.evaluate(f"(one => one ? (one.click(), true) : false)(document.querySelector({_js(selector)}))")
         assert found, f"nothing on the page matches {selector}"
 
     def scroll_to(self, words: str) -> None:
@@ -69,30 +117,37 @@ class Page:
             AssertionError: if there is none.
         """
         which = f"[...document.querySelectorAll('body *')].filter(one => one.innerText?.trim() === {_js(words)}).at(-1)"
-        found = self._evaluate(f"(one => one ? (one.scrollIntoView(), true) : false)({which})")
+        found = self.evaluate(f"(one => one ? (one.scrollIntoView(), true) : false)({which})")
         assert found, f"nothing on the page reads {words}"
 
     def links(self) -> list[str]:
         """Where the page's links lead."""
-        return [str(one) for one in self._evaluate("[...document.querySelectorAll('a[href]')].map(one => one.href)")]
+        return [str(one) for one in self.evaluate("[...document.querySelectorAll('a[href]')].map(one => one.href)")]
 
     def screenshot(self, path: Path) -> None:
         """Write what the window shows as a PNG."""
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
 
-    def _evaluate(self, expression: str) -> Any:
-        return self._call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
-
     def _call(self, method: str, **parameters: Any) -> Any:
-        """The result of a command; events that arrive meanwhile are dropped."""
+        """The result of a command; of events that arrive meanwhile, errors alone are kept."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         message |= {"sessionId": self._session} if self._session else {}
         os.write(self._commands, json.dumps(message).encode() + b"\0")
         while (answer := self._read()).get("id") != self._number:
-            pass
+            self._note(answer)
         assert "error" not in answer, (method, answer["error"])
         return answer["result"]
+
+    def _note(self, event: dict[str, Any]) -> None:
+        told = event.get("params", {})
+        wrong = {
+            "Runtime.exceptionThrown": True,
+            "Log.entryAdded": told.get("entry", {}).get("level") == "error",
+            "Runtime.consoleAPICalled": told.get("type") in ("error", "assert"),
+        }
+        if wrong.get(str(event.get("method"))):
+            self.errors.append(json.dumps(told)[:2000])
 
     def _read(self) -> dict[str, Any]:
         """The next message."""

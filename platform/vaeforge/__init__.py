@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vaeforge.errors import VaeforgeError
     from vaeforge.trained import TrainedModel
 
-from vaeforge.api.steps import evaluate, export, train, tune
+from vaeforge.api.steps import evaluate, export, train, tune, write_report
 from vaeforge.version import __version__
 
 _LAZY = {
@@ -43,6 +43,7 @@ __all__ = [
     "load_trained",
     "train",
     "tune",
+    "write_report",
 ]
 
 

@@ -23,6 +23,7 @@ from vaeforge.manifests.trained_model import TrainedModelManifest, manifest_path
 from vaeforge.paths import Project
 from vaeforge.provenance import PATCH
 from vaeforge.remarks import say, tell, warn
+from vaeforge.report.at_end import report_at_end
 from vaeforge.search.space.space import Space, single_point
 from vaeforge.search.step import SearchRequest, run_step
 from vaeforge.track.store import database_of, default_uri, redact, store_uri
@@ -136,11 +137,13 @@ def tune(
         raise ConfigError("--offline: true goes with --register false: a registry is part of the tracking server")
     require_ready(project, request.address, console)
     result = run_step(project, config, space, request, console)
-    if result.manifest is None or not register:
-        return SearchOutcome(result.exit_code, result.manifest)
-    return SearchOutcome(
-        0, result.manifest, _take_through(project, result.manifest, config.search.upload_patch, console)
-    )
+    if result.manifest is None:
+        return SearchOutcome(result.exit_code, None)
+    try:
+        done = _take_through(project, result.manifest, config.search.upload_patch, console) if register else None
+    finally:
+        report_at_end(project, result.manifest, request.tracking_uri, console)
+    return SearchOutcome(0, result.manifest, done)
 
 
 def train(
@@ -151,6 +154,8 @@ def train(
     space: Space = single_point(experiment.family, epochs or experiment.training.epochs)
     require_ready(project, request.address, console)
     result = run_step(project, config, space, request, console)
+    if result.manifest is not None:
+        report_at_end(project, result.manifest, request.tracking_uri, console)
     return SearchOutcome(result.exit_code, result.manifest)
 
 
@@ -222,15 +227,18 @@ def register(project: Project, family: str | None, run: str | None, console: Con
 
 
 def sync(project: Project, name: str, console: Console) -> None:
-    """Replay a search's ledger into MLflow.
+    """Replay a search's ledger into MLflow, and put its report beside it.
 
     Raises:
         SearchError: if there is no search of this name.
     """
     from vaeforge.search.requests import folder_of
     from vaeforge.track.replay import sync as replay
+    from vaeforge.track.report_artifact import attach_report
 
-    counts = replay(folder_of(project, name), default_uri(project.root))
+    folder, uri = folder_of(project, name), default_uri(project.root)
+    counts = replay(folder, uri)
+    attach_report(folder, uri)
     say(console, f"synchronised {name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
 
 

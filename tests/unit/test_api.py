@@ -17,7 +17,7 @@ from scoring import torch_scores, untrained, write_bundle
 
 EXPORTED = {
     "Evaluation", "History", "Model", "Scores", "SearchResult", "TrainedModel", "VaeforgeError", "__version__",
-    "evaluate", "export", "load", "load_trained", "train", "tune",
+    "evaluate", "export", "load", "load_trained", "train", "tune", "write_report",
 }  # fmt: skip
 HEAVY = ("torch", "ray", "mlflow", "pandas", "numpy", "onnxruntime", "optuna", "pydantic", "rich")
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,8 @@ def test_exactly_the_interface_is_exported() -> None:
 
 
 def test_every_argument_is_documented() -> None:
-    for function in (vaeforge.tune, vaeforge.train, vaeforge.evaluate, vaeforge.export, vaeforge.load):
+    steps = (vaeforge.tune, vaeforge.train, vaeforge.evaluate, vaeforge.export, vaeforge.write_report)
+    for function in (*steps, vaeforge.load):
         text = inspect.getdoc(function) or ""
         for name in inspect.signature(function).parameters:
             assert f"\n    {name}: " in text, f"{function.__name__}: {name}"

@@ -17,7 +17,7 @@ from vaeforge_models.families import families
 
 ROOT = Path(__file__).parents[2]
 STEPS = {"prepare", "train", "tune", "diffuse", "generate", "evaluate", "export", "register", "promote", "rollback"}
-STEPS |= {"score", "serve", "drift", "trace"}
+STEPS |= {"score", "serve", "drift", "trace", "report"}
 READ_FIRST = re.compile(r"^\d+\. `([^`]+)`", re.MULTILINE)
 
 

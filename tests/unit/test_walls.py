@@ -27,7 +27,7 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"cli"},
     {"api"},
     {"pipeline"},
-    {"score", "serve", "chaos", "doctor"},
+    {"score", "serve", "chaos", "doctor", "report"},
     {"registry"},
     {"search"},
     {"package", "diffuse", "generate", "importing", "new_project"},

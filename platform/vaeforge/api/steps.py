@@ -1,4 +1,4 @@
-"""Functions of the Python interface: tune, train, evaluate, export.
+"""Functions of the Python interface: tune, train, evaluate, export, write_report.
 
 They raise `VaeforgeError` for whatever is refused or fails, end no process, and print nothing unless given a console.
 Nothing heavy is imported before one of them is called.
@@ -238,6 +238,27 @@ def export(
     place = Project(project)
     pipeline.export(place, None, run, precisions, _quiet(console))
     return place.step("export")
+
+
+def write_report(names: str | Sequence[str], project: str | Path = ".", *, figures: str | Path | None = None) -> Path:
+    """Write what a search found, or a comparison of several, as one HTML page. `vaeforge report`, from Python.
+
+    Args:
+        names: of a search, or of several.
+        project: the project's folder.
+        figures: a folder for the figures as SVG and PNG, with their data as CSV; none: the page alone.
+
+    Returns:
+        the page.
+
+    Raises:
+        VaeforgeError: if there is no such search, or something that it left cannot be read.
+    """
+    from vaeforge.paths import Project
+    from vaeforge.report.step import make_report
+
+    wanted = [names] if isinstance(names, str) else list(names)
+    return make_report(Project(project), wanted, None if figures is None else Path(figures)).page
 
 
 def _quiet(console: "Console | None") -> "Console":

@@ -26,6 +26,7 @@ STEPS = (
     "serve",
     "drift",
     "trace",
+    "report",
 )
 # `mlflow run` shows these in its table of runs, so that they say what an empty text leaves open
 DEFAULTS = {"family": "endoscopy", "run": "tune", "register": "true"}

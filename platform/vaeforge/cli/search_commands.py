@@ -1,12 +1,14 @@
-"""Listing, stopping and removing searches, as the command line calls it."""
+"""Listing, reporting, stopping and removing searches, as the command line calls it."""
 
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 
+from vaeforge.cli.option_types import WORDS
 from vaeforge.errors import SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
@@ -46,6 +48,20 @@ def trials(name: str, state: str | None, trial: int | None, as_json: bool, conso
         return
     rows = reports.trials(history, state)
     _lines(rows) if as_json else console.print(reports.trials_table(rows, target.name, history))
+
+
+def report(names: Sequence[str], figures: Path | None, console: Console) -> None:
+    """Write the page of a search, or of several; `mlflow run` passes several in one text, separated by commas.
+
+    Raises:
+        VaeforgeError: if there is no such search, or something that it left cannot be read.
+    """
+    from vaeforge.report.step import make_report
+
+    done = make_report(Project(), [name for text in names for name in WORDS.read(text)], figures)
+    if done.printed:
+        say(console, f"{len(done.printed)} files of figures: {figures}")
+    say(console, f"report: {done.page}")
 
 
 def stop(name: str, console: Console) -> None:

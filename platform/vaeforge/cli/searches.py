@@ -210,6 +210,19 @@ def trials(
 
 
 @app.command(rich_help_panel=SEARCH)
+def report(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="a search, or several to compare")],
+    figures: Annotated[
+        OptionalPath, PATH.option("folder for the figures as SVG, PNG and their data as CSV", default="none")
+    ] = None,
+) -> None:
+    """Show what a search found, or compare several: one HTML page with all figures, which needs no network."""
+    from vaeforge.cli import search_commands
+
+    search_commands.report(names, figures, console())
+
+
+@app.command(rich_help_panel=SEARCH)
 def stop(name: Search) -> None:
     """Ask a running search, or one trial of it, to stop; a stopped search can be resumed."""
     from vaeforge.cli import search_commands

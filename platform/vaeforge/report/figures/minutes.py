@@ -1,0 +1,100 @@
+"""Minutes of a search: what each worker group spent them on, and when it trained which trial."""
+
+from collections.abc import Sequence
+
+from vaeforge.report.figure import Absent, Axis, Cell, DataTable, Figure, Layer, Panel
+from vaeforge.report.record import SearchRecord
+from vaeforge.report.spans import Span, TimeSpent
+
+NAME, TITLE = "minutes", "Where the minutes went"
+PHASES = ("start", "training", "around training", "idle")
+
+
+def minutes(record: SearchRecord) -> Figure | Absent:
+    """Minutes by worker group and phase, and the timeline of trials."""
+    if not record.time.groups:
+        return Absent(NAME, TITLE, "no worker group was ever up")
+    spent = by_group(record.time)
+    rows: list[dict[str, Cell]] = [
+        {"worker_group": group, "phase": phase, "minutes": value}
+        for group, phases in spent.items()
+        for phase, value in zip(PHASES, phases, strict=True)
+    ]
+    return Figure(
+        NAME,
+        TITLE,
+        "Left, the minutes of each worker group: starting, inside training, around it (building, loading, saving, "
+        "waiting for a decision), idle. Right, each bar is an attempt at a trial.",
+        DataTable.of(rows),
+        (_stacked(spent), _timeline(record.time)),
+        _remarks(record),
+    )
+
+
+def by_group(time: TimeSpent) -> dict[int, tuple[float, float, float, float]]:
+    """Minutes of each worker group in the order of `PHASES`.
+
+    Start is from the session's first line to the group's registration; idle is what is left of its time.
+    """
+    found = {}
+    for group in sorted({one.group for one in time.groups}):
+        there = [one for one in time.groups if one.group == group]
+        spans = [span for span in time.spans if span.group == group]
+        starts = sum(one.start - _session_of(time, one.start) for one in there)
+        present = sum(one.end - one.start for one in there)
+        busy = sum(span.end - span.start for span in spans)
+        training = min(busy, sum(span.training for span in spans))
+        found[group] = (starts / 60, training / 60, (busy - training) / 60, max(0.0, present - busy) / 60)
+    return found
+
+
+def _session_of(time: TimeSpent, moment: float) -> float:
+    """When the session began that `moment` lies in."""
+    return max((start for start, _ in time.sessions if start <= moment), default=moment)
+
+
+def _stacked(spent: dict[int, tuple[float, float, float, float]]) -> Panel:
+    layers, starts = [], [0.0] * len(spent)
+    places = tuple(float(place) for place in range(len(spent)))
+    for number, phase in enumerate(PHASES):
+        values = tuple(phases[number] for phases in spent.values())
+        notes = tuple(f"group {group}: {phase} {value:.2f} min" for group, value in zip(spent, values, strict=True))
+        colour = {"training": 0, "around training": 4, "start": 3}.get(phase)
+        layers.append(
+            Layer("bars", values, places, phase, colour=colour, notes=notes, horizontal=True, start=tuple(starts))
+        )
+        starts = [start + value for start, value in zip(starts, values, strict=True)]
+    return Panel(Axis("minutes"), _groups(list(spent)), tuple(layers))
+
+
+def _groups(groups: Sequence[int]) -> Axis:
+    return Axis("worker group", ticks=tuple((float(place), str(group)) for place, group in enumerate(groups)))
+
+
+def _timeline(time: TimeSpent) -> Panel:
+    groups = sorted({one.group for one in time.groups})
+    zero = time.sessions[0][0]
+    layers = tuple(_bars([s for n, s in enumerate(time.spans) if n % 2 == odd], groups, zero, odd) for odd in (0, 1))
+    return Panel(Axis("minutes since the search began"), _groups(groups), tuple(one for one in layers if one.x))
+
+
+def _bars(spans: Sequence[Span], groups: Sequence[int], zero: float, odd: int) -> Layer:
+    """Neighbours have different colours, so that it is seen where one ends."""
+    return Layer(
+        "bars",
+        tuple((span.end - span.start) / 60 for span in spans),
+        tuple(float(groups.index(span.group)) for span in spans),
+        colour=0 if odd else 5,
+        notes=tuple(f"trial {span.trial}, attempt {span.attempt}: {span.epochs} epochs" for span in spans),
+        horizontal=True,
+        start=tuple((span.start - zero) / 60 for span in spans),
+    )
+
+
+def _remarks(record: SearchRecord) -> tuple[str, ...]:
+    history = record.history
+    said = [f"Sessions together {history.clock_seconds / 60:.1f} min, {history.core_seconds / 3600:.3g} core-hours"]
+    said += [f"{history.gpu_seconds / 3600:.3g} GPU-hours"] if history.gpu_seconds else []
+    sampler = record.timings.get("sampler_seconds")
+    said += [f"of the newest session the sampler took {sampler:.1f} s"] if sampler is not None else []
+    return (", ".join(said) + ".",)
