@@ -18,8 +18,13 @@
     };
   };
   const draw = one => {
-    Plotly.react(one.panel, one.data, theme(one.layout), { responsive: true, displayModeBar: false });
     one.panel.dataset.drawn = "yes";
+    try {
+      Plotly.react(one.panel, one.data, theme(one.layout), { responsive: true, displayModeBar: false });
+    } catch (error) { // the other figures are drawn all the same
+      one.panel.textContent = `Could not be drawn: ${error}`;
+      console.error(error);
+    }
   };
   const drawNext = () => {
     const one = panels.find(each => !each.panel.dataset.drawn);
