@@ -39,8 +39,9 @@ class Dispatch:
         return 1
 
 def processes():
-    below = psutil.Process().children(recursive=True)
-    return [(process, "".join(process.cmdline())) for process in below]
+    below = psutil.process_iter(["pid", "cmdline"])  # of one that has ended meanwhile the command line is none
+    mine = {process.pid for process in psutil.Process().children(recursive=True)}
+    return [(process, "".join(process.info["cmdline"] or ())) for process in below if process.pid in mine]
 
 def main(folder):
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
@@ -52,6 +53,7 @@ def main(folder):
     idle = ("DatasetManager", "PlacementGroupCleaner", "AutoscalingCoordinator")
     assert not [name for _, name in processes() if any(one in name for one in idle)]
     [controller] = [process for process, name in processes() if name.startswith("ray::TrainController")]
+    assert "libtorch" not in Path(f"/proc/{controller.pid}/maps").read_text()
     controller.kill()
     wait_for(lambda: len(list(folder.glob("up-*"))) == 2)  # there is one core only
     assert len(groups.new_failures()) == 1

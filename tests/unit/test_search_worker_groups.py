@@ -21,10 +21,10 @@ from vaeforge.search.dispatch import worker_groups as module
 from vaeforge.search.dispatch.cluster import SETTINGS
 from vaeforge.search.dispatch.group_failure import GroupFailure, failure_of
 from vaeforge.search.dispatch.resources import CPU_SHARE, Placement, Supply
+from vaeforge.search.dispatch.train_run import InsufficientResourcesError
 from vaeforge.search.dispatch.types import Lease, NoTask, Task
 from vaeforge.search.dispatch.worker import held_bytes, serve
 from vaeforge.search.dispatch.worker_groups import MAX_STARTS, WorkerGroups
-from vaeforge.training.distributed import InsufficientResourcesError
 
 SECONDS = 10.0
 ROOT = Path(__file__).parents[2]
@@ -363,7 +363,7 @@ with InterruptHandler() as interrupt:
     plan = SimpleNamespace(address=None, folder=folder, config=SimpleNamespace(search=Search(workers=2, device="cpu")))
     with cluster(plan, interrupt, Console()) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
-        from vaeforge.training.distributed import InsufficientResourcesError, run_worker_group
+        from vaeforge.search.dispatch.train_run import InsufficientResourcesError, run_worker_group
         from ray.train import WorkerGroupError
         try:
             run_worker_group(rank, "pair", str(folder), 2, placement.resources)

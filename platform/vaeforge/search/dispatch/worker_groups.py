@@ -28,9 +28,9 @@ from vaeforge.ledger.events import WorkerProcess
 from vaeforge.search.dispatch.cluster import supplies
 from vaeforge.search.dispatch.group_failure import GroupFailure, failure_of
 from vaeforge.search.dispatch.resources import Placement, free_ranks
+from vaeforge.search.dispatch.train_run import InsufficientResourcesError, give_back, run_worker_group
 from vaeforge.search.dispatch.worker import WorkerConfig, worker_main
 from vaeforge.search.search_lock import find_process
-from vaeforge.training.distributed import InsufficientResourcesError, give_back, run_worker_group
 
 CORES_PER_START = 2
 STARTING_SECONDS = 60.0  # after which a group that has not registered is no longer waited for, nor room reserved for it
@@ -108,6 +108,8 @@ class WorkerGroups:
         self._groups: list[_WorkerGroup] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        # handles of actors and objects in their frames, given up while Ray shuts down, would end this process
+        self._held: list[BaseException] = []
 
     def start(self) -> None:
         self.scale_up(self._placement.hosts)
@@ -184,7 +186,9 @@ class WorkerGroups:
         except InsufficientResourcesError:
             group.waits = True
         except BaseException as error:
-            if not self._closing.is_set():  # else it was ended on purpose
+            if self._closing.is_set():  # it was ended on purpose
+                self._held.append(error)
+            else:
                 self._note(group, failure_of(group.number, error, oom_kills() > killed))
         finally:
             group.launched = None
