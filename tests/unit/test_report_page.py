@@ -14,6 +14,10 @@ from reported import header, kept_search, made_search, made_trial, registered_gr
 from vaeforge.errors import ConfigError, SearchError
 from vaeforge.paths import Project
 from vaeforge.report.at_end import report_at_end
+from vaeforge.report.figure import Figure
+from vaeforge.report.figures import figures_of
+from vaeforge.report.plotly_figure import plotly_panel
+from vaeforge.report.record import read_search
 from vaeforge.report.step import make_report
 
 MEGABYTES = 1 << 20
@@ -150,3 +154,12 @@ def test_the_project_of_a_report_is_only_read(tmp_path: Path) -> None:
     before = sorted(path.name for path in project.search("made").iterdir())
     make_report(Project(tmp_path), ["made"])
     assert sorted(path.name for path in project.search("made").iterdir()) == sorted([*before, "report.html"])
+
+
+def test_no_panel_has_a_contour(tmp_path: Path) -> None:
+    # over logarithmic axes plotly.js 4.1.1 draws one for ever, and the page hangs: tests/e2e/test_report_page.py
+    made_search(tmp_path, "made", 12)
+    drawn = [one for one in figures_of(read_search(Project(tmp_path), "made")) if isinstance(one, Figure)]
+    assert any(panel.surface for one in drawn for panel in one.panels)
+    kinds = {trace["type"] for one in drawn for panel in one.panels for trace in plotly_panel(panel)["data"]}
+    assert "heatmap" in kinds and "contour" not in kinds

@@ -109,7 +109,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Surface:
-    """Heights over a grid, drawn as filled contours behind the layers: `heights[i][j]` at (x[j], y[i])."""
+    """Heights over a grid, drawn as colours behind the layers: `heights[i][j]` at (x[j], y[i])."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]

@@ -151,13 +151,11 @@ def _colour_axis(panel: Panel, limits: tuple[float, float]) -> dict[str, Any]:
 def _surface(panel: Panel) -> dict[str, Any]:
     assert panel.surface is not None
     return {
-        "type": "contour",
+        "type": "heatmap",  # a contour over logarithmic axes never ends in plotly.js 4.1.1
         "x": numbers(panel.surface.x),
         "y": numbers(panel.surface.y),
         "z": [numbers(row) for row in panel.surface.heights],
         "coloraxis": "coloraxis",
         "opacity": FAINT,
-        "ncontours": 12,
         "hoverinfo": "skip",
-        "line": {"width": 0},
     }
