@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vaeforge.data.file_format import file_formats
 from vaeforge.errors import ConfigError
 
 NAME_BYTES = 100
@@ -135,6 +134,8 @@ def data_set_name(source: Path, options: ImportOptions) -> str:
 
 def stem(name: str) -> str:
     """A file's or folder's name without its suffix, `.nii.gz` and `.tar.gz` being one suffix."""
+    from vaeforge.data.file_format import file_formats  # brings NumPy, which the help does without
+
     known = (suffix for one in file_formats() for suffix in one.suffixes if name.lower().endswith(suffix))
     cut = [name[: -len(suffix)] for suffix in known if len(suffix) < len(name)]
     return min([*cut, SUFFIX.sub("", name)], key=len)
