@@ -107,7 +107,7 @@ def test_anndata_scores_as_it_was_imported(tmp_path: Path) -> None:
     expected = torch_scores(model, own["log"], condition)
     found = scored(tmp_path, "set.h5ad")
     np.testing.assert_allclose(found["score"], expected, rtol=1e-3)
-    assert found["item"][:2] == ["AACG-0", "AACG-1"]
+    assert found["item"][:2].tolist() == ["AACG-0", "AACG-1"]
 
 
 @pytest.mark.parametrize(
