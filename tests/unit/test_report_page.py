@@ -157,7 +157,7 @@ def test_the_project_of_a_report_is_only_read(tmp_path: Path) -> None:
 
 
 def test_no_panel_has_a_contour(tmp_path: Path) -> None:
-    # over logarithmic axes plotly.js 4.1.1 draws one for ever, and the page hangs: tests/e2e/test_report_page.py
+    # over logarithmic axes plotly.js 4.1.1 draws one for ever, and the page hangs: tests/e2e/test_report_in_browser.py
     made_search(tmp_path, "made", 12)
     drawn = [one for one in figures_of(read_search(Project(tmp_path), "made")) if isinstance(one, Figure)]
     assert any(panel.surface for one in drawn for panel in one.panels)
