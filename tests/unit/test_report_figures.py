@@ -16,6 +16,7 @@ from vaeforge.report.figures import figures_of
 from vaeforge.report.findings import findings
 from vaeforge.report.ranked_table import ranked_table
 from vaeforge.report.record import SearchRecord, read_search
+from vaeforge.report.schedule_layers import by_schedule, schedules_of
 from vaeforge.report.spans import time_spent
 from vaeforge.report.step import make_report
 
@@ -109,6 +110,16 @@ def test_beta_over_time_is_of_the_best_trials(made: SearchRecord) -> None:
     best = sorted((line["value"], line["trial"]) for line in lines_of(made, "finished") if line["state"] == "completed")
     assert list(dict.fromkeys(row["trial"] for row in rows)) == [number for _, number in best[:5]]
     assert [row["beta"] for row in rows[:6]] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+
+
+def test_a_schedule_looks_alike_in_every_figure_whatever_it_shows(made: SearchRecord) -> None:
+    tried = schedules_of(made.trials)
+    assert len(tried) > 1
+    last = [trial for trial in made.trials if trial.schedule == tried[-1]]
+    (alone,) = by_schedule(last, tried, lambda trial: trial.value, lambda trial: trial.value)
+    both = by_schedule(made.trials, tried, lambda trial: trial.value, lambda trial: trial.value)
+    assert (alone.label, alone.colour, alone.symbol) == (tried[-1], both[-1].colour, both[-1].symbol)
+    assert alone.colour == len(tried) - 1
 
 
 def test_schedules_that_were_never_tried_are_named(made: SearchRecord) -> None:

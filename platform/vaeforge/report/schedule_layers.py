@@ -13,17 +13,20 @@ def schedules_of(trials: Sequence[TrialPoint]) -> list[str]:
     return sorted({trial.schedule for trial in trials})
 
 
-def by_schedule(trials: Sequence[TrialPoint], x: Number, y: Number, shade: Number | None = None) -> tuple[Layer, ...]:
+def by_schedule(
+    trials: Sequence[TrialPoint], tried: Sequence[str], x: Number, y: Number, shade: Number | None = None
+) -> tuple[Layer, ...]:
     """One layer of points a schedule; trials that lack a number are left out.
 
     Args:
         trials: all that are shown.
+        tried: `schedules_of` all trials of the search, whose places give colours and symbols.
         x: the number along the horizontal axis; y along the vertical one.
         y: see `x`.
         shade: a number for the colour scale, in place of a colour for each schedule.
     """
     layers = []
-    for place, schedule in enumerate(schedules_of(trials)):
+    for place, schedule in enumerate(tried):
         numbers = (x, y, shade) if shade else (x, y)
         shown = [t for t in trials if t.schedule == schedule and all(number(t) is not None for number in numbers)]
         if shown:

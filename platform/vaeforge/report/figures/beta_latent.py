@@ -14,7 +14,7 @@ from vaeforge.report.figure import Absent, Axis, DataTable, Figure, Layer, Panel
 from vaeforge.report.figures.optimisation import value_limits
 from vaeforge.report.labels import BETA, LATENT, NELBO
 from vaeforge.report.record import SearchRecord
-from vaeforge.report.schedule_layers import by_schedule
+from vaeforge.report.schedule_layers import by_schedule, schedules_of
 from vaeforge.report.trial_points import TrialPoint
 
 NAME, TITLE = "beta-latent-size", "β against latent size"
@@ -41,7 +41,9 @@ def beta_latent(record: SearchRecord) -> Figure | Absent:
         ]
     )
     limits = value_limits([trial.value for trial in trials if trial.value is not None])
-    layers = by_schedule(trials, _latent, lambda trial: trial.full_beta, lambda trial: trial.value)
+    layers = by_schedule(
+        trials, schedules_of(record.trials), _latent, lambda trial: trial.full_beta, lambda trial: trial.value
+    )
     panel = Panel(
         Axis(LATENT, log=True),
         Axis(BETA, log=True),

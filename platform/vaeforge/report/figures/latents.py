@@ -7,7 +7,7 @@ from vaeforge.errors import DataError
 from vaeforge.report.figure import Absent, Axis, DataTable, Figure, Layer, Panel
 from vaeforge.report.labels import ACTIVE, BETA
 from vaeforge.report.record import SearchRecord
-from vaeforge.report.schedule_layers import by_schedule
+from vaeforge.report.schedule_layers import by_schedule, schedules_of
 from vaeforge.report.trial_points import TrialPoint
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def collapse(record: SearchRecord) -> Figure | Absent:
         "Coloured points are trials, the grey ones what a linear VAE of their size would keep at their β: points below "
         "theirs have lost more than the data demand.",
         _collapse_table(trials, known),
-        (_collapse_panel(trials, known),),
+        (_collapse_panel(trials, schedules_of(record.trials), known),),
         (_happened(trials), *_forecast(spectrum, record.settings)),
     )
 
@@ -109,7 +109,7 @@ def _collapse_table(trials: Sequence[TrialPoint], known: Mapping[int, int]) -> D
     )
 
 
-def _collapse_panel(trials: Sequence[TrialPoint], known: Mapping[int, int]) -> Panel:
+def _collapse_panel(trials: Sequence[TrialPoint], tried: Sequence[str], known: Mapping[int, int]) -> Panel:
     forecast = Layer(
         "points",
         tuple(trial.full_beta for trial in trials),
@@ -118,7 +118,7 @@ def _collapse_panel(trials: Sequence[TrialPoint], known: Mapping[int, int]) -> P
         symbol="open",
         notes=tuple(f"{trial.told()}: predicted {known[trial.number]}" for trial in trials),
     )
-    layers = (forecast, *by_schedule(trials, lambda t: t.full_beta, lambda t: t.metric("active_units")))
+    layers = (forecast, *by_schedule(trials, tried, lambda t: t.full_beta, lambda t: t.metric("active_units")))
     return Panel(Axis(BETA, log=True), Axis(ACTIVE), layers)
 
 

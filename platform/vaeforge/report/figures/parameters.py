@@ -8,7 +8,7 @@ from vaeforge.report.figure import Absent, Axis, Cell, DataTable, Figure, Layer,
 from vaeforge.report.figures.optimisation import value_limits
 from vaeforge.report.labels import NELBO
 from vaeforge.report.record import SearchRecord
-from vaeforge.report.schedule_layers import by_schedule
+from vaeforge.report.schedule_layers import by_schedule, schedules_of
 from vaeforge.report.trial_points import TrialPoint
 
 LOG_RATIO = 20.0  # a parameter whose values span more than this factor is drawn logarithmically
@@ -69,7 +69,7 @@ def slices(record: SearchRecord) -> Figure | Absent:
     if not found:
         return Absent(name, title, "fewer than two fully trained trials differ in a number")
     limits = value_limits([trial.value for trial in trials if trial.value is not None])
-    panels = tuple(_slice(one, trials, limits) for one in found)
+    panels = tuple(_slice(one, trials, schedules_of(record.trials), limits) for one in found)
     rows: list[dict[str, Cell]] = [
         {"trial": t.number, "schedule": t.schedule, "val/nelbo": t.value, **_cells(t)} for t in trials
     ]
@@ -83,8 +83,8 @@ def slices(record: SearchRecord) -> Figure | Absent:
     )
 
 
-def _slice(one: Parameter, trials: Sequence[TrialPoint], limits: tuple[float, float]) -> Panel:
-    layers = by_schedule(trials, lambda trial: one.values.get(trial.number), lambda trial: trial.value)
+def _slice(one: Parameter, trials: Sequence[TrialPoint], tried: Sequence[str], limits: tuple[float, float]) -> Panel:
+    layers = by_schedule(trials, tried, lambda trial: one.values.get(trial.number), lambda trial: trial.value)
     return Panel(Axis(one.path, log=one.log), Axis(NELBO, limits=limits), layers)
 
 

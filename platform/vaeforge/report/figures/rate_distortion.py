@@ -3,7 +3,7 @@
 from vaeforge.report.figure import Absent, Axis, DataTable, Figure, Layer, Panel
 from vaeforge.report.labels import BETA, DISTORTION, RATE
 from vaeforge.report.record import SearchRecord
-from vaeforge.report.schedule_layers import by_schedule
+from vaeforge.report.schedule_layers import by_schedule, schedules_of
 from vaeforge.report.trial_points import TrialPoint
 from vaeforge.search.results.pareto import front
 
@@ -74,6 +74,7 @@ def rate_distortion(record: SearchRecord) -> Figure | Absent:
         front_layer(best, "front: no trial has less of both"),
         *by_schedule(
             done,
+            schedules_of(record.trials),
             lambda trial: trial.metric("rate"),
             lambda trial: trial.metric("distortion"),
             (lambda trial: trial.full_beta) if all(trial.full_beta is not None for trial in done) else None,
