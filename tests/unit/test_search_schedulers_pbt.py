@@ -132,7 +132,7 @@ def submitted(history: SearchHistory, number: int, epoch: int, repeat_of: int | 
 
 
 def decided(history: SearchHistory, number: int, action: str, **fields: Any) -> None:
-    history.apply(TrialDecided(trial=number, epoch=2, action=action, **{"value": float(number), **fields}))
+    history.apply(TrialDecided(trial=number, action=action, **{"epoch": 2, "value": float(number), **fields}))
 
 
 def test_trials_added_on_resuming_are_a_generation_of_their_own() -> None:
@@ -183,6 +183,22 @@ def test_one_that_is_tried_again_catches_up_and_the_others_wait_for_it() -> None
     assert (alone.action, alone.why) == ("go", "generation 1: the others are further")
     together = {decision.trial: decision.action for decision in ask(scheduler, 3, epoch=4)}
     assert together == {0: "go", 1: "go", 2: "go", 3: "inherit"}
+
+
+def test_the_others_are_further_in_their_last_generation_too() -> None:
+    history = SearchHistory()
+    submitted(history, 0, epoch=0)
+    history.apply(TrialFinished(trial=0, state="failed", cause="hang", value=None, epoch=0, seconds=0.0))
+    for number in (1, 2):
+        submitted(history, number, epoch=4)
+        decided(history, number, "go")
+        decided(history, number, "go", epoch=4)
+        history.apply(TrialFinished(trial=number, state="completed", value=1.0, epoch=4, seconds=0.0))
+    history.apply(TrialRetried(trial=0, cause="hang"))
+    scheduler = pbt(3)
+    scheduler.replay(history)
+    said = [decision.why for epoch in (2, 4) for decision in ask(scheduler, 0, epoch)]
+    assert said == ["generation 1: the others are further", "generation 2: the others are further"]
 
 
 def test_trials_that_repeat_others_are_no_members() -> None:

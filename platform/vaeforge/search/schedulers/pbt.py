@@ -140,7 +140,7 @@ class PBT(Scheduler):
 
     def _alone(self, epoch: int) -> str:
         """Why a member is compared with nobody."""
-        late = any(member.reached > epoch for member in self._members.values())
+        late = any(decided == epoch for _, decided in self._given)
         return "the others are further" if late else "nobody to compare with"
 
     def _inherit(self, decision: TrialDecision, generation: str, order: list[int], count: int) -> TrialDecision:
