@@ -7,7 +7,10 @@ apostrophes before that, so that a reader gets what was there by taking one away
 back as names (`groups.csv`, `parts.csv`) is written as it is.
 """
 
+import csv
+import io
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # and in full width, for spreadsheets in Japanese
@@ -16,6 +19,15 @@ FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # and in full 
 def plain_cell(value: Any) -> Any:
     """A value as a cell that no spreadsheet takes for a formula; only texts are changed."""
     return f"'{value}" if isinstance(value, str) and FORMULA.match(value) and not _is_number(value) else value
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A CSV with a header line, in which no text is a formula; what is none is left empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([plain_cell(cell) for cell in row] for row in rows)
+    return text.getvalue()
 
 
 def _is_number(text: str) -> bool:

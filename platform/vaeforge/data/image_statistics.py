@@ -4,13 +4,11 @@ They are noted while images are read, before anything is cropped, padded or resi
 part they go to. Widths and heights in pixels; the aspect ratio is width / height.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
-from vaeforge.csv_cells import plain_cell
+from vaeforge.csv_cells import csv_text
 from vaeforge.paths import write_bytes
 from vaeforge.samples import RawImage
 
@@ -27,8 +25,8 @@ def write_statistics(folder: Path, images: Sequence[RawImage]) -> list[Path]:
         for path in paths:
             path.unlink(missing_ok=True)
         return []
-    write_bytes(paths[0], _csv(["image", "class", *MEASURES], map(_image_row, images)))
-    write_bytes(paths[1], _csv(_class_head(), _class_rows(images)))
+    write_bytes(paths[0], csv_text(["image", "class", *MEASURES], map(_image_row, images)).encode())
+    write_bytes(paths[1], csv_text(_class_head(), _class_rows(images)).encode())
     return paths
 
 
@@ -65,11 +63,3 @@ def _class_row(label: str, images: Sequence[RawImage]) -> list[Cell]:
 def _rounded(value: float) -> str:
     """Six digits."""
     return f"{value:.6g}"
-
-
-def _csv(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([plain_cell(cell) for cell in row] for row in rows)
-    return text.getvalue().encode()

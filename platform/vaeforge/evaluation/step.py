@@ -1,14 +1,12 @@
 """The evaluate step: a trained model in, a folder of numbers, curves, tables and figures out, its manifest last."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vaeforge.csv_cells import plain_cell
+from vaeforge.csv_cells import csv_text
 from vaeforge.evaluation.common_metrics import common_result
 from vaeforge.evaluation.comparison import comparison_csv
 from vaeforge.evaluation.drawing import save
@@ -77,8 +75,6 @@ def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: plain_cell(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
+    head = list(rows[0]) if rows else []
+    assert all(row.keys() <= set(head) for row in rows)
+    return csv_text(head, ([row.get(name, "") for name in head] for row in rows))

@@ -3,7 +3,6 @@
 Shapes: n images [n, 1, S, S] in 0..255; files are grey PNG.
 """
 
-import csv
 import io
 import tempfile
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from PIL import Image
 
 from vaeforge.config.experiment import family_named
 from vaeforge.config.layouts import layout_named
-from vaeforge.csv_cells import plain_cell
+from vaeforge.csv_cells import csv_text
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.evaluation.extractor import rounded
 from vaeforge.evaluation.images import decoded
@@ -220,12 +219,11 @@ def _write_check(folder: Path, check: Copying, drawn: Drawn, files: list[str], n
     """The whole set's numbers as JSON, each image's nearest training image as CSV."""
     checks = {space: asdict(found) for space, found in check.checks.items()}
     write_json(folder / "memorisation.json", {"checks": checks, "warnings": _warnings(check)})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "class", "distance", "seen_in", "nearest_training_image", "drawn_around"])
-    for file, label, distance, neighbour, image in zip(
-        files, drawn.labels, check.distance, check.neighbour, drawn.image, strict=True
-    ):
-        around, label = "" if image == NOT_AN_IMAGE else image, plain_cell(names[label])
-        writer.writerow([file, label, f"{distance:.6g}", check.space, neighbour, around])
-    write_bytes(folder / "memorisation.csv", text.getvalue().encode())
+    head = ("file", "class", "distance", "seen_in", "nearest_training_image", "drawn_around")
+    rows = (
+        [file, names[label], f"{distance:.6g}", check.space, neighbour, "" if image == NOT_AN_IMAGE else image]
+        for file, label, distance, neighbour, image in zip(
+            files, drawn.labels, check.distance, check.neighbour, drawn.image, strict=True
+        )
+    )
+    write_bytes(folder / "memorisation.csv", csv_text(head, rows).encode())

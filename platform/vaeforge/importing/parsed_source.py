@@ -1,7 +1,5 @@
 """A parsed source: read and checked whole, ready to be written; and the log of what was left out."""
 
-import csv
-import io
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vaeforge.csv_cells import plain_cell
+from vaeforge.csv_cells import csv_text
 from vaeforge.importing.figures import Chart
 from vaeforge.paths import write_bytes
 
@@ -117,15 +115,10 @@ def header_of(rows: Iterable[Row]) -> list[str]:
 
 def write_table(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
     """Write `rows` as CSV with a header; what is no number is left empty, and no text is a formula."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(row.get(name)) for name in columns})
-    write_bytes(path, text.getvalue().encode())
+    write_bytes(path, csv_text(columns, ([_cell(row.get(name)) for name in columns] for row in rows)).encode())
 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.9g}"
-    return "" if value is None else plain_cell(value)
+    return value

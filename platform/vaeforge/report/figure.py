@@ -4,11 +4,11 @@ A figure knows no renderer: `plotly_figure.py` draws it for the page, `print_fig
 known are None, which breaks a line.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from vaeforge.csv_cells import csv_text
 
 Cell: TypeAlias = str | int | float | bool | None
 Values: TypeAlias = tuple[float | None, ...]
@@ -21,6 +21,11 @@ Symbol = Literal[
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
 GREY = "#8A8F98"
 OF_GROUPS: tuple[Symbol, ...] = ("circle", "square", "diamond", "triangle", "down", "pentagon", "hexagon")
+
+
+def number_in(cell: Cell) -> float | None:
+    """The number in a cell; none where it holds something else."""
+    return float(cell) if isinstance(cell, int | float) else None
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,7 @@ class DataTable:
 
     def csv(self) -> str:
         """With a header line; what is not known is empty."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
-        return text.getvalue()
+        return csv_text(self.columns, self.rows)
 
 
 @dataclass(frozen=True)

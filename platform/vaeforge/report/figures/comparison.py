@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from vaeforge.report.figure import OF_GROUPS, Absent, Axis, Cell, DataTable, Figure, Layer, Panel
+from vaeforge.report.figure import OF_GROUPS, Absent, Axis, Cell, DataTable, Figure, Layer, Panel, number_in
 from vaeforge.report.figures.optimisation import value_limits
 from vaeforge.report.figures.rate_distortion import front_layer, front_of, measured
 from vaeforge.report.labels import DISTORTION, NELBO, RATE
@@ -23,7 +23,7 @@ def progress(records: Sequence[SearchRecord]) -> Figure | Absent:
     layers = []
     for place, record in enumerate(records):
         steps = list(_steps(record))
-        x, y = (tuple(_number(step[key]) for step in steps) for key in ("training_minutes", "best_so_far"))
+        x, y = (tuple(number_in(step[key]) for step in steps) for key in ("training_minutes", "best_so_far"))
         layers.append(Layer("steps", x, y, record.name, colour=place))
     limits = value_limits([float(row["best_so_far"] or 0.0) for row in rows])
     panel = Panel(Axis("minutes inside training, all trials together"), Axis(NELBO, limits=limits), tuple(layers))
@@ -45,10 +45,6 @@ def _steps(record: SearchRecord) -> Iterator[dict[str, Cell]]:
         if trial.done and trial.value is not None and trial.repeat_of is None and trial.value < best:
             best = trial.value
             yield {"training_minutes": spent, "best_so_far": best, "trial": trial.number}
-
-
-def _number(cell: Cell) -> float | None:
-    return float(cell) if isinstance(cell, int | float) else None
 
 
 def planes(records: Sequence[SearchRecord]) -> Figure | Absent:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from vaeforge.evaluation.comparison import MODEL, REAL, ComparisonRow, worse_than
-from vaeforge.report.figure import Absent, Axis, Cell, DataTable, Figure, Layer, Panel
+from vaeforge.report.figure import Absent, Axis, Cell, DataTable, Figure, Layer, Panel, number_in
 from vaeforge.report.record import SearchRecord
 
 NOT_YET = "the winner has not been evaluated; `vaeforge evaluate` or a search that registers does it"
@@ -130,7 +130,7 @@ def _better_score(rows: Sequence[dict[str, Cell]]) -> tuple[str, ...]:
 
 def _scores(shown: Sequence[dict[str, Cell]], used: bool) -> Layer:
     rows = [(place, row) for place, row in enumerate(shown) if row["used"] is used]
-    number = {key: tuple(_number(row[key]) for _, row in rows) for key in AREAS}
+    number = {key: tuple(number_in(row[key]) for _, row in rows) for key in AREAS}
     return Layer(
         "points",
         number["auroc"],
@@ -140,10 +140,6 @@ def _scores(shown: Sequence[dict[str, Cell]], used: bool) -> Layer:
         notes=tuple(f"{row['score']}: AUROC {row['auroc']}" for _, row in rows),
         ends=tuple(zip(number["auroc_low"], number["auroc_high"], strict=True)),
     )
-
-
-def _number(cell: Cell) -> float | None:
-    return float(cell) if isinstance(cell, int | float) else None
 
 
 def detection_curves(record: SearchRecord) -> Figure | Absent:
