@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from vaeforge.report.figure import Figure
 from vaeforge.report.figures.evaluation import baseline_verdict
-from vaeforge.report.figures.schedules import schedule_comparison
+from vaeforge.report.figures.schedules import schedule_findings
 from vaeforge.report.record import SearchRecord
 from vaeforge.search.progress_view import counted, winner_words
 
@@ -13,7 +12,7 @@ STATES = {"ended": "ended", "interrupted": "was interrupted", "running": "has no
 
 def findings(record: SearchRecord) -> list[str]:
     """The sentences at the top of the page."""
-    return [*_standing(record), *_winner(record), *_schedules(record), *_latents(record), *_evaluation(record)]
+    return [*_standing(record), *_winner(record), *schedule_findings(record), *_latents(record), *_evaluation(record)]
 
 
 def _standing(record: SearchRecord) -> Iterator[str]:
@@ -36,12 +35,6 @@ def _winner(record: SearchRecord) -> Iterator[str]:
     beta = "" if best.full_beta is None else f" with full β {best.full_beta:.4g}"
     size = "" if best.latent_size is None else f" and latent size {best.latent_size}"
     yield f"Its schedule is {best.schedule}{beta}{size}."
-
-
-def _schedules(record: SearchRecord) -> Iterator[str]:
-    figure = schedule_comparison(record)
-    if isinstance(figure, Figure):
-        yield from figure.remarks[:-1]  # the last one is about the figure, not about the search
 
 
 def _latents(record: SearchRecord) -> Iterator[str]:

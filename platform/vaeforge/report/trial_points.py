@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vaeforge.ledger.events import Params
+from vaeforge.ledger.events import FINAL_OUTCOMES, Params
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.results.ranking import Ranking
 from vaeforge.search.results.reports import why
 
 FOUND_IN_TRAINING = ("capacity", "geco", "pi")
-FINISHED = ("completed", "early_stopped")
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class TrialPoint:
     @property
     def done(self) -> bool:
         """Whether it was trained to its end."""
-        return self.state in FINISHED
+        return self.state in FINAL_OUTCOMES
 
     def metric(self, name: str) -> float | None:
         """`val/NAME` at the kept epoch."""

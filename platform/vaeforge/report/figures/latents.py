@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaeforge.errors import DataError
 from vaeforge.report.figure import Absent, Axis, DataTable, Figure, Layer, Panel
+from vaeforge.report.figures.evaluation import NOT_YET
 from vaeforge.report.labels import ACTIVE, BETA
 from vaeforge.report.record import SearchRecord
 from vaeforge.report.schedule_layers import by_schedule, schedules_of
@@ -21,8 +22,7 @@ def kl_per_dimension(record: SearchRecord) -> Figure | Absent:
     name, title = "kl-per-dimension", "KL per latent dimension of the winner"
     curve = record.evaluated.curve("kl_per_dimension") if record.evaluated else []
     if not curve:
-        why = "the winner has not been evaluated; `vaeforge evaluate` or a search that registers does it"
-        return Absent(name, title, why)
+        return Absent(name, title, NOT_YET)
     bars = Layer(
         "bars",
         tuple(place for place, _ in curve),

@@ -18,7 +18,7 @@ ENOUGH = 3  # fully trained trials that a schedule needs to be compared with ano
 def schedule_comparison(record: SearchRecord) -> Figure | Absent:
     """The value of each trial by its schedule."""
     offered = offered_schedules(record)
-    rows = [_row(schedule, record.trials) for schedule in offered]
+    rows = _rows(record)
     done = [trial for trial in record.trials if trial.done and trial.value is not None]
     if not done:
         return Absent(NAME, TITLE, "no trial was trained to its end")
@@ -34,8 +34,22 @@ def schedule_comparison(record: SearchRecord) -> Figure | Absent:
         "dashes; a column without a point was not trained to its end, or never tried.",
         DataTable.of(rows),
         (Panel(across, Axis(NELBO, limits=limits), layers),),
-        (verdict(rows), *_never(rows), "A sampler tries what looks good more often, so that medians are not fair."),
+        (*_said(rows), "A sampler tries what looks good more often, so that medians are not fair."),
     )
+
+
+def schedule_findings(record: SearchRecord) -> tuple[str, ...]:
+    """Which schedule was better, and which were never tried, in sentences; none where nothing can be compared."""
+    done = any(trial.done and trial.value is not None for trial in record.trials)
+    return _said(_rows(record)) if done else ()
+
+
+def _said(rows: Sequence[Mapping[str, Cell]]) -> tuple[str, ...]:
+    return (verdict(rows), *_never(rows))
+
+
+def _rows(record: SearchRecord) -> list[dict[str, Cell]]:
+    return [_row(schedule, record.trials) for schedule in offered_schedules(record)]
 
 
 def offered_schedules(record: SearchRecord) -> list[str]:
