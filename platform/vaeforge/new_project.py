@@ -1,18 +1,17 @@
 """New project folder for data of one's own: settings, spaces, the files of DVC and MLflow; nothing of the samples."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+from vaeforge.config.loader import SECTIONS
+from vaeforge.dvc_command import reason_of, run_dvc
 from vaeforge.errors import DataError, ResourceError
 from vaeforge.paths import PACKAGE
 from vaeforge_models.families import families
 
 SPACES, STEPS, DOOR = "tune_spaces", "dvc.yaml", "MLproject"
-SECTIONS = ("prepare", "model", "beta", "optimizer", "training", "diffusion", "gates")
 # an installed package carries what lies beside the code in a clone
 SHIPPED = PACKAGE / "project_files" if (PACKAGE / "project_files").is_dir() else PACKAGE.parents[1]
 FROM_A_CLONE = "PYTHONPATH=platform:models "
@@ -108,11 +107,9 @@ def _set_up_dvc(root: Path, under_git: bool) -> None:
     kind = [] if under_git and (root / ".git").exists() else ["--subdir"] if under_git else ["--no-scm"]
     begin = [] if (root / ".dvc").is_dir() else [["init", "--quiet", *kind]]
     for command in (*begin, ["config", "core.analytics", "false"], ["add", "--quiet", "data"]):
-        environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-        call = [sys.executable, "-m", "dvc", *command]
-        done = subprocess.run(call, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        done = run_dvc(root, *command)
         if done.returncode:
-            said = " ".join((done.stderr or done.stdout).split())[-300:]
+            said = reason_of(done, 300)
             raise ResourceError(
                 f"init: `dvc {' '.join(command)}` failed in {root} ({said}); the folder is not complete"
             )

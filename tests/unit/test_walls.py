@@ -39,7 +39,7 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"provenance", "patch_secrets"},
     {"config"},
     {"records"},
-    {"csv_cells", "paths", "seeds", "samples", "plugins", "remarks", "job_limits"},
+    {"csv_cells", "dvc_command", "paths", "seeds", "samples", "plugins", "remarks", "job_limits"},
     {"errors", "version"},
 ]
 

@@ -1,7 +1,5 @@
 """The prepare step: `data/<family>` pulled where it is absent, read, split, written as arrays, the manifest last."""
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +27,7 @@ from vaeforge.data.prepared import (
     write_prepared_manifest,
 )
 from vaeforge.data.readers import read_source
+from vaeforge.dvc_command import reason_of, run_dvc
 from vaeforge.errors import DataError
 from vaeforge.paths import Project, hash_of, write_atomically
 from vaeforge.provenance import git_state
@@ -95,12 +94,11 @@ def _pull(project: Project, folder: Path) -> None:
             f"{missing}; data.dvc lists it, but {project.root} is no DVC repository (it has no .dvc), perhaps an "
             "exported copy; clone the repository and run `dvc pull`, or copy the folder data from where it is"
         )
-    command = [sys.executable, "-m", "dvc", "pull", str(folder.relative_to(project.root))]
-    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+    done = run_dvc(project.root, "pull", str(folder.relative_to(project.root)))
     if not done.returncode and not folder.is_dir():
         raise DataError(f"{missing}, and data.dvc lists none of it; give your data to `vaeforge import`")
     if done.returncode:
-        reason = " ".join((done.stderr or done.stdout).split())[-500:] or f"exit code {done.returncode}"
+        reason = reason_of(done) or f"exit code {done.returncode}"
         raise DataError(f"{missing} and could not be pulled ({reason}); run `dvc pull`")
 
 

@@ -4,10 +4,7 @@ The sample goes by itself when data of one's own arrive. It is known by the hash
 somebody changed is removed.
 """
 
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +21,7 @@ from vaeforge.data.data_sets import (
     set_in_use,
     used_data,
 )
+from vaeforge.dvc_command import reason_of, run_dvc
 from vaeforge.errors import DataError, VaeforgeError
 from vaeforge.importing.dvc_add import track
 from vaeforge.paths import Project, read_json
@@ -187,13 +185,11 @@ def _bring(project: Project, family: str, name: str) -> tuple[str, str]:
     folder = project.data(family)
     before = {one.name for one in data_sets_in(folder)} if folder.is_dir() else set()
     place = f"data/{family}" if name == SAMPLE else f"data/{family}/{name}"
-    command = [sys.executable, "-m", "dvc", "pull", place]
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-    done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, check=False)
+    done = run_dvc(project.root, "pull", place)
     now = data_sets_in(folder) if folder.is_dir() else []
     fitting = [one.name for one in now if (one.sample if name == SAMPLE else one.name == name)]
     if not fitting:
-        reason = " ".join((done.stderr or done.stdout).split())[-300:] or "data.dvc does not list it"
+        reason = reason_of(done, 300) or "data.dvc does not list it"
         known = ", ".join(sorted(before)) or "none"
         raise DataError(
             f"{folder}: has no data set {name!r} (there: {known}), and DVC did not bring it ({reason}); a version of "

@@ -1,9 +1,8 @@
 """Adding of a new data set to DVC."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from vaeforge.dvc_command import reason_of, run_dvc
 
 
 def track(root: Path, *folders: Path) -> tuple[bool, str]:
@@ -17,13 +16,11 @@ def track(root: Path, *folders: Path) -> tuple[bool, str]:
     if not (root / ".dvc").is_dir() or not (root / "data.dvc").is_file():
         missing = ".dvc" if not (root / ".dvc").is_dir() else "data.dvc"
         return False, f"left untracked: {root} has no {missing}; run `dvc init` if need be, then `dvc add data`"
-    command = [sys.executable, "-m", "dvc", "add", *places]
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
     try:
-        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        done = run_dvc(root, "add", *places)
     except OSError as error:
         return False, f"left untracked: dvc could not be started ({error}); run `dvc add {place}`"
     if done.returncode:
-        reason = " ".join((done.stderr or done.stdout).split())[-500:] or f"exit code {done.returncode}"
+        reason = reason_of(done) or f"exit code {done.returncode}"
         return False, f"left untracked: `dvc add {place}` failed ({reason}); the data are in place, run it again"
     return True, "added to data.dvc; run `dvc push`, then `git add data.dvc` and commit"

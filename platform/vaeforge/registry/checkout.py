@@ -3,12 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import vaeforge_models
 from vaeforge.data.data_hash import data_identity, list_files
 from vaeforge.data.data_sets import folder_of
+from vaeforge.dvc_command import reason_of, run_dvc
 from vaeforge.errors import DataError, RegistryError, VaeforgeError
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import PACKAGE, Project
@@ -86,10 +86,10 @@ def _by_dvc(project: Project, folder: Path, there: Path, data_hash: str | None) 
     _point_at_cache(project.root, folder)
     place, problems = there.relative_to(folder).as_posix(), []
     for command, told in (("checkout", "checked out from DVC's cache"), ("pull", "pulled from DVC's remote")):
-        done = _dvc(folder, command, "--quiet", place)
+        done = run_dvc(folder, command, "--quiet", place)
         if done.returncode == 0 and there.is_dir():
             return f"data: {told}", ""
-        problems.append(f"dvc {command}: {' '.join((done.stderr or done.stdout).split())[-300:] or 'left nothing'}")
+        problems.append(f"dvc {command}: {reason_of(done, 300) or 'left nothing'}")
     return None, "; ".join(problems)
 
 
@@ -100,8 +100,8 @@ def _point_at_cache(root: Path, folder: Path) -> None:
     local = root / ".dvc" / "config.local"
     if local.is_file():
         shutil.copy(local, folder / ".dvc" / "config.local")
-    cache = _dvc(root, "cache", "dir").stdout.strip() or str(root / ".dvc" / "cache")
-    _dvc(folder, "config", "--local", "cache.dir", str((root / cache).resolve()))
+    cache = run_dvc(root, "cache", "dir").stdout.strip() or str(root / ".dvc" / "cache")
+    run_dvc(folder, "config", "--local", "cache.dir", str((root / cache).resolve()))
 
 
 def _are(folder: Path, manifest: TrainedModelManifest) -> bool:
@@ -126,12 +126,6 @@ def _environment(sources: list[Path]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "MLFLOW_", "RAY_"))}
     parents = dict.fromkeys(str(source.parent.resolve()) for source in sources)
     return kept | {"PYTHONPATH": os.pathsep.join(parents), "PYTHONUNBUFFERED": "1"}
-
-
-def _dvc(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-    command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def _git(folder: Path, *arguments: str, given: bytes | None = None) -> None:
