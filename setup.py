@@ -1,4 +1,4 @@
-"""What the wheel carries beside the code: the spaces and the files of a project, which lie at the top of a clone."""
+"""Build of the wheel, which carries the spaces and the stages of DVC that lie at the top of a clone."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
-FILES = ("dvc.yaml", "MLproject", "tune_spaces")
+FILES = ("dvc.yaml", "tune_spaces")
 
 
 class WithProjectFiles(build_py):

@@ -11,7 +11,7 @@ from vaeforge.errors import DataError, ResourceError
 from vaeforge.paths import PACKAGE
 from vaeforge_models.families import families
 
-SPACES, STEPS, DOOR = "tune_spaces", "dvc.yaml", "MLproject"
+SPACES, STEPS = "tune_spaces", "dvc.yaml"
 # an installed package carries what lies beside the code in a clone
 SHIPPED = PACKAGE / "project_files" if (PACKAGE / "project_files").is_dir() else PACKAGE.parents[1]
 FROM_A_CLONE = "PYTHONPATH=platform:models "
@@ -25,7 +25,7 @@ search: {{trials: 16, workers: 1, seed: 0}}
 """
 
 
-def create(root: Path, family: str) -> list[str]:
+def create(root: Path, family: str, door: str) -> list[str]:
     """Make `root` a project: what there is to say of each thing that was left out.
 
     Git and DVC are set up where they are not yet, and `.gitignore` is added to; without git a model cannot be traced to
@@ -34,12 +34,13 @@ def create(root: Path, family: str) -> list[str]:
     Args:
         root: the folder, which may be there but holds nothing of a project.
         family: what `params.yaml` names.
+        door: the content of `MLproject`.
 
     Raises:
         DataError: if the folder holds files of a project already.
         ResourceError: if DVC cannot be set up.
     """
-    texts = _texts(family)
+    texts = _texts(family, door)
     if root.exists() and not root.is_dir():
         raise DataError(f"init: {root} is a file; name a folder")
     there = [name for name in (*texts, SPACES, "data.dvc") if (root / name).exists()]
@@ -57,7 +58,7 @@ def create(root: Path, family: str) -> list[str]:
     return notes
 
 
-def _texts(family: str) -> dict[str, str]:
+def _texts(family: str, door: str) -> dict[str, str]:
     """The files of a project, by name."""
     sections = "".join(
         f"{name}:\n" + "".join(f"  {section}: {{}}\n" for section in SECTIONS) for name in sorted(families())
@@ -65,7 +66,7 @@ def _texts(family: str) -> dict[str, str]:
     return {
         "params.yaml": PARAMS.format(family=family) + sections,
         STEPS: _without_code((SHIPPED / STEPS).read_text(encoding="utf-8")),
-        DOOR: _door((SHIPPED / DOOR).read_text(encoding="utf-8"), family),
+        "MLproject": door,
     }
 
 
@@ -81,13 +82,6 @@ def _without_code(steps: str) -> str:
     """The stages of a clone, for a project that does not hold the code: it is no dependency there."""
     kept = [line for line in steps.splitlines() if not re.match(r"\s+- (platform|models)/", line)]
     return "\n".join(kept).replace(FROM_A_CLONE, "") + "\n"
-
-
-def _door(door: str, family: str) -> str:
-    """The entry points of a clone, for the environment that vaeforge is installed in."""
-    lines = [line for line in door.splitlines() if not line.startswith(("#", "python_env:"))]
-    text = "\n".join(lines).replace(FROM_A_CLONE, "").replace("default: endoscopy}", f"default: {family}}}")
-    return f"# `mlflow run . -e tune --env-manager local`, in the environment that vaeforge is installed in\n{text}\n"
 
 
 def _set_up_git(root: Path) -> tuple[list[str], bool]:

@@ -37,6 +37,9 @@ def near_copies(thumbnails: list[Thumbnail]) -> list[int]:
     """For each picture the number of the first one that near copies of near copies lead to; its own where none does."""
     if not thumbnails:
         return []
+    from scipy.sparse import coo_array  # a third of a second, which who scores does without
+    from scipy.sparse.csgraph import connected_components
+
     raw = np.stack(thumbnails)
     own = raw - raw.mean(0)
     own -= own.mean(1, keepdims=True)
@@ -51,9 +54,6 @@ def near_copies(thumbnails: list[Thumbnail]) -> list[int]:
         near = (unit[block] @ unit.T >= CORRELATION) & (apart <= DIFFERENCE**2) & structured & structured[block, None]
         rows, columns = np.nonzero(near)
         ends = np.concatenate([numbers, rows + start]), np.concatenate([first, columns])
-        from scipy.sparse import coo_array  # a third of a second, which who scores does without
-        from scipy.sparse.csgraph import connected_components
-
         edges = coo_array((np.ones(len(ends[0]), dtype=bool), ends), shape=(len(raw), len(raw)))
         joined = connected_components(edges, directed=False)[1]
         first = np.unique(joined, return_index=True)[1][joined]

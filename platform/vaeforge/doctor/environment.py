@@ -26,10 +26,12 @@ def python() -> Finding:
 def packages(root: Path) -> Finding:
     """Installed packages against the pins of the project, of the checkout that this code is of, or of its wheel."""
     lock = next((path for path in (root / LOCK, PACKAGE.parents[1] / LOCK) if path.is_file()), None)
-    text = lock.read_text(encoding="utf-8") if lock else "\n".join(_asked_for())
-    source, mend = str(lock or "vaeforge's wheel"), f"`pip install -r {lock}`, or `make setup` for one of its own"
     if lock is None:
+        text, source = "\n".join(_asked_for()), "vaeforge's wheel"
         mend = "install vaeforge again, with pip, into an environment of its own"
+    else:
+        text, source = lock.read_text(encoding="utf-8"), str(lock)
+        mend = f"`pip install -r {lock}`, or `make setup` for one of its own"
     pins = {_plain(name): pin for name, pin in PIN.findall(text)}
     if not pins:
         return Finding("packages", "warn", f"no {LOCK} to compare with", f"work in a checkout, or copy its {LOCK} here")

@@ -120,13 +120,12 @@ def _folder(reference: str) -> Path:
 def _download(reader: StoreReader, version: StoredVersion, folder: Path) -> None:
     staging = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
-    uri = f"models:/{version.name}/{version.version}"
-    if version.folder is not None and version.folder.is_dir():
-        shutil.copytree(version.folder, staging, symlinks=True)  # links are refused below, not followed
+    if version.folder_here is not None:
+        shutil.copytree(version.folder_here, staging, symlinks=True)  # links are refused below, not followed
     else:
         staging.mkdir(parents=True)
-        _download_by_mlflow(reader.tracking_uri, uri, staging)
-    _require_known(staging, uri)
+        _download_by_mlflow(reader.tracking_uri, version.uri, staging)
+    _require_known(staging, version.uri)
     staging.rename(folder)
 
 

@@ -146,9 +146,9 @@ def _incumbent(reader: StoreReader, version: StoredVersion, expected: float) -> 
 @contextmanager
 def _downloaded(reader: StoreReader, version: StoredVersion, *names: str) -> Iterator[list[Path]]:
     """Some of the files beside a version's graph: where they lie on this machine, else in a folder that goes again."""
-    uri = f"models:/{version.name}/{version.version}"
-    if version.folder is not None and version.folder.is_dir():
-        paths = [version.folder / EXTRA / name for name in names]
+    uri, here = version.uri, version.folder_here
+    if here is not None:
+        paths = [here / EXTRA / name for name in names]
         for path in paths:
             if not path.is_file():
                 raise _lacking(uri, path.name, "it is not there")

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.array_files import DAMAGE
+from vaeforge.data.formats import hdf5, npy, npz
 from vaeforge.data.resize import fit_square
 from vaeforge.errors import DataError
 from vaeforge.package.contract import Contract
@@ -35,7 +36,7 @@ from vaeforge.samples import raw_units
 from vaeforge.score.batches import Rows, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
 
-STORED = (".npy", ".npz", ".h5", ".hdf5")  # suffixes of what is read here
+STORED = tuple(suffix for one in (npy, npz, hdf5) for suffix in one.FORMAT.suffixes)  # of what is read here
 PIECE = 2**22  # bytes that are copied at once
 HEADER = 2**16  # bytes; what numpy itself takes is less
 
@@ -238,7 +239,7 @@ def columns_taken(contract: Contract) -> NDArray[np.bool_] | None:
 
 def _stored(path: Path) -> dict[str, Stored]:
     """The arrays in the file at `path` by name; `x` for the one of an `.npy`."""
-    if path.suffix.lower() in (".h5", ".hdf5"):
+    if path.suffix.lower() in hdf5.FORMAT.suffixes:
         from vaeforge.data.hdf import dataset_headers
 
         return {name: StoredDataset(path, name, *header) for name, header in dataset_headers(path).items()}

@@ -362,17 +362,12 @@ class _SearchRun:
         """End after a problem: say so in the ledger and let the worker groups return, as far as either can be done."""
         import ray
 
-        from vaeforge.search.dispatch.worker_groups import end_controllers
-
         self.searcher.interrupted = True
         self.worker_groups.close()
         with suppress(ray.exceptions.RayError, OSError):  # the cluster or the disk may be what the problem is
             ray.get(self.dispatcher.close.remote(), timeout=END_SECONDS)
             ray.get(self.dispatcher.record.remote(self._interrupted(problem=problem)), timeout=END_SECONDS)
-        if self.plan.address is None:
-            end_controllers()
-        self.worker_groups.join(END_SECONDS)
-        self.searcher.close()
+        self._let_groups_go(END_SECONDS)
 
     def end(self) -> None:
         """Write into the ledger how the session ended, and let the worker groups return.
@@ -381,8 +376,6 @@ class _SearchRun:
         the worker groups with it.
         """
         import ray
-
-        from vaeforge.search.dispatch.worker_groups import end_controllers
 
         self.searcher.interrupted = self.interrupt.signal is not None
         self.worker_groups.close()
@@ -393,8 +386,13 @@ class _SearchRun:
         else:
             reason = self.over or self.searcher.ended or "trials"
             ray.get(self.dispatcher.record.remote(search_ended(self.plan, reason, time.monotonic() - self.started)))
+        self._let_groups_go(END_SECONDS if self.interrupt.signal is None else END_SECONDS / 4)
+
+    def _let_groups_go(self, seconds: float) -> None:
+        """Wait up to `seconds` for worker groups: a thread in Ray when Ray shuts down could end the process."""
+        from vaeforge.search.dispatch.worker_groups import end_controllers
+
         if self.plan.address is None:
             end_controllers()
-        # a thread in Ray when Ray shuts down could take the process with it
-        self.worker_groups.join(END_SECONDS if self.interrupt.signal is None else END_SECONDS / 4)
+        self.worker_groups.join(seconds)
         self.searcher.close()

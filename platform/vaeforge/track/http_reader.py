@@ -14,7 +14,7 @@ from urllib3.util import Retry
 
 from vaeforge.errors import TrackingError
 from vaeforge.track.store import ANSWER_SECONDS, no_answer, redact
-from vaeforge.track.store_reader import StoredModel, StoredPoint, StoredRun, StoredVersion
+from vaeforge.track.store_reader import StoredModel, StoredPoint, StoredRun, StoredVersion, uses_workspaces
 
 _SECONDS = (ANSWER_SECONDS, 120)  # to connect, and to answer
 _TRIES = Retry(total=5, backoff_factor=0.5, status_forcelist=(408, 429, 500, 502, 503, 504), raise_on_status=False)
@@ -112,8 +112,7 @@ class HttpReader:
 def is_simple() -> bool:
     """Whether nothing in the environment says that requests to a server need more than `HttpReader` sends."""
     wanted = {name for name, value in os.environ.items() if name.startswith("MLFLOW_TRACKING_") and value}
-    spaces = os.environ.get("MLFLOW_ENABLE_WORKSPACES") or os.environ.get("MLFLOW_WORKSPACE")
-    return wanted <= _SIMPLE and not spaces and not Path("~/.mlflow/credentials").expanduser().exists()
+    return wanted <= _SIMPLE and not uses_workspaces() and not Path("~/.mlflow/credentials").expanduser().exists()
 
 
 def _authorization() -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Reading of an MLflow database in an SQLite file by SQL, for the schema that the pinned MLflow writes."""
 
-import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -9,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vaeforge.errors import TrackingError
-from vaeforge.track.store_reader import StoredModel, StoredPoint, StoredRun, StoredVersion
+from vaeforge.track.store_reader import StoredModel, StoredPoint, StoredRun, StoredVersion, uses_workspaces
 
 SCHEMA = "dc11669786a5"  # of MLflow 3.17; a database of another one is read by MLflow, which says what to do
 _WORKSPACE = "default"  # where everything lies unless workspaces are switched on
@@ -87,7 +86,7 @@ class SqliteReader:
 
 def is_known(path: Path) -> bool:
     """Whether `SqliteReader` can read the database at `path`: a healthy one of its schema, without workspaces."""
-    if os.environ.get("MLFLOW_ENABLE_WORKSPACES") or os.environ.get("MLFLOW_WORKSPACE"):
+    if uses_workspaces():
         return False
     try:
         return _query(path, "SELECT version_num FROM alembic_version", ()) == [(SCHEMA,)]

@@ -4,6 +4,7 @@
 database of a known schema, or of a plain server, without it: commands that only look things up begin at once.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,16 @@ class StoredVersion:
     run_id: str | None = None
     description: str | None = None
     folder: Path | None = None
+
+    @property
+    def uri(self) -> str:
+        """Its address for MLflow."""
+        return f"models:/{self.name}/{self.version}"
+
+    @property
+    def folder_here(self) -> Path | None:
+        """`folder`, if it is there."""
+        return self.folder if self.folder is not None and self.folder.is_dir() else None
 
 
 @dataclass(frozen=True)
@@ -84,3 +95,8 @@ class StoreReader(Protocol):
     def metric_points(self, run_id: str, key: str) -> list[StoredPoint]:
         """All values that a metric of a run has had; empty where there is no such run or metric."""
         ...
+
+
+def uses_workspaces() -> bool:
+    """Whether the environment names MLflow's workspaces, in which only MLflow itself finds its way."""
+    return bool(os.environ.get("MLFLOW_ENABLE_WORKSPACES") or os.environ.get("MLFLOW_WORKSPACE"))

@@ -1,9 +1,9 @@
 """AnnData's `.h5ad`, for tables of points: a channel a variable, places in `obsm`, labels in `obs`."""
 
-import re
 from pathlib import Path
 
 from vaeforge.data.file_format import FileFormat, TableRequest
+from vaeforge.data.formats import hdf5
 from vaeforge.data.table import Table
 
 
@@ -18,6 +18,6 @@ FORMAT = FileFormat(
     name="AnnData",
     suffixes=(".h5ad",),
     kind="tables",
-    begins=re.compile(rb"\x89HDF\r\n\x1a\n"),
+    begins=hdf5.FORMAT.begins,
     table=read_table,
 )
