@@ -22,7 +22,7 @@ import pytest
 import torch
 from xdist.scheduler import LoadFileScheduling
 
-from project import ROOT
+from project import CODE_PATH
 from vaeforge.config.experiment import Experiment
 from vaeforge.samples import Samples
 from vaeforge.training.loop import TrainingData
@@ -130,14 +130,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16), "RAY_USAGE_STATS_ENABLED": "0"}
-    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
     ray = str(Path(sys.executable).parent / "ray")
     # a folder of its own: the address file in Ray's common one would outlive the cluster and mislead others
     scratch = Path(tempfile.mkdtemp(prefix="ray-"))
     start = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
     start += ["--object-store-memory=200000000", f"--temp-dir={scratch}"]
     output = tmp_path_factory.mktemp("ray") / "log"
-    environment = {**os.environ, **access, "PYTHONPATH": path, "RAY_worker_niceness": "0"}
+    environment = {**os.environ, **access, "PYTHONPATH": CODE_PATH, "RAY_worker_niceness": "0"}
     with output.open("w") as log:
         head = subprocess.Popen(start, env=environment, stdout=log, stderr=log, start_new_session=True)
     deadline = time.monotonic() + 60

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from project import ROOT
+from project import CODE_PATH
 
 RAY = str(Path(sys.executable).parent / "ray")
 BORROW = """
@@ -29,7 +29,7 @@ class Nodes:
 
     def __init__(self, scratch: Path, host: str = "127.0.0.1"):
         self.scratch, self.host = scratch, host
-        self.head_port, self.client_port = _free_ports(2)
+        self.head_port, self.client_port = free_ports(2)
         self.environment = {
             "RAY_ADDRESS": f"{host}:{self.head_port}",
             "RAY_AUTH_MODE": "token",
@@ -67,9 +67,8 @@ class Nodes:
             if find_spec("grpc"):  # only then Ray starts a client server, on a port that two clusters would share
                 command.append(f"--ray-client-server-port={self.client_port}")
             command += ["--include-dashboard=false", f"--temp-dir={self.scratch}"]
-        path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
         environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-        environment |= {k: v for k, v in self.environment.items() if k != "RAY_ADDRESS"} | {"PYTHONPATH": path}
+        environment |= {k: v for k, v in self.environment.items() if k != "RAY_ADDRESS"} | {"PYTHONPATH": CODE_PATH}
         self.started += 1
         output = self.scratch / f"node{self.started}.log"
         with output.open("w") as log:
@@ -106,7 +105,8 @@ def _family(node: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return [own, *own.children(recursive=True)]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens at now."""
     probes = [socket.socket() for _ in range(count)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))

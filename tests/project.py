@@ -21,6 +21,7 @@ from PIL import Image
 from vaeforge.chaos.processes import MARK
 
 ROOT = Path(__file__).parents[1]
+CODE_PATH = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))  # for PYTHONPATH
 PARAMS = """
 family: endoscopy
 search: {trials: 6, seed: 3}
@@ -95,9 +96,8 @@ class EmptyProject:
 
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         """The command line in a process of its own; its output in `output.log`."""
-        path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_ADDRESS"))}
-        variables |= {"PYTHONPATH": path, "PYTHONWARNINGS": "default", MARK: str(self.root), **environment}
+        variables |= {"PYTHONPATH": CODE_PATH, "PYTHONWARNINGS": "default", MARK: str(self.root), **environment}
         with (self.root / "output.log").open("w") as log:
             command = [sys.executable, "-m", "vaeforge", *arguments]
             return subprocess.Popen(command, cwd=self.root, env=variables, stdout=log, stderr=log, text=True)

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from project import ROOT
+from project import CODE_PATH
 from vaeforge.paths import sha256_of
 
 SHAPE = (3, 16, 16)
@@ -136,9 +136,8 @@ class Server:
     """`vaeforge serve` in a process of its own, on a free port of this machine."""
 
     def __init__(self, root: Path, *arguments: str, **environment: str):
-        path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "VAEFORGE_"))}
-        variables |= {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **environment}
+        variables |= {"PYTHONPATH": CODE_PATH, "PYTHONUNBUFFERED": "1", **environment}
         self.log = root / f"server-{time.monotonic_ns()}.log"
         command = [sys.executable, "-m", "vaeforge", "serve", *arguments, "--port", "0", "--threads", "1"]
         with self.log.open("w") as log:

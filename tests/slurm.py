@@ -4,11 +4,12 @@ import contextlib
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+
+from nodes import free_ports
 
 SECONDS = 240
 CONFIGURATION = """\
@@ -52,7 +53,7 @@ class Slurm:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        ports = dict(zip(("controller", "first", "second"), _free_ports(3), strict=True))
+        ports = dict(zip(("controller", "first", "second"), free_ports(3), strict=True))
         configuration = CONFIGURATION.format(folder=folder, user=getpass.getuser(), **ports)
         (folder / "state").mkdir()
         (folder / "slurm.conf").write_text(configuration)
@@ -89,12 +90,3 @@ class Slurm:
             self.call("scancel", "--user", getpass.getuser(), "--signal=KILL", "--full")
         with contextlib.suppress(subprocess.CalledProcessError):
             self.call("scontrol", "shutdown")
-
-
-def _free_ports(count: int) -> Iterator[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    yield from [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from project import ROOT, SmallProject
+from outside import install_metadata
+from project import CODE_PATH, SmallProject
 
 CODE = """
 import os
@@ -52,13 +53,9 @@ class Troubled(SmallProject):
     def __init__(self, root: Path):
         super().__init__(root)
         package = root / "package"
-        info = package / "trouble-1.0.dist-info"
-        info.mkdir(parents=True)
+        install_metadata(package, "trouble", "[vaeforge.validation_metrics]\ntrouble = trouble:VALIDATION\n")
         (package / "trouble.py").write_text(CODE)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: trouble\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text("[vaeforge.validation_metrics]\ntrouble = trouble:VALIDATION\n")
-        sources = [ROOT / "platform", ROOT / "models", package]
-        self.environment = {"TROUBLE": str(root), "PYTHONPATH": os.pathsep.join(map(str, sources))}
+        self.environment = {"TROUBLE": str(root), "PYTHONPATH": os.pathsep.join([CODE_PATH, str(package)])}
 
     def next_validation(self, kind: str, amount: float) -> None:
         """Have the next validation take `amount` seconds (`slow`), or gigabytes (`hold`), or never end (`block`)."""

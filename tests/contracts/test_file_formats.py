@@ -3,7 +3,6 @@
 Files are written by other libraries than those that read them where there are such.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from nibabel.cifti2 import BrainModelAxis, Cifti2Image, SeriesAxis
 from nibabel.gifti import GiftiDataArray, GiftiImage
 from PIL import Image
 
+from outside import environment_with, install_metadata
 from vaeforge.data.decoding import decode
 from vaeforge.data.file_format import FORMATS, FileFormat, TableRequest, file_formats, format_of, suffixes_of
 from vaeforge.data.volume_file import values_of
@@ -177,7 +177,7 @@ def test_asking_for_suffixes_loads_no_library_that_reads() -> None:
         "import sys; from vaeforge.data.file_format import suffixes_of; suffixes_of('table'); "
         "heavy = {'nibabel', 'h5py', 'pandas', 'scipy', 'anndata', 'torch'} & set(sys.modules); assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", program], env=_environment(), check=True)
+    subprocess.run([sys.executable, "-c", program], env=environment_with(), check=True)
 
 
 FOREIGN = """
@@ -211,16 +211,8 @@ print(run_import(folder / "set", "fmri", "series", project, ImportOptions(name="
 @pytest.mark.slow
 def test_a_format_from_outside_is_found(tmp_path: Path) -> None:
     (tmp_path / "foreign_format.py").write_text(FOREIGN)
-    info = tmp_path / "foreign-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vaeforge.file_formats]\nforeign = foreign_format:FORMAT\n")
+    install_metadata(tmp_path, "foreign", "[vaeforge.file_formats]\nforeign = foreign_format:FORMAT\n")
     command = [sys.executable, "-c", USE, str(tmp_path)]
-    done = subprocess.run(command, env=_environment(tmp_path), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment_with(tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[-2] == "{'subjects': 3, 'timepoints': 21, 'voxels': 3}"
-
-
-def _environment(*folders: Path) -> dict[str, str]:
-    paths = [*map(str, folders), str(ROOT / "platform"), str(ROOT / "models")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from outside import install_metadata
 from vaeforge.errors import ConfigError
 from vaeforge.search.samplers.settings import SamplerSettings
 from vaeforge.search.strategy_registry import SAMPLERS, samplers, strategies
@@ -23,10 +24,7 @@ def install(folder: Path, groups: dict[str, str]) -> None:
     """As pip would: two modules and their metadata."""
     (folder / "nearby_sampler.py").write_text(SAMPLER)
     (folder / "halftime_scheduler.py").write_text(SCHEDULER)
-    info = folder / "sixths-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sixths\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("".join(f"[{group}]\n{point}\n" for group, point in groups.items()))
+    install_metadata(folder, "sixths", "".join(f"[{group}]\n{point}\n" for group, point in groups.items()))
 
 
 @pytest.mark.slow

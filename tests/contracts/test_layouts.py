@@ -1,6 +1,5 @@
 """What every layout of data and its import format promise; new ones, of other packages too, are picked up."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from outside import environment_with, install_metadata
 from vaeforge.config.layouts import LAYOUTS, Layout, layout_named, layout_names
 from vaeforge.config.prepare import Prepare
 from vaeforge.errors import ConfigError, DataError
@@ -120,7 +120,7 @@ def test_layouts_are_known_without_torch() -> None:
         "import sys; from vaeforge.config.layouts import layout_named, layout_names; "
         "[layout_named(name) for name in layout_names()]; assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", program], env=_environment(), check=True)
+    subprocess.run([sys.executable, "-c", program], env=environment_with(), check=True)
 
 
 def test_a_layout_that_is_not_there_is_refused_with_the_nearest() -> None:
@@ -132,16 +132,8 @@ def test_a_layout_that_is_not_there_is_refused_with_the_nearest() -> None:
 def test_a_layout_and_its_import_format_from_outside_are_found(tmp_path: Path) -> None:
     (tmp_path / "text_layout.py").write_text(TEXT_LAYOUT)
     (tmp_path / "text_family.py").write_text(FAMILY)
-    info = tmp_path / "texts-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: texts\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    install_metadata(tmp_path, "texts", ENTRY_POINTS)
     command = [sys.executable, "-c", USE, str(tmp_path)]
-    done = subprocess.run(command, env=_environment(tmp_path), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment_with(tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[-2] == "{'samples': 20} 10 4 6 2.0"
-
-
-def _environment(*folders: Path) -> dict[str, str]:
-    paths = [*map(str, folders), str(ROOT / "platform"), str(ROOT / "models")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from outside import install_metadata
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.config.experiment import family_named
 from vaeforge.errors import ConfigError
@@ -60,11 +61,8 @@ my_count = my_metrics:TEST
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """As pip would install it: a module and its metadata."""
     folder = tmp_path / "package"
-    info = folder / "my_metrics-1.0.dist-info"
-    info.mkdir(parents=True)
+    install_metadata(folder, "my_metrics", ENTRY_POINTS)
     (folder / "my_metrics.py").write_text(CODE)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my_metrics\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, "my_metrics", raising=False)
     validation_metrics.cache_clear()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from outside import install_metadata
+
 ROOT = Path(__file__).parents[2]
 FAMILY = '''
 """A family that some other package brings: linear maps between vectors and latents."""
@@ -67,10 +69,7 @@ FAMILY = Family(
 def install(folder: Path) -> None:
     """As pip would: a module and its metadata."""
     (folder / "sixth_family.py").write_text(FAMILY)
-    info = folder / "sixth-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sixth\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vaeforge.families]\nsixth = sixth_family:FAMILY\n")
+    install_metadata(folder, "sixth", "[vaeforge.families]\nsixth = sixth_family:FAMILY\n")
 
 
 @pytest.mark.long

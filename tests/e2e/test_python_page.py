@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from project import ROOT, SmallProject
+from project import CODE_PATH, ROOT, SmallProject
 
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -22,12 +22,11 @@ def test_the_code_on_the_page_runs(tmp_path: Path) -> None:
     assert len(blocks) >= 6
     script = tmp_path / "page.py"
     script.write_text("if __name__ == '__main__':\n" + re.sub("^(?=.)", "    ", "".join(blocks), flags=re.MULTILINE))
-    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "RAY_ADDRESS"))}
     done = subprocess.run(
         [sys.executable, "page.py"],
         cwd=tmp_path,
-        env=variables | {"PYTHONPATH": path},
+        env=variables | {"PYTHONPATH": CODE_PATH},
         capture_output=True,
         text=True,
         timeout=800,

@@ -5,7 +5,6 @@ import datetime
 import http.client
 import ipaddress
 import json
-import os
 import signal
 import socket
 import ssl
@@ -27,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi.testclient import TestClient
 
-from project import ROOT
+from project import CODE_PATH
 from serving import NAME, Server, register_bundle, write_bundle
 from stores import new_database
 from vaeforge.paths import Project
@@ -306,7 +305,7 @@ def test_serving_a_folder_needs_no_torch(tmp_path: Path) -> None:
         "    assert client.get('/metrics').status_code == 200\n"
         "print({'torch', 'mlflow', 'ray'} & set(sys.modules))\n"
     )
-    environment = {"PYTHONPATH": os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))}
+    environment = {"PYTHONPATH": CODE_PATH}
     command = [sys.executable, "-c", program, str(folder), BODY.decode()]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

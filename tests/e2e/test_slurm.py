@@ -1,6 +1,5 @@
 """A search under SLURM: preempted, out of time, on several nodes; queued again it goes on, and nothing is lost."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import slurm
-from project import ROOT, SmallProject, check_invariants
+from project import CODE_PATH, ROOT, SmallProject, check_invariants
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 SCRIPT = str(ROOT / "deploy/slurm/search.sbatch")
@@ -26,8 +25,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Slurm]:
 
 
 def submit(cluster: slurm.Slurm, project: SmallProject, *options: str, arguments: tuple[str, ...]) -> str:
-    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
-    environment = {"VAEFORGE_VENV": str(Path(sys.executable).parents[1]), "PYTHONPATH": path}
+    environment = {"VAEFORGE_VENV": str(Path(sys.executable).parents[1]), "PYTHONPATH": CODE_PATH}
     said = cluster.call("sbatch", *options, SCRIPT, *CALL, *arguments, cwd=project.root, **environment)
     return said.removeprefix("Submitted batch job ")
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from project import ROOT
+from project import CODE_PATH
 
 PROGRAM = """
 import sys, threading, time
@@ -74,8 +74,7 @@ if __name__ == "__main__":
 def test_what_a_group_held_is_free_again_when_its_controller_is_killed(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
     given = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     call = [sys.executable, str(program), str(tmp_path)]
-    done = subprocess.run(call, env=given | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(call, env=given | {"PYTHONPATH": CODE_PATH}, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout.endswith("ended\n")) == (0, True), done.stdout + done.stderr

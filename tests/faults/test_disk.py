@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from project import ROOT, SmallProject
+from project import CODE_PATH, SmallProject
 
 pytestmark = pytest.mark.slow
 MOUNTS = pytest.mark.skipif(
@@ -30,11 +30,10 @@ def mounted(command: str) -> tuple[str, ...]:
 
 def refused(project: SmallProject, *arguments: str, before: tuple[str, ...] = ()) -> str:
     """The one sentence that a call of the command line ends with, as a process of its own."""
-    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
     done = subprocess.run(
         [*before, sys.executable, "-m", "vaeforge", *arguments],
         cwd=project.root,
-        env={**os.environ, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"},
+        env={**os.environ, "PYTHONPATH": CODE_PATH, "RAY_USAGE_STATS_ENABLED": "0"},
         capture_output=True,
         text=True,
         timeout=400,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from project import ROOT, SmallProject, check_invariants
+from project import CODE_PATH, SmallProject, check_invariants
 
 QUICK = ("--offline", "true", "--register", "false", "--trials", "2", "--epochs", "1", "--scheduler", "none")
 
@@ -48,9 +48,8 @@ def test_a_python_session_searches_twice_and_with_ray_imported_before(tmp_path: 
     project.run("prepare")
     (tmp_path / "session.py").write_text(TWICE)
     given = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "RAY_"))}
-    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
     call = [sys.executable, "session.py"]
-    done = subprocess.run(call, cwd=tmp_path, env=given | {"PYTHONPATH": path}, capture_output=True, text=True)
+    done = subprocess.run(call, cwd=tmp_path, env=given | {"PYTHONPATH": CODE_PATH}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("first", "second"):
         check_invariants(project, name, trials=1)

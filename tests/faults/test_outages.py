@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,18 +38,24 @@ def test_an_outage_of_the_disk_uses_up_no_trial(tmp_path: Path, cluster: dict[st
     check_invariants(project, "o", trials=5)
 
 
+def failed_by(sent: signal.Signals, project: SmallProject, name: str, *call: str, **cluster: str) -> dict[str, Any]:
+    """The end of the one trial that failed as the signal was sent to the search's worker, which ends all the same."""
+    process = project.start(*call, **cluster)
+    try:
+        project.wait_for_events(name, "reported", process)
+        os.kill(project.worker(name), sent)
+        assert process.wait(400) == 0, project.output
+    finally:
+        end(process)
+    (failed,) = (event for event in project.events(name, "finished") if event["state"] == "failed")
+    return failed
+
+
 def test_a_trial_that_was_lost_is_tried_again_on_resuming(tmp_path: Path, cluster: dict[str, str]) -> None:
     project = SmallProject(tmp_path)
     call = ("tune", "--name", "l", *OFFLINE, "--trials", "2")
     settings = ("--set", "search.attempts=1", "--set", "training.steps_per_epoch=20")
-    process = project.start(*call, *settings, **cluster)
-    try:
-        project.wait_for_events("l", "reported", process)
-        os.kill(project.worker("l"), signal.SIGKILL)
-        assert process.wait(400) == 0, project.output
-    finally:
-        end(process)
-    (failed,) = (event for event in project.events("l", "finished") if event["state"] == "failed")
+    failed = failed_by(signal.SIGKILL, project, "l", *call, *settings, **cluster)
     assert failed["cause"] == "lost"
     assert "must be failed" in project.call(*call, *settings, "--resume", "true", "--retry", "all", code=2)
     assert "without --resume" in project.call(*call[:1], *call[3:], *settings, "--retry", "failed", code=2)
@@ -65,14 +72,7 @@ def test_a_member_of_a_population_that_hung_is_tried_again_on_resuming_and_catch
     project = SmallProject(tmp_path)
     call = ("tune", "--name", "p", *OFFLINE[:4], "--hosts", "1", "--scheduler", "pbt", "--trials", "4")
     one = ("--set", "search.attempts=1", "--set", "search.hang_seconds=15", "--set", "training.steps_per_epoch=20")
-    process = project.start(*call, *one, **cluster)
-    try:
-        project.wait_for_events("p", "reported", process)
-        os.kill(project.worker("p"), signal.SIGSTOP)
-        assert process.wait(400) == 0, project.output
-    finally:
-        end(process)
-    (failed,) = (event for event in project.events("p", "finished") if event["state"] == "failed")
+    failed = failed_by(signal.SIGSTOP, project, "p", *call, *one, **cluster)
     assert failed["cause"] == "hang" and failed["epoch"] < 2  # before the first generation was decided
     ended = {event["trial"]: event for event in project.events("p", "finished") if event["state"] == "completed"}
     output = project.run(*call, *one, "--resume", "true", **cluster)

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from project import ROOT
+from project import CODE_PATH
 from vaeforge.ledger.events import TrialLeased
 from vaeforge.ledger.file import Ledger, LedgerReader
 from vaeforge.training.checkpoint_files import CHECKPOINT_NAME
@@ -54,10 +54,9 @@ storage.write("epoch-00002.pt", lambda file: file.write(b"two"))
 
 def killed(program: str, path: Path, *arguments: str, seconds: float) -> None:
     """Run a program that writes `path` again and again, and kill it some time after its first writes."""
-    sources = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
     command = [sys.executable, "-c", program, str(path), *arguments]
     before = path.stat().st_mtime_ns if path.exists() else 0
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": sources})
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": CODE_PATH})
     try:
         while not path.exists() or path.stat().st_mtime_ns == before:
             assert process.poll() is None
@@ -92,9 +91,8 @@ def test_a_ledger_holds_every_line_that_was_acknowledged_whenever_its_writer_is_
 
 
 def test_a_checkpoint_whose_writer_is_killed_before_the_move_is_not_seen(tmp_path: Path) -> None:
-    sources = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
     command = [sys.executable, "-c", UNMOVED, str(tmp_path)]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": sources}, timeout=300)
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": CODE_PATH}, timeout=300)
     assert done.returncode == -signal.SIGKILL
     storage = open_storage(str(tmp_path))
     (unfinished,) = (name for name in storage.names() if name != "epoch-00001.pt")

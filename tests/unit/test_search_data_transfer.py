@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from manifest_samples import prepared_manifest
+from outside import install_metadata
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import DataError, SearchError
 from vaeforge.paths import sha256_of
@@ -118,10 +119,7 @@ def install(folder: Path) -> None:
     """A family as pip would install it: a module and its metadata."""
     folder.mkdir(exist_ok=True)
     (folder / "sixth_family.py").write_text(FAMILY)
-    info = folder / "sixth-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sixth\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vaeforge.families]\nsixth = sixth_family:FAMILY\n")
+    install_metadata(folder, "sixth", "[vaeforge.families]\nsixth = sixth_family:FAMILY\n")
 
 
 def test_the_code_travels_with_families_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

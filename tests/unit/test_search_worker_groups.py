@@ -17,6 +17,7 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
+from project import CODE_PATH
 from vaeforge.search.dispatch import worker_groups as module
 from vaeforge.search.dispatch.cluster import SETTINGS
 from vaeforge.search.dispatch.group_failure import GroupFailure, failure_of
@@ -379,8 +380,7 @@ with InterruptHandler() as interrupt:
 
 @pytest.mark.long
 def test_two_ranks_meet_again_after_one_was_lost_and_a_full_cluster_says_so(tmp_path: Path) -> None:
-    path = os.pathsep.join(str(ROOT / source) for source in ("platform", "models"))
-    environment = {**os.environ, "PYTHONPATH": path, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "2"}
+    environment = {**os.environ, "PYTHONPATH": CODE_PATH, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "2"}
     (tmp_path / "program.py").write_text(PROGRAM)
     call = [sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
     done = subprocess.run(call, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=550)
