@@ -11,6 +11,8 @@ CORES ?= 2
 BESIDE_SEARCHES := $(shell expr $(CORES) + 1)
 export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
+# nobody gives MLflow jobs to run: eight idle processes beside its server
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
 .PHONY: tune test test-long test-faults fuzz check audit golden mlproject setup data ui

@@ -15,6 +15,7 @@ from pathlib import Path
 from manifest_samples import evaluated, exported, model_of, prepared_manifest
 from samples import random_prepared, small_experiment
 from stores import new_database
+from vaeforge.chaos.tracking_server import SETTINGS
 from vaeforge.data.prepare import write_data_set
 from vaeforge.data.prepared import write_prepared_manifest
 from vaeforge.manifests.trained_model import TrainedModelManifest
@@ -39,7 +40,8 @@ def server(folder: Path) -> Iterator[str]:
     store, kept = new_database(folder, "server.db"), str(folder / "kept")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", address.rpartition(":")[2]]
     command += ["--workers", "1", "--backend-store-uri", store, "--serve-artifacts", "--artifacts-destination", kept]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, start_new_session=True, env={**os.environ, **SETTINGS}, **quiet)
     deadline = time.monotonic() + 120
     try:
         while not _answers(address):

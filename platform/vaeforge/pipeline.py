@@ -396,5 +396,5 @@ def _register(
     if any(reason.startswith(f"{DATA_RULE}:") for reason in done.reasons) and not done.champion:
         say(console, new_data_hint(done.model, done.version))
     command = f"mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1"
-    say(console, f"open the UI: MLFLOW_DISABLE_TELEMETRY=true {command}")
+    say(console, f"open the UI: MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {command}")
     return done

@@ -20,6 +20,7 @@ from mlflow.entities import Run
 
 from contenders import CONTEXT, open_and_write
 from stores import new_database
+from vaeforge.chaos.tracking_server import SETTINGS
 from vaeforge.errors import DataError, TrackingError
 from vaeforge.track.replay import Replay, exclusive, run_ids, sync
 from vaeforge.track.store import ensure_experiment, open_store
@@ -479,7 +480,8 @@ def test_the_follower_kills_what_a_vanished_search_left_running(ledger: Path, ur
 def server(port: int, database: str) -> Iterator[None]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", database]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, start_new_session=True, env={**os.environ, **SETTINGS}, **quiet)
     try:
         yield
     finally:
