@@ -24,7 +24,7 @@ from vaeforge_models.objective import State
 
 SAMPLES = 23
 PARTS = (9, 9, 5)
-AT = StepNumber(1, 5, seed=7)  # t = 0.4
+AT = StepNumber(1, 5, key=7)  # t = 0.4
 SMALL = {"model.hidden": 8, "model.heads": 2, "model.scales": 2, "model.blocks": 1, "model.latent_dim": 4}
 SCHEDULES: dict[str, tuple[dict[str, Any], State | None]] = {
     "constant": ({"schedule": "constant"}, None),

@@ -11,7 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from vaeforge_models.objective import NO_STATE, BetaSchedule, State, logistic
+from vaeforge_models.objective import NO_STATE, BetaSchedule, State
+from vaeforge_models.scalars import Flag, Scalar, clamp, exponential, finite, logistic, maximum, minimum, where
 
 Weight = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -34,18 +35,18 @@ class Capacity(BetaSchedule):
     c_max: Weight = 25.0
     warmup: Fraction = 1.0
 
-    def capacity(self, t: float) -> float:
+    def capacity(self, t: Scalar) -> Scalar:
         """C(t) in nats."""
-        return self.c_max * min(1.0, t / self.warmup)
+        return self.c_max * minimum(t / self.warmup, 1.0)
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return self.gamma
 
     def full_beta_at(self) -> float:
         """The progress at which the capacity is full."""
         return self.warmup
 
-    def loss(self, distortion: Tensor, kl: Tensor, t: float, state: Mapping[str, float] = NO_STATE) -> Tensor:
+    def loss(self, distortion: Tensor, kl: Tensor, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Tensor:
         return distortion + self.gamma * (kl.sum() - self.capacity(t)).abs()
 
 
@@ -61,13 +62,13 @@ class FreeBits(BetaSchedule):
     floor: Annotated[float, Field(ge=0, description="lambda, nats per latent dimension")] = 0.1
     value: Weight = 1.0
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return self.value
 
     def full_beta_at(self) -> float:
         return 0.0
 
-    def loss(self, distortion: Tensor, kl: Tensor, t: float, state: Mapping[str, float] = NO_STATE) -> Tensor:
+    def loss(self, distortion: Tensor, kl: Tensor, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Tensor:
         return distortion + self.value * kl.clamp(min=self.floor).sum()
 
 
@@ -94,29 +95,28 @@ class Geco(BetaSchedule):
     def initial(self) -> State:
         return {"lambda": 1.0, "average": 0.0, "started": 0.0}
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return 1.0 / (state or self.initial())["lambda"]
 
     def full_beta_at(self) -> float:
         return 0.0
 
-    def size(self, state: Mapping[str, float] = NO_STATE) -> float:
-        return min(1.0, (state or self.initial())["lambda"])
+    def size(self, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
+        return minimum((state or self.initial())["lambda"], 1.0)
 
-    def loss(self, distortion: Tensor, kl: Tensor, t: float, state: Mapping[str, float] = NO_STATE) -> Tensor:
+    def loss(self, distortion: Tensor, kl: Tensor, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Tensor:
         multiplier = (state or self.initial())["lambda"]
-        return (kl.sum() + multiplier * (distortion - self.tolerance)) / max(1.0, multiplier)
+        return (kl.sum() + multiplier * (distortion - self.tolerance)) / maximum(multiplier, 1.0)
 
-    def update(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
+    def update(self, state: Mapping[str, Scalar], distortion: Scalar, rate: Scalar, t: Scalar) -> State:
         before = state or self.initial()
         violation = distortion - self.tolerance
-        if not math.isfinite(violation):
-            return dict(before)
-        kept = self.ema if before["started"] else 0.0
+        kept = where(before["started"] > 0, self.ema, 0.0)
         average = kept * before["average"] + (1.0 - kept) * violation
         # the exponent is clamped, not the exponential: exp of a thousand nats overflows
-        factor = math.exp(_clamp(average, *MULTIPLIER_STEP))
-        return {"lambda": _clamp(before["lambda"] * factor, *MULTIPLIER_BOUNDS), "average": average, "started": 1.0}
+        factor = exponential(clamp(average, *MULTIPLIER_STEP))
+        after = {"lambda": clamp(before["lambda"] * factor, *MULTIPLIER_BOUNDS), "average": average, "started": 1.0}
+        return _kept_unless(finite(violation), before, after)
 
 
 class PiControl(BetaSchedule):
@@ -145,27 +145,27 @@ class PiControl(BetaSchedule):
     def initial(self) -> State:
         return {"integral": self.min, "beta": self.min}
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return (state or self.initial())["beta"]
 
     def full_beta_at(self) -> float:
         return 0.0
 
-    def update(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
+    def update(self, state: Mapping[str, Scalar], distortion: Scalar, rate: Scalar, t: Scalar) -> State:
         before = state or self.initial()
         error = self.target - rate
-        if not math.isfinite(error):
-            return dict(before)
         proportional = self.kp * logistic(-error)
         integral = self._integrate(before["integral"], -self.ki * error, proportional)
-        return {"integral": integral, "beta": _clamp(proportional + integral, self.min, self.max)}
+        after = {"integral": integral, "beta": clamp(proportional + integral, self.min, self.max)}
+        return _kept_unless(finite(error), before, after)
 
-    def _integrate(self, integral: float, step: float, proportional: float) -> float:
+    def _integrate(self, integral: Scalar, step: Scalar, proportional: Scalar) -> Scalar:
         """The integral after `step`, stopped at the bound that beta would cross."""
-        if step > 0:
-            return min(integral + step, max(integral, self.max - proportional))
-        return max(integral + step, min(integral, self.min - proportional))
+        up = minimum(integral + step, maximum(integral, self.max - proportional))
+        down = maximum(integral + step, minimum(integral, self.min - proportional))
+        return where(step > 0, up, down)
 
 
-def _clamp(value: float, low: float, high: float) -> float:
-    return min(max(value, low), high)
+def _kept_unless(sound: Flag, before: Mapping[str, Scalar], after: State) -> State:
+    """The state `after` a step whose terms were finite, else the one before it."""
+    return {name: where(sound, value, before[name]) for name, value in after.items()}

@@ -1,65 +1,63 @@
-"""Dropout whose masks are drawn for the whole batch, so that they depend on neither ranks nor micro-batches.
+"""Dropout whose masks follow from the step, the layer and the sample, so that neither ranks nor micro-batches matter.
 
 Shapes: a layer's values [b, ...] are a rank's share of B samples of a micro-batch; an optimiser step may have several.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
-CALLS = 64  # distance of the seeds of two layers, more than the calls of one in a forward pass
+from vaeforge_models.counter_random import Key, chance, derived
+
+CALLS = 64  # more than a forward pass comes by one layer
 
 
 class Dropout(nn.Dropout):
     """Dropout (Srivastava et al. 2014) of values [b, ...]: each is 0 with probability p, else divided by 1 - p.
 
-    In a training loop (`begin_step`, `begin_micro_batch`) the mask comes from a generator of the layer's own, which all
-    ranks seed alike: it is drawn for all B samples, and a rank takes its rows. Elsewhere it is torch's own dropout.
+    In a training loop (`begin_step`, `begin_micro_batch`) the mask of a sample follows from the step's key, the layer,
+    the place of the sample within the step, and how often this forward pass has come by. Elsewhere it is torch's own
+    dropout.
 
     Args:
         p: probability.
-        shared: the values are those of all samples together, and not one row for each: the mask is drawn as it is, and
-            is the same throughout a step.
+        shared: the values are those of all samples together, and not one row for each: the mask is the same throughout
+            a step.
     """
 
     def __init__(self, p: float, shared: bool = False):
         super().__init__(p)
         self.shared = shared
-        self._seed: int | None = None
-        self._generators: list[torch.Generator] = []  # one for each time that a forward pass comes by
-        self._calls, self._total, self._share = 0, 0, slice(0)
+        self._keys: Tensor | None = None
+        self._calls, self._start, self._following = 0, 0, 0
 
-    def begin_step(self, seed: int) -> None:
-        """Draw what follows from `seed`, from its beginning."""
-        self._seed, self._generators = seed, []
+    def begin_step(self, keys: Tensor) -> None:
+        """Draw what follows from `keys` [CALLS], from the step's first sample."""
+        self._keys, self._start, self._following = keys, 0, 0
 
     def begin_micro_batch(self, total: int, share: slice) -> None:
-        """What follows is the rows `share` of `total` samples."""
-        self._calls, self._total, self._share = 0, total, share
-        if self.shared:
-            self._generators = []
+        """What follows is the rows `share` of the next `total` samples of the step."""
+        self._calls, self._start = 0, self._following + share.start
+        self._following += total
 
     def forward(self, values: Tensor) -> Tensor:
-        if not self.training or not self.p or self._seed is None:
+        if not self.training or not self.p or self._keys is None:
             return super().forward(values)
-        shape = values.shape if self.shared else (self._total, *values.shape[1:])
-        generator = self._generator(self._seed, values.device)
-        kept = torch.rand(shape, generator=generator, device=values.device, dtype=torch.float32) >= self.p
-        return values * (kept if self.shared else kept[self._share]) / (1.0 - self.p)
-
-    def _generator(self, seed: int, device: torch.device) -> torch.Generator:
-        """The one of this call: a layer that a pass comes by twice has two rows of masks, each for all samples."""
-        if self._calls == len(self._generators):
-            self._generators.append(torch.Generator(device).manual_seed((seed + self._calls) % 2**32))
+        start = 0 if self.shared else self._start
+        rows = torch.arange(start, start + len(values), device=values.device)
+        dropped = chance(self._keys[self._calls], rows, values[0].numel() if len(values) else 0, self.p)
         self._calls += 1
-        return self._generators[self._calls - 1]
+        return values.masked_fill(dropped.view(values.shape), 0.0) / (1.0 - self.p)
 
 
-def begin_step(model: nn.Module, seed: int) -> None:
-    """Begin an optimiser step, or the same one again, in every layer of `model`."""
-    for place, layer in enumerate(_layers(model)):
-        layer.begin_step(seed + CALLS * place)
+def begin_step(model: nn.Module, key: Key) -> None:
+    """Begin the optimiser step of `key`, or the same one again, in every layer of `model`."""
+    layers = _layers(model)
+    if not layers:
+        return
+    device = next(model.parameters()).device
+    keys = derived(key, torch.arange(len(layers) * CALLS, device=device), device)
+    for layer, own in zip(layers, torch.split(keys, CALLS), strict=True):
+        layer.begin_step(own)
 
 
 def begin_micro_batch(model: nn.Module, total: int, share: slice) -> None:
@@ -68,5 +66,5 @@ def begin_micro_batch(model: nn.Module, total: int, share: slice) -> None:
         layer.begin_micro_batch(total, share)
 
 
-def _layers(model: nn.Module) -> Iterator[Dropout]:
-    return (module for module in model.modules() if isinstance(module, Dropout))
+def _layers(model: nn.Module) -> list[Dropout]:
+    return [module for module in model.modules() if isinstance(module, Dropout)]

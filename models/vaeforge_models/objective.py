@@ -13,7 +13,6 @@ means, which every rank knows, the chain rule gives
 so each rank differentiates the bracket over its own samples, and the ranks' gradients add up to the exact one.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,18 +22,19 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from vaeforge_models.scalars import Scalar
 from vaeforge_models.settings import Settings
 
-State = dict[str, float]
-NO_STATE: Mapping[str, float] = MappingProxyType({})
+State = dict[str, Scalar]
+NO_STATE: Mapping[str, Scalar] = MappingProxyType({})
 
 
 class BetaSchedule(Settings, ABC):
     """The interface of every kind of schedule; a training loop calls it and never asks for the kind.
 
     A planned schedule is a function of t and keeps no state. A controller answers to the terms of the training; its
-    state is a flat dictionary of finite floats, so that it survives JSON unchanged. Without a state (`NO_STATE`) a
-    controller answers as at its first step.
+    state is a flat dictionary of finite numbers, so that it survives JSON unchanged. Without a state (`NO_STATE`) a
+    controller answers as at its first step. Progress and state are floats, or tensors on a device (`scalars.py`).
 
     Attributes:
         linear: whether the loss is linear in distortion and KL, so that the mean of the losses of parts of a batch is
@@ -47,7 +47,7 @@ class BetaSchedule(Settings, ABC):
     given_weights: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         """The weight in force at t, which is also what is reported."""
 
     @abstractmethod
@@ -58,11 +58,11 @@ class BetaSchedule(Settings, ABC):
         """The state before the first step."""
         return {}
 
-    def loss(self, distortion: Tensor, kl: Tensor, t: float, state: Mapping[str, float] = NO_STATE) -> Tensor:
+    def loss(self, distortion: Tensor, kl: Tensor, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Tensor:
         """The scalar training loss of the whole batch from its mean distortion (scalar) and mean KL [L]."""
         return distortion + self.beta(t, state) * kl.sum()
 
-    def size(self, state: Mapping[str, float] = NO_STATE) -> float:
+    def size(self, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         """By how much the whole loss is scaled: what a family or the total correlation adds is to be scaled alike."""
         return 1.0
 
@@ -70,7 +70,7 @@ class BetaSchedule(Settings, ABC):
         """This schedule with its given weights times `factor`; targets, tolerances and floors in nats stay."""
         return self.model_copy(update={name: factor * getattr(self, name) for name in self.given_weights})
 
-    def update(self, state: Mapping[str, float], distortion: float, rate: float, t: float) -> State:
+    def update(self, state: Mapping[str, Scalar], distortion: Scalar, rate: Scalar, t: Scalar) -> State:
         """The state after a step; the given one is left as it was.
 
         Controllers keep theirs when a term is not finite: such a training has failed, and its state must stay readable.
@@ -109,7 +109,7 @@ class BatchLoss(NamedTuple):
     d_kl: Tensor
 
 
-def training_distortion(mean: Tensor, log_mse_dimensions: float | None) -> Tensor:
+def training_distortion(mean: Tensor, log_mse_dimensions: Scalar | None) -> Tensor:
     """The distortion that is trained on, for the whole batch's mean distortion.
 
     Args:
@@ -127,9 +127,9 @@ def batch_loss(
     schedule: BetaSchedule,
     distortion_mean: Tensor,
     kl_mean: Tensor,
-    t: float,
-    state: Mapping[str, float] = NO_STATE,
-    log_mse_dimensions: float | None = None,
+    t: Scalar,
+    state: Mapping[str, Scalar] = NO_STATE,
+    log_mse_dimensions: Scalar | None = None,
 ) -> BatchLoss:
     """The whole batch's loss and its derivatives with respect to its all-reduced means (see the module's docstring).
 
@@ -176,8 +176,3 @@ def effective_beta(beta: float, dimensions: int, latent_dim: int, normalised: bo
     if dimensions < 1 or latent_dim < 1:
         raise ValueError(f"effective_beta: got dimensions={dimensions}, latent_dim={latent_dim}, both must be >= 1")
     return beta * dimensions / latent_dim if normalised else beta
-
-
-def logistic(x: float) -> float:
-    """1 / (1 + exp(-x)), without overflow for any x."""
-    return 0.5 * (1.0 + math.tanh(0.5 * x))

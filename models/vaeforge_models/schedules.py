@@ -14,7 +14,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from vaeforge_models.controllers import Capacity, FreeBits, Geco, PiControl
-from vaeforge_models.objective import NO_STATE, BetaSchedule, logistic
+from vaeforge_models.objective import NO_STATE, BetaSchedule
+from vaeforge_models.scalars import Scalar, cosine, fraction, logistic, minimum, where
 
 Weight = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -28,7 +29,7 @@ class Constant(BetaSchedule):
     schedule: Literal["constant"] = "constant"
     value: Weight = 1.0
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return self.value
 
     def full_beta_at(self) -> float:
@@ -42,9 +43,9 @@ class WarmUp(BetaSchedule):
     value: Weight = 1.0
     warmup: Fraction = 0.25
 
-    def risen(self, t: float) -> float:
+    def risen(self, t: Scalar) -> Scalar:
         """How much of the warm-up is over at t, in [0, 1]."""
-        return min(1.0, t / self.warmup)
+        return minimum(t / self.warmup, 1.0)
 
     def full_beta_at(self) -> float:
         return self.warmup
@@ -55,7 +56,7 @@ class Linear(WarmUp):
 
     schedule: Literal["linear"] = "linear"
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return self.value * self.risen(t)
 
 
@@ -64,7 +65,7 @@ class Cosine(WarmUp):
 
     schedule: Literal["cosine"] = "cosine"
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return self.value * half_cosine(self.risen(t))
 
 
@@ -77,7 +78,7 @@ class Sigmoid(WarmUp):
 
     schedule: Literal["sigmoid"] = "sigmoid"
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return self.value * logistic(10.0 * t / self.warmup - 5.0)
 
 
@@ -102,11 +103,9 @@ class Cyclical(BetaSchedule):
         _require_order(self.min, self.max)
         return self
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
-        if t >= 1.0:
-            return self.max
-        rise = min(1.0, math.modf(self.cycles * t)[0] / self.ramp)
-        return self.min + (self.max - self.min) * SHAPES[self.shape](rise)
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
+        rise = minimum(fraction(self.cycles * t) / self.ramp, 1.0)
+        return where(t >= 1.0, self.max, self.min + (self.max - self.min) * SHAPES[self.shape](rise))
 
     def full_beta_at(self) -> float:
         return self.ramp / self.cycles
@@ -129,8 +128,8 @@ class HalfCosine(BetaSchedule):
         _require_order(self.min, self.max)
         return self
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
-        tau = 1.0 if t >= 1.0 else math.modf(self.cycles * t)[0]
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
+        tau = where(t >= 1.0, 1.0, fraction(self.cycles * t))
         return self.min + (self.max - self.min) * half_cosine(tau)
 
     def full_beta_at(self) -> float:
@@ -147,7 +146,7 @@ class Progressive(WarmUp):
 
     schedule: Literal["progressive"] = "progressive"
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return self.value * self.risen(t)
 
 
@@ -177,8 +176,11 @@ class Step(BetaSchedule):
     def scaled(self, factor: float) -> Self:
         return self.model_copy(update={"knots": tuple((t, factor * beta) for t, beta in self.knots)})
 
-    def beta(self, t: float, state: Mapping[str, float] = NO_STATE) -> float:
-        return next((beta for knot, beta in reversed(self.knots) if knot <= t and knot < 1.0), self.knots[0][1])
+    def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
+        value: Scalar = self.knots[0][1]
+        for knot, beta in self.knots:
+            value = where(t >= knot, beta, value) if knot < 1.0 else value
+        return value
 
     def full_beta_at(self) -> float:
         first, *later = self.knots
@@ -186,12 +188,17 @@ class Step(BetaSchedule):
         return max(in_force, key=lambda knot: knot[1])[0]  # the earliest of equals
 
 
-def half_cosine(u: float) -> float:
+def half_cosine(u: Scalar) -> Scalar:
     """Half a cosine period, from 0 at u = 0 to 1 at u = 1."""
-    return 0.5 * (1.0 - math.cos(math.pi * u))
+    return 0.5 * (1.0 - cosine(math.pi * u))
 
 
-def stretched_sigmoid(u: float) -> float:
+def straight(u: Scalar) -> Scalar:
+    """u itself."""
+    return u
+
+
+def stretched_sigmoid(u: Scalar) -> Scalar:
     """sigma(10 u - 5), shifted and scaled to go through (0, 0) and (1, 1)."""
     low, high = logistic(-5.0), logistic(5.0)
     return (logistic(10.0 * u - 5.0) - low) / (high - low)
@@ -202,7 +209,11 @@ def _require_order(low: float, high: float) -> None:
         raise ValueError(f"beta.min is {low}, must be <= beta.max, which is {high}")
 
 
-SHAPES: Mapping[str, Callable[[float], float]] = {"linear": float, "cosine": half_cosine, "sigmoid": stretched_sigmoid}
+SHAPES: Mapping[str, Callable[[Scalar], Scalar]] = {
+    "linear": straight,
+    "cosine": half_cosine,
+    "sigmoid": stretched_sigmoid,
+}
 Schedule = Annotated[
     Constant
     | Linear

@@ -56,7 +56,7 @@ def gradients(
             eps = torch.randn(len(part), model.latent_dim, generator=generator)[group.shard(len(part))]
             raw, condition = arrays.train.tensors(mine)
             batches.append(Batch(centre_crop(raw, arrays.spec.event_shape), condition, eps, len(part)))
-        terms, _ = train_step.step(batches, StepNumber(1, 5, seed=7))
+        terms, _ = train_step.step(batches, StepNumber(1, 5, key=7))
         kept = {key: p.grad.clone() for key, p in model.named_parameters() if p.grad is not None}
         buffers = {key: b.double() for key, b in model.named_buffers()}
         state = torch.tensor(list(train_step.schedule_state.values()), dtype=torch.float64)

@@ -21,10 +21,10 @@ from vaeforge_models.objective import (
     State,
     batch_loss,
     effective_beta,
-    logistic,
     surrogate_loss,
     training_distortion,
 )
+from vaeforge_models.scalars import logistic
 from vaeforge_models.schedules import (
     SCHEDULES,
     Constant,

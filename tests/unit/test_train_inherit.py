@@ -146,7 +146,7 @@ def test_the_same_call_again_gives_the_same(
     assert plain(train("00008", donor, **own)) == plain(uninterrupted)
 
 
-WILD = {"lr": 10.0, "schedule": "constant", "gradient_limit": 1e300}  # bad epochs, and not the end of the training
+WILD = {"lr": 1.0, "schedule": "constant", "gradient_limit": 1e300}  # bad epochs, and not the end of the training
 
 
 def test_the_donors_best_stays_until_something_is_better(

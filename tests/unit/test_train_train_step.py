@@ -13,7 +13,8 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
 from vaeforge.samples import Samples
-from vaeforge.training.batches import Batch, class_weights, epoch_batches, steps_per_epoch
+from vaeforge.training.batches import Batch, epoch_batches
+from vaeforge.training.epoch_draws import class_weights, steps_per_epoch
 from vaeforge.training.loop import TrainingData, fit, untrained
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.train_step import StepNumber, TrainStep

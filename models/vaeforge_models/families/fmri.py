@@ -110,8 +110,8 @@ def add_noise(raw: Tensor, draws: Tensor, spec: DataSpec) -> Tensor:
     Missing values (NaN) stay missing.
     """
     noise = math.sqrt(2) * torch.erfinv(2 * draws.clamp(min=SMALLEST_DRAW) - 1)
-    std = spec.constants.get("std", torch.ones(spec.event_shape)).to(raw.device)
-    return floating(raw) + NOISE * std * noise
+    std = spec.constants.get("std")
+    return floating(raw) + NOISE * (noise if std is None else std.to(raw.device) * noise)
 
 
 FAMILY = Family(

@@ -60,6 +60,13 @@ class Training(Settings):
     loader_workers: Annotated[
         int, Field(ge=0, le=64, description="threads that read batches ahead, into pinned memory for a GPU; 0: none")
     ] = 0
+    compile: Annotated[
+        Literal["off", "graph", "auto"],
+        Field(description="on one GPU: steps one by one, as captured graphs, or whichever a few steps show faster"),
+    ] = "auto"
+    tf32: Annotated[
+        bool, Field(description="on a GPU: matrix products and convolutions with 10 bits of mantissa, which is faster")
+    ] = True
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 

@@ -18,10 +18,13 @@ def completed(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**settings, "experiment": experiment.model_dump(mode="json")}
 
 
+HOW = ("loader_workers", "compile")  # of the section `training`
+
+
 def learned(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings without those that only judge what was learned, or say how its data are read."""
+    """The settings without those that only judge what was learned, or say how its data are read and its steps run."""
     experiment = {k: v for k, v in settings["experiment"].items() if k != "gates"}
-    training = {k: v for k, v in experiment["training"].items() if k != "loader_workers"}
+    training = {k: v for k, v in experiment["training"].items() if k not in HOW}
     return {**settings, "experiment": {**experiment, "training": training}}
 
 

@@ -23,7 +23,7 @@ from vaeforge.search.configuration import completed, configuration_hash, learned
 from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
 from vaeforge.search.space.checks import check, collapse_warnings
 from vaeforge.search.space.space import Space
-from vaeforge.training.batches import class_weights
+from vaeforge.training.epoch_draws import class_weights
 from vaeforge.training.storage import join
 
 NAME_LIMIT = 100

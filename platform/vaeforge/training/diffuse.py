@@ -184,7 +184,7 @@ def learning_rate(settings: DiffusionSettings, step: int) -> float:
     """The learning rate of the step that follows `step` finished ones."""
     if settings.lr_schedule == "constant":
         return settings.lr
-    return cosine_anneal(settings.lr, 0.0, step / settings.steps)
+    return float(cosine_anneal(settings.lr, 0.0, step / settings.steps))
 
 
 def averaged(model: LatentDiffusion, decay: float | None) -> AveragedModel:

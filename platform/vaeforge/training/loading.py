@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vaeforge.samples import Samples
+from vaeforge.training.resident import ResidentSamples
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -59,13 +60,17 @@ def _use(device: torch.device) -> None:
         torch.cuda.set_device(device)
 
 
-def read(samples: Samples, chosen: Any, page_locked: bool) -> tuple[Tensor, Tensor]:
+def read(samples: Samples | ResidentSamples, chosen: Any, page_locked: bool) -> tuple[Tensor, Tensor]:
     """x and condition of the chosen samples in memory, page-locked so that a GPU can fetch them by itself."""
     x, condition = samples.tensors(chosen)
+    if isinstance(samples, ResidentSamples):
+        return x, condition
     return (x.pin_memory(), condition.pin_memory()) if page_locked else (x, condition)
 
 
-def chunks(samples: Samples, size: int, device: torch.device, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+def chunks(
+    samples: Samples | ResidentSamples, size: int, device: torch.device, workers: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     """All samples in order on `device`, at most `size` at a time, read ahead by `workers` threads."""
     plans = (slice(start, start + size) for start in range(0, len(samples), size))
     page_locked = workers > 0 and device.type == "cuda"

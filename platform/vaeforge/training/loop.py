@@ -20,14 +20,16 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.errors import CheckpointError, ConfigError
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
-from vaeforge.training.batches import epoch_batches, steps_per_epoch
 from vaeforge.training.checkpoint import Checkpoint, load_newest, save
 from vaeforge.training.checkpoint_files import CHECKPOINT_NAME, best_beside
 from vaeforge.training.early_stopping import BestEpoch
 from vaeforge.training.lr_schedule import Plateau
 from vaeforge.training.process_group import ProcessGroup
+from vaeforge.training.resident import ResidentSamples, fits, prepare_gpu
+from vaeforge.training.step_graph import CapturedSteps
+from vaeforge.training.step_runner import StepRunner, StreamedSteps
 from vaeforge.training.storage import join, name_of, open_storage
-from vaeforge.training.train_step import StepNumber, TrainStep
+from vaeforge.training.train_step import TrainStep
 from vaeforge.training.training_state import TrainingState, read_state
 from vaeforge.training.validation import validate
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
@@ -128,7 +130,6 @@ class _Training:
     """One training on one rank.
 
     Attributes:
-        steps: optimiser steps of an epoch.
         epoch: epochs trained so far.
         newest: checkpoints for resuming, oldest first; new ones on the main rank only, which writes them.
         best: the checkpoint of the best epoch so far.
@@ -138,17 +139,30 @@ class _Training:
 
     def __init__(self, experiment: Experiment, data: TrainingData, group: ProcessGroup, folder: Path | str | None):
         self.experiment, self.data, self.group, self.folder = experiment, data, group, folder
-        training = experiment.training
+        training, gpu = experiment.training, group.device.type == "cuda"
         self.model = untrained(experiment, data.spec).to(group.device)
-        self.train_step = TrainStep(experiment, self.model, group, len(data.train))
+        if gpu:
+            prepare_gpu(self.model, training.tf32)
+        self.train_step = TrainStep(experiment, self.model, group, len(data.train), on_device=gpu)
+        self.validation: Samples | ResidentSamples = data.validation
+        self.steps = self._runner()
         self.plateau = Plateau(self.train_step.optimizer, training)
         self.best_epoch = BestEpoch(training.epochs, training.patience, experiment.beta.full_beta_at())
-        self.steps = steps_per_epoch(training, len(data.train))
         self.epoch, self.finished = 0, False
         self.newest: list[Checkpoint] = []
         self.best: Checkpoint | None = None
         self.former_best: Checkpoint | None = None
         self.notes: list[str] = []
+
+    def _runner(self) -> StepRunner:
+        """How steps run: on a GPU that has room for the samples, all of them lie there."""
+        experiment, data, device = self.experiment, self.data, self.group.device
+        arguments = (experiment, data.train, data.spec, self.train_step, self.group)
+        if not fits([data.train, data.validation], device):
+            return StreamedSteps(*arguments)
+        self.validation = ResidentSamples.of(data.validation, device)
+        mode = experiment.training.compile if self.group.world_size == 1 else "off"
+        return CapturedSteps(*arguments, ResidentSamples.of(data.train, device), mode=mode)
 
     def train_epoch(self, on_step: Callable[[], None]) -> EpochReport:
         """Train, validate and save one epoch; one that is not sound ends the training, and is not saved."""
@@ -156,7 +170,7 @@ class _Training:
         metrics = self._steps(on_step)
         training = self.experiment.training
         metrics |= validate(
-            self.model, self.data.validation, self.group, training.evaluation_samples, training.loader_workers, on_step
+            self.model, self.validation, self.group, training.evaluation_samples, training.loader_workers, on_step
         )
         self.epoch += 1
         problem = self._problem(metrics)
@@ -167,7 +181,8 @@ class _Training:
         self.finished = outcome != "running"
         checkpoint = self.newest[-1] if self.newest else None
         value = self.best_epoch.value if problem is None else self.best_epoch.best
-        notes, self.notes = tuple(self.notes), []
+        notes = (*self.notes, *self.steps.notes)
+        self.notes, self.steps.notes = [], []
         seconds = time.monotonic() - started
         return EpochReport(self.epoch, metrics, value, outcome, seconds, checkpoint, self.best, notes)
 
@@ -185,33 +200,13 @@ class _Training:
     def _steps(self, on_step: Callable[[], None]) -> dict[str, float]:
         """One epoch of optimiser steps; train metrics in nats per sample."""
         self.model.train()
-        device, rank = self.group.device, self.group.rank
-        sums, count = torch.zeros(3, dtype=torch.float64, device=device), 0
-        worst, progress = torch.zeros((), device=device), 0.0
-        total_steps = self.steps * self.experiment.training.epochs
-        batches = epoch_batches(
-            self.experiment, self.data.train, self.data.spec, self.model.latent_dim, self.epoch, self.group
-        )
+        device, seed = self.group.device, self.experiment.training.seed
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             # of what models draw by themselves; the dropout of `vaeforge_models.dropout` is the same on all ranks
-            torch.manual_seed(derive(self.experiment.training.seed, "model", self.epoch, rank))
-            for number, batch in enumerate(batches, start=self.epoch * self.steps):
-                at = StepNumber(number, total_steps, derive(self.experiment.training.seed, "dropout", number))
-                progress = at.progress
-                terms, norm = self.train_step.step(batch, at)
-                worst = torch.maximum(worst, norm.nan_to_num(nan=math.inf))
-                samples = sum(part.total for part in batch)
-                sums, count = sums + terms * samples, count + samples
-                on_step()
-        loss, distortion, rate = (sums / count).tolist()
-        return {
-            "train/loss": loss,
-            "train/distortion": distortion,
-            "train/rate": rate,
-            "gradient_norm": worst.item(),
-            "beta": self.train_step.beta(progress),
-            "lr": self.train_step.optimizer.param_groups[0]["lr"],
-        }
+            torch.manual_seed(derive(seed, "model", self.epoch, self.group.rank))
+            self.steps.run(self.epoch, on_step)
+        progress = (self.epoch + 1) / self.experiment.training.epochs
+        return self.steps.sums.metrics() | {"beta": self.train_step.beta(progress), "lr": self.train_step.lr}
 
     def _select(self, nelbo: float) -> bool:
         """Tell the best epoch and the plateau schedule of this epoch's value; whether it is the best so far."""

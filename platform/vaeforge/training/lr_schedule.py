@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from vaeforge.config.experiment import Optimizer, Training
+from vaeforge_models.scalars import Scalar, cosine, where
 
 RISING, START_DIVISOR, END_DIVISOR = 0.3, 25.0, 1e4  # of OneCycleLR: pct_start, div_factor, final_div_factor
 HIGHEST_MOMENTUM, LOWEST_MOMENTUM = 0.95, 0.85  # likewise, of Adam its beta1
@@ -20,11 +21,11 @@ PlateauState = dict[str, float]
 class StepOptions:
     """What an optimiser step takes: the learning rate, and Adam's beta1 where the schedule cycles it."""
 
-    lr: float
-    beta1: float | None = None
+    lr: Scalar
+    beta1: Scalar | None = None
 
 
-def options_at(optimizer: Optimizer, step: int, total: int) -> StepOptions | None:
+def options_at(optimizer: Optimizer, step: Scalar, total: int) -> StepOptions | None:
     """The options of optimiser step `step`, in 0..total-1; none where they do not follow from its number.
 
     cosine: `CosineAnnealingLR`, lr (1 + cos(pi step / total)) / 2 (Loshchilov and Hutter 2017, no restarts). onecycle:
@@ -38,18 +39,24 @@ def options_at(optimizer: Optimizer, step: int, total: int) -> StepOptions | Non
     return None
 
 
-def _one_cycle(lr: float, step: int, total: int) -> StepOptions:
+def _one_cycle(lr: float, step: Scalar, total: int) -> StepOptions:
     start, turn = lr / START_DIVISOR, RISING * total - 1  # before the first step where there are three steps or fewer
-    if step <= turn:
-        t = step / turn
-        return StepOptions(cosine_anneal(start, lr, t), cosine_anneal(HIGHEST_MOMENTUM, LOWEST_MOMENTUM, t))
-    t = (step - turn) / (total - 1 - turn)
-    return StepOptions(cosine_anneal(lr, start / END_DIVISOR, t), cosine_anneal(LOWEST_MOMENTUM, HIGHEST_MOMENTUM, t))
+    rising = step <= turn
+    up = step / (turn or 1.0)
+    down = (step - turn) / (total - 1 - turn)
+    return StepOptions(
+        where(rising, cosine_anneal(start, lr, up), cosine_anneal(lr, start / END_DIVISOR, down)),
+        where(
+            rising,
+            cosine_anneal(HIGHEST_MOMENTUM, LOWEST_MOMENTUM, up),
+            cosine_anneal(LOWEST_MOMENTUM, HIGHEST_MOMENTUM, down),
+        ),
+    )
 
 
-def cosine_anneal(first: float, last: float, t: float) -> float:
+def cosine_anneal(first: float, last: float, t: Scalar) -> Scalar:
     """From `first` at t = 0 to `last` at t = 1 along half a cosine."""
-    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * t))
+    return last + (first - last) * 0.5 * (1 + cosine(math.pi * t))
 
 
 class Plateau:

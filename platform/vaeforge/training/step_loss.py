@@ -23,6 +23,7 @@ from vaeforge_models.objective import (
     surrogate_loss,
     training_distortion,
 )
+from vaeforge_models.scalars import Scalar
 from vaeforge_models.total_correlation import decompose
 from vaeforge_models.vae import VAE, Posterior
 
@@ -67,7 +68,7 @@ class WholeLoss:
 
     terms: Tensor
     by_means: BatchLoss
-    penalty_weight: float
+    penalty_weight: Scalar
     by_coupled: tuple[tuple[Tensor | None, ...], ...]
     total: int
 
@@ -112,7 +113,7 @@ class StepLoss:
         penalty = self.model.penalty(output, posterior).sum()
         return OwnTerms(sums, self.model.dimensions(x).sum(), penalty, tuple(coupled), total)
 
-    def whole(self, parts: Sequence[OwnTerms], progress: float, state: Mapping[str, float]) -> WholeLoss:
+    def whole(self, parts: Sequence[OwnTerms], progress: Scalar, state: Mapping[str, Scalar]) -> WholeLoss:
         """The loss of all samples of the micro-batches `parts`, over all ranks; a collective.
 
         Args:
@@ -152,13 +153,13 @@ class StepLoss:
             surrogate = surrogate + torch.stack(parts).sum()
         return surrogate
 
-    def _log_mse_dimensions(self, observed: Tensor) -> float | None:
+    def _log_mse_dimensions(self, observed: Tensor) -> Scalar | None:
         """D of a calibrated likelihood: the mean number of observed values of the step's samples; else none."""
         if not self.model.calibrated:
             return None
-        return float(observed) if self.model.masked else self.dimensions
+        return observed if self.model.masked else self.dimensions
 
-    def _couplings(self, progress: float, state: Mapping[str, float]) -> list[Coupling]:
+    def _couplings(self, progress: Scalar, state: Mapping[str, Scalar]) -> list[Coupling]:
         """What couples all samples, as functions of what `OwnTerms.coupled` holds of them: nats per sample."""
         size = self.schedule.size(state)
         found: list[Coupling] = []

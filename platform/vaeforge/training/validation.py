@@ -10,6 +10,7 @@ from vaeforge.samples import CHUNK, Samples
 from vaeforge.seeds import derive
 from vaeforge.training.loading import chunks
 from vaeforge.training.process_group import ProcessGroup
+from vaeforge.training.resident import ResidentSamples
 from vaeforge.training.validation_metric import validation_metrics
 from vaeforge_models.likelihoods import calibrated_nelbo
 from vaeforge_models.vae import VAE
@@ -20,7 +21,7 @@ NOISE_SEED = derive(0, "validation noise")
 @torch.no_grad()
 def validate(
     model: VAE,
-    validation: Samples,
+    validation: Samples | ResidentSamples,
     group: ProcessGroup,
     samples: int,
     loader_workers: int = 0,

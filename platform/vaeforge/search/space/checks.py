@@ -108,5 +108,5 @@ def _reached_beta(space: Space, base: Experiment, prepared: Prepared, point: Par
         return None  # data prepared by an old version, or a controller
     dimensions, latent_dim = math.prod(prepared.event_shape), getattr(experiment.model, "latent_dim", 1)
     scale = effective_beta(1.0, dimensions, latent_dim, experiment.training.normalised_beta)
-    reached = scale * max(experiment.beta.beta(step / GRID) for step in range(GRID + 1))
+    reached = scale * max(float(experiment.beta.beta(step / GRID)) for step in range(GRID + 1))
     return reached, collapse_beta(spectrum, likelihood_of(experiment))
