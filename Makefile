@@ -13,6 +13,8 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 # nobody gives MLflow jobs to run: eight idle processes beside its server
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+# where bytecode is not kept, every process of a search compiles the project anew, half a second each
+unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
 .PHONY: tune test test-long test-faults fuzz check audit golden mlproject setup data ui

@@ -43,6 +43,18 @@ def test_validation_of_resident_samples_is_the_same(make_arrays: Make, make_expe
     assert validate(model, resident, ProcessGroup(), 2) == validate(model, arrays.validation, ProcessGroup(), 2)
 
 
+@pytest.mark.parametrize("at_once", [2, 3, 8])
+def test_draws_of_z_may_be_decoded_together(
+    make_arrays: Make, make_experiment: Make, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """As a GPU does: three draws, one by one, in two passes, in one."""
+    arrays = make_arrays()
+    model = untrained(make_experiment(), arrays.spec)
+    one_by_one = validate(model, arrays.validation, ProcessGroup(), 3)
+    monkeypatch.setattr("vaeforge.training.validation._draws_at_once", lambda x: at_once)
+    assert validate(model, arrays.validation, ProcessGroup(), 3) == pytest.approx(one_by_one, rel=1e-6)
+
+
 def test_the_batches_of_an_epoch() -> None:
     found = micro_batches(4, 2, 21)
     assert [(one.start, one.total, one.ends_step) for one in found] == [

@@ -16,6 +16,7 @@ from vaeforge_models.likelihoods import calibrated_nelbo
 from vaeforge_models.vae import VAE
 
 NOISE_SEED = derive(0, "validation noise")
+GPU_VALUES = 2**24  # decoded at once: 64 MB, and the activations of as many
 
 
 @torch.no_grad()
@@ -75,12 +76,19 @@ def _sums(
         for one, held in zip(validation_metrics(), others, strict=True):
             held += one.sums(model, x, posterior)
             on_step()
-        for eps in noise[:, number * CHUNK : (number + 1) * CHUNK].to(device):
-            output = model.decode(posterior.sample(eps), condition)
-            totals[0] += model.difference(x, model.mean(output)).square().sum(dtype=torch.float64)
-            totals[2] += model.distortion(x, output).sum(dtype=torch.float64)
+        own = noise[:, number * CHUNK : (number + 1) * CHUNK].to(device)
+        for eps in torch.split(own, _draws_at_once(x)):  # [k, b, L]
+            output = model.decode(posterior.sample(eps).flatten(0, 1), condition.repeat(len(eps), 1))
+            same = x.repeat(len(eps), *(1 for _ in x.shape[1:]))
+            totals[0] += model.difference(same, model.mean(output)).square().sum(dtype=torch.float64)
+            totals[2] += model.distortion(same, output).sum(dtype=torch.float64)
             on_step()
     return torch.cat([totals, *others])
+
+
+def _draws_at_once(x: Tensor) -> int:
+    """How many draws of z a GPU decodes in one pass, of which one alone would fill little of it; a processor, one."""
+    return max(1, GPU_VALUES // max(1, x.numel())) if x.device.type == "cuda" else 1
 
 
 def _metrics(sums: Tensor, count: int, samples: int, model: VAE) -> dict[str, float]:
