@@ -37,6 +37,7 @@ def test_own_pictures_are_imported_tracked_and_prepared_in_it(tmp_path: Path, un
     assert steps.returncode == 0 and "register" in steps.stdout, steps.stderr
 
 
+@pytest.mark.slow
 def test_its_files_name_no_code_of_a_clone(tmp_path: Path) -> None:
     lab = made(tmp_path, "--family", "fmri")
     for name in ("dvc.yaml", "MLproject"):
@@ -53,6 +54,7 @@ def test_its_files_name_no_code_of_a_clone(tmp_path: Path) -> None:
         assert (lab / f"tune_spaces/{name}.yaml").read_bytes() == (ROOT / f"tune_spaces/{name}.yaml").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_repository_that_is_there_is_kept(tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab/README.md").write_text("ours")
@@ -65,6 +67,7 @@ def test_a_repository_that_is_there_is_kept(tmp_path: Path) -> None:
     assert not (lab / "lab/.git").exists() and (lab / "lab/.dvc").is_dir()
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     lab = made(tmp_path)
     (lab / "params.yaml").write_text("mine")

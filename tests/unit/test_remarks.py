@@ -12,6 +12,7 @@ from vaeforge.importing import description
 NAME = "scan [n, c] of [bold]"
 
 
+@pytest.mark.slow
 def test_names_like_markup_appear_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(description, "save_chart", lambda chart, folder: None)
     rng = np.random.default_rng(0)

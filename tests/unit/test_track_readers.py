@@ -114,6 +114,7 @@ def test_servers_that_ask_for_more_are_read_by_mlflow(
     assert not is_simple()
 
 
+@pytest.mark.slow
 def test_a_database_of_another_schema_is_left_to_mlflow(tmp_path: Path) -> None:
     uri = new_database(tmp_path)
     assert isinstance(open_reader(uri), SqliteReader)  # so that a new MLflow's schema is looked at before it is read
