@@ -5,10 +5,10 @@ import os
 import pickle
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,12 @@ class Cluster:
         self.names: set[str] = set()
         self.told: dict[str, Any] = {}
         self.error: BaseException | None = None
-        monkeypatch.setattr(module, "run_worker_group", self.run)
+        monkeypatch.setattr(module, "TrainRun", partial(Run, self))
         monkeypatch.setattr(module, "supplies", lambda: ([Supply(self.cores, 0)], Supply(self.free, 0)))
         monkeypatch.setattr(module.ray, "is_initialized", lambda: True)
         monkeypatch.setattr(module, "ROOM_SECONDS", 0.01)
 
-    def run(
-        self, function: Any, name: str, storage: str, workers: int, resources: dict[str, float], grows: bool
-    ) -> None:
+    def run(self, function: Any, name: str, workers: int, resources: dict[str, float]) -> None:
         settings, number, threads, gpus = function.args
         self.started.append(number)
         self.names.add(name)
@@ -81,6 +79,26 @@ class Cluster:
 
     def end(self, number: int) -> None:
         self.running.pop(number).set()
+
+
+class Run:
+    """In place of `TrainRun`."""
+
+    def __init__(
+        self, cluster: Cluster, name: str, storage: str, workers: int, resources: dict[str, float], grows: bool
+    ):
+        self.cluster, self.name, self.workers, self.resources = cluster, name, workers, resources
+        self.ended = False
+
+    def run(self, function: Any) -> None:
+        self.number = function.args[1]
+        self.cluster.run(function, self.name, self.workers, self.resources)
+        if self.ended:
+            raise RuntimeError("its workers were killed")
+
+    def end(self) -> None:
+        self.ended = True
+        self.cluster.end(self.number)
 
 
 @pytest.fixture
@@ -222,6 +240,15 @@ def test_groups_start_one_after_the_other_on_two_cores(cluster: Cluster, monkeyp
     assert groups.join(SECONDS)
 
 
+def test_groups_that_do_not_return_are_ended_and_that_is_no_failure(cluster: Cluster) -> None:
+    groups = WorkerGroups(Placement(2, 1, 0.0, 1), {}, "", Calls(released=False))
+    groups.start()
+    until(lambda: len(cluster.running) == 2)
+    assert not groups.join(0.05)
+    assert groups.end(SECONDS)
+    assert (len(cluster.started), groups.failures) == (2, [])
+
+
 def test_no_group_starts_another_cluster_when_ray_has_gone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     groups = WorkerGroups(Placement(1, 1, 0.0, 1), {}, "", Calls(released=False))
     groups.start()
@@ -302,22 +329,11 @@ def test_settings_go_by_names_that_ray_knows() -> None:
         own.METRICS_ENABLED_ENV_VAR,
         own.HEALTH_CHECK_INTERVAL_S_ENV_VAR,
         own.WORKER_GROUP_START_TIMEOUT_S_ENV_VAR,
+        own.ENABLE_CONTROLLER_STRUCTURED_LOGGING_ENV_VAR,
         constants.ENABLE_SHARE_CUDA_VISIBLE_DEVICES_ENV,
         constants.RAY_CHDIR_TO_TRIAL_DIR,
     }
     assert names <= set(SETTINGS)
-
-
-@pytest.mark.slow
-def test_controllers_need_no_torch() -> None:
-    """One runs beside each worker group, and unpickles what `run_worker_group` hands to Ray Train."""
-    code = """
-        import sys
-        import ray.train.v2._internal.execution.controller
-        from ray.train import BackendConfig, FailureConfig, RunConfig, ScalingConfig
-        assert "torch" not in sys.modules
-    """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
 
 
 PROGRAM = """
@@ -364,15 +380,15 @@ with InterruptHandler() as interrupt:
     plan = SimpleNamespace(address=None, folder=folder, config=SimpleNamespace(search=Search(workers=2, device="cpu")))
     with cluster(plan, interrupt, Console()) as placement:
         assert (placement.workers, placement.hosts) == (2, os.cpu_count() // 2), placement
-        from vaeforge.search.dispatch.train_run import InsufficientResourcesError, run_worker_group
+        from vaeforge.search.dispatch.train_run import InsufficientResourcesError, TrainRun
         from ray.train import WorkerGroupError
         try:
-            run_worker_group(rank, "pair", str(folder), 2, placement.resources)
+            TrainRun("pair", str(folder), 2, placement.resources).run(rank)
         except WorkerGroupError:  # the caller starts the group again
-            run_worker_group(rank, "pair again", str(folder), 2, placement.resources)
+            TrainRun("pair again", str(folder), 2, placement.resources).run(rank)
         assert (folder / "lost").exists()
         try:
-            run_worker_group(rank, "large", str(folder), 2 * os.cpu_count(), placement.resources)
+            TrainRun("large", str(folder), 2 * os.cpu_count(), placement.resources).run(rank)
         except InsufficientResourcesError as error:
             print("refused:", error)
 """

@@ -81,8 +81,6 @@ def _victim(target: Target, random: Random, kind: str) -> psutil.Process:
         return target.driver
     if kind == "worker":
         found = [psutil.Process(pid) for one in _training(target) for pid in one.pids]
-    elif kind == "controller" and len(_training(target)) < len([1 for one in target.ledger.leased() if one.trial]):
-        found = []  # its group's trial is not known, and one of those in training must not crash again
     else:
         found = of_kind(target.driver, kind)
     if not found:
@@ -219,7 +217,7 @@ def _of(leased: LeasedTrial) -> TrialRecord:
 def _kills(kind: str, weight: int, sent: signal.Signals = signal.SIGKILL) -> Fault:
     name = f"kill-{kind}" if sent is signal.SIGKILL else f"{sent.name.lower()}-{kind}"
     ray = kind in ("raylet", "gcs", "agent")  # the node ends with any of them
-    ends = ray or kind in ("driver", "controller")
+    ends = ray or kind == "driver"
     return Fault(name, f"{sent.name} to a {kind}", partial(_kill, kind, sent), weight, ends=ends, ray=ray)
 
 
@@ -238,7 +236,6 @@ FAULTS = (
     _kills("worker", 6),
     _kills("trial", 4),
     _kills("dispatcher", 5),
-    _kills("controller", 2),
     _kills("tracking", 3),
     _kills("driver", 3),
     _kills("raylet", 1),

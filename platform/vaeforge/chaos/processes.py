@@ -15,7 +15,6 @@ POLL_SECONDS = 0.2
 # what the command lines of each kind begin with; Ray calls an idle process after its class, one inside a call after
 # the class that Tune makes of it
 CALLED = {
-    "controller": ("ray::TrainController",),
     "dispatcher": ("ray::DispatcherActor",),
     "trial": ("ray::TuneTrial", "ray::ResourceTrainable"),
     "agent": ("ray::DashboardAgent", "ray::RuntimeEnvAgent"),

@@ -6,13 +6,12 @@ that trains nothing, and the dispatcher, an actor that owns the ledger, hands th
 imported inside of functions: it takes seconds, and a refused search should not wait for it.
 """
 
-import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ THIN_SHARE = 0.001  # of a core that a `TuneTrial` reserves: it trains nothing, 
 TICK_SECONDS = 0.25  # between two looks of the watch at Tune's thread and at signals
 SNAPSHOT_SECONDS = 1.0  # between two snapshots, after which requests of other processes are handled, too
 HEALTH_CHECK_SECONDS = 5.0
+GOODBYE_SECONDS = 1.0  # that ranks have to return once the dispatcher has told them of the end
 END_SECONDS = 20.0  # that worker groups have to return; Tune's thread has a quarter of it after an interruption
 
 
@@ -78,7 +78,8 @@ def run_search(
     started = time.monotonic()
     with (
         InterruptHandler() as interrupt,
-        _scratch() as scratch,
+        # the state of Tune and Train, which nothing reads: a search resumes from its ledger
+        tempfile.TemporaryDirectory(prefix="vaeforge-", ignore_cleanup_errors=True) as scratch,
         kept_data(plan.prepared, plan.folder) as data,
         cluster(plan, interrupt, console) as placement,
     ):
@@ -90,7 +91,7 @@ def run_search(
         total, space = plan.config.search.trials, plan.space
         ended = [trial.number for trial in earlier.ended_trials]
         with ProgressView(shown, plan.name, total, space.fidelity.max, mode, space.objective, ended) as view:
-            run = _SearchRun(plan, earlier, lock, placement, scratch, data, interrupt, view)
+            run = _SearchRun(plan, earlier, lock, placement, Path(scratch), data, interrupt, view)
             try:
                 run.watch()
             except SearchError as error:
@@ -102,16 +103,6 @@ def run_search(
     history = read_history(plan.ledger)
     view.end(history, history.ended.reason if history.ended else "interrupted")
     return SessionOutcome(history, 128 + interrupt.signal if interrupt.signal else 0, timings)
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A temporary folder for the state of Tune and Train, which nothing reads: a search resumes from its ledger."""
-    folder = Path(tempfile.mkdtemp(prefix="vaeforge-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _SearchRun:
@@ -196,9 +187,11 @@ class _SearchRun:
     def _max_concurrent(self) -> int:
         """How many trials Tune may hold: one more than worker groups, so that a group that ends a trial finds the next.
 
-        Groups that are still to come up count from the start. If the limit grew with them, Tune would start a trial's
-        process while others end, reuse one of theirs instead, and discard the one that it has just started.
+        Once the first group is up all count. If the limit grew with them, Tune would start a trial's process while
+        others end, reuse one of theirs, and discard the new one. Before, processes would take that group's cores.
         """
+        if not self.registered:
+            return 1
         if self.scheduler.releases_worker:
             return self.plan.config.search.trials
         return 1 if self.plan.config.search.deterministic else self.worker_groups.wanted + 1
@@ -389,10 +382,11 @@ class _SearchRun:
         self._let_groups_go(END_SECONDS if self.interrupt.signal is None else END_SECONDS / 4)
 
     def _let_groups_go(self, seconds: float) -> None:
-        """Wait up to `seconds` for worker groups: a thread in Ray when Ray shuts down could end the process."""
-        from vaeforge.search.dispatch.worker_groups import end_controllers
+        """Let groups return, of a Ray of one's own for a moment, others up to `seconds`; end the rest.
 
-        if self.plan.address is None:
-            end_controllers()
-        self.worker_groups.join(seconds)
+        A thread in Ray when Ray shuts down could end the process.
+        """
+        patience = min(seconds, GOODBYE_SECONDS) if self.plan.address is None else seconds
+        if not self.worker_groups.join(patience):
+            self.worker_groups.end(END_SECONDS)
         self.searcher.close()

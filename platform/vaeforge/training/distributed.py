@@ -1,8 +1,4 @@
-"""Process group of the ranks of a Ray Train run.
-
-It is set up by the ranks themselves and not by Ray Train's controller, a process beside each worker group that would
-import torch for it: more than a second of CPU time and 200 MB for each, and more where torch brings CUDA.
-"""
+"""Process group of the ranks of a Ray Train run, set up by the ranks themselves and not by Ray Train."""
 
 import os
 import socket

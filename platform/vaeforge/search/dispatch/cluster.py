@@ -14,7 +14,7 @@ from rich.console import Console
 from vaeforge.job_limits import job_cores
 from vaeforge.search.dispatch.ray_messages import messages_kept
 from vaeforge.search.dispatch.ray_session import close_token_file, own_session
-from vaeforge.search.dispatch.ray_start import start_patiently
+from vaeforge.search.dispatch.ray_start import start_patiently, without_idle_processes
 from vaeforge.search.dispatch.resources import Placement, Supply, place_on
 from vaeforge.search.plan import Plan
 from vaeforge.search.signals import InterruptHandler
@@ -27,7 +27,7 @@ SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
     # a worker group that finds no room gives its request up soon and waits in the driver, which can be interrupted
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",
     # Ray runs workers at niceness 15, behind whatever else this machine does, our own tracking included
@@ -36,6 +36,8 @@ SETTINGS = {
     # processes and threads of each worker group that nothing here uses
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    # Ray Train's controllers run in this process, whose logs are its own affair
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
     # ranks of one node see each other's GPUs, as NCCL wants it; Ray Train does so by itself for its own torch backend
     "TRAIN_ENABLE_SHARE_CUDA_VISIBLE_DEVICES": "1",
 }
@@ -104,7 +106,8 @@ def _start(address: str | None, folder: str | None, console: Console) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         own: dict[str, Any] = {"num_cpus": job_cores(), "include_dashboard": False, "_temp_dir": folder}
-        start_patiently(lambda: ray.init(address="local", **own, **quiet), console)
+        with without_idle_processes():
+            start_patiently(lambda: ray.init(address="local", **own, **quiet), console)
         return
     from vaeforge.search.dispatch.data_transfer import code_packages
 

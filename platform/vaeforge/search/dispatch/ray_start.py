@@ -1,7 +1,8 @@
-"""Start of a Ray of one's own on a machine that has much else to do."""
+"""Start of a Ray of one's own: with few processes, and on a machine that has much else to do."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -12,6 +13,31 @@ from vaeforge.remarks import tell
 TRIES = 3
 TIMED_OUT = "timed out during startup"  # Ray's words where its node has not come up within 30 s, which is no setting
 END_SECONDS = 10.0
+UNUSED = ("start_api_server", "start_monitor", "start_log_monitor")
+
+
+@contextmanager
+def without_idle_processes() -> Iterator[None]:
+    """In this context nodes start without what nobody uses on one machine: three Python processes.
+
+    The API server serves the dashboard, which is off, and nothing else starts before it answers; the monitor asks for
+    more nodes; the log monitor brings what workers print to their driver, which does not want it. Ray starts them
+    whatever `ray.init` is told.
+    """
+    from ray._private.node import Node
+
+    started = {name: getattr(Node, name) for name in UNUSED}
+    for name in UNUSED:
+        setattr(Node, name, _start_nothing)
+    try:
+        yield
+    finally:
+        for name, method in started.items():
+            setattr(Node, name, method)
+
+
+def _start_nothing(_: object, **options: Any) -> None:
+    """In place of one of `UNUSED`."""
 
 
 def start_patiently(start: Callable[[], object], console: Console) -> None:

@@ -8,7 +8,6 @@ in the cluster would outlive the search. On few cores groups start one after the
 busy for seconds, and one group that trains early is worth more than two that train late.
 """
 
-import contextlib
 import os
 import signal
 import threading
@@ -19,7 +18,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -28,14 +26,13 @@ from vaeforge.ledger.events import WorkerProcess
 from vaeforge.search.dispatch.cluster import supplies
 from vaeforge.search.dispatch.group_failure import GroupFailure, failure_of
 from vaeforge.search.dispatch.resources import Placement, free_ranks
-from vaeforge.search.dispatch.train_run import InsufficientResourcesError, give_back, run_worker_group
+from vaeforge.search.dispatch.train_run import InsufficientResourcesError, TrainRun
 from vaeforge.search.dispatch.worker import WorkerConfig, worker_main
 from vaeforge.search.search_lock import find_process
 
 CORES_PER_START = 2
 STARTING_SECONDS = 60.0  # after which a group that has not registered is no longer waited for, nor room reserved for it
 ROOM_SECONDS = 5.0  # between looks for room
-GOODBYE_SECONDS = 0.5  # that ranks have to return once the dispatcher has told them of the end
 MAX_STARTS = 3  # of a group that fails before it has registered, after which it is given up
 
 
@@ -46,7 +43,8 @@ class _WorkerGroup:
     Attributes:
         number: its number, the `host` of the ledger.
         thread: keeps it running.
-        launched: when its Train run was started (monotonic clock); none while there is none.
+        run: its Train run; none while there is none.
+        launched: when that was started (monotonic clock).
         failures: of its Train runs, since it last registered.
         generation: how often it had registered at its last failure.
         waits: whether it found no room in the cluster.
@@ -55,6 +53,7 @@ class _WorkerGroup:
 
     number: int
     thread: threading.Thread | None = None
+    run: TrainRun | None = None
     launched: float | None = None
     failures: int = 0
     generation: int = 0
@@ -162,6 +161,7 @@ class WorkerGroups:
             with self._lock:
                 if not self._closing.is_set() and self._turn() and (not group.waits or self._room() > 0):
                     group.launched, group.waits = time.monotonic(), False
+                    group.run = self._new_run(group)
                     return True
             self._closing.wait(ROOM_SECONDS if group.waits else 0.1)
         return False
@@ -173,14 +173,18 @@ class WorkerGroups:
         at_once = max(1, job_cores() // CORES_PER_START)
         return sum(self._starting(group) for group in self._groups) < at_once
 
+    def _new_run(self, group: _WorkerGroup) -> TrainRun:
+        # a name of its own each time: a Train run with a known name silently resumes it
+        name, placement = f"host-{group.number}-{uuid.uuid4().hex[:8]}", self._placement
+        return TrainRun(name, self._storage, placement.workers, placement.resources, self._grows)
+
     def _run(self, group: _WorkerGroup) -> bool:
         """One Train run, to its end; whether it returned by itself."""
-        placement = self._placement
+        placement, killed = self._placement, oom_kills()
         loop = partial(worker_main, self._config, group.number, placement.threads, placement.gpus_per_worker > 0)
-        # a name of its own each time: a Train run with a known name silently resumes it
-        name, killed = f"host-{group.number}-{uuid.uuid4().hex[:8]}", oom_kills()
+        assert group.run is not None
         try:
-            run_worker_group(loop, name, self._storage, placement.workers, placement.resources, self._grows)
+            group.run.run(loop)
             group.failures = 0
             return True
         except InsufficientResourcesError:
@@ -191,10 +195,7 @@ class WorkerGroups:
             else:
                 self._note(group, failure_of(group.number, error, oom_kills() > killed))
         finally:
-            group.launched = None
-            with self._lock:
-                if not self._closing.is_set():
-                    give_back(name, self._storage)
+            group.run = group.launched = None
         return False
 
     def _note(self, group: _WorkerGroup, failure: GroupFailure) -> None:
@@ -244,18 +245,13 @@ class WorkerGroups:
                 group.thread.join(max(0.0, deadline - time.monotonic()))
         return self.alive == 0
 
-
-def end_controllers() -> None:
-    """Kill Ray Train's controllers among this process's descendants, once their groups have nothing left to do.
-
-    A controller sees seconds later that its group has returned, and takes seconds more to end; a cluster that ends with
-    this process needs neither.
-    """
-    time.sleep(GOODBYE_SECONDS)
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "".join(process.cmdline()).startswith("ray::TrainController"):
-                process.kill()
+    def end(self, seconds: float) -> bool:
+        """Close, kill the ranks of groups that run or start, and wait for their threads; whether all ended."""
+        self.close()  # from here on no group has a new run
+        for run in [group.run for group in self._groups]:
+            if run is not None:
+                run.end()
+        return self.join(seconds)
 
 
 def kill_processes(processes: Iterable[WorkerProcess]) -> None:
