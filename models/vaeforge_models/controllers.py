@@ -6,13 +6,15 @@ dimension. Every rank computes the state from the same all-reduced means, so ran
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from vaeforge_models.objective import NO_STATE, BetaSchedule, State
 from vaeforge_models.scalars import Flag, Scalar, clamp, exponential, finite, logistic, maximum, minimum, where
+
+if TYPE_CHECKING:  # see `scalars`
+    from torch import Tensor
 
 Weight = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -46,7 +48,7 @@ class Capacity(BetaSchedule):
         """The progress at which the capacity is full."""
         return self.warmup
 
-    def loss(self, distortion: Tensor, kl: Tensor, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Tensor:
+    def loss(self, distortion: "Tensor", kl: "Tensor", t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> "Tensor":
         return distortion + self.gamma * (kl.sum() - self.capacity(t)).abs()
 
 
@@ -68,7 +70,7 @@ class FreeBits(BetaSchedule):
     def full_beta_at(self) -> float:
         return 0.0
 
-    def loss(self, distortion: Tensor, kl: Tensor, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Tensor:
+    def loss(self, distortion: "Tensor", kl: "Tensor", t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> "Tensor":
         return distortion + self.value * kl.clamp(min=self.floor).sum()
 
 
@@ -104,7 +106,7 @@ class Geco(BetaSchedule):
     def size(self, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return minimum((state or self.initial())["lambda"], 1.0)
 
-    def loss(self, distortion: Tensor, kl: Tensor, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Tensor:
+    def loss(self, distortion: "Tensor", kl: "Tensor", t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> "Tensor":
         multiplier = (state or self.initial())["lambda"]
         return (kl.sum() + multiplier * (distortion - self.tolerance)) / maximum(multiplier, 1.0)
 

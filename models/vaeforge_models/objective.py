@@ -17,13 +17,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple, Self
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from vaeforge_models.scalars import Scalar
 from vaeforge_models.settings import Settings
+
+if TYPE_CHECKING:  # see `scalars`
+    from torch import Tensor
 
 State = dict[str, Scalar]
 NO_STATE: Mapping[str, Scalar] = MappingProxyType({})
@@ -58,7 +58,7 @@ class BetaSchedule(Settings, ABC):
         """The state before the first step."""
         return {}
 
-    def loss(self, distortion: Tensor, kl: Tensor, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Tensor:
+    def loss(self, distortion: "Tensor", kl: "Tensor", t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> "Tensor":
         """The scalar training loss of the whole batch from its mean distortion (scalar) and mean KL [L]."""
         return distortion + self.beta(t, state) * kl.sum()
 
@@ -93,8 +93,8 @@ class LossSums:
         kl: per latent dimension, [L].
     """
 
-    distortion: Tensor
-    kl: Tensor
+    distortion: "Tensor"
+    kl: "Tensor"
 
 
 class BatchLoss(NamedTuple):
@@ -104,12 +104,12 @@ class BatchLoss(NamedTuple):
     [L].
     """
 
-    value: Tensor
-    d_distortion: Tensor
-    d_kl: Tensor
+    value: "Tensor"
+    d_distortion: "Tensor"
+    d_kl: "Tensor"
 
 
-def training_distortion(mean: Tensor, log_mse_dimensions: Scalar | None) -> Tensor:
+def training_distortion(mean: "Tensor", log_mse_dimensions: Scalar | None) -> "Tensor":
     """The distortion that is trained on, for the whole batch's mean distortion.
 
     Args:
@@ -125,8 +125,8 @@ def training_distortion(mean: Tensor, log_mse_dimensions: Scalar | None) -> Tens
 
 def batch_loss(
     schedule: BetaSchedule,
-    distortion_mean: Tensor,
-    kl_mean: Tensor,
+    distortion_mean: "Tensor",
+    kl_mean: "Tensor",
     t: Scalar,
     state: Mapping[str, Scalar] = NO_STATE,
     log_mse_dimensions: Scalar | None = None,
@@ -141,6 +141,8 @@ def batch_loss(
         state: the schedule's.
         log_mse_dimensions: see `training_distortion`.
     """
+    import torch
+
     with torch.enable_grad():
         distortion, kl = (mean.detach().clone().requires_grad_() for mean in (distortion_mean, kl_mean))
         value = schedule.loss(training_distortion(distortion, log_mse_dimensions), kl, t, state)
@@ -148,7 +150,7 @@ def batch_loss(
     return BatchLoss(value.detach(), d_distortion, d_kl)
 
 
-def surrogate_loss(terms: LossSums, whole: BatchLoss, total: int) -> Tensor:
+def surrogate_loss(terms: LossSums, whole: BatchLoss, total: int) -> "Tensor":
     """A scalar whose gradients, added over ranks and micro-batches, are the gradient of the whole batch's loss.
 
     Only its gradient means anything; the loss is `whole.value`. Gradients must be *added*: where DDP averages them,

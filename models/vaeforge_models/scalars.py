@@ -1,16 +1,22 @@
 """Arithmetic on single numbers that are Python floats on the host, or float64 tensors without dimensions on a device.
 
 A schedule is written once with these functions: the loop of a processor gives it floats, a captured step of a GPU gives
-it tensors, whose values the host never waits for.
+it tensors, whose values the host never waits for. torch is imported by the first tensor: the settings of schedules are
+read where nothing is trained, too.
 """
 
 import math
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
-Scalar = float | Tensor
-Flag = bool | Tensor
+    Scalar = float | Tensor
+    Flag = bool | Tensor
+else:
+    Scalar = Flag = Any
+NUMBER = (float, int)  # of the host; bool is one
 
 
 def clamp(value: Scalar, low: Scalar, high: Scalar) -> Scalar:
@@ -20,51 +26,61 @@ def clamp(value: Scalar, low: Scalar, high: Scalar) -> Scalar:
 
 def minimum(first: Scalar, second: Scalar) -> Scalar:
     """The smaller one."""
-    if isinstance(first, Tensor):
-        return torch.minimum(first, _tensor(second, first.device))
-    return minimum(second, first) if isinstance(second, Tensor) else min(first, second)
+    if isinstance(first, NUMBER):
+        return min(first, second) if isinstance(second, NUMBER) else minimum(second, first)
+    import torch
+
+    return torch.minimum(first, _tensor(second, first.device))
 
 
 def maximum(first: Scalar, second: Scalar) -> Scalar:
     """The larger one."""
-    if isinstance(first, Tensor):
-        return torch.maximum(first, _tensor(second, first.device))
-    return maximum(second, first) if isinstance(second, Tensor) else max(first, second)
+    if isinstance(first, NUMBER):
+        return max(first, second) if isinstance(second, NUMBER) else maximum(second, first)
+    import torch
+
+    return torch.maximum(first, _tensor(second, first.device))
 
 
 def where(flag: Flag, yes: Scalar, no: Scalar) -> Scalar:
     """`yes` if the flag holds, else `no`."""
-    if isinstance(flag, Tensor):
-        return torch.where(flag, _tensor(yes, flag.device), _tensor(no, flag.device))
-    return yes if flag else no
+    if isinstance(flag, NUMBER):
+        return yes if flag else no
+    import torch
+
+    return torch.where(flag, _tensor(yes, flag.device), _tensor(no, flag.device))
 
 
 def cosine(value: Scalar) -> Scalar:
     """cos(value), in radians."""
-    return value.cos() if isinstance(value, Tensor) else math.cos(value)
+    return math.cos(value) if isinstance(value, NUMBER) else value.cos()
 
 
 def exponential(value: Scalar) -> Scalar:
     """e to the power of `value`."""
-    return value.exp() if isinstance(value, Tensor) else math.exp(value)
+    return math.exp(value) if isinstance(value, NUMBER) else value.exp()
 
 
 def fraction(value: Scalar) -> Scalar:
     """What is behind the point of a number that is not negative."""
-    return value.frac() if isinstance(value, Tensor) else math.modf(value)[0]
+    return math.modf(value)[0] if isinstance(value, NUMBER) else value.frac()
 
 
 def finite(value: Scalar) -> Flag:
     """Whether it is neither infinite nor NaN."""
-    return value.isfinite() if isinstance(value, Tensor) else math.isfinite(value)
+    return math.isfinite(value) if isinstance(value, NUMBER) else value.isfinite()
 
 
 def logistic(value: Scalar) -> Scalar:
     """1 / (1 + exp(-value)), without overflow for any value."""
     half = 0.5 * value
-    return 0.5 * (1.0 + (half.tanh() if isinstance(half, Tensor) else math.tanh(half)))
+    return 0.5 * (1.0 + (math.tanh(half) if isinstance(half, NUMBER) else half.tanh()))
 
 
-def _tensor(value: Scalar, device: torch.device) -> Tensor:
+def _tensor(value: Scalar, device: "torch.device") -> "Tensor":
     """A number of the host is written by the device itself: no copy, which a captured step could not make."""
-    return value if isinstance(value, Tensor) else torch.full((), value, dtype=torch.float64, device=device)
+    import torch
+
+    if not isinstance(value, NUMBER):
+        return value
+    return torch.full((), value, dtype=torch.float64, device=device)

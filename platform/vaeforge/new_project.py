@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from vaeforge.config.loader import SECTIONS
+from vaeforge.config.tree import SECTIONS
 from vaeforge.dvc_command import reason_of, run_dvc
 from vaeforge.errors import DataError, ResourceError
 from vaeforge.paths import PACKAGE

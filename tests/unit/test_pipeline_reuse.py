@@ -20,7 +20,7 @@ from vaeforge.manifests.trained_model import write_trained_model
 from vaeforge.package.bundle import MAIN
 from vaeforge.package.contract import CONTRACT, read_contract
 from vaeforge.paths import sha256_of
-from vaeforge.registry.register import require_one_threshold
+from vaeforge.registry.one_threshold import require_one_threshold
 
 
 @pytest.mark.slow

@@ -140,10 +140,17 @@ def test_source_roots_do_not_shadow_the_standard_library() -> None:
 
 
 @pytest.mark.slow
-def test_thin_trials_scoring_serving_and_lists_of_models_import_no_torch() -> None:
+def test_thin_trials_scoring_serving_and_questions_about_models_import_no_torch() -> None:
     program = "\n".join(
-        f"import sys, vaeforge.{module}; assert not {{'torch', 'mlflow'}} & set(sys.modules), '{module}'"
-        for module in ("search.dispatch.trial", "registry.listing", "score.step", "serve.server")
+        f"import sys, vaeforge.{module}; assert not {{'torch', 'mlflow', 'scipy'}} & set(sys.modules), '{module}'"
+        for module in (
+            "search.dispatch.dispatcher_actor",
+            "search.dispatch.trial",
+            "registry.listing",
+            "registry.trace",
+            "score.step",
+            "serve.server",
+        )
     )
     environment = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}", "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)

@@ -1,6 +1,5 @@
 """Typed configuration tree of one run; `config/loader.py` reads it from files and overrides."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
@@ -68,25 +67,6 @@ class Training(Settings):
         bool, Field(description="on a GPU: matrix products and convolutions with 10 bits of mantissa, which is faster")
     ] = True
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-
-
-RETIRED = {  # settings of earlier versions, and what to do with them
-    "gates.margin": (
-        "is gone: it was in nats per value, and the margin is now a share of what the best version gained over the "
-        "training mean; delete it, or write gates.likelihood_margin, 0.05 by default"
-    ),
-    "gates.draws": "is gone: intervals are no longer drawn by a bootstrap; delete it",
-}
-
-
-def without_retired(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment's settings as an earlier version wrote them, without those that this one does not have."""
-    kept: dict[str, Any] = dict(settings)
-    for path in RETIRED:
-        section, _, key = path.partition(".")
-        if isinstance(kept.get(section), Mapping):
-            kept[section] = {name: value for name, value in kept[section].items() if name != key}
-    return kept
 
 
 Hours = Annotated[float | None, Field(gt=0)]

@@ -32,7 +32,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -238,6 +237,8 @@ class GroupEstimate:
     def _end(self, alpha: float, side: int) -> float | None:
         if self.groups < self.needs or not math.isfinite(self.se):
             return None
+        from scipy import special  # takes long to import, and readers of results do without it
+
         if self.alike or self.value in (self.within.low, self.within.high):
             return self._end_where_all_agree(alpha, side)
         centre, se, df = self.scaled

@@ -35,7 +35,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from vaeforge.evaluation.intervals import GroupEstimate, LeftOut, degrees_of_freedom, jackknife
 
@@ -179,6 +178,8 @@ class PairEstimate(GroupEstimate):
     def _end(self, alpha: float, side: int) -> float | None:
         if self.groups < self.needs or not math.isfinite(self.se) or self.alike:
             return None
+        from scipy import special  # see intervals
+
         t, slope = float(special.stdtrit(self.df, 1 - alpha)), side * self.slope
         least = t * math.sqrt(self.of_pairs)
         if self.at_value + slope * least <= self.of_pairs:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from vaeforge.evaluation.intervals import mean_over_groups
 
@@ -44,6 +43,8 @@ class GroupedRate:
 
         P(X <= k) of a binomial X with n* trials, k the most events that still have their limit within `bound`.
         """
+        from scipy import special  # see intervals
+
         counts = np.arange(math.floor(self.effective) + 1)
         passing = counts[upper_limit(counts / self.effective, self.effective, self.alpha) <= bound]
         return float(special.bdtr(passing[-1], round(self.effective), rate)) if len(passing) else 0.0
@@ -58,6 +59,8 @@ def grouped_rate(events: NDArray[np.bool_], groups: NDArray[np.int64], alpha: fl
 
 def effective_samples(events: NDArray[np.bool_], groups: NDArray[np.int64], alpha: float) -> float:
     """n* of the module's docstring."""
+    from scipy import special
+
     count, names = len(events), np.unique(groups)
     own = _independent_samples(events, groups)
     extra = round(count / len(names))  # samples of one more group, half of them with the event
@@ -76,6 +79,8 @@ def _independent_samples(values: NDArray[np.floating] | NDArray[np.bool_], group
 
 def upper_limit(rates: NDArray[np.float64], effective: float, alpha: float) -> NDArray[np.float64]:
     """Clopper and Pearson's upper limit of each rate among `effective` samples; the same shape."""
+    from scipy import special
+
     misses = np.maximum(effective * (1 - rates), 0.0)
     inside = special.betainccinv(effective * rates + 1, np.maximum(misses, np.finfo(np.float64).tiny), alpha)
     return np.where(misses > 0, inside, 1.0)

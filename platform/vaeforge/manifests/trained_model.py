@@ -125,7 +125,8 @@ class TrainedModelManifest:
             ValueError: if this version does not know them, or not the family.
         """
         # with torch, which scoring, serving and the registry do without
-        from vaeforge.config.experiment import Experiment, without_retired
+        from vaeforge.config.experiment import Experiment
+        from vaeforge.config.retired import without_retired
 
         return Experiment.model_validate(without_retired(self.settings))
 

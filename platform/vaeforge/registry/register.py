@@ -6,7 +6,6 @@ finishes a version that a crash left incomplete, judges a challenger anew, and n
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,6 @@ from vaeforge.config.experiment import UploadPatch
 from vaeforge.errors import RegistryError, VaeforgeError
 from vaeforge.evaluation.manifest import EvaluationManifest, evaluation_json
 from vaeforge.evaluation.per_sample_scores import EVIDENCE_FILE, PerSampleScores, read_per_sample_scores
-from vaeforge.evaluation.threshold import QUANTILE_METRIC, THRESHOLD_METRIC
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.lineage import Lineage
@@ -24,7 +22,7 @@ from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.package.bundle import CARD, HASHES, WINNER
 from vaeforge.package.card import VerdictSection, build_card
 from vaeforge.package.card_markdown import card_markdown
-from vaeforge.package.contract import CONTRACT, Contract, read_contract
+from vaeforge.package.contract import CONTRACT, read_contract
 from vaeforge.package.export import DATA_SUFFIX
 from vaeforge.patch_secrets import withheld
 from vaeforge.paths import Project, sha256_of, write_json
@@ -35,6 +33,7 @@ from vaeforge.registry.gate import GateCandidate
 from vaeforge.registry.lineage import describe, look_number, look_of, number_after, version_tags
 from vaeforge.registry.log import log_data, log_figures, log_graph, log_metrics, run_of
 from vaeforge.registry.mlflow_calls import store_errors, tracking_at
+from vaeforge.registry.one_threshold import require_one_threshold
 from vaeforge.registry.promote import ConflictError, promote
 from vaeforge.registry.rejudge import judge
 from vaeforge.registry.tags import (
@@ -60,7 +59,6 @@ if TYPE_CHECKING:
 
 GRAPH_FILE = "model.onnx"
 LONGEST_TAG = 5000
-AGREEMENT = 1e-4  # of thresholds of one model, measured on two machines
 
 
 @dataclass(frozen=True)
@@ -211,22 +209,6 @@ def _require_exported(export: ExportManifest) -> None:
         raise RegistryError(
             "export manifest: parity was not shown, the graphs do not compute what torch computes; "
             "run `vaeforge export` again and see its parity.json; nothing was registered"
-        )
-
-
-def require_one_threshold(contract: Contract, evaluation: EvaluationManifest) -> None:
-    """Refuse a package whose threshold is not the one that was measured.
-
-    Raises:
-        RegistryError: with both.
-    """
-    measured, quantile = evaluation.metrics.get(THRESHOLD_METRIC), evaluation.metrics.get(QUANTILE_METRIC)
-    if measured is None or quantile is None:
-        return
-    if contract.quantile != quantile or not math.isclose(contract.threshold, measured, rel_tol=AGREEMENT):
-        raise RegistryError(
-            f"{CONTRACT}: its threshold is {contract.threshold:.6g} for the quantile {contract.quantile:g}, but the "
-            f"evaluation measured {measured:.6g} for {quantile:g}; run `vaeforge evaluate` and `vaeforge export` again"
         )
 
 

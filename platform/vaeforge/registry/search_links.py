@@ -1,8 +1,11 @@
 """Links of a trace that lead through a search's ledger: search, trial and space, each computed again from its lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from vaeforge.config.experiment import Experiment, without_retired
+from pydantic import TypeAdapter
+
+from vaeforge.config.retired import without_retired
 from vaeforge.errors import VaeforgeError
 from vaeforge.ledger.events import SearchHeader
 from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
@@ -12,7 +15,8 @@ from vaeforge.registry.tags import OBJECTIVE
 from vaeforge.registry.trace_link import TraceLink
 from vaeforge.search.configuration import configuration_hash, learned
 from vaeforge.search.space.space import parse_space
-from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
+from vaeforge.search.space.trial_experiment import experiment_for, trial_seed, trial_settings
+from vaeforge_models.schedules import Schedule
 
 RECORDED = ("configuration_hash", "data_identity", "data_hash", "data_set", "code_hash")
 
@@ -105,15 +109,29 @@ def _trial_differences(manifest: TrainedModelManifest, trial: TrialRecord) -> It
 
 def _settings_differences(manifest: TrainedModelManifest, header: SearchHeader, trial: TrialRecord) -> Iterator[str]:
     """Sections of the experiment that are others than the ledger's settings, space and parameters give."""
-    base = Experiment.model_validate(without_retired(header.settings["experiment"]))
+    base, space = without_retired(header.settings["experiment"]), parse_space(header.space, "ledger")
     seed = trial_seed(int(header.settings["search"]["seed"]), trial.number)
-    again = experiment_for(parse_space(header.space, "ledger"), base, trial.params, seed)
+    if _same_as_written(trial_settings(space, base, trial.params, seed), without_retired(manifest.settings)):
+        return
+    from vaeforge.config.experiment import Experiment  # with torch, for defaults that one of them leaves out
+
+    again = experiment_for(space, Experiment.model_validate(base), trial.params, seed)
     found, told = (
         learned({"experiment": one.model_dump(mode="json")})["experiment"] for one in (again, manifest.experiment)
     )
     for section in found:
         if found[section] != told[section]:
             yield f"its {section} settings are {found[section]} by the ledger, not {told[section]}"
+
+
+def _same_as_written(again: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Whether settings are the same before they are typed, which makes them the same afterwards."""
+    kinds = TypeAdapter[Any](Schedule)
+    found, known = (
+        {**learned({"experiment": one})["experiment"], "beta": kinds.validate_python(one["beta"])}
+        for one in (again, told)
+    )
+    return found == known
 
 
 def space_link(manifest: TrainedModelManifest, history: SearchHistory) -> TraceLink:

@@ -13,7 +13,7 @@ from vaeforge.package.contract import CONTRACT, read_contract
 from vaeforge.paths import sha256_of
 from vaeforge.registry.lineage import version_tags
 from vaeforge.registry.mlflow_calls import store_errors
-from vaeforge.registry.register import require_one_threshold
+from vaeforge.registry.one_threshold import require_one_threshold
 from vaeforge.registry.resolve_model import TracedModel
 from vaeforge.registry.tags import FILES, GRAPH, TEST_NLL, number_in
 from vaeforge.registry.trace_link import TraceLink
@@ -76,10 +76,10 @@ def _differences(model: TracedModel, version: StoredVersion, evaluation: Evaluat
         found = sha256_of(path) if path.is_file() else "missing"
         if found != digest:
             yield f"SHA-256 of {path.name} is {found}, its manifest says {digest}"
-    require_one_threshold(read_contract(model.folder / CONTRACT), evaluation)
+    contract = read_contract(model.folder / CONTRACT)
+    require_one_threshold(contract, evaluation)
     if f"arrays/{EVIDENCE_FILE}" in evaluation.files:
-        task = model.manifest.experiment.definition.task
-        yield from _differences_of_evidence(version, evaluation, model.folder / EVIDENCE_FILE, task)
+        yield from _differences_of_evidence(version, evaluation, model.folder / EVIDENCE_FILE, contract.task)
 
 
 def _differences_of_evidence(

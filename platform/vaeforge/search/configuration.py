@@ -5,12 +5,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vaeforge.config.experiment import Experiment, without_retired
+from vaeforge.config.retired import without_retired
 from vaeforge.paths import hash_of
 
 
 def completed(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Settings as an earlier version wrote them, with the defaults of those that it did not have."""
+    from vaeforge.config.experiment import Experiment  # with torch, which a hash does without
+
     try:
         experiment = Experiment.model_validate(without_retired(settings["experiment"]))
     except ValidationError:  # they are others, whatever they mean

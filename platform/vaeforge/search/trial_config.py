@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vaeforge.config import loader
-from vaeforge.config.experiment import Experiment, RunConfig, without_retired
+from vaeforge.config.experiment import Experiment, RunConfig
+from vaeforge.config.retired import without_retired
+from vaeforge.config.tree import assign, assigned
 from vaeforge.errors import SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
@@ -37,6 +39,6 @@ def configuration_of(
     experiment = experiment_for(space, base, history.trials[number].params, base.training.seed)
     tree: dict[str, Any] = experiment.model_dump(mode="json") | {"search": {}}
     sources: dict[str, str] = {}
-    for path, value in {**loader.assigned(assignments), **overrides}.items():
-        loader.assign(tree, path, value, "command line", sources)
+    for path, value in {**assigned(assignments), **overrides}.items():
+        assign(tree, path, value, "command line", sources)
     return loader.build(tree, sources)

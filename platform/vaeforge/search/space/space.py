@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from vaeforge.config.experiment import Experiment
 from vaeforge.config.strict_yaml import read_yaml
 from vaeforge.errors import ConfigError
 from vaeforge.search.samplers.base import Sampler
@@ -21,6 +20,9 @@ from vaeforge.search.space.fixed_params import searched_dimensions
 from vaeforge.search.space.form import checked, problems_of
 from vaeforge.search.space.search_space import SearchSpace
 from vaeforge.search.space.space_file import SpaceFile, read_frozen, read_sampler, read_scheduler
+
+if TYPE_CHECKING:  # brings torch
+    from vaeforge.config.experiment import Experiment
 
 T = TypeVar("T")
 
@@ -43,7 +45,7 @@ class Space(SearchSpace):
     start: tuple[Params, ...]
     content: Mapping[str, Any]
 
-    def group(self, params: Params, base: Experiment) -> str:
+    def group(self, params: Params, base: "Experiment") -> str:
         """The schedule within which a trial is compared."""
         schedule = self.with_fixed_params(params).get("beta.schedule", base.beta.schedule)
         return "all" if self.rung == "global" else str(schedule)
