@@ -1,5 +1,7 @@
 """Parts of a converted graph: they hold what their outputs need, under their own names, and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -49,3 +51,14 @@ def test_outputs_keep_their_order_and_inputs_too() -> None:
 
 def test_what_needs_another_input_is_no_part() -> None:
     assert cut_out(whole(), view(("x",), ("odd",), ("odd",))) is None
+
+
+def test_a_value_inside_becomes_an_input_of_the_part() -> None:
+    graph = view(("z", "eps"), ("sum",), ("noisy",))
+    assert graph.part is not None
+    cut = cut_out(whole(), replace(graph, part=replace(graph.part, inputs={"z": "double"})))
+    assert cut is not None and [one.name for one in cut.graph.input] == ["z", "eps"]
+    onnx.checker.check_model(cut, full_check=True)
+    session = onnxruntime.InferenceSession(cut.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["sum"], {"z": np.array([1], np.float32), "eps": np.array([5], np.float32)})
+    assert found.tolist() == [6]

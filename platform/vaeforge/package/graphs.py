@@ -92,10 +92,16 @@ class Joint(ModelView):
 
 @dataclass(frozen=True)
 class Part:
-    """A view as a part of a larger one: what the `whole` calls each of its outputs, in order."""
+    """A view as a part of a larger one.
+
+    Attributes:
+        outputs: what the `whole` calls each of its outputs, in order.
+        inputs: what the whole calls inputs that it has under another name, which may be a value inside of it.
+    """
 
     whole: "Graph"
     outputs: tuple[str, ...]
+    inputs: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,9 @@ def graphs_of(model: VAE, condition_dim: int) -> dict[str, Graph]:
     found = {
         "model": view(Full(model), {"x": x}, RECONSTRUCTION, "mu", "logvar", "score"),
         "encoder": view(Encoder(model), {"x": x}, "mu", "logvar"),
-        "decoder": Graph(Decoder(model), {"z": z, **last}, (RECONSTRUCTION,)),
+        "decoder": Graph(
+            Decoder(model), {"z": z, **last}, (RECONSTRUCTION,), part=Part(whole, (RECONSTRUCTION,), {"z": "mu"})
+        ),
         "reconstruct_eps": view(WithNoise(model), {"x": x, "eps": z}, NOISY, "mu", "logvar"),
     }
     if images:

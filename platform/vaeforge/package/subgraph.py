@@ -11,12 +11,12 @@ def cut_out(whole: onnx.ModelProto, graph: Graph) -> onnx.ModelProto | None:
     A conversion may take the batch's size from any input of the whole.
     """
     assert graph.part is not None
-    inputs = {one.name for one in whole.graph.input}
-    cut = onnx.utils.Extractor(whole).extract_model(list(graph.inputs), list(graph.part.outputs))
-    needed = {name for node in cut.graph.node for name in node.input} & inputs
-    if not needed <= set(graph.inputs):
+    given = [graph.part.inputs.get(name, name) for name in graph.inputs]
+    cut = onnx.utils.Extractor(whole).extract_model(given, list(graph.part.outputs))
+    needed = {name for node in cut.graph.node for name in node.input} & {one.name for one in whole.graph.input}
+    if not needed <= set(given):
         return None
-    for old, new in zip(graph.part.outputs, graph.outputs, strict=True):
+    for old, new in zip((*given, *graph.part.outputs), (*graph.inputs, *graph.outputs), strict=True):
         if old != new:
             _rename(cut.graph, old, new)
     _forget_ends(cut.graph)
@@ -27,7 +27,7 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
     for node in graph.node:
         for names in (node.input, node.output):
             names[:] = [new if name == old else name for name in names]
-    for value in (*graph.output, *graph.value_info):
+    for value in (*graph.input, *graph.output, *graph.value_info):
         if value.name == old:
             value.name = new
 
