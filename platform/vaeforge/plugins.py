@@ -52,7 +52,7 @@ class PluginSource:
 
     def modules(self) -> list[str]:
         """The names of the package's modules; none is imported."""
-        return [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]
+        return list(_modules(self.package, tuple(importlib.import_module(self.package).__path__)))
 
     def in_module(self, name: str) -> object | None:
         """What the module called `name` calls its plug-in; none if it has none."""
@@ -80,6 +80,12 @@ class PluginSource:
     def said(self, point: EntryPoint) -> str:
         """What messages call an entry point."""
         return f"entry point {point.name} = {point.value} ({self.group})"
+
+
+@cache
+def _modules(package: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Read once for each package: a scoring looks its layout up for each picture."""
+    return tuple(module.name for module in pkgutil.iter_modules(path))
 
 
 @cache

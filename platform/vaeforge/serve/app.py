@@ -30,11 +30,13 @@ from vaeforge.serve.admission import FORM, Admission
 from vaeforge.serve.answer import Arrays, size_of, written
 from vaeforge.serve.binary_bodies import NPY, RAW, BinaryQuestion, read_binary
 from vaeforge.serve.drift import Drift
+from vaeforge.serve.json_numbers import with_array
 from vaeforge.serve.metrics import Metrics, MetricsMiddleware
 from vaeforge.serve.model import ServedModel
 from vaeforge.serve.reload import ActiveModel
 from vaeforge.serve.request_parsing import (
     LIGHT_BYTES,
+    QUICK_BYTES,
     PictureQuestion,
     PredictRequest,
     TooMuchError,
@@ -56,7 +58,7 @@ ROUTING_ERRORS = {
     404: "path: got {path}, which is none of this server's; /openapi.json lists them",
     405: "method: got {method} for {path}, which takes another; /openapi.json lists them",
 }
-LIGHT_NUMBERS = 100_000  # of an answer
+SMALL_NUMBERS, LIGHT_NUMBERS = 5_000, 100_000  # of an answer, written at once, or in a thread
 RUN = 32  # samples that the model gets at a time, so that other requests come in between
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -94,14 +96,33 @@ class AppState:
         """
         loop = asyncio.get_running_loop()
         request = await (self.work.run(read) if large else loop.run_in_executor(self.reader, read))
-        outputs = await self._outputs(model, request)
-        # in the runner's thread, which has just been free: each change of threads costs as much as a small answer
-        found = await loop.run_in_executor(self.runner, _looked_at, model, request, outputs)
+        # beside the model, which leaves Python's lock alone
+        looked = loop.run_in_executor(self.reader, _looked_at, model, request)
+        outputs, looks = await asyncio.gather(self._outputs(model, request), looked)
+        write = partial(written, model.answered, outputs, request.outputs, request.names, looks.warnings)
+        content = await self._written(write, size_of(outputs, request.outputs))
         self.metrics.samples.observe(len(request.x))
-        self.metrics.unlike.inc(found.unlike)
+        self.metrics.unlike.inc(looks.unlike)
         model.window.add(outputs["score"], outputs["mu"])
-        content = await self.work.run(found.write) if found.content is None else found.content
         return Response(content, media_type=JSON)
+
+    async def _written(self, write: "partial[bytes]", numbers: int) -> bytes:
+        """The answer, of so many numbers; a change of threads costs as much as a small one."""
+        if numbers <= SMALL_NUMBERS:
+            return write()
+        if numbers <= LIGHT_NUMBERS:
+            return await asyncio.get_running_loop().run_in_executor(self.runner, write)
+        return await self.work.run(write)
+
+    async def read_quickly(self, content: bytes, model: ServedModel) -> dict[str, Any] | None:
+        """A document of middle size, where it holds arrays of numbers: sooner read here than sent to another process.
+
+        None where it does not, or is small, or large.
+        """
+        if not LIGHT_BYTES < len(content) <= QUICK_BYTES:
+            return None
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.reader, with_array, content, model.contract.event_shape)
 
     async def _outputs(self, model: ServedModel, request: PredictRequest) -> Arrays:
         """The model's outputs by name, of a few samples at a time."""
@@ -228,8 +249,9 @@ def _add_predict_routes(app: FastAPI, state: AppState) -> None:
                     packed = partial(read_binary, content, kind, model.contract, asked, limits.samples)
                     return await state.answer(packed, False, model)
                 _require_none(given)
-                read = partial(read_numbers, content, model.contract, limits.samples)
-                return await state.answer(read, len(content) > LIGHT_BYTES, model)
+                quick = await state.read_quickly(content, model)
+                read = partial(read_numbers, content, model.contract, limits.samples, quick)
+                return await state.answer(read, quick is None and len(content) > LIGHT_BYTES, model)
 
     @app.post("/predict/image", tags=["predict"], dependencies=protected, openapi_extra=schema.PICTURES)
     async def predict_image(
@@ -257,20 +279,16 @@ def _add_predict_routes(app: FastAPI, state: AppState) -> None:
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """An answer: how to write it, its bytes unless they are many, and how many warnings are of unlike inputs."""
+class _Looks:
+    """What there is to say of a request's inputs, and how many of the warnings are of unlike ones."""
 
-    write: "partial[bytes]"
-    content: bytes | None
+    warnings: tuple[str, ...]
     unlike: int
 
 
-def _looked_at(model: ServedModel, request: PredictRequest, outputs: Arrays) -> _Answer:
+def _looked_at(model: ServedModel, request: PredictRequest) -> _Looks:
     unlike = model.warnings(request.x, request.sizes)
-    warnings = [*unlike, *model.remarks(request.x)]
-    write = partial(written, model.answered, outputs, request.outputs, request.names, warnings)
-    many = size_of(outputs, request.outputs) > LIGHT_NUMBERS
-    return _Answer(write, None if many else write(), len(unlike))
+    return _Looks((*unlike, *model.remarks(request.x)), len(unlike))
 
 
 def _require_in_use(state: AppState) -> None:
