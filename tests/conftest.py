@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes import what needs compiling once
 
 import numpy as np
 import psutil
@@ -27,6 +28,8 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.samples import Samples
 from vaeforge.training.loop import TrainingData
 from vaeforge_models.vae import DataSpec
+
+sys.dont_write_bytecode = False
 
 if TYPE_CHECKING:
     from vaeforge.chaos.tracking_server import TrackingServer
