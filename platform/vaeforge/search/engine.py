@@ -40,7 +40,7 @@ TICK_SECONDS = 0.25  # between two looks of the watch at Tune's thread and at si
 SNAPSHOT_SECONDS = 1.0  # between two snapshots, after which requests of other processes are handled, too
 HEALTH_CHECK_SECONDS = 5.0
 GOODBYE_SECONDS = 1.0  # that ranks have to return once the dispatcher has told them of the end
-END_SECONDS = 20.0  # that worker groups have to return; Tune's thread has a quarter of it after an interruption
+END_SECONDS = 20.0  # that worker groups have to return, and Tune's thread after an interruption
 
 
 @dataclass(frozen=True)
@@ -374,7 +374,7 @@ class _SearchRun:
         self.worker_groups.close()
         ray.get(self.dispatcher.close.remote())
         if self.interrupt.signal is not None:
-            self.tune.join(END_SECONDS / 4)
+            self.tune.join(END_SECONDS)
             ray.get(self.dispatcher.record.remote(self._interrupted(signal=self.interrupt.signal.name)))
         else:
             reason = self.over or self.searcher.ended or "trials"
