@@ -83,7 +83,7 @@ class CapturedSteps(ResidentSteps):
         """Capture a form; where a model does what a graph cannot hold, say so and go on one by one."""
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self.step(layout)
         except RuntimeError as error:
             self._mode = "off"
