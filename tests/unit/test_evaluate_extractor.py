@@ -2,6 +2,7 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from vaeforge.errors import CheckpointError, DataError
 from vaeforge.evaluation import extractor
 from vaeforge.evaluation.extractor import (
     NAME,
+    WEIGHTS,
+    WEIGHTS_FILE,
     WEIGHTS_SHA256,
     Features,
     ImageExtractor,
     inception_fid,
     load_extractor,
     pca_features,
+    published,
     ungrouped,
     why_no_inception,
 )
@@ -65,6 +69,16 @@ def test_probabilities_are_those_of_the_package_itself(network: ImageExtractor) 
     with torch.inference_mode():
         expected = network.network((torch.from_numpy(images).float() - 127) / 128).softmax(1)
     np.testing.assert_allclose(network(images, GROUPS).probabilities, expected, rtol=1e-4, atol=1e-8)
+
+
+def test_the_network_computes_what_its_package_does(network: ImageExtractor) -> None:
+    plain = ImageExtractor(published(Path(str(files(WEIGHTS).joinpath(WEIGHTS_FILE)))), network.weights)
+    cats = np.repeat(photograph("chelsea"), 2, axis=0)
+    for images in (cats, noise(3, side=64)):
+        found, expected = (one(images, np.arange(len(images))) for one in (network, plain))
+        np.testing.assert_allclose(found.features.values, expected.features.values, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-4, atol=1e-8)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.network.modules())
 
 
 def test_chunks_types_and_grey_channels_change_nothing(network: ImageExtractor) -> None:
