@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from project import check_invariants, end
+from project import SmallProject, check_invariants, end
 from troubled import Troubled
 
 QUICK = ("--offline", "true", "--register", "false", "--scheduler", "none", "--hosts", "1")
@@ -71,3 +71,11 @@ def test_a_worker_that_the_kernel_ends_has_run_out_of_memory(tmp_path: Path, gro
     (crash,) = project.events("m", "crashed")
     assert crash["cause"] == "oom", crash
     assert "(oom) and is started again" in " ".join(project.output.split())
+
+
+def test_memory_that_is_in_use_already_is_said_before_anything_starts(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    output = " ".join(project.run("tune", "--name", "full", *QUICK, code=2, RAY_memory_usage_threshold="0.001").split())
+    assert output.count("error") == 1 and "GB are in use, and Ray ends workers above 0.1% of it" in output, output
+    assert "Traceback" not in output and not project.events("full")
+    assert not (tmp_path / "artifacts/searches/full/ledger.jsonl").exists()

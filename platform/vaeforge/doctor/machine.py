@@ -12,11 +12,11 @@ from vaeforge.doctor.finding import Finding
 from vaeforge.errors import ResourceError
 from vaeforge.job_limits import job_cores, job_memory
 from vaeforge.paths import Project, probe_writable
+from vaeforge.search.dispatch.ray_memory import monitored_share
 from vaeforge.search.dispatch.ray_session import short_parent
 
 GB = 10**9
 LITTLE_MEMORY, NO_MEMORY = 2 * GB, GB // 2  # that is free for a search; a worker group and Ray hold about 1.5 GB
-MONITOR = 0.95  # share of a node's memory above which Ray ends workers
 LITTLE_DISK, NO_DISK = 2 * GB, GB // 10
 BUSY = 2.0  # processes that wait for each core
 SKEW_SECONDS = 5.0
@@ -39,8 +39,9 @@ def memory() -> Finding:
     found = f"{limit / GB:.1f} GB for this job, {free / GB:.1f} GB of the machine's free"
     if free < NO_MEMORY:
         return Finding("memory", "fail", found, "end other programs, or ask the scheduler for more")
-    if free < LITTLE_MEMORY or 1 - state.available / state.total > MONITOR:
-        advice = f"end other programs: Ray ends workers when {MONITOR:.0%} of the machine's memory are in use"
+    share = monitored_share()
+    if free < LITTLE_MEMORY or 1 - state.available / state.total > share:
+        advice = f"end other programs: Ray ends workers when {share:.0%} of the machine's memory are in use"
         return Finding("memory", "warn", found, advice)
     return Finding("memory", "ok", found)
 

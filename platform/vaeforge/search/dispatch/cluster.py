@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from vaeforge.job_limits import job_cores
+from vaeforge.search.dispatch.ray_memory import require_memory
 from vaeforge.search.dispatch.ray_messages import messages_kept
 from vaeforge.search.dispatch.ray_session import close_token_file, own_session
 from vaeforge.search.dispatch.ray_start import start_patiently, without_idle_processes
@@ -62,7 +63,7 @@ def cluster(plan: Plan, interrupt: InterruptHandler, console: Console) -> Iterat
         console: where is said what is unusual about a Ray on this machine.
 
     Raises:
-        ResourceError: if the cluster could never hold one worker group.
+        ResourceError: if the cluster could never hold one worker group, or this machine's memory is in use.
     """
     settle_environment()
     import ray
@@ -70,6 +71,8 @@ def cluster(plan: Plan, interrupt: InterruptHandler, console: Console) -> Iterat
     with messages_kept(plan.folder), ExitStack() as session:
         owned = not ray.is_initialized()
         if owned:
+            if plan.address is None:
+                require_memory()
             # a second or more of imports, made while Ray's processes start and this one waits for them
             imports = threading.Thread(target=_import_ahead, daemon=True)
             imports.start()
