@@ -1,5 +1,6 @@
 """Messages of Ray's nodes: printed until a search has a folder, kept there afterwards."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,17 @@ def test_what_ray_prints_otherwise_is_printed_again_afterwards(tmp_path: Path) -
     with messages_kept(tmp_path):
         assert worker.print_to_stdstream is not before
     assert worker.print_to_stdstream is before
+
+
+def test_what_tune_logs_of_its_own_processes_is_kept_and_not_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = logging.getLogger("ray.tune.execution.tune_controller")
+    with messages_kept(tmp_path):
+        try:
+            raise RuntimeError("its process was killed")
+        except RuntimeError:
+            logger.exception("Trial task failed")
+    assert capsys.readouterr() == ("", "")
+    kept = (tmp_path / LOG).read_text()
+    assert "Trial task failed" in kept and kept.endswith("RuntimeError: its process was killed\n")

@@ -12,12 +12,13 @@ LOG = "ray.log"
 
 @contextmanager
 def messages_kept(folder: Path) -> Iterator[None]:
-    """In this context messages of Ray's nodes and of Ray Train go to `ray.log` in `folder`, once that is there.
+    """In this context messages of Ray's nodes, Ray Train and Tune go to `ray.log` in `folder`, once that is there.
 
     Ray's driver prints the nodes' as they come: of each process that ended otherwise than Ray expected, such as worker
-    groups that the search ends on purpose. Ray Train logs the traceback of each group that ends so. What concerns a
-    person is told by the search itself: a trial's cause, a worker group that could not start. Ray has a switch for what
-    workers print, but none for these.
+    groups that the search ends on purpose. Ray Train logs the traceback of each group that ends so, and Tune that of
+    each process of its own, which trains nothing, when it starts it again. What concerns a person is told by the search
+    itself: a trial's cause, a worker group that could not start. Ray has a switch for what workers print, but none for
+    these.
     """
     from ray._private import worker
 
@@ -29,16 +30,25 @@ def messages_kept(folder: Path) -> Iterator[None]:
             return
         _write(folder, data.get("pid"), data["lines"])
 
-    train, kept = logging.getLogger("ray.train"), _KeptRecords(folder)
     worker.print_to_stdstream = keep
-    propagated, train.propagate = train.propagate, False
-    train.addHandler(kept)
+    try:
+        with _records_kept("ray.train", folder), _records_kept("ray.tune", folder):
+            yield
+    finally:
+        worker.print_to_stdstream = printed
+
+
+@contextmanager
+def _records_kept(name: str, folder: Path) -> Iterator[None]:
+    """In this context what a logger is told from warnings on is kept there, and goes nowhere else."""
+    logger, kept = logging.getLogger(name), _KeptRecords(folder)
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(kept)
     try:
         yield
     finally:
-        train.removeHandler(kept)
-        train.propagate = propagated
-        worker.print_to_stdstream = printed
+        logger.removeHandler(kept)
+        logger.propagate = propagated
 
 
 class _KeptRecords(logging.Handler):
