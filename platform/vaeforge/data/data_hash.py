@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,14 @@ def list_files(folder: Path, within: str = "") -> Listing:
     return sorted([path.relative_to(folder).as_posix(), _md5(path)] for path in files)
 
 
-def data_identity(listing: Listing, prepare: Prepare) -> str:
-    """Hash of a family's files, of the prepare settings and of the rules by which files become arrays.
+def data_identity(listing: Listing, prepare: Prepare | Mapping[str, Any]) -> str:
+    """Hash of a family's files, of the prepare settings, typed or as written, and of the rules by which files become
+    arrays.
 
     It stays the same when another family's data change, which DVC's hash of the whole `data/` does not.
     """
-    return hash_of({"files": listing, "prepare": prepare.model_dump(mode="json"), "rules": RULES})
+    settings = prepare.model_dump(mode="json") if isinstance(prepare, Prepare) else dict(prepare)
+    return hash_of({"files": listing, "prepare": settings, "rules": RULES})
 
 
 def dvc_hash(root: Path, family: str, listing: Listing, within: str = "") -> str | None:
