@@ -1,4 +1,4 @@
-"""Lines, notes and warnings on a terminal; their texts may hold names of the user's, which are no markup."""
+"""Lines, notes, warnings and errors on a terminal; their texts may hold names of the user's, which are no markup."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +18,11 @@ def tell(console: Console, *remarks: str) -> None:
 def warn(console: Console, text: str) -> None:
     """Print one warning."""
     _print(console, "warning", text)
+
+
+def refuse(problem: str) -> None:
+    """Print on standard error why a command ends without what it was asked for."""
+    Console(stderr=True).print(f"[bold red]error[/]: {escape(problem)}", highlight=False, soft_wrap=True)
 
 
 def _print(console: Console, kind: str, text: str) -> None:

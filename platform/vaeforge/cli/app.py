@@ -6,8 +6,6 @@ from dataclasses import replace as changed
 from typing import Annotated, Literal, NoReturn
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from vaeforge.cli import chaos, data, doctor, init, models, score, searches, serve, trace
 from vaeforge.cli.option_types import (
@@ -43,6 +41,7 @@ from vaeforge.cli.source_options import with_source_options
 from vaeforge.cli.system_errors import told
 from vaeforge.errors import VaeforgeError
 from vaeforge.importing.import_options import ImportOptions
+from vaeforge.remarks import refuse
 from vaeforge.version import __version__
 
 app = Commands(
@@ -267,5 +266,5 @@ def main() -> None:
 
 
 def _refuse(problem: str) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]error[/]: {escape(problem)}", highlight=False, soft_wrap=True)
+    refuse(problem)
     sys.exit(2)

@@ -8,10 +8,9 @@ imported inside of functions: it takes seconds, and a refused search should not 
 
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from vaeforge.errors import SearchError
-from vaeforge.ledger.events import SearchInterrupted, TrialDecided
+from vaeforge.ledger.events import SearchInterrupted
 from vaeforge.ledger.history import SearchHistory, read_history
-from vaeforge.search.dispatch.cluster import cluster, pin_to_this_node
+from vaeforge.search.dispatch.cluster import cluster
 from vaeforge.search.dispatch.kept_data import kept_data
+from vaeforge.search.dispatch.node_watch import NodeWatch
 from vaeforge.search.dispatch.resources import Placement
+from vaeforge.search.node_loss import GO_ON, NodeLoss
 from vaeforge.search.plan import Plan
 from vaeforge.search.progress_view import OPEN, Mode, ProgressView
 from vaeforge.search.requests import done, pending
@@ -33,9 +34,7 @@ from vaeforge.search.signals import InterruptHandler
 
 if TYPE_CHECKING:  # Ray, which brings seconds of imports, starts first
     from vaeforge.search.dispatch.snapshot import Snapshot
-    from vaeforge.search.schedulers.base import TrialDecision
 
-THIN_SHARE = 0.001  # of a core that a `TuneTrial` reserves: it trains nothing, and a population has many
 TICK_SECONDS = 0.25  # between two looks of the watch at Tune's thread and at signals
 SNAPSHOT_SECONDS = 1.0  # between two snapshots, after which requests of other processes are handled, too
 HEALTH_CHECK_SECONDS = 5.0
@@ -82,6 +81,7 @@ def run_search(
         tempfile.TemporaryDirectory(prefix="vaeforge-", ignore_cleanup_errors=True) as scratch,
         kept_data(plan.prepared, plan.folder) as data,
         cluster(plan, interrupt, console) as placement,
+        NodeWatch(loss := NodeLoss(plan, interrupt, (Path(scratch), data)), own=plan.address is None) as node,
     ):
         from vaeforge.search.dispatch.ray_actors import require_shared
 
@@ -91,13 +91,12 @@ def run_search(
         total, space = plan.config.search.trials, plan.space
         ended = [trial.number for trial in earlier.ended_trials]
         with ProgressView(shown, plan.name, total, space.fidelity.max, mode, space.objective, ended) as view:
-            run = _SearchRun(plan, earlier, lock, placement, Path(scratch), data, interrupt, view)
-            try:
+            loss.view = view
+            run = _SearchRun(plan, earlier, lock, placement, Path(scratch), data, interrupt, node, view)
+            with run.accountable():
                 run.watch()
-            except SearchError as error:
-                run.abandon(str(error))
-                raise
-        run.end()
+        with run.accountable():
+            run.end()
         timings |= {"sampler_seconds": run.searcher.ask_seconds, "sampler_wait_seconds": run.searcher.wait_seconds}
     timings["search_seconds"] = time.monotonic() - started
     history = read_history(plan.ledger)
@@ -116,7 +115,6 @@ class _SearchRun:
         over: why the search ends early (a budget, a target), where it does.
         unfinished: trials that have begun and not ended, by the newest snapshot.
         without_model: trials that would be repeated, had an earlier session kept their models.
-        problem: what Tune's thread died of.
     """
 
     def __init__(
@@ -128,13 +126,15 @@ class _SearchRun:
         scratch: Path,
         data: Path,
         interrupt: InterruptHandler,
+        node: NodeWatch,
         view: ProgressView,
     ):
         from vaeforge.search.dispatch.ray_actors import GroupCalls, dispatch_config, start_dispatcher, worker_config
         from vaeforge.search.dispatch.worker_groups import WorkerGroups
+        from vaeforge.search.tune_thread import TuneThread
 
         self.plan, self.lock = plan, lock
-        self.scratch, self.interrupt, self.view = scratch, interrupt, view
+        self.interrupt, self.node, self.view = interrupt, node, view
         self.started = time.monotonic()
         search = plan.config.search
         self.registered: frozenset[int] = frozenset()
@@ -155,9 +155,8 @@ class _SearchRun:
         self.over: str | None = None
         self.unfinished: list[int] = []
         self.without_model: list[int] = []
-        self.problem: BaseException | None = None
-        self.tune = threading.Thread(target=self._tune, daemon=True)
-        self.tune.start()
+        self.tune = TuneThread(plan, self.searcher, self.scheduler, self.dispatcher)
+        self.tune.start(scratch, interrupt.requested)
 
     def _searcher(self, earlier: SearchHistory) -> Any:
         from vaeforge.search.ray_searcher import OptunaTuneSearcher, SearchTargets
@@ -203,58 +202,6 @@ class _SearchRun:
         found, self.without_model = ray.get(self.dispatcher.finalists.remote(count))
         return found
 
-    def _tune(self) -> None:
-        """Tune's own loop, in a thread of its own: in the main thread it would handle signals itself."""
-        try:
-            if self.searcher.remaining:
-                self._tuner().fit()
-        except BaseException as error:  # re-raised by the watch
-            self.problem = error
-
-    def _tuner(self) -> Any:
-        from ray import tune
-
-        from vaeforge.search.dispatch.trial import TuneTrial
-        from vaeforge.search.ray_scheduler import LedgerScheduler, OnRequest
-
-        share = {"CPU": THIN_SHARE} if self.plan.address is None else {"CPU": THIN_SHARE, **pin_to_this_node()}
-        trainable = tune.with_resources(tune.with_parameters(TuneTrial, dispatcher=self.dispatcher), share)
-        return tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                num_samples=self.searcher.remaining,
-                reuse_actors=True,
-                search_alg=self.searcher,
-                scheduler=LedgerScheduler(self.scheduler, self._decide),
-            ),
-            run_config=tune.RunConfig(
-                name="tune",
-                storage_path=str(self.scratch),
-                verbose=0,
-                stop=OnRequest(self.interrupt.requested),
-                failure_config=tune.FailureConfig(max_failures=-1),
-            ),
-        )
-
-    def _decide(self, decisions: "list[TrialDecision]") -> None:
-        import ray
-
-        if decisions:
-            ray.get(self.dispatcher.decide.remote([self._decided(decision) for decision in decisions]))
-
-    def _decided(self, decision: "TrialDecision") -> TrialDecided:
-        """A decision as the ledger holds it; a changed schedule may need or lose a fixed parameter."""
-        return TrialDecided(
-            trial=decision.trial,
-            epoch=decision.epoch,
-            action=decision.action,
-            value=decision.value,
-            needed=decision.needed,
-            why=decision.why,
-            donor=decision.donor,
-            params=decision.params and self.plan.space.with_fixed_params(decision.params),
-        )
-
     def watch(self) -> None:
         """Until Tune is done or someone interrupts: show progress, carry out requests, end processes that hang.
 
@@ -262,7 +209,7 @@ class _SearchRun:
             SearchError: if Tune failed, or ended before all its trials had.
         """
         shown = checked = 0.0
-        while self.tune.is_alive() and not self.interrupt.requested.is_set():
+        while self.tune.alive and not self.interrupt.requested.is_set():
             now = time.monotonic()
             if now - shown >= SNAPSHOT_SECONDS:
                 shown = now
@@ -272,8 +219,8 @@ class _SearchRun:
                 checked = now
                 self._health_check()
             self.tune.join(TICK_SECONDS)
-        if self.problem is not None:
-            raise SearchError(f"search {self.plan.name!r}: Ray Tune failed: {self.problem!r}") from self.problem
+        if (problem := self.tune.problem) is not None:
+            raise SearchError(f"search {self.plan.name!r}: Ray Tune failed: {problem!r}; {GO_ON}") from problem
         self._refresh()
         known = read_history(self.plan.ledger).trials if self.searcher.lost else {}
         missing = sorted({*self.unfinished, *(number for number in self.searcher.lost if number not in known)})
@@ -326,7 +273,7 @@ class _SearchRun:
         kill_processes(ray.get(self.dispatcher.end_hanging.remote(nodes)))
         for failure in self.worker_groups.new_failures():
             self.view.warn(str(failure))
-        if self.worker_groups.alive == 0 and self.tune.is_alive():
+        if self.worker_groups.alive == 0 and self.tune.alive:
             self._require_groups()
         self._scale_up()
 
@@ -351,7 +298,29 @@ class _SearchRun:
     def _interrupted(self, signal: str = "", problem: str | None = None) -> SearchInterrupted:
         return SearchInterrupted(signal=signal, seconds=time.monotonic() - self.started, problem=problem)
 
-    def abandon(self, problem: str) -> None:
+    @contextmanager
+    def accountable(self) -> Iterator[None]:
+        """What keeps the session from going on is told in a sentence, and in the ledger as far as it can be written.
+
+        Raises:
+            SearchError: in place of Ray's own errors, too; where Ray's node has ended, the session ends here.
+        """
+        from ray.exceptions import RayActorError, RayError, RaySystemError
+
+        try:
+            yield
+        except (RayActorError, RaySystemError) as error:
+            self.node.hold()
+            problem = f"search {self.plan.name!r}: Ray failed: {error}; {GO_ON}"
+            self._abandon(problem)
+            raise SearchError(problem) from error
+        except SearchError as error:
+            if isinstance(error.__cause__, RayError):
+                self.node.hold()
+            self._abandon(str(error))
+            raise
+
+    def _abandon(self, problem: str) -> None:
         """End after a problem: say so in the ledger and let the worker groups return, as far as either can be done."""
         import ray
 

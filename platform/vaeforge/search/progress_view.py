@@ -77,6 +77,10 @@ class ProgressView:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal to others; from any thread."""
         if self._live:
             self._live.stop()
 
