@@ -44,14 +44,17 @@ def write_digits(folder: Path) -> None:
     from sklearn.datasets import load_digits
 
     from vaeforge.data.prepare import write_data_set
+    from vaeforge.data.prepared import PreparedManifest
     from vaeforge.paths import write_json
+    from vaeforge.records import to_json
     from vaeforge.samples import DataSet, Samples
 
     images = load_digits().images.astype("uint8")[:, None]
     parts = [Samples.unconditional(part) for part in (images[:1600], images[1600:], images[1600:])]
     nothing = np.zeros(len(parts[2]), dtype=np.int64)
     write_data_set(folder, DataSet(*parts, nothing, [""] * len(nothing)))
-    write_json(folder / "manifest.json", {})
+    # a search compares it with the one that it was planned with
+    write_json(folder / "manifest.json", to_json(PreparedManifest(family="toy", data_identity="0" * 64, arrays={})))
 
 
 def reports(folder: Path, params: dict[str, Any], seed: int, checkpoints: Path | None = None) -> Iterator[Any]:
@@ -77,7 +80,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     from rich.console import Console
 
     from vaeforge.config.loader import load
-    from vaeforge.data.prepared import Prepared, PreparedManifest, load_training
+    from vaeforge.data.prepared import Prepared, load_training, read_prepared_manifest
     from vaeforge.ledger.events import EpochReported, SearchHeader, TrialFinished, TrialLeased
     from vaeforge.ledger.file import read_events
     from vaeforge.ledger.history import read_history
@@ -94,8 +97,7 @@ def ours(folder: Path, trials: int) -> dict[str, float]:
     config = load(folder, "toy", overrides={"search.trials": trials})
     train, validation, _ = load_training(folder)
     nothing = np.zeros(len(validation), dtype=np.int64)
-    manifest = PreparedManifest(family="toy", data_identity="0" * 64, arrays={})
-    prepared = Prepared(folder, manifest, train, validation, validation, nothing, nothing, {})
+    prepared = Prepared(folder, read_prepared_manifest(folder), train, validation, validation, nothing, nothing, {})
     project, space = Project(folder), parse_space(SPACE, "benchmark")
     header = SearchHeader(
         name="toy",
