@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +12,7 @@ from typing import Any, BinaryIO
 from vaeforge.errors import DataError, ResourceError
 
 PACKAGE = Path(__file__).parent  # this package's code
+IDENTITIES = "identities"  # in the folder of a family's prepared data
 
 
 class Project:
@@ -25,6 +27,10 @@ class Project:
 
     def prepared(self, family: str) -> Path:
         return self.artifacts / "prepared" / family
+
+    def prepared_identity(self, family: str, identity: str) -> Path:
+        """Of the prepared data of one identity; `data/prepared_places.py`."""
+        return self.prepared(family) / IDENTITIES / identity[:16]
 
     def search(self, name: str) -> Path:
         return self.artifacts / "searches" / name
@@ -66,6 +72,21 @@ def write_bytes(path: Path, content: bytes) -> str:
         file.write(content)
 
     return write_atomically(path, write)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A hard link, or a copy with the same times where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        write_atomically(target, lambda file: copy_into(source, file))
+        shutil.copystat(source, target)
+
+
+def copy_into(source: Path, file: BinaryIO) -> None:
+    """Append the content of `source` to an open file."""
+    with source.open("rb") as content:
+        shutil.copyfileobj(content, file)
 
 
 def append_whole(file: io.FileIO, content: bytes) -> None:

@@ -111,8 +111,8 @@ def prepare(project: Project, config: RunConfig, console: Console) -> None:
     prepared = prepare_data(project, config.experiment)
     manifest = prepared.manifest
     summary = prepared_summary(prepared.event_shape, manifest.counts, manifest.data_set, prepared.train.fine)
-    say(console, f"{summary}: {prepared.folder}")
-    if (statistics := statistics_summary(prepared.folder)) is not None:
+    say(console, f"{summary}: {project.prepared(family)}")
+    if (statistics := statistics_summary(project.prepared(family))) is not None:
         say(console, statistics)
     tell(console, own_size(config, own_settings(project, family)), str(manifest.info.get("framing", "")))
     tell(console, bits_remark(manifest))

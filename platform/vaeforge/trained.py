@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import Prepared, load_prepared
+from vaeforge.data.prepared_places import find_prepared
 from vaeforge.errors import DataError
 from vaeforge.manifests.diffusion import read_diffusion
 from vaeforge.manifests.trained_model import TrainedModelManifest
@@ -40,8 +41,10 @@ def load_trained_model(project: Project, manifest: TrainedModelManifest) -> Trai
         CheckpointError: if the checkpoint is missing, damaged or of another model.
         DataError: if the prepared data are missing, damaged, or other than those the model was trained on.
     """
-    prepared = load_prepared(project.prepared(manifest.family))
-    found, expected = prepared.manifest.data_identity, manifest.lineage.data_identity
+    expected = manifest.lineage.data_identity
+    place = find_prepared(project, manifest.family, expected)
+    prepared = load_prepared(place or project.prepared(manifest.family))
+    found = prepared.manifest.data_identity
     if found != expected:
         raise DataError(
             f"{prepared.folder}: data identity is {found}, but the model was trained on {expected}; "

@@ -1,6 +1,10 @@
-"""Files that are nearly right: bytes of sound ones changed, cut and repeated, and documents with odd values in them."""
+"""Files that are nearly right: sound ones with bytes changed, cut and repeated, with odd values in documents, and with
+headers that announce what is not there.
+"""
 
 import json
+import re
+import struct
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
@@ -34,6 +38,12 @@ ODD: tuple[Any, ...] = (
     {"a": {"b": 1}},
     {"0": 1},
 )
+# what a header may announce; the large ones need memory that shows, and which a machine has
+WORDS = (0, 1, -1, 2, 3, 255, 2**15 - 1, 2**16 - 1, 3 * 10**7, 2**31 - 1, -(2**31))
+FORMS = ("<h", ">h", "<i", ">i", "<q", ">q")
+FLOATS = (float("nan"), float("inf"), -1.0, 0.0, 1e30)
+TEXTS = ("", "-1", "0", "3", "30000000", "99999999999999999999", "1e308", "nan", "0x10", "1 2", "x")
+NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
 
 
 @st.composite
@@ -52,6 +62,35 @@ def changed_bytes(draw: Callable[..., Any], seeds: Sequence[bytes]) -> bytes:
             content[start:start] = content[start:end][:1000]
         else:
             content[start:end] = draw(st.binary(max_size=8))
+    return bytes(content)
+
+
+@st.composite
+def changed_words(draw: Callable[..., Any], seeds: Sequence[bytes], within: int) -> bytes:
+    """One of `seeds` with one to three numbers among its first `within` bytes overwritten by others."""
+    content = bytearray(draw(st.sampled_from(seeds)))
+    for _ in range(draw(st.integers(1, 3))):
+        form = draw(st.sampled_from((*FORMS, "<f", ">f", "<d")))
+        values = (
+            FLOATS if form[1] in "fd" else [word for word in WORDS if abs(word) < 2 ** (8 * struct.calcsize(form) - 1)]
+        )
+        word = struct.pack(form, draw(st.sampled_from(values)))
+        place = 2 * draw(st.integers(0, min(within, len(content)) // 2))
+        content[place : place + len(word)] = word
+    return bytes(content)
+
+
+@st.composite
+def changed_numbers(draw: Callable[..., Any], seeds: Sequence[bytes]) -> bytes:
+    """One of `seeds`, texts, with one to three of its numbers replaced by others."""
+    content = draw(st.sampled_from(seeds))
+    for _ in range(draw(st.integers(1, 3))):
+        found = list(NUMBER.finditer(content))
+        if not found:
+            break
+        place = draw(st.sampled_from(range(len(found))))
+        new = draw(st.sampled_from(TEXTS)).encode()
+        content = content[: found[place].start()] + new + content[found[place].end() :]
     return bytes(content)
 
 

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fuzz.mutations import as_json, as_yaml, changed_bytes, changed_documents
+from fuzz.parser import Parser
 from vaeforge.config.loader import load
 from vaeforge.data.arrays import array_names, read_array, read_npy
 from vaeforge.data.delimited import dialect_of, read_frame, read_matrix
@@ -34,21 +34,6 @@ from vaeforge.track.replay import run_ids
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS, LEDGERS, SPACES = ROOT / "tests/manifests", ROOT / "tests/ledgers", ROOT / "tune_spaces"
-
-
-@dataclass(frozen=True)
-class Parser:
-    """A reader.
-
-    Attributes:
-        file: the name of what it reads.
-        read: takes that file's path.
-        contents: of that file.
-    """
-
-    file: str
-    read: Callable[[Path], Any]
-    contents: st.SearchStrategy[bytes]
 
 
 def manifest(name: str, read: Callable[[Path], Any]) -> Parser:
@@ -135,6 +120,7 @@ TABLES = (
     b"\xef\xbb\xbfx;y;a\n1,5;2,5;3\n4;5;6\n",
     b"# a comment\n1 2 3\n4 5 6\n",
     b'"x"\t"y"\t"a"\n"1"\t1\t2\t\n"2"\t3\t4\t\n',
+    b'x,y,=1+1,\'-a,section\n1,2,3,4,"=HYPERLINK(""x"",""a"")"\n5,6,7,8,@SUM(A1)\n',
 )
 
 

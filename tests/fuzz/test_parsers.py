@@ -4,49 +4,41 @@ Few inputs here, the same ones each time; `make fuzz` tries 10,000 a parser.
 """
 
 import json
-import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 
-from fuzz.parsers import PARSERS, Parser
+from fuzz.format_parsers import FORMAT_PARSERS
+from fuzz.parsers import PARSERS
+from fuzz.running import each, refused_or_read
+from fuzz.score_parsers import SCORE_PARSERS
 from vaeforge.config.loader import load
 from vaeforge.config.strict_yaml import parse_scalar, read_yaml
 from vaeforge.data.arrays import read_npy
-from vaeforge.errors import ConfigError, DataError, VaeforgeError
+from vaeforge.data.file_format import FORMATS
+from vaeforge.errors import ConfigError, DataError
 from vaeforge.track.replay import run_ids
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
-SETTINGS = settings(
-    max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-)
+ALL = PARSERS | FORMAT_PARSERS | SCORE_PARSERS
 
 
-def fuzz(parser: Parser, folder: Path) -> None:
-    path = folder / parser.file
-
-    @SETTINGS
-    @given(parser.contents)
-    def refused_or_read(content: bytes) -> None:
-        path.write_bytes(content)
-        try:
-            parser.read(path)
-        except VaeforgeError as error:
-            assert str(error)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's and tifffile's about damage
-        refused_or_read()
+def test_every_file_format_is_fuzzed() -> None:
+    assert {f"format {name}" for name in FORMATS.names()} <= set(ALL)
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("name", PARSERS)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.slow
 def test_nothing_but_our_own_error_comes_out(name: str, tmp_path: Path) -> None:
-    fuzz(PARSERS[name], tmp_path)
+    parser = ALL[name]
+    path = tmp_path / parser.file
+
+    def refused(content: bytes) -> None:
+        path.write_bytes(content)
+        refused_or_read(lambda: parser.read(path))
+
+    each(parser.contents, refused)
 
 
 # what came out once

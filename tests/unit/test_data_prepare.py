@@ -40,7 +40,7 @@ def experiment(make_experiment: MakeExperiment) -> Experiment:
 
 def written(project: Project) -> dict[str, int]:
     """When each prepared file was written."""
-    return {path.name: path.stat().st_mtime_ns for path in project.prepared("endoscopy").iterdir()}
+    return {path.name: path.stat().st_mtime_ns for path in project.prepared("endoscopy").iterdir() if path.is_file()}
 
 
 def test_what_is_prepared(project: Project, experiment: Experiment) -> None:
@@ -128,8 +128,7 @@ def test_altered_arrays_of_other_settings_are_no_obstacle(
 
 
 def test_a_missing_array_is_an_error(project: Project, experiment: Experiment) -> None:
-    ensure_prepared(project, experiment)
-    (project.prepared("endoscopy") / "test.npy").unlink()
+    (ensure_prepared(project, experiment).folder / "test.npy").unlink()
     with pytest.raises(DataError, match=r"test\.npy: not found"):
         ensure_prepared(project, experiment)
 
@@ -142,19 +141,20 @@ def test_a_damaged_manifest_is_an_error(project: Project, experiment: Experiment
         ensure_prepared(project, experiment)
 
 
-def test_a_failure_leaves_no_manifest_that_claims_success(
-    project: Project, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+def test_a_failure_leaves_what_was_there(
+    project: Project, experiment: Experiment, make_experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare(project, experiment)
+    before = prepare(project, experiment)
 
     def full(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
 
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
-        patched.setattr(np, "save", full)
-        prepare(project, experiment)
-    with pytest.raises(DataError, match=r"manifest\.json: not found; run `vaeforge prepare`"):
-        load_prepared(project.prepared("endoscopy"))
+    for asked in (experiment, make_experiment(prepare=SMALL | {"margin": 0})):
+        with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
+            patched.setattr(np, "save", full)
+            prepare(project, asked)
+    assert load_prepared(before.folder).manifest == load_prepared(project.prepared("endoscopy")).manifest
+    assert [path.name for path in before.folder.parent.iterdir() if path.is_dir()] == [before.folder.name]
 
 
 def test_shares_that_leave_nothing_to_train_on_are_refused(tmp_path: Path) -> None:

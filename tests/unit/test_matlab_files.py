@@ -10,7 +10,7 @@ import scipy.io
 
 from project import command_line
 from scoring import imported, scored, torch_scores
-from vaeforge.data.arrays import DamagedFileError
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import format_of, series_in
 
 pytestmark = pytest.mark.usefixtures("undrawn")

@@ -12,7 +12,7 @@ import pytest
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image, ParcelsAxis, ScalarAxis, SeriesAxis
 from nibabel.gifti import GiftiDataArray, GiftiImage
 
-from vaeforge.data.arrays import DamagedFileError
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import format_of, series_in
 from vaeforge.data.volume_file import values_of
 from vaeforge.errors import DataError, QuestionError

@@ -6,6 +6,7 @@ runs on this Python beside this pandas. Files of anndata 0.7 and later; earlier 
 Shapes: N observations.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
-from vaeforge.data.arrays import DamagedFileError
+from vaeforge.data.announced_size import require_memory
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.hdf import require_own
 
 ENCODING, INDEX, ORDER, CATEGORIES = "encoding-type", "_index", "column-order", "categories"
@@ -63,6 +65,7 @@ def read_matrix(path: Path, file: Any, name: str) -> Any:
         found: Any = made(parts, shape=tuple(map(int, item.attrs["shape"])))
         found.check_format(full_check=True)  # indices from outside, which are memory's places afterwards
     else:
+        require_memory(path, math.prod(item.shape or ()) * item.dtype.itemsize)
         found = np.asarray(item)
     if found.ndim != 2 or found.dtype.kind not in "fiub":
         raise DamagedFileError(path, f"{name} is {found.dtype} {found.shape}, must be a matrix of real numbers")
@@ -80,9 +83,16 @@ def read_frame(path: Path, file: Any, name: str) -> tuple[list[str], dict[str, N
     item = element(path, file, name)
     if not isinstance(item, h5py.Group) or _encoding(item) != "dataframe":
         raise DamagedFileError(path, f"{name} is no data frame, as files of anndata before 0.7 have none; {AGAIN}")
-    index = _text(item.attrs[INDEX])
-    columns = {_text(column): _column(item[column], file) for column in item.attrs[ORDER]}
-    return list(map(str, _plain(item[index]).tolist())), columns
+    inside = list(item)  # a name that begins with / would lead out of the group, past what was checked
+    names = [_text(item.attrs[INDEX]), *map(_text, item.attrs[ORDER])]
+    lacking = [column for column in names if column not in inside]
+    if lacking:
+        raise DamagedFileError(path, f"{name} has no {lacking[0]}, which it names; {AGAIN}")
+    index, *columns = (_column(path, item[column], file) for column in names)
+    wrong = [column for column, values in zip(names, (index, *columns), strict=True) if values.ndim != 1]
+    if wrong:
+        raise DamagedFileError(path, f"{name}/{wrong[0]} is no list of values; {AGAIN}")
+    return list(map(str, index.tolist())), dict(zip(names[1:], columns, strict=True))
 
 
 def _encoding(item: Any) -> str:
@@ -93,7 +103,7 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _column(item: Any, file: Any) -> NDArray[Any]:
+def _column(path: Path, item: Any, file: Any) -> NDArray[Any]:
     kind = _encoding(item)
     if kind == "categorical":
         return _categories(np.asarray(item["codes"]), _plain(item[CATEGORIES]))
@@ -101,7 +111,9 @@ def _column(item: Any, file: Any) -> NDArray[Any]:
         values, missing = _plain(item["values"]), np.asarray(item["mask"], dtype=np.bool_)
         return _with_gaps(values, missing)
     if CATEGORIES in item.attrs:  # of anndata 0.7
-        return _categories(np.asarray(item), _plain(file[item.attrs[CATEGORIES]]))
+        named = file[item.attrs[CATEGORIES]].name
+        require_own(path, file, named.strip("/"))
+        return _categories(np.asarray(item), _plain(file[named]))
     values = _plain(item)
     return _with_gaps(values, np.zeros(values.shape, dtype=np.bool_))
 

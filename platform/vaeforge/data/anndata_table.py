@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.data.anndata_file import element, members, read_frame, read_matrix
-from vaeforge.data.arrays import VALUES_LIMIT, DamagedFileError
+from vaeforge.data.announced_size import VALUES_LIMIT
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.hdf import DAMAGE
 from vaeforge.data.source_files import listed
 from vaeforge.data.table import Table, refuse_repeated

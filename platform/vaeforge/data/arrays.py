@@ -10,20 +10,13 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.announced_size import VALUES_LIMIT, require_memory
 from vaeforge.data.array_files import DAMAGE
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.series_coverage import Coverage, coverage_of
 from vaeforge.errors import DataError
 
-VALUES_LIMIT = 2**31
 PREFIX = np.lib.format.MAGIC_PREFIX
-
-
-class DamagedFileError(DataError):
-    """A file that is cut off or not what its suffix says; a file with pickled objects is another matter."""
-
-    def __init__(self, where: Path | str, reason: str):
-        self.reason = reason
-        super().__init__(f"{where}: {reason}")
 
 
 def array_names(path: Path) -> list[str]:
@@ -60,6 +53,7 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
     try:
         with zipfile.ZipFile(path) as opened:
             info = opened.getinfo(f"{name}.npy")
+            require_memory(path, info.file_size)
             with opened.open(info) as member:
                 _header(path, info.filename, info.file_size, cast(BinaryIO, member))
             with opened.open(info) as member:
@@ -91,6 +85,7 @@ def npy_from(path: Path, file: BinaryIO, size: int) -> NDArray[Any]:
         DataError: if it holds pickled objects.
     """
     begin = file.tell()
+    require_memory(path, size)
     try:
         _header(path, "array.npy", size, file)
         file.seek(begin)

@@ -10,7 +10,7 @@ from typing import Any
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image, ParcelsAxis, SeriesAxis
 from numpy.typing import NDArray
 
-from vaeforge.data.arrays import DamagedFileError
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import Matrix
 from vaeforge.data.volume_file import DAMAGE, open_image, values_of
 

@@ -16,7 +16,7 @@ import pandas
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from vaeforge.data.arrays import DamagedFileError
+from vaeforge.data.damaged_file import DamagedFileError
 
 DELIMITERS = (",", ";", "\t")
 MISSING = ("", "na", "n/a", "nan", "null", "none", "#n/a")  # cells that say that there is no number, in any case

@@ -10,9 +10,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.arrays import VALUES_LIMIT, DamagedFileError
+from vaeforge.data.announced_size import DEFLATE_LIMIT, require_memory, require_room
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.errors import DataError
 
+UNWRITTEN = 2**24  # bytes that a data set may announce without holding any: it is filled with one value
 DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, UnicodeDecodeError, MemoryError)
 
 
@@ -23,7 +25,7 @@ def read_datasets(path: Path) -> dict[str, NDArray[Any]]:
         DataError: if it cannot be read, or leads to another file (external links and storage, virtual data sets).
     """
     with opened_datasets(path) as datasets:
-        return {name: _values(dataset, slice(None)) for name, dataset in datasets.items()}
+        return {name: _values(path, dataset, slice(None)) for name, dataset in datasets.items()}
 
 
 def dataset_headers(path: Path) -> dict[str, tuple[tuple[int, ...], "np.dtype[Any]"]]:
@@ -43,7 +45,7 @@ def read_dataset(path: Path, name: str, rows: slice = slice(None)) -> NDArray[An
         DataError: as `read_datasets` says.
     """
     with opened_datasets(path) as datasets:
-        return _values(datasets[name], rows)
+        return _values(path, datasets[name], rows)
 
 
 @contextmanager
@@ -114,16 +116,19 @@ def _require_hard(path: Path, file: Any, name: str) -> None:
 
 
 def _require_inside(path: Path, name: str, item: Any) -> None:
-    """Refuse a data set whose values lie elsewhere, or are too many."""
+    """Refuse a data set whose values lie elsewhere, or are more than the file can hold."""
     if item.is_virtual or item.external:
         raise DataError(f"{path}: {name} lies in another file; write the values into this one")
-    if math.prod(item.shape or ()) > VALUES_LIMIT:
-        raise DataError(f"{path}: {name} is {item.shape}, at most {VALUES_LIMIT} values are read")
+    stored = min(item.id.get_storage_size(), path.stat().st_size) * DEFLATE_LIMIT
+    require_room(path, name, item.shape or (), item.dtype.itemsize, max(UNWRITTEN, stored))
 
 
-def _values(item: Any, rows: slice) -> NDArray[Any]:
+def _values(path: Path, item: Any, rows: slice) -> NDArray[Any]:
     chosen: Any = rows if item.shape else ()
     if h5py.check_string_dtype(item.dtype):
         return np.array(item.asstr()[chosen], dtype=np.str_)
+    if item.shape:
+        taken = len(range(item.shape[0])[rows])
+        require_memory(path, taken * math.prod(item.shape[1:]) * item.dtype.itemsize)
     array: NDArray[Any] = np.asarray(item[chosen])
     return array

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
-from vaeforge.data.arrays import VALUES_LIMIT, DamagedFileError
+from vaeforge.data.announced_size import DEFLATE_LIMIT, require_memory, require_room
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import Matrix
 from vaeforge.data.matlab_variables import keyed, usable_variables
 
-PACKED = 8 * 1100  # numbers of 8 bytes may be stored in one, and deflate packs at most 1032 bytes into one
+DOUBLE = 8  # bytes of a number in memory, which may be stored in one
 # found by cutting files and overwriting bytes of them at random
 DAMAGE = (
     *(MatReadError, struct.error, zlib.error, OSError, ValueError, TypeError, KeyError, IndexError, EOFError),
@@ -35,14 +36,16 @@ def matrices(path: Path) -> Mapping[str, Matrix]:
         DamagedFileError: if the file cannot be read, holds none, or announces more than it can hold.
     """
     try:
-        variables = {name: (tuple(map(int, shape)), kind) for name, shape, kind in whosmat(path)}
+        listed = whosmat(path)
     except DAMAGE as error:
         raise _damaged(path, error) from None
+    variables = {name: (tuple(map(int, shape)), kind) for name, shape, kind in listed}
+    if len(variables) < len(listed):  # of two, scipy lists the last and reads the first
+        raise DamagedFileError(path, "holds variables that share a name, must be unique")
     found = usable_variables(path, variables)
-    room = min(VALUES_LIMIT, path.stat().st_size * PACKED)
     for name, shape in found.items():
-        if math.prod(shape) > room:
-            raise DamagedFileError(path, f"{name} announces {shape}, more than the file can hold or {VALUES_LIMIT}")
+        require_room(path, name, shape, DOUBLE, path.stat().st_size * DOUBLE * DEFLATE_LIMIT)
+        require_memory(path, math.prod(shape) * DOUBLE)
     return keyed({name: partial(_read, path, name) for name in found})
 
 
@@ -51,6 +54,8 @@ def _read(path: Path, name: str) -> NDArray[Any]:
         array: NDArray[Any] = np.asarray(loadmat(path, variable_names=[name])[name])
     except DAMAGE as error:
         raise _damaged(path, error) from None
+    if array.dtype.kind not in "fiu":  # where scipy cannot read it, it brings its reason as a text
+        raise DamagedFileError(path, f"{name} cannot be read as numbers")
     return array
 
 

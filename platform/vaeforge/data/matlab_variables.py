@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from vaeforge.data.arrays import DamagedFileError
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import Load, Matrix
 
 Shape = tuple[int, ...]

@@ -8,11 +8,12 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from vaeforge.data.arrays import VALUES_LIMIT
+from vaeforge.data.announced_size import VALUES_LIMIT, require_memory
 from vaeforge.data.table import Table, refuse_repeated
 from vaeforge.data.table_columns import index_names
 from vaeforge.errors import DataError
 
+DOUBLE = 8  # bytes of a number
 # what pyarrow raises on damaged files
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, MemoryError)
 
@@ -25,7 +26,9 @@ def read_parquet(path: Path) -> Table:
     """
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            if file.metadata.num_rows * file.metadata.num_columns > VALUES_LIMIT:
+            values = file.metadata.num_rows * file.metadata.num_columns
+            require_memory(path, values * DOUBLE)
+            if values > VALUES_LIMIT:
                 raise ValueError(f"{file.metadata.num_rows} rows of {file.metadata.num_columns} columns are too many")
             table = file.read()
         refuse_repeated(path, list(table.column_names))

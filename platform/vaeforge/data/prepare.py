@@ -1,16 +1,16 @@
 """The prepare step: `data/<family>` pulled where it is absent, read, split, written as arrays, the manifest last."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.data.data_hash import data_identity, dvc_hash
-from vaeforge.data.data_sets import DataSetName, data_sets_in, refused_import, used_data
+from vaeforge.data.data_hash import Listing, data_identity, dvc_hash
+from vaeforge.data.data_sets import DataSetName, UsedData, data_sets_in, refused_import, used_data
 from vaeforge.data.grey_levels import WHITE
 from vaeforge.data.image_statistics import write_statistics
 from vaeforge.data.label_values import ONLY_NORMAL
@@ -26,6 +26,7 @@ from vaeforge.data.prepared import (
     read_prepared_manifest,
     write_prepared_manifest,
 )
+from vaeforge.data.prepared_places import adopt_earlier, filled, locked, show
 from vaeforge.data.readers import read_source
 from vaeforge.dvc_command import reason_of, run_dvc
 from vaeforge.errors import DataError
@@ -46,14 +47,8 @@ def ensure_prepared(project: Project, experiment: Experiment, data_set: str | No
         DataError: if the data cannot be pulled, or a prepared file of these very data was altered.
     """
     pull(project, experiment.family)
-    folder, used = project.prepared(experiment.family), used_data(project, experiment.family, data_set)
-    if not (folder / MANIFEST).exists():
-        return prepare(project, experiment, data_set)
-    identity = data_identity(used.listing(), experiment.prepare)
-    held = read_prepared_manifest(folder)
-    if held.data_identity != identity or held.data_set != used.name:
-        return prepare(project, experiment, data_set)
-    return load_prepared(folder)
+    adopt_earlier(project, experiment.family)
+    return _shown(project, experiment, used_data(project, experiment.family, data_set), again=False)
 
 
 def pull(project: Project, family: str) -> str:
@@ -103,22 +98,36 @@ def _pull(project: Project, folder: Path) -> None:
 
 
 def prepare(project: Project, experiment: Experiment, data_set: str | None = None) -> Prepared:
-    """Cut and split the family's data, or a data set of it, and write the arrays; one process at a time does.
+    """Cut and split the family's data, or a data set of it, and write the arrays, also where they are there already.
 
     Raises:
         DataError: naming the split or class that is empty, or the pictures that occur twice.
     """
-    folder = project.prepared(experiment.family)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
-        return _prepare(project, folder, experiment, data_set)
+    with suppress(DataError):  # where what is there is damaged, it is made anew
+        adopt_earlier(project, experiment.family)
+    return _shown(project, experiment, used_data(project, experiment.family, data_set), again=True)
 
 
-def _prepare(project: Project, folder: Path, experiment: Experiment, data_set: str | None) -> Prepared:
-    used = used_data(project, experiment.family, data_set)
+def _shown(project: Project, experiment: Experiment, used: UsedData, again: bool) -> Prepared:
+    """The prepared data of `used`, made where they are not there, or `again`; linked into the family's folder."""
     listing = used.listing()
+    place = project.prepared_identity(experiment.family, data_identity(listing, experiment.prepare))
+    if again or not _holds(place, used):
+        with locked(place):
+            if again or not _holds(place, used):  # no other process made them meanwhile
+                with filled(place) as folder:
+                    _write(project, folder, experiment, used, listing)
+    prepared = load_prepared(place)
+    show(project, experiment.family, place)
+    return prepared
+
+
+def _holds(place: Path, used: UsedData) -> bool:
+    return (place / MANIFEST).exists() and read_prepared_manifest(place).data_set == used.name
+
+
+def _write(project: Project, folder: Path, experiment: Experiment, used: UsedData, listing: Listing) -> None:
     data = read_source(used.folder, experiment)
-    (folder / MANIFEST).unlink(missing_ok=True)
     arrays = write_data_set(folder, data)
     write_statistics(folder, data.images)
     configuration = experiment.prepare.model_dump(mode="json")
@@ -140,7 +149,6 @@ def _prepare(project: Project, folder: Path, experiment: Experiment, data_set: s
         data_set=used.name,
     )
     write_prepared_manifest(folder, manifest)
-    return load_prepared(folder)
 
 
 def prepared_summary(
@@ -187,7 +195,7 @@ def write_data_set(folder: Path, data: DataSet) -> dict[str, PreparedArray]:
         arrays[MASKS] = data.masks
     for name, samples in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         arrays |= {name: samples.stored, f"{name}_condition": samples.condition.astype(np.float32)}
-    written = {f"{name}.npy": _write(folder / f"{name}.npy", array) for name, array in arrays.items()}
+    written = {f"{name}.npy": _write_array(folder / f"{name}.npy", array) for name, array in arrays.items()}
     constants: dict[str, Any] = {name: array.astype(np.float32) for name, array in sorted(data.constants.items())}
     digest = write_atomically(folder / CONSTANTS, lambda file: np.savez(file, **constants))
     shapes = {name: tuple(array.shape) for name, array in constants.items()}
@@ -204,7 +212,7 @@ class _Stream:
         return self._file.write(content)
 
 
-def _write(path: Path, array: NDArray[Any]) -> PreparedArray:
+def _write_array(path: Path, array: NDArray[Any]) -> PreparedArray:
     def write(file: BinaryIO) -> None:
         np.save(_Stream(file), array, allow_pickle=False)
 

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from vaeforge.data.arrays import DamagedFileError
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.delimited import (
     LOOKED_AT,
     Dialect,

@@ -4,28 +4,35 @@ Shapes: an image [X, Y, Z, T], or [T, X, Y, Z] where time is the first axis.
 """
 
 import math
+import struct
 import warnings
 import zlib
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import nibabel
 import numpy as np
 from nibabel.cifti2 import Cifti2Image
+from nibabel.cifti2.cifti2 import Cifti2HeaderError
 from nibabel.filebasedimages import ImageFileError
+from nibabel.freesurfer.mghformat import MGHError
 from nibabel.funcs import as_closest_canonical
 from nibabel.nifti1 import Nifti1Image
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from vaeforge.data.arrays import VALUES_LIMIT, DamagedFileError
+from vaeforge.data.announced_size import DEFLATE_LIMIT, require_memory, require_room
+from vaeforge.data.cifti_axes import require_fitting_axes
+from vaeforge.data.damaged_file import DamagedFileError
 
-DEFLATE_LIMIT = 1100  # deflate packs at most 1032 bytes into one
 CIFTI = "which is read under the suffixes .dtseries.nii and .ptseries.nii alone; give it its own, if it is a series"
+# what nibabel raises on damaged files, found by cutting files and overwriting bytes and numbers of them at random
 DAMAGE = (
-    *(ImageFileError, HeaderDataError, WrapStructError),
-    *(zlib.error, EOFError, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError),
+    *(ImageFileError, HeaderDataError, WrapStructError, MGHError, Cifti2HeaderError, ExpatError, AssertionError),
+    *(zlib.error, struct.error, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError),
+    *(OverflowError, MemoryError),
 )
 
 
@@ -55,13 +62,13 @@ def open_image(path: Path, what: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # nibabel leaves the file of MGH to be closed by chance
+            require_fitting_axes(path)
             image: Any = nibabel.load(path)
         shape, size = tuple(int(side) for side in image.shape), image.get_data_dtype().itemsize
     except DAMAGE as error:
         raise DamagedFileError(path, f"cannot be read as {what} ({error or type(error).__name__})") from None
     room = path.stat().st_size * (DEFLATE_LIMIT if path.suffix.lower() in (".gz", ".mgz") else 1)
-    if math.prod(shape) > VALUES_LIMIT or math.prod(shape) * size > room:
-        raise DamagedFileError(path, f"announces {shape}, more than {VALUES_LIMIT} values or than the file can hold")
+    require_room(path, "", shape, size, room)
     return image
 
 
@@ -116,6 +123,7 @@ def values_of(image: Any, path: Path) -> NDArray[Any]:
         DamagedFileError: if they cannot be read, or are no real numbers.
     """
     try:
+        require_memory(path, math.prod(image.shape) * int(image.get_data_dtype().itemsize))
         values: NDArray[Any] = np.asarray(image.dataobj)
     except DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__  # nibabel's have several lines

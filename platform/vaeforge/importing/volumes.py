@@ -14,7 +14,8 @@ from nibabel.affines import apply_affine, voxel_sizes
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
-from vaeforge.data.arrays import DamagedFileError, as_float32, require_covered
+from vaeforge.data.arrays import as_float32, require_covered
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import format_of, named_suffixes
 from vaeforge.data.source_files import listed
 from vaeforge.data.source_reading import FIRST

@@ -151,15 +151,16 @@ def _evaluated(folder: Path, model: TrainedModelManifest | None) -> Evaluated | 
 
 def _spectrum(project: Project, history: SearchHistory) -> "PcaSpectrum | None":
     header = history.header
-    if header is None or not (project.prepared(header.family) / MANIFEST).exists():
+    if header is None or not project.prepared(header.family).is_dir():
         return None
     from vaeforge.data.prepared import read_prepared_manifest  # brings torch
+    from vaeforge.data.prepared_places import find_prepared
 
     try:
-        prepared = read_prepared_manifest(project.prepared(header.family))
-    except (VaeforgeError, OSError):  # no prepared data, or of another version: the figure says that it lacks them
+        place = find_prepared(project, header.family, header.data_identity)
+        return None if place is None else read_prepared_manifest(place).spectrum
+    except (VaeforgeError, OSError):  # of another version: the figure says that it lacks them
         return None
-    return prepared.spectrum if prepared.data_identity == header.data_identity else None
 
 
 def _timings(path: Path) -> Mapping[str, float]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.config.layouts import layout_named
-from vaeforge.data.arrays import DamagedFileError
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import Matrix, is_readable, series_in
 from vaeforge.errors import DataError
 from vaeforge.package.contract import Contract

@@ -13,9 +13,9 @@ from pathlib import Path
 from shutil import copyfileobj
 
 from vaeforge.errors import CheckpointError, ConfigError
-from vaeforge.paths import sha256_of, write_atomically
+from vaeforge.paths import copy_into, sha256_of, write_atomically
 from vaeforge.records import OPTIONAL
-from vaeforge.training.storage import INHERITED, copy_into, join, located, name_of, open_storage, split
+from vaeforge.training.storage import INHERITED, join, located, name_of, open_storage, split
 
 CHECKPOINT_NAME = re.compile(rf"(?:{INHERITED}/)?epoch-\d+\.pt")
 

@@ -9,7 +9,6 @@ from another trial. Whatever looks files up goes by that name and not by the fol
 project may be moved. Nothing here imports torch: the dispatcher tidies up through this module.
 """
 
-import os
 import re
 import shutil
 import tempfile
@@ -25,7 +24,7 @@ import fsspec
 
 from vaeforge.config.storage_url import NO_CREDENTIALS, holds_credentials
 from vaeforge.errors import ConfigError
-from vaeforge.paths import fsync_folder, write_atomically
+from vaeforge.paths import fsync_folder, link_or_copy, write_atomically
 
 T = TypeVar("T")
 WAITS = (0.5, 2.0, 8.0)  # seconds before each further attempt at a place that did not answer
@@ -126,7 +125,7 @@ class LocalStorage(Storage):
             for name, source in sources.items():
                 storage, there = located(source)
                 with storage.local_file(there) as path:
-                    _link(path, temporary / name)
+                    link_or_copy(path, temporary / name)
             fsync_folder(temporary)
             shutil.rmtree(target, ignore_errors=True)
             temporary.replace(target)
@@ -294,17 +293,3 @@ def _filesystem(url: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         raise ConfigError(f"search.storage: got {url!r}, must be a URL that every node can open ({error})") from error
     return files, str(path)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the file system has none."""
-    try:
-        os.link(source, target)
-    except OSError:
-        write_atomically(target, lambda file: copy_into(source, file))
-
-
-def copy_into(source: Path, file: BinaryIO) -> None:
-    """Append the content of `source` to an open file."""
-    with source.open("rb") as content:
-        shutil.copyfileobj(content, file)

@@ -15,7 +15,8 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.arrays import DamagedFileError, as_float32, real, require_covered
+from vaeforge.data.arrays import as_float32, real, require_covered
+from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import holds_scans, is_readable, is_text, named_suffixes, series_in
 from vaeforge.data.group_rules import (
     PARTICIPANTS,

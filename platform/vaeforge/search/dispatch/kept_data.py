@@ -1,8 +1,8 @@
 """Training data of a search, kept in its folder while it runs: preparing other data does not take them from it.
 
-`artifacts/prepared/<family>` holds one identity at a time, and worker groups start at any time of a search that may
-last for days. Files there are replaced and never changed, so that a hard link keeps what a search began with, and costs
-no room; a file system without links has a copy.
+Worker groups start at any time of a search that may last for days, and prepared data of an identity may be made again,
+or removed for newer ones (`data/prepared_places.py`). Files there are replaced and never changed, so that a hard link
+keeps what a search began with, and costs no room; a file system without links has a copy.
 """
 
 import shutil

@@ -1,0 +1,94 @@
+"""A tiny sound file of every file format, written by other libraries than those that read them where there are such."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nibabel
+import numpy as np
+import pandas
+import pyarrow
+import pyarrow.parquet
+import scipy.io
+import tifffile
+from nibabel.cifti2 import BrainModelAxis, Cifti2Image, SeriesAxis
+from nibabel.gifti import GiftiDataArray, GiftiImage
+from PIL import Image
+
+from vaeforge.data.decoding import decode
+from vaeforge.data.file_format import FileFormat, TableRequest
+from vaeforge.data.volume_file import values_of
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (9, 7), np.uint8)
+SERIES = RNG.normal(size=(6, 4)).astype(np.float32)  # [T, V]
+VOLUME = RNG.normal(size=(2, 3, 2, 5)).astype(np.float32)
+POINTS = pandas.DataFrame(RNG.normal(size=(8, 5)), columns=["x", "y", "z", "a", "b"])
+
+
+def save_picture(path: Path) -> None:
+    Image.fromarray(PIXELS).save(path, **({"lossless": True} if path.suffix == ".webp" else {}))
+
+
+def save_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["one"] = SERIES
+
+
+def save_matlab_hdf5(path: Path) -> None:
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["one"] = SERIES.T  # MATLAB's axes are reversed there
+        file["one"].attrs["MATLAB_class"] = np.bytes_("single")
+    with path.open("r+b") as opened:
+        opened.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+
+
+def save_anndata(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["X"], file["obsm/spatial"] = POINTS[["a", "b"]].to_numpy(), POINTS[["x", "y", "z"]].to_numpy()
+        for name, rows in (("obs", [*map(str, range(len(POINTS)))]), ("var", ["a", "b"])):
+            file[f"{name}/_index"] = rows
+            file[name].attrs.update({"encoding-type": "dataframe", "_index": "_index", "column-order": []})
+
+
+def save_cifti(path: Path) -> None:
+    space = BrainModelAxis.from_mask(np.ones((2, 2, 1), dtype=bool), name="thalamus_left", affine=np.eye(4))
+    nibabel.save(Cifti2Image(SERIES, header=(SeriesAxis(0, 2, len(SERIES)), space)), path)
+
+
+def save_gifti(path: Path) -> None:
+    arrays = [GiftiDataArray(row, intent="NIFTI_INTENT_TIME_SERIES") for row in SERIES]
+    nibabel.save(GiftiImage(darrays=arrays), path)
+
+
+# how a tiny file of each format is written, by the format's module
+WRITERS: dict[str, Callable[[Path], Any]] = {
+    "anndata": save_anndata,
+    "bmp": save_picture,
+    "cifti": save_cifti,
+    "csv": lambda path: POINTS.to_csv(path, index=False),
+    "gifti": save_gifti,
+    "hdf5": save_hdf5,
+    "jpeg": save_picture,
+    "matlab": lambda path: scipy.io.savemat(path, {"one": SERIES}),
+    "matlab_hdf5": save_matlab_hdf5,
+    "mgh": lambda path: nibabel.save(nibabel.MGHImage(VOLUME, np.eye(4)), path),
+    "nifti": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME, np.eye(4)), path),
+    "npy": lambda path: np.save(path, SERIES),
+    "npz": lambda path: np.savez(path, one=SERIES),
+    "parquet": lambda path: pyarrow.parquet.write_table(pyarrow.Table.from_pandas(POINTS), path),
+    "png": save_picture,
+    "text": lambda path: np.savetxt(path, SERIES),
+    "tiff": lambda path: tifffile.imwrite(path, PIXELS),
+    "tsv": lambda path: POINTS.to_csv(path, index=False, sep="\t"),
+    "webp": save_picture,
+}
+
+
+def read_all(found: FileFormat, path: Path) -> list[Any]:
+    """Everything that can be read out of a file."""
+    values: list[Any] = [decode(path).pixels] if found.picture else []
+    values += [matrix.load() for matrix in found.series(path).values()] if found.series else []
+    values += [values_of(found.volume(path), path)] if found.volume else []
+    return values + ([dict(found.table(path, TableRequest()).columns)] if found.table else [])
