@@ -48,6 +48,9 @@ class Dispatch:
     def released(self, number):
         return False
 
+    def generation(self, number):
+        return 0
+
     def failed(self, failure):
         return 1
 

@@ -43,13 +43,17 @@ class Calls:
 
     def __init__(self, released: bool = True):
         self.all_released, self.given_back = released, set[int]()
-        self.generations = itertools.repeat(0)
+        self.generations, self.known = itertools.repeat(0), 0
 
     def released(self, number: int) -> bool:
         return self.all_released or number in self.given_back
 
+    def generation(self, number: int) -> int:
+        return self.known
+
     def failed(self, failure: GroupFailure) -> int:
-        return next(self.generations)
+        self.known = next(self.generations)
+        return self.known
 
 
 class Cluster:

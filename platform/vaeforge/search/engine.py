@@ -22,6 +22,7 @@ from vaeforge.ledger.events import SearchInterrupted
 from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.search.dispatch.cluster import cluster
 from vaeforge.search.dispatch.kept_data import kept_data
+from vaeforge.search.dispatch.liveness import FIRST_EPOCH
 from vaeforge.search.dispatch.node_watch import NodeWatch
 from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.node_loss import GO_ON, NodeLoss
@@ -149,6 +150,7 @@ class _SearchRun:
             GroupCalls(self.dispatcher),
             lambda: self.registered,
             grows=plan.address is not None,
+            patience=search.hang_seconds * FIRST_EPOCH,
         )
         self.worker_groups.start()
         self.searcher = self._searcher(earlier)
@@ -271,6 +273,7 @@ class _SearchRun:
         self.lock.remember()
         nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
         kill_processes(ray.get(self.dispatcher.end_hanging.remote(nodes)))
+        self.worker_groups.end_hanging()
         for failure in self.worker_groups.new_failures():
             self.view.warn(str(failure))
         if self.worker_groups.alive == 0 and self.tune.alive:

@@ -165,6 +165,10 @@ class DispatcherActor:
     async def failed(self, host: int, cause: str, why: str) -> int:
         """A worker group's processes are gone: its lease is taken back; how often the group has registered."""
         await self._do(partial(self.dispatcher.lose, host, cause, why))
+        return await self.generation(host)
+
+    async def generation(self, host: int) -> int:
+        """How often the worker group `host` has registered in this session."""
         known = self.dispatcher.history.groups.get(host)
         return 0 if known is None else known.generation
 

@@ -16,7 +16,7 @@ class GroupFailure:
 
     Attributes:
         number: of the group.
-        cause: oom, crash (an exception of its own) or lost (its process or its node died).
+        cause: oom, crash (an exception of its own), hang (before it was up) or lost (its process or its node died).
         text: what is known of it, with a traceback where there is one.
         given_up: whether it is not started again.
     """

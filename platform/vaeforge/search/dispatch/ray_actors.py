@@ -49,9 +49,12 @@ def start_dispatcher(plan: Plan, config: DispatchConfig) -> Any:
 
 @dataclass(frozen=True)
 class GroupCalls:
-    """What worker groups ask the dispatcher when a Train run has ended; waits for the answer."""
+    """What is asked of the dispatcher about worker groups; waits for the answer."""
 
     dispatcher: Any
+
+    def generation(self, number: int) -> int:
+        return int(ray.get(self.dispatcher.generation.remote(number)))
 
     def released(self, number: int) -> bool:
         return bool(ray.get(self.dispatcher.released.remote(number)))

@@ -2,12 +2,13 @@
 
 The engine starts them and asks how they are; what they train is between their ranks (`worker.py`) and the dispatcher.
 A group is started again when its Train run returned or failed, unless the search has given it back or it failed three
-times before it was up. One that finds no
+times before it was up; one that hangs before it is up is ended, and has failed. One that finds no
 room in the cluster waits here, in its thread, where it costs nothing and can be told to give up; a request that waits
 in the cluster would outlive the search. On few cores groups start one after the other: each start keeps about two cores
 busy for seconds, and one group that trains early is worth more than two that train late.
 """
 
+import math
 import os
 import signal
 import threading
@@ -45,8 +46,10 @@ class _WorkerGroup:
         thread: keeps it running.
         run: its Train run; none while there is none.
         launched: when that was started (monotonic clock).
+        up: whether it has registered since then.
+        hung: whether that run was ended because it had not.
         failures: of its Train runs, since it last registered.
-        generation: how often it had registered at its last failure.
+        generation: how often it had registered when that run was started.
         waits: whether it found no room in the cluster.
         given_back: the search does not need it any more.
     """
@@ -55,6 +58,8 @@ class _WorkerGroup:
     thread: threading.Thread | None = None
     run: TrainRun | None = None
     launched: float | None = None
+    up: bool = False
+    hung: bool = False
     failures: int = 0
     generation: int = 0
     waits: bool = False
@@ -66,7 +71,10 @@ class _WorkerGroup:
 
 
 class GroupDispatch(Protocol):
-    """What the dispatcher says of worker groups whose Train run has ended."""
+    """What the dispatcher says of worker groups."""
+
+    def generation(self, number: int) -> int:
+        """How often the group has registered."""
 
     def released(self, number: int) -> bool:
         """Whether the group, whose run has returned, is not to start again."""
@@ -90,6 +98,7 @@ class WorkerGroups:
         dispatch: GroupDispatch,
         registered: Callable[[], Collection[int]] | None = None,
         grows: bool = False,
+        patience: float = math.inf,
     ):
         """
         Args:
@@ -99,9 +108,10 @@ class WorkerGroups:
             dispatch: is told how Train runs have ended.
             registered: numbers of the groups that are up; without it, all groups start at once.
             grows: whether the cluster may add nodes.
+            patience: seconds that a group has from the start of its Train run until it is up.
         """
         self._placement, self._config, self._storage = placement, config, storage
-        self._dispatch, self._registered, self._grows = dispatch, registered, grows
+        self._dispatch, self._registered, self._grows, self._patience = dispatch, registered, grows, patience
         self.failures: list[GroupFailure] = []
         self._reported = 0  # of `failures`
         self._groups: list[_WorkerGroup] = []
@@ -143,6 +153,17 @@ class WorkerGroups:
             return False
         return self._registered is None or group.number not in self._registered()
 
+    def end_hanging(self) -> None:
+        """End the Train runs of groups that are not up after `patience`, which their threads then see as a failure."""
+        for group in self._groups:
+            run, since = group.run, group.launched
+            if run is None or since is None or group.up or group.hung or time.monotonic() - since <= self._patience:
+                continue
+            group.up = self._dispatch.generation(group.number) > group.generation
+            if not group.up:
+                group.hung = True
+                run.end()
+
     def _keep(self, group: _WorkerGroup) -> None:
         """A group's thread: one Train run after another, until the group is given back or up, or the search ends."""
         try:
@@ -161,7 +182,7 @@ class WorkerGroups:
             with self._lock:
                 if not self._closing.is_set() and self._turn() and (not group.waits or self._room() > 0):
                     group.launched, group.waits = time.monotonic(), False
-                    group.run = self._new_run(group)
+                    group.run, group.up, group.hung = self._new_run(group), False, False
                     return True
             self._closing.wait(ROOM_SECONDS if group.waits else 0.1)
         return False
@@ -183,6 +204,7 @@ class WorkerGroups:
         placement, killed = self._placement, oom_kills()
         loop = partial(worker_main, self._config, group.number, placement.threads, placement.gpus_per_worker > 0)
         assert group.run is not None
+        group.generation = self._dispatch.generation(group.number)
         try:
             group.run.run(loop)
             group.failures = 0
@@ -193,16 +215,20 @@ class WorkerGroups:
             if self._closing.is_set():  # it was ended on purpose
                 self._held.append(error)
             else:
-                self._note(group, failure_of(group.number, error, oom_kills() > killed))
+                self._note(group, self._hang(group) or failure_of(group.number, error, oom_kills() > killed))
         finally:
             group.run = group.launched = None
         return False
 
+    def _hang(self, group: _WorkerGroup) -> GroupFailure | None:
+        """What its run has failed of, if it was ended for hanging."""
+        text = f"its processes did not come up within {self._patience:.0f} s (ten times search.hang_seconds)"
+        return GroupFailure(group.number, "hang", text) if group.hung else None
+
     def _note(self, group: _WorkerGroup, failure: GroupFailure) -> None:
         """Tell the dispatcher of a failure; one that registered before it failed has its starts counted anew."""
-        generation = self._dispatch.failed(failure)
-        group.failures = 1 if generation > group.generation else group.failures + 1
-        group.generation = generation
+        was_up = self._dispatch.failed(failure) > group.generation
+        group.failures = 1 if was_up else group.failures + 1
         self.failures.append(replace(failure, given_up=group.failures >= MAX_STARTS))
 
     def new_failures(self) -> list[GroupFailure]:
