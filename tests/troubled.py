@@ -1,4 +1,4 @@
-"""A small project whose validation gets into trouble when a test says so."""
+"""A small project whose training gets into trouble when a test says so."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,8 @@ from project import CODE_PATH, SmallProject
 
 CODE = """
 import os
+import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -26,6 +28,14 @@ def taken(name):
     return seconds
 
 
+def on_event(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith(".pt") and taken("unmoved"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+sys.addaudithook(on_event)  # called before what it is told of
+
+
 class Trouble(ValidationMetric):
     name = "val/trouble"
 
@@ -36,6 +46,9 @@ class Trouble(ValidationMetric):
         time.sleep(taken("slow"))
         if taken("block"):
             threading.Event().wait()
+        if taken("poison"):
+            for parameter in model.parameters():
+                parameter.data.fill_(float("nan"))
         held = bytearray(b"x") * int(taken("hold") * 1e9)
         return torch.zeros(1, dtype=torch.float64, device=x.device)
 
@@ -57,8 +70,12 @@ class Troubled(SmallProject):
         (package / "trouble.py").write_text(CODE)
         self.environment = {"TROUBLE": str(root), "PYTHONPATH": os.pathsep.join([CODE_PATH, str(package)])}
 
-    def next_validation(self, kind: str, amount: float) -> None:
-        """Have the next validation take `amount` seconds (`slow`), or gigabytes (`hold`), or never end (`block`)."""
+    def next_validation(self, kind: str, amount: float = 1.0) -> None:
+        """Have the next validation take `amount` seconds (`slow`), or gigabytes (`hold`), or never end (`block`).
+
+        Or have it lose the model's weights, as where memory is faulty (`poison`), or its process killed between the
+        writing of the next checkpoint and the move to its name (`unmoved`).
+        """
         whole = self.root / f".{kind}"
         whole.write_text(str(amount))
         whole.rename(self.root / kind)
