@@ -16,6 +16,7 @@ from vaeforge.data import announced_size
 from vaeforge.data.announced_size import SMALL, require_memory, require_room
 from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import FORMATS, format_of
+from vaeforge.data.volume_file import canonical, open_nifti
 from vaeforge.errors import DataError
 
 ENCODED = "GIFTI_ENCODING_B64GZ"
@@ -111,6 +112,15 @@ def test_mgh_of_other_sides_is_refused(tmp_path: Path, side: int) -> None:
     path.write_bytes(content)
     with pytest.raises(DamagedFileError, match=r"a\.mgh: (cannot be read as MGH|announces)"):
         read(path)
+
+
+def test_an_affine_that_leaves_an_axis_out_is_refused(tmp_path: Path) -> None:
+    path = tiny("nifti", tmp_path)
+    content = bytearray(path.read_bytes())
+    content[312:328] = bytes(16)  # srow_z
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"its axes cannot be told .* mend its affine"):
+        canonical(open_nifti(path), path)
 
 
 def test_variables_of_matlab_that_share_a_name_are_refused(tmp_path: Path) -> None:

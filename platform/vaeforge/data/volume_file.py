@@ -19,6 +19,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.freesurfer.mghformat import MGHError
 from nibabel.funcs import as_closest_canonical
 from nibabel.nifti1 import Nifti1Image
+from nibabel.orientations import OrientationError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
@@ -30,8 +31,8 @@ from vaeforge.data.damaged_file import DamagedFileError
 CIFTI = "which is read under the suffixes .dtseries.nii and .ptseries.nii alone; give it its own, if it is a series"
 # what nibabel raises on damaged files, found by cutting files and overwriting bytes and numbers of them at random
 DAMAGE = (
-    *(ImageFileError, HeaderDataError, WrapStructError, MGHError, Cifti2HeaderError, ExpatError, AssertionError),
-    *(zlib.error, struct.error, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError),
+    *(ImageFileError, HeaderDataError, WrapStructError, OrientationError, MGHError, Cifti2HeaderError, ExpatError),
+    *(zlib.error, struct.error, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
     *(OverflowError, MemoryError),
 )
 
