@@ -11,6 +11,7 @@ import pytest
 from project import SmallProject, check_invariants, end
 
 OFFLINE = ("--offline", "true", "--register", "false")
+FOUR = ("--trials", "4")
 SLOWER = ("--set", "training.steps_per_epoch=20")
 
 
@@ -53,7 +54,7 @@ def test_a_killed_worker_costs_an_attempt_and_no_trial(project: SmallProject, cl
 
 
 def test_a_killed_search_is_resumed_without_losing_or_repeating(project: SmallProject) -> None:
-    process = project.start("tune", "--name", "s", *SLOWER, *OFFLINE)
+    process = project.start("tune", "--name", "s", *FOUR, *SLOWER, *OFFLINE)
     try:
         project.wait_for_events("s", "finished", process, 2)
     finally:
@@ -61,11 +62,11 @@ def test_a_killed_search_is_resumed_without_losing_or_repeating(project: SmallPr
     before = {e["trial"]: e for e in project.events("s", "finished")}
     running = {e["trial"]: e["epoch"] for e in project.events("s", "reported") if e["trial"] not in before}
     params = {e["trial"]: e["params"] for e in project.events("s", "submitted")}
-    refused = project.call("tune", "--name", "s", *SLOWER, *OFFLINE, code=2)
+    refused = project.call("tune", "--name", "s", *FOUR, *SLOWER, *OFFLINE, code=2)
     assert "exists already" in refused and "--resume" in refused
-    output = project.run("tune", "--name", "s", "--resume", "true", *SLOWER, *OFFLINE)
+    output = project.run("tune", "--name", "s", "--resume", "true", *FOUR, *SLOWER, *OFFLINE)
     assert "(raylet)" not in output  # Ray's words on controllers that the search ends are no news for a person
-    check_invariants(project, "s", trials=6)
+    check_invariants(project, "s", trials=4)
     after = {e["trial"]: e for e in project.events("s", "finished")}
     assert {n: after[n] for n in before} == before
     resumed = [e["event"] for e in project.events("s")].index("resumed")

@@ -98,7 +98,7 @@ def test_finalists_without_a_model_are_not_repeated_and_never_handed_on(
 def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on(
     project: SmallProject, cluster: dict[str, str]
 ) -> None:
-    call = ("tune", "--name", "s", "--scheduler", "none", *OFFLINE, "--set", "training.steps_per_epoch=60")
+    call = ("tune", "--name", "s", "--scheduler", "none", *OFFLINE, "--set", "training.steps_per_epoch=40")
     other = beside(project)
     other.call("stop", "s", code=2)  # its imports are made before a trial can end
     process = project.start(*call, "--trials", "3", "--json", "true", **cluster)

@@ -31,7 +31,7 @@ SIZES = {
     "cilia": {"model.width": 0.1, "model.latent_dim": 3},
     "endoscopy": {"model.width": 4, "model.latent_dim": 3},
     "fmri": {"model.hidden": [16], "model.latent_dim": 3},
-    "lipid": SMALL,
+    "lipid": SMALL | {"model.scales": 1},
     "speckle": {"model.width": 0.05, "model.latent_dim": 3},
 }
 SLOW = ("lipid", "speckle")
