@@ -35,7 +35,7 @@ def test_a_search_whose_head_is_lost_ends_and_goes_on_on_another_cluster(tmp_pat
             project.wait_for_events("h", "finished", process, 1)
             project.wait_for_events("h", "reported", process, 8)
             nodes.kill(nodes.nodes[0])
-            assert process.wait(400) != 0, project.output  # Ray ends its driver, with words and a code of its own
+            assert process.wait(400) == 2, project.output
         finally:
             end(process)
     before = {event["trial"]: event for event in project.events("h", "finished")}
