@@ -184,3 +184,16 @@ def answer(url: str, server: "subprocess.Popen[bytes]") -> Any:
             if server.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def test_trials_that_never_began_are_left_out_at_the_end(path: Path, space: Space) -> None:
+    """Two were handed out, and the search ended before the second began."""
+    dashboard = Dashboard(path, "a search", space, SearchHistory())
+    for number in (0, 1):
+        dashboard.submitted(number, PARAMS)
+    dashboard.ended(FinishedTrial(0, PARAMS, "completed", (3.0,), 9))
+    known = SearchHistory()
+    known.trials[0] = record(0, "completed", 3.0, 9)
+    dashboard.leave_out_others(known)
+    (shown,) = written(dashboard, path)
+    assert (shown.number, shown.state, shown.value) == (0, TrialState.COMPLETE, 3.0)

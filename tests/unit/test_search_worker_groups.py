@@ -16,6 +16,7 @@ import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+from torch.distributed import DistBackendError
 
 from project import CODE_PATH
 from vaeforge.search.dispatch import worker_groups as module
@@ -169,6 +170,13 @@ def test_a_worker_group_that_was_up_each_time_is_started_again_without_end(clust
         ([ValueError("bad"), MemoryError("one rank of two")], False, "oom"),
         ([ActorDiedError(), ValueError("bad")], True, "crash"),
         ([WorkerHealthCheckFailedError("no answer", ActorDiedError())], False, "lost"),
+        (
+            [RuntimeError("[…/gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:1: Connection reset")],
+            False,
+            "lost",
+        ),
+        ([DistBackendError("NCCL communicator was aborted"), ActorDiedError()], False, "lost"),
+        ([RuntimeError("[…/gloo/transport/tcp/pair.cc:537] Read error"), ValueError("bad")], False, "crash"),
     ],
 )
 def test_what_ended_a_worker_group_is_called_by_its_name(errors: list[Exception], killed: bool, cause: str) -> None:

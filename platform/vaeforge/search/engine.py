@@ -361,4 +361,7 @@ class _SearchRun:
         patience = min(seconds, GOODBYE_SECONDS) if self.plan.address is None else seconds
         if not self.worker_groups.join(patience):
             self.worker_groups.end(END_SECONDS)
-        self.searcher.close()
+        known = None
+        with suppress(OSError, SearchError):  # the disk may be what the search ended for
+            known = read_history(self.plan.ledger)
+        self.searcher.close(known)

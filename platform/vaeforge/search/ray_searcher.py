@@ -128,8 +128,14 @@ class OptunaTuneSearcher(Searcher):
         """Trials that Tune was handed and has not completed, or has given up because their process was lost."""
         return [*self._given_up, *(config.trial for config in self._live.values())]
 
-    def close(self) -> None:
-        """Let the sampler's thread and the dashboard finish what they have begun."""
+    def close(self, known: SearchHistory | None = None) -> None:
+        """Let the sampler's thread and the dashboard finish what they have begun.
+
+        Args:
+            known: the ledger at the end, where it can be read: trials that were handed out may not have begun.
+        """
+        if known is not None:
+            self._dashboard.leave_out_others(known)
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._dashboard.close()
 

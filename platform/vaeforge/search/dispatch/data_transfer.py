@@ -184,7 +184,8 @@ def _problems(nodes: dict[str, str], probe: Callable[..., str | None], *argument
     for answer in silent:
         ray.cancel(answer, force=True)
         found[asked[answer]] = f"no answer within {PROBE_SECONDS:.0f} s"
-    return [f"{name}: {problem}" for name, problem in sorted(found.items()) if problem is not None]
+    there = set(_other_nodes().values()) if any(found.values()) else set()  # one that has gone meanwhile has no problem
+    return [f"{name}: {problem}" for name, problem in sorted(found.items()) if problem is not None and name in there]
 
 
 def _answer(answer: Any) -> str | None:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import ray
-import torch
+import torch.distributed
 from ray.train.v2._internal.exceptions import RayTrainError
 
 INFRASTRUCTURE = (ray.exceptions.RayError, RayTrainError)  # Ray's own errors: nothing that a rank has raised
+CONNECTION = "gloo/transport/"  # where gloo's errors of connections come from; they are plain RuntimeErrors
 OOM = (MemoryError, torch.cuda.OutOfMemoryError, ray.exceptions.OutOfMemoryError)
 
 
@@ -44,10 +45,15 @@ def failure_of(number: int, error: BaseException, out_of_memory: bool) -> GroupF
     text = str(error).strip() or repr(error)
     if any(isinstance(one, OOM) for one in ranks):
         return GroupFailure(number, "oom", text)
-    if all(isinstance(one, INFRASTRUCTURE) for one in ranks):
+    if all(isinstance(one, INFRASTRUCTURE) or _left_alone(one) for one in ranks):
         told = "the system ended a process of it because memory was used up"
         return GroupFailure(number, "oom", f"{text}\n{told}") if out_of_memory else GroupFailure(number, "lost", text)
     return GroupFailure(number, "crash", text)
+
+
+def _left_alone(error: BaseException) -> bool:
+    """Whether a rank only lost its connection to another one, whose end Ray may tell of later than it fails."""
+    return isinstance(error, torch.distributed.DistError) or CONNECTION in f"{error}"
 
 
 def _inner(error: BaseException) -> BaseException:

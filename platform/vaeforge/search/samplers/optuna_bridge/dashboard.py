@@ -10,7 +10,7 @@ import math
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -72,6 +72,11 @@ class Dashboard:
         """`trial` has ended; its value by epoch, and what else is to be seen of it."""
         self._queue.put(lambda journal: journal.end(trial, intermediate or {}, attributes or {}))
 
+    def leave_out_others(self, known: SearchHistory) -> None:
+        """The search has ended: trials that were proposed, and had not begun, are in no ledger and are not shown."""
+        records = [record for _, record in sorted(known.trials.items())]
+        self._queue.put(lambda journal: journal.keep(records))
+
     def close(self, seconds: float = 30.0) -> bool:
         """Wait until everything has been written; whether it has."""
         self._queue.put(None)
@@ -81,8 +86,7 @@ class Dashboard:
     def _run(self, name: str, space: Space, records: list[TrialRecord]) -> None:
         try:
             journal = Journal(self._path, name, space)
-            for record in records:
-                journal.add(record)
+            journal.fill(records)
             while (action := self._queue.get()) is not None:
                 action(journal)
         except Exception as error:  # whatever it is, a view must not end the search
@@ -94,8 +98,13 @@ class Journal:
 
     def __init__(self, path: Path, name: str, space: Space):
         silence_optuna()
-        path.unlink(missing_ok=True)
+        self._path, self._name = path, name
         self._space, self._goals = space, space.objective.goals
+        self._create()
+
+    def _create(self) -> None:
+        path, name = self._path, self._name
+        path.unlink(missing_ok=True)
         self._storage = JournalStorage(JournalFileBackend(str(path)))
         ways = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
         self._study = self._storage.create_new_study([ways[goal.mode] for goal in self._goals], name)
@@ -109,6 +118,18 @@ class Journal:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = optuna.load_study(study_name=name, storage=self._storage)
             study.set_metric_names([goal.metric for goal in self._goals])
+
+    def fill(self, records: Iterable[TrialRecord]) -> None:
+        """Trials of earlier sessions, by number."""
+        for record in records:
+            self.add(record)
+
+    def keep(self, records: Sequence[TrialRecord]) -> None:
+        """See `Dashboard.leave_out_others`; a study cannot lose a trial, so it is made anew where it has others."""
+        if self._begun <= {record.number for record in records}:
+            return
+        self._create()
+        self.fill(records)
 
     def add(self, record: TrialRecord) -> None:
         """A trial of an earlier session."""
