@@ -86,7 +86,10 @@ def connected(folder: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "called"), [("raylet", "node"), ("agent", "agent"), ("gcs", "control server")])
+@pytest.mark.parametrize(
+    ("kind", "called"),
+    [("raylet", "node"), pytest.param("agent", "agent", marks=pytest.mark.long), ("gcs", "control server")],
+)
 def test_whichever_process_of_rays_is_killed_it_is_said(tmp_path: Path, kind: str, called: str) -> None:
     with connected(tmp_path) as process:
         while not (found := of_kind(psutil.Process(process.pid), kind)):  # an agent takes its name late
@@ -103,7 +106,7 @@ def test_whichever_process_of_rays_is_killed_it_is_said(tmp_path: Path, kind: st
     assert not (tmp_path / "scratch").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long  # a race with Ray, which on a busy machine ends the search before it can speak
 def test_a_signal_to_all_processes_of_a_job_is_an_interruption(tmp_path: Path) -> None:
     """As SLURM sends it to a job that is preempted: to Ray's own processes, too, which all end at once."""
     with connected(tmp_path) as process:
