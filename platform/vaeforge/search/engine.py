@@ -332,7 +332,7 @@ class _SearchRun:
         with suppress(ray.exceptions.RayError, OSError):  # the cluster or the disk may be what the problem is
             ray.get(self.dispatcher.close.remote(), timeout=END_SECONDS)
             ray.get(self.dispatcher.record.remote(self._interrupted(problem=problem)), timeout=END_SECONDS)
-        self._let_groups_go(END_SECONDS)
+        self._let_groups_go(END_SECONDS, early=True)
 
     def end(self) -> None:
         """Write into the ledger how the session ended, and let the worker groups return.
@@ -351,17 +351,19 @@ class _SearchRun:
         else:
             reason = self.over or self.searcher.ended or "trials"
             ray.get(self.dispatcher.record.remote(search_ended(self.plan, reason, time.monotonic() - self.started)))
-        self._let_groups_go(END_SECONDS if self.interrupt.signal is None else END_SECONDS / 4)
+        early = self.over is not None or self.interrupt.signal is not None
+        self._let_groups_go(END_SECONDS if self.interrupt.signal is None else END_SECONDS / 4, early)
 
-    def _let_groups_go(self, seconds: float) -> None:
+    def _let_groups_go(self, seconds: float, early: bool) -> None:
         """Let groups return, of a Ray of one's own for a moment, others up to `seconds`; end the rest.
 
-        A thread in Ray when Ray shuts down could end the process.
+        A thread in Ray when Ray shuts down could end the process. Only a session that ends `early` may have handed out
+        trials that have not begun.
         """
         patience = min(seconds, GOODBYE_SECONDS) if self.plan.address is None else seconds
         if not self.worker_groups.join(patience):
             self.worker_groups.end(END_SECONDS)
         known = None
         with suppress(OSError, SearchError):  # the disk may be what the search ended for
-            known = read_history(self.plan.ledger)
+            known = read_history(self.plan.ledger) if early else None
         self.searcher.close(known)

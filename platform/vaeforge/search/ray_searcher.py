@@ -132,7 +132,7 @@ class OptunaTuneSearcher(Searcher):
         """Let the sampler's thread and the dashboard finish what they have begun.
 
         Args:
-            known: the ledger at the end, where it can be read: trials that were handed out may not have begun.
+            known: the ledger at an early end, where it can be read: trials that were handed out may not have begun.
         """
         if known is not None:
             self._dashboard.leave_out_others(known)
