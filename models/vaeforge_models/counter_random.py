@@ -9,7 +9,6 @@ Shapes: rows [R] are counters of rows, from 0; a row has `columns` values, and v
 Keys are integers of 64 bits: a Python int, or an int64 tensor of no dimensions where they are made on the device.
 """
 
-import hashlib
 import math
 
 import torch
@@ -21,12 +20,6 @@ GAMMA = 0x9E3779B97F4A7C15 - 2**64  # the golden ratio's share of 2^64, as every
 FIRST, SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
 UNIFORM_BITS = 24  # a float32 holds as many
 HALF = 32  # bits of each of the two uniform numbers that a normal one is made of
-
-
-def key_of(seed: int, *purpose: str | int) -> int:
-    """A key for `purpose` under `seed`, unrelated to that of any other purpose."""
-    text = "/".join(str(part) for part in (seed, *purpose))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
 def derived(key: Key, number: Key, device: torch.device) -> Tensor:

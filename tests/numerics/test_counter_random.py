@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from vaeforge_models.counter_random import chance, choices, derived, integers, key_of, normal, permutation, uniform
+from vaeforge.seeds import key_of
+from vaeforge_models.counter_random import chance, choices, derived, integers, normal, permutation, uniform
 
 CPU = torch.device("cpu")
 MASK = 2**64 - 1

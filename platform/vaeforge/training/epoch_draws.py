@@ -1,4 +1,4 @@
-"""What an epoch draws: which sample is at each of its positions, and the keys of augmentation and noise there.
+"""Draws of an epoch: the sample at each of its positions, and the keys of augmentation and noise there.
 
 Positions are numbered from 0 over the whole epoch, whoever draws them and in whatever portions: the numbers at a
 position follow from the seed, the epoch and the position alone (`vaeforge_models.counter_random`).
@@ -14,7 +14,8 @@ from torch import Tensor
 from vaeforge.config.experiment import Training
 from vaeforge.errors import ConfigError
 from vaeforge.samples import Samples
-from vaeforge_models.counter_random import Key, choices, key_of, normal, permutation, uniform
+from vaeforge.seeds import key_of
+from vaeforge_models.counter_random import Key, choices, normal, permutation, uniform
 
 
 @dataclass(frozen=True)

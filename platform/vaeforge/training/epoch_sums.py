@@ -1,4 +1,4 @@
-"""What an epoch adds up over its steps, on the device, without the host waiting for any of it."""
+"""Sums of an epoch over its steps, on the device, without the host waiting for any of them."""
 
 import math
 

@@ -23,9 +23,10 @@ from vaeforge.seeds import derive
 from vaeforge.training.checkpoint import Checkpoint, load_newest, save
 from vaeforge.training.checkpoint_files import CHECKPOINT_NAME, best_beside
 from vaeforge.training.early_stopping import BestEpoch
+from vaeforge.training.gpu_settings import prepare_gpu
 from vaeforge.training.lr_schedule import Plateau
 from vaeforge.training.process_group import ProcessGroup
-from vaeforge.training.resident import ResidentSamples, fits, prepare_gpu
+from vaeforge.training.resident import ResidentSamples, fits
 from vaeforge.training.step_graph import CapturedSteps
 from vaeforge.training.step_runner import StepRunner, StreamedSteps
 from vaeforge.training.storage import join, name_of, open_storage

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaeforge.samples import FINE, Samples
 
@@ -57,16 +57,3 @@ def fits(parts: list[Samples], device: torch.device) -> bool:
         return False
     free, _ = torch.cuda.mem_get_info(device)
     return sum(part.stored.nbytes + part.condition.nbytes for part in parts) <= MEMORY_SHARE * free
-
-
-def prepare_gpu(model: nn.Module, tf32: bool) -> None:
-    """Settings of a GPU for `model`: precision of products, and pictures with their channels last, as its kernels are.
-
-    Args:
-        model: on the GPU; its convolutions' weights are laid out anew.
-        tf32: whether float32 products may keep 10 bits of mantissa; torch's own default is convolutions alone.
-    """
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.allow_tf32 = tf32
-    if any(isinstance(one, nn.Conv2d | nn.ConvTranspose2d) for one in model.modules()):
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

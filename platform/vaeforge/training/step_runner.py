@@ -14,13 +14,13 @@ from torch import Tensor
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.samples import Samples
+from vaeforge.seeds import key_of
 from vaeforge.training.batches import Batch, BatchForm, MicroBatch, epoch_batches, micro_batches
 from vaeforge.training.epoch_draws import EpochDraws, epoch_draws, steps_per_epoch
 from vaeforge.training.epoch_sums import EpochSums
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.resident import ResidentSamples
 from vaeforge.training.train_step import StepNumber, TrainStep
-from vaeforge_models.counter_random import key_of
 from vaeforge_models.vae import DataSpec
 
 
