@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
@@ -65,3 +66,12 @@ def small_experiment(family: Family, folder: Path, **overrides: Any) -> Experime
     short |= {"training.evaluation_samples": 2}
     given = {key.replace("__", "."): value for key, value in overrides.items()}
     return load(folder, family.name, None, short | given).experiment
+
+
+def write_two_classes(root: Path, side: int) -> None:
+    """Pictures of `side` pixels in `root`'s data of `endoscopy`, no two alike: 20 normal ones and 8 of polyps."""
+    for name, count in (("normal", 20), ("polyps", 8)):
+        folder = root / "data/endoscopy" / name
+        folder.mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (side, side), (number, count, 0)).save(folder / f"{number}.png")

@@ -1,26 +1,10 @@
 """Ends of a worker group: a rank that is killed, and groups that are ended while they run, start, or wait for room."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from project import CODE_PATH
+from group_programs import run_program
 
 PROGRAM = """
-import sys, time
-from pathlib import Path
-
-import psutil
-from vaeforge.search.dispatch.cluster import settle_environment
-from vaeforge.search.dispatch.ray_start import without_idle_processes
-
-settle_environment()
-import ray
-from ray.util import placement_group_table
-from vaeforge.search.dispatch import worker_groups
-from vaeforge.search.dispatch.resources import Placement
-
 IDLE = (
     "Controller", "SynchronizationActor", "DatasetManager", "PlacementGroupCleaner", "AutoscalingCoordinator",
     "dashboard.py", "log_monitor.py", "monitor.py",
@@ -44,16 +28,6 @@ def hold(folder, number, threads, gpus):
     (folder / f"up-{os.getpid()}").touch()
     time.sleep(600)
 
-class Dispatch:
-    def released(self, number):
-        return False
-
-    def generation(self, number):
-        return 0
-
-    def failed(self, failure):
-        return 1
-
 def running():
     below = psutil.Process().children(recursive=True)
     return {process.pid: " ".join(process.cmdline()) for process in below if process.status() != "zombie"}
@@ -65,7 +39,7 @@ def states():
     return sorted(group["state"] for group in placement_group_table().values())
 
 def started(settings, folder):
-    groups = worker_groups.WorkerGroups(Placement(1, 1, 0.0, 1), settings, str(folder), Dispatch())
+    groups = worker_groups.WorkerGroups(Placement(1, 1, 0.0, 1), settings, str(folder), Dispatch(1))
     groups.start()
     return groups
 
@@ -99,16 +73,9 @@ def main(folder):
     assert groups.end(60)
     ray.shutdown()
     print("ended")
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
 """
 
 
 def test_what_a_group_held_is_free_again_however_it_ends(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    given = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    call = [sys.executable, str(program), str(tmp_path)]
-    done = subprocess.run(call, env=given | {"PYTHONPATH": CODE_PATH}, capture_output=True, text=True, timeout=300)
+    done = run_program(tmp_path, PROGRAM, 300)
     assert (done.returncode, done.stdout.endswith("ended\n")) == (0, True), done.stdout + done.stderr

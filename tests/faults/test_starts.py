@@ -1,13 +1,12 @@
 """Worker groups that fail or hang before they are up: bounded tries, and an end that says why."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from project import CODE_PATH, SmallProject, check_invariants, end
+from group_programs import run_program
+from project import SmallProject, check_invariants, end
 
 QUICK = ("--offline", "true", "--register", "false", "--hosts", "1")
 
@@ -53,37 +52,15 @@ def test_a_worker_group_that_hangs_before_it_is_up_is_ended_and_started_again(
 
 
 PROGRAM = """
-import sys, time
-from pathlib import Path
-
-import psutil
-from vaeforge.search.dispatch.cluster import settle_environment
-
-settle_environment()
-import ray
-from ray.util import placement_group_table
-from vaeforge.search.dispatch import worker_groups
-from vaeforge.search.dispatch.resources import Placement
-
 def hang(folder, number, threads, gpus):
     import os, signal
     (folder / f"begun-{os.getpid()}").touch()
     os.kill(os.getpid(), signal.SIGSTOP)  # no thread of it does anything any more
 
-class Dispatch:
-    def released(self, number):
-        return False
-
-    def generation(self, number):
-        return 0
-
-    def failed(self, failure):
-        return 0
-
 def main(folder):
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     worker_groups.worker_main = hang
-    groups = worker_groups.WorkerGroups(Placement(1, 1, 0.0, 1), folder, str(folder), Dispatch(), patience=30.0)
+    groups = worker_groups.WorkerGroups(Placement(1, 1, 0.0, 1), folder, str(folder), Dispatch(0), patience=30.0)
     groups.start()
     deadline = time.monotonic() + 400
     while groups.alive:
@@ -99,19 +76,12 @@ def main(folder):
     assert len(begun) == 3  # on the only core there is
     assert {group["state"] for group in placement_group_table().values()} == {"REMOVED"}
     ray.shutdown()
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
 """
 
 
 @pytest.mark.long
 def test_one_that_hangs_each_time_is_given_up_and_leaves_nothing(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    given = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    call = [sys.executable, str(program), str(tmp_path)]
-    done = subprocess.run(call, env=given | {"PYTHONPATH": CODE_PATH}, capture_output=True, text=True, timeout=500)
+    done = run_program(tmp_path, PROGRAM, 500)
     assert done.returncode == 0, done.stdout + done.stderr
     why = "its processes did not come up within 30 s (ten times search.hang_seconds)"
     assert done.stdout.splitlines() == [

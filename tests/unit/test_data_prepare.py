@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from samples import write_two_classes
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.data.prepare import ensure_prepared, prepare, prepared_summary, pull
@@ -25,11 +26,7 @@ MakeExperiment = Callable[..., Experiment]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    for name, count in (("normal", 20), ("polyps", 8)):
-        folder = tmp_path / "data/endoscopy" / name
-        folder.mkdir(parents=True)
-        for number in range(count):
-            Image.new("RGB", (30, 30), (number, count, 0)).save(folder / f"{number}.png")
+    write_two_classes(tmp_path, 30)
     return Project(tmp_path)
 
 

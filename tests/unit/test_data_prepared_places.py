@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
+from samples import write_two_classes
 from vaeforge.config.experiment import Experiment
 from vaeforge.data import prepared_places
 from vaeforge.data.prepare import ensure_prepared, prepare
@@ -25,11 +25,7 @@ Ask = Callable[[int], Prepared]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    for name, count in (("normal", 20), ("polyps", 8)):
-        folder = tmp_path / "data/endoscopy" / name
-        folder.mkdir(parents=True)
-        for number in range(count):
-            Image.new("RGB", (40, 40), (number, count, 0)).save(folder / f"{number}.png")
+    write_two_classes(tmp_path, 40)
     return Project(tmp_path)
 
 
