@@ -72,15 +72,19 @@ def test_commas_that_may_be_decimal_ones_between_commas_are_refused(tmp_path: Pa
     assert "numbers with commas (1,5) between commas" in said(imported(tmp_path, table, "lipid", 2))
 
 
-@pytest.mark.parametrize("header", ["Time (s),1001,1002", "time_sec,1001,1002", None])
-def test_times_in_the_first_column_are_no_voxel(tmp_path: Path, header: str | None) -> None:
+@pytest.mark.parametrize(
+    ("header", "step"),
+    [("Time (s),1001,1002", 0.72), ("time_sec,1001,1002", 0.72), (None, 0.72), ("time,1001,1002", -1.0)],
+)
+def test_times_in_the_first_column_are_no_voxel(tmp_path: Path, header: str | None, step: float) -> None:
+    """Also where rows are written from the last one on."""
     source = tmp_path / "bold"
     source.mkdir()
     rng = np.random.default_rng(3)
     values = rng.normal(size=(3, 30, 2)).round(4)
     for subject, series in enumerate(values):
         rows = [header] if header else []
-        rows += [f"{0.72 * time:.2f},{a},{b}" for time, (a, b) in enumerate(series)]
+        rows += [f"{(29.0 if step < 0 else 0.0) + step * time:.2f},{a},{b}" for time, (a, b) in enumerate(series)]
         (source / f"subject{'abc'[subject]}.csv").write_text("\n".join(rows) + "\n")
     imported(tmp_path, source, "fmri")
     with np.load(tmp_path / "data/fmri/own/timeseries.npz") as found:

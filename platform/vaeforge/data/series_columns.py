@@ -42,8 +42,9 @@ def counts_rows(name: str | None, values: Sequence[float], first: bool) -> bool:
     if len(known) < 3:
         return False
     steps = np.diff(known)
-    # times are rounded when written; no measured voxel rises by the same step from one timepoint to all the next
-    even = steps[0] > 0 and np.allclose(steps, steps.mean(), rtol=0.05)
+    # times are rounded when written; no measured voxel rises by the same step from one timepoint to all the next, and
+    # none that is called a time falls so: its rows are written from the last one on
+    even = (steps[0] > 0 or (called and steps[0] < 0)) and np.allclose(steps, steps.mean(), rtol=0.05)
     return bool(even and (called or (known[0] >= 0 and len(known) >= LEAST_STEPS) or _from_one(known)))
 
 
