@@ -16,9 +16,10 @@ from samples import random_arrays
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.training.batches import Batch
+from vaeforge.training.gradient_step import StepNumber
 from vaeforge.training.loop import TrainingData, untrained
 from vaeforge.training.process_group import ProcessGroup
-from vaeforge.training.train_step import StepNumber, TrainStep
+from vaeforge.training.train_step import TrainStep
 from vaeforge_models.families import families
 from vaeforge_models.objective import State
 

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from vaeforge_models.objective import NO_STATE, BetaSchedule, State
-from vaeforge_models.scalars import Flag, Scalar, clamp, exponential, finite, logistic, maximum, minimum, where
+from vaeforge_models.scalars import (
+    Flag,
+    Scalar,
+    clamp,
+    exponential,
+    finite,
+    logistic,
+    maximum,
+    minimum,
+    per_unit,
+    where,
+)
 
 if TYPE_CHECKING:  # see `scalars`
     from torch import Tensor
@@ -48,8 +59,15 @@ class Capacity(BetaSchedule):
         """The progress at which the capacity is full."""
         return self.warmup
 
-    def loss(self, distortion: "Tensor", kl: "Tensor", t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> "Tensor":
-        return distortion + self.gamma * (kl.sum() - self.capacity(t)).abs()
+    def loss(
+        self,
+        distortion: "Tensor",
+        kl: "Tensor",
+        t: Scalar,
+        state: Mapping[str, Scalar] = NO_STATE,
+        units: "Tensor | None" = None,
+    ) -> "Tensor":
+        return distortion + self.gamma * (kl.sum(-1) - self.capacity(t)).abs()
 
 
 class FreeBits(BetaSchedule):
@@ -70,8 +88,16 @@ class FreeBits(BetaSchedule):
     def full_beta_at(self) -> float:
         return 0.0
 
-    def loss(self, distortion: "Tensor", kl: "Tensor", t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> "Tensor":
-        return distortion + self.value * kl.clamp(min=self.floor).sum()
+    def loss(
+        self,
+        distortion: "Tensor",
+        kl: "Tensor",
+        t: Scalar,
+        state: Mapping[str, Scalar] = NO_STATE,
+        units: "Tensor | None" = None,
+    ) -> "Tensor":
+        paid = kl.clamp(min=per_unit(self.floor))
+        return distortion + self.value * (paid if units is None else paid * units).sum(-1)
 
 
 class Geco(BetaSchedule):
@@ -106,9 +132,16 @@ class Geco(BetaSchedule):
     def size(self, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         return minimum((state or self.initial())["lambda"], 1.0)
 
-    def loss(self, distortion: "Tensor", kl: "Tensor", t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> "Tensor":
+    def loss(
+        self,
+        distortion: "Tensor",
+        kl: "Tensor",
+        t: Scalar,
+        state: Mapping[str, Scalar] = NO_STATE,
+        units: "Tensor | None" = None,
+    ) -> "Tensor":
         multiplier = (state or self.initial())["lambda"]
-        return (kl.sum() + multiplier * (distortion - self.tolerance)) / maximum(multiplier, 1.0)
+        return (kl.sum(-1) + multiplier * (distortion - self.tolerance)) / maximum(multiplier, 1.0)
 
     def update(self, state: Mapping[str, Scalar], distortion: Scalar, rate: Scalar, t: Scalar) -> State:
         before = state or self.initial()

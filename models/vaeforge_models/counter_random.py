@@ -6,7 +6,8 @@ captured graph or one of several models that train together draws just the rows 
 again after a resume. Not for cryptography.
 
 Shapes: rows [R] are counters of rows, from 0; a row has `columns` values, and value (r, c) is number r * columns + c.
-Keys are integers of 64 bits: a Python int, or an int64 tensor of no dimensions where they are made on the device.
+Keys are integers of 64 bits: a Python int, or an int64 tensor of no dimensions where they are made on the device. Keys
+[K] of several models draw for all of them at once: what is [R, columns] under one key is then [K, R, columns].
 """
 
 import math
@@ -23,15 +24,30 @@ HALF = 32  # bits of each of the two uniform numbers that a normal one is made o
 
 
 def derived(key: Key, number: Key, device: torch.device) -> Tensor:
-    """The key of case `number` under `key`: that output of the generator. Numbers of any shape give as many keys."""
+    """The key of case `number` under `key`: that output of the generator. Numbers of any shape give as many keys.
+
+    Keys [K] and numbers [K] give the key of each number under its own key.
+    """
     counter = number if isinstance(number, Tensor) else torch.full((), number, dtype=torch.int64, device=device)
     return _mixed(counter * GAMMA + key)
 
 
-def integers(key: Key, rows: Tensor, columns: int) -> Tensor:
-    """Evenly distributed integers of 64 bits, int64 [R, columns]."""
-    counters = rows[:, None] * columns + torch.arange(1, columns + 1, device=rows.device)
-    return _mixed(counters.mul_(GAMMA).add_(key))
+def integers(key: Key, rows: Tensor, columns: int, own: Tensor | None = None) -> Tensor:
+    """Evenly distributed integers of 64 bits, int64 [R, columns].
+
+    Args:
+        key: or keys [K].
+        rows: counters.
+        columns: values of a row.
+        own: of several keys, the columns [K] that count for each of them, at most `columns`; what lies behind them is
+            drawn for nobody.
+    """
+    places = torch.arange(1, columns + 1, device=rows.device)
+    lengths = columns if own is None else own[:, None, None]
+    counters = (rows[:, None] * lengths + places).mul_(GAMMA)
+    if isinstance(key, Tensor):
+        return _mixed(counters + (key[:, None, None] if key.dim() else key))
+    return _mixed(counters.add_(key))
 
 
 def uniform(key: Key, rows: Tensor, columns: int) -> Tensor:
@@ -40,19 +56,23 @@ def uniform(key: Key, rows: Tensor, columns: int) -> Tensor:
     return whole.to(torch.get_default_dtype()).mul_(2.0**-UNIFORM_BITS)
 
 
-def chance(key: Key, rows: Tensor, columns: int, probability: float) -> Tensor:
-    """Whether a uniform number is below `probability`: bool [R, columns]."""
-    whole = _shifted(integers(key, rows, columns), 64 - UNIFORM_BITS)
-    return whole.lt(math.ceil(probability * 2**UNIFORM_BITS))
+def chance(key: Key, rows: Tensor, columns: int, threshold: Key) -> Tensor:
+    """Whether a uniform number is below the probability whose threshold that is: bool [R, columns]."""
+    return _shifted(integers(key, rows, columns), 64 - UNIFORM_BITS).lt(threshold)
 
 
-def normal(key: Key, rows: Tensor, columns: int) -> Tensor:
+def threshold(probability: float) -> int:
+    """How many of the numbers that `uniform` takes lie below `probability`."""
+    return math.ceil(probability * float(2**UNIFORM_BITS))
+
+
+def normal(key: Key, rows: Tensor, columns: int, own: Tensor | None = None) -> Tensor:
     """Standard normal numbers in torch's default type: [R, columns].
 
     sqrt(-2 ln u) cos(2 pi v) (Box and Muller 1958), u in (0, 1] and v in [0, 1) from the two halves of one integer; at
-    most 6.8 in absolute value.
+    most 6.8 in absolute value. `own` is that of `integers`.
     """
-    drawn, kind = integers(key, rows, columns), torch.get_default_dtype()
+    drawn, kind = integers(key, rows, columns, own), torch.get_default_dtype()
     angle = (drawn & (2**HALF - 1)).to(kind).mul_(2.0 * math.pi * 2.0**-HALF).cos_()
     radius = _shifted(drawn, 64 - HALF).to(kind).add_(0.5).mul_(2.0**-HALF).log_().mul_(-2.0).sqrt_()
     return radius.mul_(angle)

@@ -11,6 +11,9 @@ means, which every rank knows, the chain rule gives
     df/dw = sum_ranks d/dw [ c_distortion * sum_own distortion_i + c_kl . sum_own kl_i ] / B
 
 so each rank differentiates the bracket over its own samples, and the ranks' gradients add up to the exact one.
+
+Several models that train as one (lanes) have these numbers with one more dimension in front, K: distortion [K],
+kl [K, L], and a schedule whose settings are [K], too. What follows is written for both.
 """
 
 from abc import ABC, abstractmethod
@@ -58,9 +61,24 @@ class BetaSchedule(Settings, ABC):
         """The state before the first step."""
         return {}
 
-    def loss(self, distortion: "Tensor", kl: "Tensor", t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> "Tensor":
-        """The scalar training loss of the whole batch from its mean distortion (scalar) and mean KL [L]."""
-        return distortion + self.beta(t, state) * kl.sum()
+    def loss(
+        self,
+        distortion: "Tensor",
+        kl: "Tensor",
+        t: Scalar,
+        state: Mapping[str, Scalar] = NO_STATE,
+        units: "Tensor | None" = None,
+    ) -> "Tensor":
+        """The scalar training loss of the whole batch from its mean distortion (scalar) and mean KL [L].
+
+        Args:
+            distortion: mean, nats per sample.
+            kl: mean of each latent dimension; 0 where a lane has no such dimension.
+            t: training progress.
+            state: the schedule's.
+            units: bool [K, L], which dimensions each lane has; none where all have all.
+        """
+        return distortion + self.beta(t, state) * kl.sum(-1)
 
     def size(self, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         """By how much the whole loss is scaled: what a family or the total correlation adds is to be scaled alike."""
@@ -130,6 +148,7 @@ def batch_loss(
     t: Scalar,
     state: Mapping[str, Scalar] = NO_STATE,
     log_mse_dimensions: Scalar | None = None,
+    units: "Tensor | None" = None,
 ) -> BatchLoss:
     """The whole batch's loss and its derivatives with respect to its all-reduced means (see the module's docstring).
 
@@ -140,13 +159,14 @@ def batch_loss(
         t: training progress.
         state: the schedule's.
         log_mse_dimensions: see `training_distortion`.
+        units: see `BetaSchedule.loss`.
     """
     import torch
 
     with torch.enable_grad():
         distortion, kl = (mean.detach().clone().requires_grad_() for mean in (distortion_mean, kl_mean))
-        value = schedule.loss(training_distortion(distortion, log_mse_dimensions), kl, t, state)
-        d_distortion, d_kl = torch.autograd.grad(value, (distortion, kl))
+        value = schedule.loss(training_distortion(distortion, log_mse_dimensions), kl, t, state, units)
+        d_distortion, d_kl = torch.autograd.grad(value.sum(), (distortion, kl))
     return BatchLoss(value.detach(), d_distortion, d_kl)
 
 
@@ -161,7 +181,7 @@ def surrogate_loss(terms: LossSums, whole: BatchLoss, total: int) -> "Tensor":
         whole: of the means over all `total` samples.
         total: B, the samples of the optimiser step over all ranks and micro-batches.
     """
-    own = whole.d_distortion.to(terms.distortion) * terms.distortion + (whole.d_kl.to(terms.kl) * terms.kl).sum()
+    own = whole.d_distortion.to(terms.distortion) * terms.distortion + (whole.d_kl.to(terms.kl) * terms.kl).sum(-1)
     return own / total
 
 

@@ -1,4 +1,6 @@
-"""Arithmetic on single numbers that are Python floats on the host, or float64 tensors without dimensions on a device.
+"""Arithmetic on single numbers that are Python floats on the host, or float64 tensors on a device.
+
+Tensors have no dimensions, or one: a number of each of several trainings (lanes).
 
 A schedule is written once with these functions: the loop of a processor gives it floats, a captured step of a GPU gives
 it tensors, whose values the host never waits for. torch is imported by the first tensor: the settings of schedules are
@@ -75,6 +77,11 @@ def logistic(value: Scalar) -> Scalar:
     """1 / (1 + exp(-value)), without overflow for any value."""
     half = 0.5 * value
     return 0.5 * (1.0 + (math.tanh(half) if isinstance(half, NUMBER) else half.tanh()))
+
+
+def per_unit(value: Scalar) -> Scalar:
+    """The number of each lane, to be compared with those of its latent dimensions: [K] to [K, 1]."""
+    return value if isinstance(value, NUMBER) or not value.dim() else value[..., None]
 
 
 def _tensor(value: Scalar, device: "torch.device") -> "Tensor":

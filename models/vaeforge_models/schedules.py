@@ -179,7 +179,7 @@ class Step(BetaSchedule):
     def beta(self, t: Scalar, state: Mapping[str, Scalar] = NO_STATE) -> Scalar:
         value: Scalar = self.knots[0][1]
         for knot, beta in self.knots:
-            value = where(t >= knot, beta, value) if knot < 1.0 else value
+            value = where((t >= knot) & (knot < 1.0), beta, value)
         return value
 
     def full_beta_at(self) -> float:

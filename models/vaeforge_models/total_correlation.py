@@ -29,7 +29,7 @@ class Decomposition(NamedTuple):
     dimension_wise_kl: Tensor
 
 
-def decompose(z: Tensor, mu: Tensor, logvar: Tensor, dataset_size: int) -> Decomposition:
+def decompose(z: Tensor, mu: Tensor, logvar: Tensor, dataset_size: int, units: Tensor | None = None) -> Decomposition:
     """The three parts of the rate of a whole batch, differentiable; memory B * B * L numbers.
 
     The parts are not sums over samples: of a batch that is spread over ranks, every rank's z, mu and logvar are needed.
@@ -39,6 +39,7 @@ def decompose(z: Tensor, mu: Tensor, logvar: Tensor, dataset_size: int) -> Decom
         mu: means, [B, L].
         logvar: log-variances, [B, L].
         dataset_size: N, the samples of the training set.
+        units: bool [L], the latent dimensions that count; all where none is given.
 
     Raises:
         ValueError: if the shapes differ, or the data set is smaller than one sample.
@@ -48,12 +49,13 @@ def decompose(z: Tensor, mu: Tensor, logvar: Tensor, dataset_size: int) -> Decom
         raise ValueError(f"decompose: got z, mu and logvar of shapes {shapes}, must be one shape [B, L]")
     if dataset_size < 1:
         raise ValueError(f"decompose: got dataset_size={dataset_size}, must be >= 1")
-    conditional = _log_normal(z, mu, logvar).sum(1)
-    prior = _log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(1)
+    counted = 1.0 if units is None else units.to(z)
+    conditional = (_log_normal(z, mu, logvar) * counted).sum(1)
+    prior = (_log_normal(z, torch.zeros_like(z), torch.zeros_like(z)) * counted).sum(1)
     pairs = _log_normal(z.unsqueeze(1), mu.unsqueeze(0), logvar.unsqueeze(0))  # [i, k, j]: log q(z_ij | x_k)
     log_weight = math.log(dataset_size * len(z))
-    joint = pairs.sum(2).logsumexp(1) - log_weight
-    marginals = (pairs.logsumexp(1) - log_weight).sum(1)
+    joint = (pairs * counted).sum(2).logsumexp(1) - log_weight
+    marginals = ((pairs.logsumexp(1) - log_weight) * counted).sum(1)
     return Decomposition((conditional - joint).mean(), (joint - marginals).mean(), (marginals - prior).mean())
 
 

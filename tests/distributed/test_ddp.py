@@ -17,9 +17,10 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.samples import Samples
 from vaeforge.training.batches import Batch, centre_crop
+from vaeforge.training.gradient_step import StepNumber
 from vaeforge.training.loop import TrainingData, fit, untrained
 from vaeforge.training.process_group import ProcessGroup
-from vaeforge.training.train_step import StepNumber, TrainStep
+from vaeforge.training.train_step import TrainStep
 from vaeforge_models.families import families
 
 CPU = torch.device("cpu")

@@ -14,8 +14,9 @@ from vaeforge.data.pca_spectrum import collapse_beta, describe, predicted, spect
 from vaeforge.data.prepared import PcaSpectrum
 from vaeforge.samples import DataSet, Samples
 from vaeforge.training.batches import Batch
+from vaeforge.training.gradient_step import StepNumber
 from vaeforge.training.process_group import ProcessGroup
-from vaeforge.training.train_step import StepNumber, TrainStep
+from vaeforge.training.train_step import TrainStep
 from vaeforge.training.validation import validate
 from vaeforge_models.diagnostics import predicted_active_units
 from vaeforge_models.likelihoods import squared_error_distortion

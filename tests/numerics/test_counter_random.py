@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from vaeforge.seeds import key_of
-from vaeforge_models.counter_random import chance, choices, derived, integers, normal, permutation, uniform
+from vaeforge_models.counter_random import chance, choices, derived, integers, normal, permutation, threshold, uniform
 
 CPU = torch.device("cpu")
 MASK = 2**64 - 1
@@ -37,7 +37,7 @@ def test_every_number_by_hand(key: int) -> None:
     assert int(derived(key, 41, CPU)) & MASK == output(key, 41)
     top = torch.tensor([[number >> 40 for number in row] for row in expected])
     assert torch.equal(uniform(key, torch.arange(5, 9), 3), top.float() / 2**24)
-    assert torch.equal(chance(key, torch.arange(5, 9), 3, 0.3), uniform(key, torch.arange(5, 9), 3) < 0.3)
+    assert torch.equal(chance(key, torch.arange(5, 9), 3, threshold(0.3)), uniform(key, torch.arange(5, 9), 3) < 0.3)
 
 
 def test_keys_of_a_tensor_are_those_of_numbers() -> None:

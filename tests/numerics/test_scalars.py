@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from vaeforge.config.experiment import Optimizer
 from vaeforge.training.lr_schedule import options_at
 from vaeforge_models.controllers import Geco, PiControl
 from vaeforge_models.objective import BetaSchedule, State
@@ -54,9 +53,8 @@ def test_a_schedule_of_tensors_is_that_of_floats(schedule: BetaSchedule) -> None
 @pytest.mark.parametrize("kind", ["cosine", "onecycle"])
 @pytest.mark.parametrize("total", [1, 2, 3, 4, 30])
 def test_a_learning_rate_of_tensors_is_that_of_floats(kind: Any, total: int) -> None:
-    settings = Optimizer(lr=0.02, schedule=kind)
     for step in range(total):
-        plain_options, device = options_at(settings, step, total), options_at(settings, number(float(step)), total)
+        plain_options, device = options_at(kind, 0.02, step, total), options_at(kind, 0.02, number(float(step)), total)
         assert plain_options is not None and device is not None
         assert float(device.lr) == pytest.approx(float(plain_options.lr), rel=1e-12)
         if plain_options.beta1 is not None:

@@ -13,10 +13,11 @@ from samples import random_arrays
 from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
 from vaeforge.training.batches import Batch
+from vaeforge.training.gradient_step import StepNumber
 from vaeforge.training.loop import untrained
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.step_loss import StepLoss
-from vaeforge.training.train_step import StepNumber, TrainStep
+from vaeforge.training.train_step import TrainStep
 from vaeforge_models.families import families
 from vaeforge_models.layers import BatchNorm1d
 from vaeforge_models.objective import NO_STATE

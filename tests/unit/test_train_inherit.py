@@ -79,7 +79,8 @@ def test_the_learning_rate_in_force_is_the_own_one(
     donor = train("00003", until=2, optimizer={"lr": 1e-3, "schedule": schedule})[-1]
     own = {"lr": 4e-3, "schedule": schedule, "weight_decay": 0.25, "name": "adamw"}
     heir = train("00007", donor, until=3, optimizer=own)[-1]
-    expected = options_at(make_experiment(optimizer=own).optimizer, 3 * 4 - 1, EPOCHS * 4)
+    settings = make_experiment(optimizer=own).optimizer
+    expected = options_at(settings.schedule, settings.lr, 3 * 4 - 1, EPOCHS * 4)
     assert heir.metrics["lr"] == (4e-3 if expected is None else expected.lr)
     group = load(heir.checkpoint)["descent"]["optimizer"]["param_groups"][0]
     assert (group["weight_decay"], group["decoupled_weight_decay"]) == (0.25, True)  # the latter is what makes it AdamW

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from vaeforge.config.experiment import Optimizer
 from vaeforge.training import loop
 from vaeforge.training.loop import fit
 from vaeforge.training.lr_schedule import Plateau, options_at
@@ -24,7 +23,7 @@ def test_cosine_is_that_of_torch(total: int) -> None:
     optimizer = adam(0.02)
     reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=total)
     for step in range(total):
-        options = options_at(Optimizer(lr=0.02, schedule="cosine"), step, total)
+        options = options_at("cosine", 0.02, step, total)
         assert options is not None and options.beta1 is None
         assert options.lr == pytest.approx(reference.get_last_lr()[0], rel=1e-9)
         assert options.lr > 0  # the last step too moves the weights
@@ -37,7 +36,7 @@ def test_onecycle_is_that_of_torch_with_its_momentum(total: int) -> None:
     optimizer = adam()
     reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=total)
     for step in range(total):
-        options = options_at(Optimizer(lr=0.02, schedule="onecycle"), step, total)
+        options = options_at("onecycle", 0.02, step, total)
         assert options is not None
         assert options.lr == pytest.approx(reference.get_last_lr()[0], rel=1e-9)
         assert options.beta1 == pytest.approx(optimizer.param_groups[0]["betas"][0], rel=1e-12)
@@ -48,7 +47,7 @@ def test_onecycle_is_that_of_torch_with_its_momentum(total: int) -> None:
 
 @pytest.mark.parametrize("schedule", ["constant", "plateau"])
 def test_other_rates_do_not_follow_from_the_step(schedule: Any) -> None:
-    assert options_at(Optimizer(lr=0.1, schedule=schedule), 3, 10) is None
+    assert options_at(schedule, 0.1, 3, 10) is None
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "onecycle"])

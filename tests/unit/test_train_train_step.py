@@ -15,9 +15,10 @@ from vaeforge.errors import ConfigError
 from vaeforge.samples import Samples
 from vaeforge.training.batches import Batch, epoch_batches
 from vaeforge.training.epoch_draws import class_weights, steps_per_epoch
+from vaeforge.training.gradient_step import StepNumber
 from vaeforge.training.loop import TrainingData, fit, untrained
 from vaeforge.training.process_group import ProcessGroup
-from vaeforge.training.train_step import StepNumber, TrainStep
+from vaeforge.training.train_step import TrainStep
 from vaeforge_models.vae import DataSpec
 
 Make = Callable[..., Any]

@@ -7,12 +7,18 @@ from torch import Tensor
 
 
 class EpochSums:
-    """Terms of the loss, times samples, and the largest gradient of an epoch."""
+    """Terms of the loss, times samples, and the largest gradient of an epoch.
 
-    def __init__(self, device: torch.device):
-        self._terms = torch.zeros(3, dtype=torch.float64, device=device)
+    Args:
+        device: where they lie.
+        lanes: of several trainings at once, whose numbers then have a dimension more in front; none for one.
+    """
+
+    def __init__(self, device: torch.device, lanes: int | None = None):
+        front = () if lanes is None else (lanes,)
+        self._terms = torch.zeros(*front, 3, dtype=torch.float64, device=device)
         self._samples = torch.zeros((), dtype=torch.float64, device=device)
-        self._norm = torch.zeros((), dtype=torch.float64, device=device)
+        self._norm = torch.zeros(front, dtype=torch.float64, device=device)
 
     def clear(self) -> None:
         """Begin an epoch."""
@@ -25,13 +31,19 @@ class EpochSums:
         Args:
             terms: its loss, distortion and rate, nats per sample [3].
             norm: of its gradient before clipping; what is not a number counts as infinite.
-            samples: of the whole step.
+            samples: of the whole step, of each training.
         """
         self._terms.add_(terms, alpha=samples)
         self._samples.add_(samples)
         self._norm.copy_(torch.maximum(self._norm, norm.double().nan_to_num(nan=math.inf)))
 
     def metrics(self) -> dict[str, float]:
-        """Means per sample in nats, and the largest norm; the host waits for the device here."""
-        loss, distortion, rate, norm = torch.cat([self._terms / self._samples, self._norm[None]]).tolist()
-        return {"train/loss": loss, "train/distortion": distortion, "train/rate": rate, "gradient_norm": norm}
+        """Means per sample in nats, and the largest norm, of one training; the host waits for the device here."""
+        (found,) = self.by_lane()
+        return found
+
+    def by_lane(self) -> list[dict[str, float]]:
+        """The same of each training."""
+        numbers = torch.cat([self._terms / self._samples, self._norm[..., None]], -1).reshape(-1, 4).tolist()
+        names = ("train/loss", "train/distortion", "train/rate", "gradient_norm")
+        return [dict(zip(names, row, strict=True)) for row in numbers]

@@ -107,7 +107,7 @@ def fit(
     Raises:
         CheckpointError: on all ranks, if a checkpoint cannot be written, or none of `resume` is sound and fits.
     """
-    run = _Training(experiment, data, group or ProcessGroup(), folder)
+    run = ModelTraining(experiment, data, group or ProcessGroup(), folder)
     if resume:
         run.restore(resume, inherited)
     while run.epoch < experiment.training.epochs and not run.finished:
@@ -127,8 +127,16 @@ def untrained(experiment: Experiment, spec: DataSpec) -> VAE:
         raise ConfigError(f"model: {error}") from None
 
 
-class _Training:
+class ModelTraining:
     """One training on one rank.
+
+    Args:
+        experiment: what to train.
+        data: raw arrays, the same on every rank.
+        group: this rank's view of its group.
+        folder: where checkpoints go; none keeps none.
+        stacked: whether its steps are made by a stack of several trainings (`lanes/stack.py`), and only what lies
+            between epochs is done here.
 
     Attributes:
         epoch: epochs trained so far.
@@ -138,15 +146,22 @@ class _Training:
         notes: for the next report.
     """
 
-    def __init__(self, experiment: Experiment, data: TrainingData, group: ProcessGroup, folder: Path | str | None):
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: TrainingData,
+        group: ProcessGroup,
+        folder: Path | str | None,
+        stacked: bool = False,
+    ):
         self.experiment, self.data, self.group, self.folder = experiment, data, group, folder
-        training, gpu = experiment.training, group.device.type == "cuda"
+        training, gpu = experiment.training, group.device.type == "cuda" and not stacked
         self.model = untrained(experiment, data.spec).to(group.device)
         if gpu:
             prepare_gpu(self.model, training.tf32)
         self.train_step = TrainStep(experiment, self.model, group, len(data.train), on_device=gpu)
         self.validation: Samples | ResidentSamples = data.validation
-        self.steps = self._runner()
+        self._steps: StepRunner | None = None if stacked else self._runner()
         self.plateau = Plateau(self.train_step.optimizer, training)
         self.best_epoch = BestEpoch(training.epochs, training.patience, experiment.beta.full_beta_at())
         self.epoch, self.finished = 0, False
@@ -166,10 +181,25 @@ class _Training:
         return CapturedSteps(*arguments, ResidentSamples.of(data.train, device), mode=mode)
 
     def train_epoch(self, on_step: Callable[[], None]) -> EpochReport:
-        """Train, validate and save one epoch; one that is not sound ends the training, and is not saved."""
+        """Train, validate and save one epoch."""
         started = time.monotonic()
-        metrics = self._steps(on_step)
-        training = self.experiment.training
+        assert self._steps is not None
+        metrics = self._run_steps(self._steps, on_step)
+        self.notes += self._steps.notes
+        self._steps.notes.clear()
+        return self.conclude(metrics, time.monotonic() - started, on_step)
+
+    def conclude(self, metrics: dict[str, float], seconds: float, on_step: Callable[[], None]) -> EpochReport:
+        """Validate and save an epoch whose steps are done; one that is not sound ends the training, and is not saved.
+
+        Args:
+            metrics: of its steps.
+            seconds: that they took, or their share of those of several trainings.
+            on_step: see `fit`.
+        """
+        started, training = time.monotonic(), self.experiment.training
+        progress = (self.epoch + 1) / training.epochs
+        metrics |= {"beta": self.train_step.beta(progress), "lr": self.train_step.lr}
         metrics |= validate(
             self.model, self.validation, self.group, training.evaluation_samples, training.loader_workers, on_step
         )
@@ -182,9 +212,8 @@ class _Training:
         self.finished = outcome != "running"
         checkpoint = self.newest[-1] if self.newest else None
         value = self.best_epoch.value if problem is None else self.best_epoch.best
-        notes = (*self.notes, *self.steps.notes)
-        self.notes, self.steps.notes = [], []
-        seconds = time.monotonic() - started
+        notes, self.notes = tuple(self.notes), []
+        seconds += time.monotonic() - started
         return EpochReport(self.epoch, metrics, value, outcome, seconds, checkpoint, self.best, notes)
 
     def _problem(self, metrics: Mapping[str, float]) -> Outcome | None:
@@ -198,16 +227,15 @@ class _Training:
             return "completed"
         return "early_stopped" if self.best_epoch.exhausted else "running"
 
-    def _steps(self, on_step: Callable[[], None]) -> dict[str, float]:
+    def _run_steps(self, steps: StepRunner, on_step: Callable[[], None]) -> dict[str, float]:
         """One epoch of optimiser steps; train metrics in nats per sample."""
         self.model.train()
         device, seed = self.group.device, self.experiment.training.seed
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             # of what models draw by themselves; the dropout of `vaeforge_models.dropout` is the same on all ranks
             torch.manual_seed(derive(seed, "model", self.epoch, self.group.rank))
-            self.steps.run(self.epoch, on_step)
-        progress = (self.epoch + 1) / self.experiment.training.epochs
-        return self.steps.sums.metrics() | {"beta": self.train_step.beta(progress), "lr": self.train_step.lr}
+            steps.run(self.epoch, on_step)
+        return steps.sums.metrics()
 
     def _select(self, nelbo: float) -> bool:
         """Tell the best epoch and the plateau schedule of this epoch's value; whether it is the best so far."""

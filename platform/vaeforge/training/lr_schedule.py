@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vaeforge.config.experiment import Optimizer, Training
+from vaeforge.config.experiment import Training
 from vaeforge_models.scalars import Scalar, cosine, where
 
 RISING, START_DIVISOR, END_DIVISOR = 0.3, 25.0, 1e4  # of OneCycleLR: pct_start, div_factor, final_div_factor
@@ -25,24 +25,26 @@ class StepOptions:
     beta1: Scalar | None = None
 
 
-def options_at(optimizer: Optimizer, step: Scalar, total: int) -> StepOptions | None:
+def options_at(schedule: str, lr: Scalar, step: Scalar, total: Scalar) -> StepOptions | None:
     """The options of optimiser step `step`, in 0..total-1; none where they do not follow from its number.
+
+    `schedule` is that of the learning rate `lr`; all numbers may be those of several trainings, [K].
 
     cosine: `CosineAnnealingLR`, lr (1 + cos(pi step / total)) / 2 (Loshchilov and Hutter 2017, no restarts). onecycle:
     `OneCycleLR` with torch's defaults (Smith and Topin 2019): from lr / 25 up to lr at step 0.3 total - 1, then down to
     lr / 250,000 at the last step, while beta1 goes from 0.95 to 0.85 and back, all along half a cosine.
     """
-    if optimizer.schedule == "cosine":
-        return StepOptions(cosine_anneal(optimizer.lr, 0.0, step / total))
-    if optimizer.schedule == "onecycle":
-        return _one_cycle(optimizer.lr, step, total)
+    if schedule == "cosine":
+        return StepOptions(cosine_anneal(lr, 0.0, step / total))
+    if schedule == "onecycle":
+        return _one_cycle(lr, step, total)
     return None
 
 
-def _one_cycle(lr: float, step: Scalar, total: int) -> StepOptions:
+def _one_cycle(lr: Scalar, step: Scalar, total: Scalar) -> StepOptions:
     start, turn = lr / START_DIVISOR, RISING * total - 1  # before the first step where there are three steps or fewer
     rising = step <= turn
-    up = step / (turn or 1.0)
+    up = step / where(turn == 0, 1.0, turn)
     down = (step - turn) / (total - 1 - turn)
     return StepOptions(
         where(rising, cosine_anneal(start, lr, up), cosine_anneal(lr, start / END_DIVISOR, down)),
@@ -54,7 +56,7 @@ def _one_cycle(lr: float, step: Scalar, total: int) -> StepOptions:
     )
 
 
-def cosine_anneal(first: float, last: float, t: Scalar) -> Scalar:
+def cosine_anneal(first: Scalar, last: Scalar, t: Scalar) -> Scalar:
     """From `first` at t = 0 to `last` at t = 1 along half a cosine."""
     return last + (first - last) * 0.5 * (1 + cosine(math.pi * t))
 

@@ -7,6 +7,7 @@ add up to the one that a single batch of B samples on one process would have.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,8 +51,8 @@ class OwnTerms:
 
     def measured(self) -> Tensor:
         """The sums without their graph: [3 + L]."""
-        scalars = torch.stack([self.penalty, self.sums.distortion, self.observed.to(self.penalty)])
-        return torch.cat([scalars, self.sums.kl]).detach()
+        scalars = torch.stack([self.penalty, self.sums.distortion, self.observed.to(self.penalty)], -1)
+        return torch.cat([scalars, self.sums.kl], -1).detach()
 
 
 @dataclass(frozen=True)
@@ -73,23 +74,43 @@ class WholeLoss:
     total: int
 
 
-class StepLoss:
-    """The training loss of an experiment.
+class SharedLoss(ABC):
+    """The loss of samples that ranks and micro-batches share, of one training or of several at once.
 
     Attributes:
-        schedule: the experiment's, its given weights those of the summed rate.
         dimensions: D, all values of a sample.
-        linear: whether the loss of a batch is the mean of the losses of its parts, so that each can be followed alone.
+        axis: of the samples; before it stand those of the trainings, where there are several.
     """
+
+    axis = 0
 
     def __init__(self, experiment: Experiment, model: VAE, group: ProcessGroup, dataset_size: int):
         self.model, self.group, self.dataset_size = model, group, dataset_size
-        self.dimensions, training = math.prod(model.event_shape), experiment.training
-        scale = effective_beta(1.0, self.dimensions, model.latent_dim, training.normalised_beta)
-        self.schedule = experiment.beta.scaled(scale) if training.normalised_beta else experiment.beta
-        self.extra_correlation = training.total_correlation - 1.0
-        coupled = model.batch_coupled or self.extra_correlation != 0
-        self.linear = self.schedule.linear and not model.calibrated and not coupled
+        self.dimensions = math.prod(model.event_shape)
+        self.correlated = experiment.training.total_correlation != 1.0
+
+    @property
+    def linear(self) -> bool:
+        """Whether the loss of a batch is the mean of the losses of its parts, so that each can be followed alone."""
+        return self._linear_in_means() and not (self.model.calibrated or self.model.batch_coupled or self.correlated)
+
+    @abstractmethod
+    def _linear_in_means(self) -> bool:
+        """Whether the schedule's loss is linear in distortion and KL."""
+
+    @abstractmethod
+    def _size(self, state: Mapping[str, Scalar]) -> Scalar:
+        """By how much the whole loss is scaled."""
+
+    @abstractmethod
+    def _by_means(
+        self, mean: Tensor, kl: Tensor, progress: Scalar, state: Mapping[str, Scalar], log_mse_dimensions: Scalar | None
+    ) -> BatchLoss:
+        """The loss by the means, without what couples samples."""
+
+    @abstractmethod
+    def _couplings(self, progress: Scalar, state: Mapping[str, Scalar]) -> list[Coupling]:
+        """What couples all samples, as functions of what `OwnTerms.coupled` holds of them: nats per sample."""
 
     def own(
         self, x: Tensor, output: Tensor, posterior: Posterior, eps: Tensor, condition: Tensor, total: int
@@ -108,7 +129,7 @@ class StepLoss:
         coupled: list[tuple[Tensor, ...]] = []
         if self.model.batch_coupled:
             coupled.append((self.model.mean(output), condition))
-        if self.extra_correlation:
+        if self.correlated:
             coupled.append((posterior.sample(eps), posterior.mu, posterior.logvar))
         penalty = self.model.penalty(output, posterior).sum()
         return OwnTerms(sums, self.model.dimensions(x).sum(), penalty, tuple(coupled), total)
@@ -121,11 +142,11 @@ class StepLoss:
             progress: t of the training.
             state: the schedule's.
         """
-        total, size = sum(part.total for part in parts), self.schedule.size(state)
+        total, size = sum(part.total for part in parts), self._size(state)
         means = self.group.sum(torch.stack([part.measured() for part in parts]).sum(0)) / total
-        penalty, mean, observed, kl = means[0], means[1], means[2], means[3:]
+        penalty, mean, observed, kl = *means[..., :3].unbind(-1), means[..., 3:]
         log_mse_dimensions = self._log_mse_dimensions(observed)
-        by_means = batch_loss(self.schedule, mean, kl, progress, state, log_mse_dimensions)
+        by_means = self._by_means(mean, kl, progress, state, log_mse_dimensions)
         loss, by_coupled = by_means.value + size * penalty, []
         for place, coupling in enumerate(self._couplings(progress, state)):
             tensors = self._gathered([part.coupled[place] for part in parts], [part.total for part in parts])
@@ -133,7 +154,7 @@ class StepLoss:
             loss = loss + value
             by_coupled.append(gradients)
         distortion = training_distortion(mean, log_mse_dimensions)
-        terms = torch.stack([loss, distortion, kl.sum()]).double()
+        terms = torch.stack([loss, distortion, kl.sum(-1)], -1).double()
         return WholeLoss(terms, by_means, size, tuple(by_coupled), total)
 
     def followed(self, own: OwnTerms, whole: WholeLoss, start: int) -> Tensor:
@@ -149,8 +170,10 @@ class StepLoss:
         mine = self.group.shard(own.total)
         rows = slice(start + mine.start, start + mine.stop)
         for tensors, gradients in zip(own.coupled, whole.by_coupled, strict=True):
-            parts = [(g[rows] * t).sum() for g, t in zip(gradients, tensors, strict=True) if g is not None]
-            surrogate = surrogate + torch.stack(parts).sum()
+            for gradient, tensor in zip(gradients, tensors, strict=True):
+                if gradient is not None:
+                    followed = gradient.narrow(self.axis, rows.start, rows.stop - rows.start) * tensor
+                    surrogate = surrogate + followed.flatten(self.axis).sum(-1)
         return surrogate
 
     def _log_mse_dimensions(self, observed: Tensor) -> Scalar | None:
@@ -159,24 +182,49 @@ class StepLoss:
             return None
         return observed if self.model.masked else self.dimensions
 
-    def _couplings(self, progress: Scalar, state: Mapping[str, Scalar]) -> list[Coupling]:
-        """What couples all samples, as functions of what `OwnTerms.coupled` holds of them: nats per sample."""
-        size = self.schedule.size(state)
-        found: list[Coupling] = []
-        if self.model.batch_coupled:
-            found.append(lambda output, condition: size * self.model.batch_penalty(output, condition))
-        weight = size * self.extra_correlation * self.schedule.beta(progress, state)
-        if self.extra_correlation:
-            found.append(lambda z, mu, logvar: weight * decompose(z, mu, logvar, self.dataset_size).total_correlation)
-        return found
-
     def _gathered(self, own: Sequence[tuple[Tensor, ...]], totals: Sequence[int]) -> list[Tensor]:
         """The rows of all ranks and micro-batches, in order, without their graphs."""
         columns = zip(*own, strict=True)
         return [
-            torch.cat([self.group.gather(part.detach(), n) for part, n in zip(column, totals, strict=True)])
+            torch.cat([self.group.gather(part.detach(), n) for part, n in zip(column, totals, strict=True)], self.axis)
             for column in columns
         ]
+
+
+class StepLoss(SharedLoss):
+    """The training loss of an experiment.
+
+    Attributes:
+        schedule: the experiment's, its given weights those of the summed rate.
+    """
+
+    def __init__(self, experiment: Experiment, model: VAE, group: ProcessGroup, dataset_size: int):
+        super().__init__(experiment, model, group, dataset_size)
+        training = experiment.training
+        scale = effective_beta(1.0, self.dimensions, model.latent_dim, training.normalised_beta)
+        self.schedule = experiment.beta.scaled(scale) if training.normalised_beta else experiment.beta
+        self.extra_correlation = training.total_correlation - 1.0
+
+    def _linear_in_means(self) -> bool:
+        return self.schedule.linear
+
+    def _size(self, state: Mapping[str, Scalar]) -> Scalar:
+        return self.schedule.size(state)
+
+    def _by_means(
+        self, mean: Tensor, kl: Tensor, progress: Scalar, state: Mapping[str, Scalar], log_mse_dimensions: Scalar | None
+    ) -> BatchLoss:
+        return batch_loss(self.schedule, mean, kl, progress, state, log_mse_dimensions)
+
+    def _couplings(self, progress: Scalar, state: Mapping[str, Scalar]) -> list[Coupling]:
+        size = self._size(state)
+        found: list[Coupling] = []
+        if self.model.batch_coupled:
+            found.append(lambda output, condition: size * self.model.batch_penalty(output, condition))
+        weight = size * self.extra_correlation * self.schedule.beta(progress, state)
+        if self.correlated:
+            found.append(lambda z, mu, logvar: weight * decompose(z, mu, logvar, self.dataset_size).total_correlation)
+        return found
 
 
 def _differentiated(coupling: Coupling, tensors: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor | None, ...]]:
@@ -184,4 +232,4 @@ def _differentiated(coupling: Coupling, tensors: Sequence[Tensor]) -> tuple[Tens
     with torch.enable_grad():
         inputs = [tensor.clone().requires_grad_() for tensor in tensors]
         value = coupling(*inputs)
-    return value.detach(), torch.autograd.grad(value, inputs, allow_unused=True)
+    return value.detach(), torch.autograd.grad(value.sum(), inputs, allow_unused=True)

@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vaeforge.config.experiment import Experiment
+from vaeforge.config.experiment import Experiment, Training
 from vaeforge.samples import Samples
 from vaeforge.seeds import key_of
 from vaeforge.training.batches import Batch, BatchForm, MicroBatch, epoch_batches, micro_batches
 from vaeforge.training.epoch_draws import EpochDraws, epoch_draws, steps_per_epoch
 from vaeforge.training.epoch_sums import EpochSums
+from vaeforge.training.gradient_step import StepNumber
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.resident import ResidentSamples
-from vaeforge.training.train_step import StepNumber, TrainStep
+from vaeforge.training.train_step import TrainStep
 from vaeforge_models.vae import DataSpec
 
 
@@ -101,7 +102,7 @@ class ResidentSteps(StepRunner):
         self._form = BatchForm(experiment, replace(spec, constants=constants), train_step.model.latent_dim)
         self._number, self._first = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
         self._drawn = self._buffers(epoch_draws(experiment.training, train, 0, device))
-        self._layouts = self._planned(len(self._drawn.order))
+        self._layouts = step_layouts(experiment.training, len(self._drawn.order))
 
     def run(self, epoch: int, on_step: Callable[[], None]) -> None:
         self.sums.clear()
@@ -143,13 +144,14 @@ class ResidentSteps(StepRunner):
     def _placed(self, key: int | Tensor) -> Tensor:
         return torch.as_tensor(key, dtype=torch.int64, device=self.group.device)
 
-    def _planned(self, positions: int) -> list[StepLayout]:
-        """The layout of each step of an epoch."""
-        training, found, parts = self.experiment.training, [], list[MicroBatch]()
-        for batch in micro_batches(training.batch_size, training.accumulate, positions):
-            first = parts[0].start if parts else batch.start
-            parts.append(batch)
-            if batch.ends_step:
-                found.append(StepLayout(tuple(MicroBatch(b.start - first, b.total, b.ends_step) for b in parts)))
-                parts = []
-        return found
+
+def step_layouts(training: Training, positions: int) -> list[StepLayout]:
+    """The layout of each step of an epoch of so many positions."""
+    found, parts = [], list[MicroBatch]()
+    for batch in micro_batches(training.batch_size, training.accumulate, positions):
+        first = parts[0].start if parts else batch.start
+        parts.append(batch)
+        if batch.ends_step:
+            found.append(StepLayout(tuple(MicroBatch(b.start - first, b.total, b.ends_step) for b in parts)))
+            parts = []
+    return found

@@ -1,0 +1,1 @@
+"""Lanes: several trainings of one shape as one stacked model, on one device."""

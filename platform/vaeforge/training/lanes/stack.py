@@ -1,0 +1,226 @@
+"""A stack: trainings that share a device as one model, each of which comes and goes at the end of any epoch.
+
+Between epochs every training is complete by itself: the stack copies back to it what its lane has learned, and what
+lies between epochs (validation, checkpoints, the best epoch, plateaus, resuming, inheriting) is done there by the same
+code as for a training alone. So a stack is built, refilled and left by copying rows, and whatever befalls it costs at
+most the epoch that it is in.
+
+A captured step stays valid while lanes are refilled. It is made anew where a stack grows, shrinks, takes a model with
+more latents than it has, or a kind of schedule that it does not compute.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from vaeforge.errors import CheckpointError
+from vaeforge.samples import Samples
+from vaeforge.training.lanes.lane_runner import LaneEpoch, LaneRunner
+from vaeforge.training.lanes.lane_step import LaneStep
+from vaeforge.training.lanes.padding import UnstackableError
+from vaeforge.training.loop import EpochReport, ModelTraining, TrainingData, untrained
+from vaeforge.training.process_group import ProcessGroup
+from vaeforge.training.resident import ResidentSamples, fits
+
+PROBED = 2  # samples on which a lane is compared with its own model when it is filled
+TOLERANCE = {"off": 1e-3, "bf16": 5e-2}  # of that, relative: errors of stacking are not of that size, but whole
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A stack of a size.
+
+    Attributes:
+        step: of its lanes.
+        runner: of their epochs.
+        held: the training in each lane, by its number; none for lanes that compute for nobody.
+        unproved: lanes that were filled and have not been compared with their own models.
+    """
+
+    step: LaneStep
+    runner: LaneRunner
+    held: list[int | None]
+    unproved: set[int]
+
+
+@dataclass
+class LaneStack:
+    """See the module's docstring.
+
+    Args:
+        data: of all trainings.
+        group: of one rank.
+        lanes: most trainings at once.
+        widest: latent dimensions of the largest model to come, as far as that is known.
+
+    Attributes:
+        trainings: that go on, by the numbers that their owner gave them.
+    """
+
+    data: TrainingData
+    group: ProcessGroup
+    lanes: int
+    widest: int = 0
+    trainings: dict[int, ModelTraining] = field(default_factory=dict)
+    _built: _Built | None = None
+    _resident: tuple[ResidentSamples, ResidentSamples] | None = None
+
+    def add(self, number: int, training: ModelTraining) -> None:
+        """Let a training, made with `stacked`, take part from the next epoch on."""
+        self.trainings[number] = training
+
+    def remove(self, number: int) -> None:
+        """Let a training leave; what it has learned is with it."""
+        self.trainings.pop(number, None)
+
+    def train_epoch(self, on_step: Callable[[], None]) -> dict[int, EpochReport | Exception]:
+        """Train an epoch of every training; what each has to report, or why it cannot go on here.
+
+        A training that cannot be stacked (`UnstackableError`) or saved (`CheckpointError`) has left the stack.
+        """
+        found: dict[int, EpochReport | Exception] = {}
+        started = time.monotonic()
+        built = self._ready(found)
+        if built is None:
+            return found
+        runs = [self._epoch_of(number) for number in built.held]
+        built.runner.run(runs, on_step)
+        for lane, number in enumerate(built.held):
+            if number is not None:
+                built.step.take(lane, self.trainings[number].train_step)
+        rows = built.runner.sums.by_lane()
+        share = (time.monotonic() - started) / len(self.trainings)
+        for lane, number in enumerate(built.held):
+            if number is not None:
+                found[number] = self._concluded(number, rows[lane], share, on_step)
+        notes, built.runner.notes[:] = list(built.runner.notes), []
+        for training in self.trainings.values():
+            training.notes += notes
+        return found
+
+    def _concluded(
+        self, number: int, metrics: dict[str, float], share: float, on_step: Callable[[], None]
+    ) -> EpochReport | Exception:
+        training = self.trainings[number]
+        training.model.eval()
+        try:
+            report = training.conclude(metrics, share, on_step)
+        except CheckpointError as error:
+            self.remove(number)
+            return error
+        if training.finished or training.epoch >= training.experiment.training.epochs:
+            self.remove(number)
+        return report
+
+    def _epoch_of(self, number: int | None) -> LaneEpoch:
+        """What a lane trains next; one that is nobody's repeats another's."""
+        training = self.trainings[number if number is not None else next(iter(self.trainings))]
+        return LaneEpoch(training.experiment, training.model.latent_dim, training.epoch)
+
+    # what is stacked
+
+    def _ready(self, found: dict[int, EpochReport | Exception]) -> _Built | None:
+        """A stack that holds all trainings, without those that cannot be stacked."""
+        while self.trainings:
+            built = self._refilled() or self._fresh(found)
+            if built is None:
+                continue
+            misfits = self._misfits(built)
+            if not misfits:
+                self._built = built
+                return built
+            for number, error in misfits.items():
+                self.remove(number)
+                found[number] = error
+            self._built = None
+        self._built = None
+        return None
+
+    def _refilled(self) -> _Built | None:
+        """The present stack with this epoch's trainings in it; none where another one is needed."""
+        built = self._built
+        if built is None or not self._fitting(built):
+            return None
+        new = [number for number in self.trainings if number not in built.held]
+        for lane, number in enumerate(built.held):
+            if number is not None and number not in self.trainings:
+                built.held[lane] = None
+        for number in new:
+            lane = built.held.index(None)
+            try:
+                same = built.step.put(lane, self.trainings[number].train_step)
+            except UnstackableError:
+                return None  # told when all of them are stacked anew
+            if not same:
+                return None
+            built.held[lane] = number
+            built.unproved.add(lane)
+        for lane, number in enumerate(built.held):
+            if number is not None:
+                built.step.refresh(lane, self.trainings[number].train_step)
+        return built
+
+    def _fitting(self, built: _Built) -> bool:
+        count, size = len(self.trainings), len(built.held)
+        wide = max(training.model.latent_dim for training in self.trainings.values())
+        sized = count <= size < 2 * count + 1 if self._on_gpu else count == size
+        return sized and wide <= built.step.model.latent_dim
+
+    def _fresh(self, found: dict[int, EpochReport | Exception]) -> _Built | None:
+        """A new stack of all trainings; none where one of them turned out not to fit, which has left."""
+        numbers = list(self.trainings)
+        first = self.trainings[numbers[0]]
+        settings = first.experiment.model
+        widest = max([*(one.model.latent_dim for one in self.trainings.values()), self.widest if self._on_gpu else 0])
+        shaped = first.experiment.model_copy(update={"model": settings.model_copy(update={"latent_dim": widest})})
+        model = untrained(shaped, self.data.spec).to(self.group.device)
+        size = max(self.lanes, len(numbers)) if self._on_gpu and 2 * len(numbers) >= self.lanes else len(numbers)
+        held: list[int | None] = [*numbers, *[None] * (size - len(numbers))]
+        trainings = [self.trainings[n if n is not None else numbers[0]].train_step for n in held]
+        try:
+            step = LaneStep(shaped, model, self.group, len(self.data.train), trainings)
+            runner = LaneRunner(shaped, self.data.train, self._source(), self.data.spec, step, size)
+        except UnstackableError as error:
+            self._drop_misfit(error, found)
+            return None
+        for training in self.trainings.values():
+            training.validation = self._resident[1] if self._resident else self.data.validation
+        return _Built(step, runner, held, {lane for lane, number in enumerate(held) if number is not None})
+
+    def _drop_misfit(self, error: UnstackableError, found: dict[int, EpochReport | Exception]) -> None:
+        number = next(reversed(self.trainings))
+        self.remove(number)
+        found[number] = error
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.group.device.type == "cuda"
+
+    def _source(self) -> Samples | ResidentSamples:
+        """The training samples, on a GPU where they are to be."""
+        if not self._on_gpu:
+            return self.data.train
+        if self._resident is None:
+            if not fits([self.data.train, self.data.validation], self.group.device):
+                raise UnstackableError("its samples do not fit into half of the GPU's memory")
+            parts = (ResidentSamples.of(one, self.group.device) for one in (self.data.train, self.data.validation))
+            self._resident = (next(parts), next(parts))
+        return self._resident[0]
+
+    def _misfits(self, built: _Built) -> dict[int, UnstackableError]:
+        """Trainings in new lanes that do not compute what their own models do, as on a few samples."""
+        new, found = {lane: built.held[lane] for lane in built.unproved}, dict[int, UnstackableError]()
+        built.unproved.clear()
+        if not new:
+            return found
+        raw, condition = self.data.validation.tensors(slice(0, PROBED), self.group.device)
+        stacked = built.step.probe(raw, condition)
+        for lane, number in new.items():
+            assert number is not None
+            training = self.trainings[number]
+            own = built.step.probe_alone(training.train_step, raw, condition)
+            if not torch.allclose(stacked[lane], own, rtol=TOLERANCE[training.experiment.training.amp], atol=1e-3):
+                found[number] = UnstackableError("its model computes something else as one of several")
+        return found
