@@ -35,6 +35,7 @@ def tune(
     deterministic: bool | None = None,
     workers: int | None = None,
     hosts: int | None = None,
+    lanes: int | Literal["auto"] | None = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
     seed: int | None = None,
     name: str | None = None,
@@ -67,6 +68,7 @@ def tune(
         deterministic: one trial at a time, so that resuming changes nothing.
         workers: DDP ranks of a trial.
         hosts: trials in parallel; none: as many as there is room for.
+        lanes: trials that each host trains at once, as one model; auto: measured; none: auto on a GPU, else 1.
         device: auto takes GPUs where Ray has some.
         seed: of the search.
         name: of the search; none: family and hash of everything that matters.
@@ -91,6 +93,7 @@ def tune(
         trials=trials,
         workers=workers,
         hosts=hosts,
+        lanes=lanes,
         device=device,
         seed=seed,
         repeats=repeats,

@@ -81,6 +81,12 @@ def tune(
     ] = None,
     workers: Workers = None,
     hosts: Annotated[OptionalInt, INTEGER.option("trials in parallel", default="as many as there is room for")] = None,
+    lanes: Annotated[
+        OptionalStr,
+        TEXT.option(
+            "trials that each host trains at once, as one model: a number, or auto", default="auto on a GPU, else 1"
+        ),
+    ] = None,
     device: Device = None,
     seed: Seed = None,
     name: Name = None,
@@ -103,6 +109,7 @@ def tune(
         trials=trials,
         workers=workers,
         hosts=hosts,
+        lanes=lanes,
         device=device,
         seed=seed,
         repeats=repeats,

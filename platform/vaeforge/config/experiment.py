@@ -88,6 +88,10 @@ class Search(Settings):
     trials: Count = 16
     workers: Annotated[int, Field(ge=1, description="DDP ranks a trial trains on")] = 1
     hosts: Annotated[int | None, Field(ge=1, description="none: as many as the cluster has room for")] = None
+    lanes: Annotated[
+        Count | Literal["auto"] | None,
+        Field(description="trials a host trains at once, as one model; auto: measured; none: auto on a GPU, else 1"),
+    ] = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpus_per_worker: Annotated[float, Field(gt=0, description="a fraction only with one worker")] = 1.0
@@ -121,6 +125,16 @@ class Search(Settings):
     def _one_host_if_deterministic(self) -> "Search":
         if self.deterministic and (self.hosts or 1) > 1:
             raise ValueError(f"hosts is {self.hosts}, but deterministic searches train one trial at a time: hosts = 1")
+        return self
+
+    @model_validator(mode="after")
+    def _lanes_of_one_worker(self) -> "Search":
+        if self.lanes in (None, "auto", 1):
+            return self
+        if self.workers > 1:
+            raise ValueError(f"lanes is {self.lanes} with {self.workers} workers: lanes train on one, workers = 1")
+        if self.deterministic:
+            raise ValueError(f"lanes is {self.lanes}, but deterministic searches train one trial at a time: lanes = 1")
         return self
 
     @model_validator(mode="after")

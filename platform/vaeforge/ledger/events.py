@@ -206,6 +206,7 @@ class EpochReported(LedgerEvent):
         checkpoint, best: the states after this epoch and after the best one so far.
         core_seconds, gpu_seconds: what the epoch cost.
         wall_seconds: of all sessions until then, monotonic clock.
+        beside: the trials that were trained as one model with this one in this epoch; seconds and costs are its share.
     """
 
     kind: ClassVar[str] = "reported"
@@ -222,6 +223,7 @@ class EpochReported(LedgerEvent):
     core_seconds: float = 0.0
     gpu_seconds: float = 0.0
     wall_seconds: float | None = field(default=None, metadata=OPTIONAL)
+    beside: tuple[int, ...] | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,8 @@ class _SearchRun:
         self.scheduler = plan.space.build_scheduler(search.seed, search.trials)
         self.scheduler.replay(earlier)
         self.dispatcher = start_dispatcher(plan, dispatch_config(plan, self.scheduler, placement))
-        config = worker_config(plan, self.dispatcher, data)
+        config = worker_config(plan, self.dispatcher, data, placement.lanes(search))
+        self.lanes = 1 if config.lanes == "auto" else config.lanes
         self.worker_groups = WorkerGroups(
             placement,
             config,
@@ -195,7 +196,7 @@ class _SearchRun:
             return 1
         if self.scheduler.releases_worker:
             return self.plan.config.search.trials
-        return 1 if self.plan.config.search.deterministic else self.worker_groups.wanted + 1
+        return 1 if self.plan.config.search.deterministic else self.worker_groups.wanted * self.lanes + 1
 
     def _finalists(self, count: int) -> list[int]:
         import ray
@@ -237,6 +238,7 @@ class _SearchRun:
         wall = time.monotonic() - self.started
         snapshot: Snapshot = ray.get(self.dispatcher.tick.remote(wall, self.searcher.remaining))
         self.registered = snapshot.hosts
+        self.lanes = max(self.lanes, snapshot.lanes)
         self.unfinished = [trial.trial for trial in snapshot.trials if trial.state in OPEN]
         if snapshot.failure:
             raise SearchError(f"search {self.plan.name!r}: {snapshot.failure}, then continue with --resume")

@@ -161,7 +161,7 @@ class ModelTraining:
             prepare_gpu(self.model, training.tf32)
         self.train_step = TrainStep(experiment, self.model, group, len(data.train), on_device=gpu)
         self.validation: Samples | ResidentSamples = data.validation
-        self._steps: StepRunner | None = None if stacked else self._runner()
+        self._steps: StepRunner | None = None if stacked else self._runner()  # a stacked one makes it when it is needed
         self.plateau = Plateau(self.train_step.optimizer, training)
         self.best_epoch = BestEpoch(training.epochs, training.patience, experiment.beta.full_beta_at())
         self.epoch, self.finished = 0, False
@@ -183,10 +183,10 @@ class ModelTraining:
     def train_epoch(self, on_step: Callable[[], None]) -> EpochReport:
         """Train, validate and save one epoch."""
         started = time.monotonic()
-        assert self._steps is not None
-        metrics = self._run_steps(self._steps, on_step)
-        self.notes += self._steps.notes
-        self._steps.notes.clear()
+        self._steps = steps = self._steps or self._runner()
+        metrics = self._run_steps(steps, on_step)
+        self.notes += steps.notes
+        steps.notes.clear()
         return self.conclude(metrics, time.monotonic() - started, on_step)
 
     def conclude(self, metrics: dict[str, float], seconds: float, on_step: Callable[[], None]) -> EpochReport:

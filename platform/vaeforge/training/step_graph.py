@@ -53,6 +53,11 @@ class StepCapture:
         self._warm_up = WARM_UP + (MEASURED if mode == "auto" else 0)
         self._launched: deque[torch.cuda.Event] = deque()
 
+    @property
+    def settling(self) -> int:
+        """Steps of a form until it runs as it will go on."""
+        return self._warm_up + (MEASURED if self._mode == "auto" else 0) + 1
+
     def drain(self, on_step: Callable[[], None]) -> None:
         """Wait for all that was launched, and tell of each."""
         while self._launched:

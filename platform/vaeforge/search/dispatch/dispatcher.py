@@ -10,8 +10,9 @@ A trial that is leased is not handed out a second time. Its lease is taken back 
 by its number, `host`, as it is in the ledger.
 """
 
+import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.budget import BudgetSpent
 from vaeforge.search.dispatch.liveness import Liveness, Pulse
 from vaeforge.search.dispatch.types import STORAGE, DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
+from vaeforge.training.lanes.stack_key import stack_key
 
 MAX_STARTS = {"oom": 2}  # attempts by cause, where trying again is unlikely to help
 OUTAGE = 3  # attempts in a row that the storage has failed, after which the search stops instead of using up trials
@@ -55,6 +57,7 @@ class Dispatcher:
         closing: the session ends, and nothing is handed out any more.
         over: why the search ends early, where it does.
         wall: seconds of all sessions.
+        most_lanes: trials that a group whose memory ran out may train at once.
         storage_failures: trials whose attempts failed since the last epoch that was reported, for the storage.
         outage: why the search cannot go on for now, where it cannot.
     """
@@ -70,6 +73,7 @@ class Dispatcher:
         self.closing = False
         self.over: str | None = None
         self.wall = history.wall_seconds
+        self.most_lanes: dict[int, int] = {}
         self.storage_failures: list[int] = []
         self.outage: str | None = None
 
@@ -175,14 +179,14 @@ class Dispatcher:
             return generation
         self.record(WorkersRegistered(host=host, generation=generation, processes=tuple(processes)))
         self.groups[host] = WorkerGroup(generation, tuple(processes), Liveness.since(now))
-        for lease in [held for held in self.leases.values() if held.host == host]:
+        for lease in self.held_by(host):
             self.crash(lease, "lost", "the worker group that trained it was restarted")
         return generation
 
     def release(self, host: int) -> bool:
         """Give the group back where there are more groups than trials that run or may still come; whether it is."""
         left = self.expected is not None and len(self.groups) > len(self.history.unfinished()) + self.expected
-        if left and not self.has_waiting_trial() and host in self.groups and self.held_by(host) is None:
+        if left and not self.has_waiting_trial() and host in self.groups and not self.held_by(host):
             self.released.add(host)
             del self.groups[host]
         return host in self.released
@@ -200,24 +204,47 @@ class Dispatcher:
         if self.leases.get(lease.trial) == lease and lease.host in self.groups:
             self.groups[lease.host].liveness.beat(rank, pulse, now)
 
-    def held_by(self, host: int) -> Lease | None:
-        """The lease that the worker group holds."""
-        return next((lease for lease in self.leases.values() if lease.host == host), None)
+    def held_by(self, host: int) -> list[Lease]:
+        """The leases that the worker group holds: one, or one for each of its lanes."""
+        return [lease for lease in self.leases.values() if lease.host == host]
 
-    def lease(self, host: int, generation: int, now: float) -> Lease | None:
-        """A lease for the group: the one it holds already (the answer was lost), or one on the next ready trial."""
+    def lease(self, host: int, generation: int, now: float, known: Collection[int] = ()) -> Lease | None:
+        """A lease for the group: one it holds already (the answer was lost), or one on the next trial it can train.
+
+        Args:
+            host: number of the group.
+            generation: its present one.
+            now: of the monotonic clock.
+            known: trials that it trains, as it knows itself.
+        """
         held = self.held_by(host)
-        if held is not None:
-            return held
-        number = next((n for n in self.waiting if not self._undecided(self.history.trials[n])), None)
+        lost = next((lease for lease in held if lease.trial not in known), None)
+        if lost is not None:
+            return lost
+        if len(held) >= self.most_lanes.get(host, math.inf):
+            return None
+        beside = [self.history.trials[lease.trial] for lease in held]
+        number = next((n for n in self.waiting if self._can_be_trained(self.history.trials[n], beside)), None)
         if number is None:
             return None
         self.waiting.remove(number)
         attempt = self.history.trials[number].leases + 1
         self.record(TrialLeased(trial=number, attempt=attempt, host=host, generation=generation))
         self.leases[number] = Lease(number, attempt, host, generation)
-        self.groups[host].liveness.begin(now)
+        if not held:
+            self.groups[host].liveness.begin(now)
         return self.leases[number]
+
+    def _can_be_trained(self, trial: TrialRecord, beside: Sequence[TrialRecord]) -> bool:
+        """Whether a trial can be leased now, by a group that trains those `beside` it as lanes of one stack.
+
+        Of those whose last attempts failed a stack holds one at most: who ends a process over and over is found out
+        before any other one has used up its attempts.
+        """
+        if self._undecided(trial):
+            return False
+        failed = sum(one.setbacks > 0 for one in (trial, *beside))
+        return not beside or (failed <= 1 and stack_key(trial.params) == stack_key(beside[0].params))
 
     def report(self, lease: Lease, report: TrialReport) -> Reply:
         """Record an epoch, and what follows from it for the trial and the budget; repeating it changes nothing.
@@ -243,6 +270,7 @@ class Dispatcher:
                 checkpoint=report.checkpoint,
                 best=report.best,
                 notes=report.notes,
+                beside=report.beside,
                 core_seconds=report.seconds * self.config.cores,
                 gpu_seconds=report.seconds * self.config.gpus,
                 wall_seconds=self.wall,
@@ -333,22 +361,24 @@ class Dispatcher:
         return {number: problem for number, problem in found.items() if problem is not None}
 
     def _problem(self, number: int, group: WorkerGroup, now: float) -> str | None:
-        held = self.held_by(number)
-        trial = None if held is None else self.history.trials[held.trial]
-        reported = trial is not None and trial.last is not None and trial.last.attempt == trial.leases
-        hangs = 0 if trial is None else trial.hangs
+        trials = [self.history.trials[lease.trial] for lease in self.held_by(number)]
+        reported = any(trial.last is not None and trial.last.attempt == trial.leases for trial in trials)
+        hangs = max((trial.hangs for trial in trials), default=0)
         return group.liveness.problem(now, self.config.hang_seconds, reported, hangs)
 
     def lose(self, host: int, cause: str, why: str) -> tuple[WorkerProcess, ...]:
-        """Void the lease of a worker group that hangs or is lost; it registers anew when it comes back.
+        """Void the leases of a worker group that hangs or is lost; it registers anew when it comes back.
 
         Returns:
             Its processes, which may still be there.
         """
         known = self.groups.pop(host, None)
-        held = self.held_by(host)
-        if known is not None and held is not None:
-            self.crash(held, cause, why)
+        held = self.held_by(host) if known is not None else []
+        if cause == "oom" and len(held) > 1:  # fewer of them may fit, so that none of them is at fault
+            self.most_lanes[host] = max(1, len(held) // 2)
+            cause, why = "lost", f"{why}; trained with {len(held)} lanes, at most {self.most_lanes[host]} from now on"
+        for lease in held:
+            self.crash(lease, cause, why)
         return () if known is None else known.processes
 
     def on_dead_nodes(self, nodes: Iterable[str]) -> list[int]:

@@ -177,22 +177,28 @@ class DispatcherActor:
     async def register(self, host: int, processes: Sequence[WorkerProcess]) -> int:
         return await self._do(lambda: self.dispatcher.register(host, processes, time.monotonic()))
 
-    async def next_task(self, host: int, generation: int) -> Task | NoTask:
-        """A lease with what is needed to start it, `idle` (ask again), `register` (do so first), or `end`."""
+    async def next_task(self, host: int, generation: int, known: Sequence[int] = (), lanes: int = 1) -> Task | NoTask:
+        """A lease with what is needed to start it, `idle` (ask again), `register` (do so first), or `end`.
+
+        A group that trains several trials at once says which ones it has, `known`, and its number of `lanes`; it is not
+        kept waiting while it has any.
+        """
         dispatcher = self.dispatcher
         if dispatcher.closing or host in dispatcher.released:
             return "end"
         if not dispatcher.ask(host, generation, time.monotonic()):
             return "register"
-        await self._until(
-            lambda: dispatcher.closing or dispatcher.has_waiting_trial() or dispatcher.held_by(host) is not None
-        )
+        dispatcher.groups[host].lanes = lanes
+        if not known:
+            await self._until(
+                lambda: dispatcher.closing or dispatcher.has_waiting_trial() or bool(dispatcher.held_by(host))
+            )
         current = dispatcher.groups.get(host)
         if dispatcher.closing or dispatcher.release(host):
             return "end"
         if current is None or current.generation != generation:
             return "register"
-        lease = await self._do(lambda: dispatcher.lease(host, generation, time.monotonic()))
+        lease = await self._do(lambda: dispatcher.lease(host, generation, time.monotonic(), known))
         if lease is None:
             return "idle"
         trial = dispatcher.history.trials[lease.trial]

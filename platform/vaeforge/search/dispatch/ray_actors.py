@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -63,7 +63,7 @@ class GroupCalls:
         return int(ray.get(self.dispatcher.failed.remote(failure.number, failure.cause, failure.text)))
 
 
-def worker_config(plan: Plan, dispatcher: Any, data: Path) -> WorkerConfig:
+def worker_config(plan: Plan, dispatcher: Any, data: Path, lanes: int | Literal["auto"]) -> WorkerConfig:
     """What every rank of every worker group is told; the training data are kept in the folder `data`."""
     search = plan.config.search
     limit = search.host_memory_gb
@@ -75,6 +75,8 @@ def worker_config(plan: Plan, dispatcher: Any, data: Path) -> WorkerConfig:
         experiment=plan.config.experiment,
         seed=search.seed,
         memory_limit=None if limit is None else int(limit * 1e9),
+        lanes=lanes,
+        trials=search.trials,
     )
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -40,6 +41,12 @@ class Placement:
     workers: int
     gpus_per_worker: float
     threads: int
+
+    def lanes(self, search: Search) -> int | Literal["auto"]:
+        """How many trials a worker group trains at once, as far as that is not to be measured."""
+        if search.lanes is not None:
+            return search.lanes
+        return "auto" if self.gpus_per_worker and self.workers == 1 and not search.deterministic else 1
 
     @property
     def resources(self) -> dict[str, float]:
@@ -168,7 +175,8 @@ def require_disk(folder: Path, checkpoint_bytes: int, search: Search, placement:
         ResourceError: if the disk has less free, or `folder` cannot be written.
     """
     probe_writable(folder)
-    needed = checkpoint_bytes * (FILES_PER_RUNNING_TRIAL * (placement.hosts + 1) + search.keep_checkpoints)
+    lanes = search.lanes if isinstance(search.lanes, int) else 1  # measured ones are not known yet
+    needed = checkpoint_bytes * (FILES_PER_RUNNING_TRIAL * (placement.hosts * lanes + 1) + search.keep_checkpoints)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ResourceError(

@@ -45,6 +45,7 @@ class Snapshot:
         counts: trials by state; of those that have not ended, the ones without a worker group wait.
         ended: how many have.
         hosts: the numbers of the worker groups that are up.
+        lanes: how many trials one of them trains at once, at most.
         budget: how much of it is used, in words.
         over: why the search ends early, `failure` why it cannot continue.
     """
@@ -54,6 +55,7 @@ class Snapshot:
     ended: int = 0
     best: BestSoFar | None = None
     hosts: frozenset[int] = frozenset()
+    lanes: int = 0
     budget: str | None = None
     over: str | None = None
     failure: str | None = None
@@ -70,6 +72,7 @@ def snapshot(dispatcher: Dispatcher, failure: str | None) -> Snapshot:
         ended=dispatcher.ends,
         best=None if best is None else BestSoFar(best[1], best[0]),
         hosts=frozenset(dispatcher.groups),
+        lanes=max((group.lanes for group in dispatcher.groups.values()), default=0),
         budget=dispatcher.config.limits.describe(dispatcher.spent),
         over=dispatcher.over,
         failure=failure,

@@ -46,12 +46,14 @@ class Task:
         params: flat parameters of the trial.
         checkpoints: to resume from, newest first.
         inherited: whether the first of them is another trial's.
+        notes: what a person should know of how it is trained.
     """
 
     lease: Lease
     params: Params
     checkpoints: tuple[Checkpoint, ...] = ()
     inherited: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class TrialReport:
     checkpoint: Checkpoint | None = None
     best: Checkpoint | None = None
     notes: tuple[str, ...] = ()
+    beside: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,12 @@ class DispatchConfig:
 
 @dataclass
 class WorkerGroup:
-    """A worker group as the dispatcher knows it: its newest generation, its processes, how alive it is."""
+    """A worker group as the dispatcher knows it: its newest generation, its processes, how alive it is.
+
+    `lanes` is how many trials it trains at once, as far as it has said.
+    """
 
     generation: int
     processes: tuple[WorkerProcess, ...]
     liveness: Liveness
+    lanes: int = 1

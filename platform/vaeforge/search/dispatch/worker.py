@@ -14,9 +14,9 @@ import os
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import psutil
 import ray
@@ -53,6 +53,8 @@ class WorkerConfig:
         experiment: the base that a trial's parameters change.
         seed: of the search.
         memory_limit: bytes that a rank may hold between two trials; none: its share of the node's memory.
+        lanes: trials that a group of one rank trains at once; auto: as many as a few steps show to be best.
+        trials: of the search, at most.
     """
 
     dispatcher: Any
@@ -62,6 +64,8 @@ class WorkerConfig:
     experiment: Experiment
     seed: int
     memory_limit: int | None = None
+    lanes: int | Literal["auto"] = 1
+    trials: int = 1
 
 
 def worker_main(settings: WorkerConfig, number: int, threads: int, gpus: bool) -> None:
@@ -75,7 +79,13 @@ def worker_main(settings: WorkerConfig, number: int, threads: int, gpus: bool) -
     """
     torch.set_num_threads(min(threads, job_cores()))
     ranks = RayProcessGroup(gpus)
-    serve(_Worker(settings, number, ranks), ranks, settings.memory_limit or default_memory_limit(threads))
+    worker, limit = GroupWorker(settings, number, ranks), settings.memory_limit or default_memory_limit(threads)
+    if settings.lanes == 1 or ranks.group.world_size > 1:
+        serve(worker, ranks, limit)
+    else:
+        from vaeforge.search.dispatch.lane_worker import LaneWorker  # it needs this module
+
+        LaneWorker(worker, settings.lanes, limit).serve()
     ranks.close()
 
 
@@ -104,8 +114,15 @@ def serve(worker: Worker, ranks: RayProcessGroup, limit: int) -> None:
                 return
 
 
-class _Worker:
-    """One rank between the dispatcher and `fit`."""
+class GroupWorker:
+    """One rank between the dispatcher and `fit`.
+
+    Attributes:
+        settings: what every rank is told.
+        ranks: its group.
+        dispatcher: the actor's handle.
+        data: of the search.
+    """
 
     def __init__(self, settings: WorkerConfig, number: int, ranks: RayProcessGroup):
         self.settings, self.number, self.ranks = settings, number, ranks
@@ -114,11 +131,17 @@ class _Worker:
         self.processes = ranks.gather(_this_process(), WorkerProcess)
         self.generation = -1
 
-    def next_task(self) -> Task | NoTask:
-        """Rank 0: the dispatcher's next task; registers first where the dispatcher does not know this generation."""
+    def next_task(self, known: tuple[int, ...] = (), lanes: int = 1) -> Task | NoTask:
+        """Rank 0: the dispatcher's next task; registers first where the dispatcher does not know this generation.
+
+        Args:
+            known: trials that this group trains now.
+            lanes: that it has.
+        """
         if self.generation < 0:
             self.generation = ray.get(self.dispatcher.register.remote(self.number, self.processes))
-        task: Task | NoTask = ray.get(self.dispatcher.next_task.remote(self.number, self.generation))
+        call = self.dispatcher.next_task.remote(self.number, self.generation, known, lanes)
+        task: Task | NoTask = ray.get(call)
         if task == "register":
             self.generation = -1
         return task
@@ -128,7 +151,7 @@ class _Worker:
         lease = task.lease
         try:
             with Heartbeat(partial(self._beat, lease)) as heartbeat:
-                for report in self._timed(self._fit(task, heartbeat)):
+                for report in self._timed(self._fit(task, heartbeat), task.notes):
                     heartbeat.wait()
                     if self.ranks.broadcast_from_main(partial(self._report, lease, report), str) != "continue":
                         return
@@ -142,28 +165,25 @@ class _Worker:
                 time.sleep(STORAGE_SECONDS)
 
     def _fit(self, task: Task, heartbeat: Heartbeat) -> Iterator[EpochReport]:
-        settings, number = self.settings, task.lease.trial
-        experiment = experiment_for(settings.space, settings.experiment, task.params, trial_seed(settings.seed, number))
-        folder = trial_folder(settings.checkpoints, number)
+        experiment, folder = self.experiment_of(task)
         return fit(experiment, self.data, self.ranks.group, folder, task.checkpoints, heartbeat.step, task.inherited)
 
-    def _timed(self, reports: Iterator[EpochReport]) -> Iterator[TrialReport]:
-        """Reports whose `seconds` are all the time spent inside `fit` for that epoch."""
+    def experiment_of(self, task: Task) -> tuple[Experiment, str]:
+        """What a task trains, and where its checkpoints go."""
+        settings, number = self.settings, task.lease.trial
+        experiment = experiment_for(settings.space, settings.experiment, task.params, trial_seed(settings.seed, number))
+        return experiment, trial_folder(settings.checkpoints, number)
+
+    def _timed(self, reports: Iterator[EpochReport], notes: tuple[str, ...]) -> Iterator[TrialReport]:
+        """Reports whose `seconds` are all the time spent inside `fit` for that epoch; `notes` come with the first."""
         while True:
             started = time.monotonic()
             report = next(reports, None)
             if report is None:
                 return
-            yield TrialReport(
-                epoch=report.epoch,
-                metrics=report.metrics,
-                value=report.value,
-                outcome=report.outcome,
-                seconds=time.monotonic() - started,
-                checkpoint=report.checkpoint,
-                best=report.best,
-                notes=report.notes,
-            )
+            told = trial_report(report)
+            yield replace(told, seconds=time.monotonic() - started, notes=(*notes, *told.notes))
+            notes = ()
 
     def _report(self, lease: Lease, report: TrialReport) -> str:
         """Rank 0: hand a report over and wait as long as the dispatcher holds the reply."""
@@ -175,6 +195,20 @@ class _Worker:
     def _beat(self, lease: Lease, pulse: Pulse) -> None:
         """Say that this rank lives, and how its training gets on, without waiting for an answer."""
         self.dispatcher.beat.remote(lease, self.ranks.group.rank, pulse)
+
+
+def trial_report(report: EpochReport) -> TrialReport:
+    """An epoch as the dispatcher is told of it."""
+    return TrialReport(
+        epoch=report.epoch,
+        metrics=report.metrics,
+        value=report.value,
+        outcome=report.outcome,
+        seconds=report.seconds,
+        checkpoint=report.checkpoint,
+        best=report.best,
+        notes=report.notes,
+    )
 
 
 def held_bytes() -> int:

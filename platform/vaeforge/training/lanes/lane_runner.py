@@ -5,6 +5,7 @@ Lanes begin an epoch together, whichever epoch of their own trainings it is, and
 Shapes: K lanes, M positions of an epoch, b samples of a batch, L latent dimensions of the stack.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -92,6 +93,25 @@ class LaneRunner:
                 self._capture.keep_pace(on_step)
         if self._capture is not None:
             self._capture.drain(on_step)
+
+    def seconds_a_step(self, lanes: Sequence[LaneEpoch], warm_up: int, counted: int) -> float:
+        """How long a step takes, over and over the first of an epoch, after `warm_up` that are not counted."""
+        self._begin(lanes)
+        if self._capture is not None:
+            warm_up += self._capture.settling
+        started = 0.0
+        for number in range(warm_up + counted):
+            if number == warm_up:
+                self._wait()
+                started = time.perf_counter()
+            self._done.zero_()
+            (self.step if self._capture is None else self._capture.run)(self._layouts[0])
+        self._wait()
+        return (time.perf_counter() - started) / counted
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
 
     def step(self, layout: StepLayout) -> None:
         """The step that the device's counter names, and move the counter on."""

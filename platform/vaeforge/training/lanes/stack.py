@@ -81,6 +81,8 @@ class LaneStack:
         A training that cannot be stacked (`UnstackableError`) or saved (`CheckpointError`) has left the stack.
         """
         found: dict[int, EpochReport | Exception] = {}
+        if len(self.trainings) == 1 and not self._on_gpu:  # a stack of one is no quicker than the training itself
+            return self._train_alone(on_step)
         started = time.monotonic()
         built = self._ready(found)
         if built is None:
@@ -100,17 +102,42 @@ class LaneStack:
             training.notes += notes
         return found
 
+    def _train_alone(self, on_step: Callable[[], None]) -> dict[int, EpochReport | Exception]:
+        """The same for the only training there is, by its own steps."""
+        ((number, training),) = self.trainings.items()
+        self._built = None
+        try:
+            report = training.train_epoch(on_step)
+        except CheckpointError as error:
+            self.remove(number)
+            return {number: error}
+        if training.finished:
+            self.remove(number)
+        return {number: report}
+
+    def seconds_a_step(self, warm_up: int, counted: int) -> float:
+        """How long a step of all trainings takes; what they learn by it is thrown away with the stack.
+
+        Raises:
+            UnstackableError: if one of them cannot be stacked.
+        """
+        found: dict[int, EpochReport | Exception] = {}
+        built = self._ready(found)
+        if built is None or found:
+            raise UnstackableError(str(next(iter(found.values()))))
+        runs = [self._epoch_of(number) for number in built.held]
+        return built.runner.seconds_a_step(runs, warm_up, counted)
+
     def _concluded(
         self, number: int, metrics: dict[str, float], share: float, on_step: Callable[[], None]
     ) -> EpochReport | Exception:
         training = self.trainings[number]
-        training.model.eval()
         try:
             report = training.conclude(metrics, share, on_step)
         except CheckpointError as error:
             self.remove(number)
             return error
-        if training.finished or training.epoch >= training.experiment.training.epochs:
+        if training.finished:
             self.remove(number)
         return report
 

@@ -1,0 +1,173 @@
+"""A worker group of one rank that trains several trials at once, each under a lease of its own, as lanes of one stack.
+
+All lanes end their epochs together. Then each has its own report, its own answer and its own checkpoint; a trial that
+ended, was stopped, paused or lost its lease leaves, and the next one takes its place before the next epoch begins. One
+that cannot be stacked waits until the stack is empty, and is trained alone.
+"""
+
+import gc
+import time
+import traceback
+from collections import deque
+from dataclasses import replace
+from typing import Any, Literal
+
+import ray
+
+from vaeforge.config.experiment import Experiment
+from vaeforge.search.dispatch.heartbeat import Heartbeat
+from vaeforge.search.dispatch.liveness import Pulse
+from vaeforge.search.dispatch.types import STORAGE, Lease, NoTask, Task
+from vaeforge.search.dispatch.worker import (
+    STORAGE_SECONDS,
+    GroupWorker,
+    cause_of,
+    held_bytes,
+    release_memory,
+    trial_report,
+)
+from vaeforge.training.lanes.lane_count import best_lanes
+from vaeforge.training.lanes.padding import UnstackableError
+from vaeforge.training.lanes.stack import LaneStack
+from vaeforge.training.loop import EpochReport, ModelTraining
+
+
+class LaneWorker:
+    """See the module's docstring.
+
+    Args:
+        worker: asks for tasks, and trains what cannot be stacked.
+        lanes: most trials at once; auto: as many as a few steps of the first trial show to be best.
+        limit: bytes that the process may hold; above it no more trials are taken, and the group starts anew.
+    """
+
+    def __init__(self, worker: GroupWorker, lanes: int | Literal["auto"], limit: int):
+        self._worker, self._limit, self._chosen = worker, limit, lanes != "auto"
+        self._lanes = 1 if lanes == "auto" else lanes
+        space = worker.settings.space
+        widest = [point.get("model.latent_dim", 0) for point in space.corner_points()]
+        self._stack = LaneStack(worker.data, worker.ranks.group, self._lanes, max(widest, default=0))
+        self._tasks: dict[int, Task] = {}
+        self._alone: deque[Task] = deque()
+        self._full = self._settled = False
+
+    def serve(self) -> None:
+        """Train until the search needs the group no longer, or the process holds more than it may."""
+        with Heartbeat(self._beat) as heartbeat:
+            while True:
+                ended = self._fill()
+                if self._tasks:
+                    self._train_epoch(heartbeat)
+                elif self._alone:
+                    heartbeat.wait()
+                    self._worker.train(self._alone.popleft())
+                elif ended or self._full:
+                    return
+
+    # which trials
+
+    def _fill(self) -> bool:
+        """Take trials until all lanes are used or none is to be had; whether the search needs the group no longer."""
+        while len(self._tasks) < self._lanes and not self._alone and not self._full:
+            task: Task | NoTask = self._worker.next_task(tuple(self._tasks), self._lanes)
+            if isinstance(task, Task):
+                self._begin(task)
+            elif task != "register":
+                return task == "end"
+        return False
+
+    def _begin(self, task: Task) -> None:
+        """Make a lane's training, and take it up again where an earlier attempt has left it."""
+        worker, lease = self._worker, task.lease
+        try:
+            experiment, folder = worker.experiment_of(task)
+            note = () if self._chosen else (self._choose(experiment),)
+            if self._lanes == 1:
+                self._alone.append(replace(task, notes=note))
+                return
+            training = ModelTraining(experiment, worker.data, worker.ranks.group, folder, stacked=True)
+            if task.checkpoints:
+                training.restore(task.checkpoints, task.inherited)
+            training.notes += note
+        except Exception as error:
+            self._tell_crash(lease, cause_of(error))
+            return
+        self._tasks[lease.trial] = task
+        self._stack.add(lease.trial, training)
+
+    def _choose(self, experiment: Experiment) -> str:
+        """Measure how many lanes are best, once; what was found."""
+        worker, self._chosen = self._worker, True
+        found = best_lanes(experiment, worker.data, worker.ranks.group, worker.settings.trials)
+        self._lanes = self._stack.lanes = found.lanes
+        return found.note
+
+    def _drop(self, trial: int) -> None:
+        self._stack.remove(trial)
+        del self._tasks[trial]
+        release_memory()
+        if not self._settled:  # modules are loaded by now, and looking through them after each trial takes 0.25 s
+            self._settled = True
+            gc.freeze()
+        self._full = held_bytes() > self._limit
+
+    # an epoch of all of them
+
+    def _train_epoch(self, heartbeat: Heartbeat) -> None:
+        try:
+            found = self._stack.train_epoch(heartbeat.step)
+        except Exception as error:
+            self._give_up(error)
+            return
+        heartbeat.wait()
+        if all(isinstance(outcome, UnstackableError) for outcome in found.values()):
+            self._lanes = 1  # and so will be those to come
+        asked = {trial: self._tell(trial, found) for trial in list(self._tasks) if trial in found}
+        for trial, reply in asked.items():
+            if reply is not None and self._answer(trial, reply) != "continue":
+                self._drop(trial)
+
+    def _tell(self, trial: int, found: dict[int, EpochReport | Exception]) -> tuple[int, Any] | None:
+        """Report a trial's epoch, or why it cannot go on; the epoch and what the answer will be."""
+        outcome, task = found[trial], self._tasks[trial]
+        if isinstance(outcome, EpochReport):
+            others = tuple(sorted(n for n, one in found.items() if n != trial and isinstance(one, EpochReport)))
+            report = replace(trial_report(outcome), beside=others or None)
+            return report.epoch, self._worker.dispatcher.report.remote(task.lease, report)
+        if isinstance(outcome, UnstackableError):
+            self._alone.append(replace(task, notes=(f"trained alone and not as a lane: {outcome}",)))
+        else:
+            self._tell_crash(task.lease, cause_of(outcome), outcome)
+        self._drop(trial)
+        return None
+
+    def _answer(self, trial: int, asked: tuple[int, Any]) -> str:
+        """What becomes of a trial after an epoch, as soon as that is decided."""
+        epoch, reply = asked[0], str(ray.get(asked[1]))
+        while reply == "wait":
+            reply = str(ray.get(self._worker.dispatcher.reply.remote(self._tasks[trial].lease, epoch)))
+        if reply == "continue" and trial not in self._stack.trainings:
+            return "stop"
+        return reply
+
+    def _give_up(self, error: Exception) -> None:
+        """Return the leases of all lanes after an error that concerns the stack; each is then tried again."""
+        cause = cause_of(error)
+        lost = "lost" if cause == "oom" and len(self._tasks) > 1 else cause
+        if lost != cause:  # fewer of them may fit
+            self._lanes = self._stack.lanes = max(1, len(self._tasks) // 2)
+        for task in list(self._tasks.values()):
+            self._tell_crash(task.lease, lost, error)
+        for trial in list(self._tasks):
+            self._drop(trial)
+
+    def _tell_crash(self, lease: Lease, cause: str, error: Exception | None = None) -> None:
+        text = traceback.format_exc() if error is None else "".join(traceback.format_exception(error))
+        ray.get(self._worker.dispatcher.crash.remote(lease, cause, text))
+        if cause in STORAGE:
+            time.sleep(STORAGE_SECONDS)
+
+    def _beat(self, pulse: Pulse) -> None:
+        """Say of every lane that this process lives, and how the stack gets on."""
+        for task in list(self._tasks.values()):
+            self._worker.dispatcher.beat.remote(task.lease, 0, pulse)
