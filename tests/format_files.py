@@ -10,12 +10,14 @@ import numpy as np
 import pandas
 import pyarrow
 import pyarrow.parquet
+import pytest
 import scipy.io
 import tifffile
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image, SeriesAxis
 from nibabel.gifti import GiftiDataArray, GiftiImage
 from PIL import Image
 
+from dicom_files import write_dicom
 from vaeforge.data.decoding import decode
 from vaeforge.data.file_format import FileFormat, TableRequest
 from vaeforge.data.volume_file import values_of
@@ -68,6 +70,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "bmp": save_picture,
     "cifti": save_cifti,
     "csv": lambda path: POINTS.to_csv(path, index=False),
+    "dicom": lambda path: write_dicom(path, PIXELS[None]),
     "gifti": save_gifti,
     "hdf5": save_hdf5,
     "jpeg": save_picture,
@@ -84,6 +87,15 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "tsv": lambda path: POINTS.to_csv(path, index=False, sep="\t"),
     "webp": save_picture,
 }
+
+
+LIBRARIES = {"dicom": ("pydicom",)}  # of extras, which may not be there
+
+
+def require_libraries(name: str) -> None:
+    """Skip where what reads a format is not installed."""
+    for library in LIBRARIES.get(name, ()):
+        pytest.importorskip(library)
 
 
 def read_all(found: FileFormat, path: Path) -> list[Any]:
