@@ -8,7 +8,7 @@ import numpy as np
 import pandas
 import pytest
 
-from format_files import LIBRARIES, PIXELS, POINTS, SERIES, VOLUME, WRITERS, read_all, require_libraries
+from format_files import LIBRARIES, PIXELS, POINTS, SERIES, SPECTRA, VOLUME, WRITERS, read_all, require_libraries
 from outside import environment_with, install_metadata
 from vaeforge.data.file_format import FORMATS, FileFormat, file_formats, format_of, suffixes_of
 from vaeforge.errors import DataError
@@ -47,7 +47,8 @@ def test_a_tiny_file_is_known_and_read_value_by_value(name: str, tmp_path: Path)
     assert found.begins is None or found.begins_so(path.read_bytes()[:1024])
     for values in read_all(found, path):
         if isinstance(values, dict):
-            expected = POINTS if {"x", "y"} <= set(values) else pandas.DataFrame({"one": []})
+            points = SPECTRA if found.spectra else POINTS
+            expected = points if {"x", "y"} <= set(values) else pandas.DataFrame({"one": []})
             for column in expected if {"x", "y"} <= set(values) else ():
                 np.testing.assert_allclose(values[column].astype(float), expected[column], rtol=1e-12)
         elif found.volume:

@@ -55,10 +55,16 @@ class TableRequest:
     Attributes:
         labels: columns that are labels, whose cells are names even where they look like numbers.
         layer: of a format that holds several tables of the same points; empty: its main one.
+        masses: of spectra: those that are channels, see `mass_list`.
+        tolerance: of spectra: how far a peak may lie from its mass.
+        normalise: of spectra: `tic`, or as they are.
     """
 
     labels: frozenset[str] = frozenset()
     layer: str = ""
+    masses: tuple[str, ...] = ()
+    tolerance: str = ""
+    normalise: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +87,8 @@ class FileFormat:
         series: brings the series in a file by their keys; one that has none has the key "".
         volume: brings an image of nibabel's with 4 dimensions, or a mask with 3, its header checked.
         table: brings the columns of a table of points.
+        spectra: whether the channels of such a table are masses that are asked for.
+        beside: suffixes of files that belong to one of it, beside it.
     """
 
     name: str
@@ -96,6 +104,8 @@ class FileFormat:
     series: Callable[[Path], Mapping[str, Matrix]] | None = None
     volume: Callable[[Path], Any] | None = None
     table: Callable[[Path, TableRequest], Table] | None = None
+    spectra: bool = False
+    beside: tuple[str, ...] = ()
 
     def reads(self, content: Content) -> bool:
         """Whether files of it can be read as that."""
