@@ -10,12 +10,15 @@ import numpy as np
 import pandas
 import pyarrow
 import pyarrow.parquet
+import pytest
 import scipy.io
 import tifffile
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image, SeriesAxis
 from nibabel.gifti import GiftiDataArray, GiftiImage
 from PIL import Image
 
+from dicom_files import write_dicom
+from imzml_files import write_imzml
 from vaeforge.data.decoding import decode
 from vaeforge.data.file_format import FileFormat, TableRequest
 from vaeforge.data.volume_file import values_of
@@ -24,6 +27,10 @@ RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (9, 7), np.uint8)
 SERIES = RNG.normal(size=(6, 4)).astype(np.float32)  # [T, V]
 VOLUME = RNG.normal(size=(2, 3, 2, 5)).astype(np.float32)
+MASSES = TableRequest(masses=("a=100", "b=150"), tolerance="0.01Da")
+SPECTRA = pandas.DataFrame(  # what `write_imzml` writes, at these masses
+    {"x": [1, 2, 1, 3], "y": [1, 1, 2, 2], "a": [1, 12, 0, np.nan], "b": [2, 0, 5, np.nan]}
+)
 POINTS = pandas.DataFrame(RNG.normal(size=(8, 5)), columns=["x", "y", "z", "a", "b"])
 
 
@@ -68,7 +75,9 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "bmp": save_picture,
     "cifti": save_cifti,
     "csv": lambda path: POINTS.to_csv(path, index=False),
+    "dicom": lambda path: write_dicom(path, PIXELS[None]),
     "gifti": save_gifti,
+    "imzml": write_imzml,
     "hdf5": save_hdf5,
     "jpeg": save_picture,
     "matlab": lambda path: scipy.io.savemat(path, {"one": SERIES}),
@@ -86,9 +95,20 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
+LIBRARIES = {"dicom": ("pydicom",)}  # of extras, which may not be there
+
+
+def require_libraries(name: str) -> None:
+    """Skip where what reads a format is not installed."""
+    for library in LIBRARIES.get(name, ()):
+        pytest.importorskip(library)
+
+
 def read_all(found: FileFormat, path: Path) -> list[Any]:
     """Everything that can be read out of a file."""
     values: list[Any] = [decode(path).pixels] if found.picture else []
     values += [matrix.load() for matrix in found.series(path).values()] if found.series else []
     values += [values_of(found.volume(path), path)] if found.volume else []
-    return values + ([dict(found.table(path, TableRequest()).columns)] if found.table else [])
+    return values + (
+        [dict(found.table(path, MASSES if found.spectra else TableRequest()).columns)] if found.table else []
+    )

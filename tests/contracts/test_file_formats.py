@@ -8,7 +8,7 @@ import numpy as np
 import pandas
 import pytest
 
-from format_files import PIXELS, POINTS, SERIES, VOLUME, WRITERS, read_all
+from format_files import LIBRARIES, PIXELS, POINTS, SERIES, SPECTRA, VOLUME, WRITERS, read_all, require_libraries
 from outside import environment_with, install_metadata
 from vaeforge.data.file_format import FORMATS, FileFormat, file_formats, format_of, suffixes_of
 from vaeforge.errors import DataError
@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def written(name: str, folder: Path) -> tuple[FileFormat, Path]:
+    require_libraries(name)
     found = FORMATS.named(name)
     path = folder / f"a{found.suffixes[0]}"
     WRITERS[name](path)
@@ -46,7 +47,8 @@ def test_a_tiny_file_is_known_and_read_value_by_value(name: str, tmp_path: Path)
     assert found.begins is None or found.begins_so(path.read_bytes()[:1024])
     for values in read_all(found, path):
         if isinstance(values, dict):
-            expected = POINTS if {"x", "y"} <= set(values) else pandas.DataFrame({"one": []})
+            points = SPECTRA if found.spectra else POINTS
+            expected = points if {"x", "y"} <= set(values) else pandas.DataFrame({"one": []})
             for column in expected if {"x", "y"} <= set(values) else ():
                 np.testing.assert_allclose(values[column].astype(float), expected[column], rtol=1e-12)
         elif found.volume:
@@ -80,6 +82,21 @@ def test_suffixes_that_formats_share_are_told_apart_by_the_first_bytes(tmp_path:
     assert format_of(first) is old and format_of(second) is new
 
 
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_format_whose_library_is_missing_says_what_to_install(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, path = FORMATS.named(name), tmp_path / f"a{FORMATS.named(name).suffixes[0]}"
+    WRITERS[name](path)
+    for loaded in list(sys.modules):
+        if loaded.split(".")[0] in LIBRARIES[name] or loaded.startswith(f"vaeforge.data.{name}_"):
+            monkeypatch.delitem(sys.modules, loaded)
+    for library in LIBRARIES[name]:
+        monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(DataError, match=rf"{path}: .* pip install 'vaeforge\[{name}\]'"):
+        read_all(found, path)
+
+
 def test_longer_suffixes_go_first_and_case_does_not_count() -> None:
     assert format_of(Path("A.NII.GZ")) is FORMATS.named("nifti")
     assert format_of(Path("a.gz")) is None and ".nii.gz" in suffixes_of("volume")
@@ -88,7 +105,8 @@ def test_longer_suffixes_go_first_and_case_does_not_count() -> None:
 def test_asking_for_suffixes_loads_no_library_that_reads() -> None:
     program = (
         "import sys; from vaeforge.data.file_format import suffixes_of; suffixes_of('table'); "
-        "heavy = {'nibabel', 'h5py', 'pandas', 'scipy', 'anndata', 'torch'} & set(sys.modules); assert not heavy, heavy"
+        "heavy = {'nibabel', 'h5py', 'pandas', 'scipy', 'anndata', 'pydicom', 'torch'} & set(sys.modules); "
+        "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program], env=environment_with(), check=True)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from vaeforge.cli.option_types import (
     NO_PAIRS,
@@ -15,8 +15,18 @@ from vaeforge.cli.option_types import (
     OptionalPath,
     OptionalStr,
     Words,
+    choice,
 )
-from vaeforge.cli.options import Black, Columns, Layer, Pages, TimeAxis, Transposed, White
+from vaeforge.cli.options import (
+    Black,
+    Columns,
+    Layer,
+    Pages,
+    TimeAxis,
+    Transposed,
+    White,
+)
+from vaeforge.data.mass_list import mass_words
 from vaeforge.importing.import_options import ImportOptions
 
 OPTIONS = "options"
@@ -27,6 +37,15 @@ Mask = Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to 
 Channels = Annotated[
     Words,
     WORDS.option("points: columns that are channels, with commas; PC*, /regex/, !not; images: by number or name"),
+]
+Masses = Annotated[
+    Words,
+    WORDS.option("points, spectra (imzML): masses that are channels: m/z or NAME=m/z, a file with mz and name, or all"),
+]
+Tolerance = Annotated[OptionalStr, TEXT.option("points, spectra: how far a peak may lie from a mass, 5ppm or 0.01Da")]
+Normalise = Annotated[
+    Literal["none", "tic"] | None,
+    choice("none", "tic").option("points, spectra: tic: millionths of the total of each", default="none"),
 ]
 Groups = Annotated[
     OptionalStr,
@@ -64,6 +83,9 @@ def import_options(
     columns: Columns = NO_PAIRS,
     channels: Channels = (),
     layer: Layer = None,
+    masses: Masses = (),
+    tolerance: Tolerance = None,
+    normalise: Normalise = None,
     white: White = None,
     black: Black = None,
     depth: Depth = None,
@@ -85,6 +107,9 @@ def import_options(
         columns=columns,
         channels=channels,
         layer=layer or "",
+        masses=mass_words(masses),
+        tolerance=tolerance or "",
+        normalise=normalise or "",
         white=white,
         black=black or 0.0,
         depth=depth or "",

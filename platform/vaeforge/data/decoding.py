@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from vaeforge.data.file_format import START, file_formats
+from vaeforge.data.file_format import START, FileFormat, file_formats, format_of
 from vaeforge.data.picture_file import DAMAGE, FORMATS, RawPicture, decode_pillow
 from vaeforge.data.tiff_file import decode_tiff
 from vaeforge.errors import DataError
@@ -39,16 +39,23 @@ def decode(path: Path, content: BinaryIO | None = None) -> RawPicture:
     with refusals(path):
         if content is None:
             with path.open("rb") as file:
-                return _decoder(file)(path, file)
-        return _decoder(content)(path, content)
+                return _decoder(file, path)(path, file)
+        return _decoder(content, path)(path, content)
 
 
-def _decoder(file: BinaryIO) -> Callable[[Path, BinaryIO], RawPicture]:
-    """Who decodes the picture in `file`, by how it begins; what begins otherwise is for Pillow to refuse."""
+def _decoder(file: BinaryIO, path: Path) -> Callable[[Path, BinaryIO], RawPicture]:
+    """Who decodes the picture in `file`; what is of no format is for Pillow to refuse."""
+    found = _format_in(file, path)
+    return decode_pillow if found is None or found.picture is None else found.picture
+
+
+def _format_in(file: BinaryIO, path: Path | None = None) -> FileFormat | None:
+    """The format of the picture in `file`, by how it begins, else by the name `path`."""
     start = file.read(START)
     file.seek(0)
-    found = (one.picture for one in file_formats() if one.picture is not None and one.begins_so(start))
-    return next(found, decode_pillow)
+    pictures = [one for one in file_formats() if one.picture is not None]
+    named = None if path is None else format_of(path)
+    return next((one for one in pictures if one.begins_so(start)), named)
 
 
 def pixels_in(path: Path, content: BinaryIO) -> int:
@@ -58,19 +65,23 @@ def pixels_in(path: Path, content: BinaryIO) -> int:
         DataError: if it is of no listed format, or its header is damaged.
     """
     with refusals(path):
-        if is_tiff(content):
+        found = _format_in(content, path)
+        if found is not None and found.pixels is not None:
+            counted = found.pixels(path, content)
+        elif is_tiff(content):
             import tifffile
 
             with tifffile.TiffFile(content) as tiff:
                 keyframes: list[Any] = [page.keyframe for page in tiff.pages]
-                found = int(sum(page.imagewidth * page.imagelength for page in keyframes))
+                counted = int(sum(page.imagewidth * page.imagelength for page in keyframes))
         else:
             with Image.open(content, formats=FORMATS) as opened:
-                found = opened.width * opened.height * int(getattr(opened, "n_frames", 1))
+                counted = opened.width * opened.height * int(getattr(opened, "n_frames", 1))
         content.seek(0)
-        return found
+        return counted
 
 
 def is_tiff(file: BinaryIO) -> bool:
     """Whether a file begins as a TIFF does."""
-    return _decoder(file) is decode_tiff
+    found = _format_in(file)
+    return found is not None and found.picture is decode_tiff

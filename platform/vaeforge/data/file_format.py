@@ -10,7 +10,7 @@ Shapes: T timepoints, V voxels, N points.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -55,10 +55,16 @@ class TableRequest:
     Attributes:
         labels: columns that are labels, whose cells are names even where they look like numbers.
         layer: of a format that holds several tables of the same points; empty: its main one.
+        masses: of spectra: those that are channels, see `mass_list`.
+        tolerance: of spectra: how far a peak may lie from its mass.
+        normalise: of spectra: `tic`, or as they are.
     """
 
     labels: frozenset[str] = frozenset()
     layer: str = ""
+    masses: tuple[str, ...] = ()
+    tolerance: str = ""
+    normalise: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +81,14 @@ class FileFormat:
         text: whether it is text with rows of cells.
         note: whether such files are notes where others lie beside them.
         picture: brings what a file, opened to be read, shows.
+        pixels: counts those of all planes of such a picture, by its header; none where Pillow does.
+        copied: whether a data set may hold copies of pictures' files; else it holds what they show alone.
+        instead: what to do where a file of it should be something that cannot be read out of it.
         series: brings the series in a file by their keys; one that has none has the key "".
         volume: brings an image of nibabel's with 4 dimensions, or a mask with 3, its header checked.
         table: brings the columns of a table of points.
+        spectra: whether the channels of such a table are masses that are asked for.
+        beside: suffixes of files that belong to one of it, beside it.
     """
 
     name: str
@@ -87,9 +98,14 @@ class FileFormat:
     text: bool = False
     note: bool = False
     picture: Callable[[Path, BinaryIO], RawPicture] | None = None
+    pixels: Callable[[Path, BinaryIO], int] | None = None
+    copied: bool = True
+    instead: Mapping[str, str] = field(default_factory=dict, hash=False)
     series: Callable[[Path], Mapping[str, Matrix]] | None = None
     volume: Callable[[Path], Any] | None = None
     table: Callable[[Path, TableRequest], Table] | None = None
+    spectra: bool = False
+    beside: tuple[str, ...] = ()
 
     def reads(self, content: Content) -> bool:
         """Whether files of it can be read as that."""
@@ -121,6 +137,19 @@ def suffixes_of(content: Content) -> tuple[str, ...]:
 def named_suffixes(content: Content) -> str:
     """The same, for messages."""
     return ", ".join(suffixes_of(content))
+
+
+def unread(path: Path, *contents: Content) -> str:
+    """Why the file at `path` is not read as any of these, and what to do; for messages that name the file."""
+    reason = f"its suffix is none of {', '.join(map(named_suffixes, contents))}"
+    found = format_of(path)
+    if found is not None:
+        told = next((found.instead[content] for content in contents if content in found.instead), "")
+        return f"{reason}; it is {found.name}: {told}" if told else reason
+    start = b"" if path.suffix else start_of(path)
+    begun = (one for one in file_formats() if any(map(one.reads, contents)) and one.begins_so(start))
+    named = next((f"; it begins as {one.name} does: give it the suffix {one.suffixes[0]}" for one in begun), "")
+    return reason + named
 
 
 def format_of(path: Path) -> FileFormat | None:

@@ -27,6 +27,7 @@ class SourceReading:
             otherwise; none where none was named.
         transposed: of series: arrays and texts are [voxels, timepoints]; none for no.
         layer: of points: the layer of AnnData; none for `X`.
+        masses, tolerance, normalise: of spectra of points: which masses are channels, see `mass_list`.
         time_axis: of series: `first` where NIfTI files have time there; none for last.
     """
 
@@ -34,6 +35,9 @@ class SourceReading:
     transposed: bool | None = field(default=None, metadata=OPTIONAL)
     time_axis: str | None = field(default=None, metadata=OPTIONAL)
     layer: str | None = field(default=None, metadata=OPTIONAL)
+    masses: tuple[str, ...] | None = field(default=None, metadata=OPTIONAL)
+    tolerance: str | None = field(default=None, metadata=OPTIONAL)
+    normalise: str | None = field(default=None, metadata=OPTIONAL)
 
 
 def source_reading_info(folder: Path) -> dict[str, Any]:
@@ -48,6 +52,6 @@ def source_reading_info(folder: Path) -> dict[str, Any]:
     columns = dict(options.get("columns") or {})
     if told.get("kind") == "points" and options.get("group_column") not in (None, "", NOBODY):
         columns.setdefault(DONOR, options["group_column"])
-    named = (options.get(name) or None for name in ("transposed", "time_axis", "layer"))
-    found = SourceReading(columns or None, *named)
+    named = {name: options.get(name) or None for name in ("transposed", "time_axis", "layer", "tolerance", "normalise")}
+    found = SourceReading(columns or None, masses=tuple(options.get("masses") or ()) or None, **named)
     return {NOTED: to_json(found)} if found != SourceReading() else {}

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vaeforge.data.file_format import named_suffixes, suffixes_of
+from vaeforge.data.file_format import named_suffixes, suffixes_of, unread
 from vaeforge.data.group_rules import (
     FOLDERS,
     PART_NAMES,
@@ -186,7 +186,7 @@ def picture_files(files: list[Path], source: Path, log: ImportLog) -> list[Path]
     """Files with a picture's suffix; the others go into the quarantine."""
     pictures = [path for path in files if path.suffix.lower() in suffixes_of("picture")]
     for path in sorted(set(files) - set(pictures)):
-        log.quarantine(shown(path, source), f"its suffix is none of {named_suffixes('picture')}")
+        log.quarantine(shown(path, source), unread(path, "picture"))
     return pictures
 
 

@@ -43,6 +43,9 @@ class ImportOptions:
             all of numbers that neither count, label nor describe. Pictures: the
             channels that are taken, by number from 0 or by name; empty: all.
         layer: `points`: of AnnData, the layer that is read; empty: `X`.
+        masses: `points`: of spectra (imzML), the masses that are channels, as words, see `mass_list`.
+        tolerance: `points`: of spectra, how far a peak may lie from its mass, `5ppm` or `0.01Da`.
+        normalise: `points`: of spectra, `tic`, which gives millionths of a spectrum's total, or `none`; empty: none.
         white: pictures of more than 8 bits: the value that is white; none: found over all of them.
         black: pictures of more than 8 bits: the value that is black.
         depth: pictures: bits of a sample's value, `8`, `16`, or `auto`: 16 where they hold more than 8; empty: auto.
@@ -68,6 +71,9 @@ class ImportOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
     layer: str = ""
+    masses: tuple[str, ...] = ()
+    tolerance: str = ""
+    normalise: str = ""
     white: float | None = None
     black: float = 0.0
     depth: str = ""

@@ -1,8 +1,8 @@
 """Pictures of an import, decoded and measured, and written as a data set holds them.
 
-Colour pictures are copied byte by byte; greys (`classes`, `frames`) are written as grey PNG, with their own values
-where they have more than 8 bits, and frames of one file as a picture each. Where 16 bits are kept, values that PNG does
-not have (floats, signed ones) are written as TIFF of floats.
+Colour pictures are copied byte by byte, but for files of formats that tell whose they are; those and greys (`classes`,
+`frames`) are written as PNG, with their own values where they have more than 8 bits, and frames of one file as a
+picture each. Where 16 bits are kept, values that PNG does not have (floats, signed ones) are written as TIFF of floats.
 
 Shapes: P planes of a file; H x W pixels; colour [H, W, 3], grey [H, W], uint8 or uint16.
 """
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaeforge.data.decoding import decode
+from vaeforge.data.file_format import format_of
 from vaeforge.data.images import COLOURS, rgb_of
 from vaeforge.data.near_copies import Thumbnail, thumbnail
 from vaeforge.data.picture_file import RawPicture
@@ -46,6 +47,12 @@ class PictureFile:
     def most(self) -> int:
         """Channels that are taken of a picture that is not in colour."""
         return 1 if self.grey else COLOURS
+
+    @property
+    def copied(self) -> bool:
+        """Whether the data set gets a copy of the file, if it is all of a picture: not of files that tell more."""
+        found = format_of(self.path)
+        return not self.grey and (found is None or found.copied)
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ def measure(candidate: PictureFile, raw: RawPicture, reading: PictureReading) ->
         pixels = _flat(plane, candidate.grey)
         own = None if len(levels) == 1 else number
         name = candidate.target.name if own is None else _frame_name(candidate.target, number, len(levels))
-        if candidate.grey or own is not None:
+        if not candidate.copied or own is not None:
             name = str(Path(name).with_suffix(_suffix(_written(raw, number, pixels, reading))))
         row = {"file": candidate.shown, "class": candidate.label, **shape_row(pixels)}
         row |= {"mode": raw.mode, "frames": len(levels)}
@@ -183,7 +190,7 @@ def write_picture(item: MeasuredImage, path: Path, reading: PictureReading) -> N
     Greys of more than 8 bits keep their values, and their white level lies in `pictures.json`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not item.candidate.grey and item.plane is None:
+    if item.candidate.copied and item.plane is None:
         path.write_bytes(item.candidate.path.read_bytes())
         raw = decode_selected(replace(item.candidate, path=path), reading)
     else:
@@ -192,7 +199,7 @@ def write_picture(item: MeasuredImage, path: Path, reading: PictureReading) -> N
     plane = _plane(item, raw, reading)
     if pixels_sha256(plane) != item.pixels_sha256:
         raise DataError(f"{item.candidate.path}: changed while it was read; import it again")
-    if item.candidate.grey or item.plane is not None:
+    if not item.candidate.copied or item.plane is not None:
         write_pixels(_written(raw, place, plane, reading), path)
 
 

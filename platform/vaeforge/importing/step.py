@@ -11,6 +11,7 @@ from typing import Any
 from vaeforge.config.layouts import layout_named
 from vaeforge.config.prepare import Prepare
 from vaeforge.data.data_sets import OWN_SETTINGS
+from vaeforge.data.mass_list import mass_words
 from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.data_set_changes import arrived
 from vaeforge.importing.description import write_description
@@ -162,6 +163,9 @@ def _plain(options: ImportOptions) -> Mapping[str, Any]:
         "columns": dict(options.columns),
         "channels": list(options.channels),
         **({"layer": options.layer} if options.layer else {}),
+        **({"masses": list(mass_words(options.masses))} if options.masses else {}),
+        **({"tolerance": options.tolerance} if options.tolerance else {}),
+        **({"normalise": options.normalise} if options.normalise else {}),
         "white": options.white,
         "black": options.black,
         **({"depth": options.depth} if options.depth else {}),

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from vaeforge.data.file_format import TableRequest, format_of, is_readable, named_suffixes
+from vaeforge.data.file_format import FileFormat, TableRequest, format_of, is_readable, named_suffixes, unread
+from vaeforge.data.mass_list import mass_words
 from vaeforge.data.source_files import listed
 from vaeforge.data.table import Table
 from vaeforge.data.table_columns import LABELS
-from vaeforge.errors import DataError
+from vaeforge.errors import ConfigError, DataError
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog, shown
 from vaeforge.importing.walk_source import walk
@@ -24,8 +25,10 @@ def find_table(source: Path, log: ImportLog) -> Path:
     if len(tables) != 1:
         named = listed([shown(path, root) for path in tables or files])
         raise DataError(f"{source}: has {len(tables)} tables ({suffixes}), must be one; holds {named or 'nothing'}")
-    for path in (path for path in files if path != tables[0]):
-        log.quarantine(shown(path, root), f"its suffix is none of {suffixes}")
+    chosen = format_of(tables[0])
+    beside = {tables[0].with_suffix("").name + suffix for suffix in (chosen.beside if chosen else ())}
+    for path in (one for one in files if one != tables[0] and one.name.lower() not in {*map(str.lower, beside)}):
+        log.quarantine(shown(path, root), unread(path, "table"))
     return tables[0]
 
 
@@ -39,7 +42,9 @@ def read_table(path: Path, options: ImportOptions) -> Table:
     if found is None or found.table is None:
         raise DataError(f"{path}: its suffix is none of {named_suffixes('table')}")
     labels = {*(options.columns.get(label, "") for label in LABELS), options.group_column} - {""}
-    table = found.table(path, TableRequest(frozenset(labels), options.layer))
+    _refuse_idle(path, found, options)
+    spectra = (mass_words(options.masses), options.tolerance, options.normalise)
+    table = found.table(path, TableRequest(frozenset(labels), options.layer, *spectra))
     lengths = {name: column.shape for name, column in table.columns.items()}
     if len(set(lengths.values())) > 1 or any(len(shape) != 1 for shape in lengths.values()):
         named = listed([f"{name} {shape}" for name, shape in lengths.items()])
@@ -47,6 +52,14 @@ def read_table(path: Path, options: ImportOptions) -> Table:
     if not lengths or not table.rows:
         raise DataError(f"{path}: holds no rows")
     return table
+
+
+def _refuse_idle(path: Path, found: FileFormat, options: ImportOptions) -> None:
+    """Refuse options of spectra where there are none."""
+    given = {"--masses": options.masses, "--tolerance": options.tolerance, "--normalise": options.normalise}
+    idle = next((name for name, value in given.items() if value), "")
+    if idle and not found.spectra:
+        raise ConfigError(f"{idle}: says how spectra are read, but {path} is {found.name}; leave it away")
 
 
 def holds_table(path: Path) -> bool:

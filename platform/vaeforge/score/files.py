@@ -168,8 +168,8 @@ class RowReader:
         if layout_named(self.contract.data).map_tables and prepare_setting(self.contract, "reading") == "maps":
             from vaeforge.score.map_table import MapFile
 
-            return MapFile(path, self.contract, special, self.reading.layer or "")
-        return TableFile(path, self.contract, special, self.reading.layer or "")
+            return MapFile(path, self.contract, special, self.reading)
+        return TableFile(path, self.contract, special, self.reading)
 
     def _is_table(self, path: Path) -> bool:
         """Whether arrays in a file are a table of points as an import takes it, rather than prepared samples."""

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from vaeforge.data.delimited import dialect_of, read_frame
 from vaeforge.data.file_format import is_text
 from vaeforge.data.missing import mean_of, spread_of
+from vaeforge.data.source_reading import SourceReading
 from vaeforge.data.table_columns import index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
-from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.tables import read_table
 from vaeforge.package.contract import Contract
 from vaeforge.score.batches import Rows, prepare_setting
+from vaeforge.score.source_options import AS_IT_IS, options_of
 from vaeforge.score.tables import STANDARD, SpecialColumns
 
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError)
@@ -38,13 +39,15 @@ class MapFile:
         DataError: if it cannot be read, holds no channel, or has another number of points than the model takes.
     """
 
-    def __init__(self, path: Path, contract: Contract, special: SpecialColumns = STANDARD, layer: str = ""):
+    def __init__(
+        self, path: Path, contract: Contract, special: SpecialColumns = STANDARD, reading: SourceReading = AS_IT_IS
+    ):
         self.path, self.contract = path, contract
         self.logarithm = bool(prepare_setting(contract, "log1p"))
         self.minmax = prepare_setting(contract, "scaling") == "minmax"
         try:
             parquet = path.suffix.lower() == ".parquet"
-            self.source = pyarrow.parquet.ParquetFile(path) if parquet else _whole(path, layer)
+            self.source = pyarrow.parquet.ParquetFile(path) if parquet else _whole(path, reading)
             schema = self.source.schema_arrow if parquet else self.source.schema
         except DAMAGE as error:
             raise DataError(f"cannot be read as {path.suffix} ({error})") from None
@@ -97,10 +100,10 @@ class MapFile:
             return (values - middle) / spread
 
 
-def _whole(path: Path, layer: str) -> Any:
+def _whole(path: Path, reading: SourceReading) -> Any:
     """A text, `.npz` or HDF5 as an arrow table, read as an import reads it."""
     if not is_text(path):
-        table = read_table(path, ImportOptions(layer=layer))
+        table = read_table(path, options_of(path, reading))
         return pyarrow.table({name: table.columns[name] for name in table.channels or table.columns})
     dialect = dialect_of(path)
     if not dialect.names:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vaeforge.config.layouts import layout_named
+from vaeforge.data.mass_list import TIC
 from vaeforge.data.source_reading import FIRST, SourceReading
 from vaeforge.data.table_columns import AXES, LABELS
 from vaeforge.errors import ConfigError, nearest
@@ -122,6 +123,10 @@ def taken_over(reading: ReadOptions, kind: str, contract: Contract) -> list[str]
         told.append("arrays are voxels x timepoints, as at the import; --transposed false says otherwise")
     if own.layer and not reading.layer and kind == "tables":
         told.append(f"layer {own.layer} of AnnData, as at the import; --layer says otherwise")
+    if own.masses and kind == "tables":
+        around = f" within {own.tolerance}" if own.tolerance else ""
+        shares = ", in millionths of a spectrum's total" if own.normalise == TIC else ""
+        told.append(f"channels of spectra are the sums{around} of their masses{shares}, as at the import")
     if own.time_axis == FIRST and not reading.time_axis and kind == "volumes":
         told.append("time is the first axis, as at the import; --time-axis last says otherwise")
     if kind == "pictures" and contract.pictures is not None:

@@ -31,15 +31,16 @@ from vaeforge.config.layouts import layout_named
 from vaeforge.data.delimited import Dialect, dialect_of, number, rows_of
 from vaeforge.data.file_format import is_text
 from vaeforge.data.series_text import SeriesText, are_places, series_text
+from vaeforge.data.source_reading import SourceReading
 from vaeforge.data.table import Table
 from vaeforge.data.table_columns import AXES
 from vaeforge.errors import DataError, nearest
 from vaeforge.importing.columns import numbers
-from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.tables import read_table
 from vaeforge.package.contract import Contract
 from vaeforge.score.arrays import columns_taken
 from vaeforge.score.batches import Rows, prepare_setting
+from vaeforge.score.source_options import AS_IT_IS, options_of
 
 DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, UnicodeDecodeError, csv.Error)
 ITEM = "item"
@@ -185,7 +186,9 @@ class TableFile:
         DataError: if it cannot be read, or does not have the columns that the model takes.
     """
 
-    def __init__(self, path: Path, contract: Contract, special: SpecialColumns = STANDARD, layer: str = ""):
+    def __init__(
+        self, path: Path, contract: Contract, special: SpecialColumns = STANDARD, reading: SourceReading = AS_IT_IS
+    ):
         self.path, self.contract = path, contract
         self.length: int | None = None
         self.text: Dialect | None = None
@@ -195,7 +198,7 @@ class TableFile:
             if path.suffix.lower() == ".parquet":
                 self.header, self.length = _parquet_header(path)
             elif not is_text(path):
-                self.whole = read_table(path, ImportOptions(layer=layer))
+                self.whole = read_table(path, options_of(path, reading))
                 self.header, self.length = list(self.whole.columns), self.whole.rows
             else:
                 series = series_text(path) if _takes_matrices(contract) else None

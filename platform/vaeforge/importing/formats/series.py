@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vaeforge.data.arrays import as_float32, real, require_covered
 from vaeforge.data.damaged_file import DamagedFileError
-from vaeforge.data.file_format import holds_scans, is_readable, is_text, named_suffixes, series_in
+from vaeforge.data.file_format import holds_scans, is_readable, is_text, named_suffixes, series_in, unread
 from vaeforge.data.group_rules import (
     PARTICIPANTS,
     SUBJECT,
@@ -141,7 +141,7 @@ def _subjects(
         elif is_readable(path, "series"):
             subjects += _arrays(path, where, log)
         else:
-            log.quarantine(where, f"its suffix is none of {named_suffixes('series')}, {named_suffixes('volume')}")
+            log.quarantine(where, unread(path, "series", "volume"))
     loaders, grid = read_volumes(_bold(volumes, root, log), root, mask, options.time_axis, log)
     subjects += [SubjectSeries(stem(path.name), shown(path, root), load, oriented=True) for path, load in loaders]
     named = named_by_folders(list(map(_composed, subjects)), log)
