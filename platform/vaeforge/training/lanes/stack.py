@@ -248,6 +248,8 @@ class LaneStack:
             assert number is not None
             training = self.trainings[number]
             own = built.step.probe_alone(training.train_step, raw, condition)
-            if not torch.allclose(stacked[lane], own, rtol=TOLERANCE[training.experiment.training.amp], atol=1e-3):
+            if not torch.allclose(
+                stacked[lane], own, rtol=TOLERANCE[training.experiment.training.amp], atol=1e-3, equal_nan=True
+            ):
                 found[number] = UnstackableError("its model computes something else as one of several")
         return found
