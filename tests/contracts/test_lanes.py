@@ -71,10 +71,10 @@ def data_of(family: str) -> TrainingData:
     return random_arrays(families()[family], 13, 4)
 
 
-def stacked(trials: Sequence[Experiment], data: TrainingData) -> list[list[EpochReport]]:
-    """The reports of each of `trials`, all of which are lanes of one stack."""
+def stacked(trials: Sequence[Experiment], data: TrainingData, together: bool = True) -> list[list[EpochReport]]:
+    """The reports of each of `trials`, all of which are lanes of one stack, validated `together` as on a GPU."""
     group, found = ProcessGroup(), [list[EpochReport]() for _ in trials]
-    stack = LaneStack(data, group, len(trials))
+    stack = LaneStack(data, group, len(trials), together=together)
     for number, trial in enumerate(trials):
         stack.add(number, ModelTraining(trial, data, group, None, stacked=True))
     while stack.trainings:
@@ -117,6 +117,13 @@ def test_neighbours_are_those_of_the_same_lane(form: dict[str, Any]) -> None:
     data = data_of("lipid")
     for lane, trial in zip(stacked(trials, data), trials, strict=True):
         assert_same(lane, list(fit(trial, data)))
+
+
+def test_lanes_that_are_validated_one_by_one_report_the_same() -> None:
+    data = data_of("cilia")
+    trials = [experiment("cilia", n, kind) for n, kind in enumerate(["constant", "linear"])]
+    for apart, together in zip(stacked(trials, data, together=False), stacked(trials, data), strict=True):
+        assert_same(apart, together)
 
 
 def test_dropout_may_differ_between_lanes() -> None:

@@ -159,8 +159,11 @@ def test_finalists_run_again_and_the_best_mean_wins(project: SampleProject, clus
 
 
 def test_members_of_a_population_inherit_the_donors_weights(project: SampleProject, cluster: dict[str, str]) -> None:
-    tune(project, cluster, "p", "--trials", "4", scheduler={"name": "pbt", "interval": 2})
+    lanes = ("--hosts", "1", "--lanes", "4")
+    tune(project, cluster, "p", "--trials", "4", *lanes, scheduler={"name": "pbt", "interval": 2})
     history = check(project, "p", 4)
+    together = [event for event in project.events("p", "reported") if len(event.get("beside", ())) == 3]
+    assert {event["trial"] for event in together} == {0, 1, 2, 3}  # at once after each round, as one model
     assert {trial.epoch for trial in history.trials.values()} == {6}
     inherits = [event for event in project.events("p", "decided") if event["action"] == "inherit"]
     assert [event["epoch"] for event in inherits] == [2, 4]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # Ray, which brings seconds of imports, starts first
     from vaeforge.search.dispatch.snapshot import Snapshot
 
 TICK_SECONDS = 0.25  # between two looks of the watch at Tune's thread and at signals
+MOST_STARTS = 64  # of trials at once where their number is still to be measured
 SNAPSHOT_SECONDS = 1.0  # between two snapshots, after which requests of other processes are handled, too
 HEALTH_CHECK_SECONDS = 5.0
 GOODBYE_SECONDS = 1.0  # that ranks have to return once the dispatcher has told them of the end
@@ -158,7 +159,8 @@ class _SearchRun:
         self.over: str | None = None
         self.unfinished: list[int] = []
         self.without_model: list[int] = []
-        self.tune = TuneThread(plan, self.searcher, self.scheduler, self.dispatcher)
+        starts = None if config.lanes == 1 else (MOST_STARTS if config.lanes == "auto" else config.lanes)
+        self.tune = TuneThread(plan, self.searcher, self.scheduler, self.dispatcher, starts)
         self.tune.start(scratch, interrupt.requested)
 
     def _searcher(self, earlier: SearchHistory) -> Any:

@@ -1,5 +1,6 @@
 """Ray Tune's own loop of a search, in a thread: in the main thread it would handle signals itself."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,20 @@ class TuneThread:
         problem: what it died of.
     """
 
-    def __init__(self, plan: Plan, searcher: OptunaTuneSearcher, scheduler: Scheduler, dispatcher: Any):
+    def __init__(
+        self, plan: Plan, searcher: OptunaTuneSearcher, scheduler: Scheduler, dispatcher: Any, starts: int | None
+    ):
+        """
+        Args:
+            plan: of the search.
+            searcher: gives trials.
+            scheduler: decides about them.
+            dispatcher: the actor's handle.
+            starts: processes of trials that may start at once; none leaves that to Tune, which starts one at a time.
+        """
         self.problem: BaseException | None = None
+        if starts is not None:
+            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(starts)
         self._plan, self._searcher, self._scheduler, self._dispatcher = plan, searcher, scheduler, dispatcher
         self._thread: threading.Thread | None = None
 

@@ -189,18 +189,25 @@ class ModelTraining:
         steps.notes.clear()
         return self.conclude(metrics, time.monotonic() - started, on_step)
 
-    def conclude(self, metrics: dict[str, float], seconds: float, on_step: Callable[[], None]) -> EpochReport:
+    def conclude(
+        self,
+        metrics: dict[str, float],
+        seconds: float,
+        on_step: Callable[[], None],
+        validated: Mapping[str, float] | None = None,
+    ) -> EpochReport:
         """Validate and save an epoch whose steps are done; one that is not sound ends the training, and is not saved.
 
         Args:
             metrics: of its steps.
             seconds: that they took, or their share of those of several trainings.
             on_step: see `fit`.
+            validated: `val/` metrics, where they are known already.
         """
         started, training = time.monotonic(), self.experiment.training
         progress = (self.epoch + 1) / training.epochs
         metrics |= {"beta": self.train_step.beta(progress), "lr": self.train_step.lr}
-        metrics |= validate(
+        metrics |= validated or validate(
             self.model, self.validation, self.group, training.evaluation_samples, training.loader_workers, on_step
         )
         self.epoch += 1

@@ -46,14 +46,14 @@ def validate(
     was_training = model.training
     model.eval()
     mine = group.shard(len(validation))
-    noise = _noise(len(validation), samples, model.latent_dim)[:, mine]
+    noise = validation_noise(len(validation), samples, model.latent_dim)[:, mine]
     share = chunks(validation[mine], CHUNK, group.device, loader_workers)
     sums = _sums(model, share, noise, group.device, on_step)
     model.train(was_training)
-    return _metrics(group.sum(sums), len(validation), samples, model)
+    return metrics_of(group.sum(sums), len(validation), samples, model)
 
 
-def _noise(count: int, samples: int, latent_dim: int) -> Tensor:
+def validation_noise(count: int, samples: int, latent_dim: int) -> Tensor:
     """The same standard normal numbers [K, N, L] at every call, whatever the sharding."""
     return torch.randn(samples, count, latent_dim, generator=torch.Generator().manual_seed(NOISE_SEED))
 
@@ -77,7 +77,7 @@ def _sums(
             held += one.sums(model, x, posterior)
             on_step()
         own = noise[:, number * CHUNK : (number + 1) * CHUNK].to(device)
-        for eps in torch.split(own, _draws_at_once(x)):  # [k, b, L]
+        for eps in torch.split(own, draws_at_once(x)):  # [k, b, L]
             output = model.decode(posterior.sample(eps).flatten(0, 1), condition.repeat(len(eps), 1))
             same = x.repeat(len(eps), *(1 for _ in x.shape[1:]))
             totals[0] += model.difference(same, model.mean(output)).square().sum(dtype=torch.float64)
@@ -86,12 +86,16 @@ def _sums(
     return torch.cat([totals, *others])
 
 
-def _draws_at_once(x: Tensor) -> int:
-    """How many draws of z a GPU decodes in one pass, of which one alone would fill little of it; a processor, one."""
-    return max(1, GPU_VALUES // max(1, x.numel())) if x.device.type == "cuda" else 1
+def draws_at_once(x: Tensor, lanes: int = 1) -> int:
+    """How many draws of z a GPU decodes in one pass, of which one alone would fill little of it; a processor, one.
+
+    Each of several `lanes` decodes as many.
+    """
+    return max(1, GPU_VALUES // max(1, x.numel() * lanes)) if x.device.type == "cuda" else 1
 
 
-def _metrics(sums: Tensor, count: int, samples: int, model: VAE) -> dict[str, float]:
+def metrics_of(sums: Tensor, count: int, samples: int, model: VAE) -> dict[str, float]:
+    """The metrics from the sums over `count` samples of `samples` draws each: see `_sums`."""
     squared_error, rate, distortion, observed = sums[:4].tolist()
     dimensions = observed / count
     others = torch.split(sums[4:], [one.size(model) for one in validation_metrics()])

@@ -6,7 +6,7 @@ products become batched ones, convolutions grouped ones), and no number of a lan
 Shapes: K lanes, b samples of each, L latent dimensions of the stack.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,6 +167,22 @@ class LaneStep(GradientStep):
         rows = torch.arange(self.model.latent_dim, device=self.group.device)
         return normal(0, rows, samples).T
 
+    def mapped(self, module: nn.Module, in_dims: tuple[int | None, ...]) -> Callable[..., Any]:
+        """`module`, which holds the stack's model as `model`, for every lane with its weights.
+
+        `in_dims` tell where the lanes' dimension of each argument is.
+        """
+
+        def one(weights: dict[str, Tensor], statistics: dict[str, Tensor], *arguments: Any) -> Any:
+            return functional_call(module, self._named(weights, statistics), arguments)
+
+        over_lanes = vmap(one, in_dims=(0, 0, *in_dims))
+        return lambda *arguments: over_lanes(self.weights.by_name(), self.weights.statistics, *arguments)
+
+    def _named(self, weights: dict[str, Tensor], statistics: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A lane's weights by their names in a module that holds the model as `model`."""
+        return {f"model.{name}": one for name, one in {**self.weights.constants, **weights, **statistics}.items()}
+
     def take(self, lane: int, training: TrainStep) -> None:
         """Copy what `lane` has learned back to its own training."""
         self.weights.take(lane, training.model, training.optimizer)
@@ -218,10 +234,10 @@ class LaneStep(GradientStep):
         total: int,
     ) -> Any:
         """A lane's pass through the model with its own weights."""
-        named = {f"model.{name}": one for name, one in {**self.weights.constants, **weights, **statistics}.items()}
         rates = [dropout.Rate(*one) for one in zip(thresholds.unbind(), kept.unbind(), strict=True)]
         dropout.begin_step(self.model, key, rates)
         dropout.begin_micro_batch(self.model, total, slice(start, start + total))
+        named = self._named(weights, statistics)
         return functional_call(self._pass, named, (raw, condition, eps, units, total))
 
     def _backward(self, surrogate: Tensor) -> None:

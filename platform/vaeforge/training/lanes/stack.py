@@ -10,7 +10,7 @@ more latents than it has, or a kind of schedule that it does not compute.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -19,6 +19,7 @@ from vaeforge.errors import CheckpointError
 from vaeforge.samples import Samples
 from vaeforge.training.lanes.lane_runner import LaneEpoch, LaneRunner
 from vaeforge.training.lanes.lane_step import LaneStep
+from vaeforge.training.lanes.lane_validation import validate_lanes
 from vaeforge.training.lanes.padding import UnstackableError
 from vaeforge.training.loop import EpochReport, ModelTraining, TrainingData, untrained
 from vaeforge.training.process_group import ProcessGroup
@@ -54,6 +55,7 @@ class LaneStack:
         group: of one rank.
         lanes: most trainings at once.
         widest: latent dimensions of the largest model to come, as far as that is known.
+        together: whether all lanes are validated at once; none: on a GPU.
 
     Attributes:
         trainings: that go on, by the numbers that their owner gave them.
@@ -63,6 +65,7 @@ class LaneStack:
     group: ProcessGroup
     lanes: int
     widest: int = 0
+    together: bool | None = None
     trainings: dict[int, ModelTraining] = field(default_factory=dict)
     _built: _Built | None = None
     _resident: tuple[ResidentSamples, ResidentSamples] | None = None
@@ -93,10 +96,11 @@ class LaneStack:
             if number is not None:
                 built.step.take(lane, self.trainings[number].train_step)
         rows = built.runner.sums.by_lane()
+        validated = self._validated(built, on_step)
         share = (time.monotonic() - started) / len(self.trainings)
         for lane, number in enumerate(built.held):
             if number is not None:
-                found[number] = self._concluded(number, rows[lane], share, on_step)
+                found[number] = self._concluded(number, rows[lane], share, on_step, validated[lane])
         notes, built.runner.notes[:] = list(built.runner.notes), []
         for training in self.trainings.values():
             training.notes += notes
@@ -129,17 +133,31 @@ class LaneStack:
         return built.runner.seconds_a_step(runs, warm_up, counted)
 
     def _concluded(
-        self, number: int, metrics: dict[str, float], share: float, on_step: Callable[[], None]
+        self,
+        number: int,
+        metrics: dict[str, float],
+        share: float,
+        on_step: Callable[[], None],
+        validated: dict[str, float] | None,
     ) -> EpochReport | Exception:
         training = self.trainings[number]
         try:
-            report = training.conclude(metrics, share, on_step)
+            report = training.conclude(metrics, share, on_step, validated)
         except CheckpointError as error:
             self.remove(number)
             return error
         if training.finished:
             self.remove(number)
         return report
+
+    def _validated(self, built: _Built, on_step: Callable[[], None]) -> Sequence[dict[str, float] | None]:
+        """The `val/` metrics of each lane; none of any where each training validates its own model."""
+        if not (self._on_gpu if self.together is None else self.together):
+            return [None] * len(built.held)
+        models = [None if number is None else self.trainings[number].model for number in built.held]
+        first = next(iter(self.trainings.values()))
+        samples = first.experiment.training.evaluation_samples
+        return validate_lanes(built.step, models, first.validation, samples, on_step)
 
     def _epoch_of(self, number: int | None) -> LaneEpoch:
         """What a lane trains next; one that is nobody's repeats another's."""
