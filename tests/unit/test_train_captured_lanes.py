@@ -69,6 +69,7 @@ class RecordedStack(LaneStack):
         if built is not None and built.runner._capture is None:
             self.recording = Recording(built.runner.step)
             built.runner._capture = self.recording
+            built.runner._source = ResidentSamples.of(self.data.train, self.group.device)
         return built
 
 
