@@ -153,8 +153,9 @@ def test_json_lines_tell_the_start_each_end_each_new_best_and_the_end() -> None:
     text, clock = io.StringIO(), Clock()
     with ProgressView(Console(file=text, width=20), "s", 4, 6, "json", SINGLE, earlier={7}, clock=clock) as view:
         view.update(replace(SNAPSHOT, trials=(replace(DONE, trial=7), RUNS), best=None))
-        view.update(SNAPSHOT)
-        view.update(SNAPSHOT)
+        stacked = replace(SNAPSHOT, trials=(replace(DONE, lanes=4), RUNS))
+        view.update(stacked)
+        view.update(stacked)
         view.warn("a host [0] ended")
         view.end(history(finished(0, 12.345, "completed"), finished(2, 10.0, "completed", rate=2.0)), "trials")
     events = [json.loads(line) for line in text.getvalue().splitlines()]
@@ -164,6 +165,7 @@ def test_json_lines_tell_the_start_each_end_each_new_best_and_the_end() -> None:
     assert start["goals"] == [{"metric": "val/nelbo", "mode": "min"}]
     assert first["trial"] == 0 and first["state"] == "completed" and first["value"] == 12.345
     assert first["params"] == PARAMS and first["cause"] is None and first["repeat_of"] is None
+    assert first["lanes"] == 4 and missed["lanes"] == 1
     assert best["trial"] == 0 and best["value"] == 12.345
     assert warning["text"] == "a host [0] ended"
     assert missed["trial"] == 2  # it ended after the last snapshot

@@ -52,4 +52,5 @@ def test_each_lane_names_its_company_as_long_as_it_is_trained(dispatcher: Dispat
         (1, 0, (0,)),
     ]
     dispatcher.stop(1, "on request")
-    assert [one.beside for one in snapshot(dispatcher, None).trials if one.trial == 1] == [()]
+    (ended,) = (one for one in snapshot(dispatcher, None).trials if one.trial == 1)
+    assert (ended.beside, ended.lanes) == ((), 2)

@@ -10,7 +10,7 @@ from vaeforge.search.lane_words import trials_words
 
 NAME, TITLE = "minutes", "Where the minutes went"
 PHASES = ("start", "training", "around training", "idle")
-LANES = "Bars side by side in one group are lanes: trials that were trained as one model; the pointer says which ones."
+LANES = "Bars one above the other in a group are its lanes: trials at once as one model; the pointer says which ones."
 
 
 def minutes(record: SearchRecord) -> Figure | Absent:

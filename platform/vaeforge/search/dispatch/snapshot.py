@@ -16,6 +16,7 @@ class TrialStatus:
     Attributes:
         state: running, waiting, or how it ended.
         host: number of the worker group that trains it now.
+        lanes: most trials that were trained as one model in one of its epochs, itself counted.
         beside: while it is trained, the trials that its newest epoch was trained with as one model.
     """
 
@@ -27,6 +28,7 @@ class TrialStatus:
     host: int | None = None
     cause: str | None = None
     repeat_of: int | None = None
+    lanes: int = 1
     beside: tuple[int, ...] = ()
 
 
@@ -104,6 +106,7 @@ def status_of(trial: TrialRecord, unended: str = "running", host: int | None = N
         host=host,
         cause=trial.cause,
         repeat_of=trial.repeat_of,
+        lanes=trial.lanes,
         beside=_beside(trial) if host is not None else (),
     )
 
