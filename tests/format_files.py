@@ -30,7 +30,7 @@ SERIES = RNG.normal(size=(6, 4)).astype(np.float32)  # [T, V]
 VOLUME = RNG.normal(size=(2, 3, 2, 5)).astype(np.float32)
 MASSES = TableRequest(masses=("a=100", "b=150"), tolerance="0.01Da")
 SPECTRA = pandas.DataFrame(  # what `write_imzml` writes, at these masses
-    {"x": [1, 2, 1, 3], "y": [1, 1, 2, 2], "a": [1, 12, 0, np.nan], "b": [2, 0, 5, np.nan]}
+    {"x": [1, 2, 1], "y": [1, 1, 2], "a": [1, 12, 0], "b": [2, 0, 5]}
 )
 POINTS = pandas.DataFrame(RNG.normal(size=(8, 5)), columns=["x", "y", "z", "a", "b"])
 
