@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # pyimzML 1.5.5: the parser does not look at whether arrays are packed. `ImzMLWriter` writes them with zlib on request
 # (`intensity_compression=ZlibCompression()`), and `getspectrum` of the same package then gives the packed bytes, and what
-# follows them in the file, as numbers, without a warning. Seen: intensities of 5 are read as other numbers. Look for MS:1000574 (zlib
-# compression) in the .imzML first.
+# follows them in the file, as numbers, without a warning. Seen: fifty intensities of 5 are read as numbers from 1e-38 to
+# 1e20. Look for MS:1000574 (zlib compression) in the .imzML first.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

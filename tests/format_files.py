@@ -19,6 +19,7 @@ from PIL import Image
 
 from dicom_files import write_dicom
 from imzml_files import write_imzml
+from microscope_files import write_dm, write_mrc
 from vaeforge.data.decoding import decode
 from vaeforge.data.file_format import FileFormat, TableRequest
 from vaeforge.data.volume_file import values_of
@@ -29,7 +30,7 @@ SERIES = RNG.normal(size=(6, 4)).astype(np.float32)  # [T, V]
 VOLUME = RNG.normal(size=(2, 3, 2, 5)).astype(np.float32)
 MASSES = TableRequest(masses=("a=100", "b=150"), tolerance="0.01Da")
 SPECTRA = pandas.DataFrame(  # what `write_imzml` writes, at these masses
-    {"x": [1, 2, 1, 3], "y": [1, 1, 2, 2], "a": [1, 12, 0, np.nan], "b": [2, 0, 5, np.nan]}
+    {"x": [1, 2, 1], "y": [1, 1, 2], "a": [1, 12, 0], "b": [2, 0, 5]}
 )
 POINTS = pandas.DataFrame(RNG.normal(size=(8, 5)), columns=["x", "y", "z", "a", "b"])
 
@@ -76,6 +77,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "cifti": save_cifti,
     "csv": lambda path: POINTS.to_csv(path, index=False),
     "dicom": lambda path: write_dicom(path, PIXELS[None]),
+    "dm": lambda path: write_dm(path, PIXELS[None]),
     "gifti": save_gifti,
     "imzml": write_imzml,
     "hdf5": save_hdf5,
@@ -83,6 +85,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "matlab": lambda path: scipy.io.savemat(path, {"one": SERIES}),
     "matlab_hdf5": save_matlab_hdf5,
     "mgh": lambda path: nibabel.save(nibabel.MGHImage(VOLUME, np.eye(4)), path),
+    "mrc": lambda path: write_mrc(path, PIXELS[None]),
     "nifti": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME, np.eye(4)), path),
     "npy": lambda path: np.save(path, SERIES),
     "npz": lambda path: np.savez(path, one=SERIES),

@@ -71,6 +71,17 @@ def test_a_history_is_two_tables(full: Search) -> None:
     assert epochs.loc[(1, 2), "decision"] == "stop" and epochs.loc[(3, 1), "value"] == 13.0
     assert epochs["val/nelbo"].notna().all() and len(epochs) == 10
     assert history.best_trial == 0
+    assert trials["lanes"].tolist() == [1] * 6 and (epochs["lanes"] == 1).all()
+
+
+def test_a_history_counts_lanes_and_what_each_cost(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    search.submit(0)
+    search.report_beside(0, 1)
+    search.report_beside(0, 2, 1, 2)
+    history = vaeforge.History("s", tmp_path)
+    assert history.trials().loc[0, ["lanes", "core_seconds", "gpu_seconds"]].tolist() == [3, 6.0, 2.5]
+    assert history.epochs()["lanes"].tolist() == [1, 3]
 
 
 def test_the_history_of_a_search_that_has_just_begun_is_empty(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ pydicom = pytest.importorskip("pydicom")
 pytestmark = pytest.mark.usefixtures("undrawn")
 WHOLE = np.arange(2 * 5 * 4, dtype=np.uint16).reshape(2, 5, 4) * 90
 ONE = WHOLE[:1]
+UNSCALED: dict[str, Any] = {"x00281052": ("DS", "0"), "x00281053": ("DS", "1")}
 GREYS = ("CT_small", "MR_small", "MR_small_RLE", "MR_small_implicit", "MR_small_bigendian", "MR_small_jpeg_ls_lossless")
 GREYS += ("JPEG2000", "693_J2KI", "J2K_pixelrep_mismatch", "JPGExtended", "examples_overlay", "rtdose_1frame")
 COLOURS = ("SC_ybr_full_422_uncompressed", "SC_rgb_jpeg_dcmtk", "SC_rgb_rle_16bit", "SC_rgb_small_odd", "ExplVR_BigEnd")
@@ -98,6 +99,7 @@ def test_frames_of_enhanced_files_have_scales_of_their_own(tmp_path: Path) -> No
     path = write_dicom(tmp_path / "a.dcm", WHOLE, x52009229=("SQ", shared), x52009230=("SQ", own))
     made = WHOLE.astype(int)
     np.testing.assert_array_equal(values(path), np.stack([made[0] * 2 - 1024, made[1] * 3 + 7]))
+    assert decode(path).bits is None
     short = write_dicom(tmp_path / "b.dcm", WHOLE, x52009230=("SQ", own[:1]))
     with pytest.raises(DataError, match=r"b\.dcm: tells of 1 frames one by one, holds 2"):
         decode(short)
@@ -115,6 +117,8 @@ def test_where_0_is_white_levels_are_turned_around(tmp_path: Path) -> None:
     for kind in ("MONOCHROME1", "MONOCHROME2"):
         path = write_dicom(tmp_path / f"{kind}.dcm", ONE, kind, x00280101=("US", 12), x00280102=("US", 11))
         assert decode(path).bits == 12
+        same = write_dicom(tmp_path / "s.dcm", ONE, kind, x00280101=("US", 12), x00280102=("US", 11), **UNSCALED)
+        assert decode(same).bits == 12  # by a slope of 1
         shown[kind] = open_picture(path).astype(int)
     np.testing.assert_array_equal(shown["MONOCHROME1"], 255 - shown["MONOCHROME2"])
     assert shown["MONOCHROME2"].max() == round(ONE.max() / 4095 * 255)

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from imzml_files import write_imzml
 from project import command_line
+from score_contracts import contract
 from vaeforge.data import announced_size, imzml_table
 from vaeforge.data.file_format import FORMATS, TableRequest
 from vaeforge.data.mass_list import mass_words
+from vaeforge.data.source_reading import SourceReading
 from vaeforge.data.table import Table
 from vaeforge.errors import ConfigError, DataError, QuestionError, VaeforgeError
+from vaeforge.score.map_table import MapFile
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 RNG = np.random.default_rng(4)
@@ -36,12 +39,12 @@ def column(table: Table, name: str) -> list[float]:
 def test_values_around_a_mass_are_added(tmp_path: Path, kind: str, packed: bool, inline: bool) -> None:
     path = write_imzml(tmp_path / "a.imzML", kind=kind, packed=packed, inline=inline)
     found = read(path, "PC=100", "200", tolerance="10ppm")  # 100 +- 0.001, 200 +- 0.002
-    np.testing.assert_array_equal(column(found, "PC"), [1, 12, 0, np.nan])
-    np.testing.assert_array_equal(column(found, "200"), [3, 0, 0, np.nan])
-    assert column(found, "x") == [1, 2, 1, 3] and column(found, "y") == [1, 1, 2, 2] and "z" not in found.columns
-    assert found.channels == ("PC", "200") and list(found.columns["item"]) == ["1 1", "2 1", "1 2", "3 2"]
+    np.testing.assert_array_equal(column(found, "PC"), [1, 12, 0])
+    np.testing.assert_array_equal(column(found, "200"), [3, 0, 0])
+    assert column(found, "x") == [1, 2, 1] and column(found, "y") == [1, 1, 2] and "z" not in found.columns
+    assert found.channels == ("PC", "200") and list(found.columns["item"]) == ["1 1", "2 1", "1 2"]
     assert "4 spectra (centroids, m/z of their own)" in found.notes[0] and "of 50 x 50 micrometres" in found.notes[0]
-    assert "2 of 6 places of the rectangle have none; 1 spectra are empty" in found.notes[0]
+    assert "2 of 6 places of the rectangle have none; 1 spectra are empty, and left out" in found.notes[0]
 
 
 def test_a_mass_between_peaks_has_none_of_them(tmp_path: Path) -> None:
@@ -63,8 +66,8 @@ def test_tolerances_are_relative_or_not_and_shared_peaks_are_said(tmp_path: Path
 
 def test_shares_of_the_total_do_not_depend_on_other_pixels(tmp_path: Path) -> None:
     found = read(write_imzml(tmp_path / "a.imzML"), "100", "150", tolerance="10ppm", normalise="tic")
-    np.testing.assert_allclose(column(found, "100"), [1e6 / 6, 12e6 / 28, 0, np.nan])
-    np.testing.assert_allclose(column(found, "150"), [2e6 / 6, 0, 1e6, np.nan])
+    np.testing.assert_allclose(column(found, "100"), [1e6 / 6, 12e6 / 28, 0])
+    np.testing.assert_allclose(column(found, "150"), [2e6 / 6, 0, 1e6])
 
 
 def test_all_masses_of_a_continuous_file(tmp_path: Path) -> None:
@@ -243,6 +246,15 @@ def test_a_section_goes_all_the_way_and_is_scored_as_it_was_read(tmp_path: Path)
     plain = scored(tmp_path, "data/lipid/set/points.parquet")
     np.testing.assert_allclose(found["score"], plain["score"], rtol=1e-5)
     assert len(found["score"]) == 143 and np.isfinite(found["score"]).all()
+
+
+def test_maps_are_the_masses_of_the_import(tmp_path: Path) -> None:
+    """An empty spectrum is no point here either: the import has left it out."""
+    path = write_imzml(tmp_path / "a.imzML")
+    maps = contract("points", family="lipid", prepare={"log1p": False, "scaling": "minmax"})
+    (rows,) = MapFile(path, maps, reading=SourceReading(masses=("a=100", "b=150"), tolerance="10ppm")).rows(0, 5)
+    assert rows.names == ["a", "b"]
+    np.testing.assert_allclose(rows.x, [[1 / 12, 1, 0], [2 / 5, 0, 1]], rtol=1e-6)
 
 
 def test_options_of_spectra_do_nothing_elsewhere(tmp_path: Path) -> None:

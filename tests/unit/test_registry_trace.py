@@ -22,7 +22,7 @@ from vaeforge.provenance import Machine, PatchedGitState, code_hash, machine
 from vaeforge.records import record_from, to_json
 from vaeforge.registry.checkout import bring_data, check_out, code_environment
 from vaeforge.registry.lineage import version_tags
-from vaeforge.registry.reproduce import ELSEWHERE, RANKS, compare, reproduce, show_patch, tolerance_for
+from vaeforge.registry.reproduce import ELSEWHERE, LANES, RANKS, compare, reproduce, show_patch, tolerance_for
 from vaeforge.registry.resolve_model import Patch, TracedModel, patch_of, resolve_model
 from vaeforge.registry.retrain import RetrainedModel, conditions_of, retrain
 from vaeforge.registry.tables import reproduction_table, trace_tree
@@ -342,6 +342,7 @@ def test_what_one_training_cannot_give_is_refused(clean: Path) -> None:
     [
         ({}, 0.0, "same kind of machine"),
         ({"workers": 2}, RANKS, "2 ranks"),
+        ({"lanes": 4}, LANES, "one of up to 4 lanes"),
         ({"device": "cuda"}, ELSEWHERE, "GPU"),
         ({"threads": None}, ELSEWHERE, "threads changed"),
         ({"threads": 4}, ELSEWHERE, "4 threads trained it, and 1 did now"),

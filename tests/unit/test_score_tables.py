@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from score_contracts import contract
 from vaeforge.errors import DataError
 from vaeforge.package.contract import Contract
 from vaeforge.score.map_table import MapFile
@@ -13,24 +14,6 @@ from vaeforge.score.tables import TableFile
 from vaeforge.serve.request_parsing import read_numbers
 
 VALUES = np.array([[0.5, -1.25, 3.0], [2.0, 4.5, -0.5], [1.0, 0.0, 7.25]])
-
-
-def contract(data: str, **changes: object) -> Contract:
-    fields: dict[str, object] = {
-        "family": "fmri",
-        "task": "series",
-        "data": data,
-        "prepare": {"log1p": False},
-        "cut": False,
-        "event_shape": (3,),
-        "condition": (),
-        "channels": (),
-        "latent_dim": 2,
-        "threshold": 1.0,
-        "quantile": 0.95,
-        "graphs": {},
-    }
-    return Contract(**fields | changes)  # type: ignore[arg-type]
 
 
 def values(path: Path, taken: Contract) -> NDArray[np.float64]:

@@ -88,6 +88,23 @@ def test_repeats_and_what_holds_worker_groups_back_are_shown_where_they_are_know
     assert "starting workers" in viewed("plain", at(1, hosts=frozenset(), best=None))
 
 
+def test_of_groups_with_lanes_the_trials_that_run_are_counted_and_each_names_its_company() -> None:
+    lanes = [replace(RUNS, trial=n, host=3, beside=tuple(m for m in (1, 2, 5) if m != n)) for n in (1, 2, 5)]
+    crowded = replace(RUNS, trial=7, host=4, beside=tuple(range(10, 25)))
+    changes: dict[str, Any] = {"trials": (*lanes, crowded), "counts": {"running": 4}, "lanes": 16}
+    plain, live = (
+        viewed("plain", at(1, **changes, hosts=frozenset({3, 4}))),
+        viewed("live", at(1, **changes, hosts=frozenset({3, 4})), terminal=True),
+    )
+    assert "4 trials in parallel (2 hosts of up to 16 lanes)" in plain
+    assert "3, beside 2, 5" in live and "3, beside 1, 2" in live and "4, beside 15 others" in live
+    alone = {"counts": {"running": 1}, "hosts": frozenset({3})}
+    assert "1 trial in parallel (1 host of up to 4 lanes)" in viewed("plain", at(1, lanes=4, **alone))
+    assert "1 trial in parallel," in viewed("plain", at(1, lanes=1, **alone)) and "beside" not in viewed(
+        "live", at(1), terminal=True
+    )
+
+
 def test_pace_counts_from_the_first_start_of_this_session() -> None:
     """3 trials had ended before; the first starts after 75 s; 2 more end within the 1,800 s that follow: 4 an hour."""
     waiting = replace(RUNS, state="waiting", host=None)
@@ -136,8 +153,9 @@ def test_json_lines_tell_the_start_each_end_each_new_best_and_the_end() -> None:
     text, clock = io.StringIO(), Clock()
     with ProgressView(Console(file=text, width=20), "s", 4, 6, "json", SINGLE, earlier={7}, clock=clock) as view:
         view.update(replace(SNAPSHOT, trials=(replace(DONE, trial=7), RUNS), best=None))
-        view.update(SNAPSHOT)
-        view.update(SNAPSHOT)
+        stacked = replace(SNAPSHOT, trials=(replace(DONE, lanes=4), RUNS))
+        view.update(stacked)
+        view.update(stacked)
         view.warn("a host [0] ended")
         view.end(history(finished(0, 12.345, "completed"), finished(2, 10.0, "completed", rate=2.0)), "trials")
     events = [json.loads(line) for line in text.getvalue().splitlines()]
@@ -147,6 +165,7 @@ def test_json_lines_tell_the_start_each_end_each_new_best_and_the_end() -> None:
     assert start["goals"] == [{"metric": "val/nelbo", "mode": "min"}]
     assert first["trial"] == 0 and first["state"] == "completed" and first["value"] == 12.345
     assert first["params"] == PARAMS and first["cause"] is None and first["repeat_of"] is None
+    assert first["lanes"] == 4 and missed["lanes"] == 1
     assert best["trial"] == 0 and best["value"] == 12.345
     assert warning["text"] == "a host [0] ended"
     assert missed["trial"] == 2  # it ended after the last snapshot

@@ -49,6 +49,10 @@ class Search:
         measured = {"metrics": {"val/nelbo": value}, "value": value, "seconds": 1.5, "outcome": "running"}
         self.append("reported", trial=number, epoch=epoch, attempt=1, checkpoint=best, best=best, **measured)
 
+    def report_beside(self, number: int, epoch: int, *others: int) -> None:
+        cost = {"seconds": 1.5, "core_seconds": 3.0, "gpu_seconds": 1.25}
+        self.append("reported", trial=number, epoch=epoch, metrics={}, value=1.0, beside=others or None, **cost)
+
     def finish(self, number: int, state: str, cause: str | None = None, value: float | None = None) -> None:
         self.append("finished", trial=number, state=state, cause=cause, value=value, epoch=2, seconds=3.0)
 
@@ -153,6 +157,30 @@ def test_one_trial_in_full(full: Search) -> None:
     assert json.loads(json.dumps(to_json(stopped), allow_nan=False)) == to_json(stopped)
     with pytest.raises(SearchError, match=r"trial: got 9, must be one of the search's trials \(0 to 5\)"):
         reports.trial(full.history, 9)
+
+
+def test_lanes_are_listed_with_their_company_and_their_own_cost(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    for number in range(3):
+        search.submit(number)
+    search.report_beside(0, 1)
+    search.report_beside(0, 2, 1, 2)
+    search.report_beside(1, 1, 0, 2)
+    search.report_beside(1, 2, 0)
+    first, second, third = reports.trials(search.history)
+    assert (first.lanes, first.beside, first.core_seconds, first.gpu_seconds) == (3, (1, 2), 6.0, 2.5)
+    assert (second.lanes, second.beside) == (3, (0, 2)) and (third.lanes, third.beside) == (1, ())
+    (line, *_) = to_json(reports.trials(search.history))
+    assert (line["lanes"], line["beside"], line["core_seconds"], line["gpu_seconds"]) == (3, [1, 2], 6.0, 2.5)
+    header = shown(reports.trials_table([first, third], "s", search.history)).splitlines()[2]
+    assert [cell.strip() for cell in header.split("┃")][6:9] == ["time", "lanes", "attempts"]
+    assert "lanes" not in shown(reports.trials_table([third], "s", search.history))
+    text = shown(reports.trial_view(reports.trial(search.history, 0)))
+    assert "6 s of a core, 2 s of a GPU" in text
+    assert "one of up to 3, beside trials 1, 2; time and cost are its share" in text
+    assert "beside" in text and "│ 1 2 " in text
+    assert [one.beside for one in reports.trial(search.history, 0).epochs] == [(), (1, 2)]
+    assert "beside" not in shown(reports.trial_view(reports.trial(search.history, 2)))
 
 
 def test_a_checkpoint_is_named_while_it_is_there(full: Search) -> None:

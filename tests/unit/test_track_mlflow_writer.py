@@ -49,6 +49,16 @@ def test_a_crash_keeps_the_end_of_its_traceback() -> None:
     assert (tags["vaeforge.last_crash"], "vaeforge.cause" in tags) == ("oom", False)
 
 
+def test_a_trial_names_those_that_it_was_trained_with_as_one_model() -> None:
+    told = [
+        event("reported", 2.0, trial=1, epoch=n, metrics={}, beside=beside) for n, beside in ((1, [9, 3]), (2, [4]))
+    ]
+    search = tracked(*told, event("reported", 3.0, trial=2, epoch=1, metrics={}))
+    tags = trial_tags(SEARCH, search, search.trials[1])
+    assert (tags["vaeforge.lanes"], tags["vaeforge.beside"]) == ("3", "3 4 9")
+    assert not {"vaeforge.lanes", "vaeforge.beside"} & set(trial_tags(SEARCH, search, search.trials[2]))
+
+
 def test_a_trial_that_is_tried_again_has_no_end_any_more() -> None:
     ended = event("finished", 3.0, trial=0, state="failed", cause="disk", value=2.0, epoch=1, seconds=1.0)
     first = event("submitted", 2.0, trial=0, params={"x": 1}, group="g")

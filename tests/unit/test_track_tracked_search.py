@@ -61,6 +61,15 @@ def test_a_number_is_followed_by_nan_where_the_epoch_gave_none_when_it_was_train
     assert "beta" not in {p.key for p in search.trial_points[0]}
 
 
+def test_lanes_are_a_metric_from_the_first_epoch_in_company_on() -> None:
+    def lane(epoch: int, beside: list[int] | None) -> LedgerEvent:
+        return event("reported", float(epoch), trial=0, epoch=epoch, metrics={}, seconds=1.0, beside=beside)
+
+    search = tracked(lane(1, None), lane(2, [4, 7]), lane(3, [7]), lane(4, None))
+    assert [(p.step, p.value) for p in search.trial_points[0] if p.key == "lanes"] == [(2, 3.0), (3, 2.0), (4, 1.0)]
+    assert (search.trials[0].lanes, search.trials[0].beside) == (3, {4, 7})
+
+
 def test_final_metrics_of_a_trial() -> None:
     search = tracked(finished(4, 8.0))
     assert {p.key: p.value for p in search.trial_points[4]} == {"value": 1.5, "epochs": 3.0, "seconds": 9.0}

@@ -13,7 +13,10 @@ from vaeforge.search.space.objective_form import objective_of
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FACTS = ("state", "why", "value", "epoch", "seconds", "attempts", "group", "repeat_of")
+FACTS = (
+    *("state", "why", "value", "epoch", "seconds", "core_seconds", "gpu_seconds", "lanes"),
+    *("attempts", "group", "repeat_of"),
+)
 
 
 class History:
@@ -41,7 +44,9 @@ class History:
         """One row a trial, indexed by its number.
 
         Columns: `state`, `why` it ended, `value` (the metric that is searched for, at the best epoch), `epoch` (the
-        last one), `seconds` in training, `attempts`, `group`, `repeat_of`; then the metrics of the best epoch
+        last one), `seconds` in training and what they cost (`core_seconds`, `gpu_seconds`; of an epoch of several
+        lanes the trial's share), `lanes` (most trials that were trained as one model with it, itself counted),
+        `attempts`, `group`, `repeat_of`; then the metrics of the best epoch
         (`val/…`), and the parameters by their path (`model.latent_dim`), not given where a trial has no such one.
         """
         import pandas
@@ -60,8 +65,9 @@ class History:
     def epochs(self) -> "DataFrame":
         """One row an epoch of a trial, indexed by `trial` and `epoch`.
 
-        Columns: `value`, `seconds`, the scheduler's `decision` after the epoch (`go`, `stop`, `inherit`; none where it
-        did not compare), and all metrics (`train/…`, `val/…`).
+        Columns: `value`, `seconds`, `lanes` (trials that were trained as one model, this one counted), the scheduler's
+        `decision` after the epoch (`go`, `stop`, `inherit`; none where it did not compare), and all metrics (`train/…`,
+        `val/…`).
         """
         import pandas
 
@@ -75,12 +81,13 @@ class History:
                     "epoch": one.epoch,
                     "value": one.value,
                     "seconds": one.seconds,
+                    "lanes": 1 + len(one.beside),
                     "decision": decided.get(one.epoch),
                     **one.metrics,
                 }
                 for one in detail.epochs
             ]
-        facts = ("trial", "epoch", "value", "seconds", "decision")
+        facts = ("trial", "epoch", "value", "seconds", "lanes", "decision")
         return pandas.DataFrame(rows, columns=_columns(rows, facts)).set_index(["trial", "epoch"])
 
 

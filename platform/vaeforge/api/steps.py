@@ -67,7 +67,7 @@ def tune(
         budget: what ends the search earlier: wall_hours, core_hours, gpu_hours, target, stagnation.
         deterministic: one trial at a time, so that resuming changes nothing.
         workers: DDP ranks of a trial.
-        hosts: trials in parallel; none: as many as there is room for.
+        hosts: worker groups at once, with a trial or `lanes` of them each; none: as many as there is room for.
         lanes: trials that each host trains at once, as one model; auto: measured; none: auto on a GPU, else 1.
         device: auto takes GPUs where Ray has some.
         seed: of the search.

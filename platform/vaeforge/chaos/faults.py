@@ -23,7 +23,6 @@ from vaeforge.chaos.observed import LeasedTrial, ObservedLedger
 from vaeforge.chaos.processes import of_kind
 from vaeforge.chaos.proxy import Mode
 from vaeforge.chaos.tracking_server import TrackingServer
-from vaeforge.ledger.history import TrialRecord
 
 SETTLE_SECONDS = 1.0  # for messages that are under way when their sender is stopped
 
@@ -70,10 +69,14 @@ class Fault:
 
 
 def _training(target: Target, crashes: int = 1) -> list[LeasedTrial]:
-    """Worker groups in the middle of a trial that may crash once more: the third crash ends it, whoever did it."""
+    """Trials in training that may crash once more, with all that their worker groups train beside them.
+
+    The third crash ends a trial, whoever did it, and what ends a process is a crash of all its lanes.
+    """
     target.ledger.look()
-    found = [one for one in target.ledger.leased() if one.trial is not None and len(one.trial.crashes) <= crashes]
-    return [one for one in found if all(map(psutil.pid_exists, one.pids))]
+    leased = target.ledger.leased()
+    spent = {one.pids for one in leased if len(one.trial.crashes) > crashes}
+    return [one for one in leased if one.pids not in spent and all(map(psutil.pid_exists, one.pids))]
 
 
 def _victim(target: Target, random: Random, kind: str) -> psutil.Process:
@@ -114,7 +117,7 @@ def _hang(target: Target, random: Random) -> Iterator[str]:
         raise NoVictimError("no worker in training")
     chosen = random.choice(found)
     os.kill(chosen.pids[0], signal.SIGSTOP)
-    yield f"SIGSTOP to worker {chosen.pids[0]} of trial {_of(chosen).number}, for ever"
+    yield f"SIGSTOP to worker {chosen.pids[0]} of trial {chosen.trial.number}, for ever"
 
 
 @contextmanager
@@ -133,7 +136,7 @@ def _torn_line(target: Target, random: Random) -> Iterator[str]:
 
 @contextmanager
 def _damaged_checkpoint(damage: str, target: Target, random: Random) -> Iterator[str]:
-    found = [one for one in _training(target) if len(_of(one).checkpoints()) > 1 and len(one.pids) == 1]
+    found = [one for one in _training(target) if len(one.trial.checkpoints()) > 1 and len(one.pids) == 1]
     if not found:
         raise NoVictimError("no trial in training with two checkpoints")
     chosen = random.choice(found)
@@ -141,7 +144,7 @@ def _damaged_checkpoint(damage: str, target: Target, random: Random) -> Iterator
     worker.suspend()
     time.sleep(SETTLE_SECONDS)
     target.ledger.look()
-    trial = _of(chosen)
+    trial = chosen.trial
     newest = next(iter(trial.checkpoints()), None)
     if trial.state is None and newest is not None and newest.path.exists():
         (flip_bit if damage == "flip" else cut)(newest.path, random.random())
@@ -167,7 +170,7 @@ def _full_checkpoints(target: Target, random: Random) -> Iterator[str]:
 
 @contextmanager
 def _read_only_trial(target: Target, random: Random) -> Iterator[str]:
-    found = [trial for one in _training(target) if (trial := _of(one)).checkpoints()]
+    found = [trial for one in _training(target) if (trial := one.trial).checkpoints()]
     if not found:
         raise NoVictimError("no trial in training with a checkpoint")
     folder = random.choice(found).checkpoints()[0].path.parent
@@ -207,11 +210,6 @@ def _server_down(target: Target, random: Random) -> Iterator[str]:
         yield "SIGKILL to the tracking server"
     finally:
         target.server.start()
-
-
-def _of(leased: LeasedTrial) -> TrialRecord:
-    assert leased.trial is not None
-    return leased.trial
 
 
 def _kills(kind: str, weight: int, sent: signal.Signals = signal.SIGKILL) -> Fault:

@@ -10,10 +10,10 @@ from vaeforge.ledger.history import SearchHistory, TrialRecord
 
 @dataclass(frozen=True)
 class LeasedTrial:
-    """A worker group's newest processes, and the trial that it trains, if any."""
+    """A trial that is trained, with the newest processes of its worker group; of each lane of a group there is one."""
 
     pids: tuple[int, ...]
-    trial: TrialRecord | None
+    trial: TrialRecord
 
 
 @dataclass
@@ -46,11 +46,12 @@ class ObservedLedger:
         return len(self.events)
 
     def leased(self) -> list[LeasedTrial]:
-        """Worker groups that have registered, with what they train."""
-        by_host = {trial.host: trial for trial in self.history.unfinished() if trial.host is not None}
+        """The trials that worker groups which have registered train, group by group."""
         return [
-            LeasedTrial(tuple(process.pid for process in group.processes), by_host.get(host))
+            LeasedTrial(tuple(process.pid for process in group.processes), trial)
             for host, group in self.groups.items()
+            for trial in self.history.unfinished()
+            if trial.host == host
         ]
 
     def taken_back(self) -> list[str]:

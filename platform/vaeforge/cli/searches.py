@@ -80,7 +80,10 @@ def tune(
         OptionalOnOff, ON_OFF.option("one trial at a time, so that an interruption does not change the result")
     ] = None,
     workers: Workers = None,
-    hosts: Annotated[OptionalInt, INTEGER.option("trials in parallel", default="as many as there is room for")] = None,
+    hosts: Annotated[
+        OptionalInt,
+        INTEGER.option("worker groups, with a trial or --lanes of them each", default="as many as there is room for"),
+    ] = None,
     lanes: Annotated[
         OptionalStr,
         TEXT.option(

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from vaeforge.data.file_format import START, FileFormat, file_formats, format_of
+from vaeforge.data.file_format import START, FileFormat, file_formats
 from vaeforge.data.picture_file import DAMAGE, FORMATS, RawPicture, decode_pillow
 from vaeforge.data.tiff_file import decode_tiff
 from vaeforge.errors import DataError
@@ -54,8 +54,9 @@ def _format_in(file: BinaryIO, path: Path | None = None) -> FileFormat | None:
     start = file.read(START)
     file.seek(0)
     pictures = [one for one in file_formats() if one.picture is not None]
-    named = None if path is None else format_of(path)
-    return next((one for one in pictures if one.begins_so(start)), named)
+    name = "" if path is None else path.name.lower()  # of an upload there is no file to look into
+    named = (one for one in pictures if name.endswith(one.suffixes))
+    return next((one for one in pictures if one.begins_so(start)), next(named, None))
 
 
 def pixels_in(path: Path, content: BinaryIO) -> int:
@@ -85,3 +86,9 @@ def is_tiff(file: BinaryIO) -> bool:
     """Whether a file begins as a TIFF does."""
     found = _format_in(file)
     return found is not None and found.picture is decode_tiff
+
+
+def is_counted_slowly(path: Path, file: BinaryIO) -> bool:
+    """Whether `pixels_in` may have to walk through all of a file, rather than to read where it begins."""
+    found = _format_in(file, path)
+    return found is not None and (found.pixels is not None or found.picture is decode_tiff)

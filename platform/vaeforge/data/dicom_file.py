@@ -78,14 +78,14 @@ def _picture(path: Path, dataset: Any) -> RawPicture:
     frames, kind, axis = _frames(dataset), str(dataset.PhotometricInterpretation), _axis(dataset)
     if kind in GREYS:
         pixels = _values(path, dataset, frames)
-        mode, bits = mode_of(pixels, False), _bits(dataset, pixels)
+        mode, bits = mode_of(pixels, False), _bits(path, dataset, pixels)
         return RawPicture(pixels, mode, axis=axis, inverted=kind == GREYS[0], bits=bits)
     if kind == PALETTE:
         colours = np.stack([apply_color_lut(frame, dataset)[..., :3] for frame in frames])
         if colours.max() > MOST:  # of 16 bits, as TIFF's are
             colours = colours >> EIGHT
         return RawPicture(colours.astype(np.uint8), "P", colour=True, axis=axis)
-    return RawPicture(frames, mode_of(frames, True), colour=True, axis=axis, bits=_bits(dataset, frames))
+    return RawPicture(frames, mode_of(frames, True), colour=True, axis=axis, bits=_bits(path, dataset, frames))
 
 
 def _frames(dataset: Any) -> NDArray[Any]:
@@ -185,8 +185,8 @@ def _padding(dataset: Any, frames: NDArray[Any]) -> NDArray[np.bool_] | None:
     return (frames >= ends[0]) & (frames <= ends[1])
 
 
-def _bits(dataset: Any, pixels: NDArray[Any]) -> int | None:
+def _bits(path: Path, dataset: Any, pixels: NDArray[Any]) -> int | None:
     """Bits of a value that the header claims, of values that are as they are stored."""
     stored, kept = int(dataset.get("BitsStored", 0)), pixels.dtype.itemsize * EIGHT
-    scaled = any(name in dataset for name in ("RescaleSlope", "ModalityLUTSequence", "SharedFunctionalGroupsSequence"))
+    scaled = "ModalityLUTSequence" in dataset or {*_scales(path, dataset, len(pixels))} != {UNSCALED}
     return stored if EIGHT < stored < kept and pixels.dtype.kind == "u" and not scaled else None

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Literal
 
 from numpy.typing import NDArray
 
+from vaeforge.data.foreign_formats import advice
 from vaeforge.data.picture_file import RawPicture
 from vaeforge.data.table import Table
 from vaeforge.errors import DataError
@@ -146,6 +147,8 @@ def unread(path: Path, *contents: Content) -> str:
     if found is not None:
         told = next((found.instead[content] for content in contents if content in found.instead), "")
         return f"{reason}; it is {found.name}: {told}" if told else reason
+    if told := advice(path):
+        return f"{reason}; {told}"
     start = b"" if path.suffix else start_of(path)
     begun = (one for one in file_formats() if any(map(one.reads, contents)) and one.begins_so(start))
     named = next((f"; it begins as {one.name} does: give it the suffix {one.suffixes[0]}" for one in begun), "")

@@ -144,6 +144,11 @@ def _table(
         )
     require_memory(path, 2 * 8 * len(places) * len(channels))
     values = _values(path, index, spectra, channels, normalised)
+    notes = tuple(_notes(index, places, channels, values))
+    there = ~np.isnan(values).all(axis=1)
+    places, values = places[there], values[there]
+    if not len(places):
+        raise DamagedFileError(path, "holds spectra without any value")
     names = [channel.name for channel in channels]
     axes = [axis for number, axis in enumerate(AXES) if axis != AXES[-1] or len(set(places[:, number].tolist())) > 1]
     columns: dict[str, NDArray[Any]] = {axis: places[:, AXES.index(axis)].astype(np.float64) for axis in axes}
@@ -152,7 +157,7 @@ def _table(
         raise DataError(f"{path}: --masses: {', '.join(clashing)} are names of places; give the masses others")
     columns[ITEM] = np.array([" ".join(map(str, at[: len(axes)])) for at in places.tolist()], dtype=object)
     found = {name: values[:, number] for number, name in enumerate(names)}
-    return Table({**columns, **found}, channels=tuple(names), notes=tuple(_notes(index, places, channels, values)))
+    return Table({**columns, **found}, channels=tuple(names), notes=notes)
 
 
 def _every(path: Path, index: Index, spectra: _Spectra) -> list[Window]:
@@ -166,7 +171,7 @@ def _every(path: Path, index: Index, spectra: _Spectra) -> list[Window]:
 def _values(
     path: Path, index: Index, spectra: _Spectra, channels: list[Window], normalised: bool
 ) -> NDArray[np.float64]:
-    """Sums [N, C]; NaN for spectra without a peak, and for those without a total where values are shares of it."""
+    """Sums [N, C]; NaN for spectra that are empty, and for those without a total where values are shares of it."""
     low, high = np.array([one.low for one in channels]), np.array([one.high for one in channels])
     values = np.full((len(index.spectra), len(channels)), np.nan)
     for number, spectrum in enumerate(index.spectra):
@@ -196,7 +201,7 @@ def _notes(index: Index, places: NDArray[Any], channels: list[Window], values: N
         f"{len(places)} spectra ({mode}, {kind}), places in pixels, x to the right and y downwards"
         + (f", of {sizes} micrometres by the header" if sizes else "")
         + f"; {area - len(places)} of {area} places of the rectangle have none"
-        + (f"; {empty} spectra are empty, their values missing" if empty else "")
+        + (f"; {empty} spectra are empty, and left out" if empty else "")
     ]
     nothing = [one.name for one, column in zip(channels, values.T, strict=True) if not np.nansum(np.abs(column))]
     if nothing:

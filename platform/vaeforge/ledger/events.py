@@ -225,6 +225,11 @@ class EpochReported(LedgerEvent):
     wall_seconds: float | None = field(default=None, metadata=OPTIONAL)
     beside: tuple[int, ...] | None = field(default=None, metadata=OPTIONAL)
 
+    @property
+    def lanes(self) -> int:
+        """How many trials this epoch was trained with as one model, this one counted."""
+        return 1 + len(self.beside or ())
+
 
 @dataclass(frozen=True)
 class InheritedState:

@@ -63,6 +63,9 @@ class TrialRecord:
         setbacks: how many of them have failed since it last came further than ever before.
         furthest: the highest epoch that was ever reported.
         retries: how often it was tried again after it had failed for good.
+        lanes: most trials that were trained as one model in an epoch of this one, itself counted.
+        beside: all trials that it was ever trained with as one model.
+        core_seconds, gpu_seconds: what all its epochs cost, those included that were trained again after a crash.
         state: none while it has not ended, else completed, early_stopped, stopped or failed.
         repeat_of: the trial that this one repeats under another seed.
         inheritance: the last one.
@@ -82,6 +85,10 @@ class TrialRecord:
     setbacks: int = 0
     furthest: int = 0
     retries: int = 0
+    lanes: int = 1
+    beside: set[int] = field(default_factory=set)
+    core_seconds: float = 0.0
+    gpu_seconds: float = 0.0
     state: str | None = None
     cause: str | None = None
     host: int | None = None
@@ -287,9 +294,12 @@ class SearchHistory:
         trial.reports = {e: report for e, report in trial.reports.items() if e < epoch} | {epoch: event}
         if epoch > trial.furthest:
             trial.furthest, trial.setbacks = epoch, 0
+        trial.lanes = max(trial.lanes, event.lanes)
+        trial.beside.update(event.beside or ())
         self._known_wall = event.wall_seconds
-        self.core_seconds += event.core_seconds
-        self.gpu_seconds += event.gpu_seconds
+        for spender in (trial, self):
+            spender.core_seconds += event.core_seconds
+            spender.gpu_seconds += event.gpu_seconds
 
     @_take.register
     def _(self, event: TrialDecided) -> None:

@@ -33,6 +33,7 @@ class TrainingConditions:
         device: cpu or cuda.
         inherited_from: the trial whose weights it went on with; none for a training of its own.
         machine: none where workers ran on machines of several kinds, or if it was not recorded.
+        lanes: most trials that were trained with it as one model, itself counted; none where it was alone.
     """
 
     workers: int
@@ -40,6 +41,7 @@ class TrainingConditions:
     device: str
     inherited_from: int | None
     machine: Machine | None
+    lanes: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

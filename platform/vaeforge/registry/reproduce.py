@@ -25,6 +25,7 @@ from vaeforge.remarks import say
 
 ELSEWHERE = 1e-3  # relative: other processors and libraries round otherwise, and training carries that on
 RANKS = 2e-3  # relative: gradients of several ranks are summed in another order than those of one
+LANES = 2e-3  # relative: products of several models at once are summed in another order than those of one
 LOGARITHMIC = ("val/nelbo", "val/nelbo_train_likelihood", "val/distortion", "train/loss", "train/distortion")
 SHOWN = 200  # lines of a patch
 COMPUTES = ("cpu", "architecture", "capability", "torch", "numpy")  # of a machine, what decides the last bits
@@ -110,6 +111,8 @@ def tolerance_for(conditions: TrainingConditions, found: RetrainedModel) -> Tole
     """How exactly a training under `conditions` must come out again where it was done as `found` says."""
     if conditions.workers > 1:
         return Tolerance(RANKS, f"{conditions.workers} ranks trained it, and one process did now")
+    if conditions.lanes is not None:
+        return Tolerance(LANES, f"it was one of up to {conditions.lanes} lanes of a stack, and was trained alone now")
     if conditions.device != "cpu":
         return Tolerance(ELSEWHERE, "a GPU trained it, which sums in no fixed order")
     if conditions.threads is None:

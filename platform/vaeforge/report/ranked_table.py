@@ -15,10 +15,11 @@ def ranked_table(record: SearchRecord) -> DataTable:
     ordered = sorted(record.trials, key=lambda trial: (trial.rank is None, trial.rank or 0, trial.number))
     paths = sorted({path for trial in ordered for path in trial.params} - set(SAID))
     several = any(trial.mean is not None for trial in ordered)
-    return DataTable.of([_row(trial, paths, several) for trial in ordered])
+    stacked = any(trial.lanes > 1 for trial in ordered)
+    return DataTable.of([_row(trial, paths, several, stacked) for trial in ordered])
 
 
-def _row(trial: TrialPoint, paths: list[str], several: bool) -> Mapping[str, Cell]:
+def _row(trial: TrialPoint, paths: list[str], several: bool, stacked: bool) -> Mapping[str, Cell]:
     repeats = {"mean over runs": trial.mean, "sd over runs": trial.sd} if several else {}
     return {
         "rank": trial.rank,
@@ -32,6 +33,7 @@ def _row(trial: TrialPoint, paths: list[str], several: bool) -> Mapping[str, Cel
         **{name.replace("_", " "): trial.metric(name) for name in METRICS},
         "epochs": len(trial.epochs),
         "minutes": trial.seconds / 60,
+        **({"lanes": trial.lanes} if stacked else {}),
         "attempts": trial.attempts,
         **{path: _cell(trial.params.get(path)) for path in paths},
         "why": "; ".join([trial.why, *_flags(trial)]),

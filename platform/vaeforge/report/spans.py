@@ -1,11 +1,12 @@
 """Spans of time that worker groups spent on trials, read off a ledger's events.
 
-A span begins with a lease and ends when its trial ends, its attempt fails, the group takes another one, or the session
-is over. What of it was spent inside training is what the trial's reports say; the rest is building, loading, saving and
-waiting for a scheduler's answer.
+A span begins with a lease and ends when its trial ends, its attempt fails, or the session is over. That a trial was
+paused is not in the ledger: where its group has taken another one since, and nothing more is heard of it, it ended with
+its last epoch. A group with lanes has several spans at once. What of a span was spent inside training is what its trial
+reports, of several lanes its share; the rest is building, loading, saving and waiting for a scheduler's answer.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from vaeforge.ledger.events import (
@@ -31,6 +32,7 @@ class Span:
         start, end: unix seconds.
         training: seconds inside training.
         epochs: how many were reported.
+        beside: trials that were trained with this one as one model, in any of its epochs.
     """
 
     group: int
@@ -40,6 +42,7 @@ class Span:
     end: float
     training: float = 0.0
     epochs: int = 0
+    beside: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class _Fold:
         self.groups: list[GroupSession] = []
         self.spans: list[Span] = []
         self._open: dict[int, Span] = {}  # by trial
+        self._doubted: set[int] = set()  # those of which nothing was heard since their group took another one
         self._present: dict[int, float] = {}
         self._begun: float | None = None
         self._newest = 0.0
@@ -97,11 +101,11 @@ class _Fold:
             case TrialLeased():
                 self._lease(event)
             case EpochReported() if event.trial in self._open:
-                span = self._open[event.trial]
-                self._open[event.trial] = replace(
-                    span, end=event.time, training=span.training + event.seconds, epochs=span.epochs + 1
-                )
-            case TrialFinished() | AttemptCrashed():
+                self._report(self._open[event.trial], event)
+            case AttemptCrashed():  # of a lease, so that it was trained until then
+                self._doubted.discard(event.trial)
+                self._end([event.trial], event.time)
+            case TrialFinished():
                 self._end([event.trial], event.time)
             case TrialDecided() if event.action != "go":
                 self._end([event.trial], event.time)
@@ -121,15 +125,24 @@ class _Fold:
         self._present, self._begun = {}, None
 
     def _lease(self, event: TrialLeased) -> None:
-        paused = list(self._of_group(event.host))  # nothing more is heard of them: they end with their last epoch
-        self._end([*paused, event.trial], 0.0)
+        self._end([event.trial], 0.0)
+        self._doubted |= {trial for trial, span in self._open.items() if span.group == event.host}
         self._open[event.trial] = Span(event.host, event.trial, event.attempt, event.time, event.time)
 
-    def _of_group(self, group: int) -> Iterator[int]:
-        return (trial for trial, span in self._open.items() if span.group == group)
+    def _report(self, span: Span, event: EpochReported) -> None:
+        self._doubted.discard(span.trial)
+        self._open[span.trial] = replace(
+            span,
+            end=event.time,
+            training=span.training + event.seconds,
+            epochs=span.epochs + 1,
+            beside=span.beside | set(event.beside or ()),
+        )
 
     def _end(self, trials: Iterable[int], time: float) -> None:
         for trial in trials:
             span = self._open.pop(trial, None)
             if span is not None:
-                self.spans.append(replace(span, end=max(span.end, time)))
+                end = span.end if trial in self._doubted else max(span.end, time)
+                self.spans.append(replace(span, end=end))
+            self._doubted.discard(trial)

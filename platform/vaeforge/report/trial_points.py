@@ -40,6 +40,7 @@ class TrialPoint:
         metrics: of the epoch whose checkpoint was kept.
         mean, sd: of the value over its repeats, where there are some.
         started: seconds since the search began; `seconds`: in training.
+        lanes: most trials that were trained as one model in one of its epochs, itself counted.
         chosen: whether it is the winner; `on_front`: whether it is on the Pareto front of several goals.
     """
 
@@ -65,6 +66,7 @@ class TrialPoint:
     on_front: bool
     collapsed: bool
     runs: tuple[int, ...] = ()
+    lanes: int = 1
 
     @property
     def done(self) -> bool:
@@ -118,6 +120,7 @@ def trial_points(history: SearchHistory, ranking: Ranking) -> tuple[TrialPoint, 
                 on_front=standing is not None and standing.on_front,
                 collapsed=record.collapsed,
                 runs=standing.runs if standing else (),
+                lanes=record.lanes,
             )
         )
     return tuple(found)

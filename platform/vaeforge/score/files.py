@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.file_format import FileFormat, file_formats, format_of, is_readable
+from vaeforge.data.foreign_formats import advice
 from vaeforge.errors import DataError
 from vaeforge.importing.series_files import ABOUT
 from vaeforge.package.contract import Contract
@@ -75,7 +76,8 @@ def find(root: Path) -> InputFiles:
         found = {"tables": texts}
     if not found:
         allowed = ", ".join(dict.fromkeys(suffix for one in file_formats() for suffix in one.suffixes))
-        raise DataError(f"input: {root} holds none of {allowed}; give a folder or a file with some")
+        told = next((f"; {path.name}: {known}" for path in items if (known := advice(path))), "")
+        raise DataError(f"input: {root} holds none of {allowed}; give a folder or a file with some{told}")
     if len(found) > 1:
         counts = ", ".join(f"{len(some)} {kind} ({some[0].name})" for kind, some in found.items())
         raise DataError(f"input: {root} holds {counts}, must hold one kind; give one of them alone")

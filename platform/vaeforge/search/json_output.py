@@ -6,7 +6,7 @@ Each has `event` and `time` (unix seconds). Values are nats per sample; null sta
 |---|---|
 | `start` | `search`, `trials` (how many at most), `epochs` (of a full training), `goals` (`metric`, `mode` of each) |
 | `trial` | `trial` (that has ended), `state` (completed, early_stopped, stopped, failed), `value`, `epoch`, `cause` |
-| | `params` (path to value), `repeat_of` (a number, or null) |
+| | `params` (path to value), `repeat_of` (a number, or null), `lanes` (most trials at once as one model, 1: it alone) |
 | `best` | another trial leads: `trial`, `value` (`val/nelbo` of its selected epoch) |
 | `warning` | `text` |
 | `end` | `search`, `reason`, `seconds`, `trials` (state to how many), `best` (a standing, or null) |
@@ -31,7 +31,7 @@ from vaeforge.search.results.ranking import RankedTrial, ranked
 from vaeforge.search.results.winner_value import winner_value
 from vaeforge.search.space.objective import Objective
 
-TRIAL_KEYS = ("trial", "state", "value", "epoch", "cause", "params", "repeat_of")
+TRIAL_KEYS = ("trial", "state", "value", "epoch", "cause", "params", "repeat_of", "lanes")
 Line = dict[str, Any]
 
 

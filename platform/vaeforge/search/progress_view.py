@@ -19,6 +19,7 @@ from rich.text import Text
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
+from vaeforge.search.lane_words import parallel_words, place_words
 from vaeforge.search.results.pareto import bounds
 from vaeforge.search.results.ranking import RankedTrial, Ranking, ranked
 from vaeforge.search.results.winner_value import run_mean, winner_value
@@ -154,10 +155,7 @@ class ProgressView:
             rule = "" if self.objective.single else f", {self.objective.choose.describe()}"
             parts.append(f"best {METRIC} {number(best.value)} (trial {best.trial}{rule})")
         parts += [elapsed, *self._rate(snapshot)]
-        parallel = len(snapshot.hosts)
-        parts.append(
-            f"{parallel} {'trial' if parallel == 1 else 'trials'} in parallel" if parallel else "starting workers"
-        )
+        parts.append(parallel_words(snapshot))
         parts += [f"budget: {snapshot.budget}"] if snapshot.budget else []
         return parts + ([note] if note else [])
 
@@ -190,7 +188,7 @@ class ProgressView:
             trial.state,
             f"{trial.epoch}/{self.epochs}",
             number(trial.value),
-            "" if trial.host is None else str(trial.host),
+            place_words(trial),
             escape(describe(trial.params)),
         )
 

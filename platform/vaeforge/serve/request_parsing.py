@@ -16,7 +16,7 @@ import numpy as np
 import pydantic_core
 from numpy.typing import NDArray
 
-from vaeforge.data.decoding import is_tiff, pixels_in
+from vaeforge.data.decoding import is_counted_slowly, pixels_in
 from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import ConfigError, DataError, nearest
 from vaeforge.package.contract import Contract
@@ -30,7 +30,7 @@ TYPES = ("uint8", "float32", "float64")
 SAMPLES = "inputs.x"
 LIGHT_BYTES = 2**20  # of a body, read in a few ten milliseconds whatever it holds
 QUICK_BYTES = 2**22  # of one, read in ten where it holds arrays of numbers alone
-LIGHT_TIFF = 2**16
+LIGHT_WALK = 2**16
 LIGHT_PIXELS = 4_000_000
 
 
@@ -153,8 +153,8 @@ def take_long(files: Sequence[tuple[str, bytes]], limits: RequestLimits) -> bool
     """
     if sum(len(content) for _, content in files) > LIGHT_BYTES:
         return True
-    if any(len(content) > LIGHT_TIFF and is_tiff(io.BytesIO(content)) for _, content in files):
-        return True  # it may have so many pages that even their headers take long
+    if any(len(content) > LIGHT_WALK and is_counted_slowly(Path(name), io.BytesIO(content)) for name, content in files):
+        return True  # it may have so many pages, or tags, that even their headers take long
     return require_pixels(files, limits) > LIGHT_PIXELS
 
 

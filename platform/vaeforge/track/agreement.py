@@ -84,6 +84,8 @@ def _compare(client: "MlflowClient", run: "Run", trial: TrialRecord, reports: li
     for key, value in newest.items():
         if not _same(run.data.metrics.get(key), value):
             found += _differs(key, run.data.metrics.get(key), value)
+    lanes = max((1 + len(report.beside or ()) for report in reports), default=1)
+    found += _differs("lanes", run.data.tags.get("vaeforge.lanes"), str(lanes) if lanes > 1 else None)
     key = "epoch_seconds"  # each report has it
     points = Counter((point.step, point.timestamp) for point in client.get_metric_history(run.info.run_id, key))
     wanted = Counter((report.epoch, round(report.time * 1000)) for report in reports)

@@ -206,6 +206,8 @@ def trial_tags(header: SearchHeader, tracked: TrackedSearch, trial: TrialRecord)
         "vaeforge.diverged": trial.diverged or None,
         "vaeforge.collapsed": trial.collapsed or None,
         "vaeforge.repeat_of": trial.repeat_of,
+        "vaeforge.lanes": trial.lanes if trial.beside else None,
+        "vaeforge.beside": " ".join(map(str, sorted(trial.beside))) or None,
         "vaeforge.inherited": "; ".join(_inherited(trial)) or None,
         "vaeforge.value": no_longer if trial.final_value is None else repr(trial.final_value),
         "vaeforge.last_crash": crash and crash.cause,

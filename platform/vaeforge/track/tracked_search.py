@@ -148,7 +148,9 @@ class TrackedSearch:
         of later epochs that the crashed attempt had reached stay until those epochs are reported again.
         """
         own, record = self._points_of(event.trial), self.trials.get(event.trial)
-        values = {**event.metrics, "epoch_seconds": event.seconds}
+        values: dict[str, float | None] = {**event.metrics, "epoch_seconds": event.seconds}
+        if event.beside or (record is not None and record.lanes > 1):  # alone again is a lane of 1
+            values["lanes"] = event.lanes
         own += _finite_points(values, event.time, event.epoch)
         before = record.reports.get(event.epoch) if record else None
         counted = {

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 
 from vaeforge.report.figure import Absent, Axis, Cell, DataTable, Figure, Layer, Panel
+from vaeforge.report.lane_rows import busy_seconds, first_rows, rows_of
 from vaeforge.report.record import SearchRecord
 from vaeforge.report.spans import Span, TimeSpent
+from vaeforge.search.lane_words import trials_words
 
 NAME, TITLE = "minutes", "Where the minutes went"
 PHASES = ("start", "training", "around training", "idle")
+LANES = "Bars one above the other in a group are its lanes: trials at once as one model; the pointer says which ones."
 
 
 def minutes(record: SearchRecord) -> Figure | Absent:
@@ -42,8 +45,8 @@ def by_group(time: TimeSpent) -> dict[int, tuple[float, float, float, float]]:
         spans = [span for span in time.spans if span.group == group]
         starts = sum(one.start - _session_of(time, one.start) for one in there)
         present = sum(one.end - one.start for one in there)
-        busy = sum(span.end - span.start for span in spans)
-        training = min(busy, sum(span.training for span in spans))
+        busy = busy_seconds(spans)
+        training = min(busy, sum(span.training for span in spans))  # of lanes these are shares, which add up
         found[group] = (starts / 60, training / 60, (busy - training) / 60, max(0.0, present - busy) / 60)
     return found
 
@@ -73,22 +76,41 @@ def _groups(groups: Sequence[int]) -> Axis:
 
 def _timeline(time: TimeSpent) -> Panel:
     groups = sorted({one.group for one in time.groups})
+    rows = rows_of(time.spans)
+    places = first_rows(groups, rows)
+    ticks = tuple((first + (count - 1) / 2, str(group)) for group, (first, count) in places.items())
+    bars = [(span, places[span.group][0] + rows[span]) for span in time.spans]
+    numbers = _numbered(bars)
     zero = time.sessions[0][0]
-    layers = tuple(_bars([s for n, s in enumerate(time.spans) if n % 2 == odd], groups, zero, odd) for odd in (0, 1))
-    return Panel(Axis("minutes since the search began"), _groups(groups), tuple(one for one in layers if one.x))
+    layers = tuple(_bars([one for one in bars if numbers[one[0]] % 2 == odd], zero, odd) for odd in (0, 1))
+    axis = Axis("worker group", ticks=ticks)
+    return Panel(Axis("minutes since the search began"), axis, tuple(one for one in layers if one.x))
 
 
-def _bars(spans: Sequence[Span], groups: Sequence[int], zero: float, odd: int) -> Layer:
-    """Neighbours have different colours, so that it is seen where one ends."""
+def _numbered(bars: Sequence[tuple[Span, float]]) -> dict[Span, int]:
+    """Each bar's number in its row: neighbours have different colours, so that it is seen where one ends."""
+    found, seen = dict[Span, int](), dict[float, int]()
+    for span, place in bars:
+        found[span] = seen[place] = seen.get(place, -1) + 1
+    return found
+
+
+def _bars(bars: Sequence[tuple[Span, float]], zero: float, odd: int) -> Layer:
+    spans = [span for span, _ in bars]
     return Layer(
         "bars",
         tuple((span.end - span.start) / 60 for span in spans),
-        tuple(float(groups.index(span.group)) for span in spans),
+        tuple(place for _, place in bars),
         colour=0 if odd else 5,
-        notes=tuple(f"trial {span.trial}, attempt {span.attempt}: {span.epochs} epochs" for span in spans),
+        notes=tuple(_note(span) for span in spans),
         horizontal=True,
         start=tuple((span.start - zero) / 60 for span in spans),
     )
+
+
+def _note(span: Span) -> str:
+    lanes = f", beside trials {trials_words(sorted(span.beside), 12)}" if span.beside else ""
+    return f"trial {span.trial}, attempt {span.attempt}: {span.epochs} epochs{lanes}"
 
 
 def _remarks(record: SearchRecord) -> tuple[str, ...]:
@@ -97,4 +119,5 @@ def _remarks(record: SearchRecord) -> tuple[str, ...]:
     said += [f"{history.gpu_seconds / 3600:.3g} GPU-hours"] if history.gpu_seconds else []
     sampler = record.timings.get("sampler_seconds")
     said += [f"of the newest session the sampler took {sampler:.1f} s"] if sampler is not None else []
-    return (", ".join(said) + ".",)
+    lanes = any(span.beside for span in record.time.spans)
+    return (", ".join(said) + ".", *([LANES] if lanes else []))

@@ -16,6 +16,8 @@ class TrialStatus:
     Attributes:
         state: running, waiting, or how it ended.
         host: number of the worker group that trains it now.
+        lanes: most trials that were trained as one model in one of its epochs, itself counted.
+        beside: while it is trained, the trials that its newest epoch was trained with as one model.
     """
 
     trial: int
@@ -26,6 +28,8 @@ class TrialStatus:
     host: int | None = None
     cause: str | None = None
     repeat_of: int | None = None
+    lanes: int = 1
+    beside: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,4 +106,12 @@ def status_of(trial: TrialRecord, unended: str = "running", host: int | None = N
         host=host,
         cause=trial.cause,
         repeat_of=trial.repeat_of,
+        lanes=trial.lanes,
+        beside=_beside(trial) if host is not None else (),
     )
+
+
+def _beside(trial: TrialRecord) -> tuple[int, ...]:
+    """Of its newest epoch, if the attempt that goes on has had one."""
+    last = trial.last
+    return last.beside or () if last is not None and last.attempt == trial.leases else ()

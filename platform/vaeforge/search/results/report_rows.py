@@ -66,6 +66,8 @@ class TrialRow:
         repeat_of: the trial that it repeats under another seed; `repeats` are those that repeat it.
         params: flat parameters; those inherited last where weights were inherited.
         collapsed: whether no dimension of its latent space is active at the best epoch.
+        lanes: most trials that were trained as one model in one of its epochs, itself counted; `beside` all others.
+        core_seconds, gpu_seconds: what it cost; of an epoch of several lanes its share.
     """
 
     trial: int
@@ -81,6 +83,10 @@ class TrialRow:
     group: str
     params: Params
     collapsed: bool
+    lanes: int
+    beside: tuple[int, ...]
+    core_seconds: float
+    gpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -107,12 +113,13 @@ class CrashRow:
 
 @dataclass(frozen=True)
 class EpochRow:
-    """What an epoch came to."""
+    """What an epoch came to; `beside` are the trials that it was trained with as one model."""
 
     epoch: int
     value: float | None
     seconds: float
     metrics: Metrics
+    beside: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

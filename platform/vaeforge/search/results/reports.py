@@ -164,6 +164,10 @@ def _trial_row(record: TrialRecord, repeats: list[TrialRecord]) -> TrialRow:
         repeats=tuple(run.number for run in repeats),
         group=record.group,
         params=record.params,
+        lanes=record.lanes,
+        beside=tuple(sorted(record.beside)),
+        core_seconds=record.core_seconds,
+        gpu_seconds=record.gpu_seconds,
     )
 
 
@@ -187,14 +191,17 @@ def trials_table(rows: list[TrialRow], name: str, history: SearchHistory) -> Tab
     """The rows of `trials` for people, and below them what is known of the best one."""
     table = Table(title=Text(f"{len(rows)} trials of {name}"), title_justify="left", caption_justify="left")
     table.caption = escape(winner_words(history, objective_of(history))) or None
-    for column in ("trial", "state", "why", METRIC, "epochs", "time", "attempts", "parameters"):
+    stacked = any(row.lanes > 1 for row in rows)
+    lanes = ["lanes"] if stacked else []
+    for column in ("trial", "state", "why", METRIC, "epochs", "time", *lanes, "attempts", "parameters"):
         table.add_column(column, overflow="fold")
     for row in rows:
         notes = [f"repeats {row.repeat_of}"] if row.repeat_of is not None else []
         notes += [COLLAPSED] if row.collapsed else []
         notes += [f"weights of {one.donor} after epoch {one.epoch}" for one in row.inherited]
         because = "; ".join([row.why, *notes])
-        cells = (number(row.value), str(row.epoch), duration(row.seconds), str(row.attempts))
+        cells = [number(row.value), str(row.epoch), duration(row.seconds), *([str(row.lanes)] if stacked else [])]
+        cells.append(str(row.attempts))
         table.add_row(str(row.trial), row.state, escape(because), *cells, escape(describe(row.params)))
     return table
 
@@ -217,7 +224,7 @@ def trial(history: SearchHistory, wanted: int) -> TrialDetail:
             for epoch, one in sorted(record.decisions.items())
         ),
         crashes=tuple(CrashRow(crash.attempt, crash.cause, crash.traceback) for crash in record.crashes),
-        epochs=tuple(EpochRow(one.epoch, one.value, one.seconds, one.metrics) for one in reports),
+        epochs=tuple(EpochRow(one.epoch, one.value, one.seconds, one.metrics, one.beside or ()) for one in reports),
         best_epoch=record.best.epoch if record.best else None,
         best_metrics=record.best_metrics,
         checkpoint=_checkpoint(record),
@@ -245,6 +252,8 @@ def _facts(detail: TrialDetail) -> Table:
         "flagged": COLLAPSED if row.collapsed else None,
         "group": row.group,
         "attempts": row.attempts,
+        "cost": cost_words(row),
+        "lanes": lanes_words(row),
         "repeat of": row.repeat_of,
         "repeats": list(row.repeats) or None,
         "best epoch": detail.best_epoch,
@@ -258,15 +267,31 @@ def _facts(detail: TrialDetail) -> Table:
     return table
 
 
+def cost_words(row: TrialRow) -> str | None:
+    """What a trial's training cost; none where an old ledger does not say."""
+    found = [(row.core_seconds, "of a core"), (row.gpu_seconds, "of a GPU")]
+    return ", ".join(f"{duration(seconds)} {of}" for seconds, of in found if seconds) or None
+
+
+def lanes_words(row: TrialRow) -> str | None:
+    """With which others a trial was trained as one model; none where it was alone."""
+    if row.lanes == 1:
+        return None
+    others = ", ".join(map(str, row.beside))
+    return f"one of up to {row.lanes}, beside trials {others}; time and cost are its share"
+
+
 def _epochs(detail: TrialDetail) -> Table:
     table = Table(title="Epochs", title_justify="left")
     names = sorted({name for one in detail.epochs for name in one.metrics if name.startswith("val/")})
-    for column in ("epoch", "value", "seconds", *names, "decision"):
+    stacked = any(one.beside for one in detail.epochs)
+    for column in ("epoch", "value", "seconds", *(["beside"] if stacked else []), *names, "decision"):
         table.add_column(column)
     decided = {one.epoch: f"{one.action}: {one.why}" if one.why else one.action for one in detail.decisions}
     for one in detail.epochs:
         measured = [number(one.metrics.get(name)) for name in names]
-        cells = (number(one.value), f"{one.seconds:.1f}", *measured, escape(decided.get(one.epoch, "")))
+        beside = [" ".join(map(str, one.beside))] if stacked else []
+        cells = (number(one.value), f"{one.seconds:.1f}", *beside, *measured, escape(decided.get(one.epoch, "")))
         table.add_row(str(one.epoch), *cells)
     return table
 

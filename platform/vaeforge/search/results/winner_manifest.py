@@ -87,6 +87,7 @@ def _training(plan: Plan, header: SearchHeader, best: TrialRecord) -> TrainingCo
         device="cuda" if any(report.gpu_seconds for report in reports) else "cpu",
         inherited_from=best.inheritance.donor if best.inheritance else None,
         machine=machines.pop() if len(machines) == 1 else None,
+        lanes=best.lanes if best.lanes > 1 else None,
     )
 
 

@@ -1,0 +1,36 @@
+"""Formats that no reader here takes: what their files are called, and what to do with one."""
+
+from pathlib import Path
+
+OME = "export it as OME-TIFF, for example with Bio-Formats (bfconvert)"
+SLIDE = "export the region that is meant as TIFF or PNG, for example with OpenSlide or QuPath"
+MOVIE = "write its frames as pictures, for example with ffmpeg -i FILE frame_%05d.png"
+SHEET = "save its sheet as CSV"
+VENDOR = "convert it to imzML with the software of the instrument's maker"
+NIFTI = "convert it to NIfTI"
+TIFF = "save it as TIFF or PNG"
+INSTEAD = {
+    **dict.fromkeys(
+        (".czi", ".lif", ".nd2", ".oib", ".oif", ".oir", ".vsi", ".ims", ".lsm", ".zvi", ".stk", ".sld"), OME
+    ),
+    **dict.fromkeys((".svs", ".ndpi", ".mrxs", ".scn", ".bif"), SLIDE),
+    **dict.fromkeys((".avi", ".mp4", ".mov", ".mkv", ".wmv", ".m4v", ".mpg", ".mpeg", ".webm", ".gif"), MOVIE),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), SHEET),
+    **dict.fromkeys((".wiff", ".mzml", ".mzxml", ".tdf", ".baf"), VENDOR),
+    **dict.fromkeys((".hdr", ".img", ".head", ".brik", ".mnc", ".par", ".nrrd", ".mha", ".mhd"), NIFTI),
+    **dict.fromkeys((".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".cr2", ".nef", ".dng", ".arw"), TIFF),
+    **dict.fromkeys((".ser", ".emd", ".emi", ".tvips", ".eer"), "save it as MRC or TIFF"),
+    ".raw": "convert it to imzML if it is of a mass spectrometer, to TIFF if it is of a camera",
+    ".ibd": "it belongs to an .imzML of the same name, which must lie beside it",
+    ".rds": "save it as CSV or Parquet (arrow::write_parquet)",
+    ".rdata": "save it as CSV or Parquet (arrow::write_parquet)",
+    ".feather": "save it as Parquet",
+    ".zarr": "save it as .h5ad or Parquet, or pictures of it as TIFF",
+    ".pkl": "save it as .npz: files of this kind can run programs, and are not opened",
+    ".pt": "save it as .npz: files of this kind can run programs, and are not opened",
+}
+
+
+def advice(path: Path) -> str:
+    """What to do with the file at `path`, by its suffix; empty where nothing is known."""
+    return INSTEAD.get(path.suffix.lower(), "")
