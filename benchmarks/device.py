@@ -1,11 +1,15 @@
-"""One training on a GPU: samples a second of `fit`, step by step and as captured graphs, beside an earlier build.
+"""Trainings on a GPU: samples a second of `fit`, step by step and as captured graphs, and of stacks of lanes.
 
-    python benchmarks/device.py [--family endoscopy] [--baseline CHECKOUT] [--windows 5] [--json FILE]
+    python benchmarks/device.py [--family endoscopy] [--baseline CHECKOUT] [--windows 5] [--lanes 1,8,32]
+                                [--search TRIALS] [--json FILE]
 
 Each row trains the family's sample in a process of its own: one epoch to warm up (libraries, captures), then windows of
 one epoch each, timed without validation; the medians are compared. Rows of `--baseline`, another checkout of this
-repository with its sample pulled, are of the same run. A last row trains one step through DDP with NCCL in a group of
-one rank. `--device cpu` shows that the script runs where there is no GPU; nothing is captured there.
+repository with its sample pulled, are of the same run. Rows of lanes train as many trials, which differ in their seeds,
+as one model: samples of all of them, and their validation as well. `--search` compares whole searches of so many
+trials with one lane and with `--lanes auto`, in trials an hour after the first one was leased. A last row trains one
+step through DDP with NCCL in a group of one rank. `--device cpu` shows that the script runs where there is no GPU;
+nothing is captured there.
 """
 
 import argparse
@@ -48,6 +52,12 @@ def measured(row: dict[str, Any]) -> dict[str, Any]:
         prepare(project, load(Path(folder), row["family"], row["preset"]).experiment)
         experiment = load(Path(folder), row["family"], row["preset"], settings).experiment
         data = loop.TrainingData(*load_training(project.prepared(row["family"])))
+    about = {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor(),
+        "torch": torch.__version__,
+    }
+    if row["lanes"]:
+        return stacked(experiment, data, ProcessGroup(device=device), row) | about
     validation: list[float] = []
     original = loop.validate
 
@@ -68,9 +78,59 @@ def measured(row: dict[str, Any]) -> dict[str, Any]:
         "validation_ms": 1e3 * statistics.median(validation[1:]),
         "val/nelbo": reports[-1].metrics["val/nelbo"],
         "notes": [note for report in reports for note in report.notes],
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor(),
-        "torch": torch.__version__,
+        **about,
     }
+
+
+def stacked(experiment: Any, data: Any, group: Any, row: dict[str, Any]) -> dict[str, Any]:
+    """`measured` for a stack of `row["lanes"]` trials."""
+    from vaeforge.training.lanes.stack import LaneStack
+    from vaeforge.training.loop import EpochReport, ModelTraining
+
+    def stack_of_all() -> LaneStack:
+        stack = LaneStack(data, group, row["lanes"], together=True)
+        for number in range(row["lanes"]):
+            own = experiment.training.model_copy(update={"seed": number})
+            trial = experiment.model_copy(update={"training": own})
+            stack.add(number, ModelTraining(trial, data, group, None, stacked=True))
+        return stack
+
+    seconds = stack_of_all().seconds_a_step(3, row["steps"])
+    stack, epochs = stack_of_all(), list[float]()
+    for _ in range(1 + row["windows"]):
+        started = time.perf_counter()
+        reports = list(stack.train_epoch(lambda: None).values())
+        _wait(group.device)
+        epochs.append(time.perf_counter() - started)
+    found = [report for report in reports if isinstance(report, EpochReport)]
+    samples = row["lanes"] * experiment.training.batch_size
+    return {
+        "samples_per_second": samples / seconds,
+        "step_ms": 1e3 * seconds,
+        "validation_ms": 1e3 * (statistics.median(epochs[1:]) - row["steps"] * seconds),
+        "val/nelbo": statistics.mean(report.metrics["val/nelbo"] for report in found),
+        "notes": [str(report) for report in reports if not isinstance(report, EpochReport)],
+    }
+
+
+def searched(given: argparse.Namespace, lanes: str) -> dict[str, Any]:
+    """A whole search, from its first lease to its last end."""
+    with tempfile.TemporaryDirectory(prefix="vaeforge-device-") as folder:
+        for name in ("data", "tune_spaces", "params.yaml"):
+            (Path(folder) / name).symlink_to(ROOT / name)
+        order = ["tune", "--family", given.family, "--trials", str(given.search), "--name", "s", "--lanes", lanes]
+        order += ["--device", given.device, "--register", "false", "--offline", "true"]
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'models'}"}
+        command = [sys.executable, "-m", "vaeforge", *order]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return {"error": (done.stderr.strip().splitlines() or ["no answer"])[-1]}
+        lines = (Path(folder) / "artifacts/searches/s/ledger.jsonl").read_text(encoding="utf-8").splitlines()
+        events = [json.loads(line) for line in lines]
+    leased = [event["time"] for event in events if event["event"] == "leased"]
+    ends = [event["time"] for event in events if event["event"] == "finished"]
+    notes = {note for event in events if event["event"] == "reported" for note in event["notes"] if "lanes" in note}
+    return {"trials_per_hour": 3600 * len(ends) / (max(ends) - min(leased)), "notes": sorted(notes)}
 
 
 def _wait(device: Any) -> None:
@@ -123,7 +183,15 @@ def planned(given: argparse.Namespace) -> list[dict[str, Any]]:
         for name, build, kinds in builds
         for kind in kinds
     ]
-    return [*rows, common | {"name": "now", "build": str(ROOT), "preset": "sample", "amp": "off", "compile": "auto"}]
+    now = common | {"name": "now", "build": str(ROOT), "compile": "auto"}
+    rows.append(now | {"preset": "sample", "amp": "off"})
+    lanes = [
+        now | {"preset": preset, "amp": amp, "lanes": count}
+        for preset in PRESETS
+        for amp in PRECISIONS
+        for count in given.lanes
+    ]
+    return [{"lanes": 0} | row for row in [*rows, *lanes]]
 
 
 def main() -> None:
@@ -133,6 +201,8 @@ def main() -> None:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--steps", type=int, default=STEPS, help="of an epoch")
     parser.add_argument("--windows", type=int, default=5)
+    parser.add_argument("--lanes", type=lambda text: [int(one) for one in text.split(",") if one], default=[1, 8, 32])
+    parser.add_argument("--search", type=int, default=0, help="trials of whole searches; 0: none")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--row", type=json.loads, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -140,16 +210,24 @@ def main() -> None:
         print(MARK + json.dumps(measured(given.row)), flush=True)
         return
     rows: list[dict[str, Any]] = []
-    print(f"{'preset':<10} {'amp':<5} {'build':<7} {'steps':<6} {'samples/s':>10} {'ms a step':>10}   val/nelbo")
+    print(
+        f"{'preset':<10} {'amp':<5} {'build':<7} {'steps':<6} {'lanes':>5} {'samples/s':>10} {'ms a step':>10} "
+        f"{'ms validation':>13}   val/nelbo"
+    )
     for row in planned(given):
         found = in_a_process(row)
         rows.append(row | found)
-        label = f"{row['preset']:<10} {row['amp']:<5} {row['name']:<7} {row['compile'] or '':<6}"
+        lanes = row["lanes"] or ""
+        label = f"{row['preset']:<10} {row['amp']:<5} {row['name']:<7} {row['compile'] or '':<6} {lanes:>5}"
         if "error" in found:
             print(f"{label} {found['error']}", flush=True)
             continue
-        rate = f"{found['samples_per_second']:10,.0f} {found['step_ms']:10.3f}"
+        rate = f"{found['samples_per_second']:10,.0f} {found['step_ms']:10.3f} {found['validation_ms']:13.1f}"
         print(f"{label} {rate}   {found['val/nelbo']:.2f} {' '.join(found['notes'])}", flush=True)
+    for lanes in ("1", "auto") if given.search else ():
+        found = searched(given, lanes)
+        rows.append({"search": given.search, "lanes": lanes} | found)
+        print(f"search of {given.search} trials, lanes {lanes}: {found}", flush=True)
     one_rank_of_nccl(given.device)
     print("DDP in a group of one rank: runs")
     if given.json:
