@@ -133,6 +133,33 @@ def test_dropout_may_differ_between_lanes() -> None:
         assert_same(lane, list(fit(trial, data)))
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_trial_that_comes_back_begins_where_its_new_training_stands(leaves: bool) -> None:
+    data, group = data_of("fmri"), ProcessGroup()
+    trials = [experiment("fmri", number, "constant") for number in range(2)]
+    stack = LaneStack(data, group, 2)
+    for number, trial in enumerate(trials):
+        stack.add(number, ModelTraining(trial, data, group, None, stacked=True))
+    stack.train_epoch(lambda: None)
+    if leaves:
+        stack.remove(1)
+    stack.add(1, ModelTraining(trials[1], data, group, None, stacked=True))
+    report = stack.train_epoch(lambda: None)[1]
+    assert isinstance(report, EpochReport)
+    assert_same([report], list(fit(trials[1], data))[:1])
+
+
+def test_of_two_that_do_not_fit_together_one_is_named_and_the_other_goes_on() -> None:
+    data, group = data_of("fmri"), ProcessGroup()
+    stack = LaneStack(data, group, 3)
+    for number, hidden in enumerate([[16], [12], [16]]):
+        trial = experiment("fmri", number, "constant", {"model.hidden": hidden})
+        stack.add(number, ModelTraining(trial, data, group, None, stacked=True))
+    found = stack.train_epoch(lambda: None)
+    assert isinstance(found[1], UnstackableError) and "a weight" in str(found[1])
+    assert all(isinstance(found[number], EpochReport) for number in (0, 2)) and set(stack.trainings) == {0, 2}
+
+
 def test_what_cannot_be_stacked_says_so_and_leaves() -> None:
     data, group = data_of("fmri"), ProcessGroup()
     stack = LaneStack(data, group, 2)

@@ -10,9 +10,8 @@ A trial that is leased is not handed out a second time. Its lease is taken back 
 by its number, `host`, as it is in the ledger.
 """
 
-import math
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -34,9 +33,9 @@ from vaeforge.ledger.events import (
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.budget import BudgetSpent
+from vaeforge.search.dispatch.lane_company import LaneCompany
 from vaeforge.search.dispatch.liveness import Liveness, Pulse
 from vaeforge.search.dispatch.types import STORAGE, DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
-from vaeforge.training.lanes.stack_key import stack_key
 
 MAX_STARTS = {"oom": 2}  # attempts by cause, where trying again is unlikely to help
 OUTAGE = 3  # attempts in a row that the storage has failed, after which the search stops instead of using up trials
@@ -57,7 +56,7 @@ class Dispatcher:
         closing: the session ends, and nothing is handed out any more.
         over: why the search ends early, where it does.
         wall: seconds of all sessions.
-        most_lanes: trials that a group whose memory ran out may train at once.
+        company: which trials a group may train at once.
         storage_failures: trials whose attempts failed since the last epoch that was reported, for the storage.
         outage: why the search cannot go on for now, where it cannot.
     """
@@ -73,7 +72,7 @@ class Dispatcher:
         self.closing = False
         self.over: str | None = None
         self.wall = history.wall_seconds
-        self.most_lanes: dict[int, int] = {}
+        self.company = LaneCompany()
         self.storage_failures: list[int] = []
         self.outage: str | None = None
 
@@ -221,10 +220,10 @@ class Dispatcher:
         lost = next((lease for lease in held if lease.trial not in known), None)
         if lost is not None:
             return lost
-        if len(held) >= self.most_lanes.get(host, math.inf):
+        if not self.company.has_room(host, len(held)):
             return None
         beside = [self.history.trials[lease.trial] for lease in held]
-        number = next((n for n in self.waiting if self._can_be_trained(self.history.trials[n], beside)), None)
+        number = next((n for n in self._ready() if self.company.fits(self.history.trials[n], beside)), None)
         if number is None:
             return None
         self.waiting.remove(number)
@@ -234,17 +233,6 @@ class Dispatcher:
         if not held:
             self.groups[host].liveness.begin(now)
         return self.leases[number]
-
-    def _can_be_trained(self, trial: TrialRecord, beside: Sequence[TrialRecord]) -> bool:
-        """Whether a trial can be leased now, by a group that trains those `beside` it as lanes of one stack.
-
-        Of those whose last attempts failed a stack holds one at most: who ends a process over and over is found out
-        before any other one has used up its attempts.
-        """
-        if self._undecided(trial):
-            return False
-        failed = sum(one.setbacks > 0 for one in (trial, *beside))
-        return not beside or (failed <= 1 and stack_key(trial.params) == stack_key(beside[0].params))
 
     def report(self, lease: Lease, report: TrialReport) -> Reply:
         """Record an epoch, and what follows from it for the trial and the budget; repeating it changes nothing.
@@ -262,15 +250,7 @@ class Dispatcher:
             EpochReported(
                 trial=lease.trial,
                 attempt=lease.attempt,
-                epoch=report.epoch,
-                metrics=report.metrics,
-                value=report.value,
-                outcome=report.outcome,
-                seconds=report.seconds,
-                checkpoint=report.checkpoint,
-                best=report.best,
-                notes=report.notes,
-                beside=report.beside,
+                **vars(report),
                 core_seconds=report.seconds * self.config.cores,
                 gpu_seconds=report.seconds * self.config.gpus,
                 wall_seconds=self.wall,
@@ -374,9 +354,7 @@ class Dispatcher:
         """
         known = self.groups.pop(host, None)
         held = self.held_by(host) if known is not None else []
-        if cause == "oom" and len(held) > 1:  # fewer of them may fit, so that none of them is at fault
-            self.most_lanes[host] = max(1, len(held) // 2)
-            cause, why = "lost", f"{why}; trained with {len(held)} lanes, at most {self.most_lanes[host]} from now on"
+        cause, why = self.company.blamed(host, len(held), cause, why)
         for lease in held:
             self.crash(lease, cause, why)
         return () if known is None else known.processes
@@ -388,7 +366,11 @@ class Dispatcher:
 
     def has_waiting_trial(self) -> bool:
         """Whether a trial could be trained now: it waits for a worker group and for no decision."""
-        return any(not self._undecided(self.history.trials[number]) for number in self.waiting)
+        return any(True for _ in self._ready())
+
+    def _ready(self) -> Iterator[int]:
+        """Those that wait for a worker group and for no decision."""
+        return (number for number in self.waiting if not self._undecided(self.history.trials[number]))
 
     @property
     def ends(self) -> int:

@@ -49,12 +49,17 @@ class LaneWorker:
         self._stack = LaneStack(worker.data, worker.ranks.group, self._lanes, max(widest, default=0))
         self._tasks: dict[int, Task] = {}
         self._alone: deque[Task] = deque()
-        self._full = self._settled = False
+        self._beginning: Lease | None = None  # of the trial whose training is being made
+        self._full = self._settled = self._outage = False
 
     def serve(self) -> None:
         """Train until the search needs the group no longer, or the process holds more than it may."""
         with Heartbeat(self._beat) as heartbeat:
             while True:
+                if self._outage:  # of the storage, which may answer again
+                    self._outage = False
+                    heartbeat.wait()
+                    time.sleep(STORAGE_SECONDS)
                 ended = self._fill()
                 if self._tasks:
                     self._train_epoch(heartbeat)
@@ -78,7 +83,7 @@ class LaneWorker:
 
     def _begin(self, task: Task) -> None:
         """Make a lane's training, and take it up again where an earlier attempt has left it."""
-        worker, lease = self._worker, task.lease
+        worker, self._beginning = self._worker, task.lease
         try:
             experiment, folder = worker.experiment_of(task)
             note = () if self._chosen else (self._choose(experiment),)
@@ -90,10 +95,12 @@ class LaneWorker:
                 training.restore(task.checkpoints, task.inherited)
             training.notes += note
         except Exception as error:
-            self._tell_crash(lease, cause_of(error))
+            self._tell_crash(task.lease, error)
             return
-        self._tasks[lease.trial] = task
-        self._stack.add(lease.trial, training)
+        finally:
+            self._beginning = None
+        self._tasks[task.lease.trial] = task
+        self._stack.add(task.lease.trial, training)
 
     def _choose(self, experiment: Experiment) -> str:
         """Measure how many lanes are best, once; what was found."""
@@ -120,7 +127,7 @@ class LaneWorker:
             self._give_up(error)
             return
         heartbeat.wait()
-        if all(isinstance(outcome, UnstackableError) for outcome in found.values()):
+        if len(found) > 1 and all(isinstance(outcome, UnstackableError) for outcome in found.values()):
             self._lanes = 1  # and so will be those to come
         asked = {trial: self._tell(trial, found) for trial in list(self._tasks) if trial in found}
         for trial, reply in asked.items():
@@ -137,7 +144,7 @@ class LaneWorker:
         if isinstance(outcome, UnstackableError):
             self._alone.append(replace(task, notes=(f"trained alone and not as a lane: {outcome}",)))
         else:
-            self._tell_crash(task.lease, cause_of(outcome), outcome)
+            self._tell_crash(task.lease, outcome)
         self._drop(trial)
         return None
 
@@ -152,22 +159,23 @@ class LaneWorker:
 
     def _give_up(self, error: Exception) -> None:
         """Return the leases of all lanes after an error that concerns the stack; each is then tried again."""
-        cause = cause_of(error)
-        lost = "lost" if cause == "oom" and len(self._tasks) > 1 else cause
-        if lost != cause:  # fewer of them may fit
-            self._lanes = self._stack.lanes = max(1, len(self._tasks) // 2)
+        cause = None
+        if cause_of(error) == "oom" and len(self._tasks) > 1:  # fewer of them may fit, so that none is at fault
+            self._lanes = self._stack.lanes = len(self._tasks) // 2
+            cause = "lost"
         for task in list(self._tasks.values()):
-            self._tell_crash(task.lease, lost, error)
+            self._tell_crash(task.lease, error, cause)
         for trial in list(self._tasks):
             self._drop(trial)
 
-    def _tell_crash(self, lease: Lease, cause: str, error: Exception | None = None) -> None:
-        text = traceback.format_exc() if error is None else "".join(traceback.format_exception(error))
+    def _tell_crash(self, lease: Lease, error: Exception, cause: str | None = None) -> None:
+        cause = cause or cause_of(error)
+        text = "".join(traceback.format_exception(error))
         ray.get(self._worker.dispatcher.crash.remote(lease, cause, text))
-        if cause in STORAGE:
-            time.sleep(STORAGE_SECONDS)
+        self._outage = self._outage or cause in STORAGE
 
     def _beat(self, pulse: Pulse) -> None:
         """Say of every lane that this process lives, and how the stack gets on."""
-        for task in list(self._tasks.values()):
-            self._worker.dispatcher.beat.remote(task.lease, 0, pulse)
+        leases = [task.lease for task in list(self._tasks.values())]
+        for lease in leases if self._beginning is None else [*leases, self._beginning]:
+            self._worker.dispatcher.beat.remote(lease, 0, pulse)

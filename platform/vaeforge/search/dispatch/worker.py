@@ -1,6 +1,6 @@
 """Worker, one rank of a worker group, for the whole search: takes a trial, trains it, reports, takes the next one.
 
-Ray Train runs `worker_main` on every rank (started by `worker_groups.py`). Rank 0 talks to the dispatcher and
+Ray Train runs `worker_main.py` on every rank (started by `worker_groups.py`). Rank 0 talks to the dispatcher and
 broadcasts what it hears: every `broadcast_from_main` and `gather` must be reached by all ranks, or the group hangs.
 An error that all ranks meet alike (a full disk, a bad checkpoint, anything in a group of one) ends the trial and keeps
 the group; any other one ends the worker, the group is restarted, and the trial is leased again. Where a rank holds more
@@ -24,14 +24,12 @@ import torch
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.errors import CheckpointError
-from vaeforge.job_limits import job_cores
 from vaeforge.ledger.checkpoint_places import trial_folder
 from vaeforge.ledger.events import WorkerProcess
 from vaeforge.provenance import machine
 from vaeforge.search.dispatch.data_transfer import DataHandle, open_data
 from vaeforge.search.dispatch.heartbeat import Heartbeat
 from vaeforge.search.dispatch.liveness import Pulse
-from vaeforge.search.dispatch.resources import default_memory_limit
 from vaeforge.search.dispatch.types import STORAGE, Lease, NoTask, Task, TrialReport
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
@@ -66,27 +64,6 @@ class WorkerConfig:
     memory_limit: int | None = None
     lanes: int | Literal["auto"] = 1
     trials: int = 1
-
-
-def worker_main(settings: WorkerConfig, number: int, threads: int, gpus: bool) -> None:
-    """Serve as one rank of the worker group `number` until the search ends.
-
-    Args:
-        settings: what every rank is told.
-        number: of the worker group, the `host` of the ledger.
-        threads: of this rank.
-        gpus: whether it trains on a GPU.
-    """
-    torch.set_num_threads(min(threads, job_cores()))
-    ranks = RayProcessGroup(gpus)
-    worker, limit = GroupWorker(settings, number, ranks), settings.memory_limit or default_memory_limit(threads)
-    if settings.lanes == 1 or ranks.group.world_size > 1:
-        serve(worker, ranks, limit)
-    else:
-        from vaeforge.search.dispatch.lane_worker import LaneWorker  # it needs this module
-
-        LaneWorker(worker, settings.lanes, limit).serve()
-    ranks.close()
 
 
 class Worker(Protocol):

@@ -28,7 +28,8 @@ from vaeforge.search.dispatch.cluster import supplies
 from vaeforge.search.dispatch.group_failure import GroupFailure, failure_of
 from vaeforge.search.dispatch.resources import Placement, free_ranks
 from vaeforge.search.dispatch.train_run import InsufficientResourcesError, TrainRun
-from vaeforge.search.dispatch.worker import WorkerConfig, worker_main
+from vaeforge.search.dispatch.worker import WorkerConfig
+from vaeforge.search.dispatch.worker_main import worker_main
 from vaeforge.search.search_lock import find_process
 
 CORES_PER_START = 2

@@ -123,7 +123,11 @@ class LaneStep(GradientStep):
         self._pass = _LanePass(model, self.loss, experiment.training.amp)
         self._passes = vmap(self._one_lane, in_dims=(0, 0, 0, 0, 0, 0, 0, 0, 0, None, None))
         for lane, training in enumerate(trainings):
-            self.put(lane, training)
+            try:
+                self.put(lane, training)
+            except UnstackableError as error:
+                error.lane = lane
+                raise
 
     def put(self, lane: int, training: TrainStep) -> bool:
         """Fill `lane` from a training; whether a captured step still stands for what it does."""

@@ -19,7 +19,13 @@ from vaeforge.errors import VaeforgeError
 
 
 class UnstackableError(VaeforgeError):
-    """A training that cannot be a lane of a stack, and why; it can be trained alone."""
+    """A training that cannot be a lane of a stack, and why; it can be trained alone.
+
+    Attributes:
+        lane: that it would have been; none where no training of the kind can be one.
+    """
+
+    lane: int | None = None
 
 
 @dataclass(frozen=True)

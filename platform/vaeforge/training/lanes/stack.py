@@ -71,12 +71,15 @@ class LaneStack:
     _resident: tuple[ResidentSamples, ResidentSamples] | None = None
 
     def add(self, number: int, training: ModelTraining) -> None:
-        """Let a training, made with `stacked`, take part from the next epoch on."""
+        """Let a training, made with `stacked`, take part from the next epoch on; another one of its number leaves."""
+        self.remove(number)
         self.trainings[number] = training
 
     def remove(self, number: int) -> None:
         """Let a training leave; what it has learned is with it."""
         self.trainings.pop(number, None)
+        if self._built is not None and number in self._built.held:
+            self._built.held[self._built.held.index(number)] = None
 
     def train_epoch(self, on_step: Callable[[], None]) -> dict[int, EpochReport | Exception]:
         """Train an epoch of every training; what each has to report, or why it cannot go on here.
@@ -188,11 +191,7 @@ class LaneStack:
         built = self._built
         if built is None or not self._fitting(built):
             return None
-        new = [number for number in self.trainings if number not in built.held]
-        for lane, number in enumerate(built.held):
-            if number is not None and number not in self.trainings:
-                built.held[lane] = None
-        for number in new:
+        for number in [one for one in self.trainings if one not in built.held]:
             lane = built.held.index(None)
             try:
                 same = built.step.put(lane, self.trainings[number].train_step)
@@ -202,9 +201,8 @@ class LaneStack:
                 return None
             built.held[lane] = number
             built.unproved.add(lane)
-        for lane, number in enumerate(built.held):
-            if number is not None:
-                built.step.refresh(lane, self.trainings[number].train_step)
+        for number, training in self.trainings.items():
+            built.step.refresh(built.held.index(number), training.train_step)
         return built
 
     def _fitting(self, built: _Built) -> bool:
@@ -228,16 +226,14 @@ class LaneStack:
             step = LaneStep(shaped, model, self.group, len(self.data.train), trainings)
             runner = LaneRunner(shaped, self.data.train, self._source(), self.data.spec, step, size)
         except UnstackableError as error:
-            self._drop_misfit(error, found)
+            misfit = numbers[-1] if error.lane is None else held[error.lane]
+            assert misfit is not None
+            self.remove(misfit)
+            found[misfit] = error
             return None
         for training in self.trainings.values():
             training.validation = self._resident[1] if self._resident else self.data.validation
         return _Built(step, runner, held, {lane for lane, number in enumerate(held) if number is not None})
-
-    def _drop_misfit(self, error: UnstackableError, found: dict[int, EpochReport | Exception]) -> None:
-        number = next(reversed(self.trainings))
-        self.remove(number)
-        found[number] = error
 
     @property
     def _on_gpu(self) -> bool:
