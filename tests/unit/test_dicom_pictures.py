@@ -7,6 +7,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 from numpy.typing import NDArray
@@ -22,7 +23,6 @@ from vaeforge.data.picture_reading import PictureReading
 from vaeforge.errors import DataError, QuestionError
 from vaeforge.package.inputs import open_inputs, reading_for
 
-pydicom = pytest.importorskip("pydicom")
 pytestmark = pytest.mark.usefixtures("undrawn")
 WHOLE = np.arange(2 * 5 * 4, dtype=np.uint16).reshape(2, 5, 4) * 90
 ONE = WHOLE[:1]

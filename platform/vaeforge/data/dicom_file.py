@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.picture_file import DAMAGE, RawPicture, mode_of
-from vaeforge.errors import DataError
 
-INSTALL = "is DICOM, which needs a package that is not installed; pip install 'vaeforge[dicom]'"
 TIMES = (0x00181063, 0x00181065)  # Frame Time, Frame Time Vector
 Scale = tuple[float, float]  # slope, intercept
 UNSCALED = (1.0, 0.0)
@@ -28,16 +26,12 @@ def decode_dicom(path: Path, file: BinaryIO) -> RawPicture:
     """The DICOM in `file`.
 
     Raises:
-        DataError: if it is damaged, holds no picture or more than the limits allow, or pydicom is not installed.
+        DataError: if it is damaged, holds no picture or more than the limits allow.
     """
     try:
         from vaeforge.data.dicom_header import read_header
 
         return _picture(path, read_header(path, file))
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("pydicom"):
-            raise
-        raise DataError(f"{path}: {INSTALL}") from None
     except _damage() as error:
         raise DamagedFileError(path, f"cannot be read as DICOM ({_kind(error)})") from None
 
@@ -52,8 +46,6 @@ def count_pixels(path: Path, file: BinaryIO) -> int:
         from vaeforge.data.dicom_header import announced_pixels
 
         return announced_pixels(path, file)
-    except ModuleNotFoundError:
-        raise DataError(f"{path}: {INSTALL}") from None
     except _damage() as error:
         raise DamagedFileError(path, f"cannot be read as DICOM ({_kind(error)})") from None
 

@@ -126,9 +126,9 @@ class Dispatcher:
         if trial is None:
             self.record(TrialSubmitted(trial=number, params=params, group=group, repeat_of=repeat_of))
         self.paused.discard(number)
-        if self.over and not self._ended(number) and number not in self.leases:
+        if self.over and self.history.trials[number].state is None and number not in self.leases:
             self._finish(self.history.trials[number], "stopped", self.over)
-        elif not self._ended(number) and number not in self.leases and number not in self.waiting:
+        elif self.history.trials[number].state is None and number not in self.leases and number not in self.waiting:
             self.waiting.append(number)
         return True
 
@@ -223,8 +223,9 @@ class Dispatcher:
         if not self.company.has_room(host, len(held)):
             return None
         beside = [self.history.trials[lease.trial] for lease in held]
-        number = next((n for n in self._ready() if self.company.fits(self.history.trials[n], beside)), None)
-        if number is None:
+        if (
+            number := next((n for n in self._ready() if self.company.fits(self.history.trials[n], beside)), None)
+        ) is None:
             return None
         self.waiting.remove(number)
         attempt = self.history.trials[number].leases + 1
@@ -381,9 +382,6 @@ class Dispatcher:
         """Whether the trial stands at a rung without the scheduler's decision."""
         compared = trial.epoch in self.config.epochs and trial.repeat_of is None
         return compared and trial.epoch not in trial.decisions
-
-    def _ended(self, number: int) -> bool:
-        return self.history.trials[number].state is not None
 
     def _finish(self, trial: TrialRecord, state: str, cause: str | None) -> None:
         self.leases.pop(trial.number, None)
