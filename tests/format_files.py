@@ -10,7 +10,6 @@ import numpy as np
 import pandas
 import pyarrow
 import pyarrow.parquet
-import pytest
 import scipy.io
 import tifffile
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image, SeriesAxis
@@ -96,15 +95,6 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "tsv": lambda path: POINTS.to_csv(path, index=False, sep="\t"),
     "webp": save_picture,
 }
-
-
-LIBRARIES = {"dicom": ("pydicom",)}  # of extras, which may not be there
-
-
-def require_libraries(name: str) -> None:
-    """Skip where what reads a format is not installed."""
-    for library in LIBRARIES.get(name, ()):
-        pytest.importorskip(library)
 
 
 def read_all(found: FileFormat, path: Path) -> list[Any]:

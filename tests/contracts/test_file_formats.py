@@ -8,7 +8,7 @@ import numpy as np
 import pandas
 import pytest
 
-from format_files import LIBRARIES, PIXELS, POINTS, SERIES, SPECTRA, VOLUME, WRITERS, read_all, require_libraries
+from format_files import PIXELS, POINTS, SERIES, SPECTRA, VOLUME, WRITERS, read_all
 from outside import environment_with, install_metadata
 from vaeforge.data.file_format import FORMATS, FileFormat, file_formats, format_of, suffixes_of
 from vaeforge.errors import DataError
@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[2]
 
 
 def written(name: str, folder: Path) -> tuple[FileFormat, Path]:
-    require_libraries(name)
     found = FORMATS.named(name)
     path = folder / f"a{found.suffixes[0]}"
     WRITERS[name](path)
@@ -80,21 +79,6 @@ def test_suffixes_that_formats_share_are_told_apart_by_the_first_bytes(tmp_path:
     old, first = written("matlab", tmp_path / "old")
     new, second = written("matlab_hdf5", tmp_path)
     assert format_of(first) is old and format_of(second) is new
-
-
-@pytest.mark.parametrize("name", LIBRARIES)
-def test_a_format_whose_library_is_missing_says_what_to_install(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found, path = FORMATS.named(name), tmp_path / f"a{FORMATS.named(name).suffixes[0]}"
-    WRITERS[name](path)
-    for loaded in list(sys.modules):
-        if loaded.split(".")[0] in LIBRARIES[name] or loaded.startswith(f"vaeforge.data.{name}_"):
-            monkeypatch.delitem(sys.modules, loaded)
-    for library in LIBRARIES[name]:
-        monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(DataError, match=rf"{path}: .* pip install 'vaeforge\[{name}\]'"):
-        read_all(found, path)
 
 
 def test_longer_suffixes_go_first_and_case_does_not_count() -> None:
