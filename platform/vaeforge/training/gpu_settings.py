@@ -11,7 +11,12 @@ def prepare_gpu(model: nn.Module, tf32: bool) -> None:
         model: on the GPU; its convolutions' weights are laid out anew.
         tf32: whether float32 products may keep 10 bits of mantissa; torch's own default is convolutions alone.
     """
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.allow_tf32 = tf32
+    use_tf32(tf32)
     if any(isinstance(one, nn.Conv2d | nn.ConvTranspose2d) for one in model.modules()):
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def use_tf32(allowed: bool) -> None:
+    """Let float32 products of this process keep 10 bits of mantissa, or not."""
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed

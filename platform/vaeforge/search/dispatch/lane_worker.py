@@ -158,11 +158,15 @@ class LaneWorker:
         return reply
 
     def _give_up(self, error: Exception) -> None:
-        """Return the leases of all lanes after an error that concerns the stack; each is then tried again."""
+        """Return the leases of all lanes after an error that concerns the stack; each is then tried again.
+
+        After memory ran out with half as many lanes, as none of the trials is at fault; after any other error alone.
+        """
         cause = None
-        if cause_of(error) == "oom" and len(self._tasks) > 1:  # fewer of them may fit, so that none is at fault
-            self._lanes = self._stack.lanes = len(self._tasks) // 2
-            cause = "lost"
+        if len(self._tasks) > 1:
+            memory = cause_of(error) == "oom"
+            self._lanes = self._stack.lanes = len(self._tasks) // 2 if memory else 1
+            cause = "lost" if memory else None
         for task in list(self._tasks.values()):
             self._tell_crash(task.lease, error, cause)
         for trial in list(self._tasks):

@@ -17,6 +17,7 @@ import torch
 
 from vaeforge.errors import CheckpointError
 from vaeforge.samples import Samples
+from vaeforge.training.gpu_settings import use_tf32
 from vaeforge.training.lanes.lane_runner import LaneEpoch, LaneRunner
 from vaeforge.training.lanes.lane_step import LaneStep
 from vaeforge.training.lanes.lane_validation import validate_lanes
@@ -25,6 +26,7 @@ from vaeforge.training.loop import EpochReport, ModelTraining, TrainingData, unt
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.resident import ResidentSamples, fits
 
+SPARE = 2  # times the lanes that a new stack would have, above which a smaller one is built
 PROBED = 2  # samples on which a lane is compared with its own model when it is filled
 TOLERANCE = {"off": 1e-3, "bf16": 5e-2}  # of that, relative: errors of stacking are not of that size, but whole
 
@@ -208,8 +210,12 @@ class LaneStack:
     def _fitting(self, built: _Built) -> bool:
         count, size = len(self.trainings), len(built.held)
         wide = max(training.model.latent_dim for training in self.trainings.values())
-        sized = count <= size < 2 * count + 1 if self._on_gpu else count == size
+        sized = count <= size <= SPARE * self._size(count) if self._on_gpu else count == size
         return sized and wide <= built.step.model.latent_dim
+
+    def _size(self, count: int) -> int:
+        """Lanes of a new stack of `count` trainings: on a GPU with room for as many more, which cost it little."""
+        return max(count, min(self.lanes, 2 * count)) if self._on_gpu else count
 
     def _fresh(self, found: dict[int, EpochReport | Exception]) -> _Built | None:
         """A new stack of all trainings; none where one of them turned out not to fit, which has left."""
@@ -219,7 +225,9 @@ class LaneStack:
         widest = max([*(one.model.latent_dim for one in self.trainings.values()), self.widest if self._on_gpu else 0])
         shaped = first.experiment.model_copy(update={"model": settings.model_copy(update={"latent_dim": widest})})
         model = untrained(shaped, self.data.spec).to(self.group.device)
-        size = max(self.lanes, len(numbers)) if self._on_gpu and 2 * len(numbers) >= self.lanes else len(numbers)
+        if self._on_gpu:
+            use_tf32(shaped.training.tf32)
+        size = self._size(len(numbers))
         held: list[int | None] = [*numbers, *[None] * (size - len(numbers))]
         trainings = [self.trainings[n if n is not None else numbers[0]].train_step for n in held]
         try:
