@@ -5,7 +5,6 @@ import io
 import struct
 import tempfile
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from nibabel.gifti import GiftiDataArray, GiftiImage
 from nibabel.nifti2 import Nifti2Header
 
-from format_files import LIBRARIES, POINTS, SERIES, VOLUME, WRITERS, read_all
+from format_files import POINTS, SERIES, VOLUME, WRITERS, read_all
 from fuzz.mutations import changed_bytes, changed_numbers, changed_words
 from fuzz.odd_hdf5 import odd_hdf5
 from fuzz.parser import Parser
@@ -139,11 +138,6 @@ def read(found: FileFormat, path: Path) -> None:
         matrix.voxels()
 
 
-def has_libraries(name: str) -> bool:
-    """Whether what reads a format is installed."""
-    return all(find_spec(library) for library in LIBRARIES.get(name, ()))
-
-
 def format_parser(name: str) -> Parser:
     found: FileFormat = FORMATS.named(name)
     made = MADE[name]() if name in MADE else changed([tiny(name)])
@@ -151,7 +145,7 @@ def format_parser(name: str) -> Parser:
 
 
 FORMAT_PARSERS: dict[str, Parser] = {
-    **{f"format {name}": format_parser(name) for name in FORMATS.names() if has_libraries(name)},
+    **{f"format {name}": format_parser(name) for name in FORMATS.names()},
     "format nifti, packed": Parser("a.nii.gz", lambda path: read(FORMATS.named("nifti"), path), nifti_packed()),
     "format mgh, packed": Parser("a.mgz", lambda path: read(FORMATS.named("mgh"), path), mgh_packed()),
 }

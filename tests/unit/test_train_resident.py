@@ -51,7 +51,7 @@ def test_draws_of_z_may_be_decoded_together(
     arrays = make_arrays()
     model = untrained(make_experiment(), arrays.spec)
     one_by_one = validate(model, arrays.validation, ProcessGroup(), 3)
-    monkeypatch.setattr("vaeforge.training.validation._draws_at_once", lambda x: at_once)
+    monkeypatch.setattr("vaeforge.training.validation.draws_at_once", lambda x: at_once)
     assert validate(model, arrays.validation, ProcessGroup(), 3) == pytest.approx(one_by_one, rel=1e-6)
 
 
