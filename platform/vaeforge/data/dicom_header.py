@@ -1,4 +1,4 @@
-"""What of a DICOM file is looked at, and whether its pixels can be read: names, dates and numbers of people never are.
+"""Header of a DICOM file, as far as pixels need it: names, dates and numbers of people are never looked at.
 
 Only the elements of `TAGS` are read, so that nothing that tells whose picture it is comes into memory, a message or
 anything that is written.

@@ -1,4 +1,4 @@
-"""Which masses of spectra are channels: a list of m/z with names, how far a peak may lie from one, and normalisation.
+"""Masses of spectra that are channels: a list of m/z with names, how far a peak may lie from one, and normalisation.
 
 Words are kept as they are written, so that what reads later files alike can be seen: `760.585`, `PC 34:1=760.585`, or
 `all` where all spectra have the same m/z.

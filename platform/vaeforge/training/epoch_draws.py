@@ -52,6 +52,13 @@ def steps_per_epoch(training: Training, samples: int) -> int:
     return training.steps_per_epoch or -(-samples // (training.batch_size * training.accumulate))
 
 
+def positions_per_epoch(training: Training, samples: int) -> int:
+    """Samples that an epoch over `samples` takes: each once, or as many as the wished number of steps does."""
+    if training.steps_per_epoch is None:
+        return samples
+    return training.steps_per_epoch * training.batch_size * training.accumulate
+
+
 def class_weights(samples: Samples) -> Tensor:
     """What makes every class equally likely to be drawn, from one-hot conditions: [N].
 
@@ -67,8 +74,7 @@ def class_weights(samples: Samples) -> Tensor:
 
 def _order(training: Training, samples: Samples, epoch: int, device: torch.device) -> Tensor:
     """One permutation of the samples, or as many as the wished number of steps takes."""
-    effective = training.batch_size * training.accumulate
-    wanted = len(samples) if training.steps_per_epoch is None else training.steps_per_epoch * effective
+    wanted = positions_per_epoch(training, len(samples))
     if training.balance:
         return choices(key_of(training.seed, "classes", epoch), class_weights(samples).to(device), wanted)
     rounds = [

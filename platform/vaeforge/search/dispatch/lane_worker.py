@@ -5,7 +5,6 @@ ended, was stopped, paused or lost its lease leaves, and the next one takes its 
 that cannot be stacked waits until the stack is empty, and is trained alone.
 """
 
-import gc
 import time
 import traceback
 from collections import deque
@@ -21,9 +20,8 @@ from vaeforge.search.dispatch.types import STORAGE, Lease, NoTask, Task
 from vaeforge.search.dispatch.worker import (
     STORAGE_SECONDS,
     GroupWorker,
+    TrialMemory,
     cause_of,
-    held_bytes,
-    release_memory,
     trial_report,
 )
 from vaeforge.training.lanes.lane_count import best_lanes
@@ -42,7 +40,7 @@ class LaneWorker:
     """
 
     def __init__(self, worker: GroupWorker, lanes: int | Literal["auto"], limit: int):
-        self._worker, self._limit, self._chosen = worker, limit, lanes != "auto"
+        self._worker, self._memory, self._chosen = worker, TrialMemory(limit), lanes != "auto"
         self._lanes = 1 if lanes == "auto" else lanes
         space = worker.settings.space
         widest = [point.get("model.latent_dim", 0) for point in space.corner_points()]
@@ -50,7 +48,7 @@ class LaneWorker:
         self._tasks: dict[int, Task] = {}
         self._alone: deque[Task] = deque()
         self._beginning: Lease | None = None  # of the trial whose training is being made
-        self._full = self._settled = self._outage = False
+        self._full = self._outage = False
 
     def serve(self) -> None:
         """Train until the search needs the group no longer, or the process holds more than it may."""
@@ -112,11 +110,7 @@ class LaneWorker:
     def _drop(self, trial: int) -> None:
         self._stack.remove(trial)
         del self._tasks[trial]
-        release_memory()
-        if not self._settled:  # modules are loaded by now, and looking through them after each trial takes 0.25 s
-            self._settled = True
-            gc.freeze()
-        self._full = held_bytes() > self._limit
+        self._full = self._memory.settle()
 
     # an epoch of all of them
 

@@ -76,18 +76,14 @@ class Worker(Protocol):
 
 def serve(worker: Worker, ranks: RayProcessGroup, limit: int) -> None:
     """All ranks: one task after the other, until the group is no longer needed or a rank holds over `limit` bytes."""
-    settled = False
+    memory = TrialMemory(limit)
     while True:
         task = ranks.broadcast_from_main(worker.next_task, Task | NoTask)
         if task == "end":
             return
         if isinstance(task, Task):
             worker.train(task)
-            release_memory()
-            if not settled:  # modules are loaded by now, and looking through them after each trial takes 0.25 s
-                settled = True
-                gc.freeze()
-            if any(ranks.gather(held_bytes() > limit, bool)):  # every rank sees the same answers
+            if any(ranks.gather(memory.settle(), bool)):  # every rank sees the same answers
                 return
 
 
@@ -176,22 +172,28 @@ class GroupWorker:
 
 def trial_report(report: EpochReport) -> TrialReport:
     """An epoch as the dispatcher is told of it."""
-    return TrialReport(
-        epoch=report.epoch,
-        metrics=report.metrics,
-        value=report.value,
-        outcome=report.outcome,
-        seconds=report.seconds,
-        checkpoint=report.checkpoint,
-        best=report.best,
-        notes=report.notes,
-    )
+    return TrialReport(**vars(report))
 
 
 def held_bytes() -> int:
     """Memory of this process that no other one shares: mapped data and Ray's object store are not its own."""
     memory = psutil.Process().memory_info()
     return int(memory.rss - memory.shared)
+
+
+class TrialMemory:
+    """Memory of this process from trial to trial: given back after each, and held against the `limit` in bytes."""
+
+    def __init__(self, limit: int):
+        self._limit, self._settled = limit, False
+
+    def settle(self) -> bool:
+        """After a trial; whether the process still holds more than it may."""
+        release_memory()
+        if not self._settled:  # modules are loaded by now, and looking through them after each trial takes 0.25 s
+            self._settled = True
+            gc.freeze()
+        return held_bytes() > self._limit
 
 
 def release_memory() -> None:

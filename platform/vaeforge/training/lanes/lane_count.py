@@ -1,4 +1,4 @@
-"""How many lanes a device trains best: stacks of more and more copies of a trial, a few steps of each.
+"""Number of lanes that a device trains best: stacks of more and more copies of a trial, a few steps of each.
 
 What counts is samples a second of all lanes together. A GPU whose steps are bound by launches gains almost all of each
 further lane; a processor, whose caches one training fills, mostly nothing.

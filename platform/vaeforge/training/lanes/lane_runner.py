@@ -16,7 +16,7 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.samples import Samples
 from vaeforge.seeds import key_of
 from vaeforge.training.batches import Batch, BatchForm, MicroBatch
-from vaeforge.training.epoch_draws import epoch_draws, steps_per_epoch
+from vaeforge.training.epoch_draws import epoch_draws, positions_per_epoch, steps_per_epoch
 from vaeforge.training.epoch_sums import EpochSums
 from vaeforge.training.gradient_step import StepNumber
 from vaeforge.training.lanes.lane_step import LaneStep
@@ -68,9 +68,8 @@ class LaneRunner:
         self._form = BatchForm(experiment, replace(spec, constants=constants), step.model.latent_dim)
         self.sums, self.notes = EpochSums(device, lanes), list[str]()
         training = experiment.training
-        effective = training.batch_size * training.accumulate
-        positions = len(train) if training.steps_per_epoch is None else training.steps_per_epoch * effective
-        self._steps, self._effective = steps_per_epoch(training, len(train)), effective
+        positions = positions_per_epoch(training, len(train))
+        self._steps, self._effective = steps_per_epoch(training, len(train)), training.batch_size * training.accumulate
         self._layouts = step_layouts(training, positions)
         self._done = torch.zeros((), dtype=torch.int64, device=device)  # steps of the epoch
         self._order = torch.zeros(lanes, positions, dtype=torch.int64, device=device)

@@ -22,7 +22,7 @@ from vaeforge.training.device_adam import BETAS, EPS
 from vaeforge.training.gradient_step import GradientStep, StepNumber, autocast
 from vaeforge.training.lanes.lane_loss import LaneLoss
 from vaeforge.training.lanes.lane_weights import LaneWeights
-from vaeforge.training.lanes.padding import UnstackableError
+from vaeforge.training.lanes.padding import UnstackableError, own_latents
 from vaeforge.training.lr_schedule import options_at
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.step_loss import OwnTerms
@@ -277,9 +277,7 @@ class _LanePass(nn.Module):
     def forward(self, raw: Tensor, condition: Tensor, eps: Tensor, units: Tensor, total: int) -> Any:
         with autocast(raw.device, self._amp):
             x = self.model.normalise(raw)
-            posterior = self.model.encode(x, condition)
-            nothing = torch.zeros_like(posterior.mu)
-            kept = Posterior(torch.where(units, posterior.mu, nothing), torch.where(units, posterior.logvar, nothing))
+            kept = own_latents(self.model.encode(x, condition), units)
             output = self.model.decode(kept.sample(eps), condition)
         posterior = Posterior(floating(kept.mu), floating(kept.logvar))
         own = self._loss.own(x, floating(output), posterior, eps, condition, total)

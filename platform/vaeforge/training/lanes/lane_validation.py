@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vaeforge.samples import CHUNK, Samples
 from vaeforge.training.lanes.lane_step import LaneStep
+from vaeforge.training.lanes.padding import own_latents
 from vaeforge.training.loading import chunks
 from vaeforge.training.resident import ResidentSamples
 from vaeforge.training.validation import draws_at_once, metrics_of, validation_noise
@@ -102,11 +103,9 @@ class _Encoding(nn.Module):
 
     def forward(self, units: Tensor, raw: Tensor, condition: Tensor) -> Any:
         x = self.model.normalise(raw)
-        posterior = self.model.encode(x, condition)
-        nothing = torch.zeros_like(posterior.mu)
-        mu, logvar = (torch.where(units, one, nothing) for one in (posterior.mu, posterior.logvar))
-        rate = Posterior(mu, logvar).rate().sum(dtype=torch.float64)
-        return x, mu, logvar, torch.stack([rate, self.model.dimensions(x).sum().double()])
+        posterior = own_latents(self.model.encode(x, condition), units)
+        rate = posterior.rate().sum(dtype=torch.float64)
+        return x, posterior.mu, posterior.logvar, torch.stack([rate, self.model.dimensions(x).sum().double()])
 
 
 class _Decoding(nn.Module):

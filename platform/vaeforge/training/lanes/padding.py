@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+import torch
 from torch import Tensor
 
 from vaeforge.errors import VaeforgeError
+from vaeforge_models.vae import Posterior
 
 
 class UnstackableError(VaeforgeError):
@@ -76,6 +78,12 @@ class Padding:
             raise UnstackableError(f"a weight has {small} entries along an axis at {sizes}: no padding leads there")
         spans = [Span(0, 0, self.own), Span(self.own, self.stacked, small - self.own)]
         return [span for span in spans if span.length]
+
+
+def own_latents(posterior: Posterior, units: Tensor) -> Posterior:
+    """A posterior [B, L] with mean and log-variance 0 where `units` [L] says that the model has no such dimension."""
+    nothing = torch.zeros_like(posterior.mu)
+    return Posterior(torch.where(units, posterior.mu, nothing), torch.where(units, posterior.logvar, nothing))
 
 
 def pad(padding: Padding, small: Tensor, large: Tensor) -> None:

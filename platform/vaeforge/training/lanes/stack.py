@@ -115,14 +115,7 @@ class LaneStack:
         """The same for the only training there is, by its own steps."""
         ((number, training),) = self.trainings.items()
         self._built = None
-        try:
-            report = training.train_epoch(on_step)
-        except CheckpointError as error:
-            self.remove(number)
-            return {number: error}
-        if training.finished:
-            self.remove(number)
-        return {number: report}
+        return {number: self._ended(number, lambda: training.train_epoch(on_step))}
 
     def seconds_a_step(self, warm_up: int, counted: int) -> float:
         """How long a step of all trainings takes; what they learn by it is thrown away with the stack.
@@ -146,8 +139,13 @@ class LaneStack:
         validated: dict[str, float] | None,
     ) -> EpochReport | Exception:
         training = self.trainings[number]
+        return self._ended(number, lambda: training.conclude(metrics, share, on_step, validated))
+
+    def _ended(self, number: int, epoch: Callable[[], EpochReport]) -> EpochReport | Exception:
+        """An epoch's end, after which the training leaves where it is over or could not be saved."""
+        training = self.trainings[number]
         try:
-            report = training.conclude(metrics, share, on_step, validated)
+            report = epoch()
         except CheckpointError as error:
             self.remove(number)
             return error

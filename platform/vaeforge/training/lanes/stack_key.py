@@ -1,4 +1,4 @@
-"""Which trials can be lanes of one stack: those that differ only in what each lane has for itself.
+"""Key of trials that can be lanes of one stack: those that differ only in what each lane has for itself.
 
 Imports no torch: whoever hands out trials asks here too.
 """
