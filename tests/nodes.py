@@ -68,7 +68,7 @@ class Nodes:
                 command.append(f"--ray-client-server-port={self.client_port}")
             command += ["--include-dashboard=false", f"--temp-dir={self.scratch}"]
         environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-        environment |= {k: v for k, v in self.environment.items() if k != "RAY_ADDRESS"} | {"PYTHONPATH": CODE_PATH}
+        environment |= {"PYTHONPATH": CODE_PATH} | {k: v for k, v in self.environment.items() if k != "RAY_ADDRESS"}
         self.started += 1
         output = self.scratch / f"node{self.started}.log"
         with output.open("w") as log:

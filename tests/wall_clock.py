@@ -1,7 +1,7 @@
 """A wall clock that jumps, for every Python process of a search: `clock_gettime` replaced between Python and its libc.
 
-Only what Python itself asks is answered otherwise, and only of the wall clock. Other libraries of a process (Ray's) wait
-for absolute times of it, which a kernel whose clock is set moves with it and a replaced function does not.
+Only what Python itself asks is answered otherwise, and only of the wall clock. Other libraries of a process (Ray's)
+wait for absolute times of it, which a kernel whose clock is set moves with it and a replaced function does not.
 """
 
 import struct

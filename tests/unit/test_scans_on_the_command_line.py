@@ -1,5 +1,6 @@
 """Scans as scanners and scripts leave them: time as the first axis, bright scans before the steady state."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,16 @@ def test_files_with_time_first_are_scored_as_they_were_imported(tmp_path: Path) 
     np.testing.assert_allclose(scored(tmp_path, "set/sub-0.nii.gz")["score"], expected, rtol=1e-4)
     write(tmp_path / "upright.nii.gz", scan(0))
     np.testing.assert_allclose(scored(tmp_path, "upright.nii.gz", "--time-axis", "last")["score"], expected, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in det")
+def test_a_scan_whose_voxels_lie_nowhere_is_left_out(tmp_path: Path) -> None:
+    for person in range(3):
+        write(tmp_path / f"set/sub-{person}.nii", np.moveaxis(scan(person), -1, 0))
+    header = bytearray((tmp_path / "set/sub-1.nii").read_bytes())
+    header[80:84] = struct.pack("<f", np.nan)  # pixdim[1], which the affine is made of
+    header[252:256] = bytes(4)  # where neither qform_code nor sform_code is set
+    (tmp_path / "set/sub-1.nii").write_bytes(header)
+    assert "1 quarantined" in take(tmp_path, "--time-axis", "first")
+    left_out = (tmp_path / "artifacts/import/fmri/set/quarantine.csv").read_text()
+    assert "sub-1.nii" in left_out and "does not say where its voxels lie: its affine is not finite" in left_out

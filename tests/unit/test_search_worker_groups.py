@@ -86,6 +86,13 @@ class Cluster:
         self.running.pop(number).set()
 
 
+class Memory:
+    """No kernel has ended anything."""
+
+    def has_grown(self) -> bool:
+        return False
+
+
 class Run:
     """In place of `TrainRun`."""
 
@@ -93,7 +100,7 @@ class Run:
         self, cluster: Cluster, name: str, storage: str, workers: int, resources: dict[str, float], grows: bool
     ):
         self.cluster, self.name, self.workers, self.resources = cluster, name, workers, resources
-        self.ended = False
+        self.ended, self.memory = False, Memory()
 
     def run(self, function: Any) -> None:
         self.number = function.args[1]
@@ -181,7 +188,7 @@ def test_a_worker_group_that_was_up_each_time_is_started_again_without_end(clust
 )
 def test_what_ended_a_worker_group_is_called_by_its_name(errors: list[Exception], killed: bool, cause: str) -> None:
     error = WorkerGroupError("some text", dict(enumerate(errors)))
-    assert failure_of(0, pickle.loads(pickle.dumps(error)), killed).cause == cause
+    assert failure_of(0, pickle.loads(pickle.dumps(error)), lambda: killed).cause == cause
 
 
 def test_a_worker_group_without_room_waits_and_gives_up_at_the_end(cluster: Cluster) -> None:

@@ -89,10 +89,13 @@ def with_time_last(image: Any, path: Path) -> Any:
     """An image [T, X, Y, Z] as one [X, Y, Z, T]; its affine is that of the axes of space.
 
     Raises:
-        DamagedFileError: if its values cannot be read.
+        DamagedFileError: if its values cannot be read, or its affine is none.
     """
     values = np.moveaxis(values_of(image, path), 0, -1)
-    return Nifti1Image(values, image.affine, dtype=values.dtype)
+    try:
+        return Nifti1Image(values, image.affine, dtype=values.dtype)
+    except HeaderDataError:
+        raise DamagedFileError(path, "its header does not say where its voxels lie: its affine is not finite") from None
 
 
 def repetition_time(image: Any) -> float:

@@ -1,5 +1,6 @@
 """Failures of worker groups: what a Train run ended with, as one word for the ledger and a sentence for people."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import ray
@@ -33,13 +34,14 @@ class GroupFailure:
         return f"worker group {self.number} ended ({self.cause}) and {follows}: {why}"
 
 
-def failure_of(number: int, error: BaseException, out_of_memory: bool) -> GroupFailure:
+def failure_of(number: int, error: BaseException, out_of_memory: Callable[[], bool]) -> GroupFailure:
     """What `error`, with which the Train run of a group ended, says.
 
     Args:
         number: of the group.
         error: of Ray Train, or whatever kept it from running.
-        out_of_memory: whether the kernel has ended a process of this job meanwhile because memory was used up.
+        out_of_memory: says whether a kernel has ended a process where the group ran because memory was used up; asked
+            only of a group that was lost.
     """
     ranks = [_inner(one) for one in getattr(error, "worker_failures", {}).values()] or [_inner(error)]
     text = str(error).strip() or repr(error)
@@ -47,7 +49,7 @@ def failure_of(number: int, error: BaseException, out_of_memory: bool) -> GroupF
         return GroupFailure(number, "oom", text)
     if all(isinstance(one, INFRASTRUCTURE) or _left_alone(one) for one in ranks):
         told = "the system ended a process of it because memory was used up"
-        return GroupFailure(number, "oom", f"{text}\n{told}") if out_of_memory else GroupFailure(number, "lost", text)
+        return GroupFailure(number, "oom", f"{text}\n{told}") if out_of_memory() else GroupFailure(number, "lost", text)
     return GroupFailure(number, "crash", text)
 
 

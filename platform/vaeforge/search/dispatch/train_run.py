@@ -26,6 +26,8 @@ from ray.train.v2._internal.execution.worker_group.state import WorkerGroupState
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+from vaeforge.search.dispatch.oom_watch import OomWatch
+
 LOOK_SECONDS = 1  # between two looks, of one that waits for room, at whether it is to end
 
 
@@ -38,7 +40,11 @@ class EndedError(Exception):
 
 
 class TrainRun:
-    """One run of a worker group: `run` in one thread, `end` from another."""
+    """One run of a worker group: `run` in one thread, `end` from another.
+
+    Attributes:
+        memory: says whether a kernel has ended a process where it ran.
+    """
 
     def __init__(self, name: str, storage: str, workers: int, resources: dict[str, float], grows: bool = False):
         """
@@ -51,7 +57,7 @@ class TrainRun:
         """
         self._name, self._storage, self._grows = name, storage, grows
         self._workers, self._resources = workers, resources
-        self._room = _Room()
+        self._room, self.memory = _Room(), OomWatch()
 
     def run(self, function: Callable[[], None]) -> None:
         """Run `function` on each rank until it returns; a group that loses a rank ends.
@@ -81,7 +87,7 @@ class TrainRun:
                 failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
             ),
         )
-        trainer.grows, trainer.room = self._grows, self._room
+        trainer.grows, trainer.watching = self._grows, [self._room, self.memory]
         try:
             trainer.fit()
         except ControllerError as error:
@@ -140,11 +146,11 @@ class _Trainer(DataParallelTrainer):
 
     Attributes:
         grows: whether the cluster may add nodes.
-        room: of the run.
+        watching: callbacks of the run.
     """
 
     grows: bool
-    room: _Room
+    watching: list[WorkerGroupCallback]
 
     def _initialize_and_run_controller(self, **settings: Any) -> Any:
         if not self.grows:
@@ -156,7 +162,7 @@ class _Trainer(DataParallelTrainer):
     def _create_default_callbacks(self) -> list[Any]:
         found = super()._create_default_callbacks()
         kept = [one for one in found if not isinstance(one, DatasetsCallback | PlacementGroupCleanerCallback)]
-        return [*kept, self.room]
+        return [*kept, *self.watching]
 
 
 class _GivenSize(FixedScalingPolicy):

@@ -22,7 +22,7 @@ from typing import Protocol
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from vaeforge.job_limits import job_cores, oom_kills
+from vaeforge.job_limits import job_cores
 from vaeforge.ledger.events import WorkerProcess
 from vaeforge.search.dispatch.cluster import supplies
 from vaeforge.search.dispatch.group_failure import GroupFailure, failure_of
@@ -202,7 +202,7 @@ class WorkerGroups:
 
     def _run(self, group: _WorkerGroup) -> bool:
         """One Train run, to its end; whether it returned by itself."""
-        placement, killed = self._placement, oom_kills()
+        placement = self._placement
         loop = partial(worker_main, self._config, group.number, placement.threads, placement.gpus_per_worker > 0)
         assert group.run is not None
         group.generation = self._dispatch.generation(group.number)
@@ -216,7 +216,7 @@ class WorkerGroups:
             if self._closing.is_set():  # it was ended on purpose
                 self._held.append(error)
             else:
-                self._note(group, self._hang(group) or failure_of(group.number, error, oom_kills() > killed))
+                self._note(group, self._hang(group) or failure_of(group.number, error, group.run.memory.has_grown))
         finally:
             group.run = group.launched = None
         return False
