@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from nodes import crawling
 from project import SmallProject, check_invariants, end
 
 OFFLINE = ("--offline", "true", "--register", "false")
@@ -103,6 +104,24 @@ def test_a_signal_ends_cleanly_and_the_printed_command_goes_on(
         project.run("tune", *SLOWER, *OFFLINE)
         check_invariants(project, folder.name, trials=6)
         assert "already complete" in project.call("tune", *SLOWER, *OFFLINE)
+
+
+@pytest.mark.long
+def test_a_second_ctrl_c_leaves_at_once_and_the_same_call_goes_on(project: SmallProject) -> None:
+    process = project.start("tune", "--name", "twice", *FOUR, *SLOWER, *OFFLINE)
+    try:
+        project.wait_for_events("twice", "reported", process, 2)
+        with crawling(project.worker("twice")):  # so that the first one finds a training under way
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(5) == 130, project.output
+    finally:
+        end(process)
+    kinds = {event["event"] for event in project.events("twice")}
+    assert not kinds & {"interrupted", "ended"}  # it had no time to write it
+    project.run("tune", "--name", "twice", "--resume", "true", *FOUR, *SLOWER, *OFFLINE)
+    check_invariants(project, "twice", trials=4)
 
 
 @pytest.mark.long
