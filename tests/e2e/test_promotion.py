@@ -14,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from contenders import CONTEXT, contend, promote_soon, verdict
+from postgres import NEEDS_POSTGRES, postgres
 from project import command_line
 from registered import server
 from stores import new_database
@@ -40,10 +41,22 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=["sqlite", pytest.param("http", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module")
+def shared_database() -> Iterator[str]:
+    with postgres() as running:
+        yield running.database("mlflow")
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("address", marks=pytest.mark.slow, id="http"),
+        pytest.param("shared_database", marks=[pytest.mark.long, *NEEDS_POSTGRES], id="postgresql"),
+    ]
+)
 def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Registry:
     """A registry in which a model of so many versions is made, the first being champion."""
-    uri = new_database(tmp_path) if request.param == "sqlite" else request.getfixturevalue("address")
+    uri = new_database(tmp_path) if request.param == "sqlite" else request.getfixturevalue(request.param)
 
     def make(versions: int) -> tuple[str, MlflowClient]:
         client = open_store(uri)

@@ -1,4 +1,4 @@
-"""Sixteen processes that write at once: to one MLflow database, and to one ledger."""
+"""Processes that write at once: to one MLflow database, in a file or on a server, and to one ledger."""
 
 import json
 from collections import Counter
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contenders import CONTEXT, tell_ledger, write_ledger
+from postgres import PROGRAMS, WITHOUT_POSTGRES, postgres
 from project import ROOT
 from stores import new_database
 from vaeforge.ledger.events import TrialLeased
@@ -36,13 +37,13 @@ def at_once(function: Callable[..., None], calls: list[tuple[Any, ...]]) -> None
     ]
 
 
-@pytest.mark.timeout(400)
-def test_sixteen_searches_tell_one_database_and_no_row_is_lost(tmp_path: Path) -> None:
-    uri, ledgers = new_database(tmp_path), []
+def tell_at_once(folder: Path, uri: str, writers: int) -> None:
+    """Have so many searches tell one store what happened, at once; every row must be there."""
+    ledgers = []
     first, *others = (ROOT / "tests/ledgers/budget.jsonl").read_text().splitlines(keepends=True)
-    for number in range(WRITERS):
+    for number in range(writers):
         name = f"search-{number}"
-        path = tmp_path / f"artifacts/searches/{name}/ledger.jsonl"
+        path = folder / f"artifacts/searches/{name}/ledger.jsonl"
         path.parent.mkdir(parents=True)
         path.write_text("".join([json.dumps({**json.loads(first), "name": name}) + "\n", *others]))
         ledgers.append(path)
@@ -50,6 +51,19 @@ def test_sixteen_searches_tell_one_database_and_no_row_is_lost(tmp_path: Path) -
     assert {path.parent.name: disagreements(path.parent, uri) for path in ledgers} == {
         path.parent.name: [] for path in ledgers
     }
+
+
+@pytest.mark.timeout(400)
+def test_sixteen_searches_tell_one_database_and_no_row_is_lost(tmp_path: Path) -> None:
+    tell_at_once(tmp_path, new_database(tmp_path), WRITERS)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not PROGRAMS, reason=WITHOUT_POSTGRES)
+def test_thirty_two_searches_tell_one_postgresql_and_no_row_is_lost(tmp_path: Path) -> None:
+    with postgres() as running:
+        tell_at_once(tmp_path, running.database("mlflow"), 2 * WRITERS)
 
 
 def test_sixteen_writers_of_one_ledger_come_one_after_the_other(tmp_path: Path) -> None:

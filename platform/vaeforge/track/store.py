@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from vaeforge.errors import TrackingError
 from vaeforge.track.relocation import moved_from
+from vaeforge.track.server_database import open_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -101,7 +102,8 @@ def open_store(uri: str, existing: bool = False) -> "StoreClient":
 
     Raises:
         TrackingError: if the server does not answer within 10 s, the database cannot be read and written or is not
-            there, its schema is another MLflow's, or the store is a folder of files (which MLflow no longer takes).
+            there, its schema is another MLflow's, its driver is not installed, or the store is a folder of files (which
+            MLflow no longer takes).
     """
     _settle_environment()
     if uri.startswith("sqlite:"):
@@ -116,7 +118,8 @@ def open_store(uri: str, existing: bool = False) -> "StoreClient":
         )
     if uri.startswith(("http://", "https://")):
         require_answer(uri)
-    return _client(uri)
+        return _client(uri)
+    return open_database(uri, redact(uri))
 
 
 def ensure_experiment(client: "MlflowClient", name: str, artifact_root: Path) -> str:
