@@ -1,6 +1,8 @@
 """Database of a server (PostgreSQL, MySQL) as an MLflow store: its driver, whether it answers, its schema."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 10
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+MAKING = 0x7661_6566_6F72_6765  # "vaeforge": the lock of those that may make tables
 DRIVERS = {"psycopg": "pip install 'vaeforge[postgresql]'"}
 
 
@@ -38,7 +41,7 @@ def require_reachable(uri: str, shown: str) -> None:
 
 
 def open_database(uri: str, shown: str) -> "StoreClient":
-    """A client of the database at `uri`, which MLflow makes its tables in where there are none.
+    """A client of the database at `uri`, in which MLflow makes its tables where there are none.
 
     Args:
         uri: of the database.
@@ -54,8 +57,9 @@ def open_database(uri: str, shown: str) -> "StoreClient":
 
     require_reachable(uri, shown)
     try:
-        client = StoreClient(tracking_uri=uri, registry_uri=uri)
-        client.search_experiments(max_results=1)
+        with _alone(uri):
+            client = StoreClient(tracking_uri=uri, registry_uri=uri)
+            client.search_experiments(max_results=1)
     except ModuleNotFoundError as error:
         how = DRIVERS.get(str(error.name), f"install {error.name}")
         raise TrackingError(f"tracking database {shown}: its driver {error.name} is not installed; {how}") from None
@@ -66,3 +70,23 @@ def open_database(uri: str, shown: str) -> "StoreClient":
             "schema (`mlflow db upgrade`) or none"
         ) from None
     return client
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """One process at a time, of all that open a PostgreSQL database: MLflow's, at once, would make the same tables.
+
+    The lock is the connection's, and goes with it.
+    """
+    from sqlalchemy import create_engine, text
+
+    if not uri.startswith("postgresql"):
+        yield
+        return
+    engine = create_engine(uri)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MAKING})
+            yield
+    finally:
+        engine.dispose()
