@@ -60,7 +60,8 @@ class TrialRecord:
         decisions: by the epoch after which the trial was compared with others.
         leases: how often a worker group took it.
         crashes: its attempts that failed.
-        setbacks: how many of them have failed since it last came further than ever before.
+        setbacks: how many of them have failed since it last came further than ever before; not counted are those that
+            are held against nobody (`AttemptCrashed.most`).
         furthest: the highest epoch that was ever reported.
         retries: how often it was tried again after it had failed for good.
         lanes: most trials that were trained as one model in an epoch of this one, itself counted.
@@ -105,7 +106,13 @@ class TrialRecord:
     @property
     def hangs(self) -> int:
         """How many of its setbacks were that it hung."""
-        return sum(crash.cause == "hang" for crash in self.crashes[len(self.crashes) - self.setbacks :])
+        counted = [crash for crash in self.crashes if crash.most is None]
+        return sum(crash.cause == "hang" for crash in counted[len(counted) - self.setbacks :])
+
+    @property
+    def crashed(self) -> bool:
+        """Whether its newest attempt has failed, and no other one has begun."""
+        return bool(self.crashes) and self.crashes[-1].attempt == self.leases
 
     @property
     def last(self) -> EpochReported | None:
@@ -176,6 +183,7 @@ class SearchHistory:
 
     Attributes:
         groups: worker groups of the newest session, by number, as they registered last.
+        most_lanes: trials at once, of those of them whose memory ran out under more.
         warm_starts: what other searches contributed.
         ended: how the newest session ended, if it ended by itself.
         ended_trials: in the order in which they ended; `settled`: how many had when the search last ended by itself.
@@ -192,6 +200,7 @@ class SearchHistory:
         self.header: SearchHeader | None = None
         self.trials: dict[int, TrialRecord] = {}
         self.groups: dict[int, WorkersRegistered] = {}
+        self.most_lanes: dict[int, int] = {}
         self.ended: SearchEnded | None = None
         self.warm_starts: list[WarmStarted] = []
         self.ended_trials: list[TrialRecord] = []
@@ -230,6 +239,7 @@ class SearchHistory:
         self.phase, self.phase_time = "running", event.time
         self._opened = event.time
         self.groups.clear()  # the workers of the interrupted session are gone, and so are their leases
+        self.most_lanes.clear()  # and the next one may have other devices
         for trial in self.trials.values():
             trial.host = trial.generation = None
 
@@ -314,7 +324,9 @@ class SearchHistory:
     def _(self, event: AttemptCrashed) -> None:
         trial = self._trial(event)
         trial.crashes.append(event)
-        trial.setbacks += 1
+        trial.setbacks += event.most is None
+        if event.most is not None and trial.host is not None:
+            self.most_lanes[trial.host] = event.most
 
     @_take.register
     def _(self, event: TrialFinished) -> None:

@@ -33,7 +33,7 @@ from vaeforge.ledger.events import (
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.budget import BudgetSpent
-from vaeforge.search.dispatch.lane_company import LaneCompany
+from vaeforge.search.dispatch.lane_company import LaneCompany, blamed
 from vaeforge.search.dispatch.liveness import Liveness, Pulse
 from vaeforge.search.dispatch.types import STORAGE, DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
 
@@ -72,7 +72,7 @@ class Dispatcher:
         self.closing = False
         self.over: str | None = None
         self.wall = history.wall_seconds
-        self.company = LaneCompany()
+        self.company = LaneCompany(history.most_lanes, config.attempts)
         self.storage_failures: list[int] = []
         self.outage: str | None = None
 
@@ -86,7 +86,12 @@ class Dispatcher:
         for trial in self.history.unfinished():
             self._conclude(trial)
         for trial in self.history.unfinished():
-            if trial.leases and trial.host in self.groups and trial.generation == self.groups[trial.host].generation:
+            if (
+                trial.leases
+                and not trial.crashed
+                and trial.host in self.groups
+                and trial.generation == self.groups[trial.host].generation
+            ):
                 self.leases[trial.number] = Lease(trial.number, trial.leases, trial.host, trial.generation)
             else:
                 self.waiting.append(trial.number)
@@ -305,12 +310,17 @@ class Dispatcher:
             return "release"
         return "wait"
 
-    def crash(self, lease: Lease, cause: str, traceback: str) -> None:
-        """An attempt failed: the trial waits again, or has failed for good; in an outage of the storage none has."""
+    def crash(self, lease: Lease, cause: str, traceback: str, most: int | None = None) -> None:
+        """An attempt failed: the trial waits again, or has failed for good; in an outage of the storage none has.
+
+        `most` is the number of lanes that its group has from then on, where memory ran out under more (`blamed`).
+        """
         if self.leases.get(lease.trial) != lease:
             return
         del self.leases[lease.trial]
-        self.record(AttemptCrashed(trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback))
+        self.record(
+            AttemptCrashed(trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback, most=most)
+        )
         trial = self.history.trials[lease.trial]
         if cause in STORAGE:
             self._note_storage(lease.trial, cause, traceback)
@@ -355,9 +365,9 @@ class Dispatcher:
         """
         known = self.groups.pop(host, None)
         held = self.held_by(host) if known is not None else []
-        cause, why = self.company.blamed(host, len(held), cause, why)
+        cause, why, most = blamed(len(held), cause, why)
         for lease in held:
-            self.crash(lease, cause, why)
+            self.crash(lease, cause, why, most)
         return () if known is None else known.processes
 
     def on_dead_nodes(self, nodes: Iterable[str]) -> list[int]:

@@ -23,6 +23,7 @@ from vaeforge.training.lanes.lane_step import LaneStep
 from vaeforge.training.lanes.lane_validation import validate_lanes
 from vaeforge.training.lanes.padding import UnstackableError
 from vaeforge.training.loop import EpochReport, ModelTraining, TrainingData, untrained
+from vaeforge.training.out_of_memory import is_out_of_memory
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.resident import ResidentSamples, fits
 
@@ -263,7 +264,14 @@ class LaneStack:
         if not new:
             return found
         raw, condition = self.data.validation.tensors(slice(0, PROBED), self.group.device)
-        stacked = built.step.probe(raw, condition)
+        try:
+            stacked = built.step.probe(raw, condition)
+        except Exception as error:  # whatever vmap, or the model within it, refuses
+            if is_out_of_memory(error):
+                raise
+            why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            refused = UnstackableError(f"its model cannot be computed as one of several ({why})")
+            return {number: refused for number in new.values() if number is not None}
         for lane, number in new.items():
             assert number is not None
             training = self.trainings[number]
