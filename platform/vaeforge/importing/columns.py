@@ -16,7 +16,7 @@ from vaeforge.data.source_files import listed
 from vaeforge.data.table import Table
 from vaeforge.data.table_columns import AXES, DONOR, GROUPS, LABELS, NOBODY, SECTION, numbers_rows
 from vaeforge.errors import ConfigError, DataError, nearest
-from vaeforge.importing.column_roles import no_channels
+from vaeforge.importing.column_roles import Numbers, no_channels
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog
 
@@ -193,7 +193,7 @@ def _channels(path: Path, table: Table, options: ImportOptions, special: Columns
     taken = {*special.axes.values(), *special.labels.values()}
     if options.channels:
         return _given_channels(path, table, options, taken)
-    columns: dict[str, NDArray[np.float64]] = {}
+    names: list[str] = []
     for name, column in table.columns.items():
         if name in taken:
             continue
@@ -204,9 +204,10 @@ def _channels(path: Path, table: Table, options: ImportOptions, special: Columns
         elif not is_numeric(column):
             log.quarantine(f"{path.name}: column {name!r}", f"is no column of numbers ({_sample(column)})")
         else:
-            columns[name] = _finite(column)
+            names.append(name)
     if table.channels:
-        return list(columns)
+        return names
+    columns = Numbers(lambda name: _finite(table.columns[name]), names)
     axes = {axis: _finite(table.columns[name]) for axis, name in special.axes.items()}
     sections = labels_of(table.columns[special.labels[SECTION]]) if SECTION in special.labels else None
     left_out = no_channels(columns, axes, sections)

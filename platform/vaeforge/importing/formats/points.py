@@ -128,6 +128,8 @@ def _usable(path: Path, table: Table, columns: Columns, log: ImportLog) -> Impor
             f"{path}: {int(usable.sum())} of {len(usable)} rows have a place, their labels and a value, at least "
             f"{LEAST} are needed{log.first_reasons()}; name the columns to use with --channels"
         )
+    if not dropped:
+        return ImportedPoints(places | values, labels)
     chosen = {name: column[usable] for name, column in (places | values).items()}
     return ImportedPoints(chosen, {name: column[usable] for name, column in labels.items()})
 
@@ -137,7 +139,8 @@ def _observed(path: Path, table: Table, channels: list[str], log: ImportLog) -> 
     found = {}
     for name in channels:
         values = as_float32(numbers(table.columns[name]))
-        values = np.where(np.isfinite(values), values, np.float32(np.nan))
+        if np.isinf(values).any():
+            values = np.where(np.isfinite(values), values, np.float32(np.nan))
         share = float(np.isfinite(values).mean())
         if share < LEAST_OBSERVED:
             reason = f"has a value at {share:.1%} of the points, must have one at {LEAST_OBSERVED:.0%}"
