@@ -7,13 +7,14 @@ while there is some. Where there is no room for a file, arrays are in memory as 
 import mmap
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 LARGE = 2**26  # bytes, from which on an array is mapped
+ALIGNED = 64  # bytes at a multiple of which arrays begin
 AT_ONCE = 2**24  # bytes that are filled before pages are given back
 
 
@@ -45,6 +46,26 @@ def rows_at_once(array: NDArray[Any]) -> int:
     return max(1, AT_ONCE // max(1, array[:1].nbytes))
 
 
+def blocks_of(array: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """The rows of an array, some at a time, with their place; pages that were looked at are given back."""
+    step = rows_at_once(array)
+    for start in range(0, len(array), step):
+        yield slice(start, start + step), array[start : start + step]
+        give_back(array)
+
+
+def taken(values: NDArray[Any], rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> NDArray[Any]:
+    """The rows and columns of `values` [N, C] that two masks choose, `values[np.ix_(rows, columns)]`."""
+    found = room((int(rows.sum()), int(columns.sum())), values.dtype)
+    start = 0
+    for place, block in blocks_of(values):
+        chosen = block[np.ix_(rows[place], columns)]
+        found[start : start + len(chosen)] = chosen
+        start += len(chosen)
+        give_back(found)
+    return found
+
+
 def stacked(items: Sequence[NDArray[Any]], large: int = LARGE) -> NDArray[Any]:
     """Arrays of one shape as one, as `np.stack` does.
 
@@ -61,6 +82,23 @@ def stacked(items: Sequence[NDArray[Any]], large: int = LARGE) -> NDArray[Any]:
         give_back(whole)
         give_back(items[start])
     return whole
+
+
+def mapped_columns(found: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Columns by their names, those of numbers mapped, one after the other, and to be read only."""
+    columns: dict[str, NDArray[Any]] = {}
+    with Spool() as spool:
+        for name, values in found:
+            if values.dtype.kind in "fiu" and values.size:
+                spool.append(values)
+                columns[name] = values[:0]  # keeps its place
+            else:
+                columns[name] = values
+        views = iter(spool.views())
+    return {
+        name: next(views) if values.dtype.kind in "fiu" and not values.size else values
+        for name, values in columns.items()
+    }
 
 
 class Spool:
@@ -81,7 +119,8 @@ class Spool:
 
     def append(self, array: NDArray[Any]) -> None:
         """Put another one."""
-        self._file.write(np.ascontiguousarray(array).data)
+        self._file.write(np.ascontiguousarray(array).tobytes())
+        self._file.write(bytes(-array.nbytes % ALIGNED))
         self._kinds.append((array.dtype, array.shape))
 
     def views(self) -> list[NDArray[Any]]:
@@ -92,5 +131,6 @@ class Spool:
         for dtype, shape in self._kinds:
             count = int(np.prod(shape, dtype=np.int64))
             found.append(np.frombuffer(mapped, dtype, count, place).reshape(shape))
-            place += count * dtype.itemsize
+            size = count * dtype.itemsize
+            place += size + -size % ALIGNED
         return found

@@ -8,14 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.large_arrays import blocks_of
+
 FILL = "fill"  # of a data set's constants: what a missing value is replaced by before it is encoded
+FEW = 2  # columns, fewer of which numpy sums in another order
 LARGE = 2**24  # values, more than which are not taken to float64 all at once
 LEAST_OBSERVED = 0.1  # share of the samples at which a channel has a value
 
 
+def lacks_values(values: NDArray[Any]) -> bool:
+    """Whether a value is missing."""
+    return any(bool(np.isnan(block).any()) for _, block in blocks_of(values)) if values.ndim else bool(np.isnan(values))
+
+
 def mean_of(values: NDArray[Any], axis: int | None = 0) -> NDArray[np.float64]:
     """The mean of what is not missing along an axis, or of all, float64."""
-    if not np.isnan(values).any():
+    if not lacks_values(values):
         return np.asarray(values.mean(axis=axis, dtype=np.float64))
     return np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
 
@@ -24,7 +32,15 @@ def spread_of(values: NDArray[Any], axis: int | None = 0) -> NDArray[np.float64]
     """The standard deviation of what is not missing along an axis, or of all, float64."""
     if axis is None and values.size > LARGE:
         return _spread_of_large(values)
-    if not np.isnan(values).any():
+    if axis == 0 and values.ndim == 2 and values.size > LARGE and values.shape[1] > FEW:
+        step = max(FEW, LARGE // len(values))
+        firsts = range(0, values.shape[1], step)
+        return np.concatenate([_spread(values[:, first : first + step], 0) for first in firsts])
+    return _spread(values, axis)
+
+
+def _spread(values: NDArray[Any], axis: int | None) -> NDArray[np.float64]:
+    if not lacks_values(values):
         return np.asarray(values.std(axis=axis, dtype=np.float64))
     return np.asarray(np.nanstd(values, axis=axis, dtype=np.float64))
 

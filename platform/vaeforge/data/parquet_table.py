@@ -9,6 +9,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from vaeforge.data.announced_size import VALUES_LIMIT, require_memory
+from vaeforge.data.large_arrays import LARGE, mapped_columns
 from vaeforge.data.table import Table, refuse_repeated
 from vaeforge.data.table_columns import index_names
 from vaeforge.errors import DataError
@@ -33,7 +34,8 @@ def read_parquet(path: Path) -> Table:
             names = list(file.schema_arrow.names)
             refuse_repeated(path, names)
             # one after the other: arrow's copy and numpy's of all would be in memory at once
-            columns = {name: _plain(file.read(columns=[name]).column(name)) for name in names}
+            found = ((name, _plain(file.read(columns=[name]).column(name))) for name in names)
+            columns = mapped_columns(found) if values * DOUBLE >= LARGE else dict(found)
             return Table(columns, index_names(file.schema_arrow))
     except DAMAGE as error:
         raise DataError(f"{path}: cannot be read as parquet ({error})") from None

@@ -12,6 +12,7 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
+from vaeforge.data.large_arrays import give_back
 from vaeforge.data.source_files import listed
 from vaeforge.data.table import Table
 from vaeforge.data.table_columns import AXES, DONOR, GROUPS, LABELS, NOBODY, SECTION, numbers_rows
@@ -207,7 +208,7 @@ def _channels(path: Path, table: Table, options: ImportOptions, special: Columns
             names.append(name)
     if table.channels:
         return names
-    columns = Numbers(lambda name: _finite(table.columns[name]), names)
+    columns = Numbers(lambda name: _finite(table.columns[name]), names)  # a column at a time
     axes = {axis: _finite(table.columns[name]) for axis, name in special.axes.items()}
     sections = labels_of(table.columns[special.labels[SECTION]]) if SECTION in special.labels else None
     left_out = no_channels(columns, axes, sections)
@@ -269,6 +270,7 @@ def is_numeric(column: NDArray[Any]) -> bool:
 def _finite(column: NDArray[Any]) -> NDArray[np.float64]:
     """A column's numbers, NaN where there is none that float32 can hold."""
     values = numbers(column).astype(np.float64)
+    give_back(column)
     return np.where(np.abs(values) <= np.finfo(np.float32).max, values, np.nan)
 
 
