@@ -275,19 +275,14 @@ class TrialDecided(LedgerEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptCrashed(LedgerEvent):
-    """An attempt that failed: lost, hang, oom, disk, checkpoint or crash.
-
-    Attributes:
-        most: where memory ran out under several lanes, how many its worker group trains at once from then on; such an
-            attempt is held against nobody.
-    """
+    """An attempt that failed: lost, hang, oom, disk, checkpoint or crash; with `most` nobody is at fault."""
 
     kind: ClassVar[str] = "crashed"
     trial: int
     attempt: int = 1
     cause: str
     traceback: str = ""
-    most: int | None = field(default=None, metadata=OPTIONAL)
+    most: int | None = field(default=None, metadata=OPTIONAL)  # lanes of its group from then on; memory ran out
 
 
 @dataclass(frozen=True, kw_only=True)

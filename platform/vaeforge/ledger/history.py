@@ -67,6 +67,7 @@ class TrialRecord:
         lanes: most trials that were trained as one model in an epoch of this one, itself counted.
         beside: all trials that it was ever trained with as one model.
         core_seconds, gpu_seconds: what all its epochs cost, those included that were trained again after a crash.
+        host, generation: of the worker group that took it last; no generation once that attempt has failed.
         state: none while it has not ended, else completed, early_stopped, stopped or failed.
         repeat_of: the trial that this one repeats under another seed.
         inheritance: the last one.
@@ -108,11 +109,6 @@ class TrialRecord:
         """How many of its setbacks were that it hung."""
         counted = [crash for crash in self.crashes if crash.most is None]
         return sum(crash.cause == "hang" for crash in counted[len(counted) - self.setbacks :])
-
-    @property
-    def crashed(self) -> bool:
-        """Whether its newest attempt has failed, and no other one has begun."""
-        return bool(self.crashes) and self.crashes[-1].attempt == self.leases
 
     @property
     def last(self) -> EpochReported | None:
@@ -327,6 +323,7 @@ class SearchHistory:
         trial.setbacks += event.most is None
         if event.most is not None and trial.host is not None:
             self.most_lanes[trial.host] = event.most
+        trial.generation = None  # nobody holds it
 
     @_take.register
     def _(self, event: TrialFinished) -> None:

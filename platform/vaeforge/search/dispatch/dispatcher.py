@@ -86,12 +86,7 @@ class Dispatcher:
         for trial in self.history.unfinished():
             self._conclude(trial)
         for trial in self.history.unfinished():
-            if (
-                trial.leases
-                and not trial.crashed
-                and trial.host in self.groups
-                and trial.generation == self.groups[trial.host].generation
-            ):
+            if trial.leases and trial.host in self.groups and trial.generation == self.groups[trial.host].generation:
                 self.leases[trial.number] = Lease(trial.number, trial.leases, trial.host, trial.generation)
             else:
                 self.waiting.append(trial.number)
@@ -311,16 +306,12 @@ class Dispatcher:
         return "wait"
 
     def crash(self, lease: Lease, cause: str, traceback: str, most: int | None = None) -> None:
-        """An attempt failed: the trial waits again, or has failed for good; in an outage of the storage none has.
-
-        `most` is the number of lanes that its group has from then on, where memory ran out under more (`blamed`).
-        """
+        """An attempt failed: the trial waits again, or has failed for good; in an outage of the storage none has."""
         if self.leases.get(lease.trial) != lease:
             return
         del self.leases[lease.trial]
-        self.record(
-            AttemptCrashed(trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback, most=most)
-        )
+        failed = AttemptCrashed(trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback, most=most)
+        self.record(failed)
         trial = self.history.trials[lease.trial]
         if cause in STORAGE:
             self._note_storage(lease.trial, cause, traceback)
