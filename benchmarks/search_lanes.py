@@ -1,6 +1,6 @@
 """Regret against cost with lanes: trials that go on together in one stack, replayed on the table of real trainings.
 
-    python benchmarks/search_lanes.py [--rows tpe_asha ray] [--lanes 1 4 8] [--seeds 20] [--budget 40]
+    python benchmarks/search_lanes.py [--rows tpe_asha ray] [--lanes 1 4 8] [--seeds 20] [--budget 20]
 
 One worker group. A stack trains an epoch of all its lanes; then each has its answer, and trials take the place of those
 that ended. So a proposal is made, and a rung decides, without what the trials beside it will have shown, which is what
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=[OURS, "ray"])
     parser.add_argument("--lanes", nargs="*", type=int, default=[1, 4, 8])
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--budget", type=int, default=40)
+    parser.add_argument("--budget", type=int, default=20)
     parser.add_argument("--output", type=Path, default=BENCHMARKS / "search_lanes.json")
     given = parser.parse_args()
     torch.set_num_threads(1)
