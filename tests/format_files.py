@@ -82,14 +82,14 @@ AFNI_HEADER = {  # what is needed to read a file comes last
 }
 
 
-def save_afni(path: Path, header: Mapping[str, Any] = AFNI_HEADER) -> None:
+def save_afni(path: Path, header: Mapping[str, Any] = AFNI_HEADER, values: Any = VOLUME) -> None:
     entries = []
-    for name, (kind, values) in header.items():
-        text = values if isinstance(values, str) else " ".join(map(str, values))
-        entries.append(f"type = {kind}-attribute\nname = {name}\ncount = {len(values)}\n{text}\n")
+    for name, (kind, own) in header.items():
+        text = own if isinstance(own, str) else " ".join(map(str, own))
+        entries.append(f"type = {kind}-attribute\nname = {name}\ncount = {len(own)}\n{text}\n")
     path.write_text("\n".join(entries))
     brick = ".brik" if path.suffix.islower() else ".BRIK"
-    path.with_suffix(brick).write_bytes(VOLUME.astype("<f4").tobytes(order="F"))
+    path.with_suffix(brick).write_bytes(values.astype("<f4").tobytes(order="F"))
 
 
 # how a tiny file of each format is written, by the format's module

@@ -90,7 +90,8 @@ def test_the_spread_of_large_arrays_is_that_of_small_ones(monkeypatch: pytest.Mo
     values[3, 4] = np.nan if lacking else 0
     expected, counts = missing.spread_of(values, None), series._histogram(values, 100.0, 3.0)
     monkeypatch.setattr(missing, "LARGE", 100)
-    monkeypatch.setattr(series, "LARGE", 100)
+    monkeypatch.setattr(missing, "BLOCK", 90)
+    monkeypatch.setattr(series, "BLOCK", 90)
     assert missing.spread_of(values, None) == pytest.approx(float(expected), rel=1e-8)
     assert (series._histogram(values, 100.0, 3.0) == counts).all() and counts.sum() > 11_900
 

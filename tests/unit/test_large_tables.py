@@ -37,7 +37,9 @@ def small_blocks(patched: pytest.MonkeyPatch) -> None:
         (parquet_table, "LARGE", 1),
         (points, "ROW_GROUP", 64),
         (points_file, "ROWS", 13),
+        (points_file, "LARGE", 1),
         (missing, "LARGE", 100),
+        (missing, "BLOCK", 90),
     ):
         patched.setattr(module, name, value)
     room = large_arrays.room

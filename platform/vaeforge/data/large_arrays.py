@@ -126,7 +126,9 @@ class Spool:
     def views(self) -> list[NDArray[Any]]:
         """All of them, in order, mapped."""
         self._file.flush()
-        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if self._file.tell() else b""
+        if not self._kinds:
+            return []
+        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         found, place = [], 0
         for dtype, shape in self._kinds:
             count = int(np.prod(shape, dtype=np.int64))

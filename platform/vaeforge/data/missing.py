@@ -13,6 +13,7 @@ from vaeforge.data.large_arrays import blocks_of
 FILL = "fill"  # of a data set's constants: what a missing value is replaced by before it is encoded
 FEW = 2  # columns, fewer of which numpy sums in another order
 LARGE = 2**24  # values, more than which are not taken to float64 all at once
+BLOCK = 2**20  # values that are then
 LEAST_OBSERVED = 0.1  # share of the samples at which a channel has a value
 
 
@@ -33,7 +34,7 @@ def spread_of(values: NDArray[Any], axis: int | None = 0) -> NDArray[np.float64]
     if axis is None and values.size > LARGE:
         return _spread_of_large(values)
     if axis == 0 and values.ndim == 2 and values.size > LARGE and values.shape[1] > FEW:
-        step = max(FEW, LARGE // len(values))
+        step = max(FEW, BLOCK // len(values))
         firsts = range(0, values.shape[1], step)
         return np.concatenate([_spread(values[:, first : first + step], 0) for first in firsts])
     return _spread(values, axis)
@@ -48,7 +49,7 @@ def _spread(values: NDArray[Any], axis: int | None) -> NDArray[np.float64]:
 def _spread_of_large(values: NDArray[Any]) -> NDArray[np.float64]:
     """The standard deviation of what is not missing, a block of rows at a time in float64."""
     mean, count, total = mean_of(values, None), 0, 0.0
-    step = max(1, LARGE * len(values) // values.size)
+    step = max(1, BLOCK * len(values) // values.size)
     for start in range(0, len(values), step):
         apart = values[start : start + step].astype(np.float64) - mean
         count += int(np.isfinite(apart).sum())

@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from vaeforge.data.large_arrays import blocks_of, give_back, room, taken
+from vaeforge.data.large_arrays import LARGE, blocks_of, give_back, room, taken
 from vaeforge.data.missing import LEAST_OBSERVED
 from vaeforge.data.table_columns import AXES, DONOR, LABELS, SECTION, index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
@@ -83,10 +83,12 @@ def _unreadable(path: Path, error: Exception) -> DataError:
 def _batches(path: Path, table: Any, names: list[str]) -> Iterator[Any]:
     """Columns of a table or a parquet file, some rows at a time."""
     try:
-        if isinstance(table, pyarrow.parquet.ParquetFile):
-            yield from table.iter_batches(ROWS, columns=names)
-        else:
+        if not isinstance(table, pyarrow.parquet.ParquetFile):
             yield from table.select(names).to_batches(ROWS)
+        elif table.metadata.num_rows * len(names) * np.dtype(np.float32).itemsize < LARGE:
+            yield from table.read(columns=names).to_batches(ROWS)
+        else:  # a page of each column is in memory, which is more than a small table
+            yield from table.iter_batches(ROWS, columns=names)
     except (pyarrow.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
 

@@ -91,7 +91,7 @@ def read_volumes(
         raise DataError(f"{root}: no voxel varies in all {len(seen)} subjects, or is in the mask; give another --mask")
     how = "by the mask" if mask else "those that vary in all subjects"
     log.notes.append(f"{int(kept.sum())} of {kept.size} voxels kept, {how}")
-    loaders = [
+    loaders: list[tuple[Path, Loader]] = [
         (path, partial(_matrix, path, kept, time_axis) if copy is None else partial(_of_copy, copy, held, kept))
         for (path, _, _), copy, held in zip(seen, copies, [kept] * len(seen) if mask else maps, strict=True)
     ]

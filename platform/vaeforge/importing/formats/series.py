@@ -24,7 +24,7 @@ from vaeforge.data.group_rules import (
     group_items,
     write_grouping,
 )
-from vaeforge.data.missing import LARGE, mean_of, spread_of
+from vaeforge.data.missing import BLOCK, mean_of, spread_of
 from vaeforge.data.series_coverage import LEAST_TIMEPOINTS, without_infinities
 from vaeforge.data.series_text import described_columns
 from vaeforge.data.source_files import LEAK, listed, reject_duplicates
@@ -255,7 +255,7 @@ def _measure(subject: SubjectSeries) -> MeasuredSeries:
 def _histogram(values: Values, mean: float, std: float) -> NDArray[np.int64]:
     """How many values lie where, in standard deviations; some rows at a time."""
     counts = np.zeros(len(EDGES) - 1, dtype=np.int64)
-    step = max(1, LARGE * len(values) // values.size)
+    step = max(1, BLOCK * len(values) // values.size)
     for start in range(0, len(values), step):
         rows = values[start : start + step]
         there = rows[np.isfinite(rows)]
