@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from vaeforge.report.figure import OF_GROUPS, Absent, Axis, Cell, DataTable, Figure, Layer, Panel, number_in
 from vaeforge.report.figures.optimisation import value_limits
 from vaeforge.report.figures.rate_distortion import front_layer, front_of, measured
+from vaeforge.report.label_placement import thinned
 from vaeforge.report.labels import DISTORTION, NELBO, RATE
 from vaeforge.report.record import SearchRecord
 
@@ -84,7 +85,7 @@ def planes(records: Sequence[SearchRecord]) -> Figure | Absent:
         title,
         "One colour a search, its front as a line: a front that lies further to the lower left is better at every β.",
         DataTable.of(rows),
-        (Panel(Axis(RATE), Axis(DISTORTION), tuple(layer for layer in layers if layer.x)),),
+        (thinned(Panel(Axis(RATE), Axis(DISTORTION), tuple(layer for layer in layers if layer.x))),),
     )
 
 
