@@ -6,6 +6,7 @@ VaeforgeError
 │   └── QuestionError    data that can be meant in several ways; the message names the options that say which
 ├── ResourceError    more than the machine or cluster has
 ├── SearchError      a search that cannot start, resume or finish
+│   └── NothingWonError  all of its trials have failed; `search` is its name
 ├── CheckpointError  a checkpoint that is truncated, altered or of another model
 ├── TrackingError    a tracking server that cannot be used
 └── RegistryError    parity, gates, registration
@@ -48,6 +49,14 @@ class ResourceError(VaeforgeError):
 
 class SearchError(VaeforgeError):
     """See the module's docstring."""
+
+
+class NothingWonError(SearchError):
+    """See the module's docstring."""
+
+    def __init__(self, message: str, search: str):
+        self.search = search
+        super().__init__(message)
 
 
 class CheckpointError(VaeforgeError):

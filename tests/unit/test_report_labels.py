@@ -1,7 +1,6 @@
 """Labels of the rate–distortion front: none lies on another, on paper as it is drawn and on the narrowest screen."""
 
 from itertools import combinations
-from pathlib import Path
 
 import matplotlib
 import pytest

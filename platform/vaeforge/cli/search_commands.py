@@ -1,5 +1,6 @@
 """Listing, reporting, stopping and removing searches, as the command line calls it."""
 
+import contextlib
 import json
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vaeforge.cli.option_types import WORDS
+from vaeforge.cli.options import console as wide_console
 from vaeforge.errors import SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
@@ -62,6 +64,19 @@ def report(names: Sequence[str], figures: Path | None, console: Console) -> None
     if done.printed:
         say(console, f"{len(done.printed)} files of figures: {figures}")
     say(console, f"report: {done.page}")
+
+
+def watch(name: str, browser: bool, as_json: bool) -> None:
+    """Follow a search until it ends; Ctrl-C ends the watching, not the search.
+
+    Raises:
+        SearchError: if there is no such search.
+    """
+    from vaeforge.watch.step import watch as follow
+
+    shown = Console(file=sys.stdout) if as_json else wide_console()
+    with contextlib.suppress(KeyboardInterrupt):
+        follow(Project(), requests.parse_target(name).name, shown, json=as_json, browser=browser)
 
 
 def stop(name: str, console: Console) -> None:
