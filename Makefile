@@ -21,8 +21,7 @@ export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 .DEFAULT_GOAL := tune
 
 tune: data  ## search, then register the winner
-	mlflow run . -e tune --env-manager local --experiment-name vaeforge-$(FAMILY) --run-name tune-$(FAMILY) \
-	  -P family=$(FAMILY) $(if $(TRIALS),-P trials=$(TRIALS)) $(if $(WORKERS),-P workers=$(WORKERS))
+	vaeforge tune --family $(FAMILY) $(if $(TRIALS),--trials $(TRIALS)) $(if $(WORKERS),--workers $(WORKERS))
 
 test: data  ## everything that a change must pass: searches on one worker, the rest on the others
 	pytest tests/faults tests/e2e $(FAST) -n $(BESIDE_SEARCHES) --dist loadfile --no-loadscope-reorder -m "not long"

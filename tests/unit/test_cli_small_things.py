@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import typer
 
 from project import command_line
+from vaeforge.cli.app import app
 from vaeforge.cli.option_types import repeated
-from vaeforge.errors import SearchError
+from vaeforge.errors import SearchError, nearest
 from vaeforge.registry.audit import DONE, INTENT, Entry
 from vaeforge.registry.champion_history import moved_by_hand
 from vaeforge.search.configuration import differing
@@ -21,9 +23,13 @@ def test_vaeforge_alone_shows_the_way_and_the_help_names_the_exit_codes(tmp_path
     assert version.code == 0 and version.stdout.startswith("vaeforge ")
 
 
-def test_the_shell_completes_commands(tmp_path: Path) -> None:
+def test_the_shell_completes_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     asked = {"_VAEFORGE_COMPLETE": "complete_bash", "COMP_WORDS": "vaeforge wat", "COMP_CWORD": "1"}
-    assert command_line(tmp_path, **asked).stdout.split() == ["watch"]
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        typer.main.get_command(app).main([], prog_name="vaeforge")
+    assert capsys.readouterr().out.split() == ["watch"]
 
 
 @pytest.mark.parametrize(
@@ -93,3 +99,17 @@ def test_a_champion_that_was_moved_by_hand_is_told_of() -> None:
     assert moved_by_hand(trail, "3") == "moved by hand: the last recorded change made version 1 champion"
     assert moved_by_hand(trail, None) is not None
     assert moved_by_hand([*trail, entry(3, "promote", INTENT, "3")], "3") is None  # under way
+
+
+def test_a_folder_that_is_no_project_is_said_to_be_none(tmp_path: Path) -> None:
+    refused = command_line(tmp_path, "searches")
+    assert refused.code == 2 and "is no vaeforge project" in " ".join(refused.stderr.split())
+    (tmp_path / "params.yaml").write_text("family: endoscopy\n", encoding="utf-8")
+    assert command_line(tmp_path, "searches").code == 0
+
+
+def test_suggestions_are_what_can_be_meant() -> None:
+    budget = ("wall_hours", "core_hours", "gpu_hours", "target")
+    assert nearest("hours", budget) == "; did you mean 'wall_hours', 'core_hours' or 'gpu_hours'?"
+    assert nearest("wal_hours", budget) == "; did you mean 'wall_hours'?"
+    assert nearest("bayes", ("tpe", "gp", "cmaes")) == ""

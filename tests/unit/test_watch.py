@@ -15,7 +15,7 @@ from project import command_line
 from reported import KEPT, header, kept_search, made_trial, registered_groups, written_search
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
-from vaeforge.watch.followed import GONE, NOTHING, FollowedSearch
+from vaeforge.watch.followed import GONE, NOTHING, FollowedSearch, Standing
 from vaeforge.watch.page import serve_page
 from vaeforge.watch.waiting import waits_for
 
@@ -23,10 +23,12 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from filelock import FileLock
-folder, kept = Path(sys.argv[1]), Path(sys.argv[2])
+folder, kept, go = (Path(word) for word in sys.argv[1:])
 with FileLock(folder / "lock", preserve_lock_file=True), (folder / "ledger.jsonl").open("ab", buffering=0) as ledger:
     print("locked", flush=True)
-    for line in kept.read_bytes().splitlines(keepends=True):
+    for number, line in enumerate(kept.read_bytes().splitlines(keepends=True)):
+        while number == 20 and not go.exists():
+            time.sleep(0.02)
         ledger.write(line[:20])  # as a torn write is seen
         time.sleep(0.02)
         ledger.write(line[20:])
@@ -35,10 +37,10 @@ with FileLock(folder / "lock", preserve_lock_file=True), (folder / "ledger.jsonl
 
 @pytest.fixture
 def written(tmp_path: Path) -> Iterator[Path]:
-    """The folder of a search whose ledger a process of its own is writing."""
+    """The folder of a search whose ledger a process of its own writes; after 20 lines it waits for a file `go`."""
     folder = Project(tmp_path).search("faults")
     folder.mkdir(parents=True)
-    command = [sys.executable, "-c", WRITER, str(folder), str(KEPT / "faults.jsonl")]
+    command = [sys.executable, "-c", WRITER, str(folder), str(KEPT / "faults.jsonl"), str(tmp_path / "go")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None and writer.stdout.readline() == b"locked\n"
         yield folder
@@ -49,7 +51,16 @@ def of(lines: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == event]
 
 
-def test_a_search_is_followed_until_its_end(written: Path, tmp_path: Path) -> None:
+def test_a_search_is_followed_until_its_end(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, look = [], FollowedSearch.look
+
+    def looked(followed: FollowedSearch, recent: int) -> Standing:
+        seen.append(look(followed, recent))
+        if len(seen) > 1:
+            (tmp_path / "go").touch()
+        return seen[-1]
+
+    monkeypatch.setattr(FollowedSearch, "look", looked)
     done = command_line(tmp_path, "watch", "faults", "--json")
     assert done.code == 0, done
     lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from vaeforge.cli.option_types import WORDS
 from vaeforge.cli.options import console as wide_console
-from vaeforge.errors import SearchError
+from vaeforge.errors import ConfigError, SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
 from vaeforge.records import to_json
@@ -24,8 +24,18 @@ STOP_SECONDS = 60.0
 
 
 def searches(as_json: bool, console: Console) -> None:
-    """List the project's searches."""
-    rows = reports.searches(Project())
+    """List the project's searches.
+
+    Raises:
+        ConfigError: if this is no project.
+    """
+    project = Project()
+    rows = reports.searches(project)
+    if not rows and not (project.root / "params.yaml").exists():
+        raise ConfigError(
+            f"{project.root}: is no vaeforge project, as it has no params.yaml; go into one, or make one with "
+            "`vaeforge init DIR`"
+        )
     if as_json:
         _lines(rows)
     else:

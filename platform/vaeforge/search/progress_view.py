@@ -158,8 +158,9 @@ class ProgressView:
         parts = [f"{self.name}: {snapshot.ended}/{self.total} trials ended ({counted(snapshot.counts)})"]
         best = snapshot.best
         if best is not None:
-            rule = "" if self.objective.single else f", {self.objective.choose.describe()}"
-            parts.append(f"best {METRIC} {number(best.value)} (trial {best.trial}{rule})")
+            parts.append(f"best {METRIC} {number(best.value)} (trial {best.trial})")
+            if not self.objective.single:  # the lowest value of one goal is not what will be chosen
+                parts.append(f"chosen at the end: {self.objective.choose.describe()}")
         parts += [elapsed, *self._rate(snapshot)]
         parts.append(parallel_words(snapshot))
         parts += [f"budget: {snapshot.budget}"] if snapshot.budget else []
