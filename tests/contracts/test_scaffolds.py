@@ -15,7 +15,7 @@ from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
 from vaeforge.scaffold import LIKE, new_family
 from vaeforge.search.space.checks import check
-from vaeforge.search.space.space_file import read_space
+from vaeforge.search.space.space import read_space
 from vaeforge_models.families import families
 
 
