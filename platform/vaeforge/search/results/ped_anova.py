@@ -107,7 +107,8 @@ def _options(seen: Counts, options: int) -> Floats:
     """Kernels of a choice: one a seen option, and the prior; each row sums to 1."""
     kernels = np.full((len(seen) + 1, options), 1.0 / (len(seen) + 1))
     kernels[np.arange(len(seen)), seen] += 1.0
-    return kernels / kernels.sum(axis=1, keepdims=True)
+    shares: Floats = kernels / kernels.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _bumps(seen: Counts, counts: Counts, steps: int) -> Floats:
