@@ -17,12 +17,11 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
-.PHONY: tune test test-long test-faults fuzz check audit golden mlproject setup data ui
+.PHONY: tune test test-long test-faults fuzz check docs audit golden mlproject setup data ui
 .DEFAULT_GOAL := tune
 
 tune: data  ## search, then register the winner
-	mlflow run . -e tune --env-manager local --experiment-name vaeforge-$(FAMILY) --run-name tune-$(FAMILY) \
-	  -P family=$(FAMILY) $(if $(TRIALS),-P trials=$(TRIALS)) $(if $(WORKERS),-P workers=$(WORKERS))
+	vaeforge tune --family $(FAMILY) $(if $(TRIALS),--trials $(TRIALS)) $(if $(WORKERS),--workers $(WORKERS))
 
 test: data  ## everything that a change must pass: searches on one worker, the rest on the others
 	pytest tests/faults tests/e2e $(FAST) -n $(BESIDE_SEARCHES) --dist loadfile --no-loadscope-reorder -m "not long"
@@ -42,6 +41,10 @@ check: data  ## lint, types and unit tests
 fuzz: setup  ## 10,000 inputs for each parser, and for the server: more than an hour on two cores
 	test -d .fuzz || pip install --disable-pip-version-check --quiet --no-deps --target .fuzz -r tests/fuzz/requirements.txt
 	PYTHONPATH=.fuzz FUZZ_EXAMPLES=10000 pytest tests/fuzz -p no:schemathesis -n $(CORES) --dist load
+
+docs: setup  ## the documentation as pages, strictly: site/index.html
+	test -d .docs || pip install --disable-pip-version-check --quiet --target .docs -r docs/requirements.txt
+	PYTHONPATH=.docs python -m mkdocs build --strict --quiet
 
 audit: setup  ## licences, known advisories and an SBOM (audit/sbom.json) of the pinned packages
 	python audit/audit.py

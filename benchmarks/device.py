@@ -6,10 +6,10 @@
 Each row trains the family's sample in a process of its own: one epoch to warm up (libraries, captures), then windows of
 one epoch each, timed without validation; the medians are compared. Rows of `--baseline`, another checkout of this
 repository with its sample pulled, are of the same run. Rows of lanes train as many trials, which differ in their seeds,
-as one model: samples of all of them, and their validation as well. `--search` compares whole searches of so many
-trials with one lane and with `--lanes auto`, in trials an hour after the first one was leased. A last row trains one
-step through DDP with NCCL in a group of one rank. `--device cpu` shows that the script runs where there is no GPU;
-nothing is captured there.
+as one model: samples of all of them, their validation, and the checkpoints that they write beyond it. `--search`
+compares whole searches of so many trials with one lane and with `--lanes auto`, in trials an hour after the first one
+was leased. A last row trains one step through DDP with NCCL in a group of one rank. `--device cpu` shows that the
+script runs where there is no GPU; nothing is captured there.
 """
 
 import argparse
@@ -87,27 +87,36 @@ def stacked(experiment: Any, data: Any, group: Any, row: dict[str, Any]) -> dict
     from vaeforge.training.lanes.stack import LaneStack
     from vaeforge.training.loop import EpochReport, ModelTraining
 
-    def stack_of_all() -> LaneStack:
+    def stack_of_all(folder: Path | None = None) -> LaneStack:
         stack = LaneStack(data, group, row["lanes"], together=True)
         for number in range(row["lanes"]):
             own = experiment.training.model_copy(update={"seed": number})
             trial = experiment.model_copy(update={"training": own})
-            stack.add(number, ModelTraining(trial, data, group, None, stacked=True))
+            own_folder = None if folder is None else folder / str(number)
+            stack.add(number, ModelTraining(trial, data, group, own_folder, stacked=True))
         return stack
 
+    def epochs_of(stack: LaneStack) -> tuple[float, list[Any]]:
+        """Seconds of an epoch with all that follows it, and what the last one gave."""
+        epochs, reports = list[float](), list[Any]()
+        for _ in range(1 + row["windows"]):
+            started = time.perf_counter()
+            reports = list(stack.train_epoch(lambda: None).values())
+            _wait(group.device)
+            epochs.append(time.perf_counter() - started)
+        return statistics.median(epochs[1:]), reports
+
     seconds = stack_of_all().seconds_a_step(3, row["steps"])
-    stack, epochs = stack_of_all(), list[float]()
-    for _ in range(1 + row["windows"]):
-        started = time.perf_counter()
-        reports = list(stack.train_epoch(lambda: None).values())
-        _wait(group.device)
-        epochs.append(time.perf_counter() - started)
+    epoch, reports = epochs_of(stack_of_all())
+    with tempfile.TemporaryDirectory(prefix="vaeforge-device-") as folder:
+        saved, _ = epochs_of(stack_of_all(Path(folder)))
     found = [report for report in reports if isinstance(report, EpochReport)]
     samples = row["lanes"] * experiment.training.batch_size
     return {
         "samples_per_second": samples / seconds,
         "step_ms": 1e3 * seconds,
-        "validation_ms": 1e3 * (statistics.median(epochs[1:]) - row["steps"] * seconds),
+        "validation_ms": 1e3 * (epoch - row["steps"] * seconds),
+        "checkpoints_ms": 1e3 * (saved - epoch),
         "val/nelbo": statistics.mean(report.metrics["val/nelbo"] for report in found),
         "notes": [str(report) for report in reports if not isinstance(report, EpochReport)],
     }
@@ -212,7 +221,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     print(
         f"{'preset':<10} {'amp':<5} {'build':<7} {'steps':<6} {'lanes':>5} {'samples/s':>10} {'ms a step':>10} "
-        f"{'ms validation':>13}   val/nelbo"
+        f"{'ms validation':>13} {'ms checkpoints':>14}   val/nelbo"
     )
     for row in planned(given):
         found = in_a_process(row)
@@ -223,7 +232,8 @@ def main() -> None:
             print(f"{label} {found['error']}", flush=True)
             continue
         rate = f"{found['samples_per_second']:10,.0f} {found['step_ms']:10.3f} {found['validation_ms']:13.1f}"
-        print(f"{label} {rate}   {found['val/nelbo']:.2f} {' '.join(found['notes'])}", flush=True)
+        saved = f"{found['checkpoints_ms']:14.1f}" if "checkpoints_ms" in found else " " * 14
+        print(f"{label} {rate} {saved}   {found['val/nelbo']:.2f} {' '.join(found['notes'])}", flush=True)
     for lanes in ("1", "auto") if given.search else ():
         found = searched(given, lanes)
         rows.append({"search": given.search, "lanes": lanes} | found)

@@ -191,27 +191,27 @@ def replay(strategy: Deciding, table: Table, budget: float, hosts: int = HOSTS) 
 
     def advance(now: float, number: int, epoch: int, params: Params) -> None:
         curve, waits = table.curve(params), strategy.epochs | {EPOCHS}
-        stage = next(e for e in range(epoch + 1, EPOCHS + 1) if e in waits or _broken(curve, e))
+        stage = next(e for e in range(epoch + 1, EPOCHS + 1) if e in waits or breaks_off(curve, e))
         heapq.heappush(running, (now + (stage - epoch) * table.epoch_cost(params), number, stage, params))
 
     for _ in range(hosts):
         submit(0.0)
     while running[0][0] * hosts <= budget:
         now, number, epoch, params = heapq.heappop(running)
-        state, value = _outcome(strategy, table, number, epoch, params)
+        state, value = outcome_of(strategy, table, number, epoch, params)
         if state == "running":
             advance(now, number, epoch, params)
             continue
-        _record(trace, state, value, now * hosts, epoch)
+        record(trace, state, value, now * hosts, epoch)
         strategy.tell(number, params, state, value, epoch)
         submit(now)
     return trace
 
 
-def _outcome(strategy: Deciding, table: Table, number: int, epoch: int, params: Params) -> tuple[str, float | None]:
+def outcome_of(strategy: Deciding, table: Table, number: int, epoch: int, params: Params) -> tuple[str, float | None]:
     """The trial's state after `epoch` (running, completed, stopped, failed) and its value."""
     curve = table.curve(params)
-    if _broken(curve, epoch):
+    if breaks_off(curve, epoch):
         return "failed", None
     value = float(curve[epoch - 1])
     if epoch == EPOCHS:
@@ -219,11 +219,11 @@ def _outcome(strategy: Deciding, table: Table, number: int, epoch: int, params: 
     return "stopped" if strategy.stops(number, params, epoch, value) else "running", value
 
 
-def _broken(curve: Floats, epoch: int) -> bool:
+def breaks_off(curve: Floats, epoch: int) -> bool:
     return bool(np.isnan(curve[epoch - 1]))
 
 
-def _record(trace: Trace, state: str, value: float | None, cost: float, epoch: int) -> None:
+def record(trace: Trace, state: str, value: float | None, cost: float, epoch: int) -> None:
     name = f"stopped at {epoch}" if state == "stopped" else state
     trace.trials[name] = trace.trials.get(name, 0) + 1
     if state == "completed" and value is not None:

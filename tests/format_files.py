@@ -1,6 +1,6 @@
 """A tiny sound file of every file format, written by other libraries than those that read them where there are such."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,32 @@ def save_gifti(path: Path) -> None:
     nibabel.save(GiftiImage(darrays=arrays), path)
 
 
+AFNI_HEADER = {  # what is needed to read a file comes last
+    "TAXIS_NUMS": ("integer", (VOLUME.shape[3], 0, 77001)),
+    "TAXIS_FLOATS": ("float", (0, 1500, 0, 0, 0)),
+    "DELTA": ("float", (-3, -3, 3)),
+    "IJK_TO_DICOM_REAL": ("float", (-3, 0, 0, 10, 0, -3, 0, 20, 0, 0, 3, -30)),
+    "BRICK_FLOAT_FACS": ("float", (0,) * VOLUME.shape[3]),
+    "DATASET_RANK": ("integer", (3, VOLUME.shape[3])),
+    "DATASET_DIMENSIONS": ("integer", VOLUME.shape[:3]),
+    "BYTEORDER_STRING": ("string", "'LSB_FIRST~"),
+    "BRICK_TYPES": ("integer", (3,) * VOLUME.shape[3]),
+}
+
+
+def save_afni(path: Path, header: Mapping[str, Any] = AFNI_HEADER, values: Any = VOLUME) -> None:
+    entries = []
+    for name, (kind, own) in header.items():
+        text = own if isinstance(own, str) else " ".join(map(str, own))
+        entries.append(f"type = {kind}-attribute\nname = {name}\ncount = {len(own)}\n{text}\n")
+    path.write_text("\n".join(entries))
+    brick = ".brik" if path.suffix.islower() else ".BRIK"
+    path.with_suffix(brick).write_bytes(values.astype("<f4").tobytes(order="F"))
+
+
 # how a tiny file of each format is written, by the format's module
 WRITERS: dict[str, Callable[[Path], Any]] = {
+    "afni": save_afni,
     "anndata": save_anndata,
     "bmp": save_picture,
     "cifti": save_cifti,

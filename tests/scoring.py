@@ -13,7 +13,7 @@ from project import command_line
 from vaeforge.config.experiment import family_named
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.missing import FILL
-from vaeforge.data.prepared import load_prepared
+from vaeforge.data.prepared import Prepared, load_prepared
 from vaeforge.package.bundle import Bundle
 from vaeforge.package.contract_writer import (
     ExportedGraph,
@@ -89,11 +89,15 @@ def imported(root: Path, family: str, source: str, *options: str) -> tuple[Path,
         assert done.code == 0, done.stderr
     prepared = load_prepared(root / "artifacts/prepared" / family)
     model = untrained(family, prepared.spec)
-    noted: dict[str, Any] = {"plane": prepared.manifest.info.get("plane"), "missing": FILL in prepared.constants}
-    noted |= {"source_voxels": to_json(source_voxels(prepared)), "channels": list(channel_names(prepared))}
-    noted |= {"source_reading": to_json(noted_reading(prepared))}
-    write_bundle(root / "bundle", family, model, **noted)
+    write_bundle(root / "bundle", family, model, **noted(prepared))
     return root / "bundle", model
+
+
+def noted(prepared: Prepared) -> dict[str, Any]:
+    """What a contract has of prepared data."""
+    found: dict[str, Any] = {"plane": prepared.manifest.info.get("plane"), "missing": FILL in prepared.constants}
+    found |= {"source_voxels": to_json(source_voxels(prepared)), "channels": list(channel_names(prepared))}
+    return found | {"source_reading": to_json(noted_reading(prepared))}
 
 
 def scored(root: Path, source: str, *options: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ VaeforgeError
 │   └── QuestionError    data that can be meant in several ways; the message names the options that say which
 ├── ResourceError    more than the machine or cluster has
 ├── SearchError      a search that cannot start, resume or finish
+│   └── NothingWonError  all of its trials have failed; `search` is its name
 ├── CheckpointError  a checkpoint that is truncated, altered or of another model
 ├── TrackingError    a tracking server that cannot be used
 └── RegistryError    parity, gates, registration
@@ -14,8 +15,12 @@ Each message says where, what was given, what is allowed and what to do. The com
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
+
+CLOSE = 0.65  # of two names, 1: the same; below it a suggestion misleads (`bayes` is 0.6 from `cmaes`)
+FEW = 4  # names that are all suggested
 
 
 class VaeforgeError(Exception):
@@ -50,6 +55,14 @@ class SearchError(VaeforgeError):
     """See the module's docstring."""
 
 
+class NothingWonError(SearchError):
+    """See the module's docstring."""
+
+    def __init__(self, message: str, search: str):
+        self.search = search
+        super().__init__(message)
+
+
 class CheckpointError(VaeforgeError):
     """See the module's docstring."""
 
@@ -63,6 +76,14 @@ class RegistryError(VaeforgeError):
 
 
 def nearest(given: Any, allowed: Iterable[Any]) -> str:
-    """`; did you mean X?` where something allowed is close to `given`, else an empty string."""
-    close = difflib.get_close_matches(str(given), [str(name) for name in allowed], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """`; did you mean X?` where something allowed is close to `given`, else an empty string.
+
+    Where `given` is a whole word of a few of them (`hours` of `wall_hours`, `gpu_hours`), each of those can be meant.
+    """
+    names = [str(name) for name in allowed]
+    having = [name for name in names if str(given) in re.split(r"[^A-Za-z0-9]+|_", name)]
+    close = having if 1 < len(having) <= FEW else difflib.get_close_matches(str(given), names, n=1, cutoff=CLOSE)
+    if not close:
+        return ""
+    first = ", ".join(map(repr, close[:-1]))
+    return f"; did you mean {first} or {close[-1]!r}?" if first else f"; did you mean {close[0]!r}?"

@@ -23,7 +23,7 @@ from vaeforge.manifests.trained_model import TrainedModelManifest, manifest_path
 from vaeforge.paths import Project
 from vaeforge.provenance import PATCH
 from vaeforge.remarks import say, tell, warn
-from vaeforge.report.at_end import report_at_end
+from vaeforge.report.at_end import report_at_end, report_of_failures
 from vaeforge.search.space.space import Space, single_point
 from vaeforge.search.step import SearchRequest, run_step
 from vaeforge.track.store import database_of, default_uri, redact, store_uri
@@ -108,10 +108,9 @@ def prepare(project: Project, config: RunConfig, console: Console) -> None:
 
     family = config.experiment.family
     tell(console, pull(project, family), used_data(project, family).remark())
-    prepared = prepare_data(project, config.experiment)
-    manifest = prepared.manifest
-    summary = prepared_summary(prepared.event_shape, manifest.counts, manifest.data_set, prepared.train.fine)
-    say(console, f"{summary}: {project.prepared(family)}")
+    manifest = (prepared := prepare_data(project, config.experiment)).manifest
+    told = prepared_summary(prepared.event_shape, manifest.counts, manifest.data_set, prepared.train.fine)
+    say(console, f"{told}: {project.prepared(family)}")
     if (statistics := statistics_summary(project.prepared(family))) is not None:
         say(console, statistics)
     tell(console, own_size(config, own_settings(project, family)), str(manifest.info.get("framing", "")))
@@ -136,13 +135,14 @@ def tune(
     if register and request.tracking_uri is None:
         raise ConfigError("--offline: true goes with --register false: a registry is part of the tracking server")
     require_ready(project, request.address, console)
-    result = run_step(project, config, space, request, console)
+    with report_of_failures(project, request.tracking_uri, console):
+        result = run_step(project, config, space, request, console)
     if result.manifest is None:
         return SearchOutcome(result.exit_code, None)
     try:
         done = _take_through(project, result.manifest, config.search.upload_patch, console) if register else None
     finally:
-        report_at_end(project, result.manifest, request.tracking_uri, console)
+        report_at_end(project, str(result.manifest.lineage.search), request.tracking_uri, console)
     return SearchOutcome(0, result.manifest, done)
 
 
@@ -150,13 +150,13 @@ def train(
     project: Project, config: RunConfig, epochs: int | None, request: SearchRequest, console: Console
 ) -> SearchOutcome:
     """Train one configuration."""
-    experiment = config.experiment
-    space: Space = single_point(experiment.family, epochs or experiment.training.epochs)
+    space: Space = single_point(config.experiment.family, epochs or config.experiment.training.epochs)
     require_ready(project, request.address, console)
-    result = run_step(project, config, space, request, console)
-    if result.manifest is not None:
-        report_at_end(project, result.manifest, request.tracking_uri, console)
-    return SearchOutcome(result.exit_code, result.manifest)
+    with report_of_failures(project, request.tracking_uri, console):
+        result = run_step(project, config, space, request, console)
+    if (found := result.manifest) is not None:
+        report_at_end(project, str(found.lineage.search), request.tracking_uri, console)
+    return SearchOutcome(result.exit_code, found)
 
 
 def _take_through(

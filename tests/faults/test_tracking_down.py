@@ -82,6 +82,6 @@ def test_a_search_of_which_its_store_was_never_told_hands_its_model_on(tmp_path:
     (tmp_path / "artifacts/searches/hand/manifest.json").unlink()
     call = ("tune", "--name", "hand", "--resume", "true", "--trials", "1", "--epochs", "3", "--register", "false")
     output = " ".join(project.call(*call).split())
-    assert "MLflow holds nothing of this search yet; run `vaeforge sync --name hand`" in output
+    assert "MLflow holds nothing of this search yet; run `vaeforge sync hand`" in output
     for place in ("searches/hand", "tune"):
         assert json.loads((tmp_path / f"artifacts/{place}/manifest.json").read_text())["mlflow"]["run_id"] is None

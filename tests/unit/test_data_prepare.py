@@ -148,7 +148,7 @@ def test_a_failure_leaves_what_was_there(
 
     for asked in (experiment, make_experiment(prepare=SMALL | {"margin": 0})):
         with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
-            patched.setattr(np, "save", full)
+            patched.setattr(np.lib.format, "write_array_header_1_0", full)
             prepare(project, asked)
     assert load_prepared(before.folder).manifest == load_prepared(project.prepared("endoscopy")).manifest
     assert [path.name for path in before.folder.parent.iterdir() if path.is_dir()] == [before.folder.name]

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -129,9 +129,9 @@ def test_a_picture_that_changes_between_check_and_copy_is_refused(
 ) -> None:
     decode, seen = measured_images.decode, []
 
-    def changing(path: Path) -> Any:
+    def changing(path: Path, content: BinaryIO | None = None) -> Any:
         seen.append(path)
-        found = decode(path)
+        found = decode(path, content)
         return found if len(seen) <= 3 else replace(found, pixels=np.zeros_like(found.pixels) + 9)
 
     monkeypatch.setattr(measured_images, "decode", changing)

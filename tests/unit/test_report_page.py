@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from manifest_samples import model_manifest
 from project import command_line
 from reported import header, kept_search, made_search, made_trial, registered_groups, written_search
 from vaeforge.errors import ConfigError, SearchError
@@ -130,7 +129,7 @@ def test_a_report_that_cannot_be_written_costs_no_search_its_result(tmp_path: Pa
     project = made_search(tmp_path, "endoscopy-12345678", 3)
     (project.search("endoscopy-12345678") / "report.html").mkdir()  # in its way
     out = io.StringIO()
-    report_at_end(project, model_manifest(), None, Console(file=out, width=200))
+    report_at_end(project, "endoscopy-12345678", None, Console(file=out, width=200))
     assert "warning: no report: IsADirectoryError" in out.getvalue()
     assert "`vaeforge report endoscopy-12345678` tries again" in out.getvalue()
 

@@ -280,6 +280,14 @@ def test_a_restarted_dispatcher_knows_the_processes_of_what_hangs(dispatcher: Di
         assert again.lose(0, "hang", "silent") == (PROCESS,)
 
 
+def test_a_restarted_dispatcher_takes_a_crashed_attempt_for_no_running_one(dispatcher: Dispatcher, path: Path) -> None:
+    dispatcher.crash(leased(dispatcher), "crash", "Traceback …")
+    with restarted(dispatcher, path) as again:
+        assert again.leases == {} and leased(again).attempt == 2
+        again.register(0, [PROCESS], now=0.0)
+        assert again.history.trials[0].setbacks == 2  # this attempt's end and that one's
+
+
 def test_a_paused_trial_frees_its_worker_group_and_goes_on_later(dispatcher: Dispatcher) -> None:
     lease = leased(dispatcher)
     dispatcher.report(lease, report(1))

@@ -127,7 +127,7 @@ def test_lines_come_when_something_changed_and_once_a_minute() -> None:
 
 def test_several_goals_name_the_rule_of_choice() -> None:
     text = viewed("plain", at(1), objective=read_objective(TWO))
-    assert "(trial 0, knee of the front)" in text
+    assert "(trial 0), chosen at the end: knee of the front" in text
 
 
 def finished(

@@ -67,3 +67,16 @@ def test_a_trial_that_is_tried_again_has_no_end_any_more() -> None:
     assert (tags["vaeforge.cause"], tags["vaeforge.value"], tags["vaeforge.state"]) == ("", "", "submitted")
     again = tracked(first, ended, event("retried", 4.0, trial=0, cause="disk"), replace(ended, state="completed"))
     assert trial_tags(SEARCH, again, again.trials[0])["vaeforge.state"] == "completed"
+
+
+def test_the_parent_is_described_by_what_won_on_which_data() -> None:
+    params = {"beta.schedule": "linear", "model.latent_dim": 8}
+    told = [
+        event("submitted", 2.0, trial=0, params=params, group="g"),
+        event("finished", 3.0, trial=0, state="completed", value=-5.25, epoch=1, seconds=1.0),
+        event("ended", 4.0, reason="trials", seconds=3.0, trials=1, best=0, value=-5.25),
+    ]
+    text = search_tags(SEARCH, tracked(*told))["mlflow.note.content"]
+    assert "1 completed." in text and "report.html" in text
+    assert "Best trial: 0, val/nelbo -5.25, with `beta.schedule` linear, `model.latent_dim` 8." in text
+    assert "no trial yet" in search_tags(SEARCH, tracked())["mlflow.note.content"]

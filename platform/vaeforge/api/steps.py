@@ -247,7 +247,7 @@ def write_report(names: str | Sequence[str], project: str | Path = ".", *, figur
     """Write what a search found, or a comparison of several, as one HTML page. `vaeforge report`, from Python.
 
     Args:
-        names: of a search, or of several.
+        names: of a search, or of several searches and versions (`models:/NAME/VERSION`).
         project: the project's folder.
         figures: a folder for the figures as SVG and PNG, with their data as CSV; none: the page alone.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from vaeforge.cli import chaos, data, doctor, init, models, score, searches, serve, trace
+from vaeforge.cli import chaos, data, doctor, init, models, new, score, searches, serve, trace
 from vaeforge.cli.option_types import (
     INTEGER,
     ON_OFF,
@@ -39,16 +39,32 @@ from vaeforge.cli.options import (
 )
 from vaeforge.cli.source_options import with_source_options
 from vaeforge.cli.system_errors import told
-from vaeforge.errors import VaeforgeError
+from vaeforge.errors import ConfigError, VaeforgeError
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.remarks import refuse
 from vaeforge.version import __version__
 
+WAY = """\
+vaeforge finds the β schedule and the latent size of a VAE on your data. The way through:
+
+  vaeforge inspect DIR --family endoscopy    what would be read of your own files; `import` makes a data set of them
+  vaeforge tune --trials 16                  searches, evaluates, exports and registers the best model
+  vaeforge watch NAME                        the same search from another terminal
+  vaeforge report NAME                       what it found, as one page
+  vaeforge models list                       the registered models; `score` and `serve` use them
+
+`vaeforge --help` lists all commands, `vaeforge COMMAND --help` the options of one, `vaeforge init DIR` makes a project
+folder, `vaeforge doctor` says what is missing here."""
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 an error that is not vaeforge's own, or what `chaos` found broken; 2 refused or failed, "
+    "what `inspect`, `doctor` and `trace` found wrong, or too few inputs for `drift` to tell; 3 `drift`: inputs have "
+    "shifted; 130 and 143 interrupted."
+)
 app = Commands(
     name="vaeforge",
     help="Search, train, evaluate, export and register variational autoencoders.",
-    no_args_is_help=True,
-    add_completion=False,
+    epilog=EXIT_CODES,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
 
@@ -113,6 +129,7 @@ def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> N
 
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.add_typer(searches.app)
+app.add_typer(new.app, name="new", rich_help_panel=DATA)
 app.add_typer(chaos.app)
 app.add_typer(doctor.app)
 
@@ -139,12 +156,19 @@ def pipeline_(
 
 
 @app.command(rich_help_panel=SEARCH)
-def sync(name: Annotated[str, typer.Option(help="name of the search", metavar="TEXT")]) -> None:
+def sync(
+    search: Annotated[OptionalStr, TEXT.argument("a search", "NAME")] = None,
+    name: Annotated[OptionalStr, TEXT.option("the same as NAME")] = None,
+) -> None:
     """Bring MLflow up to date with a search's ledger; doing it twice changes nothing."""
     from vaeforge import pipeline
     from vaeforge.paths import Project
 
-    pipeline.sync(Project(), name, console())
+    named = search or name
+    if named is None or (search and name and search != name):
+        given = "no search" if named is None else f"{search!r} and {name!r}"
+        raise ConfigError(f"sync: got {given}, must be one, as in `vaeforge sync NAME`; `vaeforge searches` lists them")
+    pipeline.sync(Project(), named, console())
 
 
 @app.command(rich_help_panel=SEARCH)
@@ -243,11 +267,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def common(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """Search, train, evaluate, export and register variational autoencoders."""
+    if ctx.invoked_subcommand is None:
+        typer.echo(WAY)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ another option.
 """
 
 import csv
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ OptionalFloat = float | None
 OptionalPath = Path | None
 NO_PAIRS: Pairs = {}  # the default of options that take pairs; commands do not change what they are given
 _PROBLEMS = "vaeforge.problems"
+ASSIGNMENT = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+=")  # of a setting, which no file is likely to be called
 
 
 class InvalidValueError(Exception):
@@ -100,7 +102,8 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         on_off = {name for param in self.params if _is_on_off(param) for name in param.opts}
-        return super().parse_args(ctx, with_values(args, on_off))
+        several = any("--set" in param.opts for param in self.params)
+        return super().parse_args(ctx, with_values(repeated(args) if several else args, on_off))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
@@ -129,6 +132,22 @@ def with_values(args: Sequence[str], on_off: set[str]) -> list[str]:
             return [*found, *args[place + 1 :]]
         if word in on_off and (place + 1 == len(args) or args[place + 1].startswith("-")):
             found.append("true")
+    return found
+
+
+def repeated(args: Sequence[str], option: str = "--set") -> list[str]:
+    """`args` with `option` before each further `section.key=value` that follows one: `--set a.b=1 c.d=2` is both."""
+    found: list[str] = []
+    following = False  # whether the word before was a value of the option
+    for place, word in enumerate(args):
+        if word == "--":
+            return [*found, *args[place:]]
+        value = bool(found) and found[-1] == option
+        if following and not value and ASSIGNMENT.match(word):
+            found.append(option)
+            value = True
+        following = value or word.startswith(f"{option}=")
+        found.append(word)
     return found
 
 

@@ -72,7 +72,7 @@ def _assignments(values: list[str] | None) -> list[str]:
 
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="section.key=value; repeat --set for more", metavar="KEY=VALUE", callback=_assignments),
+    typer.Option("--set", help="section.key=value, or several of them", metavar="KEY=VALUE", callback=_assignments),
 ]
 
 

@@ -1,5 +1,6 @@
 """Listing, reporting, stopping and removing searches, as the command line calls it."""
 
+import contextlib
 import json
 import sys
 import time
@@ -9,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from vaeforge.cli.option_types import WORDS
-from vaeforge.errors import SearchError
+from vaeforge.cli.options import console as wide_console
+from vaeforge.errors import ConfigError, SearchError
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
 from vaeforge.records import to_json
@@ -22,8 +24,18 @@ STOP_SECONDS = 60.0
 
 
 def searches(as_json: bool, console: Console) -> None:
-    """List the project's searches."""
-    rows = reports.searches(Project())
+    """List the project's searches.
+
+    Raises:
+        ConfigError: if this is no project.
+    """
+    project = Project()
+    rows = reports.searches(project)
+    if not rows and not (project.root / "params.yaml").exists():
+        raise ConfigError(
+            f"{project.root}: is no vaeforge project, as it has no params.yaml; go into one, or make one with "
+            "`vaeforge init DIR`"
+        )
     if as_json:
         _lines(rows)
     else:
@@ -62,6 +74,19 @@ def report(names: Sequence[str], figures: Path | None, console: Console) -> None
     if done.printed:
         say(console, f"{len(done.printed)} files of figures: {figures}")
     say(console, f"report: {done.page}")
+
+
+def watch(name: str, browser: bool, as_json: bool) -> None:
+    """Follow a search until it ends; Ctrl-C ends the watching, not the search.
+
+    Raises:
+        SearchError: if there is no such search.
+    """
+    from vaeforge.watch.step import watch as follow
+
+    shown = Console(file=sys.stdout) if as_json else wide_console()
+    with contextlib.suppress(KeyboardInterrupt):
+        follow(Project(), requests.parse_target(name).name, shown, json=as_json, browser=browser)
 
 
 def stop(name: str, console: Console) -> None:

@@ -221,15 +221,29 @@ def trials(
 
 @app.command(rich_help_panel=SEARCH)
 def report(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="a search, or several to compare")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="a search; or several, and models:/NAME/VERSION, to compare")
+    ],
     figures: Annotated[
         OptionalPath, PATH.option("folder for the figures as SVG, PNG and their data as CSV", default="none")
     ] = None,
 ) -> None:
-    """Show what a search found, or compare several: one HTML page with all figures, which needs no network."""
+    """Show what a search found, or compare searches and versions: one HTML page, which needs no network."""
     from vaeforge.cli import search_commands
 
     search_commands.report(names, figures, console())
+
+
+@app.command(rich_help_panel=SEARCH)
+def watch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="a search, which may run or have ended")],
+    browser: Annotated[OnOff, ON_OFF.option("also show it as a page, for this machine alone")] = False,
+    json: Json = False,
+) -> None:
+    """Show how a search of another terminal stands and what it waits for, until it ends."""
+    from vaeforge.cli import search_commands
+
+    search_commands.watch(name, browser, json)
 
 
 @app.command(rich_help_panel=SEARCH)

@@ -9,7 +9,7 @@ Shapes: T timepoints, V voxels, N points.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -83,6 +83,7 @@ class FileFormat:
         note: whether such files are notes where others lie beside them.
         picture: brings what a file, opened to be read, shows.
         pixels: counts those of all planes of such a picture, by its header; none where Pillow does.
+        eight_bits: whether a picture's values surely have at most 8 bits, by its first bytes; none where nothing tells.
         copied: whether a data set may hold copies of pictures' files; else it holds what they show alone.
         instead: what to do where a file of it should be something that cannot be read out of it.
         series: brings the series in a file by their keys; one that has none has the key "".
@@ -100,6 +101,7 @@ class FileFormat:
     note: bool = False
     picture: Callable[[Path, BinaryIO], RawPicture] | None = None
     pixels: Callable[[Path, BinaryIO], int] | None = None
+    eight_bits: Callable[[bytes], bool] | None = None
     copied: bool = True
     instead: Mapping[str, str] = field(default_factory=dict, hash=False)
     series: Callable[[Path], Mapping[str, Matrix]] | None = None
@@ -169,6 +171,17 @@ def format_of(path: Path) -> FileFormat | None:
     return next((one for one in found if one.begins_so(start)), found[0])
 
 
+def belonging(paths: Sequence[Path]) -> set[Path]:
+    """Which of these files belong to another one of them: `.ibd` to imzML, `.BRIK` to AFNI's header."""
+    owned = {
+        (path.parent, path.with_suffix("").name.lower() + suffix)
+        for path in paths
+        if (found := format_of(path)) is not None
+        for suffix in found.beside
+    }
+    return {path for path in paths if (path.parent, path.name.lower()) in owned}
+
+
 def start_of(path: Path) -> bytes:
     """The first bytes of a file; nothing where it cannot be read, which whoever reads it then says."""
     try:
@@ -176,6 +189,13 @@ def start_of(path: Path) -> bytes:
             return file.read(START)
     except OSError:
         return b""
+
+
+def is_surely_of_8_bits(path: Path) -> bool:
+    """Whether the picture at `path` has no values of more than 8 bits, as its first bytes say; nothing is decoded."""
+    start = start_of(path)
+    found = next((one for one in file_formats() if one.picture is not None and one.begins_so(start)), None)
+    return found is not None and found.eight_bits is not None and found.eight_bits(start)
 
 
 def series_in(path: Path) -> Mapping[str, Matrix]:

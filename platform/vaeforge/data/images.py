@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaeforge.data.decoding import decode
+from vaeforge.data.file_format import is_surely_of_8_bits
 from vaeforge.data.grey_levels import Extent, extent_of, white_of
 from vaeforge.data.label_values import ANOMALOUS, NORMAL, UNLABELLED
 from vaeforge.data.picture_file import DAMAGE, require_size
@@ -91,6 +92,8 @@ def with_white(reading: PictureReading, paths: list[Path], most: int) -> Picture
         return reading
     extents = []
     for path in paths:
+        if is_surely_of_8_bits(path):
+            continue
         try:
             extent = extent_at(path, reading, most)
         except DataError:

@@ -8,22 +8,53 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.large_arrays import blocks_of
+
 FILL = "fill"  # of a data set's constants: what a missing value is replaced by before it is encoded
+FEW = 2  # columns, fewer of which numpy sums in another order
+LARGE = 2**24  # values, more than which are not taken to float64 all at once
+BLOCK = 2**20  # values that are then
 LEAST_OBSERVED = 0.1  # share of the samples at which a channel has a value
+
+
+def lacks_values(values: NDArray[Any]) -> bool:
+    """Whether a value is missing."""
+    return any(bool(np.isnan(block).any()) for _, block in blocks_of(values)) if values.ndim else bool(np.isnan(values))
 
 
 def mean_of(values: NDArray[Any], axis: int | None = 0) -> NDArray[np.float64]:
     """The mean of what is not missing along an axis, or of all, float64."""
-    if not np.isnan(values).any():
+    if not lacks_values(values):
         return np.asarray(values.mean(axis=axis, dtype=np.float64))
     return np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
 
 
 def spread_of(values: NDArray[Any], axis: int | None = 0) -> NDArray[np.float64]:
     """The standard deviation of what is not missing along an axis, or of all, float64."""
-    if not np.isnan(values).any():
+    if axis is None and values.size > LARGE:
+        return _spread_of_large(values)
+    if axis == 0 and values.ndim == 2 and values.size > LARGE and values.shape[1] > FEW:
+        step = max(FEW, BLOCK // len(values))
+        firsts = range(0, values.shape[1], step)
+        return np.concatenate([_spread(values[:, first : first + step], 0) for first in firsts])
+    return _spread(values, axis)
+
+
+def _spread(values: NDArray[Any], axis: int | None) -> NDArray[np.float64]:
+    if not lacks_values(values):
         return np.asarray(values.std(axis=axis, dtype=np.float64))
     return np.asarray(np.nanstd(values, axis=axis, dtype=np.float64))
+
+
+def _spread_of_large(values: NDArray[Any]) -> NDArray[np.float64]:
+    """The standard deviation of what is not missing, a block of rows at a time in float64."""
+    mean, count, total = mean_of(values, None), 0, 0.0
+    step = max(1, BLOCK * len(values) // values.size)
+    for start in range(0, len(values), step):
+        apart = values[start : start + step].astype(np.float64) - mean
+        count += int(np.isfinite(apart).sum())
+        total += float(np.nansum(np.square(apart)))
+    return np.asarray(np.sqrt(total / count))
 
 
 def observed_per_sample(values: NDArray[Any]) -> float:

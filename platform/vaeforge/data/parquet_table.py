@@ -9,13 +9,14 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from vaeforge.data.announced_size import VALUES_LIMIT, require_memory
+from vaeforge.data.large_arrays import LARGE, mapped_columns
 from vaeforge.data.table import Table, refuse_repeated
 from vaeforge.data.table_columns import index_names
 from vaeforge.errors import DataError
 
 DOUBLE = 8  # bytes of a number
 # what pyarrow raises on damaged files
-DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, MemoryError)
+DAMAGE = (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError)
 
 
 def read_parquet(path: Path) -> Table:
@@ -30,10 +31,12 @@ def read_parquet(path: Path) -> Table:
             require_memory(path, values * DOUBLE)
             if values > VALUES_LIMIT:
                 raise ValueError(f"{file.metadata.num_rows} rows of {file.metadata.num_columns} columns are too many")
-            table = file.read()
-        refuse_repeated(path, list(table.column_names))
-        columns = {name: _plain(table.column(name)) for name in table.column_names}
-        return Table(columns, index_names(table.schema))
+            names = list(file.schema_arrow.names)
+            refuse_repeated(path, names)
+            # one after the other: arrow's copy and numpy's of all would be in memory at once
+            found = ((name, _plain(file.read(columns=[name]).column(name))) for name in names)
+            columns = mapped_columns(found) if values * DOUBLE >= LARGE else dict(found)
+            return Table(columns, index_names(file.schema_arrow))
     except DAMAGE as error:
         raise DataError(f"{path}: cannot be read as parquet ({error})") from None
 

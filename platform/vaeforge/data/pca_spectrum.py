@@ -4,6 +4,8 @@ What a condition explains linearly (class means, trends along coordinates) is ta
 gets it for nothing, so it can keep no latent unit alive.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from vaeforge_models.diagnostics import predicted_active_units, predicted_active
 
 SAMPLES = 2048
 KEPT = 512
+COLUMNS = 1024  # that are in float64 at once
 BERNOULLI_CLIP = 0.02
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 Floats = NDArray[np.float32]
@@ -34,32 +37,45 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
     parts = data.train[chosen]
     cropped = (model.normalise(centre_crop(raw, model.event_shape)) for raw, _ in parts.batches())
     values = np.concatenate([model.filled(x).flatten(1).numpy() for x in cropped])
-    total, eigenvalues = _total(values, parts.condition), _eigenvalues(values, parts.condition)
+    total, eigenvalues = _decomposed(values, parts.condition, lambda block, columns: block)
     if values.min() < 0 or values.max() > 1:
         return PcaSpectrum(values.shape[1], total, eigenvalues)
     mean = values.mean(0).clip(BERNOULLI_CLIP, 1 - BERNOULLI_CLIP)
-    bernoulli = _eigenvalues((values - mean) / np.sqrt(mean * (1 - mean)), parts.condition)
-    return PcaSpectrum(values.shape[1], total, eigenvalues, bernoulli)
+
+    def whitened(block: Floats, columns: slice) -> Floats:
+        return (block - mean[columns]) / np.sqrt(mean[columns] * (1 - mean[columns]))
+
+    return PcaSpectrum(values.shape[1], total, eigenvalues, _decomposed(values, parts.condition, whitened)[1])
 
 
 def _residual(values: Floats, condition: Floats) -> NDArray[np.float64]:
     """What of `values` [N, D] conditions [N, C] and a constant do not explain linearly."""
     predictors = np.column_stack([np.ones(len(values)), condition]).astype(np.float64)
-    wide = values.astype(np.float64)
-    residual: NDArray[np.float64] = wide - predictors @ np.linalg.lstsq(predictors, wide, rcond=None)[0]
+    residual = values.astype(np.float64)
+    residual -= predictors @ np.linalg.lstsq(predictors, residual, rcond=None)[0]
     return residual
 
 
-def _total(values: Floats, condition: Floats) -> float:
-    """All variance: the sum of all eigenvalues."""
-    return float((_residual(values, condition) ** 2).sum() / len(values))
+def _decomposed(
+    values: Floats, condition: Floats, made: Callable[[Floats, slice], Floats]
+) -> tuple[float, tuple[float, ...]]:
+    """All variance, and the largest eigenvalues, of what `made` makes of blocks of columns of `values` [N, D].
 
-
-def _eigenvalues(values: Floats, condition: Floats) -> tuple[float, ...]:
-    residual = _residual(values, condition)
-    wide = residual.shape[1] > residual.shape[0]
-    gram = (residual @ residual.T if wide else residual.T @ residual) / len(residual)
-    return tuple(np.linalg.eigvalsh(gram)[::-1][:KEPT].clip(min=0).tolist())
+    Eigenvalues are those of the smaller of [N, N] and [D, D]; of the former, a block of columns at a time is in memory
+    as float64.
+    """
+    count, dimensions = values.shape
+    blocks = [slice(start, start + COLUMNS) for start in range(0, dimensions, COLUMNS)]
+    residuals = (_residual(made(values[:, columns], columns), condition) for columns in blocks)
+    if dimensions > count:
+        total, gram = 0.0, np.zeros((count, count))
+        for residual in residuals:
+            total += float(np.square(residual).sum())
+            gram += residual @ residual.T
+    else:
+        whole = np.concatenate(list(residuals), axis=1)
+        total, gram = float(np.square(whole).sum()), whole.T @ whole
+    return total / count, tuple(np.linalg.eigvalsh(gram / count)[::-1][:KEPT].clip(min=0).tolist())
 
 
 def likelihood_of(experiment: Experiment) -> str:

@@ -14,6 +14,7 @@ from vaeforge.data.data_sets import DataSetName, UsedData, data_sets_in, refused
 from vaeforge.data.grey_levels import WHITE
 from vaeforge.data.image_statistics import write_statistics
 from vaeforge.data.label_values import ONLY_NORMAL
+from vaeforge.data.large_arrays import give_back, rows_at_once
 from vaeforge.data.pca_spectrum import spectrum_of
 from vaeforge.data.prepared import (
     CONSTANTS,
@@ -213,7 +214,16 @@ class _Stream:
 
 
 def _write_array(path: Path, array: NDArray[Any]) -> PreparedArray:
+    """Write an array as `np.save` does; of a mapped one, a block of rows at a time is in memory."""
+
     def write(file: BinaryIO) -> None:
-        np.save(_Stream(file), array, allow_pickle=False)
+        if not array.flags.c_contiguous or not array.ndim:
+            np.save(_Stream(file), array, allow_pickle=False)
+            return
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        step = rows_at_once(array)
+        for start in range(0, len(array), step):
+            file.write(array[start : start + step].tobytes())
+            give_back(array)
 
     return PreparedArray(write_atomically(path, write), tuple(array.shape))

@@ -11,8 +11,9 @@ Few whole numbers among columns that are none look like labels, but could be cou
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,22 @@ NAMES = re.compile(
 FEW, LEAST_ROWS, SHARE = 20, 50, 10  # distinct values at most, rows at least, rows for each distinct value
 EXACT = 1e-9  # 1 - |r|, below which a column is another one in other units
 SUM_TOLERANCE = 1e-4  # of a sum, as floats are often written with six digits
+
+
+class Numbers(Mapping[str, Floats]):
+    """Columns as float64, one at a time in memory: made whenever one is looked at."""
+
+    def __init__(self, make: Callable[[str], Floats], names: Sequence[str]):
+        self._make, self._names = make, list(names)
+
+    def __getitem__(self, name: str) -> Floats:
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True)
@@ -59,10 +76,9 @@ def no_channels(
         reason = _by_name(name) or _by_content(values, axes, sections)
         if reason:
             found[name] = NoChannel(reason)
-    rest = {name: values for name, values in columns.items() if name not in found}
+    rest = Numbers(columns.__getitem__, [name for name in columns if name not in found])
     found |= {name: NoChannel("is the sum of the other columns") for name in _sums(rest)}
-    rest = {name: values for name, values in rest.items() if name not in found}
-    return found | _few_values(rest)
+    return found | _few_values(Numbers(columns.__getitem__, [name for name in columns if name not in found]))
 
 
 def _by_name(name: str) -> str | None:
@@ -119,7 +135,7 @@ def _sums(columns: Mapping[str, Floats]) -> list[str]:
     """Columns that are the sum of all others, of which there are two at least."""
     if len(columns) < 3:
         return []
-    total = np.sum([np.nan_to_num(values) for values in columns.values()], axis=0)
+    total: Floats = reduce(np.add, (np.nan_to_num(values) for values in columns.values()))
     return [
         name
         for name, values in columns.items()
@@ -129,12 +145,12 @@ def _sums(columns: Mapping[str, Floats]) -> list[str]:
 
 def _few_values(columns: Mapping[str, Floats]) -> dict[str, NoChannel]:
     """Columns of few whole numbers, where most columns are of others."""
-    whole = {name: values[np.isfinite(values)] for name, values in columns.items()}
-    whole = {name: values for name, values in whole.items() if _whole(values)}
+    whole = [name for name, values in columns.items() if _whole(values[np.isfinite(values)])]
     if 2 * len(whole) >= len(columns):
         return {}
     found = {}
-    for name, values in whole.items():
+    for name in whole:
+        values = columns[name][np.isfinite(columns[name])]
         distinct = len(np.unique(values))
         if len(values) >= LEAST_ROWS and distinct <= FEW and distinct * SHARE <= len(values):
             found[name] = NoChannel(f"holds {distinct} different whole numbers, as labels do", sure=False)

@@ -12,11 +12,12 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
+from vaeforge.data.large_arrays import give_back
 from vaeforge.data.source_files import listed
 from vaeforge.data.table import Table
 from vaeforge.data.table_columns import AXES, DONOR, GROUPS, LABELS, NOBODY, SECTION, numbers_rows
 from vaeforge.errors import ConfigError, DataError, nearest
-from vaeforge.importing.column_roles import no_channels
+from vaeforge.importing.column_roles import Numbers, no_channels
 from vaeforge.importing.import_options import ImportOptions
 from vaeforge.importing.parsed_source import ImportLog
 
@@ -193,7 +194,7 @@ def _channels(path: Path, table: Table, options: ImportOptions, special: Columns
     taken = {*special.axes.values(), *special.labels.values()}
     if options.channels:
         return _given_channels(path, table, options, taken)
-    columns: dict[str, NDArray[np.float64]] = {}
+    names: list[str] = []
     for name, column in table.columns.items():
         if name in taken:
             continue
@@ -204,9 +205,10 @@ def _channels(path: Path, table: Table, options: ImportOptions, special: Columns
         elif not is_numeric(column):
             log.quarantine(f"{path.name}: column {name!r}", f"is no column of numbers ({_sample(column)})")
         else:
-            columns[name] = _finite(column)
+            names.append(name)
     if table.channels:
-        return list(columns)
+        return names
+    columns = Numbers(lambda name: _finite(table.columns[name]), names)  # a column at a time
     axes = {axis: _finite(table.columns[name]) for axis, name in special.axes.items()}
     sections = labels_of(table.columns[special.labels[SECTION]]) if SECTION in special.labels else None
     left_out = no_channels(columns, axes, sections)
@@ -268,6 +270,7 @@ def is_numeric(column: NDArray[Any]) -> bool:
 def _finite(column: NDArray[Any]) -> NDArray[np.float64]:
     """A column's numbers, NaN where there is none that float32 can hold."""
     values = numbers(column).astype(np.float64)
+    give_back(column)
     return np.where(np.abs(values) <= np.finfo(np.float32).max, values, np.nan)
 
 

@@ -24,6 +24,7 @@ from vaeforge.importing.measured_images import (
     FoundPictures,
     MeasuredImage,
     PictureFile,
+    content_of,
     decode_selected,
     measure,
     pixels_of,
@@ -124,12 +125,13 @@ def _measured(
     questions: list[tuple[str, QuestionError]] = []
     for number, candidate in enumerate(candidates):
         try:
-            raw = decode_selected(candidate, stated)
+            content = content_of(candidate)
+            raw = decode_selected(candidate, stated, content)
             extent = extent_of(raw.pixels, raw.bits)
             if extent.deep:
                 deep[number] = extent
             else:
-                found[number] = measure(candidate, raw, stated)
+                found[number] = measure(candidate, raw, stated, content)
         except QuestionError as error:
             questions.append((candidate.shown, error))
         except DataError as error:
@@ -140,7 +142,8 @@ def _measured(
     for number in sorted({*deep, *(found if reading.depth != stated.depth else ())}):
         candidate = candidates[number]
         try:
-            found[number] = measure(candidate, decode_selected(candidate, reading), reading)
+            content = content_of(candidate)
+            found[number] = measure(candidate, decode_selected(candidate, reading, content), reading, content)
         except DataError as error:
             log.quarantine(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
     return [item for number in sorted(found) for item in found[number]], reading

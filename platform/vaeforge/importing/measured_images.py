@@ -8,6 +8,7 @@ Shapes: P planes of a file; H x W pixels; colour [H, W, 3], grey [H, W], uint8 o
 """
 
 import hashlib
+import io
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from vaeforge.errors import DataError
 from vaeforge.importing.parsed_source import Row
 from vaeforge.importing.rims import Rim, rim_of
 from vaeforge.samples import raw_units
+
+READ_WHOLE = 2**26  # bytes of a file, up to which it is decoded out of memory
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class MeasuredImage:
         target: where it is written.
         rim: what lies at its rim.
         only: the one channel of red, green and blue that has values, of a picture that becomes grey; else none.
+        file_sha256: of the file as it was decoded, of one that may be copied; empty for others.
     """
 
     candidate: PictureFile
@@ -103,6 +107,7 @@ class MeasuredImage:
     target: Path
     rim: Rim
     only: int | None = None
+    file_sha256: str = ""
 
     @property
     def shown(self) -> str:
@@ -110,23 +115,41 @@ class MeasuredImage:
         return self.candidate.shown if self.plane is None else f"{self.candidate.shown}[{self.plane}]"
 
 
-def decode_selected(candidate: PictureFile, reading: PictureReading) -> RawPicture:
-    """The planes and channels of a file that are taken.
+def content_of(candidate: PictureFile) -> bytes | None:
+    """All bytes of a file that may be copied, so that its copy needs not be decoded; none of a large one, or others.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    try:
+        if candidate.copied and candidate.path.stat().st_size <= READ_WHOLE:
+            return candidate.path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{candidate.path}: cannot be read ({error})") from None
+    return None
+
+
+def decode_selected(candidate: PictureFile, reading: PictureReading, content: bytes | None = None) -> RawPicture:
+    """The planes and channels that are taken of a file, or of its bytes.
 
     Raises:
         DataError: if it cannot be decoded.
         QuestionError: if nothing says which those are.
     """
-    return reading.selected(decode(candidate.path), candidate.most)
+    opened = None if content is None else io.BytesIO(content)
+    return reading.selected(decode(candidate.path, opened), candidate.most)
 
 
-def measure(candidate: PictureFile, raw: RawPicture, reading: PictureReading) -> list[MeasuredImage]:
-    """The pictures in a decoded file.
+def measure(
+    candidate: PictureFile, raw: RawPicture, reading: PictureReading, content: bytes | None = None
+) -> list[MeasuredImage]:
+    """The pictures in a decoded file, or in its bytes.
 
     Raises:
         DataError: if it cannot be used.
     """
     levels, found = reading.levels(raw), []
+    whole = "" if content is None else hashlib.sha256(content).hexdigest()
     for number, plane in enumerate(levels):
         pixels = _flat(plane, candidate.grey)
         own = None if len(levels) == 1 else number
@@ -142,7 +165,8 @@ def measure(candidate: PictureFile, raw: RawPicture, reading: PictureReading) ->
         only = _only_channel(raw) if candidate.grey else None
         rim = rim_of(eight if eight.ndim == 2 else eight.mean(axis=-1), raw.transparent)
         row |= {"transparent": rim.transparent} if rim.transparent else {}
-        found.append(MeasuredImage(candidate, own, row, pixels_sha256(pixels), counts, small, target, rim, only))
+        digest = pixels_sha256(pixels)
+        found.append(MeasuredImage(candidate, own, row, digest, counts, small, target, rim, only, whole))
     return found
 
 
@@ -191,7 +215,10 @@ def write_picture(item: MeasuredImage, path: Path, reading: PictureReading) -> N
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if item.candidate.copied and item.plane is None:
-        path.write_bytes(item.candidate.path.read_bytes())
+        content = item.candidate.path.read_bytes()
+        path.write_bytes(content)
+        if item.file_sha256 and hashlib.sha256(content).hexdigest() == item.file_sha256:
+            return  # what was checked
         raw = decode_selected(replace(item.candidate, path=path), reading)
     else:
         raw = decode_selected(item.candidate, reading)

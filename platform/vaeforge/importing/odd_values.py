@@ -38,7 +38,7 @@ class OddValues:
 
 def odd_values(values: NDArray[np.float32], spread: float) -> OddValues:
     """What looks odd in a series [T, V] of that standard deviation; NaN is a missing value."""
-    zeros = int((np.nan_to_num(values, nan=1.0) == 0).all(axis=1).sum())
+    zeros = int((values == 0).all(axis=1).sum())
     return OddValues(standing_for_missing(values), zeros, spread, bright_start(values))
 
 

@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from vaeforge.data.file_format import FileFormat, TableRequest, format_of, is_readable, named_suffixes, unread
+from vaeforge.data.file_format import (
+    FileFormat,
+    TableRequest,
+    belonging,
+    format_of,
+    is_readable,
+    named_suffixes,
+    unread,
+)
 from vaeforge.data.foreign_formats import advice
 from vaeforge.data.mass_list import mass_words
 from vaeforge.data.source_files import listed
@@ -28,9 +36,8 @@ def find_table(source: Path, log: ImportLog) -> Path:
         told = "" if tables else next((f"; {path.name}: {known}" for path in files if (known := advice(path))), "")
         has = f"has {len(tables)} tables ({suffixes}), must be one; holds {named or 'nothing'}"
         raise DataError(f"{source}: {has}{told}")
-    chosen = format_of(tables[0])
-    beside = {tables[0].with_suffix("").name + suffix for suffix in (chosen.beside if chosen else ())}
-    for path in (one for one in files if one != tables[0] and one.name.lower() not in {*map(str.lower, beside)}):
+    passed = {tables[0], *belonging(files)}
+    for path in (one for one in files if one not in passed):
         log.quarantine(shown(path, root), unread(path, "table"))
     return tables[0]
 

@@ -1,5 +1,7 @@
 """4-D volumes as matrices of one set of voxels: a mask's, or those that vary in every subject.
 
+A file is read once; what is looked at again is a copy of the values at such voxels (`read_once`).
+
 Shapes: a file X x Y x Z x T; the set of voxels bool [X, Y, Z] with V of them; a matrix [T, V].
 """
 
@@ -23,6 +25,7 @@ from vaeforge.data.volume_file import canonical, repetition_time, require_dimens
 from vaeforge.data.voxels import VoxelGrid, grid_of
 from vaeforge.errors import DataError
 from vaeforge.importing.parsed_source import ImportLog, shown
+from vaeforge.importing.read_once import keep
 from vaeforge.importing.time_axis import ask_about_time, time_looks_first
 
 Voxels = NDArray[np.bool_]
@@ -49,6 +52,8 @@ def read_volumes(
         DataError: if the files' grids differ, the mask cannot be used, or no voxel is left.
     """
     seen: list[tuple[Path, Any, Voxels]] = []
+    copies: list[Loader | None] = []
+    given = _mask(mask) if mask else None
     times: dict[str, float] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     odd: list[str] = []
@@ -58,8 +63,12 @@ def read_volumes(
             image = canonical(opened, path)
             values = values_of(image, path)
             varying = _varying(values)
-            if not mask:  # else a subject that is left out would have a say in which voxels are kept
-                require_covered(str(path), as_float32(values[varying].T))
+            fits = given is not None and given.shape == varying.shape
+            held = values[given if fits else varying]
+            # with a mask, a subject that is left out has no say in which voxels are kept; whole numbers lack nothing
+            if not mask and held.dtype.kind == "f":
+                require_covered(str(path), as_float32(held.T))
+            copies.append(keep(held))
             seen.append((path, image.affine, varying))
             times[shown(path, root)] = repetition_time(image)
             shapes[shown(path, root)] = opened.shape
@@ -77,12 +86,16 @@ def read_volumes(
         log.notes.append("the affines of the NIfTI files differ by less than half a voxel: are they in one space?")
     _ask_about_times(root, times, log)
     maps = [voxels for _, _, voxels in seen]
-    kept = _mask(mask, maps[0].shape) if mask else reduce(np.logical_and, maps)
+    kept = reduce(np.logical_and, maps) if mask is None or given is None else _fitting(given, mask, maps[0].shape)
     if not kept.any():
         raise DataError(f"{root}: no voxel varies in all {len(seen)} subjects, or is in the mask; give another --mask")
     how = "by the mask" if mask else "those that vary in all subjects"
     log.notes.append(f"{int(kept.sum())} of {kept.size} voxels kept, {how}")
-    return [(path, partial(_matrix, path, kept, time_axis)) for path, _, _ in seen], grid_of(kept, affine)
+    loaders: list[tuple[Path, Loader]] = [
+        (path, partial(_matrix, path, kept, time_axis) if copy is None else partial(_of_copy, copy, held, kept))
+        for (path, _, _), copy, held in zip(seen, copies, [kept] * len(seen) if mask else maps, strict=True)
+    ]
+    return loaders, grid_of(kept, affine)
 
 
 def volume_length(path: Path, grid: VoxelGrid, time_axis: str) -> int:
@@ -147,6 +160,14 @@ def _matrix(path: Path, kept: Voxels, time_axis: str) -> NDArray[Any]:
     return matrix
 
 
+def _of_copy(copy: Loader, held: Voxels, kept: Voxels) -> NDArray[Any]:
+    """The values [T, V] at the kept voxels, of a copy of those at the voxels that are held, the kept among them."""
+    values = copy()
+    within = kept[held]
+    matrix: NDArray[Any] = (values if within.all() else values[within]).T
+    return matrix
+
+
 def _refuse_grids(root: Path, shapes: list[tuple[str, tuple[int, ...]]]) -> None:
     if len({shape for _, shape in shapes}) > 1:
         named = [f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes]
@@ -172,12 +193,14 @@ def _apart(first: Any, other: Any, grid: tuple[int, ...]) -> float:
     return float(np.linalg.norm(apply_affine(other, corners) - apply_affine(first, corners), axis=1).max())
 
 
-def _mask(path: Path, grid: tuple[int, ...]) -> Voxels:
+def _mask(path: Path) -> Voxels:
     if not path.is_file():
         raise DataError(f"--mask: {path} not found")
-    image = canonical(_open(path, dimensions=3), path)
-    values = values_of(image, path)
-    if values.shape != grid:
-        raise DataError(f"--mask: {path} is {values.shape}, must be {grid} as the subjects are")
-    mask: Voxels = values > 0
+    mask: Voxels = values_of(canonical(_open(path, dimensions=3), path), path) > 0
+    return mask
+
+
+def _fitting(mask: Voxels, path: Path, grid: tuple[int, ...]) -> Voxels:
+    if mask.shape != grid:
+        raise DataError(f"--mask: {path} is {mask.shape}, must be {grid} as the subjects are")
     return mask

@@ -275,13 +275,14 @@ class TrialDecided(LedgerEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptCrashed(LedgerEvent):
-    """An attempt that failed: lost, hang, oom, disk, checkpoint or crash."""
+    """An attempt that failed: lost, hang, oom, disk, checkpoint or crash; with `most` nobody is at fault."""
 
     kind: ClassVar[str] = "crashed"
     trial: int
     attempt: int = 1
     cause: str
     traceback: str = ""
+    most: int | None = field(default=None, metadata=OPTIONAL)  # lanes of its group from then on; memory ran out
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,12 +60,14 @@ class TrialRecord:
         decisions: by the epoch after which the trial was compared with others.
         leases: how often a worker group took it.
         crashes: its attempts that failed.
-        setbacks: how many of them have failed since it last came further than ever before.
+        setbacks: how many of them have failed since it last came further than ever before; not counted are those that
+            are held against nobody (`AttemptCrashed.most`).
         furthest: the highest epoch that was ever reported.
         retries: how often it was tried again after it had failed for good.
         lanes: most trials that were trained as one model in an epoch of this one, itself counted.
         beside: all trials that it was ever trained with as one model.
         core_seconds, gpu_seconds: what all its epochs cost, those included that were trained again after a crash.
+        host, generation: of the worker group that took it last; no generation once that attempt has failed.
         state: none while it has not ended, else completed, early_stopped, stopped or failed.
         repeat_of: the trial that this one repeats under another seed.
         inheritance: the last one.
@@ -105,7 +107,8 @@ class TrialRecord:
     @property
     def hangs(self) -> int:
         """How many of its setbacks were that it hung."""
-        return sum(crash.cause == "hang" for crash in self.crashes[len(self.crashes) - self.setbacks :])
+        counted = [crash for crash in self.crashes if crash.most is None]
+        return sum(crash.cause == "hang" for crash in counted[len(counted) - self.setbacks :])
 
     @property
     def last(self) -> EpochReported | None:
@@ -176,6 +179,7 @@ class SearchHistory:
 
     Attributes:
         groups: worker groups of the newest session, by number, as they registered last.
+        most_lanes: trials at once, of those of them whose memory ran out under more.
         warm_starts: what other searches contributed.
         ended: how the newest session ended, if it ended by itself.
         ended_trials: in the order in which they ended; `settled`: how many had when the search last ended by itself.
@@ -192,6 +196,7 @@ class SearchHistory:
         self.header: SearchHeader | None = None
         self.trials: dict[int, TrialRecord] = {}
         self.groups: dict[int, WorkersRegistered] = {}
+        self.most_lanes: dict[int, int] = {}
         self.ended: SearchEnded | None = None
         self.warm_starts: list[WarmStarted] = []
         self.ended_trials: list[TrialRecord] = []
@@ -230,6 +235,7 @@ class SearchHistory:
         self.phase, self.phase_time = "running", event.time
         self._opened = event.time
         self.groups.clear()  # the workers of the interrupted session are gone, and so are their leases
+        self.most_lanes.clear()  # and the next one may have other devices
         for trial in self.trials.values():
             trial.host = trial.generation = None
 
@@ -314,7 +320,10 @@ class SearchHistory:
     def _(self, event: AttemptCrashed) -> None:
         trial = self._trial(event)
         trial.crashes.append(event)
-        trial.setbacks += 1
+        trial.setbacks += event.most is None
+        if event.most is not None and trial.host is not None:
+            self.most_lanes[trial.host] = event.most
+        trial.generation = None  # nobody holds it
 
     @_take.register
     def _(self, event: TrialFinished) -> None:

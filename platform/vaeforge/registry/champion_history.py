@@ -26,6 +26,18 @@ def previous_champion(trail: Sequence[Entry], champion: str | None, usable: set[
     return next((version for version in reversed(earlier) if version in usable and version != champion), None)
 
 
+def moved_by_hand(trail: Sequence[Entry], champion: str | None) -> str | None:
+    """That the alias was moved past this trail, in words; none where the last change made the champion that there is.
+
+    While a change is under way, and without any change in the trail, nothing is said.
+    """
+    done = [entry for entry in trail if entry.action in CHANGES and entry.state == DONE]
+    if not done or open_intent(trail) is not None or done[-1].after == champion:
+        return None
+    made = f"version {done[-1].after}" if done[-1].after else "none"
+    return f"moved by hand: the last recorded change made {made} champion"
+
+
 def open_intent(trail: Sequence[Entry]) -> Entry | None:
     """The last entry, if it is an intent whose end was never written."""
     return trail[-1] if trail and trail[-1].state == INTENT else None

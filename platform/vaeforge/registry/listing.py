@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaeforge.records import SPREAD, to_json
 from vaeforge.registry.audit import PREFIX, Entry, trail_of
+from vaeforge.registry.champion_history import moved_by_hand
 from vaeforge.registry.fetch import ARCHIVED
 from vaeforge.registry.tags import (
     ACTIVE_UNITS,
@@ -29,13 +30,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """A registered model: how many versions it has, which are champion and challenger, and the data set of its line."""
+    """A registered model: how many versions it has, which are champion and challenger, and the data set of its line.
+
+    `remark` says where the champion was moved past the audit trail.
+    """
 
     model: str
     versions: int
     champion: str | None
     challenger: str | None
     data_set: str | None = None
+    remark: str | None = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,8 @@ def _model_summary(reader: StoreReader, name: str) -> ModelSummary:
     aliases, versions = aliases_of(reader, name), versions_of(reader, name)
     named = list(dict.fromkeys(one.tags[DATA_SET] for one in versions if DATA_SET in one.tags))
     roles = aliases.get(CHAMPION), aliases.get(CHALLENGER)
-    return ModelSummary(name, len(versions), *roles, ", ".join(named) or None)
+    remark = moved_by_hand(trail_of(versions), roles[0])
+    return ModelSummary(name, len(versions), *roles, ", ".join(named) or None, remark)
 
 
 def _version_summary(version: StoredVersion, aliases: Mapping[str, str]) -> VersionSummary:

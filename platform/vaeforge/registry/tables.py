@@ -30,7 +30,8 @@ def models_table(models: "Sequence[ModelSummary]") -> Table:
     """Every model in a line."""
     table = Table("model", "data set", "versions", "champion", "challenger", title="models")
     for one in models:
-        cells = (one.model, one.data_set, one.versions, one.champion, one.challenger)
+        champion = f"{one.champion or 'none'} ({one.remark})" if one.remark else one.champion
+        cells = (one.model, one.data_set, one.versions, champion, one.challenger)
         table.add_row(*(escape(_text(value)) for value in cells))
     return table
 

@@ -3,33 +3,45 @@
 Nothing that goes wrong here may cost a search its result: whatever it is, it is a warning.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 
-from vaeforge.manifests.trained_model import TrainedModelManifest
+from vaeforge.errors import NothingWonError
 from vaeforge.paths import Project
 from vaeforge.remarks import say, warn
 
 
-def report_at_end(project: Project, manifest: TrainedModelManifest, uri: str | None, console: Console) -> None:
-    """Make the report of the search that handed `manifest` on.
+def report_at_end(project: Project, name: str, uri: str | None, console: Console) -> None:
+    """Make the report of a search that has ended, with a model or without one.
 
     Args:
         project: of the search.
-        manifest: of its best model.
+        name: of the search.
         uri: of the MLflow store that tracks it; none: `vaeforge sync` attaches the report later.
         console: where to say where the report is, or why there is none.
     """
-    name = str(manifest.lineage.search)
     try:
         from vaeforge.report.step import make_report
 
         page = make_report(project, [name]).page
-    except Exception as error:  # whatever it is, the model is there
+    except Exception as error:  # whatever it is, what the search found is there
         warn(console, f"no report: {type(error).__name__}: {error}; `vaeforge report {name}` tries again")
         return
     if uri is not None:
         _attach(project, name, uri, console)
     say(console, f"report: {page}")
+
+
+@contextmanager
+def report_of_failures(project: Project, uri: str | None, console: Console) -> Iterator[None]:
+    """Around a search: one of failed trials alone ends with a report, too, which says why they failed."""
+    try:
+        yield
+    except NothingWonError as error:
+        report_at_end(project, error.search, uri, console)
+        raise
 
 
 def _attach(project: Project, name: str, uri: str, console: Console) -> None:
@@ -38,6 +50,4 @@ def _attach(project: Project, name: str, uri: str, console: Console) -> None:
     try:
         attach_report(project.search(name), uri)
     except Exception as error:  # a store that does not answer, or refuses
-        warn(
-            console, f"MLflow has no report: {type(error).__name__}: {error}; `vaeforge sync --name {name}` tries again"
-        )
+        warn(console, f"MLflow has no report: {type(error).__name__}: {error}; `vaeforge sync {name}` tries again")

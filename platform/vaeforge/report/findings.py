@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from vaeforge.report.failures import failure_sentences
 from vaeforge.report.figures.evaluation import baseline_verdict
 from vaeforge.report.figures.schedules import schedule_findings
 from vaeforge.report.record import SearchRecord
@@ -12,7 +13,14 @@ STATES = {"ended": "ended", "interrupted": "was interrupted", "running": "has no
 
 def findings(record: SearchRecord) -> list[str]:
     """The sentences at the top of the page."""
-    return [*_standing(record), *_winner(record), *schedule_findings(record), *_latents(record), *_evaluation(record)]
+    failed = list(failure_sentences(record))
+    return [
+        *_standing(record),
+        *(failed or _winner(record)),
+        *schedule_findings(record),
+        *_latents(record),
+        *_evaluation(record),
+    ]
 
 
 def _standing(record: SearchRecord) -> Iterator[str]:

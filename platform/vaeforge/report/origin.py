@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
+from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.report.figure import DataTable
 from vaeforge.report.record import SearchRecord
 
@@ -35,6 +36,24 @@ def _facts(record: SearchRecord) -> Iterator[tuple[str, str]]:
         yield "MLflow run of the search", model.lineage.mlflow.parent_run_id or ""
         yield "MLflow run of the winner", model.lineage.mlflow.run_id or ""
         yield "registered model", model.lineage.registered_model
+
+
+def lineage_of_model(model: TrainedModelManifest) -> DataTable:
+    """What a registered version came of, one row each; what was not recorded is left out."""
+    found = model.lineage
+    facts = {
+        "family": found.family,
+        "data set": str(found.data_set) if found.data_set else "",
+        "data identity": found.data_identity,
+        "data hash (DVC)": found.data_hash or "",
+        "git commit": (found.git.commit or "") if found.git else "",
+        "vaeforge's code": found.code_hash or "",
+        "configuration": found.configuration_hash or "",
+        "search": str(found.search or ""),
+        "trial": "" if found.trial is None else str(found.trial),
+        "checkpoint (SHA-256)": model.checkpoint.sha256,
+    }
+    return DataTable(("what", "value"), tuple((name, value) for name, value in facts.items() if value))
 
 
 def commands(record: SearchRecord) -> list[str]:

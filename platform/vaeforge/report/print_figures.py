@@ -85,7 +85,8 @@ def _panel(page: Any, axes: Any, panel: Panel) -> None:
     if scale is not None and panel.shades is not None:
         page.colorbar(matplotlib.cm.ScalarMappable(scale, "cividis"), ax=axes, label=panel.shades.title)
     if any(layer.label for layer in panel.layers):
-        axes.legend()
+        # below the axes, where it hides nothing; to look for the best place takes seconds where there are many points
+        axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=2)
 
 
 def _scale(panel: Panel) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from vaeforge.config.layouts import layout_named
-from vaeforge.data.file_format import FileFormat, file_formats, format_of, is_readable
+from vaeforge.data.file_format import FileFormat, belonging, file_formats, format_of, is_readable
 from vaeforge.data.foreign_formats import advice
 from vaeforge.errors import DataError
 from vaeforge.importing.series_files import ABOUT
@@ -82,7 +82,7 @@ def find(root: Path) -> InputFiles:
         counts = ", ".join(f"{len(some)} {kind} ({some[0].name})" for kind, some in found.items())
         raise DataError(f"input: {root} holds {counts}, must hold one kind; give one of them alone")
     ((kind, chosen),) = found.items()
-    return InputFiles(root, kind, chosen, len(paths) - len(chosen))
+    return InputFiles(root, kind, chosen, len(paths) - len({*chosen, *belonging(paths)}))
 
 
 def reader_of(source: InputFiles, contract: Contract, reading: ReadOptions) -> Reader:

@@ -9,6 +9,7 @@ Each has `event` and `time` (unix seconds). Values are nats per sample; null sta
 | | `params` (path to value), `repeat_of` (a number, or null), `lanes` (most trials at once as one model, 1: it alone) |
 | `best` | another trial leads: `trial`, `value` (`val/nelbo` of its selected epoch) |
 | `warning` | `text` |
+| `waits` | `text` (of `vaeforge watch` alone): what the search waits for, told where it is something else than before |
 | `end` | `search`, `reason`, `seconds`, `trials` (state to how many), `best` (a standing, or null) |
 | | `front` (several goals: standings, the chosen one first), `problem` (why no trial won, or null) |
 | | `told` (or null): what the best trial is worth, `value` and `sd` over `runs`, and whether these are `optimistic`, |
@@ -60,6 +61,11 @@ def best(found: BestSoFar) -> str:
 def warning(text: str) -> str:
     """What a person should know."""
     return line("warning", text=text)
+
+
+def waits(text: str) -> str:
+    """What the search waits for."""
+    return line("waits", text=text)
 
 
 def end(history: SearchHistory, objective: Objective, reason: str, seconds: float) -> str:

@@ -19,7 +19,7 @@ from vaeforge.patch_secrets import withheld
 from vaeforge.paths import Project, hash_of, write_bytes
 from vaeforge.provenance import PATCH, code_hash, command_line, origin
 from vaeforge.remarks import tell, warn
-from vaeforge.search.configuration import completed, configuration_hash, learned
+from vaeforge.search.configuration import completed, configuration_hash, differing, learned
 from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
 from vaeforge.search.space.checks import check, collapse_warnings
 from vaeforge.search.space.space import Space
@@ -154,9 +154,11 @@ def _require_same(history: SearchHistory, plan: Plan) -> None:
     before, now = history.header, plan.header
     problems = []
     if before.space != json.loads(json.dumps(now.space)):  # keys of mappings are texts in a ledger
-        problems.append("the space is another one (fidelity included)")
-    if learned(completed(before.settings))["experiment"] != learned(now.settings)["experiment"]:
-        problems.append("the training settings are others")
+        changed = differing(before.space, json.loads(json.dumps(now.space)))
+        problems.append(f"the space is another one: {changed}")
+    earlier, present = learned(completed(before.settings))["experiment"], learned(now.settings)["experiment"]
+    if earlier != present:
+        problems.append(f"the training settings are others: {differing(earlier, present)}")
     if before.data_identity != now.data_identity:
         problems.append(f"the data is another: {before.data_identity[:12]}…, now {now.data_identity[:12]}…")
     if before.seed != now.seed:

@@ -103,9 +103,15 @@ class ProgressView:
         else:
             self.console.print(f"[yellow]warning[/]: {escape(text)}", highlight=False, soft_wrap=True)
 
-    def end(self, history: SearchHistory, reason: str) -> None:
-        """How the session ended, in any mode; events that no snapshot showed come before."""
-        seconds = self._clock() - self._opened
+    def end(self, history: SearchHistory, reason: str, lasted: float | None = None) -> None:
+        """How the session ended, in any mode; events that no snapshot showed come before.
+
+        Args:
+            history: of all sessions.
+            reason: why it ended.
+            lasted: seconds; none: since this view was opened.
+        """
+        seconds = self._clock() - self._opened if lasted is None else lasted
         if self.mode == "json":
             for record in history.trials.values():
                 self._tell_ended(status_of(record))
@@ -152,8 +158,9 @@ class ProgressView:
         parts = [f"{self.name}: {snapshot.ended}/{self.total} trials ended ({counted(snapshot.counts)})"]
         best = snapshot.best
         if best is not None:
-            rule = "" if self.objective.single else f", {self.objective.choose.describe()}"
-            parts.append(f"best {METRIC} {number(best.value)} (trial {best.trial}{rule})")
+            parts.append(f"best {METRIC} {number(best.value)} (trial {best.trial})")
+            if not self.objective.single:  # the lowest value of one goal is not what will be chosen
+                parts.append(f"chosen at the end: {self.objective.choose.describe()}")
         parts += [elapsed, *self._rate(snapshot)]
         parts.append(parallel_words(snapshot))
         parts += [f"budget: {snapshot.budget}"] if snapshot.budget else []
@@ -174,17 +181,20 @@ class ProgressView:
         first, *others = self._summary(snapshot, note)
         table = Table(title=Text(f"{first}\n{', '.join(others)}"), title_justify="left")
         for column in ("trial", "state", "epoch", METRIC, "host", "parameters"):
-            table.add_column(column, overflow="fold")
-        newest = sorted(snapshot.trials, key=lambda trial: (trial.state not in OPEN, -trial.trial))
-        for trial in newest[:SHOWN]:
-            table.add_row(*self._cells(trial))
+            one_line = column == "parameters"  # a trial takes one line, however narrow the terminal
+            table.add_column(column, overflow="ellipsis" if one_line else "fold", no_wrap=one_line)
+        best = snapshot.best.trial if snapshot.best else None
+        order = sorted(snapshot.trials, key=lambda t: (t.trial != best, t.state not in OPEN, -t.trial))
+        for trial in order[:SHOWN]:
+            table.add_row(*self._cells(trial, best))
         return table
 
-    def _cells(self, trial: TrialStatus) -> tuple[str, ...]:
+    def _cells(self, trial: TrialStatus, best: int | None) -> tuple[str, ...]:
         """One trial, with the epoch that it has reached."""
+        mark = " (best)" if trial.trial == best else ""
         again = "" if trial.repeat_of is None else f" (repeats {trial.repeat_of})"
         return (
-            f"{trial.trial}{again}",
+            f"{trial.trial}{again}{mark}",
             trial.state,
             f"{trial.epoch}/{self.epochs}",
             number(trial.value),

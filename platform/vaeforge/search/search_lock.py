@@ -16,6 +16,7 @@ from vaeforge.errors import SearchError
 from vaeforge.paths import is_anothers, write_json
 
 GRACE_SECONDS = 20.0
+OWN = {"lock", "processes.json"}  # files of a search's folder that are written before its ledger
 LOOK_SECONDS = 1.0  # for which whoever only looks whether a search runs may hold its lock
 
 
@@ -89,6 +90,14 @@ class SearchLock:
                 raise SearchError(f"processes {[p.pid for p in alive]} of an earlier session could not be ended")
             time.sleep(0.1)
         return len(alive)
+
+    def discard(self) -> None:
+        """Remove the search's folder where it holds nothing but this lock's own files; else it stays."""
+        with contextlib.suppress(OSError):
+            if {path.name for path in self.folder.iterdir()} <= OWN:
+                for name in OWN:
+                    (self.folder / name).unlink(missing_ok=True)
+                self.folder.rmdir()
 
     def close(self) -> None:
         """Give the lock back."""

@@ -10,7 +10,7 @@ from typing import Literal
 from rich.console import Console
 
 from vaeforge.config.experiment import RunConfig, Search
-from vaeforge.errors import ConfigError, SearchError
+from vaeforge.errors import ConfigError, NothingWonError, SearchError
 from vaeforge.ledger.events import OUTSIDE_CAUSES, SearchResumed, TrialRetried, WarmStarted
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
@@ -79,6 +79,7 @@ def run_step(project: Project, config: RunConfig, space: Space, request: SearchR
     plan = make_plan(project, config, space, request.name, request.address, console)
     earlier_history(plan, request.name is not None, request.resume)  # refuse before touching the folder
     tell(console, str(plan.prepared.manifest.info.get("framing", "")))
+    new = not plan.folder.exists()
     lock = SearchLock(plan.folder)
     try:
         history = earlier_history(plan, request.name is not None, request.resume)
@@ -92,6 +93,8 @@ def run_step(project: Project, config: RunConfig, space: Space, request: SearchR
                 return StepResult(exit_code, None)
         return _conclude(plan, history, request, console)
     finally:
+        if new and not plan.ledger.exists():
+            lock.discard()  # refused or failed before its first line: no empty search stays
         lock.close()
 
 
@@ -232,7 +235,8 @@ def _conclude(plan: Plan, history: SearchHistory, request: SearchRequest, consol
     """Show the ranking, write the manifest of the best model."""
     if not ranked(history, plan.space.objective).standings:
         console.print(causes(history))
-        raise SearchError(f"search {plan.name!r}: all {len(history.trials)} trials failed; nothing is registered")
+        told = f"search {plan.name!r}: all {len(history.trials)} trials failed; nothing is registered"
+        raise NothingWonError(told, plan.name)
     console.print(ranking(history, plan.space.objective))
     if not plan.space.objective.single:
         from vaeforge.search.results.pareto_plot import write_front  # brings Matplotlib
@@ -245,7 +249,7 @@ def _conclude(plan: Plan, history: SearchHistory, request: SearchRequest, consol
 
         runs = runs_told(plan.folder, request.tracking_uri)
         if runs is None:
-            warn(console, f"MLflow holds nothing of this search yet; run `vaeforge sync --name {plan.name}`")
+            warn(console, f"MLflow holds nothing of this search yet; run `vaeforge sync {plan.name}`")
     manifest = winner_manifest(request.step, plan, history, runs)
     write_trained_model(plan.folder / MANIFEST, manifest)
     write_trained_model(plan.project.step(request.step) / MANIFEST, manifest)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PARAM_CHARACTERS, TAG_CHARACTERS, DIGEST_CHARACTERS, DATASET_NAME_CHARACTERS = 6000, 8000, 36, 500
 _PAGE = 1000
+NOTE, OURS = "mlflow.note.content", "Search of the family"  # what MLflow calls a description, and how ours begins
 
 
 @dataclass
@@ -83,6 +84,8 @@ class MlflowWriter:
         if best in self.children:
             tags |= {"vaeforge.best_trial": str(best), "vaeforge.best_run": self.children[best].run_id}
         self._announce(tracked.resumed_by)
+        if not self.parent.tags.get(NOTE, OURS).startswith(OURS):  # somebody has written a note of their own
+            del tags[NOTE]
         if "mlflow.project.entryPoint" in self.parent.tags:  # MLflow says itself what it ran
             tags = {key: value for key, value in tags.items() if not key.startswith("mlflow.source.")}
         self._log(self.parent, tracked.points, flatten(self._header.settings), tags)
@@ -248,12 +251,30 @@ def search_tags(header: SearchHeader, tracked: TrackedSearch) -> dict[str, str]:
         "vaeforge.code_hash": header.code_hash,
         "vaeforge.seed": header.seed,
         "vaeforge.command": header.command,
+        NOTE: description(header, tracked),
     }
     space = _text(header.space, len(json.dumps(header.space)))
     for start in range(0, len(space), TAG_CHARACTERS):
         piece = start // TAG_CHARACTERS
         tags["vaeforge.space" + (f".{piece}" if piece else "")] = space[start : start + TAG_CHARACTERS]
     return {key: _text(value, TAG_CHARACTERS) for key, value in tags.items() if value is not None}
+
+
+def description(header: SearchHeader, tracked: TrackedSearch) -> str:
+    """What MLflow shows above the parent run's numbers: what was searched, how it stands, where to look."""
+    counts: dict[str, int] = {}
+    for trial in tracked.trials.values():
+        state = tracked.shown_state(trial).replace("_", " ")
+        counts[state] = counts.get(state, 0) + 1
+    how = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no trial yet"
+    data = header.data_set.name if header.data_set else header.data_source
+    lines = [f"{OURS} **{header.family}** on the data `{data}`: {how}."]
+    best = tracked.trials.get(tracked.end.best) if tracked.end and tracked.end.best is not None else None
+    if best is not None and tracked.end is not None and tracked.end.value is not None:
+        chosen = ", ".join(f"`{path}` {value}" for path, value in sorted(best.params.items()))
+        lines.append(f"Best trial: {best.number}, {tracked.objective} {tracked.end.value:.6g}, with {chosen}.")
+    lines.append("All figures, the ranking and why each trial ended: `report.html` under Artifacts.")
+    return "\n\n".join(lines)
 
 
 def dataset_input(data_source: str, data_identity: str, data_hash: str | None) -> "DatasetInput":

@@ -122,6 +122,10 @@ def open_store(uri: str, existing: bool = False) -> "StoreClient":
     return open_database(uri, redact(uri))
 
 
+# without it MLflow's pages open with traces of language models, and the runs are to be looked for
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+
+
 def ensure_experiment(client: "MlflowClient", name: str, artifact_root: Path) -> str:
     """The id of the experiment called `name`, made if there is none; safe against others making it too.
 
@@ -137,7 +141,7 @@ def ensure_experiment(client: "MlflowClient", name: str, artifact_root: Path) ->
         remote = client.tracking_uri.startswith(("http://", "https://"))
         location = None if remote else (artifact_root.resolve() / name).as_uri()
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, artifact_location=location, tags=KIND))
         except MlflowException as error:
             found = client.get_experiment_by_name(name)
             if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:

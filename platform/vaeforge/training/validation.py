@@ -13,7 +13,7 @@ from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.resident import ResidentSamples
 from vaeforge.training.validation_metric import validation_metrics
 from vaeforge_models.likelihoods import calibrated_nelbo
-from vaeforge_models.vae import VAE
+from vaeforge_models.vae import VAE, Posterior
 
 NOISE_SEED = derive(0, "validation noise")
 GPU_VALUES = 2**24  # decoded at once: 64 MB, and the activations of as many
@@ -71,19 +71,29 @@ def _sums(
     for number, (raw, condition) in enumerate(share):
         x = model.normalise(raw)
         posterior = model.encode(x, condition)
-        totals[3] += model.dimensions(x).sum()
-        totals[1] += posterior.rate().sum(dtype=torch.float64)
+        totals[[1, 3]] += encoded_sums(model, x, posterior)
         for one, held in zip(validation_metrics(), others, strict=True):
             held += one.sums(model, x, posterior)
             on_step()
         own = noise[:, number * CHUNK : (number + 1) * CHUNK].to(device)
         for eps in torch.split(own, draws_at_once(x)):  # [k, b, L]
-            output = model.decode(posterior.sample(eps).flatten(0, 1), condition.repeat(len(eps), 1))
-            same = x.repeat(len(eps), *(1 for _ in x.shape[1:]))
-            totals[0] += model.difference(same, model.mean(output)).square().sum(dtype=torch.float64)
-            totals[2] += model.distortion(same, output).sum(dtype=torch.float64)
+            totals[[0, 2]] += decoded_sums(model, x, posterior, eps, condition)
             on_step()
     return torch.cat([totals, *others])
+
+
+def encoded_sums(model: VAE, x: Tensor, posterior: Posterior) -> Tensor:
+    """Rate and observed values of a chunk x [b, *event], float64 [2]."""
+    rate = posterior.rate().sum(dtype=torch.float64)
+    return torch.stack([rate, model.dimensions(x).sum().double()])
+
+
+def decoded_sums(model: VAE, x: Tensor, posterior: Posterior, eps: Tensor, condition: Tensor) -> Tensor:
+    """Squared error and training distortion of a chunk over k draws of z from the noise eps [k, b, L], float64 [2]."""
+    output = model.decode(posterior.sample(eps).flatten(0, 1), condition.repeat(len(eps), 1))
+    same = x.repeat(len(eps), *(1 for _ in x.shape[1:]))
+    error = model.difference(same, model.mean(output)).square().sum(dtype=torch.float64)
+    return torch.stack([error, model.distortion(same, output).sum(dtype=torch.float64)])
 
 
 def draws_at_once(x: Tensor, lanes: int = 1) -> int:

@@ -11,4 +11,5 @@ FORMAT = FileFormat(
     kind="pictures",
     begins=re.compile(rb"BM"),
     picture=decode_pillow,
+    eight_bits=lambda start: True,
 )

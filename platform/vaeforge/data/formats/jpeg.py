@@ -11,4 +11,5 @@ FORMAT = FileFormat(
     kind="pictures",
     begins=re.compile(rb"\xff\xd8\xff"),
     picture=decode_pillow,
+    eight_bits=lambda start: True,
 )

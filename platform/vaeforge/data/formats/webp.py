@@ -11,4 +11,5 @@ FORMAT = FileFormat(
     kind="pictures",
     begins=re.compile(rb"RIFF....WEBP", re.DOTALL),
     picture=decode_pillow,
+    eight_bits=lambda start: True,
 )

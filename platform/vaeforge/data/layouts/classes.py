@@ -29,6 +29,7 @@ from vaeforge.data.grey_levels import WHITE, to_levels
 from vaeforge.data.group_rules import Grouping
 from vaeforge.data.group_split import divide_groups
 from vaeforge.data.images import open_grey, with_white
+from vaeforge.data.large_arrays import give_back, room, rows_at_once
 from vaeforge.data.near_copies import Thumbnail, grouping_of, thumbnail
 from vaeforge.data.picture_reading import PictureReading, reading_of, to_plain
 from vaeforge.data.pixels import Pixels, grey_of
@@ -251,12 +252,15 @@ def _divided(items: list[Item], grouping: Grouping, settings: ClassSettings) -> 
 
 
 def _samples(images: list[Checked], names: list[str], settings: ClassSettings) -> Samples:
-    """Squares and one-hot classes; images are opened again one by one, so that only squares are held."""
-    x = np.empty((len(images), 1, settings.size, settings.size), dtype=images[0].kind)
+    """Squares and one-hot classes; images are opened again one by one, few squares are in memory."""
+    x = room((len(images), 1, settings.size, settings.size), images[0].kind)
+    step = rows_at_once(x)
     condition = np.zeros((len(images), len(names)), dtype=np.float32)
     for row, item in enumerate(image.item for image in images):
         x[row, 0] = fit_square(item.open(), settings.size, settings.fit)
         condition[row, names.index(item.label)] = 1
+        if row % step == 0:
+            give_back(x)
     return Samples(x, condition)
 
 

@@ -16,33 +16,26 @@ Shapes: N points, C channels; read as points, x float32 [n, C] in the units of t
 condition float32 [n, 3]; read as maps, x float32 [c, N] and the constant coordinates [N, 3].
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pyarrow
-import pyarrow.csv
-import pyarrow.parquet
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import Prepare
 from vaeforge.data.block_split import PARTS, TEST, TRAIN, Index, divide, grid_blocks
-from vaeforge.data.missing import FILL, LEAST_OBSERVED, mean_of, spread_of
+from vaeforge.data.large_arrays import blocks_of, give_back, room, taken
+from vaeforge.data.missing import FILL, mean_of, spread_of
+from vaeforge.data.points_file import LISTED, Labels, Mask, Matrix, Table, chosen_names, columns_of, opened
 from vaeforge.data.source_files import data_files
 from vaeforge.data.source_reading import source_reading_info
-from vaeforge.data.table_columns import AXES, DONOR, LABELS, SECTION, index_names, is_special, numbers_rows
+from vaeforge.data.table_columns import AXES, DONOR
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
 
-LISTED = 10
 NOWHERE = -1  # the part of a point that is left out
-
-Matrix = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-Labels = NDArray[np.str_]
 
 
 class PointSettings(Prepare):
@@ -66,33 +59,6 @@ class PointSettings(Prepare):
         return self
 
 
-@dataclass(frozen=True)
-class Table:
-    """What a file holds: coordinates [N, 3], values [N, C], names of the channels [C], each point's labels.
-
-    A value is NaN where it is missing. `sections` and `donors` [N] are none where no column tells them, a label is
-    empty where it is missing.
-    """
-
-    coordinates: Matrix
-    values: Matrix
-    channels: list[str]
-    sections: Labels | None
-    donors: Labels | None
-
-    def at(self, chosen: Mask) -> "Table":
-        """The points that a mask [N] chooses."""
-        if chosen.all():
-            return self
-        sections, donors = (None if names is None else names[chosen] for names in (self.sections, self.donors))
-        return Table(self.coordinates[chosen], self.values[chosen], self.channels, sections, donors)
-
-    def observed(self) -> "Table":
-        """Without channels that have too few values."""
-        kept = np.isfinite(self.values).mean(axis=0) >= LEAST_OBSERVED
-        return replace(self, values=self.values[:, kept], channels=_chosen(self.channels, kept)) if kept.any() else self
-
-
 def read(folder: Path, settings: PointSettings) -> DataSet:
     """The points below `folder`, or their maps.
 
@@ -101,7 +67,7 @@ def read(folder: Path, settings: PointSettings) -> DataSet:
             there are too few blocks, sections or channels to divide.
     """
     path = _path(folder)
-    whole = _columns(path, _arrow(path), settings)
+    whole = columns_of(path, opened(path), settings.sections)
     table = whole.observed()
     usable = _usable(path, table, settings)
     table = _logarithms(path, table.at(usable)) if settings.log1p else table.at(usable)
@@ -118,13 +84,19 @@ def read(folder: Path, settings: PointSettings) -> DataSet:
 
 def _usable(path: Path, table: Table, settings: PointSettings) -> Mask:
     """Which points [N] have a place, a value, and a donor or section to be divided by."""
-    usable = np.asarray(np.isfinite(table.coordinates).all(axis=1) & np.isfinite(table.values).any(axis=1))
+    usable = np.asarray(np.isfinite(table.coordinates).all(axis=1) & _observed(table.values))
     for names in (table.sections if settings.sections else None, table.donors):
         if names is not None:
             usable &= names != ""
     if not usable.any():
         raise DataError(f"{path}: none of {len(usable)} rows has a number in every column; check the import")
     return usable
+
+
+def _observed(values: Matrix, kept: Mask | None = None) -> Mask:
+    """Which points of `values` [N, C] have a value in any channel, or in any of those that are kept [C]."""
+    blocks = (block if kept is None else block[:, kept] for _, block in blocks_of(values))
+    return np.concatenate([np.zeros(0, dtype=np.bool_), *(np.isfinite(block).any(axis=1) for block in blocks)])
 
 
 def _path(folder: Path) -> Path:
@@ -139,60 +111,16 @@ def _path(folder: Path) -> Path:
     return paths[0]
 
 
-def _arrow(path: Path) -> Any:
-    try:
-        return pyarrow.parquet.read_table(path) if path.suffix.lower() == ".parquet" else pyarrow.csv.read_csv(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); run `vaeforge import` again") from None
-
-
-def _columns(path: Path, table: Any, settings: PointSettings) -> Table:
-    """The table's columns sorted out; x, y, z and what is no channel are found in whatever case."""
-    names: list[str] = table.column_names
-    alike = [name.lower() if is_special(name) else name for name in names]
-    twice = sorted({name for name in alike if alike.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}: columns {twice} occur twice; rename or remove them")
-    special = {name.lower(): name for name in names if is_special(name)}
-    wanted = (*AXES, SECTION) if settings.sections else AXES
-    index = index_names(table.schema)
-    channels = [name for name in names if name not in special.values() and name not in index and not numbers_rows(name)]
-    missing = [name for name in wanted if name not in special]
-    if missing or not channels:
-        raise DataError(
-            f"{path}: got columns {names[:LISTED]}, must have {', '.join(wanted)} and at least one channel; missing "
-            f"{missing or 'a channel'}; rename them, or run `vaeforge import` with names for the columns"
-        )
-    coordinates = _numbers(path, table, [special[axis] for axis in AXES])
-    values = _numbers(path, table, channels)
-    values[np.isinf(values)] = np.nan
-    labels = {name: _labels(table.column(special[name])) for name in LABELS if name in special}
-    return Table(coordinates, values, channels, labels.get(SECTION), labels.get(DONOR))
-
-
-def _labels(column: Any) -> Labels:
-    """A column as text [N], empty where it is missing."""
-    return np.array(["" if value is None or value != value else str(value) for value in column.to_pylist()])
-
-
-def _numbers(path: Path, table: Any, names: list[str]) -> Matrix:
-    """Columns as float32 [N, len(names)]; what is missing is NaN, what float32 cannot hold infinite."""
-    matrix = np.empty((table.num_rows, len(names)), dtype=np.float32)
-    for place, name in enumerate(names):
-        column = table.column(name)
-        kind = column.type
-        if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_null(kind)):
-            raise DataError(f"{path}: column {name!r} holds {kind}, must be numbers; remove it, or correct its values")
-        matrix[:, place] = column.cast(pyarrow.float32(), safe=False).to_numpy()
-    return matrix
-
-
 def _logarithms(path: Path, table: Table) -> Table:
     low = np.fmin.reduce(table.values, axis=0)
     wrong = [f"{name} ({least:g})" for name, least in zip(table.channels, low, strict=True) if least <= -1]
     if wrong:
         raise DataError(f"{path}: `prepare.log1p` needs values > -1, got down to: {', '.join(wrong)}; turn it off")
-    return replace(table, values=np.log1p(table.values))
+    values = room(table.values.shape, np.float32)
+    for place, block in blocks_of(table.values):
+        values[place] = np.log1p(block)
+        give_back(values)
+    return replace(table, values=values)
 
 
 def _reject_shared_places(path: Path, table: Table) -> None:
@@ -216,10 +144,10 @@ def _points(path: Path, table: Table, settings: PointSettings) -> DataSet:
     units, names = _units(path, table, settings)
     parts = divide(np.bincount(units, minlength=len(names)), settings.validation, settings.test, settings.seed)
     owner = parts[units]
-    kept = _varying(path, [table.values[owner == part] for part in range(len(PARTS))])
-    owner = np.where(np.isfinite(table.values[:, kept]).any(axis=1), owner, NOWHERE)
+    kept = _varying(path, table.values, owner)
+    owner = np.where(_observed(table.values, kept), owner, NOWHERE)
     train, validation, test = (
-        Samples(table.values[np.ix_(owner == part, kept)], table.coordinates[owner == part])
+        Samples(taken(table.values, owner == part, kept), table.coordinates[owner == part])
         for part in range(len(PARTS))
     )
     groups = [names[unit] for unit in units[owner == TEST].tolist()]
@@ -229,9 +157,9 @@ def _points(path: Path, table: Table, settings: PointSettings) -> DataSet:
         "dropped_channels": int((~kept).sum()),
     }
     info = _info(table, settings) | {
-        "channels": _chosen(table.channels, kept),
-        "dropped_channels": _chosen(table.channels, ~kept),
-        "units": {part: _chosen(names, parts == number) for number, part in enumerate(PARTS)},
+        "channels": chosen_names(table.channels, kept),
+        "dropped_channels": chosen_names(table.channels, ~kept),
+        "units": {part: chosen_names(names, parts == number) for number, part in enumerate(PARTS)},
     }
     missing = _missing_counts([train.x, validation.x, test.x])
     counts |= missing
@@ -264,26 +192,33 @@ def _named_units(labels: Labels) -> tuple[Index, list[str]]:
 
 def _missing_counts(parts: list[Matrix]) -> dict[str, int]:
     """For the counts: how many values of the parts are missing; nothing where none is."""
-    count = sum(int(np.isnan(part).sum()) for part in parts)
+    count = sum(int(np.isnan(block).sum()) for part in parts for _, block in blocks_of(part))
     return {"missing_values": count} if count else {}
 
 
-def _varying(path: Path, parts: list[Matrix]) -> Mask:
-    """Which channels [C] vary over the training points, else they have no scale, and have a value in every part."""
-    low, high = (reduce(parts[TRAIN], axis=0) for reduce in (np.fmin.reduce, np.fmax.reduce))
-    kept: Mask = (high > low) & np.logical_and.reduce([np.isfinite(part).any(axis=0) for part in parts])
+def _varying(path: Path, values: Matrix, owner: Index) -> Mask:
+    """Which channels of `values` [N, C] vary over the training points, else they have no scale, and are in every part.
+
+    `owner` [N] is the part of each point.
+    """
+    low, high = np.full((2, values.shape[1]), np.float32(np.nan))
+    known = np.zeros((len(PARTS), values.shape[1]), dtype=np.bool_)
+    for place, block in blocks_of(values):
+        for part in range(len(PARTS)):
+            own = block[owner[place] == part]
+            known[part] |= np.isfinite(own).any(axis=0)
+            if part == TRAIN and len(own):
+                low, high = np.fmin(low, np.fmin.reduce(own, axis=0)), np.fmax(high, np.fmax.reduce(own, axis=0))
+    kept: Mask = (high > low) & known.all(axis=0)
     if not kept.any():
         raise DataError(f"{path}: none of {len(kept)} channel(s) varies over the training points; check the import")
     return kept
 
 
-def _chosen(names: list[str], mask: Mask) -> list[str]:
-    return [name for name, own in zip(names, mask, strict=True) if own]
-
-
 def _value_constants(train: Matrix, settings: PointSettings) -> dict[str, Matrix]:
     """Statistics [C] of the training points; (x - mean) / std is the scaling that the settings ask for."""
-    low, high = np.fmin.reduce(train, axis=0), np.fmax.reduce(train, axis=0)
+    low, high = (reduce(train, axis=0) for reduce in (np.fmin.reduce, np.fmax.reduce))
+    give_back(train)
     mean, std = (low, high - low) if settings.scaling == "minmax" else _moments(train, 0)
     return {"mean": mean, "std": std, "minimum": low, "maximum": high}
 
@@ -302,7 +237,7 @@ def _moments(values: Matrix, axis: int) -> tuple[Matrix, Matrix]:
 def _maps(path: Path, table: Table, settings: PointSettings) -> DataSet:
     """Channels as samples, each scaled by its own values; points without a value in any training map are left out."""
     low, high = (reduce(table.values, axis=0) for reduce in (np.fmin.reduce, np.fmax.reduce))
-    channels, values = _chosen(table.channels, high > low), table.values.T[high > low]
+    channels, values = chosen_names(table.channels, high > low), table.values.T[high > low]
     if len(channels) < len(PARTS):
         raise DataError(
             f"{path}: got {len(channels)} channel(s) that vary, must be at least {len(PARTS)} to be read as maps; "
@@ -315,11 +250,11 @@ def _maps(path: Path, table: Table, settings: PointSettings) -> DataSet:
     if not learned.all():
         return _maps(path, table.at(learned), settings)
     train, validation, test = (Samples.unconditional(scaled[parts == part]) for part in range(len(PARTS)))
-    names = {part: _chosen(channels, parts == number) for number, part in enumerate(PARTS)}
+    names = {part: chosen_names(channels, parts == number) for number, part in enumerate(PARTS)}
     info = _info(table, settings) | {
         "channels": channels,
         "units": names,
-        "dropped_channels": _chosen(table.channels, high <= low),
+        "dropped_channels": chosen_names(table.channels, high <= low),
         "scales": {name: [float(a), float(b)] for name, a, b in zip(channels, *moments, strict=True)},
     }
     counts = dict(zip(PARTS, map(len, (train, validation, test)), strict=True))

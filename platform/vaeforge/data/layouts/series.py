@@ -27,6 +27,7 @@ from vaeforge.data.array_files import DAMAGE
 from vaeforge.data.block_split import PARTS, TEST, Index, divide
 from vaeforge.data.group_rules import Grouping, read_grouping
 from vaeforge.data.group_split import divide_groups
+from vaeforge.data.large_arrays import give_back, room
 from vaeforge.data.missing import FILL, mean_of, spread_of
 from vaeforge.data.series_coverage import coverage_of, without_infinities
 from vaeforge.data.source_files import LEAK, data_files, reject_duplicates, require_one_data_set
@@ -268,12 +269,13 @@ def _require_some(folder: Path, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _stacked(series: dict[str, Matrix], units: list[Unit], kept: NDArray[np.bool_]) -> Matrix:
-    x = np.empty((sum(unit.end - unit.first for unit in units), int(kept.sum())), dtype=np.float32)
+    x = room((sum(unit.end - unit.first for unit in units), int(kept.sum())), np.float32)
     start = 0
     for unit in units:
         end = start + unit.end - unit.first
         x[start:end] = series[unit.subject][unit.first : unit.end, kept]
         start = end
+        give_back(x)
     return x
 
 

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow
@@ -16,6 +16,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from vaeforge.data.arrays import as_float32
+from vaeforge.data.large_arrays import give_back
 from vaeforge.data.missing import LEAST_OBSERVED
 from vaeforge.data.source_files import listed
 from vaeforge.data.table import Table
@@ -34,6 +35,7 @@ from vaeforge.paths import write_atomically
 FILE = "points.parquet"
 EDGES = np.linspace(-5, 5, 101)
 DRAWN = 20_000  # points in the figure
+ROW_GROUP = 2**20  # rows, as pyarrow writes tables
 LEAST = 2
 LIMIT = re.compile(r"[<>≤≥]=?\s*[\d.,]+([eE][+-]?\d+)?|<?\s*(LOD|LOQ)", re.IGNORECASE)
 
@@ -57,7 +59,14 @@ class ImportedPoints:
     @property
     def missing(self) -> int:
         """How many values are missing."""
-        return sum(int(np.isnan(self.numbers[name]).sum()) for name in self.channels)
+        return sum(lacking(self.numbers[name]) for name in self.channels)
+
+
+def lacking(values: NDArray[np.float32]) -> int:
+    """How many values of a column are missing."""
+    count = int(np.isnan(values).sum())
+    give_back(values)
+    return count
 
 
 def read_points(source: Path, options: ImportOptions, log: ImportLog) -> ParsedSource:
@@ -75,18 +84,30 @@ def read_points(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     _reject_shared_places(path, points)
     ask_about_copies({name: points.numbers[name] for name in points.channels}, points.labels, log)
     ask_about_units(points.numbers, points.labels, log)
-    standing = {name: standing_for_missing(points.numbers[name]) for name in points.channels}
+    standing = {}
+    for name in points.channels:
+        standing[name] = standing_for_missing(points.numbers[name])
+        give_back(points.numbers[name])
     ask_about_standing(str(path), standing, log)
     _note_missing(points, log)
     count = len(points.numbers["x"])
 
     def write(folder: Path) -> None:
-        packed = pyarrow.table({**points.numbers, **points.labels})
-        write_atomically(folder / FILE, lambda file: pyarrow.parquet.write_table(packed, file, compression="zstd"))
+        write_atomically(folder / FILE, lambda file: _pack(file, points))
 
     counts = {"points": count, "channels": len(points.channels), "rows_dropped": table.rows - count}
     counts |= {"missing_values": points.missing} if points.missing else {}
     return ParsedSource(_statistics(path, points), _summary(points), counts, _charts(points), write)
+
+
+def _pack(file: BinaryIO, points: ImportedPoints) -> None:
+    """Write one parquet table, a row group after the other."""
+    packed = pyarrow.table({**points.numbers, **points.labels})
+    with pyarrow.parquet.ParquetWriter(file, packed.schema, compression="zstd") as writer:
+        for start in range(0, packed.num_rows, ROW_GROUP):
+            writer.write_table(packed.slice(start, ROW_GROUP), row_group_size=ROW_GROUP)
+            for values in points.numbers.values():
+                give_back(values)
 
 
 def _ask_about_limits(path: Path, table: Table, channels: list[str], log: ImportLog) -> None:
@@ -128,6 +149,8 @@ def _usable(path: Path, table: Table, columns: Columns, log: ImportLog) -> Impor
             f"{path}: {int(usable.sum())} of {len(usable)} rows have a place, their labels and a value, at least "
             f"{LEAST} are needed{log.first_reasons()}; name the columns to use with --channels"
         )
+    if not dropped:
+        return ImportedPoints(places | values, labels)
     chosen = {name: column[usable] for name, column in (places | values).items()}
     return ImportedPoints(chosen, {name: column[usable] for name, column in labels.items()})
 
@@ -137,8 +160,10 @@ def _observed(path: Path, table: Table, channels: list[str], log: ImportLog) -> 
     found = {}
     for name in channels:
         values = as_float32(numbers(table.columns[name]))
-        values = np.where(np.isfinite(values), values, np.float32(np.nan))
+        if np.isinf(values).any():
+            values = np.where(np.isfinite(values), values, np.float32(np.nan))
         share = float(np.isfinite(values).mean())
+        give_back(values)
         if share < LEAST_OBSERVED:
             reason = f"has a value at {share:.1%} of the points, must have one at {LEAST_OBSERVED:.0%}"
             log.quarantine(f"{path.name}: column {name!r}", reason)
@@ -152,9 +177,9 @@ def _observed(path: Path, table: Table, channels: list[str], log: ImportLog) -> 
 
 def _note_missing(points: ImportedPoints, log: ImportLog) -> None:
     """Say what share of the values is missing."""
-    missing = {name: float(np.isnan(points.numbers[name]).mean()) for name in points.channels}
     if not points.missing:
         return
+    missing = {name: float(np.isnan(points.numbers[name]).mean()) for name in points.channels}
     complete = np.logical_and.reduce([np.isfinite(points.numbers[name]) for name in points.channels])
     worst = max(missing, key=lambda name: missing[name])
     log.notes.append(
@@ -182,19 +207,22 @@ def _reject_shared_places(path: Path, points: ImportedPoints) -> None:
 
 
 def _statistics(path: Path, points: ImportedPoints) -> list[Row]:
-    return [
-        {
-            "column": name,
-            "file": path.name,
-            "points": len(values),
-            "missing": int(np.isnan(values).sum()),
-            "mean": float(np.nanmean(values, dtype=np.float64)),
-            "std": float(np.nanstd(values, dtype=np.float64)),
-            "min": float(np.nanmin(values)),
-            "max": float(np.nanmax(values)),
-        }
-        for name, values in points.numbers.items()
-    ]
+    return [_column(path, name, values) for name, values in points.numbers.items()]
+
+
+def _column(path: Path, name: str, values: NDArray[np.float32]) -> Row:
+    row: Row = {
+        "column": name,
+        "file": path.name,
+        "points": len(values),
+        "missing": int(np.isnan(values).sum()),
+        "mean": float(np.nanmean(values, dtype=np.float64)),
+        "std": float(np.nanstd(values, dtype=np.float64)),
+        "min": float(np.nanmin(values)),
+        "max": float(np.nanmax(values)),
+    }
+    give_back(values)
+    return row
 
 
 def _sections(points: ImportedPoints) -> NDArray[Any]:
@@ -218,6 +246,7 @@ def _charts(points: ImportedPoints) -> list[Chart]:
     values = np.zeros(len(EDGES) - 1, dtype=np.int64)
     for name in points.channels:
         channel = points.numbers[name][np.isfinite(points.numbers[name])].astype(np.float64)
+        give_back(points.numbers[name])
         values += np.histogram((channel - channel.mean()) / (channel.std() or 1), bins=EDGES)[0]
     counts = Counter(_sections(points).tolist())
     step = -(-len(points.numbers["x"]) // DRAWN)

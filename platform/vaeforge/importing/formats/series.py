@@ -1,23 +1,21 @@
 """Time series of the kind `series`: one array [T, V] a subject, T timepoints of the same V voxels.
 
-They are read twice, once to be checked and once to be written, so that one subject at a time is in memory.
+They are looked at several times, to be checked, written and drawn, so that one subject at a time is in memory; their
+files are read once (`read_once`).
 """
 
-import hashlib
 import unicodedata
-import zipfile
 from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.data.arrays import as_float32, real, require_covered
 from vaeforge.data.damaged_file import DamagedFileError
-from vaeforge.data.file_format import holds_scans, is_readable, is_text, named_suffixes, series_in, unread
+from vaeforge.data.file_format import belonging, holds_scans, is_readable, is_text, named_suffixes, series_in, unread
 from vaeforge.data.group_rules import (
     PARTICIPANTS,
     SUBJECT,
@@ -26,7 +24,7 @@ from vaeforge.data.group_rules import (
     group_items,
     write_grouping,
 )
-from vaeforge.data.missing import mean_of, spread_of
+from vaeforge.data.missing import BLOCK, mean_of, spread_of
 from vaeforge.data.series_coverage import LEAST_TIMEPOINTS, without_infinities
 from vaeforge.data.series_text import described_columns
 from vaeforge.data.source_files import LEAK, listed, reject_duplicates
@@ -45,7 +43,9 @@ from vaeforge.importing.measured_series import (
     note_missing,
 )
 from vaeforge.importing.odd_values import ask_about_series, odd_values
+from vaeforge.importing.packed_series import pack, sha256_of_values
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
+from vaeforge.importing.read_once import ReadOnce
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
 from vaeforge.importing.series_files import ABOUT
 from vaeforge.importing.series_names import ask_about_hemispheres, named_by_folders
@@ -74,7 +74,8 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     files = walk(source, log)[0] if source.is_dir() else [source]
     root = source if source.is_dir() else source.parent
     mask = options.mask.resolve() if options.mask else None
-    files = [path for path in files if path.resolve() != mask]
+    owned = belonging(files)
+    files = [path for path in files if path not in owned and path.resolve() != mask]
     subjects, grid = _subjects(files, root, mask, options, log)
     if options.transposed is not None and subjects and all(subject.oriented for subject in subjects):
         raise DataError(
@@ -105,7 +106,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
     names, lengths = [row["subject"] for row in rows], [float(row["timepoints"]) for row in rows]
 
     def write(folder: Path) -> None:
-        write_atomically(folder / FILE, lambda file: _pack(file, measured, kept))
+        write_atomically(folder / FILE, lambda file: pack(file, measured, kept, _checked))
         write_source_voxels(folder, SourceVoxels(grid, names=common_names(measured)).taken(kept))
         if grouping.told:
             write_grouping(folder, grouping)
@@ -187,7 +188,7 @@ def _arrays(path: Path, where: str, log: ImportLog) -> list[SubjectSeries]:
         SubjectSeries(
             stem(path.name) if alone else name,
             where if alone else f"{where}: {name}",
-            matrix.load,
+            ReadOnce(matrix.load),
             matrix.oriented,
             matrix.voxels,
         )
@@ -243,12 +244,23 @@ def _measure(subject: SubjectSeries) -> MeasuredSeries:
         "min": float(np.nanmin(present)),
         "max": float(np.nanmax(present)),
     }
-    there = present[np.isfinite(present)] if missing else present
-    counts, _ = np.histogram((there - np.float32(mean)) / np.float32(std or 1), bins=EDGES)
     correlations = (neighbour_correlation(present, 0), neighbour_correlation(present, 1))
-    histogram = counts.astype(np.int64)
+    histogram = _histogram(present, mean, std)
     odd = odd_values(present, std)
-    return MeasuredSeries(subject, row, _sha256(values), histogram, coverage, correlations, subject.voxels(), odd)
+    return MeasuredSeries(
+        subject, row, sha256_of_values(values), histogram, coverage, correlations, subject.voxels(), odd
+    )
+
+
+def _histogram(values: Values, mean: float, std: float) -> NDArray[np.int64]:
+    """How many values lie where, in standard deviations; some rows at a time."""
+    counts = np.zeros(len(EDGES) - 1, dtype=np.int64)
+    step = max(1, BLOCK * len(values) // values.size)
+    for start in range(0, len(values), step):
+        rows = values[start : start + step]
+        there = rows[np.isfinite(rows)]
+        counts += np.histogram((there - np.float32(mean)) / np.float32(std or 1), bins=EDGES)[0]
+    return counts
 
 
 def _traces(subjects: list[SubjectSeries], kept: NDArray[np.bool_]) -> Traces:
@@ -305,12 +317,6 @@ def _grouped(measured: list[MeasuredSeries], files: list[Path], options: ImportO
     return found
 
 
-def _sha256(values: Values) -> str:
-    digest = hashlib.sha256(str(values.shape).encode())
-    digest.update(values.data)
-    return digest.hexdigest()
-
-
 def _refuse(source: Path, measured: list[MeasuredSeries], log: ImportLog) -> None:
     if not measured:
         raise DataError(
@@ -329,21 +335,6 @@ def _refuse(source: Path, measured: list[MeasuredSeries], log: ImportLog) -> Non
             f"them onto one grid (timepoints x voxels): {listed(shapes)}{missing_names(measured)}"
         )
     compare_names(source, measured, log)
-
-
-def _pack(file: BinaryIO, measured: list[MeasuredSeries], kept: NDArray[np.bool_]) -> None:
-    """Write the series into an archive, one at a time; the same series always give the same bytes."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
-        for item in measured:
-            values = _checked(item.subject)
-            if _sha256(values) != item.sha256:
-                raise DataError(f"{item.subject.shown}: changed while it was read; import it again")
-            info = zipfile.ZipInfo(f"{item.subject.name}.npy")  # dated 1980, always
-            info.compress_type = zipfile.ZIP_DEFLATED
-            with packed.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(
-                    cast(BinaryIO, member), values[item.coverage.timepoints][:, kept], allow_pickle=False
-                )
 
 
 class SeriesFormat(ImportFormat):

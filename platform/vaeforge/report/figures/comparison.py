@@ -5,13 +5,17 @@ from collections.abc import Iterator, Sequence
 from vaeforge.report.figure import OF_GROUPS, Absent, Axis, Cell, DataTable, Figure, Layer, Panel, number_in
 from vaeforge.report.figures.optimisation import value_limits
 from vaeforge.report.figures.rate_distortion import front_layer, front_of, measured
+from vaeforge.report.label_placement import thinned
 from vaeforge.report.labels import DISTORTION, NELBO, RATE
 from vaeforge.report.record import SearchRecord
+from vaeforge.report.sides import Side
 
 
-def compared_figures(records: Sequence[SearchRecord]) -> list[Figure | Absent]:
-    """Every figure of several searches."""
-    return [progress(records), planes(records), methods(records)]
+def compared_figures(sides: Sequence[Side]) -> list[Figure | Absent]:
+    """Every figure of several searches and versions; those of trials are of the searches among them."""
+    records = [side.record for side in sides if side.record]
+    of_trials = [progress(records), planes(records)] if records else []
+    return [*of_trials, methods(sides)]
 
 
 def progress(records: Sequence[SearchRecord]) -> Figure | Absent:
@@ -84,18 +88,21 @@ def planes(records: Sequence[SearchRecord]) -> Figure | Absent:
         title,
         "One colour a search, its front as a line: a front that lies further to the lower left is better at every β.",
         DataTable.of(rows),
-        (Panel(Axis(RATE), Axis(DISTORTION), tuple(layer for layer in layers if layer.x)),),
+        (thinned(Panel(Axis(RATE), Axis(DISTORTION), tuple(layer for layer in layers if layer.x))),),
     )
 
 
-def methods(records: Sequence[SearchRecord]) -> Figure | Absent:
-    """The winners' test metrics beside each other."""
+def methods(sides: Sequence[Side]) -> Figure | Absent:
+    """The test metrics of winners and versions beside each other."""
     title = "The winners on the test set"
-    found = {record.name: record.evaluated.manifest.metrics for record in records if record.evaluated}
+    found = {side.name: side.metrics for side in sides if side.metrics}
     names = sorted(set.intersection(*(set(one) for one in found.values()))) if found else []
     names = [name for name in names if name.startswith("test/")]
-    if len(found) < len(records) or not names:
-        return Absent("test-metrics", title, "not all of these searches have an evaluated winner")
+    if len(found) < len(sides):
+        without = ", ".join(side.name for side in sides if not side.metrics)
+        return Absent("test-metrics", title, f"no evaluated model of {without}")
+    if not names:
+        return Absent("test-metrics", title, "no metric was measured of all of these models")
     rows: list[dict[str, Cell]] = [{"metric": key, **{s: one[key] for s, one in found.items()}} for key in names]
     shown = [key for key in names if f"{key}_low" in names and f"{key}_high" in names][:6] or names[:6]
     ticks = tuple((float(place), search) for place, search in enumerate(found))
@@ -118,7 +125,7 @@ def methods(records: Sequence[SearchRecord]) -> Figure | Absent:
     return Figure(
         "test-metrics",
         title,
-        "One panel a metric, one point a search's winner with its 95 % interval; intervals that overlap do not say "
+        "One panel a metric, one point a model with its 95 % interval; intervals that overlap do not say "
         "that two models are equal.",
         DataTable.of(rows),
         panels,

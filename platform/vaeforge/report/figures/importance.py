@@ -13,7 +13,7 @@ def parameter_importances(record: SearchRecord) -> Figure | Absent:
     count = sum(trial.done and trial.repeat_of is None for trial in record.trials)
     if count < NEEDED:
         return Absent(NAME, TITLE, f"{count} trials were fully trained; importances need at least {NEEDED}")
-    from vaeforge.search.samplers.optuna_bridge.importance import importances  # brings Optuna and torch
+    from vaeforge.search.samplers.optuna_bridge.importance import importances  # brings the space's parser
 
     found = importances(record.history)
     if isinstance(found, str):

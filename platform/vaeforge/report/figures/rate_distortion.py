@@ -1,6 +1,7 @@
 """Rate–distortion plane of a search: every trial's kept epoch, the front, and the β of each point."""
 
 from vaeforge.report.figure import Absent, Axis, DataTable, Figure, Layer, Panel
+from vaeforge.report.label_placement import thinned
 from vaeforge.report.labels import BETA, DISTORTION, RATE
 from vaeforge.report.record import SearchRecord
 from vaeforge.report.schedule_layers import by_schedule, schedules_of
@@ -88,8 +89,11 @@ def rate_distortion(record: SearchRecord) -> Figure | Absent:
         "Each point is a trial at the epoch that was kept: to the right its latents say more, further down it "
         "reconstructs better; the colour is β, the symbol the schedule.",
         table,
-        (panel,),
-        ("A small β buys reconstruction with rate; a rate near 0 is posterior collapse.",),
+        (thinned(panel),),
+        (
+            "A small β buys reconstruction with rate; a rate near 0 is posterior collapse.",
+            "Where points of the front lie close together, the β of some stands in the table and at the pointer alone.",
+        ),
     )
 
 

@@ -33,7 +33,7 @@ from vaeforge.ledger.events import (
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.budget import BudgetSpent
-from vaeforge.search.dispatch.lane_company import LaneCompany
+from vaeforge.search.dispatch.lane_company import LaneCompany, blamed
 from vaeforge.search.dispatch.liveness import Liveness, Pulse
 from vaeforge.search.dispatch.types import STORAGE, DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
 
@@ -72,7 +72,7 @@ class Dispatcher:
         self.closing = False
         self.over: str | None = None
         self.wall = history.wall_seconds
-        self.company = LaneCompany()
+        self.company = LaneCompany(history.most_lanes, config.attempts)
         self.storage_failures: list[int] = []
         self.outage: str | None = None
 
@@ -305,12 +305,13 @@ class Dispatcher:
             return "release"
         return "wait"
 
-    def crash(self, lease: Lease, cause: str, traceback: str) -> None:
+    def crash(self, lease: Lease, cause: str, traceback: str, most: int | None = None) -> None:
         """An attempt failed: the trial waits again, or has failed for good; in an outage of the storage none has."""
         if self.leases.get(lease.trial) != lease:
             return
         del self.leases[lease.trial]
-        self.record(AttemptCrashed(trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback))
+        failed = AttemptCrashed(trial=lease.trial, attempt=lease.attempt, cause=cause, traceback=traceback, most=most)
+        self.record(failed)
         trial = self.history.trials[lease.trial]
         if cause in STORAGE:
             self._note_storage(lease.trial, cause, traceback)
@@ -355,9 +356,9 @@ class Dispatcher:
         """
         known = self.groups.pop(host, None)
         held = self.held_by(host) if known is not None else []
-        cause, why = self.company.blamed(host, len(held), cause, why)
+        cause, why, most = blamed(len(held), cause, why)
         for lease in held:
-            self.crash(lease, cause, why)
+            self.crash(lease, cause, why, most)
         return () if known is None else known.processes
 
     def on_dead_nodes(self, nodes: Iterable[str]) -> list[int]:

@@ -202,7 +202,8 @@ class DispatcherActor:
         if lease is None:
             return "idle"
         trial = dispatcher.history.trials[lease.trial]
-        return Task(lease, trial.params, tuple(trial.checkpoints()), trial.starts_inherited)
+        most = dispatcher.company.most(host)
+        return Task(lease, trial.params, tuple(trial.checkpoints()), trial.starts_inherited, most_lanes=most)
 
     async def report(self, lease: Lease, report: TrialReport) -> Reply:
         self.dispatcher.ask(lease.host, lease.generation, time.monotonic())
@@ -218,8 +219,8 @@ class DispatcherActor:
     async def beat(self, lease: Lease, rank: int, pulse: Pulse) -> None:
         self.dispatcher.beat(lease, rank, pulse, time.monotonic())
 
-    async def crash(self, lease: Lease, cause: str, traceback: str) -> None:
-        await self._do(lambda: self.dispatcher.crash(lease, cause, traceback))
+    async def crash(self, lease: Lease, cause: str, traceback: str, most: int | None = None) -> None:
+        await self._do(lambda: self.dispatcher.crash(lease, cause, traceback, most))
 
 
 def _relayed(report: EpochReported) -> TuneReport:

@@ -15,6 +15,7 @@ import ray
 
 from vaeforge.config.experiment import Experiment
 from vaeforge.search.dispatch.heartbeat import Heartbeat
+from vaeforge.search.dispatch.lane_company import blamed
 from vaeforge.search.dispatch.liveness import Pulse
 from vaeforge.search.dispatch.types import STORAGE, Lease, NoTask, Task
 from vaeforge.search.dispatch.worker import (
@@ -49,6 +50,7 @@ class LaneWorker:
         self._alone: deque[Task] = deque()
         self._beginning: Lease | None = None  # of the trial whose training is being made
         self._full = self._outage = False
+        self._why_alone: tuple[str, ...] = ()  # a note, where stacks cannot be had or fail
 
     def serve(self) -> None:
         """Train until the search needs the group no longer, or the process holds more than it may."""
@@ -84,7 +86,8 @@ class LaneWorker:
         worker, self._beginning = self._worker, task.lease
         try:
             experiment, folder = worker.experiment_of(task)
-            note = () if self._chosen else (self._choose(experiment),)
+            self._limit(task.most_lanes)
+            note = self._why_alone if self._chosen else (self._choose(experiment, task.most_lanes),)
             if self._lanes == 1:
                 self._alone.append(replace(task, notes=note))
                 return
@@ -93,17 +96,25 @@ class LaneWorker:
                 training.restore(task.checkpoints, task.inherited)
             training.notes += note
         except Exception as error:
-            self._tell_crash(task.lease, error)
+            cause, why, most = blamed(len(self._tasks) + 1, cause_of(error), _text_of(error))
+            self._limit(most)
+            self._tell_failure(task.lease, cause, why, most)
             return
         finally:
             self._beginning = None
         self._tasks[task.lease.trial] = task
         self._stack.add(task.lease.trial, training)
 
-    def _choose(self, experiment: Experiment) -> str:
-        """Measure how many lanes are best, once; what was found."""
+    def _limit(self, most: int | None) -> None:
+        """Have no more lanes than memory was found to have room for, by this process or the one before it."""
+        if most is not None and most < self._lanes:
+            self._lanes = self._stack.lanes = most
+
+    def _choose(self, experiment: Experiment, most: int | None) -> str:
+        """Measure how many lanes, of `most`, are best, once; what was found."""
         worker, self._chosen = self._worker, True
-        found = best_lanes(experiment, worker.data, worker.ranks.group, worker.settings.trials)
+        trials = worker.settings.trials
+        found = best_lanes(experiment, worker.data, worker.ranks.group, trials if most is None else min(trials, most))
         self._lanes = self._stack.lanes = found.lanes
         return found.note
 
@@ -122,7 +133,8 @@ class LaneWorker:
             return
         heartbeat.wait()
         if len(found) > 1 and all(isinstance(outcome, UnstackableError) for outcome in found.values()):
-            self._lanes = 1  # and so will be those to come
+            self._limit(1)  # and so will be those to come
+            self._why_alone = tuple(f"trained alone and not as a lane: {one}" for one in list(found.values())[:1])
         asked = {trial: self._tell(trial, found) for trial in list(self._tasks) if trial in found}
         for trial, reply in asked.items():
             if reply is not None and self._answer(trial, reply) != "continue":
@@ -138,7 +150,7 @@ class LaneWorker:
         if isinstance(outcome, UnstackableError):
             self._alone.append(replace(task, notes=(f"trained alone and not as a lane: {outcome}",)))
         else:
-            self._tell_crash(task.lease, outcome)
+            self._tell_failure(task.lease, cause_of(outcome), _text_of(outcome))
         self._drop(trial)
         return None
 
@@ -156,20 +168,20 @@ class LaneWorker:
 
         After memory ran out with half as many lanes, as none of the trials is at fault; after any other error alone.
         """
-        cause = None
-        if len(self._tasks) > 1:
-            memory = cause_of(error) == "oom"
-            self._lanes = self._stack.lanes = len(self._tasks) // 2 if memory else 1
-            cause = "lost" if memory else None
+        cause, why, most = blamed(len(self._tasks), cause_of(error), _text_of(error))
+        self._limit(most)
+        if most is None and len(self._tasks) > 1:
+            self._limit(1)
+            self._why_alone = (
+                f"trained alone, as a stack of {len(self._tasks)} trials failed: {why.splitlines()[-1]}",
+            )
         for task in list(self._tasks.values()):
-            self._tell_crash(task.lease, error, cause)
+            self._tell_failure(task.lease, cause, why, most)
         for trial in list(self._tasks):
             self._drop(trial)
 
-    def _tell_crash(self, lease: Lease, error: Exception, cause: str | None = None) -> None:
-        cause = cause or cause_of(error)
-        text = "".join(traceback.format_exception(error))
-        ray.get(self._worker.dispatcher.crash.remote(lease, cause, text))
+    def _tell_failure(self, lease: Lease, cause: str, text: str, most: int | None = None) -> None:
+        ray.get(self._worker.dispatcher.crash.remote(lease, cause, text, most))
         self._outage = self._outage or cause in STORAGE
 
     def _beat(self, pulse: Pulse) -> None:
@@ -177,3 +189,7 @@ class LaneWorker:
         leases = [task.lease for task in list(self._tasks.values())]
         for lease in leases if self._beginning is None else [*leases, self._beginning]:
             self._worker.dispatcher.beat.remote(lease, 0, pulse)
+
+
+def _text_of(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))

@@ -45,7 +45,7 @@ class Snapshot:
     """How a search stands.
 
     Attributes:
-        trials: those that have not ended and the newest that have.
+        trials: those that have not ended, the newest that have, and the best one.
         counts: trials by state; of those that have not ended, the ones without a worker group wait.
         ended: how many have.
         hosts: the numbers of the worker groups that are up.
@@ -70,8 +70,10 @@ def snapshot(dispatcher: Dispatcher, failure: str | None) -> Snapshot:
     history = dispatcher.history
     valued = [(value, trial.number) for trial in history.trials.values() if (value := trial.value) is not None]
     best = min(valued, default=None)
+    shown = {trial.number: trial for trial in [*history.unfinished(), *history.ended_trials[-RECENT:]]}
+    shown |= {} if best is None else {best[1]: history.trials[best[1]]}
     return Snapshot(
-        trials=tuple(_status(dispatcher, trial) for trial in [*history.unfinished(), *history.ended_trials[-RECENT:]]),
+        trials=tuple(_status(dispatcher, trial) for trial in shown.values()),
         counts=_counts(dispatcher),
         ended=dispatcher.ends,
         best=None if best is None else BestSoFar(best[1], best[0]),

@@ -47,6 +47,7 @@ class Task:
         checkpoints: to resume from, newest first.
         inherited: whether the first of them is another trial's.
         notes: what a person should know of how it is trained.
+        most_lanes: trials that the group may train at once, where its memory ran out under more.
     """
 
     lease: Lease
@@ -54,6 +55,7 @@ class Task:
     checkpoints: tuple[Checkpoint, ...] = ()
     inherited: bool = False
     notes: tuple[str, ...] = ()
+    most_lanes: int | None = None
 
 
 @dataclass(frozen=True)

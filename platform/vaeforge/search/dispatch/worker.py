@@ -35,6 +35,7 @@ from vaeforge.search.space.space import Space
 from vaeforge.search.space.trial_experiment import experiment_for, trial_seed
 from vaeforge.training.distributed import RayProcessGroup
 from vaeforge.training.loop import EpochReport, fit
+from vaeforge.training.out_of_memory import is_out_of_memory
 
 STORAGE_SECONDS = 10.0  # after which a storage that failed may answer again; short enough to be no hang
 
@@ -207,7 +208,7 @@ def release_memory() -> None:
 
 def cause_of(error: Exception) -> str:
     """One word for what failed: oom, disk, checkpoint or crash."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "can't allocate memory" in str(error):
+    if is_out_of_memory(error):
         return "oom"
     if isinstance(error, CheckpointError):
         return "disk" if "could not be written" in str(error) else "checkpoint"

@@ -283,15 +283,16 @@ def lanes_words(row: TrialRow) -> str | None:
 
 def _epochs(detail: TrialDetail) -> Table:
     table = Table(title="Epochs", title_justify="left")
-    names = sorted({name for one in detail.epochs for name in one.metrics if name.startswith("val/")})
+    measured = {name for one in detail.epochs for name in one.metrics}
+    names = [*(["beta"] if "beta" in measured else []), *sorted(name for name in measured if name.startswith("val/"))]
     stacked = any(one.beside for one in detail.epochs)
     for column in ("epoch", "value", "seconds", *(["beside"] if stacked else []), *names, "decision"):
         table.add_column(column)
     decided = {one.epoch: f"{one.action}: {one.why}" if one.why else one.action for one in detail.decisions}
     for one in detail.epochs:
-        measured = [number(one.metrics.get(name)) for name in names]
+        values = [number(one.metrics.get(name)) for name in names]
         beside = [" ".join(map(str, one.beside))] if stacked else []
-        cells = (number(one.value), f"{one.seconds:.1f}", *beside, *measured, escape(decided.get(one.epoch, "")))
+        cells = (number(one.value), f"{one.seconds:.1f}", *beside, *values, escape(decided.get(one.epoch, "")))
         table.add_row(str(one.epoch), *cells)
     return table
 

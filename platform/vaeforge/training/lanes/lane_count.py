@@ -17,6 +17,7 @@ from vaeforge.training.gradient_step import StepNumber
 from vaeforge.training.lanes.padding import UnstackableError
 from vaeforge.training.lanes.stack import LaneStack
 from vaeforge.training.loop import ModelTraining, TrainingData
+from vaeforge.training.out_of_memory import is_out_of_memory
 from vaeforge.training.process_group import ProcessGroup
 
 FACTOR = 4  # from one number of lanes to the next
@@ -48,7 +49,9 @@ def best_lanes(experiment: Experiment, data: TrainingData, group: ProcessGroup, 
     for lanes in _counts(most):
         try:
             found[lanes] = _alone(experiment, data, group) if lanes == 1 else _stacked(experiment, data, group, lanes)
-        except (UnstackableError, RuntimeError) as error:  # RuntimeError: what vmap or the memory refuses
+        except (UnstackableError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, UnstackableError) and not is_out_of_memory(error):
+                raise
             problem = f"; {lanes} lanes cannot be had ({str(error).splitlines()[0]})"
             break
         if found[lanes] / lanes * WORTH > found[chosen] / chosen and lanes > 1:

@@ -18,7 +18,13 @@ from vaeforge.training.lanes.lane_step import LaneStep
 from vaeforge.training.lanes.padding import own_latents
 from vaeforge.training.loading import chunks
 from vaeforge.training.resident import ResidentSamples
-from vaeforge.training.validation import draws_at_once, metrics_of, validation_noise
+from vaeforge.training.validation import (
+    decoded_sums,
+    draws_at_once,
+    encoded_sums,
+    metrics_of,
+    validation_noise,
+)
 from vaeforge.training.validation_metric import validation_metrics
 from vaeforge_models.vae import VAE, Posterior
 
@@ -104,21 +110,15 @@ class _Encoding(nn.Module):
     def forward(self, units: Tensor, raw: Tensor, condition: Tensor) -> Any:
         x = self.model.normalise(raw)
         posterior = own_latents(self.model.encode(x, condition), units)
-        rate = posterior.rate().sum(dtype=torch.float64)
-        return x, posterior.mu, posterior.logvar, torch.stack([rate, self.model.dimensions(x).sum().double()])
+        return x, posterior.mu, posterior.logvar, encoded_sums(self.model, x, posterior)
 
 
 class _Decoding(nn.Module):
-    """The sums of squared error and distortion [2] over k draws of the latents of a chunk."""
+    """The sums of squared error and distortion [2] of a chunk over k draws of the latents."""
 
     def __init__(self, model: VAE):
         super().__init__()
         self.model = model
 
     def forward(self, mu: Tensor, logvar: Tensor, eps: Tensor, raw: Tensor, condition: Tensor) -> Tensor:
-        model, draws = self.model, len(eps)
-        x = model.normalise(raw)
-        output = model.decode(Posterior(mu, logvar).sample(eps).flatten(0, 1), condition.repeat(draws, 1))
-        same = x.repeat(draws, *(1 for _ in x.shape[1:]))
-        error = model.difference(same, model.mean(output)).square().sum(dtype=torch.float64)
-        return torch.stack([error, model.distortion(same, output).sum(dtype=torch.float64)])
+        return decoded_sums(self.model, self.model.normalise(raw), Posterior(mu, logvar), eps, condition)

@@ -9,9 +9,11 @@ A captured step stays valid while lanes are refilled. It is made anew where a st
 more latents than it has, or a kind of schedule that it does not compute.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -23,9 +25,11 @@ from vaeforge.training.lanes.lane_step import LaneStep
 from vaeforge.training.lanes.lane_validation import validate_lanes
 from vaeforge.training.lanes.padding import UnstackableError
 from vaeforge.training.loop import EpochReport, ModelTraining, TrainingData, untrained
+from vaeforge.training.out_of_memory import is_out_of_memory
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.resident import ResidentSamples, fits
 
+WRITERS = 8  # of checkpoints at once: each waits for the disk, or for a storage far away
 SPARE = 2  # times the lanes that a new stack would have, above which a smaller one is built
 PROBED = 2  # samples on which a lane is compared with its own model when it is filled
 TOLERANCE = {"off": 1e-3, "bf16": 5e-2}  # of that, relative: errors of stacking are not of that size, but whole
@@ -102,20 +106,22 @@ class LaneStack:
                 built.step.take(lane, self.trainings[number].train_step)
         rows = built.runner.sums.by_lane()
         validated = self._validated(built, on_step)
-        share = (time.monotonic() - started) / len(self.trainings)
-        for lane, number in enumerate(built.held):
-            if number is not None:
-                found[number] = self._concluded(number, rows[lane], share, on_step, validated[lane])
         notes, built.runner.notes[:] = list(built.runner.notes), []
         for training in self.trainings.values():
             training.notes += notes
+        ends = self._concluded(built, rows, validated, on_step)
+        share = (time.monotonic() - started) / len(ends)
+        for number, end in ends.items():
+            found[number] = self._left_if_over(
+                number, end if isinstance(end, Exception) else replace(end, seconds=share)
+            )
         return found
 
     def _train_alone(self, on_step: Callable[[], None]) -> dict[int, EpochReport | Exception]:
         """The same for the only training there is, by its own steps."""
         ((number, training),) = self.trainings.items()
         self._built = None
-        return {number: self._ended(number, lambda: training.train_epoch(on_step))}
+        return {number: self._left_if_over(number, _tried(lambda: training.train_epoch(on_step)))}
 
     def seconds_a_step(self, warm_up: int, counted: int) -> float:
         """How long a step of all trainings takes; what they learn by it is thrown away with the stack.
@@ -132,26 +138,34 @@ class LaneStack:
 
     def _concluded(
         self,
-        number: int,
-        metrics: dict[str, float],
-        share: float,
+        built: _Built,
+        rows: Sequence[dict[str, float]],
+        validated: Sequence[dict[str, float] | None],
         on_step: Callable[[], None],
-        validated: dict[str, float] | None,
-    ) -> EpochReport | Exception:
-        training = self.trainings[number]
-        return self._ended(number, lambda: training.conclude(metrics, share, on_step, validated))
+    ) -> dict[int, EpochReport | Exception]:
+        """The end of an epoch in each lane; of lanes that are validated, so that only checkpoints are left, at once."""
+        lanes = {number: lane for lane, number in enumerate(built.held) if number is not None}
+        one_at_a_time = threading.Lock()
 
-    def _ended(self, number: int, epoch: Callable[[], EpochReport]) -> EpochReport | Exception:
+        def step() -> None:
+            with one_at_a_time:
+                on_step()
+
+        def end(number: int) -> EpochReport | Exception:
+            lane, training = lanes[number], self.trainings[number]
+            return _tried(lambda: training.conclude(rows[lane], 0.0, step, validated[lane]))
+
+        writers = 1 if None in [validated[lane] for lane in lanes.values()] else min(WRITERS, len(lanes))
+        if writers == 1:
+            return {number: end(number) for number in lanes}
+        with ThreadPoolExecutor(writers, thread_name_prefix="checkpoints") as pool:
+            return dict(zip(lanes, pool.map(end, lanes), strict=True))
+
+    def _left_if_over(self, number: int, end: EpochReport | Exception) -> EpochReport | Exception:
         """An epoch's end, after which the training leaves where it is over or could not be saved."""
-        training = self.trainings[number]
-        try:
-            report = epoch()
-        except CheckpointError as error:
+        if isinstance(end, Exception) or self.trainings[number].finished:
             self.remove(number)
-            return error
-        if training.finished:
-            self.remove(number)
-        return report
+        return end
 
     def _validated(self, built: _Built, on_step: Callable[[], None]) -> Sequence[dict[str, float] | None]:
         """The `val/` metrics of each lane; none of any where each training validates its own model."""
@@ -263,7 +277,14 @@ class LaneStack:
         if not new:
             return found
         raw, condition = self.data.validation.tensors(slice(0, PROBED), self.group.device)
-        stacked = built.step.probe(raw, condition)
+        try:
+            stacked = built.step.probe(raw, condition)
+        except Exception as error:  # whatever vmap, or the model within it, refuses
+            if is_out_of_memory(error):
+                raise
+            why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            refused = UnstackableError(f"its model cannot be computed as one of several ({why})")
+            return {number: refused for number in new.values() if number is not None}
         for lane, number in new.items():
             assert number is not None
             training = self.trainings[number]
@@ -273,3 +294,11 @@ class LaneStack:
             ):
                 found[number] = UnstackableError("its model computes something else as one of several")
         return found
+
+
+def _tried(epoch: Callable[[], EpochReport]) -> EpochReport | Exception:
+    """An epoch's report, or why its checkpoint could not be written."""
+    try:
+        return epoch()
+    except CheckpointError as error:
+        return error

@@ -7,7 +7,7 @@ picture is a group of its own unless `groups.csv` or near copies join several.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,10 @@ from vaeforge.data.group_rules import Grouping
 from vaeforge.data.group_split import divide_groups
 from vaeforge.data.images import COLOURS, open_picture, with_white
 from vaeforge.data.label_values import ANOMALOUS_ITEM, NORMAL_ITEM
+from vaeforge.data.large_arrays import Spool
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
-from vaeforge.data.near_copies import grouping_of, thumbnail
+from vaeforge.data.near_copies import Thumbnail, grouping_of, thumbnail
 from vaeforge.data.picture_masks import NORMAL, UNKNOWN, Square, find_masks, read_mask, square_of
 from vaeforge.data.picture_reading import reading_of
 from vaeforge.data.pixels import Pixels
@@ -66,16 +67,26 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
     Raises:
         DataError: if the same picture occurs twice, a class has fewer than two, or normal ones cannot be divided.
     """
+    with Spool() as squares:
+        return _read_folders(folder, settings, skip, squares)
+
+
+def _read_folders(folder: Path, settings: PictureSettings, skip: set[Path], squares: Spool) -> Split:
     classes = find_pictures(folder, skip)
     masks = find_masks([path for paths in classes.values() for path in paths], folder).of
     reading = reading_of(folder, settings)
     split = Split(reading=with_white(reading, [path for paths in classes.values() for path in paths], COLOURS))
-    readable: dict[bool, list[tuple[Path, Pixels]]] = {True: [], False: []}
+    readable: dict[bool, list[tuple[Path, Thumbnail]]] = {True: [], False: []}
+    order: list[Path] = []
     for name, all_paths in classes.items():
         paths = [path for path in all_paths if path not in masks]
         if not paths:
             continue
-        items = list(_read(folder, paths, settings.size + settings.margin, split))
+        items = []
+        for path, square in _read(folder, paths, settings.size + settings.margin, split):
+            squares.append(square)
+            order.append(path)
+            items.append((path, thumbnail(square)))
         if len(items) < 2:
             raise DataError(
                 f"{folder}: class {name!r} has {len(items)} readable picture(s) of {len(paths)}, at least 2 are needed"
@@ -90,7 +101,8 @@ def read_folders(folder: Path, settings: PictureSettings, skip: set[Path]) -> Sp
         for path, _ in items
     )
     reject_duplicates(folder, f"picture(s) {LEAK}", keyed, "remove one of each")
-    tested = _assign(split, folder, readable[True], readable[False], settings)
+    made = dict(zip(order, squares.views(), strict=True))
+    tested = _assign(split, folder, readable[True], readable[False], made, settings)
     if masks and readable[False]:
         of = {picture: mask for mask, picture in masks.items()}
         split.masks = [_square(split, folder, path, of.get(path), settings) for path in tested]
@@ -126,8 +138,9 @@ def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[
 def _assign(
     split: Split,
     folder: Path,
-    normal: list[tuple[Path, Pixels]],
-    anomalous: list[tuple[Path, Pixels]],
+    normal: list[tuple[Path, Thumbnail]],
+    anomalous: list[tuple[Path, Thumbnail]],
+    squares: Mapping[Path, Pixels],
     settings: PictureSettings,
 ) -> list[Path]:
     """Divide normal pictures by the seed, groups whole; put as many normal as anomalous ones, if any, into the test.
@@ -137,12 +150,12 @@ def _assign(
     """
     items = normal + anomalous
     paths = [path.relative_to(folder).as_posix() for path, _ in items]
-    grouping = grouping_of(folder, paths, [thumbnail(image) for _, image in items])
+    grouping = grouping_of(folder, paths, [small for _, small in items])
     parts = _parts(folder, paths[: len(normal)], len(anomalous), grouping, settings)
     order = np.random.default_rng(settings.seed).permutation(len(normal))  # of the pictures in each part
     trained, validated, tested = ([index for index in order.tolist() if parts[index] == part] for part in range(3))
-    split.validation = [centre_of(normal[index][1], settings.size) for index in validated]
-    split.train = [normal[index][1] for index in trained]
+    split.validation = [centre_of(squares[normal[index][0]], settings.size) for index in validated]
+    split.train = [squares[normal[index][0]] for index in trained]
     sizes = {image.name: (image.width, image.height) for image in split.images}
     split.train_sizes = {sizes[paths[index]] for index in trained}
     learned = {grouping.groups[paths[index]] for index in (*validated, *trained)}
@@ -151,7 +164,7 @@ def _assign(
     most = len(free) if grouping.parts else len(tested)
     chosen = sorted(free[place] for place in np.random.default_rng(settings.seed + 1).permutation(len(free))[:most])
     for number in (*tested, *chosen):
-        split.test.append(centre_of(items[number][1], settings.size))
+        split.test.append(centre_of(squares[items[number][0]], settings.size))
         split.labels.append(NORMAL_ITEM if number < len(normal) else ANOMALOUS_ITEM)
         split.groups.append(grouping.groups[paths[number]])
     return [items[number][0] for number in (*tested, *chosen)]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.large_arrays import stacked
 from vaeforge.data.picture_masks import ANOMALOUS
 from vaeforge.data.picture_reading import PictureReading, to_plain
 from vaeforge.data.pixels import Pixels
@@ -79,7 +80,7 @@ class Split:
     def data_set(self) -> DataSet:
         """The items stacked."""
         train, validation, test = (
-            Samples.unconditional(np.stack(items)) for items in (self.train, self.validation, self.test)
+            Samples.unconditional(stacked(items)) for items in (self.train, self.validation, self.test)
         )
         labels = np.array(self.labels, dtype=np.int64)
         info: dict[str, Any] = {"cut": self.cut, "pictures": to_plain(self.reading)}

@@ -1,19 +1,18 @@
-"""Importances of a search's parameters, by Optuna's evaluator.
+"""Importances of a search's parameters, as Optuna measures them.
 
 Conditional PED-ANOVA (Watanabe et al. 2023, IJCAI; its extension to conditional parameters, arXiv 2601.20800) compares
 where the best trials lie in each parameter with where all lie. Trials that were stopped have no comparable value and
-are left out.
+are left out. With one goal it is computed here (`results/ped_anova.py`), with several by Optuna, whose ranks of a front
+it takes.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import optuna
 
 from vaeforge.errors import ConfigError
 from vaeforge.ledger.history import SearchHistory
-from vaeforge.search.samplers.optuna_bridge.study import silence_optuna, to_frozen_trial
+from vaeforge.search.results.ped_anova import ped_anova
 from vaeforge.search.samplers.trials import FinishedTrial, as_costs
 from vaeforge.search.space.objective import objective_values
 from vaeforge.search.space.space import Space, parse_space
@@ -39,13 +38,23 @@ def importances(history: SearchHistory) -> Importances | str:
     known = [trial for trial in _finished(history, space) if trial.complete]
     if len(known) < 2:
         return f"{len(known)} fully trained trials lie in the space that was searched; it takes at least 2"
+    single = space.objective.single
+    return Importances(ped_anova(known, space.dimensions) if single else by_optuna(known, space), len(known))
+
+
+def by_optuna(known: Sequence[FinishedTrial], space: Space) -> dict[str, float]:
+    """Shares by Optuna's own evaluator, which takes three seconds to import."""
+    import optuna
+
+    from vaeforge.search.samplers.optuna_bridge.study import silence_optuna, to_frozen_trial
+
     silence_optuna()
     study = optuna.create_study(directions=["minimize"] * len(space.objective.goals))
     study.add_trials([to_frozen_trial(trial, space.dimensions) for trial in known])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few trials under an option: the figure says what it rests on
         shares = optuna.importance.get_param_importances(study)
-    return Importances({str(name): float(share) for name, share in shares.items()}, len(known))
+    return {str(name): float(share) for name, share in shares.items()}
 
 
 def _finished(history: SearchHistory, space: Space) -> list[FinishedTrial]:

@@ -1,0 +1,1 @@
+"""Watching a search from another terminal, by its ledger alone."""

@@ -1,0 +1,85 @@
+"""Tables of points larger than memory: the same files and arrays as of tables in memory, whatever the blocks."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from vaeforge.data import large_arrays, missing, parquet_table, points_file
+from vaeforge.data.layouts.points import PointSettings, read
+from vaeforge.importing.formats import points
+from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.parsed_source import ImportLog
+
+N, C = 300, 4
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    values: dict[str, Any] = {axis: rng.normal(size=N).astype(np.float32) for axis in ("x", "y", "z")}
+    values |= {f"m{number}": rng.gamma(2, 1, N).astype(np.float32) for number in range(C)}
+    values["m1"][:7] = np.nan
+    values["m2"][3] = np.inf
+    values["section"] = [f"s{number % 3}" for number in range(N)]
+    values["few"] = np.where(np.arange(N) < 20, 1.5, np.nan)
+    pyarrow.parquet.write_table(pyarrow.table(values), tmp_path / "points.parquet")
+    return tmp_path / "points.parquet"
+
+
+def small_blocks(patched: pytest.MonkeyPatch) -> None:
+    for module, name, value in (
+        (large_arrays, "AT_ONCE", 256),
+        (parquet_table, "LARGE", 1),
+        (points, "ROW_GROUP", 64),
+        (points_file, "ROWS", 13),
+        (points_file, "LARGE", 1),
+        (missing, "LARGE", 100),
+        (missing, "BLOCK", 90),
+    ):
+        patched.setattr(module, name, value)
+    room = large_arrays.room
+    patched.setattr(points_file, "room", lambda shape, dtype: room(shape, dtype, 1))
+
+
+@pytest.mark.parametrize("settings", [{}, {"log1p": True, "scaling": "minmax"}, {"reading": "maps"}])
+def test_a_set_is_prepared_the_same_in_small_blocks(
+    source: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    form = PointSettings(**settings, blocks=3)
+    plain = read(source.parent, form)
+    small_blocks(monkeypatch)
+    again = read(source.parent, form)
+    assert (again.counts, again.info, again.groups) == (plain.counts, plain.info, plain.groups)
+    for one, other in zip(
+        (plain.train, plain.validation, plain.test), (again.train, again.validation, again.test), strict=True
+    ):
+        np.testing.assert_array_equal(one.stored, other.stored)
+        np.testing.assert_array_equal(one.condition, other.condition)
+    for name, values in plain.constants.items():
+        np.testing.assert_allclose(again.constants[name], values, rtol=1e-6)
+
+
+def test_an_import_is_the_same_of_mapped_columns(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for number in range(2):
+        content = points.read_points(source, ImportOptions(), ImportLog())
+        content.write(tmp_path / f"made{number}")
+        made.append((content.items, content.counts, tmp_path / f"made{number}/points.parquet"))
+        small_blocks(monkeypatch)
+    assert made[0][:2] == made[1][:2]
+    tables = [pyarrow.parquet.read_table(path) for *_, path in made]
+    assert tables[0].equals(tables[1]) or tables[0].to_pandas().equals(tables[1].to_pandas())
+
+
+def test_a_table_is_written_with_the_bytes_of_pyarrow() -> None:
+    rng, count = np.random.default_rng(0), 2**20 + 5
+    numbers = {name: rng.random(count, np.float32) for name in ("x", "m")}
+    expected, made = io.BytesIO(), io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(numbers), expected, compression="zstd")
+    points._pack(made, points.ImportedPoints(numbers, {}))
+    assert made.getvalue() == expected.getvalue()
