@@ -43,7 +43,9 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
     mean = values.mean(0).clip(BERNOULLI_CLIP, 1 - BERNOULLI_CLIP)
 
     def whitened(block: Floats, columns: slice) -> Floats:
-        return (block - mean[columns]) / np.sqrt(mean[columns] * (1 - mean[columns]))
+        own = mean[columns]
+        made: Floats = (block - own) / np.sqrt(own * (1 - own))
+        return made
 
     return PcaSpectrum(values.shape[1], total, eigenvalues, _decomposed(values, parts.condition, whitened)[1])
 
