@@ -15,7 +15,8 @@ from project import ROOT
 def test_every_page_stands_in_the_menu_once() -> None:
     content = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     named = [page for group in content["nav"] for pages in group.values() for page in pages]
-    assert sorted(named) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    docs = ROOT / "docs"
+    assert sorted(named) == sorted(path.relative_to(docs).as_posix() for path in docs.rglob("*.md"))
 
 
 @pytest.mark.slow
