@@ -78,11 +78,16 @@ class RegistryError(VaeforgeError):
 def nearest(given: Any, allowed: Iterable[Any]) -> str:
     """`; did you mean X?` where something allowed is close to `given`, else an empty string.
 
-    Where `given` is a whole word of a few of them (`hours` of `wall_hours`, `gpu_hours`), each of those can be meant.
+    Where `given` is a whole word of one or a few of them (`hours` of `wall_hours`, `gpu_hours`), these can be meant.
     """
     names = [str(name) for name in allowed]
     having = [name for name in names if str(given) in re.split(r"[^A-Za-z0-9]+|_", name)]
-    close = having if 1 < len(having) <= FEW else difflib.get_close_matches(str(given), names, n=1, cutoff=CLOSE)
+    several = having if 1 < len(having) <= FEW else []
+    close = (
+        several
+        or difflib.get_close_matches(str(given), names, n=1, cutoff=CLOSE)
+        or (having if len(having) <= FEW else [])
+    )
     if not close:
         return ""
     first = ", ".join(map(repr, close[:-1]))

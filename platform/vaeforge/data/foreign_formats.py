@@ -17,7 +17,7 @@ INSTEAD = {
     **dict.fromkeys((".avi", ".mp4", ".mov", ".mkv", ".wmv", ".m4v", ".mpg", ".mpeg", ".webm", ".gif"), MOVIE),
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), SHEET),
     **dict.fromkeys((".wiff", ".mzml", ".mzxml", ".tdf", ".baf"), VENDOR),
-    **dict.fromkeys((".hdr", ".img", ".head", ".brik", ".mnc", ".par", ".nrrd", ".mha", ".mhd"), NIFTI),
+    **dict.fromkeys((".hdr", ".img", ".mnc", ".par", ".nrrd", ".mha", ".mhd"), NIFTI),
     **dict.fromkeys((".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".cr2", ".nef", ".dng", ".arw"), TIFF),
     **dict.fromkeys((".ser", ".emd", ".emi", ".tvips", ".eer"), "save it as MRC or TIFF"),
     ".raw": "convert it to imzML if it is of a mass spectrometer, to TIFF if it is of a camera",
