@@ -82,12 +82,8 @@ def nearest(given: Any, allowed: Iterable[Any]) -> str:
     """
     names = [str(name) for name in allowed]
     having = [name for name in names if str(given) in re.split(r"[^A-Za-z0-9]+|_", name)]
-    several = having if 1 < len(having) <= FEW else []
-    close = (
-        several
-        or difflib.get_close_matches(str(given), names, n=1, cutoff=CLOSE)
-        or (having if len(having) <= FEW else [])
-    )
+    having = having if len(having) <= FEW else []
+    close = having if len(having) > 1 else difflib.get_close_matches(str(given), names, n=1, cutoff=CLOSE) or having
     if not close:
         return ""
     first = ", ".join(map(repr, close[:-1]))
