@@ -87,18 +87,16 @@ def stacked(items: Sequence[NDArray[Any]], large: int = LARGE) -> NDArray[Any]:
 def mapped_columns(found: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """Columns by their names, those of numbers mapped, one after the other, and to be read only."""
     columns: dict[str, NDArray[Any]] = {}
+    spooled: list[str] = []
     with Spool() as spool:
         for name, values in found:
+            columns[name] = values
             if values.dtype.kind in "fiu" and values.size:
                 spool.append(values)
-                columns[name] = values[:0]  # keeps its place
-            else:
-                columns[name] = values
-        views = iter(spool.views())
-    return {
-        name: next(views) if values.dtype.kind in "fiu" and not values.size else values
-        for name, values in columns.items()
-    }
+                spooled.append(name)
+                columns[name] = values[:0].copy()  # keeps its place, and not the values
+        columns.update(zip(spooled, spool.views(), strict=True))
+    return columns
 
 
 class Spool:
