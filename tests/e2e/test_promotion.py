@@ -275,7 +275,14 @@ def test_the_command_line_lists_rolls_back_and_archives(registry: Registry, tmp_
     uri, client = registry(2)
     promote(client, MODEL, "2", "1", "anna@lab", "better", verdict())
     (row,) = (json.loads(line) for line in command(tmp_path, uri, "models", "list", "--json", "true").splitlines())
-    assert row == {"model": MODEL, "versions": 2, "champion": "2", "challenger": None, "data_set": None}
+    assert row == {
+        "model": MODEL,
+        "versions": 2,
+        "champion": "2",
+        "challenger": None,
+        "data_set": None,
+        "remark": None,
+    }
     assert json.loads(command(tmp_path, uri, "rollback", "--model", "lipid", "--json", "true"))["champion"] == "1"
     assert "archived" in command(tmp_path, uri, "models", "archive", "lipid", "2", "--why", "slow")
     listed = [
