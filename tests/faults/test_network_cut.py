@@ -73,5 +73,6 @@ def test_trials_behind_a_network_that_was_cut_go_on_elsewhere(tmp_path: Path) ->
             nodes.close()
             shutil.rmtree(scratch, ignore_errors=True)
     check_invariants(project, "cut", trials=6)
-    assert {event["cause"] for event in project.events("cut", "crashed")} == {"lost"}
+    # Ray misses heartbeats after about a minute, which is also when a group that is silent is taken to hang
+    assert {event["cause"] for event in project.events("cut", "crashed")} <= {"lost", "hang"}
     assert {event["state"] for event in project.events("cut", "finished")} <= {"completed", "early_stopped"}
