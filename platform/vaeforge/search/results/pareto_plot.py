@@ -97,7 +97,7 @@ def _panel(
     everything = faint + [_at(one.metrics, names) for one in standings]
     outside = _frame(axes, pair, shown + [_at(one.metrics, names) for one in standings if one.chosen], everything)
     axes.set_title(f"{outside} trials lie outside" if outside else "", fontsize=8)
-    axes.legend(fontsize=7)
+    axes.legend(loc="upper right", fontsize=7)
 
 
 def _dots(axes: Any, points: Sequence[tuple[float, ...]], label: str, **style: Any) -> None:

@@ -45,7 +45,7 @@ def draw_scores(scores: Floats, labels: NDArray[np.int64], validation: Floats, t
         if len(values):
             axes.hist(values, bins=edges, alpha=0.5, label=name)
     axes.axvline(threshold, color="black", linestyle="--", label="threshold")
-    axes.legend()
+    axes.legend(loc="upper right")
     return figure
 
 

@@ -78,5 +78,5 @@ def draw_coverage(curves: Mapping[str, tuple[Values, Values]]) -> Figure:
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     for name, (nominal, held) in curves.items():
         axes.plot(nominal, held, marker="o", label=name)
-    axes.legend(fontsize=7)
+    axes.legend(loc="upper left", fontsize=7)
     return figure

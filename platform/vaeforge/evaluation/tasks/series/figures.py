@@ -33,7 +33,7 @@ def draw_time_courses(truth: Floats, found: Floats, pearson: Floats, groups: Int
         axes.set_title(f"{name} voxel, r = {pearson[voxel]:.2f}", fontsize=9)
         axes.set_ylabel("z-score")
     axes.set_xlabel("test time point, in the order of the data; blocks or subjects between lines")
-    axes.legend(fontsize=7)
+    axes.legend(loc="upper right", fontsize=7)
     return figure
 
 
@@ -55,7 +55,7 @@ def draw_pearson(pearson: Mapping[str, Floats]) -> Figure:
     edges = np.linspace(min(0.0, *(float(values.min()) for values in pearson.values())), 1.0, 41).tolist()
     for name, values in pearson.items():
         axes.hist(values, edges, histtype="step", label=f"{name}, mean {values.mean():.2f}")
-    axes.legend(fontsize=7)
+    axes.legend(loc="upper left", fontsize=7)
     return figure
 
 
@@ -78,5 +78,5 @@ def draw_values(sets: Mapping[str, Floats]) -> Figure:
     edges = np.linspace(-2 * LIMIT, 2 * LIMIT, 81).tolist()
     for name, values in sets.items():
         axes.hist(observed_of(values), edges, density=True, histtype="step", label=name)
-    axes.legend(fontsize=7)
+    axes.legend(loc="upper right", fontsize=7)
     return figure

@@ -18,7 +18,7 @@ def draw_spectra(frequency: Floats, powers: Mapping[str, Floats]) -> Figure:
     for name, power in powers.items():
         axes.plot(frequency, np.where(power > 0, power, np.nan), label=name)
     axes.set_yscale("log")
-    axes.legend(fontsize=7)
+    axes.legend(loc="upper right", fontsize=7)
     return figure
 
 
@@ -36,5 +36,5 @@ def draw_grain(measures: Mapping[str, Mapping[str, Floats]]) -> Figure:
             axes.hist(values, bins=edges, weights=share, histtype="step", label=f"{name} ({len(values)})")
         axes.set_xlabel(measure)
         axes.set_ylabel("share of images")
-        axes.legend(fontsize=7)
+        axes.legend(loc="upper right", fontsize=7)
     return figure
