@@ -32,6 +32,7 @@ from vaeforge.cli.options import (
     Transposed,
     White,
     console,
+    stepping,
     warning_console,
 )
 from vaeforge.remarks import say, tell, warn
@@ -118,7 +119,8 @@ def score(
     folder = output or project.step("score")
     if not quiet:
         tell(warning_console(), *taken_over(options.reading, source.kind, fetched.bundle.contract))
-    outcome = score_run(fetched, source, folder, options, console(json), quiet or json)
+    with stepping(json, quiet) as out:
+        outcome = score_run(fetched, source, folder, options, out, quiet or json)
     warn_of_inputs(outcome.manifest, warning_console())
     if json:
         typer.echo(dumps({"folder": str(folder), **to_json(outcome.manifest)}, ensure_ascii=False))

@@ -30,9 +30,10 @@ from vaeforge.importing.measured_images import (
     pixels_of,
     write_picture,
 )
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, summarise
+from vaeforge.importing.parsed_source import READ, WRITTEN, ImportLog, ParsedSource, Row, summarise
 from vaeforge.importing.rims import check_rims
 from vaeforge.importing.white_level import depth_asked, with_white
+from vaeforge.progress import through
 
 LEAST_OF_CLASS = 3  # pictures: one to train, one to validate and one to test
 MEASURES = ("width", "height", "aspect_ratio", "mean")
@@ -98,7 +99,7 @@ def read_images(
     values = np.sum([item.histogram for item in measured], axis=0)
 
     def write(folder: Path) -> None:
-        for item in measured:
+        for item in through(measured, "writing pictures", WRITTEN):
             write_picture(item, folder / item.target, reading)
         for mask in masks:
             mask.write(folder)
@@ -123,7 +124,7 @@ def _measured(
     found: dict[int, list[MeasuredImage]] = {}
     deep: dict[int, Extent] = {}
     questions: list[tuple[str, QuestionError]] = []
-    for number, candidate in enumerate(candidates):
+    for number, candidate in enumerate(through(candidates, "reading pictures", READ)):
         try:
             content = content_of(candidate)
             raw = decode_selected(candidate, stated, content)
@@ -139,7 +140,8 @@ def _measured(
     _ask(source, questions)
     where = f"{source}: {len(deep)} picture(s) hold"
     reading = with_white(where, stated, list(deep.values()), len(deep), depth, log)
-    for number in sorted({*deep, *(found if reading.depth != stated.depth else ())}):
+    again = sorted({*deep, *(found if reading.depth != stated.depth else ())})
+    for number in through(again, "reading pictures of more than 8 bits"):
         candidate = candidates[number]
         try:
             content = content_of(candidate)

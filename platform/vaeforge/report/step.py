@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vaeforge.errors import ConfigError
 from vaeforge.paths import Project, hash_of, write_bytes
+from vaeforge.progress_bar import duration
 from vaeforge.report.comparison_page import comparison_page
 from vaeforge.report.failures import failures
 from vaeforge.report.figure import Absent, Figure
@@ -23,7 +24,6 @@ from vaeforge.report.pictures import pictures
 from vaeforge.report.ranked_table import ranked_table
 from vaeforge.report.record import Evaluated, SearchRecord, read_search
 from vaeforge.report.sides import Side, is_version, read_sides
-from vaeforge.search.progress_view import duration
 from vaeforge.track.report_artifact import REPORT
 
 LONGEST = 120  # characters of a file's name

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.progress_bar import HOUR, duration
 from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
 from vaeforge.search.lane_words import parallel_words, place_words
@@ -31,7 +32,6 @@ COLLAPSED = "posterior collapse: no dimension of the latent space is active"
 SHOWN = 12
 LINE_SECONDS = 10.0
 SILENT_SECONDS = 60.0
-HOUR = 3600.0
 
 
 def mode_for(console: Console, quiet: bool = False, json: bool = False) -> Mode:
@@ -302,14 +302,6 @@ def number(value: float | None) -> str:
 def spread(value: float | None, sd: float | None) -> str:
     """Mean ± sample standard deviation; the value alone where it was measured once."""
     return number(value) if sd is None else f"{number(value)} ± {number(sd)}"
-
-
-def duration(seconds: float) -> str:
-    """In seconds up to two minutes, then in minutes up to two hours, in hours up to two days, in days."""
-    for unit, size in (("d", 24 * HOUR), ("h", HOUR), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def in_bytes(size: int) -> str:

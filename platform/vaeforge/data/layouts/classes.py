@@ -34,8 +34,9 @@ from vaeforge.data.near_copies import Thumbnail, grouping_of, thumbnail
 from vaeforge.data.picture_reading import PictureReading, reading_of, to_plain
 from vaeforge.data.pixels import Pixels, grey_of
 from vaeforge.data.resize import fit_square
-from vaeforge.data.source_files import LEAK, data_files, reject_duplicates
+from vaeforge.data.source_files import LEAK, READ, data_files, reject_duplicates
 from vaeforge.errors import DataError
+from vaeforge.progress import through
 from vaeforge.samples import TRAIN_SIZES, DataSet, RawImage, Samples
 from vaeforge.seeds import derive
 
@@ -83,7 +84,9 @@ def read(folder: Path, settings: ClassSettings) -> DataSet:
     reading = reading_of(folder, settings)
     items, names, reading = _items(folder, reading)
     quarantined: dict[str, str] = {}
-    images = [checked for item in items if (checked := _checked(item, quarantined))]
+    images = [
+        checked for item in through(items, "checking images", READ / 2) if (checked := _checked(item, quarantined))
+    ]
     keyed = ((image.digest, image.item.name) for image in images)
     reject_duplicates(folder, f"image(s) {LEAK}", keyed, "remove one of each")
     _require_enough(folder, images, names, quarantined)
@@ -256,7 +259,8 @@ def _samples(images: list[Checked], names: list[str], settings: ClassSettings) -
     x = room((len(images), 1, settings.size, settings.size), images[0].kind)
     step = rows_at_once(x)
     condition = np.zeros((len(images), len(names)), dtype=np.float32)
-    for row, item in enumerate(image.item for image in images):
+    for row, image in enumerate(through(images, "cutting squares", READ / 2 / len(PARTS))):
+        item = image.item
         x[row, 0] = fit_square(item.open(), settings.size, settings.fit)
         condition[row, names.index(item.label)] = 1
         if row % step == 0:

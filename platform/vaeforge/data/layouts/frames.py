@@ -26,8 +26,9 @@ from vaeforge.data.framing import STEP as SIDE_STEP
 from vaeforge.data.images import open_grey, with_white
 from vaeforge.data.picture_reading import reading_of, to_plain
 from vaeforge.data.pixels import Pixels
-from vaeforge.data.source_files import data_files, require_one_data_set
+from vaeforge.data.source_files import READ, data_files, require_one_data_set
 from vaeforge.errors import DataError
+from vaeforge.progress import through
 from vaeforge.samples import DataSet, Samples
 
 STEP = 1000  # shares in messages are multiples of 1 / STEP
@@ -58,7 +59,7 @@ def read(folder: Path, settings: FrameSettings) -> DataSet:
     views: tuple[list[Pixels], ...] = ([], [], [])
     groups: list[str] = []
     fields: dict[str, str] = {}
-    for path in paths:
+    for path in through(paths, "reading frames", READ):
         name = path.relative_to(folder).as_posix()
         try:
             image = open_grey(path, reading)

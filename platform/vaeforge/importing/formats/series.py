@@ -44,7 +44,7 @@ from vaeforge.importing.measured_series import (
 )
 from vaeforge.importing.odd_values import ask_about_series, odd_values
 from vaeforge.importing.packed_series import pack, sha256_of_values
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
+from vaeforge.importing.parsed_source import READ, ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.read_once import ReadOnce
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
 from vaeforge.importing.series_files import ABOUT
@@ -52,6 +52,7 @@ from vaeforge.importing.series_names import ask_about_hemispheres, named_by_fold
 from vaeforge.importing.volumes import read_volumes
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
+from vaeforge.progress import through
 from vaeforge.samples import evenly_spaced
 
 FILE = "timeseries.npz"
@@ -87,7 +88,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
         subjects = [_without_first(subject, options.dummy_scans) for subject in subjects]
         log.notes.append(f"the first {options.dummy_scans} timepoint(s) of each series are left out, by --dummy-scans")
     measured = []
-    for subject in subjects:
+    for subject in through(subjects, "measuring series", READ / 2):
         try:
             measured.append(_measure(subject))
         except DamagedFileError as error:

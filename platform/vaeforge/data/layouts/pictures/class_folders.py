@@ -26,8 +26,9 @@ from vaeforge.data.picture_masks import NORMAL, UNKNOWN, Square, find_masks, rea
 from vaeforge.data.picture_reading import reading_of
 from vaeforge.data.pixels import Pixels
 from vaeforge.data.resize import centre_of, crop_square
-from vaeforge.data.source_files import LEAK, reject_duplicates
+from vaeforge.data.source_files import LEAK, READ, reject_duplicates
 from vaeforge.errors import DataError
+from vaeforge.progress import part
 from vaeforge.samples import RawImage
 
 
@@ -78,15 +79,18 @@ def _read_folders(folder: Path, settings: PictureSettings, skip: set[Path], squa
     split = Split(reading=with_white(reading, [path for paths in classes.values() for path in paths], COLOURS))
     readable: dict[bool, list[tuple[Path, Thumbnail]]] = {True: [], False: []}
     order: list[Path] = []
-    for name, all_paths in classes.items():
-        paths = [path for path in all_paths if path not in masks]
+    found = {name: [path for path in paths if path not in masks] for name, paths in classes.items()}
+    for name, paths in found.items():
         if not paths:
             continue
         items = []
-        for path, square in _read(folder, paths, settings.size + settings.margin, split):
-            squares.append(square)
-            order.append(path)
-            items.append((path, thumbnail(square)))
+        span = READ * len(paths) / sum(map(len, found.values()))
+        with part(f"pictures of {name}", len(paths), span=span) as under_way:
+            for path, square in _read(folder, paths, settings.size + settings.margin, split):
+                squares.append(square)
+                order.append(path)
+                items.append((path, thumbnail(square)))
+                under_way.advance()
         if len(items) < 2:
             raise DataError(
                 f"{folder}: class {name!r} has {len(items)} readable picture(s) of {len(paths)}, at least 2 are needed"
