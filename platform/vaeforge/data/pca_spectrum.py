@@ -50,11 +50,18 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
     return PcaSpectrum(values.shape[1], total, eigenvalues, _decomposed(values, parts.condition, whitened)[1])
 
 
-def _residual(values: Floats, condition: Floats) -> NDArray[np.float64]:
-    """What of `values` [N, D] conditions [N, C] and a constant do not explain linearly."""
-    predictors = np.column_stack([np.ones(len(values)), condition]).astype(np.float64)
+def _explained(condition: Floats) -> NDArray[np.float64]:
+    """An orthonormal basis [N, R] of what conditions [N, C] and a constant explain linearly."""
+    predictors = np.column_stack([np.ones(len(condition)), condition]).astype(np.float64)
+    left, sizes, _ = np.linalg.svd(predictors, full_matrices=False)
+    least = sizes[0] * max(predictors.shape) * np.finfo(np.float64).eps
+    return np.ascontiguousarray(left[:, sizes > least])
+
+
+def _residual(values: Floats, explained: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What of `values` [N, D] is not explained."""
     residual = values.astype(np.float64)
-    residual -= predictors @ np.linalg.lstsq(predictors, residual, rcond=None)[0]
+    residual -= explained @ (explained.T @ residual)
     return residual
 
 
@@ -66,9 +73,9 @@ def _decomposed(
     Eigenvalues are those of the smaller of [N, N] and [D, D]; of the former, a block of columns at a time is in memory
     as float64.
     """
-    count, dimensions = values.shape
+    (count, dimensions), explained = values.shape, _explained(condition)
     blocks = [slice(start, start + COLUMNS) for start in range(0, dimensions, COLUMNS)]
-    residuals = (_residual(made(values[:, columns], columns), condition) for columns in blocks)
+    residuals = (_residual(made(values[:, columns], columns), explained) for columns in blocks)
     if dimensions > count:
         total, gram = 0.0, np.zeros((count, count))
         for residual in residuals:
