@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
@@ -30,6 +31,7 @@ Mode = Literal["live", "plain", "quiet", "json"]
 OPEN = ("running", "waiting")
 COLLAPSED = "posterior collapse: no dimension of the latent space is active"
 SHOWN = 12
+WIDE = 110  # columns in which the ranking has room for a column of parameters
 LINE_SECONDS = 10.0
 SILENT_SECONDS = 60.0
 
@@ -221,6 +223,23 @@ def ranking(history: SearchHistory, objective: Objective, limit: int = 10) -> Ta
         row = [mark, str(trial.number), *measured, *_measured(standing, others), f"{len(standing.runs)}{failed}"]
         table.add_row(*row, str(trial.epoch), _state(trial), escape(describe(trial.params)))
     return table
+
+
+def ranking_within(width: int, history: SearchHistory, objective: Objective) -> RenderableType:
+    """The ranking on a terminal of so many columns; a narrow one gets the parameters in a table of their own below."""
+    table = ranking(history, objective)
+    if width >= WIDE:
+        return table
+    *others, parameters = table.columns
+    numbers = Table(title=table.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in others:
+        numbers.add_column(column.header, no_wrap=column.header != "state", overflow="fold")
+    for cells in zip(*(column.cells for column in others), strict=True):
+        numbers.add_row(*cells)
+    below = Table("trial", "parameters", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for trial, told in zip(others[1].cells, parameters.cells, strict=True):
+        below.add_row(trial, told)
+    return Group(numbers, below, *filter(None, [table.caption]))
 
 
 def _state(trial: TrialRecord) -> str:
