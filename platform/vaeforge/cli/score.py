@@ -46,7 +46,11 @@ app = Commands(add_completion=False)
 @app.command(rich_help_panel=USE)
 def score(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="models:/NAME@ALIAS, models:/NAME/VERSION, or an exported folder")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="models:/NAME@ALIAS or /VERSION, NAME (its champion), or an exported folder",
+        ),
     ],
     input: Annotated[
         str,

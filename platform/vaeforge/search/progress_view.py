@@ -239,7 +239,8 @@ def ranking_within(width: int, history: SearchHistory, objective: Objective) -> 
     below = Table("trial", "parameters", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for trial, told in zip(others[1].cells, parameters.cells, strict=True):
         below.add_row(trial, told)
-    return Group(numbers, below, *filter(None, [table.caption]))
+    notes = [] if table.caption is None else [table.caption]
+    return Group(numbers, below, *notes)
 
 
 def _state(trial: TrialRecord) -> str:
