@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
+from vaeforge.data.large_arrays import extremes, give_back, room
 from vaeforge.data.prepared import PcaSpectrum, spec_of
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, evenly_spaced
@@ -20,6 +21,7 @@ from vaeforge_models.diagnostics import predicted_active_units, predicted_active
 
 SAMPLES = 2048
 KEPT = 512
+STEP = 64  # samples that are normalised at once
 COLUMNS = 1024  # that are in float64 at once
 BERNOULLI_CLIP = 0.02
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -34,11 +36,16 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
     """
     model = untrained(experiment, spec_of(data.validation, data.constants))
     chosen = evenly_spaced(len(data.train), SAMPLES)
-    parts = data.train[chosen]
-    cropped = (model.normalise(centre_crop(raw, model.event_shape)) for raw, _ in parts.batches())
-    values = np.concatenate([model.filled(x).flatten(1).numpy() for x in cropped])
-    total, eigenvalues = _decomposed(values, parts.condition, lambda block, columns: block)
-    if values.min() < 0 or values.max() > 1:
+    values = room((len(chosen), int(np.prod(model.event_shape))), np.float32)
+    for start in range(0, len(chosen), STEP):
+        raw, _ = data.train.tensors(chosen[start : start + STEP])
+        give_back(data.train.stored)
+        values[start : start + STEP] = model.filled(model.normalise(centre_crop(raw, model.event_shape))).flatten(1)
+        give_back(values)
+    condition = data.train.condition[chosen]
+    total, eigenvalues = _decomposed(values, condition, lambda block, columns: block)
+    low, high = extremes(values)
+    if low.min() < 0 or high.max() > 1:
         return PcaSpectrum(values.shape[1], total, eigenvalues)
     mean = values.mean(0).clip(BERNOULLI_CLIP, 1 - BERNOULLI_CLIP)
 
@@ -47,7 +54,7 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
         made: Floats = (block - own) / np.sqrt(own * (1 - own))
         return made
 
-    return PcaSpectrum(values.shape[1], total, eigenvalues, _decomposed(values, parts.condition, whitened)[1])
+    return PcaSpectrum(values.shape[1], total, eigenvalues, _decomposed(values, condition, whitened)[1])
 
 
 def _explained(condition: Floats) -> NDArray[np.float64]:
@@ -81,6 +88,7 @@ def _decomposed(
         for residual in residuals:
             total += float(np.square(residual).sum())
             gram += residual @ residual.T
+            give_back(values)
     else:
         whole = np.concatenate(list(residuals), axis=1)
         total, gram = float(np.square(whole).sum()), whole.T @ whole

@@ -24,6 +24,7 @@ from vaeforge.data.group_rules import (
     group_items,
     write_grouping,
 )
+from vaeforge.data.large_arrays import extremes, give_back
 from vaeforge.data.missing import BLOCK, mean_of, spread_of
 from vaeforge.data.series_coverage import LEAST_TIMEPOINTS, without_infinities
 from vaeforge.data.series_text import described_columns
@@ -233,17 +234,18 @@ def _measure(subject: SubjectSeries) -> MeasuredSeries:
     present = present if coverage.timepoints.all() else present[coverage.timepoints]
     missing = int(coverage.missing[coverage.voxels].sum())
     mean, std = float(mean_of(present, None)), float(spread_of(present, None))
+    low, high = extremes(present)
     row: Row = {
         "subject": subject.name,
         "file": subject.shown,
         "timepoints": len(present),
         "voxels": values.shape[1],
-        "constant_voxels": int((np.fmax.reduce(present) == np.fmin.reduce(present)).sum()),
+        "constant_voxels": int((high == low).sum()),
         "missing_values": missing,
         "mean": mean,
         "std": std,
-        "min": float(np.nanmin(present)),
-        "max": float(np.nanmax(present)),
+        "min": float(np.nanmin(low)),
+        "max": float(np.nanmax(high)),
     }
     correlations = (neighbour_correlation(present, 0), neighbour_correlation(present, 1))
     histogram = _histogram(present, mean, std)
@@ -261,6 +263,7 @@ def _histogram(values: Values, mean: float, std: float) -> NDArray[np.int64]:
         rows = values[start : start + step]
         there = rows[np.isfinite(rows)]
         counts += np.histogram((there - np.float32(mean)) / np.float32(std or 1), bins=EDGES)[0]
+        give_back(values)
     return counts
 
 
