@@ -65,7 +65,9 @@ def score(
         choice("parquet", "csv").option("of the scores", "--format", default="parquet"),
     ] = "parquet",
     latents: Annotated[OnOff, ON_OFF.option("also write the posterior means, as columns mu_0 and so on")] = False,
-    error_maps: Annotated[OnOff, ON_OFF.option("write where in each image the error is, as 16-bit PNG")] = False,
+    error_maps: Annotated[
+        OnOff, ON_OFF.option("write where in each image the error is, in colours and as 16-bit PNG")
+    ] = False,
     label: Annotated[OptionalStr, TEXT.option("class of all items", default="the name of each one's folder")] = None,
     pictures: Annotated[
         Literal["whole", "sample", "patches"] | None,

@@ -51,7 +51,7 @@ from vaeforge.score.resume_state import check_resumable, locked_output
 
 PART_ROWS = 1024
 PART_SECONDS = 5.0
-MAPS = "error_maps"
+MAPS, SEEN = "error_maps", "error_pictures"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +224,8 @@ def _write_maps(batch: ItemBatch, usable: NDArray[np.bool_], scorer: Scorer, fol
     """Write the error maps of a batch's usable items; how many pixels were clipped."""
     maps = scorer.error_maps(batch.x[usable], batch.condition[usable])
     names = [batch.names[position] for position in np.flatnonzero(usable).tolist()]
+    for name, picture, error_map in zip(names, batch.x[usable], maps, strict=True):
+        error_maps.write_seen(error_maps.path_of(folder.with_name(SEEN), name), picture, error_map)
     return sum(
         error_maps.write_map(error_maps.path_of(folder, name), error_map)
         for name, error_map in zip(names, maps, strict=True)
