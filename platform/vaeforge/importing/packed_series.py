@@ -48,11 +48,10 @@ def pack(
             values = bring(item.subject)
             if sha256_of_values(values) != item.sha256:
                 raise DataError(f"{item.subject.shown}: changed while it was read; import it again")
-            info = zipfile.ZipInfo(f"{item.subject.name}.npy")  # dated 1980, always
-            info.compress_type = zipfile.ZIP_DEFLATED
             if not item.coverage.timepoints.all():
                 values = values[item.coverage.timepoints]
-            with packed.open(info, "w", force_zip64=True) as member:
+            # by its name it is dated 1980, always, and deflated by the archive's level, which a ZipInfo does not take
+            with packed.open(f"{item.subject.name}.npy", "w", force_zip64=True) as member:
                 write_columns(cast(BinaryIO, member), values, kept)
 
 
