@@ -106,7 +106,7 @@ def search_page(record: SearchRecord, drawn: Sequence[Figure | Absent]) -> Page:
         subtitle=f"Family {header.family}, data {data}, {duration(record.history.clock_seconds)} in all sessions.",
         findings=findings(record),
         table_title="Ranking",
-        table_reading="Best trial first; trials without a rank were not trained to their end. Numbers are those of the "
+        table_reading="Best trial first; trials without a rank were not trained fully. Numbers are those of the "
         "epoch whose checkpoint was kept; full β is the one number that all schedules have.",
         table=ranked_table(record),
         figures=drawn,

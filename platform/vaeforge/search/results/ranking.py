@@ -236,5 +236,5 @@ def _nothing(history: SearchHistory, objective: Objective) -> str:
     name = history.header.name if history.header else "NAME"
     stopped = sum(trial.state == "stopped" for trial in history.trials.values())
     why = f", {stopped} were stopped early and have no point on the front" if stopped else ""
-    ended = "no trial ended with a value" if objective.single else "no trial was trained to its end"
+    ended = "no trial ended with a value" if objective.single else "no trial was trained fully"
     return f"{ended}{why}; `vaeforge trials {name}` says how each one ended"
