@@ -54,7 +54,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
             self._held = None
             self.look()
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
         """As the loop's own; while a thread works, the clock does not run ahead."""
         self.threads += 1
         future = super().run_in_executor(executor, func, *args)
