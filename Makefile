@@ -23,7 +23,7 @@ export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 tune: data  ## search, then register the winner
 	vaeforge tune --family $(FAMILY) $(if $(TRIALS),--trials $(TRIALS)) $(if $(WORKERS),--workers $(WORKERS))
 
-test: data  ## everything that a change must pass: searches on one worker, the rest on the others
+test: data  ## the full test suite: searches on one worker, the rest on the others
 	pytest tests/faults tests/e2e $(FAST) -n $(BESIDE_SEARCHES) --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: data  ## the rest: minutes each

@@ -55,7 +55,7 @@ def test_a_tiny_file_is_known_and_read_value_by_value(name: str, tmp_path: Path)
         elif found.picture:
             difference = np.abs(values[0, :, :, 0].astype(int) - PIXELS)
             assert difference.max() <= (40 if name == "jpeg" else 0)
-        elif not found.table or name in ("npz", "hdf5"):
+        elif not found.table or name in ("npz", "hdf5", "matlab", "matlab_hdf5"):
             np.testing.assert_allclose(values, SERIES, rtol=1e-6)
 
 

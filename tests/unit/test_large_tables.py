@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from vaeforge.data import large_arrays, missing, parquet_table, points_file
+from vaeforge.data import arrays, large_arrays, missing, parquet_table, points_file
 from vaeforge.data.layouts.points import PointSettings, read
 from vaeforge.importing.formats import points
 from vaeforge.importing.import_options import ImportOptions
@@ -80,6 +80,36 @@ def test_a_table_is_written_with_the_bytes_of_pyarrow() -> None:
     rng, count = np.random.default_rng(0), 2**20 + 5
     numbers = {name: rng.random(count, np.float32) for name in ("x", "m")}
     expected, made = io.BytesIO(), io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(numbers), expected, compression="zstd")
+    pyarrow.parquet.write_table(pyarrow.table(numbers), expected, compression="zstd", row_group_size=points.ROW_GROUP)
     points._pack(made, points.ImportedPoints(numbers, {}))
     assert made.getvalue() == expected.getvalue()
+
+
+def test_means_and_spreads_of_large_tables_are_those_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit: rows are added one after the other, as NumPy does."""
+    monkeypatch.setattr(missing, "LARGE", 100)
+    monkeypatch.setattr(large_arrays, "AT_ONCE", 400)
+    values = np.random.default_rng(0).normal(3, 2, (1001, 7)).astype(np.float32)
+    np.testing.assert_array_equal(missing.mean_of(values), values.mean(axis=0, dtype=np.float64))
+    np.testing.assert_array_equal(missing.spread_of(values), values.std(axis=0, dtype=np.float64))
+    values[::3, 2] = np.nan
+    np.testing.assert_allclose(missing.mean_of(values), np.nanmean(values, axis=0, dtype=np.float64), rtol=1e-14)
+    exact = values.astype(np.float64)  # of float32, numpy rounds what is apart from the mean to float32
+    np.testing.assert_allclose(missing.spread_of(values), np.nanstd(exact, axis=0), rtol=1e-14)
+    low, high = large_arrays.extremes(values)
+    np.testing.assert_array_equal(low, np.nanmin(values, axis=0))
+    np.testing.assert_array_equal(high, np.nanmax(values, axis=0))
+
+
+@pytest.mark.parametrize("columns_first", [False, True])
+def test_large_members_of_archives_are_mapped(
+    columns_first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "LARGE", 100)
+    monkeypatch.setattr(arrays, "AT_ONCE", 64)
+    values = np.random.default_rng(0).normal(size=(30, 7)).astype(np.float32)
+    np.savez_compressed(tmp_path / "a.npz", one=np.asfortranarray(values) if columns_first else values)
+    with np.load(tmp_path / "a.npz") as archive:
+        found = arrays.member_of(archive, "one")
+    np.testing.assert_array_equal(found, values)
+    assert found.flags.c_contiguous

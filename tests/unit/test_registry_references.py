@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vaeforge.errors import RegistryError
-from vaeforge.registry.fetch import resolve
+from vaeforge.registry.fetch import full_reference, resolve
 from vaeforge.track.store import open_store
 
 MODEL = "vaeforge-endoscopy"
@@ -13,7 +13,9 @@ MODEL = "vaeforge-endoscopy"
 
 @pytest.mark.slow
 def test_what_there_is_is_named_where_a_reference_leads_nowhere(tmp_path: Path) -> None:
-    client = open_store(f"sqlite:///{tmp_path}/mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = open_store(uri)
+    assert full_reference("endoscopy", uri) == "endoscopy"  # nothing is registered: a folder was meant
     client.create_registered_model(MODEL)
     with pytest.raises(RegistryError, match="got version '1', must be one of none yet"):
         resolve(client, f"models:/{MODEL}/1")
@@ -30,3 +32,12 @@ def test_what_there_is_is_named_where_a_reference_leads_nowhere(tmp_path: Path) 
         resolve(client, f"models:/{MODEL}/2")
     with pytest.raises(RegistryError, match=f"got 'vaeforge-endo', must be one of: {MODEL}; did you mean"):
         resolve(client, "models:/vaeforge-endo@champion")
+    for name in ("endoscopy", MODEL):  # as in `vaeforge models show`
+        assert full_reference(name, uri) == f"models:/{MODEL}@champion"
+    with pytest.raises(RegistryError, match=f"got 'endoscpy', must be one of: {MODEL}"):
+        full_reference("endoscpy", uri)
+    for path in (str(tmp_path), "artifacts/export", f"models:/{MODEL}/1"):
+        assert full_reference(path, uri) == path
+    client.delete_registered_model_alias(MODEL, "champion")
+    with pytest.raises(RegistryError, match="has no champion; name a version: models:/vaeforge-endoscopy/VERSION"):
+        full_reference("endoscopy", uri)

@@ -199,7 +199,7 @@ def test_the_ranked_table_begins_with_the_winner(faults: SearchRecord) -> None:
 
 def test_a_search_without_a_fully_trained_trial_says_so(tmp_path: Path) -> None:
     record = read_search(kept_search(tmp_path, "budget"), "budget")
-    assert any(sentence.startswith("0 trials were trained to their end") for sentence in findings(record))
+    assert any(sentence.startswith("0 trials were trained fully") for sentence in findings(record))
     assert isinstance(figure(record, "optimisation-history"), Figure)
 
 

@@ -104,6 +104,12 @@ def test_the_mean_of_an_error_map_is_the_score(bundle: Bundle, images: Path, tmp
         pixels = np.asarray(Image.open(tmp_path / "out" / "error_maps" / f"{item}.png"))
         assert pixels.shape == (32, 32) and pixels.dtype == np.uint16
         assert abs(pixels.mean() / 65535 - value) < 1 / 131070 + 1e-6
+        seen = np.asarray(Image.open(tmp_path / "out" / "error_pictures" / f"{item}.png"))  # for the eye
+        assert seen.shape == (32, 64, 3)
+        assert (seen[:, :32] == np.asarray(Image.open(images / item).convert("RGB"))).all()
+        assert seen[:, 32:].max() > 50
+        order = np.argsort(pixels, axis=None)
+        assert (np.diff(seen[:, 32:].sum(axis=-1).ravel()[order].astype(int)) >= -1).all()  # brighter is farther off
     assert outcome.manifest.error_maps is not None and outcome.manifest.error_maps.clipped_pixels == 0
 
 

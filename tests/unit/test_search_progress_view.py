@@ -13,8 +13,17 @@ from rich.table import Table
 from ledger_events import event
 from vaeforge.ledger.events import LedgerEvent
 from vaeforge.ledger.history import SearchHistory, fold
+from vaeforge.progress_bar import duration
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus
-from vaeforge.search.progress_view import Mode, ProgressView, causes, duration, in_bytes, mode_for, number, ranking
+from vaeforge.search.progress_view import (
+    Mode,
+    ProgressView,
+    causes,
+    in_bytes,
+    mode_for,
+    number,
+    ranking,
+)
 from vaeforge.search.space.objective import SINGLE
 from vaeforge.search.space.objective_form import objective_of, read_objective
 

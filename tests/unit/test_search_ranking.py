@@ -16,7 +16,7 @@ from rich.table import Table
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import from_json
 from vaeforge.ledger.history import SearchHistory, fold
-from vaeforge.search.progress_view import ranking
+from vaeforge.search.progress_view import ranking, ranking_within
 from vaeforge.search.results import reports
 from vaeforge.search.results.ranking import best_so_far, finalists, rank, ranked, retained_trials, winner
 from vaeforge.search.space.objective import SINGLE, Objective
@@ -95,6 +95,18 @@ def text_of(table: Table) -> str:
     with console.capture() as captured:
         console.print(table)
     return " ".join(captured.get().split())
+
+
+def test_a_narrow_terminal_shows_each_trial_in_two_lines() -> None:
+    found = repeated()
+    console = Console(width=80, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(ranking_within(80, found, SINGLE))
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.split()[:2] == ["1", "1"] for line in lines) == 1  # rank 1, trial 1, its numbers
+    assert len(lines) <= 4 + 2 * (4 + 3) + 6
+    assert "val/nelbo" in captured.get() and "active_units" in captured.get()
 
 
 def test_nothing_to_rank_is_said() -> None:

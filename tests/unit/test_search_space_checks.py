@@ -11,7 +11,7 @@ from manifest_samples import prepared_manifest
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepared import PcaSpectrum, Prepared
 from vaeforge.samples import Samples
-from vaeforge.search.space.checks import collapse_warnings
+from vaeforge.search.space.checks import collapse_warnings, too_few_for_schedules
 from vaeforge.search.space.space import Space, parse_space
 
 
@@ -71,3 +71,16 @@ def test_the_likelihood_decides_what_beta_means(prepared: Prepared, make_experim
     searched = space(**{"beta.value": {"float": [6, 60]}})
     squared = make_experiment(model={"likelihood": "squared_error"})  # 2 x 4 = 8
     assert collapse_warnings(searched, squared, prepared) == []
+
+
+@pytest.mark.parametrize(("schedules", "trials", "told"), [(3, 8, True), (3, 9, False), (1, 1, False)])
+def test_too_few_trials_to_compare_schedules_are_told(schedules: int, trials: int, told: bool) -> None:
+    names = ("constant", "linear", "sigmoid")[:schedules]
+    searched = space(**{"beta.schedule": {"choice": list(names)}, "model.latent_dim": {"int": [2, 8]}})
+    text = too_few_for_schedules(searched, trials)
+    assert bool(text) == told
+    assert not told or text.startswith("8 trials are too few to compare the 3 schedules of s, which takes at least 9")
+
+
+def test_without_a_choice_of_schedules_no_number_of_trials_is_too_few() -> None:
+    assert too_few_for_schedules(space(**{"model.latent_dim": {"int": [2, 8]}}), 1) == ""

@@ -346,6 +346,15 @@ def test_the_documentation_describes_bodies(client: TestClient) -> None:
     refused(client.get("/docs"), 404, "/openapi.json lists them")  # a page would load scripts from elsewhere
 
 
+def test_the_address_alone_says_what_there_is(client: TestClient) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert answer.json()["description"] == "/openapi.json"
+    for path in ("/model", "/health", "/ready"):
+        assert path in answer.text
+        assert client.get(path).status_code == 200
+
+
 def test_pictures_unlike_the_training_data_are_answered_and_warned_of(tmp_path: Path) -> None:
     """A model whose training pictures were red; a grey one is scored all the same."""
     folder = write_bundle(tmp_path / "red")

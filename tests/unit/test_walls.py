@@ -39,7 +39,8 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"provenance", "patch_secrets"},
     {"config"},
     {"records"},
-    {"csv_cells", "dvc_command", "paths", "seeds", "samples", "plugins", "remarks", "job_limits"},
+    {"progress_bar"},
+    {"csv_cells", "dvc_command", "paths", "progress", "seeds", "samples", "plugins", "remarks", "job_limits"},
     {"errors", "version"},
 ]
 

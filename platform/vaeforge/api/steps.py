@@ -212,9 +212,12 @@ def evaluate(run: str = "tune", project: str | Path = ".", *, console: "Console 
     from vaeforge import pipeline
     from vaeforge.api.results import Evaluation
     from vaeforge.paths import Project
+    from vaeforge.progress_bar import shown
 
     place = Project(project)
-    found = pipeline.evaluate(place, None, run, _quiet(console))
+    out = _quiet(console)
+    with shown(out):
+        found = pipeline.evaluate(place, None, run, out)
     return Evaluation(place.step("evaluate"), dict(found.metrics))
 
 
@@ -237,9 +240,12 @@ def export(
     """
     from vaeforge import pipeline
     from vaeforge.paths import Project
+    from vaeforge.progress_bar import shown
 
     place = Project(project)
-    pipeline.export(place, None, run, precisions, _quiet(console))
+    out = _quiet(console)
+    with shown(out):
+        pipeline.export(place, None, run, precisions, out)
     return place.step("export")
 
 

@@ -36,6 +36,7 @@ from vaeforge.cli.options import (
     Workers,
     console,
     resume_command,
+    stepping,
 )
 from vaeforge.cli.source_options import with_source_options
 from vaeforge.cli.system_errors import told
@@ -92,7 +93,8 @@ def import_(
     project = Project()
     wanted = changed(options, name=name or "", replace=replace, track=track, yes=yes)
     config = requests.resolve_config(project, family, of_data_set=False)
-    pipeline.import_data(project, config, source, wanted, console())
+    with stepping() as out:
+        pipeline.import_data(project, config, source, wanted, out)
 
 
 @app.command(rich_help_panel=DATA)
@@ -113,7 +115,9 @@ def inspect(
     project = Project()
     config = requests.resolve_config(project, family, None, set_, of_data_set=False)
     asked = family is not None
-    raise typer.Exit(pipeline.inspect(project, config, source, options, console(json), json=json, asked=asked))
+    with stepping(json) as out:
+        code = pipeline.inspect(project, config, source, options, out, json=json, asked=asked)
+    raise typer.Exit(code)
 
 
 @app.command(rich_help_panel=DATA)
@@ -124,7 +128,9 @@ def prepare(family: Family = None, preset: Preset = None, set_: Set = None) -> N
     from vaeforge.paths import Project
 
     project = Project()
-    pipeline.prepare(project, requests.resolve_config(project, family, preset, set_), console())
+    config = requests.resolve_config(project, family, preset, set_)
+    with stepping() as out:
+        pipeline.prepare(project, config, out)
 
 
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
@@ -147,12 +153,14 @@ def pipeline_(
     from vaeforge.paths import Project
 
     overrides = requests.search_overrides(trials=trials, workers=workers)
-    project, out = Project(), console()
-    config = requests.resolve_config(project, family, None, set_, overrides)
-    request = requests.search_request(project, "tune", resume_command=resume_command(), console=out)
-    pipeline.prepare(project, config, out)
-    space = requests.load_space(project, config)
-    raise typer.Exit(pipeline.tune(project, config, space, request, register=True, console=out).exit_code)
+    project = Project()
+    with stepping() as out:
+        config = requests.resolve_config(project, family, None, set_, overrides)
+        request = requests.search_request(project, "tune", resume_command=resume_command(), console=out)
+        pipeline.prepare(project, config, out)
+        space = requests.load_space(project, config)
+        code = pipeline.tune(project, config, space, request, register=True, console=out).exit_code
+    raise typer.Exit(code)
 
 
 @app.command(rich_help_panel=SEARCH)
@@ -190,7 +198,8 @@ def diffuse(family: Family = None, run: Run = None) -> None:
     from vaeforge import pipeline
     from vaeforge.paths import Project
 
-    pipeline.diffuse(Project(), family, run, console())
+    with stepping() as out:
+        pipeline.diffuse(Project(), family, run, out)
 
 
 @app.command(rich_help_panel=EVALUATE)
@@ -199,7 +208,8 @@ def evaluate(family: Family = None, run: Run = None) -> None:
     from vaeforge import pipeline
     from vaeforge.paths import Project
 
-    pipeline.evaluate(Project(), family, run, console())
+    with stepping() as out:
+        pipeline.evaluate(Project(), family, run, out)
 
 
 @app.command(rich_help_panel=EVALUATE)
@@ -212,7 +222,8 @@ def export(
     from vaeforge import pipeline
     from vaeforge.paths import Project
 
-    pipeline.export(Project(), family, run, precision, console())
+    with stepping() as out:
+        pipeline.export(Project(), family, run, precision, out)
 
 
 @app.command(rich_help_panel=EVALUATE)
@@ -240,7 +251,8 @@ def generate(
     from vaeforge.paths import Project
 
     request = GenerateRequest(source=source, label=label, count=count, seed=seed or 0, size=size, image=image)
-    pipeline.generate(Project(), family, run, request, console())
+    with stepping() as out:
+        pipeline.generate(Project(), family, run, request, out)
 
 
 @app.command(rich_help_panel=MODELS)
@@ -249,7 +261,8 @@ def register(family: Family = None, run: Run = None) -> None:
     from vaeforge import pipeline
     from vaeforge.paths import Project
 
-    pipeline.register(Project(), family, run, console())
+    with stepping() as out:
+        pipeline.register(Project(), family, run, out)
 
 
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)

@@ -2,6 +2,8 @@
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import typer
@@ -21,6 +23,7 @@ from vaeforge.cli.option_types import (
     Pairs,
     choice,
 )
+from vaeforge.progress_bar import shown
 
 # panels of `vaeforge --help`
 DATA, SEARCH, EVALUATE, MODELS, USE = "Data", "Search", "Evaluate", "Models", "Use"
@@ -79,6 +82,14 @@ Set = Annotated[
 def console(json: bool = False) -> Console:
     """Where people read; wide where no terminal says how wide. With `json` that is standard error."""
     return Console(width=None if sys.stdout.isatty() else 140, stderr=json)
+
+
+@contextmanager
+def stepping(json: bool = False, quiet: bool = False) -> Iterator[Console]:
+    """The console of a command, on which it is shown how far its steps have come: no word of it with `json`."""
+    out = console(json)
+    with shown(out, quiet=quiet or json):
+        yield out
 
 
 def warning_console() -> Console:

@@ -32,6 +32,7 @@ from vaeforge.cli.options import (
     Transposed,
     White,
     console,
+    stepping,
     warning_console,
 )
 from vaeforge.remarks import say, tell, warn
@@ -45,7 +46,11 @@ app = Commands(add_completion=False)
 @app.command(rich_help_panel=USE)
 def score(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="models:/NAME@ALIAS, models:/NAME/VERSION, or an exported folder")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="models:/NAME@ALIAS or /VERSION, NAME (its champion), or an exported folder",
+        ),
     ],
     input: Annotated[
         str,
@@ -60,7 +65,9 @@ def score(
         choice("parquet", "csv").option("of the scores", "--format", default="parquet"),
     ] = "parquet",
     latents: Annotated[OnOff, ON_OFF.option("also write the posterior means, as columns mu_0 and so on")] = False,
-    error_maps: Annotated[OnOff, ON_OFF.option("write where in each image the error is, as 16-bit PNG")] = False,
+    error_maps: Annotated[
+        OnOff, ON_OFF.option("write where in each image the error is, in colours and as 16-bit PNG")
+    ] = False,
     label: Annotated[OptionalStr, TEXT.option("class of all items", default="the name of each one's folder")] = None,
     pictures: Annotated[
         Literal["whole", "sample", "patches"] | None,
@@ -118,7 +125,8 @@ def score(
     folder = output or project.step("score")
     if not quiet:
         tell(warning_console(), *taken_over(options.reading, source.kind, fetched.bundle.contract))
-    outcome = score_run(fetched, source, folder, options, console(json), quiet or json)
+    with stepping(json, quiet) as out:
+        outcome = score_run(fetched, source, folder, options, out, quiet or json)
     warn_of_inputs(outcome.manifest, warning_console())
     if json:
         typer.echo(dumps({"folder": str(folder), **to_json(outcome.manifest)}, ensure_ascii=False))

@@ -37,6 +37,7 @@ from vaeforge.cli.options import (
     console,
     resume_command,
 )
+from vaeforge.progress_bar import shown
 
 app = Commands(add_completion=False)
 Storage = Annotated[
@@ -145,7 +146,9 @@ def tune(
         scheduler=scheduler,
         freeze=requests.read_scalars(freeze),
     )
-    raise typer.Exit(pipeline.tune(project, config, found, request, register=register, console=out).exit_code)
+    with shown(out, quiet=quiet or json):
+        code = pipeline.tune(project, config, found, request, register=register, console=out).exit_code
+    raise typer.Exit(code)
 
 
 @app.command(rich_help_panel=SEARCH)

@@ -22,7 +22,11 @@ from vaeforge.remarks import say, warn
 
 app = Commands(add_completion=False)
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="models:/NAME@ALIAS, models:/NAME/VERSION, or an exported folder")
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="models:/NAME@ALIAS or /VERSION, NAME (its champion), or an exported folder",
+    ),
 ]
 DRIFTED, UNKNOWN = 3, 2
 

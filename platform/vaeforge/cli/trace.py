@@ -22,7 +22,8 @@ DIFFERS = 2
 @app.command(rich_help_panel=MODELS)
 def trace(
     model: Annotated[
-        str, typer.Argument(help="models:/NAME@ALIAS, models:/NAME/VERSION, an export's folder, or a manifest")
+        str,
+        typer.Argument(help="models:/NAME@ALIAS or /VERSION, NAME (its champion), an export's folder, or a manifest"),
     ],
     reproduce: Annotated[OnOff, ON_OFF.option("train it again from its commit and data, and compare")] = False,
     keep: Annotated[OnOff, ON_OFF.option("with --reproduce: keep the temporary folder")] = False,

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from vaeforge.data.announced_size import VALUES_LIMIT, require_memory
 from vaeforge.data.array_files import DAMAGE
 from vaeforge.data.damaged_file import DamagedFileError
+from vaeforge.data.large_arrays import AT_ONCE, LARGE, blocks_of, give_back, room
 from vaeforge.data.series_coverage import Coverage, coverage_of
 from vaeforge.errors import DataError
 
+FLOAT32 = 4  # bytes
 PREFIX = np.lib.format.MAGIC_PREFIX
 
 
@@ -136,9 +138,45 @@ def offenders(values: NDArray[np.float32]) -> tuple[int, tuple[int, ...]] | None
 
 
 def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
-    """The numbers as float32; what is beyond its range becomes infinite, which `offenders` then finds."""
+    """The numbers as float32; what is beyond its range becomes infinite, which `offenders` then finds.
+
+    A large array is mapped, some rows at a time in memory.
+    """
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, dtype=np.float32)
+        if array.ndim < 1 or array.size * FLOAT32 < LARGE or (array.dtype == np.float32 and array.flags.c_contiguous):
+            return np.ascontiguousarray(array, dtype=np.float32)
+        found = room(array.shape, np.float32)
+        for place, rows in blocks_of(found):
+            rows[...] = array[place]
+        give_back(array)
+        return found
+
+
+def member_of(archive: Any, key: str) -> NDArray[Any]:
+    """An array of an archive that `np.load` has opened; a large matrix is mapped, row by row, a part in memory.
+
+    Raises:
+        Exception: what NumPy raises on damaged files, see `DAMAGE`.
+    """
+    name, packed = f"{key}.npy", archive.zip
+    if name not in packed.namelist() or packed.getinfo(name).file_size < LARGE:
+        return np.asarray(archive[key])
+    with packed.open(name) as member:
+        if np.lib.format.read_magic(member) != (1, 0):
+            return np.asarray(archive[key])
+        shape, columns_first, dtype = np.lib.format.read_array_header_1_0(member)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.kind not in "fiu" or len(shape) != 2 or packed.getinfo(name).file_size - member.tell() != size:
+            return np.asarray(archive[key])
+        found = room(shape, dtype)
+        lines = found.T if columns_first else found
+        step = max(1, AT_ONCE // (lines.shape[1] * dtype.itemsize))
+        for start in range(0, len(lines), step):
+            part = lines[start : start + step]
+            part[...] = np.frombuffer(member.read(part.size * dtype.itemsize), dtype).reshape(part.shape)
+            give_back(found)
+        member.read(1)  # its end, where the sum is checked
+        return found
 
 
 def require_covered(where: str, values: NDArray[np.float32]) -> Coverage:

@@ -1,8 +1,10 @@
 """Decoding of a picture file by what its first bytes say it is; every failure is one error that names the file."""
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,13 +16,37 @@ from vaeforge.data.tiff_file import decode_tiff
 from vaeforge.errors import DataError
 
 
+class _QuietDecoders:
+    """Warnings of decoders are ignored while any thread decodes: filters are the process's, not a thread's."""
+
+    def __init__(self) -> None:
+        self._lock, self._within = threading.Lock(), 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._within += 1
+            if self._within == 1:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")  # odd metadata do no harm to the pixels
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                self._caught.__exit__(None, None, None)
+
+
+QUIET = _QuietDecoders()
+
+
 @contextmanager
 def refusals(path: Path) -> Iterator[None]:
     """Whatever decoders raise, as a DataError that names `path`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata do no harm to the pixels
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with QUIET:
             yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: refused ({error})") from None
@@ -49,11 +75,16 @@ def _decoder(file: BinaryIO, path: Path) -> Callable[[Path, BinaryIO], RawPictur
     return decode_pillow if found is None or found.picture is None else found.picture
 
 
+@cache
+def _picture_formats() -> tuple[FileFormat, ...]:
+    return tuple(one for one in file_formats() if one.picture is not None)
+
+
 def _format_in(file: BinaryIO, path: Path | None = None) -> FileFormat | None:
     """The format of the picture in `file`, by how it begins, else by the name `path`."""
     start = file.read(START)
     file.seek(0)
-    pictures = [one for one in file_formats() if one.picture is not None]
+    pictures = _picture_formats()
     name = "" if path is None else path.name.lower()  # of an upload there is no file to look into
     named = (one for one in pictures if name.endswith(one.suffixes))
     return next((one for one in pictures if one.begins_so(start)), next(named, None))

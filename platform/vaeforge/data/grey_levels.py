@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from vaeforge.data.pixels import Pixels
 from vaeforge.errors import DataError, QuestionError
@@ -41,7 +41,7 @@ class Extent:
     @property
     def deep(self) -> bool:
         """Whether its white level is a question: all but unsigned 8 bits."""
-        return self.dtype not in ("uint8", "bool")
+        return is_deep(self.dtype)
 
     @property
     def unknown(self) -> bool:
@@ -53,6 +53,11 @@ class Extent:
         bits = self.bits if self.bits == other.bits else None
         kind = str(np.result_type(self.dtype, other.dtype))
         return Extent(min(self.low, other.low), max(self.high, other.high), kind, bits)
+
+
+def is_deep(dtype: DTypeLike) -> bool:
+    """Whether the white level of values of this type is a question: all but unsigned 8 bits."""
+    return np.dtype(dtype) not in (np.uint8, np.bool_)
 
 
 def extent_of(pixels: NDArray[Any], bits: int | None = None) -> Extent:
@@ -120,7 +125,7 @@ def to_levels(pixels: NDArray[Any], black: float, white: float, inverted: bool =
     if pixels.dtype == np.bool_:
         levels = np.where(pixels, top, 0).astype(kind)
     elif pixels.dtype == np.uint8 and (black, white) == (0, WHITE):
-        levels = np.multiply(pixels, top // 255, dtype=kind)
+        levels = pixels if depth == 8 else np.multiply(pixels, top // 255, dtype=kind)
     else:
         outside = float(np.mean((pixels < black) | (pixels > white)))
         if outside > BEYOND:

@@ -54,6 +54,14 @@ def blocks_of(array: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
         give_back(array)
 
 
+def extremes(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The smallest and the largest value of each column of `values` [N, C], NaN left out where there is a number."""
+    low = high = np.full(values.shape[1], np.nan, values.dtype)
+    for _, block in blocks_of(values):
+        low, high = np.fmin(low, np.fmin.reduce(block, axis=0)), np.fmax(high, np.fmax.reduce(block, axis=0))
+    return low, high
+
+
 def taken(values: NDArray[Any], rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> NDArray[Any]:
     """The rows and columns of `values` [N, C] that two masks choose, `values[np.ix_(rows, columns)]`."""
     found = room((int(rows.sum()), int(columns.sum())), values.dtype)

@@ -18,8 +18,9 @@ from scipy.io.matlab import MatReadError
 
 from vaeforge.data.announced_size import DEFLATE_LIMIT, require_memory, require_room
 from vaeforge.data.damaged_file import DamagedFileError
-from vaeforge.data.file_format import Matrix
-from vaeforge.data.matlab_variables import keyed, usable_variables
+from vaeforge.data.file_format import Load, Matrix
+from vaeforge.data.matlab_variables import Shape, keyed, point_variables, table_of, usable_variables
+from vaeforge.data.table import Table
 
 DOUBLE = 8  # bytes of a number in memory, which may be stored in one
 # found by cutting files and overwriting bytes of them at random
@@ -35,6 +36,22 @@ def matrices(path: Path) -> Mapping[str, Matrix]:
     Raises:
         DamagedFileError: if the file cannot be read, holds none, or announces more than it can hold.
     """
+    return keyed(_loads(path, usable_variables(path, _variables(path))))
+
+
+def points(path: Path) -> Table:
+    """The variables as a table of points.
+
+    Raises:
+        DamagedFileError: as `matrices`.
+        DataError: if they do not fit together.
+    """
+    found, left = point_variables(_variables(path))
+    return table_of(path, _loads(path, found), left)
+
+
+def _variables(path: Path) -> dict[str, tuple[Shape, str]]:
+    """Shape and class of each variable."""
     try:
         listed = whosmat(path)
     except DAMAGE as error:
@@ -42,11 +59,15 @@ def matrices(path: Path) -> Mapping[str, Matrix]:
     variables = {name: (tuple(map(int, shape)), kind) for name, shape, kind in listed}
     if len(variables) < len(listed):  # of two, scipy lists the last and reads the first
         raise DamagedFileError(path, "holds variables that share a name, must be unique")
-    found = usable_variables(path, variables)
+    return variables
+
+
+def _loads(path: Path, found: Mapping[str, Shape]) -> dict[str, Load]:
+    """What reads each of these, whose sizes are possible."""
     for name, shape in found.items():
         require_room(path, name, shape, DOUBLE, path.stat().st_size * DOUBLE * DEFLATE_LIMIT)
         require_memory(path, math.prod(shape) * DOUBLE)
-    return keyed({name: partial(_read, path, name) for name in found})
+    return {name: partial(_read, path, name) for name in found}
 
 
 def _read(path: Path, name: str) -> NDArray[Any]:

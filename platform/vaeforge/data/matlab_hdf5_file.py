@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from vaeforge.data.file_format import Matrix
 from vaeforge.data.hdf import opened_datasets, read_dataset
-from vaeforge.data.matlab_variables import keyed, usable_variables
+from vaeforge.data.matlab_variables import Shape, keyed, point_variables, table_of, usable_variables
+from vaeforge.data.table import Table
 
 KIND, EMPTY = "MATLAB_class", "MATLAB_empty"  # attributes of a data set
 
@@ -24,9 +25,24 @@ def matrices(path: Path) -> Mapping[str, Matrix]:
     Raises:
         DataError: if the file cannot be read, leads to another one, or holds none.
     """
+    found = usable_variables(path, _variables(path))
+    return keyed({name: partial(_read, path, name) for name in found})
+
+
+def points(path: Path) -> Table:
+    """The variables as a table of points.
+
+    Raises:
+        DataError: as `matrices`, or if they do not fit together.
+    """
+    found, left = point_variables(_variables(path))
+    return table_of(path, {name: partial(_read, path, name) for name in found}, left)
+
+
+def _variables(path: Path) -> dict[str, tuple[Shape, str]]:
+    """Shape and class of each variable."""
     with opened_datasets(path) as datasets:
-        variables = {name: (_shape(item), _kind(item)) for name, item in datasets.items()}
-    return keyed({name: partial(_read, path, name) for name in usable_variables(path, variables)})
+        return {name: (_shape(item), _kind(item)) for name, item in datasets.items()}
 
 
 def _shape(item: Any) -> tuple[int, ...]:

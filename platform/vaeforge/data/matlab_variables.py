@@ -1,10 +1,14 @@
-"""Variables of MATLAB's files that may be series, whichever version wrote them."""
+"""Variables of MATLAB's files that may be series or columns of points, whichever version wrote them."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import Load, Matrix
+from vaeforge.data.source_files import listed
+from vaeforge.data.table import Table, assembled
 
 Shape = tuple[int, ...]
 CLASSES = (
@@ -23,7 +27,7 @@ def usable_variables(path: Path, variables: Mapping[str, tuple[Shape, str]]) -> 
     Raises:
         DamagedFileError: if there are none.
     """
-    numbers = {name: shape for name, (shape, kind) in variables.items() if kind in CLASSES and 0 not in shape}
+    numbers = _numbers(variables)
     if not numbers:
         named = ", ".join(f"{name} ({kind})" for name, (_, kind) in variables.items()) or "nothing"
         raise DamagedFileError(
@@ -38,3 +42,48 @@ def keyed(loads: Mapping[str, Load]) -> dict[str, Matrix]:
     if len(loads) == 1:
         return {"": Matrix(next(iter(loads.values())))}
     return {name: Matrix(load) for name, load in loads.items()}
+
+
+def _numbers(variables: Mapping[str, tuple[Shape, str]]) -> dict[str, Shape]:
+    return {name: shape for name, (shape, kind) in variables.items() if kind in CLASSES and 0 not in shape}
+
+
+def point_variables(variables: Mapping[str, tuple[Shape, str]]) -> tuple[dict[str, Shape], list[str]]:
+    """Variables of numbers that have a row a point, and the names of the others.
+
+    Points are as many as `x` has, else as the rows of `coordinates`, else as most vectors; a matrix alone is kept.
+    """
+    numbers = _numbers(variables)
+    lengths = Counter(math.prod(shape) for shape in numbers.values() if is_vector(shape))
+    told = numbers.get("coordinates", (0,))[0]
+    if "x" in numbers:
+        told = math.prod(numbers["x"])
+    count = told or next((length for length, _ in lengths.most_common(1)), 0)
+    kept = {
+        name: shape
+        for name, shape in numbers.items()
+        if not count or (math.prod(shape) if is_vector(shape) else shape[0]) == count
+    }
+    return kept, sorted(set(variables) - set(kept))
+
+
+def is_vector(shape: Shape) -> bool:
+    """Whether at most one axis is longer than 1."""
+    return sum(side > 1 for side in shape) <= 1
+
+
+def table_of(path: Path, loads: Mapping[str, Load], left: list[str]) -> Table:
+    """Points of a file's variables: vectors are columns, `coordinates` and `values` matrices.
+
+    Raises:
+        DamagedFileError: if there are no numbers.
+        DataError: if variables do not fit together.
+    """
+    if not loads:
+        raise DamagedFileError(
+            path, "holds no variable of numbers; save x, y and z and a vector per channel, not in structs"
+        )
+    arrays = {name: load() for name, load in loads.items()}
+    columns = {name: array.ravel() if is_vector(array.shape) else array for name, array in arrays.items()}
+    notes = (f"variables {listed(left)} have no number for each point; left out",) if left else ()
+    return Table(assembled(path, columns), notes=notes)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.large_arrays import blocks_of
+from vaeforge.data.large_arrays import blocks_of, give_back
 
 FILL = "fill"  # of a data set's constants: what a missing value is replaced by before it is encoded
 FEW = 2  # columns, fewer of which numpy sums in another order
@@ -24,6 +24,9 @@ def lacks_values(values: NDArray[Any]) -> bool:
 
 def mean_of(values: NDArray[Any], axis: int | None = 0) -> NDArray[np.float64]:
     """The mean of what is not missing along an axis, or of all, float64."""
+    if _is_large(values, axis):
+        total, count = _sums_of_rows(values)
+        return total / count
     if not lacks_values(values):
         return np.asarray(values.mean(axis=axis, dtype=np.float64))
     return np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
@@ -33,11 +36,33 @@ def spread_of(values: NDArray[Any], axis: int | None = 0) -> NDArray[np.float64]
     """The standard deviation of what is not missing along an axis, or of all, float64."""
     if axis is None and values.size > LARGE:
         return _spread_of_large(values)
-    if axis == 0 and values.ndim == 2 and values.size > LARGE and values.shape[1] > FEW:
-        step = max(FEW, BLOCK // len(values))
-        firsts = range(0, values.shape[1], step)
-        return np.concatenate([_spread(values[:, first : first + step], 0) for first in firsts])
+    if _is_large(values, axis):
+        total, count = _sums_of_rows(values, mean_of(values))
+        return np.asarray(np.sqrt(total / count))
     return _spread(values, axis)
+
+
+def _is_large(values: NDArray[Any], axis: int | None) -> bool:
+    return axis == 0 and values.ndim == 2 and values.size > LARGE and values.shape[1] > FEW
+
+
+def _sums_of_rows(
+    values: NDArray[Any], mean: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Of each column [C], the sum of what is not missing, or of squares about `mean`, and how many there are.
+
+    Rows are added one after the other, some in memory, as NumPy adds those of an array that is all in memory.
+    """
+    total, count = np.zeros(values.shape[1]), np.zeros(values.shape[1], dtype=np.int64)
+    for _, block in blocks_of(values):
+        rows = block.astype(np.float64)
+        missing = np.isnan(rows)
+        count += len(rows) - missing.sum(axis=0)
+        if mean is not None:
+            rows = np.square(rows - mean)
+        rows[missing] = 0
+        total = np.add.reduce(np.concatenate([total[None], rows]), axis=0)
+    return total, count
 
 
 def _spread(values: NDArray[Any], axis: int | None) -> NDArray[np.float64]:
@@ -54,6 +79,7 @@ def _spread_of_large(values: NDArray[Any]) -> NDArray[np.float64]:
         apart = values[start : start + step].astype(np.float64) - mean
         count += int(np.isfinite(apart).sum())
         total += float(np.nansum(np.square(apart)))
+        give_back(values)
     return np.asarray(np.sqrt(total / count))
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
+from vaeforge.data.large_arrays import extremes, give_back, room
 from vaeforge.data.prepared import PcaSpectrum, spec_of
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, evenly_spaced
@@ -20,6 +21,7 @@ from vaeforge_models.diagnostics import predicted_active_units, predicted_active
 
 SAMPLES = 2048
 KEPT = 512
+STEP = 64  # samples that are normalised at once
 COLUMNS = 1024  # that are in float64 at once
 BERNOULLI_CLIP = 0.02
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -34,11 +36,16 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
     """
     model = untrained(experiment, spec_of(data.validation, data.constants))
     chosen = evenly_spaced(len(data.train), SAMPLES)
-    parts = data.train[chosen]
-    cropped = (model.normalise(centre_crop(raw, model.event_shape)) for raw, _ in parts.batches())
-    values = np.concatenate([model.filled(x).flatten(1).numpy() for x in cropped])
-    total, eigenvalues = _decomposed(values, parts.condition, lambda block, columns: block)
-    if values.min() < 0 or values.max() > 1:
+    values = room((len(chosen), int(np.prod(model.event_shape))), np.float32)
+    for start in range(0, len(chosen), STEP):
+        raw, _ = data.train.tensors(chosen[start : start + STEP])
+        give_back(data.train.stored)
+        values[start : start + STEP] = model.filled(model.normalise(centre_crop(raw, model.event_shape))).flatten(1)
+        give_back(values)
+    condition = data.train.condition[chosen]
+    total, eigenvalues = _decomposed(values, condition, lambda block, columns: block)
+    low, high = extremes(values)
+    if low.min() < 0 or high.max() > 1:
         return PcaSpectrum(values.shape[1], total, eigenvalues)
     mean = values.mean(0).clip(BERNOULLI_CLIP, 1 - BERNOULLI_CLIP)
 
@@ -47,14 +54,21 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
         made: Floats = (block - own) / np.sqrt(own * (1 - own))
         return made
 
-    return PcaSpectrum(values.shape[1], total, eigenvalues, _decomposed(values, parts.condition, whitened)[1])
+    return PcaSpectrum(values.shape[1], total, eigenvalues, _decomposed(values, condition, whitened)[1])
 
 
-def _residual(values: Floats, condition: Floats) -> NDArray[np.float64]:
-    """What of `values` [N, D] conditions [N, C] and a constant do not explain linearly."""
-    predictors = np.column_stack([np.ones(len(values)), condition]).astype(np.float64)
+def _explained(condition: Floats) -> NDArray[np.float64]:
+    """An orthonormal basis [N, R] of what conditions [N, C] and a constant explain linearly."""
+    predictors = np.column_stack([np.ones(len(condition)), condition]).astype(np.float64)
+    left, sizes, _ = np.linalg.svd(predictors, full_matrices=False)
+    least = sizes[0] * max(predictors.shape) * np.finfo(np.float64).eps
+    return np.ascontiguousarray(left[:, sizes > least])
+
+
+def _residual(values: Floats, explained: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What of `values` [N, D] is not explained."""
     residual = values.astype(np.float64)
-    residual -= predictors @ np.linalg.lstsq(predictors, residual, rcond=None)[0]
+    residual -= explained @ (explained.T @ residual)
     return residual
 
 
@@ -66,14 +80,15 @@ def _decomposed(
     Eigenvalues are those of the smaller of [N, N] and [D, D]; of the former, a block of columns at a time is in memory
     as float64.
     """
-    count, dimensions = values.shape
+    (count, dimensions), explained = values.shape, _explained(condition)
     blocks = [slice(start, start + COLUMNS) for start in range(0, dimensions, COLUMNS)]
-    residuals = (_residual(made(values[:, columns], columns), condition) for columns in blocks)
+    residuals = (_residual(made(values[:, columns], columns), explained) for columns in blocks)
     if dimensions > count:
         total, gram = 0.0, np.zeros((count, count))
         for residual in residuals:
             total += float(np.square(residual).sum())
             gram += residual @ residual.T
+            give_back(values)
     else:
         whole = np.concatenate(list(residuals), axis=1)
         total, gram = float(np.square(whole).sum()), whole.T @ whole

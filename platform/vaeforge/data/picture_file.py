@@ -20,6 +20,7 @@ from vaeforge.errors import DataError
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 PIXEL_LIMIT = 80_000_000
 VALUE_LIMIT = 2**30  # of all planes and channels together
+READ_WHOLE = 2**26  # bytes of a file, up to which it is decoded out of memory
 GREYS_16 = ("I;16", "I;16B", "I;16L")
 SIXTEEN = 16
 HALF = 0.5  # opacity below which a pixel counts as transparent

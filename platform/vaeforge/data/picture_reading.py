@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeforge.config.prepare import AUTO, PicturePrepare
-from vaeforge.data.grey_levels import SAMPLE_DEPTHS, WHITE, extent_of, to_levels, white_of
+from vaeforge.data.grey_levels import SAMPLE_DEPTHS, WHITE, extent_of, is_deep, to_levels, white_of
 from vaeforge.data.picture_file import RawPicture
 from vaeforge.data.pixels import Pixels
 from vaeforge.errors import ConfigError, DataError, QuestionError
@@ -73,10 +73,10 @@ class PictureReading:
             DataError: if the white level is not known, or is another one.
         """
         pixels, white = raw.pixels, self.white
-        extent = extent_of(pixels, raw.bits)
-        if not extent.deep:
+        if not is_deep(pixels.dtype):
             levels = to_levels(pixels, 0, WHITE, raw.inverted, self.depth)
         else:
+            extent = extent_of(pixels, raw.bits)
             white = white_of([extent]) if white is None else white
             levels = to_levels(pixels, self.black, WHITE if white is None else white, raw.inverted, self.depth)
         if raw.alpha is None:

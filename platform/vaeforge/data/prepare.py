@@ -29,9 +29,11 @@ from vaeforge.data.prepared import (
 )
 from vaeforge.data.prepared_places import adopt_earlier, filled, locked, show
 from vaeforge.data.readers import read_source
+from vaeforge.data.source_files import ALL, READ
 from vaeforge.dvc_command import reason_of, run_dvc
 from vaeforge.errors import DataError
 from vaeforge.paths import Project, hash_of, write_atomically
+from vaeforge.progress import Part, part
 from vaeforge.provenance import git_state
 from vaeforge.samples import DataSet
 
@@ -116,8 +118,8 @@ def _shown(project: Project, experiment: Experiment, used: UsedData, again: bool
     if again or not _holds(place, used):
         with locked(place):
             if again or not _holds(place, used):  # no other process made them meanwhile
-                with filled(place) as folder:
-                    _write(project, folder, experiment, used, listing)
+                with filled(place) as folder, part("preparing", ALL) as under_way:
+                    _write(project, folder, experiment, used, listing, under_way)
     prepared = load_prepared(place)
     show(project, experiment.family, place)
     return prepared
@@ -127,10 +129,16 @@ def _holds(place: Path, used: UsedData) -> bool:
     return (place / MANIFEST).exists() and read_prepared_manifest(place).data_set == used.name
 
 
-def _write(project: Project, folder: Path, experiment: Experiment, used: UsedData, listing: Listing) -> None:
+def _write(
+    project: Project, folder: Path, experiment: Experiment, used: UsedData, listing: Listing, under_way: Part
+) -> None:
     data = read_source(used.folder, experiment)
-    arrays = write_data_set(folder, data)
+    under_way.reach(READ)
+    with part("writing arrays", span=1):
+        arrays = write_data_set(folder, data)
     write_statistics(folder, data.images)
+    with part("principal components", span=1):
+        spectrum = spectrum_of(data, experiment)
     configuration = experiment.prepare.model_dump(mode="json")
     manifest = PreparedManifest(
         family=experiment.family,
@@ -146,7 +154,7 @@ def _write(project: Project, folder: Path, experiment: Experiment, used: UsedDat
         counts={**data.counts, "quarantined": len(data.quarantined)},
         info=data.info,
         quarantined=data.quarantined,
-        spectrum=spectrum_of(data, experiment),
+        spectrum=spectrum,
         data_set=used.name,
     )
     write_prepared_manifest(folder, manifest)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.large_arrays import blocks_of
+
 LEAST_SHARE = 0.5  # of the voxels at a timepoint, of the timepoints at a voxel, and of the voxels of a series
 LEAST_TIMEPOINTS = 2
 Mask = NDArray[np.bool_]
@@ -48,11 +50,11 @@ def coverage_of(values: NDArray[np.float32]) -> Coverage:
 
     Timepoints are judged first, so that those without any value (scrubbed volumes) count against no voxel.
     """
-    observed = np.isfinite(values)
     length, count = values.shape
-    if observed.all():
+    if all(bool(np.isfinite(block).all()) for _, block in blocks_of(values)):
         every = np.ones(count, dtype=np.bool_)
         return Coverage(np.ones(length, dtype=np.bool_), every, every, np.zeros(count, dtype=np.int64))
+    observed = np.isfinite(values)
     present: Mask = np.asarray(observed.any(axis=0))
     timepoints: Mask = observed.sum(axis=1) >= LEAST_SHARE * max(present.sum(), 1)
     kept, found = int(timepoints.sum()), observed[timepoints].sum(axis=0)
@@ -62,5 +64,6 @@ def coverage_of(values: NDArray[np.float32]) -> Coverage:
 
 def without_infinities(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """The values, infinite ones NaN."""
-    infinite = np.isinf(values)
-    return np.where(infinite, np.float32(np.nan), values) if infinite.any() else values
+    if not any(bool(np.isinf(block).any()) for _, block in blocks_of(values)):
+        return values
+    return np.where(np.isinf(values), np.float32(np.nan), values)

@@ -6,6 +6,7 @@ from pathlib import Path
 from vaeforge.errors import DataError
 
 LISTED = 10
+ALL, READ = 10, 8  # units of the progress of prepare: all, and to read the source
 LEAK = "occur twice and could be in train and test at once"
 
 

@@ -10,6 +10,7 @@ from vaeforge.manifests.diffusion import DIFFUSION_FILE, DiffusionManifest, Diff
 from vaeforge.manifests.files import MANIFEST, hashes_of, relative_to
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project, write_bytes
+from vaeforge.progress import part
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel, patterns_of
@@ -50,7 +51,8 @@ def _train(trained: TrainedModel, folder: Path) -> DiffusionWeights:
     settings = trained.experiment.diffusion
     seed = derive(trained.experiment.training.seed, "diffusion")
     train, validation = (latents_of(trained, part) for part in (trained.prepared.train, trained.prepared.validation))
-    fitted = fit_diffusion(train, validation, settings, seed)
+    with part("training the latent diffusion model", settings.steps) as under_way:
+        fitted = fit_diffusion(train, validation, settings, seed, under_way.advance)
     saved = save_diffusion(folder / DIFFUSION_FILE, fitted)
     curve = [asdict(point) for point in fitted.curve]
     write_bytes(folder / "curve.json", json.dumps(curve, indent=1).encode())

@@ -21,6 +21,7 @@ from vaeforge.evaluation.metric import METRICS
 from vaeforge.evaluation.pca_baseline import fit_pca_baseline
 from vaeforge.evaluation.results import EvaluationResult
 from vaeforge.evaluation.sample_likelihoods import EVIDENCE, per_sample_arrays
+from vaeforge.progress import part, through
 from vaeforge.samples import Samples, evenly_spaced
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel
@@ -32,6 +33,7 @@ from vaeforge_models.vae import VAE
 
 DRAWN_LATENTS = 1000
 PERPLEXITY = 30.0
+ALL, COMMON = 10, 4  # units of an evaluation's progress: all, and what every family has
 Floats = NDArray[np.float64]
 
 
@@ -43,16 +45,20 @@ def common_result(trained: TrainedModel) -> EvaluationResult:
     """
     model, prepared, experiment = trained.model, trained.prepared, trained.experiment
     samples = experiment.training.evaluation_samples
-    metrics = validate(model, prepared.validation, ProcessGroup(), samples)
-    metrics |= nelbo_metrics(model, prepared.test, samples, metrics["val/mse"])
-    mu, sigma = posteriors(model, prepared.test)
+    with part("likelihoods", span=COMMON / 4):
+        metrics = validate(model, prepared.validation, ProcessGroup(), samples)
+        metrics |= nelbo_metrics(model, prepared.test, samples, metrics["val/mse"])
+        arrays = {EVIDENCE: per_sample_arrays(model, prepared, samples, metrics["val/mse"])}
+    with part("latents", span=COMMON / 4):
+        mu, sigma = posteriors(model, prepared.test)
+        drawn = draw_latents(mu, prepared.test_labels)
     per_dimension = np.sort(_rates(mu, sigma).mean(0))[::-1]
     curves = {"kl_per_dimension": (np.arange(1, len(per_dimension) + 1, dtype=np.float64), per_dimension)}
-    figures = {"latents": draw_latents(mu, prepared.test_labels), "kl_per_dimension": _draw_rates(per_dimension)}
-    arrays = {EVIDENCE: per_sample_arrays(model, prepared, samples, metrics["val/mse"])}
-    rows = reconstruction_rows(trained, int(metrics["val/active_units"]))
+    figures = {"latents": drawn, "kl_per_dimension": _draw_rates(per_dimension)}
+    with part("reconstruction beside simpler methods", span=COMMON / 4):
+        rows = reconstruction_rows(trained, int(metrics["val/active_units"]))
     result = EvaluationResult(metrics, rows, curves, figures=figures, arrays=arrays)
-    for name in METRICS.names():
+    for name in through(METRICS.names(), "test metrics", COMMON / 4):
         result = result.joined(_measured(name, trained, result))
     return result
 

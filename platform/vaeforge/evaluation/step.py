@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vaeforge.csv_cells import csv_text
-from vaeforge.evaluation.common_metrics import common_result
+from vaeforge.evaluation.common_metrics import ALL, COMMON, common_result
 from vaeforge.evaluation.comparison import comparison_csv
 from vaeforge.evaluation.drawing import save
 from vaeforge.evaluation.manifest import EvaluationManifest, write_evaluation
@@ -17,7 +17,10 @@ from vaeforge.evaluation.test_set_usage import record_look
 from vaeforge.manifests.files import MANIFEST, hashes_of, relative_to
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project, write_atomically, write_bytes, write_json
+from vaeforge.progress import part
 from vaeforge.trained import TrainedModel
+
+TASK = 5  # units of an evaluation's progress, of ALL
 
 
 def evaluate_run(
@@ -41,8 +44,13 @@ def evaluate_run(
     task = task_named(trained.experiment.definition.task)
     (folder / MANIFEST).unlink(missing_ok=True)
     record_look(project, manifest.lineage)  # before anything is measured: a look that is cut off was a look
-    result = common_result(trained).joined(task.evaluate(trained))
-    write_result(result, folder)
+    with part("evaluating", ALL) as under_way:
+        common = common_result(trained)
+        under_way.reach(COMMON)
+        with part("what the task asks for", span=TASK):
+            result = common.joined(task.evaluate(trained))
+        with part("figures and tables", span=ALL - COMMON - TASK):
+            write_result(result, folder)
     written = EvaluationManifest(
         lineage=manifest.lineage,
         metrics=result.metrics,

@@ -27,6 +27,7 @@ from vaeforge.generate.request import GenerateRequest
 from vaeforge.manifests.files import MANIFEST, hashes_of, listed_files, relative_to
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project, write_atomically, write_bytes, write_json
+from vaeforge.progress import part
 from vaeforge.seeds import derive
 from vaeforge.trained import TrainedModel, load_trained_model
 
@@ -65,7 +66,8 @@ def generate_run(
     drawn = draw(library, request.source, np.repeat(wanted, request.count), request.seed, request.image)
     raw = decoded(trained.model, drawn.z, conditions_of(drawn.labels, trained.prepared.train.condition.shape[1]))
     images = rounded(raw)
-    check = _checked(trained, images, wanted)
+    with part("comparing with the training images"):
+        check = _checked(trained, images, wanted)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{STEP}-") as name:
         staging = Path(name)

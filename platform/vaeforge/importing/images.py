@@ -5,15 +5,17 @@ They are read by the code that prepare, score and serve use (`vaeforge.data.imag
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.grey_levels import Extent, extent_of
+from vaeforge.data.grey_levels import Extent, extent_of, is_deep
 from vaeforge.data.group_rules import Grouping, write_grouping
 from vaeforge.data.near_copies import near_copies
 from vaeforge.data.picture_reading import PictureReading, write_reading
+from vaeforge.data.side_by_side import in_order
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram, histogram, sheet
@@ -30,9 +32,10 @@ from vaeforge.importing.measured_images import (
     pixels_of,
     write_picture,
 )
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, summarise
+from vaeforge.importing.parsed_source import READ, WRITTEN, ImportLog, ParsedSource, Row, summarise
 from vaeforge.importing.rims import check_rims
 from vaeforge.importing.white_level import depth_asked, with_white
+from vaeforge.progress import through
 
 LEAST_OF_CLASS = 3  # pictures: one to train, one to validate and one to test
 MEASURES = ("width", "height", "aspect_ratio", "mean")
@@ -98,8 +101,15 @@ def read_images(
     values = np.sum([item.histogram for item in measured], axis=0)
 
     def write(folder: Path) -> None:
-        for item in measured:
+        for parent in {(folder / item.target).parent for item in measured}:
+            parent.mkdir(parents=True, exist_ok=True)
+
+        def put(item: MeasuredImage) -> None:
             write_picture(item, folder / item.target, reading)
+
+        written = in_order(put, measured, lambda item: item.candidate.path)
+        for _ in zip(through(measured, "writing pictures", WRITTEN), written, strict=True):
+            pass
         for mask in masks:
             mask.write(folder)
         write_reading(folder, reading)
@@ -123,30 +133,50 @@ def _measured(
     found: dict[int, list[MeasuredImage]] = {}
     deep: dict[int, Extent] = {}
     questions: list[tuple[str, QuestionError]] = []
-    for number, candidate in enumerate(candidates):
-        try:
-            content = content_of(candidate)
-            raw = decode_selected(candidate, stated, content)
-            extent = extent_of(raw.pixels, raw.bits)
-            if extent.deep:
-                deep[number] = extent
-            else:
-                found[number] = measure(candidate, raw, stated, content)
-        except QuestionError as error:
-            questions.append((candidate.shown, error))
-        except DataError as error:
-            log.quarantine(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
+    outcomes = in_order(partial(_first_look, stated=stated), candidates, lambda one: one.path)
+    looked = zip(through(candidates, "reading pictures", READ), outcomes, strict=True)
+    for number, (candidate, outcome) in enumerate(looked):
+        if isinstance(outcome, Extent):
+            deep[number] = outcome
+        elif isinstance(outcome, QuestionError):
+            questions.append((candidate.shown, outcome))
+        elif isinstance(outcome, DataError):
+            log.quarantine(candidate.shown, str(outcome).replace(str(candidate.path), candidate.shown))
+        else:
+            found[number] = outcome
     _ask(source, questions)
     where = f"{source}: {len(deep)} picture(s) hold"
     reading = with_white(where, stated, list(deep.values()), len(deep), depth, log)
-    for number in sorted({*deep, *(found if reading.depth != stated.depth else ())}):
+    again = sorted({*deep, *(found if reading.depth != stated.depth else ())})
+    looks = in_order(partial(_look, reading=reading), [candidates[n] for n in again], lambda one: one.path)
+    for number, look in zip(through(again, "reading pictures of more than 8 bits"), looks, strict=True):
         candidate = candidates[number]
-        try:
-            content = content_of(candidate)
-            found[number] = measure(candidate, decode_selected(candidate, reading, content), reading, content)
-        except DataError as error:
-            log.quarantine(candidate.shown, str(error).replace(str(candidate.path), candidate.shown))
+        if isinstance(look, DataError):
+            log.quarantine(candidate.shown, str(look).replace(str(candidate.path), candidate.shown))
+        else:
+            found[number] = look
     return [item for number in sorted(found) for item in found[number]], reading
+
+
+def _first_look(candidate: PictureFile, stated: PictureReading) -> list[MeasuredImage] | Extent | DataError:
+    """The pictures in a file of 8 bits, the extent of a deeper one, or why it cannot be used."""
+    try:
+        content = content_of(candidate)
+        raw = decode_selected(candidate, stated, content)
+        if is_deep(raw.pixels.dtype):
+            return extent_of(raw.pixels, raw.bits)
+        return measure(candidate, raw, stated, content)
+    except DataError as error:
+        return error
+
+
+def _look(candidate: PictureFile, reading: PictureReading) -> list[MeasuredImage] | DataError:
+    """The pictures in a file, by a reading whose white level is known."""
+    try:
+        content = content_of(candidate)
+        return measure(candidate, decode_selected(candidate, reading, content), reading, content)
+    except DataError as error:
+        return error
 
 
 def _ask(source: Path, questions: list[tuple[str, QuestionError]]) -> None:

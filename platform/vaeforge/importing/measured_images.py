@@ -22,7 +22,7 @@ from vaeforge.data.decoding import decode
 from vaeforge.data.file_format import format_of
 from vaeforge.data.images import COLOURS, rgb_of
 from vaeforge.data.near_copies import Thumbnail, thumbnail
-from vaeforge.data.picture_file import RawPicture
+from vaeforge.data.picture_file import READ_WHOLE, RawPicture
 from vaeforge.data.picture_reading import PictureReading
 from vaeforge.data.pixels import Pixels, grey_of, in_8_bits, is_of_8_bits
 from vaeforge.errors import DataError
@@ -30,7 +30,7 @@ from vaeforge.importing.parsed_source import Row
 from vaeforge.importing.rims import Rim, rim_of
 from vaeforge.samples import raw_units
 
-READ_WHOLE = 2**26  # bytes of a file, up to which it is decoded out of memory
+LEVELS = np.arange(256, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -156,14 +156,14 @@ def measure(
         name = candidate.target.name if own is None else _frame_name(candidate.target, number, len(levels))
         if not candidate.copied or own is not None:
             name = str(Path(name).with_suffix(_suffix(_written(raw, number, pixels, reading))))
-        row = {"file": candidate.shown, "class": candidate.label, **shape_row(pixels)}
-        row |= {"mode": raw.mode, "frames": len(levels)}
         eight = in_8_bits(pixels)
-        counts = np.bincount(eight.reshape(-1), minlength=256)
+        counts = histogram_of(eight)
+        row = {"file": candidate.shown, "class": candidate.label, **shape_row(pixels, counts)}
+        row |= {"mode": raw.mode, "frames": len(levels)}
         small = thumbnail(pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0))
         target = candidate.target.with_name(name)
         only = _only_channel(raw) if candidate.grey else None
-        rim = rim_of(eight if eight.ndim == 2 else eight.mean(axis=-1), raw.transparent)
+        rim = rim_of(eight, raw.transparent)
         row |= {"transparent": rim.transparent} if rim.transparent else {}
         digest = pixels_sha256(pixels)
         found.append(MeasuredImage(candidate, own, row, digest, counts, small, target, rim, only, whole))
@@ -188,24 +188,35 @@ def _flat(plane: Pixels, grey: bool) -> Pixels:
     return grey_of(picture) if grey else picture
 
 
-def shape_row(pixels: Pixels) -> Row:
-    """Size in pixels, aspect ratio (width / height) and grey values (0..255) of one picture."""
-    (height, width), levels = pixels.shape[:2], raw_units(pixels)
-    return {
-        "width": width,
-        "height": height,
-        "aspect_ratio": width / height,
-        "mean": float(levels.mean(dtype=np.float64)),
-        "std": float(levels.std(dtype=np.float64)),
-        "min": levels.min().item(),
-        "max": levels.max().item(),
-    }
+def histogram_of(eight: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How often each level occurs in all channels of a picture, [256]; Pillow counts five times as fast as NumPy."""
+    flat = np.ascontiguousarray(eight).reshape(eight.shape[0], -1)
+    return np.array(Image.fromarray(flat).histogram(), dtype=np.int64)
+
+
+def shape_row(pixels: Pixels, histogram: NDArray[np.int64]) -> Row:
+    """Size in pixels, aspect ratio (width / height) and grey values (0..255) of one picture.
+
+    Those of 8 bits follow from the `histogram` of its levels.
+    """
+    height, width = pixels.shape[:2]
+    row: Row = {"width": width, "height": height, "aspect_ratio": width / height}
+    if pixels.dtype != np.uint8:
+        levels = raw_units(pixels)
+        mean, std = (float(value) for value in (levels.mean(dtype=np.float64), levels.std(dtype=np.float64)))
+        return {**row, "mean": mean, "std": std, "min": levels.min().item(), "max": levels.max().item()}
+    mean = float(histogram @ LEVELS / histogram.sum())
+    std = float(np.sqrt(histogram @ np.square(LEVELS - mean) / histogram.sum()))
+    occurring = np.flatnonzero(histogram)
+    return {**row, "mean": mean, "std": std, "min": int(occurring[0]), "max": int(occurring[-1])}
 
 
 def pixels_sha256(pixels: Pixels) -> str:
     """SHA-256 of a picture's pixels and shape: the same for the same picture in another file format."""
-    pixels = in_8_bits(pixels) if is_of_8_bits(pixels) else pixels
-    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    pixels = np.ascontiguousarray(in_8_bits(pixels) if is_of_8_bits(pixels) else pixels)
+    digest = hashlib.sha256(str(pixels.shape).encode())
+    digest.update(pixels.data)
+    return digest.hexdigest()
 
 
 def write_picture(item: MeasuredImage, path: Path, reading: PictureReading) -> None:
@@ -213,7 +224,6 @@ def write_picture(item: MeasuredImage, path: Path, reading: PictureReading) -> N
 
     Greys of more than 8 bits keep their values, and their white level lies in `pictures.json`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     if item.candidate.copied and item.plane is None:
         content = item.candidate.path.read_bytes()
         path.write_bytes(content)

@@ -20,7 +20,7 @@ from vaeforge.errors import ConfigError, DataError
 from vaeforge.importing.figures import sheet
 from vaeforge.importing.images import LEAST_OF_CLASS, MEASURES, charts, refuse_unusable, require_classes
 from vaeforge.importing.import_options import ImportOptions, usable_name
-from vaeforge.importing.measured_images import pixels_sha256, shape_row, write_pixels
+from vaeforge.importing.measured_images import histogram_of, pixels_sha256, shape_row, write_pixels
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.walk_source import walk
 from vaeforge.importing.white_level import depth_asked, with_white
@@ -61,7 +61,8 @@ def read_stack(path: Path, options: ImportOptions, log: ImportLog) -> ParsedSour
     digits = len(str(len(images) - 1))
     rows: list[Row] = []
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-        rows.append({"file": f"{index:0{digits}d}.png", "class": classes[label], **shape_row(image)})
+        told = shape_row(image, histogram_of(in_8_bits(image)))
+        rows.append({"file": f"{index:0{digits}d}.png", "class": classes[label], **told})
     refuse_unusable(path, rows, [row["class"] for row in rows], classes, LEAST_OF_CLASS, log)
     require_classes(path, len(classes))
     reject_duplicates(

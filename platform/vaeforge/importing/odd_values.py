@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.large_arrays import blocks_of
 from vaeforge.data.source_files import listed
 from vaeforge.importing.parsed_source import ImportLog
 from vaeforge.importing.steady_state import ask_about_start, bright_start
@@ -38,7 +39,7 @@ class OddValues:
 
 def odd_values(values: NDArray[np.float32], spread: float) -> OddValues:
     """What looks odd in a series [T, V] of that standard deviation; NaN is a missing value."""
-    zeros = int((values == 0).all(axis=1).sum())
+    zeros = sum(int((block == 0).all(axis=1).sum()) for _, block in blocks_of(values))
     return OddValues(standing_for_missing(values), zeros, spread, bright_start(values))
 
 

@@ -11,10 +11,12 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.large_arrays import blocks_of, give_back
 from vaeforge.data.missing import LARGE
 from vaeforge.errors import DataError
 from vaeforge.importing.measured_series import MeasuredSeries, SubjectSeries
 
+LEVEL = 1  # of deflate: noise of scanners packs hardly better at others, which take several times as long
 CHUNK = 2**24  # bytes that numpy writes at once
 Values = NDArray[np.float32]
 
@@ -22,7 +24,8 @@ Values = NDArray[np.float32]
 def sha256_of_values(values: Values) -> str:
     """SHA-256 of a series and its shape."""
     digest = hashlib.sha256(str(values.shape).encode())
-    digest.update(values.data)
+    for _, block in blocks_of(values):
+        digest.update(np.ascontiguousarray(block).data)
     return digest.hexdigest()
 
 
@@ -40,16 +43,15 @@ def pack(
     Raises:
         DataError: if a series is not what was measured.
     """
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as packed:
         for item in measured:
             values = bring(item.subject)
             if sha256_of_values(values) != item.sha256:
                 raise DataError(f"{item.subject.shown}: changed while it was read; import it again")
-            info = zipfile.ZipInfo(f"{item.subject.name}.npy")  # dated 1980, always
-            info.compress_type = zipfile.ZIP_DEFLATED
             if not item.coverage.timepoints.all():
                 values = values[item.coverage.timepoints]
-            with packed.open(info, "w", force_zip64=True) as member:
+            # by its name it is dated 1980, always, and deflated by the archive's level, which a ZipInfo does not take
+            with packed.open(f"{item.subject.name}.npy", "w", force_zip64=True) as member:
                 write_columns(cast(BinaryIO, member), values, kept)
 
 
@@ -71,4 +73,5 @@ def write_columns(member: BinaryIO, values: Values, kept: NDArray[np.bool_], lar
         end = min(start + step, size)
         first, last = start // length, (end - 1) // length
         part = np.ascontiguousarray(values[:, columns[first : last + 1]].T).reshape(-1)
+        give_back(values)
         member.write(part[start - first * length : end - first * length].tobytes())

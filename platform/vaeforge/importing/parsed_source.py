@@ -14,6 +14,7 @@ from vaeforge.importing.figures import Chart
 from vaeforge.paths import write_bytes
 
 Row = dict[str, Any]
+ALL, READ, WRITTEN = 10, 6, 3  # units of an import's progress: all, to read the source, to write the data set
 
 
 @dataclass(frozen=True)

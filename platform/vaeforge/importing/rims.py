@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,16 +42,26 @@ class Rim:
     bright: float
 
 
-def rim_of(grey: NDArray[Any], transparent: float) -> Rim:
-    """The rim of a picture [H, W]; its middle is the half of each side."""
-    return Rim(transparent, _beyond_middle(grey <= DARK), _beyond_middle(grey >= BRIGHT))
+def rim_of(pixels: NDArray[np.uint8], transparent: float) -> Rim:
+    """The rim of a picture [H, W] or [H, W, C], by its channels' mean; its middle is the half of each side."""
+    planes = pixels[..., None] if pixels.ndim == 2 else pixels
+    height, width, channels = planes.shape
+    ring = _summed(np.concatenate([planes[0], planes[-1], planes[:, 0], planes[:, -1]]))
+    middle = _summed(planes[height // 4 : height - height // 4, width // 4 : width - width // 4])
+    dark, bright = DARK * channels, BRIGHT * channels
+    return Rim(transparent, _beyond(ring <= dark, middle <= dark), _beyond(ring >= bright, middle >= bright))
 
 
-def _beyond_middle(marked: NDArray[np.bool_]) -> float:
+def _summed(planes: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """The sum over channels [..., C], one after the other: NumPy is slow along a short last axis."""
+    total = planes[..., 0].astype(np.uint16)
+    for channel in range(1, planes.shape[-1]):
+        total += planes[..., channel]
+    return total
+
+
+def _beyond(ring: NDArray[np.bool_], middle: NDArray[np.bool_]) -> float:
     """The share of the outermost pixels that are marked, less that of the middle; 0 where that has more."""
-    height, width = marked.shape
-    ring = np.concatenate([marked[0], marked[-1], marked[:, 0], marked[:, -1]])
-    middle = marked[height // 4 : height - height // 4, width // 4 : width - width // 4]
     return max(0.0, float(ring.mean() - middle.mean()))
 
 

@@ -17,13 +17,14 @@ from vaeforge.importing.data_set_changes import arrived
 from vaeforge.importing.description import write_description
 from vaeforge.importing.import_format import FORMATS, ImportFormat
 from vaeforge.importing.import_options import ImportOptions, ImportResult, data_set_name, usable_name
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, read_as, shown
+from vaeforge.importing.parsed_source import ALL, READ, WRITTEN, ImportLog, ParsedSource, read_as, shown
 from vaeforge.importing.questions import read_asking, settle, told
 from vaeforge.importing.rims import ASK
 from vaeforge.importing.sample_size import sized
 from vaeforge.importing.staging import UNPACKED, hidden, only_import, staged, tidy
 from vaeforge.importing.walk_source import opened
 from vaeforge.paths import Project, sha256_of, write_json
+from vaeforge.progress import part, through
 
 BESIDE = ".import"  # hidden, so that no reader of data takes it for data
 LIBRARIES = ("numpy", "pillow", "tifffile", "imagecodecs", "matplotlib", "pyarrow", "pandas", "nibabel", "h5py")
@@ -59,7 +60,7 @@ def run_import(
     folder = project.data(family) / data_set_name(source.absolute(), options)
     given, source, existed = source, source.resolve(), folder.parent.is_dir()
     try:
-        with only_import(project.artifacts / "import.lock"):
+        with only_import(project.artifacts / "import.lock"), part("importing", ALL) as under_way:
             tidy(folder.parent)
             _refuse_places(source, folder, options.replace)
             log = ImportLog()
@@ -67,10 +68,12 @@ def run_import(
                 content = _read(how, place, options, log)
                 own = sized(kind, content, prepare or layout_named(kind).settings(), options, log)
                 settle(log, options)
+                under_way.reach(READ)
                 for line in read_as(str(given), kind, family, content.counts, log.notes):
                     say(line)
                 with staged(folder) as filling:
                     content.write(filling)
+                    under_way.reach(READ + WRITTEN)
                     _describe(filling, source, family, kind, options, content, log, own)
     except OSError as error:
         raise DataError(f"{folder}: could not be imported ({error}); nothing was changed") from None
@@ -133,6 +136,7 @@ def _describe(
     beside = folder / BESIDE
     write_description(beside, content, log, "quarantine.csv")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    summed = through(files, "checksums", ALL - READ - WRITTEN)
     manifest = {
         "step": "import",
         "source": shown(source, source.parent),
@@ -143,7 +147,7 @@ def _describe(
         "counts": content.counts,
         "quarantined": len(log.quarantined),
         "remarks": log.notes,
-        "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in files},
+        "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in summed},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
     }
     write_json(beside / "import.json", manifest)

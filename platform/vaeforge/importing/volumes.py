@@ -24,9 +24,10 @@ from vaeforge.data.source_reading import FIRST
 from vaeforge.data.volume_file import canonical, repetition_time, require_dimensions, values_of, with_time_last
 from vaeforge.data.voxels import VoxelGrid, grid_of
 from vaeforge.errors import DataError
-from vaeforge.importing.parsed_source import ImportLog, shown
+from vaeforge.importing.parsed_source import READ, ImportLog, shown
 from vaeforge.importing.read_once import keep
 from vaeforge.importing.time_axis import ask_about_time, time_looks_first
+from vaeforge.progress import through
 
 Voxels = NDArray[np.bool_]
 Loader = Callable[[], NDArray[Any]]
@@ -57,7 +58,7 @@ def read_volumes(
     times: dict[str, float] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     odd: list[str] = []
-    for path in paths:
+    for path in through(paths, "reading scans", READ / 2):
         try:
             opened = _open(path, dimensions=4, time_axis=time_axis)
             image = canonical(opened, path)

@@ -56,5 +56,13 @@ def _(event: TrialDecided, root: str) -> TrialDecided:
 
 def _within(checkpoint: Checkpoint | None, folder: str) -> Checkpoint | None:
     """The checkpoint in `folder`; the very same one where it lies there already."""
-    moved = checkpoint and checkpoint.within(folder)
+    if checkpoint is None or _lies_in(checkpoint.file, folder):  # nearly always, and paths are costly to take apart
+        return checkpoint
+    moved = checkpoint.within(folder)
     return checkpoint if moved == checkpoint else moved
+
+
+def _lies_in(file: str, folder: str) -> bool:
+    """Whether `file` is plainly one of `folder`: it begins with it, and what follows is a name."""
+    name = file[len(folder) + 1 :]
+    return file == f"{folder}/{name}" and name not in ("", ".", "..") and "/" not in name and "\\" not in name

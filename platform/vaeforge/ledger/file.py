@@ -18,6 +18,7 @@ from vaeforge.ledger.events import LedgerEvent, from_json
 from vaeforge.paths import append_whole
 
 LOCK_SECONDS = 30.0
+TAIL_BYTES = 1 << 16  # read at a time in search of the end of the last whole line
 E = TypeVar("E", bound=LedgerEvent)
 
 
@@ -110,8 +111,14 @@ def repair(path: Path) -> int:
     """Cut off a last line that was not finished; returns how many bytes went."""
     if not path.exists():
         return 0
-    content = path.read_bytes()
-    sound = content.rfind(b"\n") + 1
-    if sound < len(content):
+    with path.open("rb") as file:
+        size = start = file.seek(0, os.SEEK_END)
+        sound = 0
+        while start and not sound:  # from the end: the whole file may be of gigabytes
+            before, start = start, max(0, start - TAIL_BYTES)
+            file.seek(start)
+            newline = file.read(before - start).rfind(b"\n")
+            sound = 0 if newline < 0 else start + newline + 1
+    if sound < size:
         os.truncate(path, sound)
-    return len(content) - sound
+    return size - sound

@@ -5,6 +5,8 @@ through this. One rule holds for all of them: of an epoch that was trained twice
 newest report counts.
 """
 
+import math
+from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
@@ -56,7 +58,7 @@ class TrialRecord:
         params: flat parameters; those inherited last where weights were inherited.
         first_params: those that it was submitted with.
         started, finished: unix seconds of its first line and of its end.
-        reports: the newest report of each epoch, by epoch.
+        reports: the newest report of each epoch, by epoch, ascending.
         decisions: by the epoch after which the trial was compared with others.
         leases: how often a worker group took it.
         crashes: its attempts that failed.
@@ -101,7 +103,7 @@ class TrialRecord:
 
     @property
     def attempts(self) -> int:
-        """Starts from a checkpoint that a crash made necessary, and the first one."""
+        """Starts that a crash made necessary, and the first one."""
         return len(self.crashes) + bool(self.leases)
 
     @property
@@ -112,25 +114,24 @@ class TrialRecord:
 
     @property
     def last(self) -> EpochReported | None:
-        return self.reports[max(self.reports)] if self.reports else None
+        return next(reversed(self.reports.values()), None)
 
     @property
     def epoch(self) -> int:
-        return max(self.reports, default=0)
+        return next(reversed(self.reports), 0)
 
     @property
     def value(self) -> float | None:
         """The newest finite value."""
         if self.state is not None:
             return self.final_value
-        return next((r.value for _, r in sorted(self.reports.items(), reverse=True) if r.value is not None), None)
+        return next((r.value for r in reversed(self.reports.values()) if r.value is not None), None)
 
     @property
     def seconds(self) -> float:
         """Time inside training, over all epochs."""
-        if self.final_seconds is not None:
-            return self.final_seconds
-        return float(sum(report.seconds for report in self.reports.values()))
+        spent = self.final_seconds
+        return float(sum(report.seconds for report in self.reports.values())) if spent is None else spent
 
     def checkpoints(self) -> list[Checkpoint]:
         """Checkpoints to resume from, newest first, never from a report that was not finite.
@@ -153,7 +154,7 @@ class TrialRecord:
     @property
     def best(self) -> Checkpoint | None:
         """The checkpoint after the best epoch."""
-        return next((r.best for _, r in sorted(self.reports.items(), reverse=True) if r.best), None)
+        return next((r.best for r in reversed(self.reports.values()) if r.best), None)
 
     @property
     def best_metrics(self) -> dict[str, float | None]:
@@ -179,6 +180,7 @@ class SearchHistory:
 
     Attributes:
         groups: worker groups of the newest session, by number, as they registered last.
+        repeated: numbers of the trials that others repeat.
         most_lanes: trials at once, of those of them whose memory ran out under more.
         warm_starts: what other searches contributed.
         ended: how the newest session ended, if it ended by itself.
@@ -196,6 +198,7 @@ class SearchHistory:
         self.header: SearchHeader | None = None
         self.trials: dict[int, TrialRecord] = {}
         self.groups: dict[int, WorkersRegistered] = {}
+        self.repeated: set[int] = set()
         self.most_lanes: dict[int, int] = {}
         self.ended: SearchEnded | None = None
         self.warm_starts: list[WarmStarted] = []
@@ -209,6 +212,8 @@ class SearchHistory:
         self.slim, self.folder = slim, folder
         self._root: str | None = None
         self._open: dict[int, TrialRecord] = {}
+        self._states: Counter[str] = Counter()
+        self._best_ended: tuple[float, int] | None = None
         self._opened = 0.0
         self._known_wall: float | None = None
 
@@ -287,6 +292,8 @@ class SearchHistory:
         trial = self._trial(event)
         trial.params = trial.first_params = event.params
         trial.group, trial.repeat_of = event.group, event.repeat_of
+        if event.repeat_of is not None:
+            self.repeated.add(event.repeat_of)
 
     @_take.register
     def _(self, event: TrialLeased) -> None:
@@ -296,8 +303,9 @@ class SearchHistory:
     @_take.register
     def _(self, event: EpochReported) -> None:
         trial, epoch = self._trial(event), event.epoch
-        # an attempt that restarted from an earlier checkpoint replaces what came after it
-        trial.reports = {e: report for e, report in trial.reports.items() if e < epoch} | {epoch: event}
+        if epoch <= trial.epoch:  # an attempt that restarted from an earlier checkpoint replaces what came after it
+            trial.reports = {e: report for e, report in trial.reports.items() if e < epoch}
+        trial.reports[epoch] = event
         if epoch > trial.furthest:
             trial.furthest, trial.setbacks = epoch, 0
         trial.lanes = max(trial.lanes, event.lanes)
@@ -328,12 +336,16 @@ class SearchHistory:
     @_take.register
     def _(self, event: TrialFinished) -> None:
         trial = self._trial(event)
+        self._states.subtract([trial.state] if trial.state else [])
+        self._states[event.state] += 1
         trial.state, trial.cause, trial.finished = event.state, event.cause, event.time
         trial.final_value, trial.final_seconds = event.value, event.seconds
+        if event.value is not None:
+            self._best_ended = min(self._best_ended or (math.inf, 0), (event.value, event.trial))
         if self._open.pop(trial.number, None) is not None:
             self.ended_trials.append(trial)
         if self.slim and trial.reports:
-            kept = {max(trial.reports)} | ({trial.best.epoch} if trial.best else set())
+            kept = {trial.epoch} | ({trial.best.epoch} if trial.best else set())
             trial.reports = {epoch: report for epoch, report in trial.reports.items() if epoch in kept}
 
     @_take.register
@@ -341,14 +353,16 @@ class SearchHistory:
         trial = self._trial(event)
         if trial.state is None:
             return
+        self._states[trial.state] -= 1
         trial.state = trial.cause = trial.finished = trial.final_value = trial.final_seconds = None
         trial.reports, trial.decisions, trial.inheritance = {}, {}, None
         trial.params, trial.setbacks, trial.furthest = trial.first_params, 0, 0
         trial.retries += 1
-        place = self.ended_trials.index(trial)
-        del self.ended_trials[place]
+        self.ended_trials.pop(place := self.ended_trials.index(trial))
         self.settled -= place < self.settled
         self._open[trial.number] = trial
+        valued = [(one.final_value, one.number) for one in self.ended_trials if one.final_value is not None]
+        self._best_ended = min(valued, default=None)
 
     def failed_trials(self, causes: Container[str | None] | None = None) -> list[TrialRecord]:
         """Trials that failed, of `causes` alone where some are given."""
@@ -359,10 +373,13 @@ class SearchHistory:
 
     def counts(self) -> dict[str, int]:
         """Trials by state; those that have not ended count as running."""
-        counts: dict[str, int] = {}
-        for trial in self.trials.values():
-            counts[trial.state or "running"] = counts.get(trial.state or "running", 0) + 1
-        return counts
+        counts = {**self._states, "running": len(self._open)}
+        return {state: count for state, count in counts.items() if count}
+
+    def best_value(self) -> tuple[float, int] | None:
+        """The smallest value that any trial has now, and that trial's number."""
+        known = [(value, trial.number) for trial in self._open.values() if (value := trial.value) is not None]
+        return min(known + [one for one in [self._best_ended] if one], default=None)
 
 
 def fold(events: Iterable[LedgerEvent], slim: bool = False, folder: Path | None = None) -> SearchHistory:

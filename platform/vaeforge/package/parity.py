@@ -21,12 +21,16 @@ from vaeforge.manifests.export import ParityOutcome
 from vaeforge.package.bundle import CPU, open_session
 from vaeforge.package.graphs import ERROR_MAP, RECONSTRUCTION, Graph, graphs_of
 from vaeforge.package.parity_inputs import BATCHES, EDGES, NamedInputs, ParityInputs, subsample_evenly
+from vaeforge.progress import through
 from vaeforge_models.vae import VAE
 
 TOLERANCE = 1e-4
 UNITLESS = {"score", ERROR_MAP}
 CUDA = "CUDAExecutionProvider"
 EXACT = {"use_tf32": "0"}  # by default 10 bits of the 23 of a float32 go into products
+
+
+PARITY_UNITS = 4  # of an export's progress
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ def measure_parity(
     views = graphs_of(model, held_out.condition.shape[1]) if graphs is None else graphs
     comparisons: list[OutputComparison] = []
     for provider in providers():
-        for name, graph in views.items():
+        for name, graph in through(list(views.items()), "comparing with torch", PARITY_UNITS / len(providers())):
             session = open_session(files[name], providers=CPU if provider == "CPU" else ((CUDA, EXACT), *CPU))
             compared = _compare(ParityInputs(model, held_out, graph.limits), graph, session, out_of_range)
             comparisons += [OutputComparison(name, output, provider, case, *row) for output, case, *row in compared]

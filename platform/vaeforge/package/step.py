@@ -19,7 +19,7 @@ from vaeforge.package.export import DATA_SUFFIX, OPSET, data_file, export_graphs
 from vaeforge.package.generator_graph import generating_graph
 from vaeforge.package.graphs import IMAGE_AXES, Graph, graphs_of
 from vaeforge.package.latency import latency_of
-from vaeforge.package.parity import ParityReport, measure_parity, require_parity
+from vaeforge.package.parity import PARITY_UNITS, ParityReport, measure_parity, require_parity
 from vaeforge.package.parity_file import PARITY, PrecisionParity, precision_parity, write_parity
 from vaeforge.package.parity_inputs import subsample_evenly
 from vaeforge.package.picture_graph import PICTURE, write_picture_graph
@@ -29,10 +29,13 @@ from vaeforge.package.precision import FULL, TOLERANCES, convert, ordered_precis
 from vaeforge.package.training_samples import measured
 from vaeforge.package.validation_reference import GraphAnswers, answers_of, quality_loss, write_reference
 from vaeforge.paths import Project, write_json
+from vaeforge.progress import part
 from vaeforge.trained import PATTERN_SCALE, TrainedModel
 from vaeforge_models.vae import VAE
 
 SCHEDULE = "diffusion.json"
+GRAPHS = 2  # units of the progress; parity has its own, contract and latency one each
+UNITS = GRAPHS + PARITY_UNITS + 2
 OWN = ("*.onnx", f"*.onnx{DATA_SUFFIX}", MANIFEST, CONTRACT, REFERENCE, PARITY, SCHEDULE)
 
 
@@ -63,12 +66,18 @@ def export_run(
     wanted = ordered_precisions(precisions)
     _clear(folder)
     views = _views(trained)
-    export = _Export(trained, folder, export_graphs(views, folder, _metadata(manifest, trained.model)))
-    report = export.check(views)
-    for precision in wanted[1:]:
-        export.add(precision, views[MAIN])
-    export.add_picture()
-    export.describe()
+    with part("exporting", UNITS + len(wanted) - 1):
+        with part("graphs", span=GRAPHS):
+            export = _Export(trained, folder, export_graphs(views, folder, _metadata(manifest, trained.model)))
+        report = export.check(views)
+        for precision in wanted[1:]:
+            with part(precision, span=1):
+                export.add(precision, views[MAIN])
+        with part("contract", span=1):
+            export.add_picture()
+            export.describe()
+        with part("latency", span=1):
+            latency = latency_of(export.files[MAIN], export.validation)
     written = ExportManifest(
         lineage=manifest.lineage,
         event_shape=trained.model.event_shape,
@@ -77,7 +86,7 @@ def export_run(
         opset=OPSET,
         graphs=tuple(sorted(export.graphs)),
         size_bytes=size_of(export.files[MAIN]),
-        latency_ms=latency_of(export.files[MAIN], export.validation),
+        latency_ms=latency,
         precisions=export.precisions,
         parity=report.outcome,
         data=data_credits(project, trained.prepared, manifest.family),

@@ -17,15 +17,16 @@ from vaeforge.package.bundle import EXTRA, HASHES, MAIN, Bundle
 from vaeforge.paths import Project, read_json, sha256_of
 from vaeforge.registry.mlflow_calls import store_errors, tracking_at
 from vaeforge.registry.tags import FILES, GRAPH
-from vaeforge.registry.versions import registered_model, version_named
+from vaeforge.registry.versions import aliases_of, model_named, models, registered_model, version_named
 from vaeforge.track.open_reader import open_reader
 from vaeforge.track.store import locked
 from vaeforge.track.store_reader import StoredVersion, StoreReader
 
-ARCHIVED = "vaeforge.archived"
+ARCHIVED, CHAMPION = "vaeforge.archived", "champion"
 FLAVOURS = {"onnx", "python_function"}
 SUFFIXES = {".onnx", ".json", ".npz", ".csv", ".png", ".md", ".txt", ".yaml", ".yml", ".patch", ""}
 BARE = ("MLmodel", "registered_model_meta")  # MLflow's own
+_SHORT = re.compile(r"[^/:@.]+")  # what can be the name of a model, a family or a data set
 _REFERENCE = re.compile(r"models:/(?P<model>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -51,6 +52,8 @@ class Fetched:
 def fetch(reference: str, project: Project, tracking_uri: str) -> Fetched:
     """The model called `reference`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or a folder that `export` wrote.
 
+    A registered model, its family or its data set alone means its champion, as in `vaeforge models show`.
+
     Versions are kept in `artifacts/models` and verified each time; one that is named by its folder there is compared
     with its own list of hashes.
 
@@ -59,6 +62,7 @@ def fetch(reference: str, project: Project, tracking_uri: str) -> Fetched:
         RegistryError: if there is no such version, it is archived, or its files are not what they must be.
         TrackingError: if the store cannot be used.
     """
+    reference = full_reference(reference, tracking_uri)
     if not reference.startswith("models:"):
         folder = _folder(reference)
         if (folder / EXTRA / HASHES).is_file():  # a version that was downloaded, named by its place
@@ -67,6 +71,27 @@ def fetch(reference: str, project: Project, tracking_uri: str) -> Fetched:
     reader = open_reader(tracking_uri)
     version = resolve(reader, reference)
     return Fetched(bundle_of(reader, version, project), version.name, version.version)
+
+
+def full_reference(given: str, tracking_uri: str) -> str:
+    """`given` as a reference where it is the short name of a registered model, which means its champion, else as it is.
+
+    Raises:
+        RegistryError: if it is neither in this registry nor a path, naming the models, or the model has no champion.
+    """
+    if Path(given).exists() or not _SHORT.fullmatch(given):
+        return given
+    reader = open_reader(tracking_uri)
+    with store_errors(reader.tracking_uri, f"{given}: cannot be found"):
+        if not models(reader):
+            return given
+        model = model_named(reader, given)
+        if CHAMPION in aliases_of(reader, model):
+            return f"models:/{model}@{CHAMPION}"
+    raise RegistryError(
+        f"model: {given!r} is {model}, which has no champion; name a version: models:/{model}/VERSION "
+        f"(`vaeforge models list {given}` shows them)"
+    )
 
 
 def resolve(reader: StoreReader, reference: str) -> StoredVersion:

@@ -11,7 +11,7 @@ from vaeforge.package.bundle import EXTRA, WINNER
 from vaeforge.paths import Project
 from vaeforge.provenance import PATCH
 from vaeforge.records import read_record
-from vaeforge.registry.fetch import bundle_of, resolve
+from vaeforge.registry.fetch import bundle_of, full_reference, resolve
 from vaeforge.track.open_reader import open_reader
 from vaeforge.track.store_reader import StoredVersion
 from vaeforge.training.checkpoint_files import CheckpointRef
@@ -63,6 +63,7 @@ def resolve_model(reference: str, project: Project, tracking_uri: str) -> Traced
         RegistryError: if there is no such version or it is not usable, or no manifest of its search is at hand.
         DataError: if the manifest is no JSON.
     """
+    reference = full_reference(reference, tracking_uri)
     if reference.startswith("models:"):
         reader = open_reader(tracking_uri)
         version = resolve(reader, reference)

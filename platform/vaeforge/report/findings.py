@@ -33,7 +33,7 @@ def _standing(record: SearchRecord) -> Iterator[str]:
 
 def _winner(record: SearchRecord) -> Iterator[str]:
     if not any(trial.done for trial in record.trials):
-        yield "0 trials were trained to their end, so that none can be compared with others; the table says why."
+        yield "0 trials were trained fully, so that none can be compared with others; the table says why."
     best = record.best
     if best is None:
         yield f"No trial is handed on: {record.ranking.problem or 'none has a value'}."

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vaeforge.errors import ConfigError
 from vaeforge.paths import Project, hash_of, write_bytes
+from vaeforge.progress_bar import duration
 from vaeforge.report.comparison_page import comparison_page
 from vaeforge.report.failures import failures
 from vaeforge.report.figure import Absent, Figure
@@ -23,7 +24,6 @@ from vaeforge.report.pictures import pictures
 from vaeforge.report.ranked_table import ranked_table
 from vaeforge.report.record import Evaluated, SearchRecord, read_search
 from vaeforge.report.sides import Side, is_version, read_sides
-from vaeforge.search.progress_view import duration
 from vaeforge.track.report_artifact import REPORT
 
 LONGEST = 120  # characters of a file's name
@@ -106,7 +106,7 @@ def search_page(record: SearchRecord, drawn: Sequence[Figure | Absent]) -> Page:
         subtitle=f"Family {header.family}, data {data}, {duration(record.history.clock_seconds)} in all sessions.",
         findings=findings(record),
         table_title="Ranking",
-        table_reading="Best trial first; trials without a rank were not trained to their end. Numbers are those of the "
+        table_reading="Best trial first; trials without a rank were not trained fully. Numbers are those of the "
         "epoch whose checkpoint was kept; full β is the one number that all schedules have.",
         table=ranked_table(record),
         figures=drawn,

@@ -70,7 +70,7 @@ class TrialPoint:
 
     @property
     def done(self) -> bool:
-        """Whether it was trained to its end."""
+        """Whether it was trained fully."""
         return self.state in FINAL_OUTCOMES
 
     def metric(self, name: str) -> float | None:

@@ -3,18 +3,22 @@
 A pixel's value is its squared error in model units, the mean of its channels, times `SCALE`: 65535 stands for 1.0, the
 most that there can be for pixels between black and white; what is above is clipped, and counted. The mean of a map over
 its pixels, divided by `SCALE`, is the mean squared error of the item to 1/131070.
+
+Viewers show such maps almost black: beside them, for the eye, goes each picture with its error next to it in colours.
 """
 
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from vaeforge.paths import hash_of
 from vaeforge.score.batches import Values
 
 SCALE = 65535
+WHITE_FROM = 0.5  # of the way between black and white
 LONGEST = 250  # characters of a name, all ASCII, for file systems that take 255 bytes with `.png`
 KEPT = " ()[]{}+,=@#"  # characters that file systems take, beside those that are always kept
 
@@ -42,3 +46,18 @@ def write_map(path: Path, error_map: Values) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, format="PNG")
     return clipped
+
+
+def write_seen(path: Path, picture: Values, error_map: Values) -> None:
+    """Write a picture [C, H, W], grey levels from 0 to 255, and to the right of it the colours of its error [H, W]."""
+    grey = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    shown = np.moveaxis(grey, 0, -1) if len(grey) == 3 else np.repeat(grey[0, ..., None], 3, axis=-1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate([shown, _colours(error_map)], axis=1)).save(path, format="PNG")
+
+
+def _colours(error_map: Values) -> NDArray[np.uint8]:
+    """Black, red, yellow, white: how far a pixel is off, white from `WHITE_FROM` on, the same in every picture."""
+    far = np.clip(np.sqrt(error_map.astype(np.float64)) / WHITE_FROM, 0, 1)
+    channels = [np.clip(3 * far - place, 0, 1) for place in range(3)]
+    return np.rint(np.stack(channels, axis=-1) * 255).astype(np.uint8)

@@ -20,6 +20,7 @@ from rich.console import Console
 from vaeforge.errors import DataError
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.package.input_check import InputCheck, InputTally, check_of
+from vaeforge.progress import part
 from vaeforge.registry.fetch import Fetched
 from vaeforge.score import error_maps
 from vaeforge.score.batches import ItemBatch, Reader
@@ -45,13 +46,12 @@ from vaeforge.score.partial_results import (
     write_scores,
 )
 from vaeforge.score.plain_tables import table_of
-from vaeforge.score.progress import ProgressBar
 from vaeforge.score.read_options import ReadOptions
 from vaeforge.score.resume_state import check_resumable, locked_output
 
 PART_ROWS = 1024
 PART_SECONDS = 5.0
-MAPS = "error_maps"
+MAPS, SEEN = "error_maps", "error_pictures"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,12 +130,14 @@ def _score(
     if progress.inputs and not quiet:
         console.print(f"going on after {progress.inputs:,} pictures or rows", highlight=False)
     tables: list[Any] = []
-    began = time.monotonic()
-    with ProgressBar(console, quiet, reader.count(), progress.inputs) as bar:
+    began = opened = time.monotonic()
+    items = 0
+    with part("scoring", reader.count(), progress.inputs) as under_way:
         for batch in _closed(reader.batches(progress.end)):
             table, progress = _scored(batch, scorer, check, options, maps, progress)
             tables.append(table)
-            bar.advance(batch.inputs, len(batch.names))
+            items += len(batch.names)
+            under_way.advance(batch.inputs, f"{items / max(time.monotonic() - opened, 1e-9):,.0f} items/s")
             seconds = time.monotonic() - began
             full = sum(map(len, tables)) >= PART_ROWS or seconds >= PART_SECONDS
             if batch.end is not None and full:
@@ -222,6 +224,8 @@ def _write_maps(batch: ItemBatch, usable: NDArray[np.bool_], scorer: Scorer, fol
     """Write the error maps of a batch's usable items; how many pixels were clipped."""
     maps = scorer.error_maps(batch.x[usable], batch.condition[usable])
     names = [batch.names[position] for position in np.flatnonzero(usable).tolist()]
+    for name, picture, error_map in zip(names, batch.x[usable], maps, strict=True):
+        error_maps.write_seen(error_maps.path_of(folder.with_name(SEEN), name), picture, error_map)
     return sum(
         error_maps.write_map(error_maps.path_of(folder, name), error_map)
         for name, error_map in zip(names, maps, strict=True)

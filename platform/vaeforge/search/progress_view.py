@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.progress_bar import HOUR, duration
 from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
 from vaeforge.search.lane_words import parallel_words, place_words
@@ -29,9 +31,9 @@ Mode = Literal["live", "plain", "quiet", "json"]
 OPEN = ("running", "waiting")
 COLLAPSED = "posterior collapse: no dimension of the latent space is active"
 SHOWN = 12
+WIDE = 110  # columns in which the ranking has room for a column of parameters
 LINE_SECONDS = 10.0
 SILENT_SECONDS = 60.0
-HOUR = 3600.0
 
 
 def mode_for(console: Console, quiet: bool = False, json: bool = False) -> Mode:
@@ -223,6 +225,24 @@ def ranking(history: SearchHistory, objective: Objective, limit: int = 10) -> Ta
     return table
 
 
+def ranking_within(width: int, history: SearchHistory, objective: Objective) -> RenderableType:
+    """The ranking on a terminal of so many columns; a narrow one gets the parameters in a table of their own below."""
+    table = ranking(history, objective)
+    if width >= WIDE:
+        return table
+    *others, parameters = table.columns
+    numbers = Table(title=table.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in others:
+        numbers.add_column(column.header, no_wrap=column.header != "state", overflow="fold")
+    for cells in zip(*(column.cells for column in others), strict=True):
+        numbers.add_row(*cells)
+    below = Table("trial", "parameters", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for trial, told in zip(others[1].cells, parameters.cells, strict=True):
+        below.add_row(trial, told)
+    notes = [] if table.caption is None else [table.caption]
+    return Group(numbers, below, *notes)
+
+
 def _state(trial: TrialRecord) -> str:
     """How the trial ended, and what is wrong with its model."""
     flags = ["diverged"] * trial.diverged + ["collapsed"] * trial.collapsed
@@ -302,14 +322,6 @@ def number(value: float | None) -> str:
 def spread(value: float | None, sd: float | None) -> str:
     """Mean ± sample standard deviation; the value alone where it was measured once."""
     return number(value) if sd is None else f"{number(value)} ± {number(sd)}"
-
-
-def duration(seconds: float) -> str:
-    """In seconds up to two minutes, then in minutes up to two hours, in hours up to two days, in days."""
-    for unit, size in (("d", 24 * HOUR), ("h", HOUR), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def in_bytes(size: int) -> str:

@@ -21,11 +21,12 @@ from vaeforge.remarks import say, tell, warn
 from vaeforge.search.early_end import end_search, is_over
 from vaeforge.search.engine import SessionOutcome, run_search
 from vaeforge.search.plan import Plan, earlier_history, make_plan, search_extent
-from vaeforge.search.progress_view import Mode, causes, ranking
+from vaeforge.search.progress_view import Mode, causes, ranking_within
 from vaeforge.search.requests import clear
 from vaeforge.search.results.ranking import ranked
 from vaeforge.search.results.winner_manifest import winner_manifest
 from vaeforge.search.search_lock import SearchLock
+from vaeforge.search.space.checks import too_few_for_schedules
 from vaeforge.search.space.space import Space
 from vaeforge.track.store import open_store
 from vaeforge.track.tracker import Tracker
@@ -229,6 +230,7 @@ def _announce(plan: Plan, history: SearchHistory, console: Console) -> None:
         f"search {plan.name} {state}: {plan.config.search.trials} trials of up to {plan.space.fidelity.max} epochs, "
         f"data {plan.header.data_identity[:12]}",
     )
+    tell(console, too_few_for_schedules(plan.space, plan.config.search.trials))
 
 
 def _conclude(plan: Plan, history: SearchHistory, request: SearchRequest, console: Console) -> StepResult:
@@ -237,7 +239,7 @@ def _conclude(plan: Plan, history: SearchHistory, request: SearchRequest, consol
         console.print(causes(history))
         told = f"search {plan.name!r}: all {len(history.trials)} trials failed; nothing is registered"
         raise NothingWonError(told, plan.name)
-    console.print(ranking(history, plan.space.objective))
+    console.print(ranking_within(console.width, history, plan.space.objective))
     if not plan.space.objective.single:
         from vaeforge.search.results.pareto_plot import write_front  # brings Matplotlib
 

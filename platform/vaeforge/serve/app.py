@@ -180,6 +180,17 @@ def _lifespan(state: AppState, background: Background | None) -> Callable[[FastA
 
 
 def _add_health_routes(app: FastAPI, state: AppState) -> None:
+    @app.get("/", include_in_schema=False)
+    async def start() -> dict[str, str]:
+        """What this is and where to read on, for whoever opens the address in a browser."""
+        return {
+            "server": f"vaeforge {__version__}",
+            "description": "/openapi.json",
+            "model": "/model",
+            "predict": "POST /predict, POST /predict/image",
+            "state": "/health, /ready, /drift, /metrics",
+        }
+
     @app.get("/health", tags=["state"], responses=schema.REFUSED_ROUTING)
     async def health() -> dict[str, str]:
         """Whether the process answers."""

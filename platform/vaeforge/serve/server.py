@@ -15,7 +15,7 @@ import uvicorn
 from vaeforge.errors import ConfigError
 from vaeforge.package.input_check import lacking
 from vaeforge.paths import Project
-from vaeforge.registry.fetch import fetch
+from vaeforge.registry.fetch import fetch, full_reference
 from vaeforge.serve.app import AppState, build_app
 from vaeforge.serve.model import load
 from vaeforge.serve.reload import ActiveModel, RegistryWatcher, is_registered
@@ -37,6 +37,7 @@ def serve(
         RegistryError, DataError, TrackingError: if the model cannot be had or used; see `fetch` and `load`.
     """
     log_to_stderr()
+    reference = full_reference(reference, tracking_uri)
     fetched = fetch(reference, project, tracking_uri)
     active = ActiveModel(load(fetched, settings.threads))
     state = AppState(active, settings.limits, settings.token)

@@ -49,6 +49,7 @@ class MlflowWriter:
         self._header = header
         self._preferred = preferred
         self._announced: set[str] = set()
+        self._settled: dict[int, int] = {}  # ended trials that the store knows all of, with their retries until then
         self.parent = self._find_parent() or self._create_parent()
         self.children = self._find_children()
 
@@ -58,8 +59,10 @@ class MlflowWriter:
         Raises:
             MlflowException: if the store refuses or does not answer; calling again with a new writer goes on.
         """
-        for number in sorted(tracked.trials):
-            self._update_trial(tracked, tracked.trials[number])
+        for number, trial in sorted(tracked.trials.items()):
+            if self._settled.get(number) != trial.retries or trial.state is None or tracked.trial_points.get(number):
+                self._update_trial(tracked, trial)
+                self._settled |= {number: trial.retries} if trial.state is not None else {}
         self._update_parent(tracked)
 
     def _update_trial(self, tracked: TrackedSearch, trial: TrialRecord) -> None:

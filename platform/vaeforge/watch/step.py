@@ -14,7 +14,7 @@ from vaeforge.paths import Project
 from vaeforge.remarks import say, warn
 from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import RECENT
-from vaeforge.search.progress_view import Mode, ProgressView, mode_for, ranking
+from vaeforge.search.progress_view import Mode, ProgressView, mode_for, ranking_within
 from vaeforge.search.requests import folder_of
 from vaeforge.track.report_artifact import REPORT
 from vaeforge.watch.followed import FollowedSearch, Standing
@@ -80,6 +80,6 @@ def _tell_end(followed: FollowedSearch, name: str, console: Console, view: Progr
     if view.mode == "json":
         return
     if history.header is not None and history.trials:
-        console.print(ranking(history, followed.objective))
+        console.print(ranking_within(console.width, history, followed.objective))
     report: Path = followed.folder / REPORT
     say(console, f"report: {report}" if report.exists() else f"no report yet; `vaeforge report {name}` makes one")

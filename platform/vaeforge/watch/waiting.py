@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from vaeforge.ledger.history import SearchHistory, TrialRecord
-from vaeforge.search.progress_view import duration
+from vaeforge.progress_bar import duration
 
 
 def waits_for(history: SearchHistory, now: float) -> str:

@@ -1,4 +1,4 @@
-"""DICOM, for pictures: a file a picture or a stack of frames. Needs the extra `dicom`."""
+"""DICOM, for pictures: a file a picture or a stack of frames, by pydicom."""
 
 import re
 

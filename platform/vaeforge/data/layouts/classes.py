@@ -29,13 +29,15 @@ from vaeforge.data.grey_levels import WHITE, to_levels
 from vaeforge.data.group_rules import Grouping
 from vaeforge.data.group_split import divide_groups
 from vaeforge.data.images import open_grey, with_white
-from vaeforge.data.large_arrays import give_back, room, rows_at_once
+from vaeforge.data.large_arrays import Spool, stacked
 from vaeforge.data.near_copies import Thumbnail, grouping_of, thumbnail
 from vaeforge.data.picture_reading import PictureReading, reading_of, to_plain
 from vaeforge.data.pixels import Pixels, grey_of
 from vaeforge.data.resize import fit_square
-from vaeforge.data.source_files import LEAK, data_files, reject_duplicates
+from vaeforge.data.side_by_side import in_order
+from vaeforge.data.source_files import LEAK, READ, data_files, reject_duplicates
 from vaeforge.errors import DataError
+from vaeforge.progress import through
 from vaeforge.samples import TRAIN_SIZES, DataSet, RawImage, Samples
 from vaeforge.seeds import derive
 
@@ -55,20 +57,20 @@ class ClassSettings(PicturePrepare):
 
 @dataclass(frozen=True)
 class Item:
-    """An image that can be opened when it is needed: grey [H, W]."""
+    """An image that can be opened when it is needed: grey [H, W]; `path` of its file, if it has one of its own."""
 
     name: str
     label: str
     open: Callable[[], Pixels]
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A readable image and what one reading told: width by height, type and hash of the pixels, and a thumbnail."""
+    """A readable image and what one reading told: width by height, hash of the pixels, and a thumbnail."""
 
     item: Item
     size: tuple[int, int]
-    kind: "np.dtype[Any]"
     digest: str
     small: Thumbnail
 
@@ -83,17 +85,28 @@ def read(folder: Path, settings: ClassSettings) -> DataSet:
     reading = reading_of(folder, settings)
     items, names, reading = _items(folder, reading)
     quarantined: dict[str, str] = {}
-    images = [checked for item in items if (checked := _checked(item, quarantined))]
+    images: list[Checked] = []
+    with Spool() as spool:
+        opened = in_order(partial(_opened, settings), items, lambda item: item.path)
+        for item, found in zip(through(items, "reading images", READ), opened, strict=True):
+            if isinstance(found, DataError):
+                quarantined[item.name] = str(found)
+                continue
+            checked, square = found
+            images.append(checked)
+            spool.append(square)
+        views = spool.views()
     keyed = ((image.digest, image.item.name) for image in images)
     reject_duplicates(folder, f"image(s) {LEAK}", keyed, "remove one of each")
     _require_enough(folder, images, names, quarantined)
     grouping = grouping_of(folder, [image.item.name for image in images], [image.small for image in images])
     parts = _divided([image.item for image in images], grouping, settings)
     _require_parts(folder, images, parts, names, grouping.count)
-    chosen = [[image for image, own in zip(images, parts, strict=True) if own == part] for part in range(len(PARTS))]
+    places = [np.flatnonzero(parts == part).tolist() for part in range(len(PARTS))]
+    chosen = [[images[place] for place in own] for own in places]
     test = [image.item for image in chosen[2]]
     tested = [grouping.groups[item.name] for item in test]
-    train, validation, squares = (_samples(some, names, settings) for some in chosen)
+    train, validation, squares = (_samples([images[n] for n in own], [views[n] for n in own], names) for own in places)
     return DataSet(
         train,
         validation,
@@ -146,7 +159,7 @@ def _filed(folder: Path, paths: list[Path], reading: PictureReading) -> list[Ite
             "several data sets would be mixed; move the others away"
         )
     return [
-        Item(path.relative_to(folder).as_posix(), label, partial(open_grey, path, reading))
+        Item(path.relative_to(folder).as_posix(), label, partial(open_grey, path, reading), path)
         for path, label in zip(paths, labels, strict=True)
     ]
 
@@ -195,15 +208,15 @@ def _require_consistent(path: Path, images: NDArray[Any], labels: NDArray[Any], 
         raise DataError(f"{path}: {'; '.join(problems)}; run `vaeforge import` again")
 
 
-def _checked(item: Item, quarantined: dict[str, str]) -> Checked | None:
+def _opened(settings: ClassSettings, item: Item) -> tuple[Checked, Pixels] | DataError:
+    """What one reading of an image tells, and its square; or why it cannot be read."""
     try:
         image = item.open()
     except DataError as error:
-        quarantined[item.name] = str(error)
-        return None
+        return error
     size = (image.shape[1], image.shape[0])
     digest = hashlib.sha256(repr(size).encode() + image.tobytes()).hexdigest()
-    return Checked(item, size, image.dtype, digest, thumbnail(image))
+    return Checked(item, size, digest, thumbnail(image)), fit_square(image, settings.size, settings.fit)
 
 
 def _require_enough(folder: Path, images: list[Checked], names: list[str], quarantined: dict[str, str]) -> None:
@@ -251,17 +264,12 @@ def _divided(items: list[Item], grouping: Grouping, settings: ClassSettings) -> 
     return parts
 
 
-def _samples(images: list[Checked], names: list[str], settings: ClassSettings) -> Samples:
-    """Squares and one-hot classes; images are opened again one by one, few squares are in memory."""
-    x = room((len(images), 1, settings.size, settings.size), images[0].kind)
-    step = rows_at_once(x)
+def _samples(images: list[Checked], squares: list[Pixels], names: list[str]) -> Samples:
+    """Squares [S, S] and one-hot classes."""
     condition = np.zeros((len(images), len(names)), dtype=np.float32)
-    for row, item in enumerate(image.item for image in images):
-        x[row, 0] = fit_square(item.open(), settings.size, settings.fit)
-        condition[row, names.index(item.label)] = 1
-        if row % step == 0:
-            give_back(x)
-    return Samples(x, condition)
+    for row, image in enumerate(images):
+        condition[row, names.index(image.item.label)] = 1
+    return Samples(stacked([square[None] for square in squares]), condition)
 
 
 def _info(names: list[str], chosen: list[list[Checked]]) -> dict[str, Any]:

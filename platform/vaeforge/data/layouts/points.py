@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import Prepare
 from vaeforge.data.block_split import PARTS, TEST, TRAIN, Index, divide, grid_blocks
-from vaeforge.data.large_arrays import blocks_of, give_back, room, taken
+from vaeforge.data.large_arrays import blocks_of, extremes, give_back, room, taken
 from vaeforge.data.missing import FILL, mean_of, spread_of
 from vaeforge.data.points_file import LISTED, Labels, Mask, Matrix, Table, chosen_names, columns_of, opened
 from vaeforge.data.source_files import data_files
@@ -217,8 +217,7 @@ def _varying(path: Path, values: Matrix, owner: Index) -> Mask:
 
 def _value_constants(train: Matrix, settings: PointSettings) -> dict[str, Matrix]:
     """Statistics [C] of the training points; (x - mean) / std is the scaling that the settings ask for."""
-    low, high = (reduce(train, axis=0) for reduce in (np.fmin.reduce, np.fmax.reduce))
-    give_back(train)
+    low, high = extremes(train)
     mean, std = (low, high - low) if settings.scaling == "minmax" else _moments(train, 0)
     return {"mean": mean, "std": std, "minimum": low, "maximum": high}
 

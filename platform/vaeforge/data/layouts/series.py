@@ -24,10 +24,11 @@ from pydantic import Field, model_validator
 from vaeforge.config.layouts import Layout
 from vaeforge.config.prepare import Prepare
 from vaeforge.data.array_files import DAMAGE
+from vaeforge.data.arrays import as_float32, member_of
 from vaeforge.data.block_split import PARTS, TEST, Index, divide
 from vaeforge.data.group_rules import Grouping, read_grouping
 from vaeforge.data.group_split import divide_groups
-from vaeforge.data.large_arrays import give_back, room
+from vaeforge.data.large_arrays import blocks_of, extremes, give_back, room
 from vaeforge.data.missing import FILL, mean_of, spread_of
 from vaeforge.data.series_coverage import coverage_of, without_infinities
 from vaeforge.data.source_files import LEAK, data_files, reject_duplicates, require_one_data_set
@@ -37,7 +38,6 @@ from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, Samples
 
 SUBJECTS = 5  # from so many on, `auto` divides by subject
-CHUNK = 512  # voxels whose spread is computed at once, in float64
 
 Matrix = NDArray[np.float32]
 
@@ -83,13 +83,13 @@ def read(folder: Path, settings: SeriesSettings) -> DataSet:
     units = _by_subject(series) if by == "subject" else _by_block(series, settings.block)
     parts = _divided(folder, units, by, grouping, settings)
     pieces = _pieces(units, parts, settings.gap if by == "time" else 0)
-    covered = np.logical_and.reduce([np.isfinite(matrix).any(axis=0) for matrix in series.values()])
+    covered = np.logical_and.reduce([_known(matrix) for matrix in series.values()])
     varying = _varying([[series[unit.subject][unit.first : unit.end] for unit in some] for some in pieces])
     kept = _require_some(folder, covered & varying)
     stacked = [_stacked(series, some, kept) for some in pieces]
     usable = [_with_values(x) for x in stacked]
     arrays = [x if own.all() else x[own] for x, own in zip(stacked, usable, strict=True)]
-    missing = sum(int(np.isnan(x).sum()) for x in arrays)
+    missing = sum(int(np.isnan(block).sum()) for x in arrays for _, block in blocks_of(x))
     owner = grouping.groups if by == "subject" else {}
     named = [owner.get(unit.name, unit.name) for unit in pieces[TEST] for _ in range(unit.first, unit.end)]
     groups = [name for name, own in zip(named, usable[TEST].tolist(), strict=True) if own]
@@ -138,7 +138,7 @@ def _archive(path: Path) -> dict[str, Matrix]:
     """The matrices of an archive by key."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in sorted(archive.files)}
+            arrays = {key: member_of(archive, key) for key in sorted(archive.files)}
     except DAMAGE as error:
         raise DataError(
             f"{path}: cannot be read as an archive without pickled objects ({error}); run `vaeforge import` again"
@@ -152,11 +152,14 @@ def _archive(path: Path) -> dict[str, Matrix]:
                 "`vaeforge import` again"
             )
     with np.errstate(over="ignore"):  # what float32 cannot hold is then infinite, and missing
-        return {key: array.astype(np.float32, copy=False) for key, array in arrays.items()}
+        return {key: array if array.dtype == np.float32 else as_float32(array) for key, array in arrays.items()}
 
 
 def _digest(matrix: Matrix) -> str:
-    return hashlib.sha256(repr(matrix.shape).encode() + np.ascontiguousarray(matrix).tobytes()).hexdigest()
+    digest = hashlib.sha256(repr(matrix.shape).encode())
+    for _, block in blocks_of(matrix):
+        digest.update(np.ascontiguousarray(block).data)
+    return digest.hexdigest()
 
 
 def _covered(series: dict[str, Matrix], quarantined: dict[str, str]) -> dict[str, Matrix]:
@@ -253,13 +256,19 @@ def _pieces(units: list[Unit], parts: Index, gap: int) -> list[list[Unit]]:
 
 def _varying(parts: list[list[Matrix]]) -> NDArray[np.bool_]:
     """Which voxels [V] vary over the training samples and have a value in every part."""
-    low = np.fmin.reduce([np.fmin.reduce(matrix) for matrix in parts[0]])
-    high = np.fmax.reduce([np.fmax.reduce(matrix) for matrix in parts[0]])
-    known = [
-        np.any([np.isfinite(matrix).any(axis=0) for matrix in some], axis=0) for some in parts if any(map(len, some))
-    ]
+    found = [extremes(matrix) for matrix in parts[0] if len(matrix)]
+    low, high = np.fmin.reduce([low for low, _ in found]), np.fmax.reduce([high for _, high in found])
+    known = [np.any([_known(matrix) for matrix in some], axis=0) for some in parts if any(map(len, some))]
     varying: NDArray[np.bool_] = (high > low) & np.logical_and.reduce(known)
     return varying
+
+
+def _known(matrix: Matrix) -> NDArray[np.bool_]:
+    """Which voxels [V] have a value."""
+    known = np.zeros(matrix.shape[1], dtype=np.bool_)
+    for _, block in blocks_of(matrix):
+        known |= np.isfinite(block).any(axis=0)
+    return known
 
 
 def _require_some(folder: Path, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -281,15 +290,15 @@ def _stacked(series: dict[str, Matrix], units: list[Unit], kept: NDArray[np.bool
 
 def _with_values(x: Matrix) -> NDArray[np.bool_]:
     """Which samples [N, V] have a value at all: [N]."""
-    usable: NDArray[np.bool_] = np.asarray(np.isfinite(x).any(axis=1))
-    return usable
+    if not len(x):
+        return np.zeros(0, dtype=np.bool_)
+    return np.concatenate([np.isfinite(block).any(axis=1) for _, block in blocks_of(x)])
 
 
 def _constants(x: Matrix, missing: bool) -> dict[str, Matrix]:
     """Mean and standard deviation of the training samples [N, V], and what fills missing values, where some are."""
     mean = mean_of(x).astype(np.float32)
-    columns = range(0, x.shape[1], CHUNK)
-    std = np.concatenate([spread_of(x[:, first : first + CHUNK]) for first in columns]).astype(np.float32)
+    std = spread_of(x).astype(np.float32)
     return {"mean": mean, "std": std} | ({FILL: mean} if missing else {})
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from vaeforge.data.arrays import as_float32
-from vaeforge.data.large_arrays import give_back
+from vaeforge.data.large_arrays import give_back, mapped_columns
 from vaeforge.data.missing import LEAST_OBSERVED
 from vaeforge.data.source_files import listed
 from vaeforge.data.table import Table
@@ -35,7 +35,7 @@ from vaeforge.paths import write_atomically
 FILE = "points.parquet"
 EDGES = np.linspace(-5, 5, 101)
 DRAWN = 20_000  # points in the figure
-ROW_GROUP = 2**20  # rows, as pyarrow writes tables
+ROW_GROUP = 2**17  # rows, all columns of which are in memory when they are written or read
 LEAST = 2
 LIMIT = re.compile(r"[<>≤≥]=?\s*[\d.,]+([eE][+-]?\d+)?|<?\s*(LOD|LOQ)", re.IGNORECASE)
 
@@ -135,7 +135,10 @@ def _usable(path: Path, table: Table, columns: Columns, log: ImportLog) -> Impor
     labels = {name: labels_of(table.columns[source]) for name, source in columns.labels.items()}
     good = {name: np.isfinite(column) for name, column in places.items()}
     good |= {name: column != "" for name, column in labels.items()}
-    good["any channel"] = np.logical_or.reduce([np.isfinite(column) for column in values.values()])
+    good["any channel"] = np.zeros(table.rows, dtype=np.bool_)
+    for channel in values.values():
+        good["any channel"] |= np.isfinite(channel)
+        give_back(channel)
     usable = np.logical_and.reduce(list(good.values()))
     dropped = int((~usable).sum())
     if dropped:
@@ -151,7 +154,7 @@ def _usable(path: Path, table: Table, columns: Columns, log: ImportLog) -> Impor
         )
     if not dropped:
         return ImportedPoints(places | values, labels)
-    chosen = {name: column[usable] for name, column in (places | values).items()}
+    chosen = mapped_columns((name, values[usable]) for name, values in (places | values).items())
     return ImportedPoints(chosen, {name: column[usable] for name, column in labels.items()})
 
 
@@ -180,7 +183,10 @@ def _note_missing(points: ImportedPoints, log: ImportLog) -> None:
     if not points.missing:
         return
     missing = {name: float(np.isnan(points.numbers[name]).mean()) for name in points.channels}
-    complete = np.logical_and.reduce([np.isfinite(points.numbers[name]) for name in points.channels])
+    complete = np.ones(len(points.numbers["x"]), dtype=np.bool_)
+    for name in points.channels:
+        complete &= np.isfinite(points.numbers[name])
+        give_back(points.numbers[name])
     worst = max(missing, key=lambda name: missing[name])
     log.notes.append(
         f"{float(np.mean(list(missing.values()))):.2%} of the values are missing, most in {worst!r} "

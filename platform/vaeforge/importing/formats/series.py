@@ -24,6 +24,7 @@ from vaeforge.data.group_rules import (
     group_items,
     write_grouping,
 )
+from vaeforge.data.large_arrays import extremes, give_back
 from vaeforge.data.missing import BLOCK, mean_of, spread_of
 from vaeforge.data.series_coverage import LEAST_TIMEPOINTS, without_infinities
 from vaeforge.data.series_text import described_columns
@@ -44,7 +45,7 @@ from vaeforge.importing.measured_series import (
 )
 from vaeforge.importing.odd_values import ask_about_series, odd_values
 from vaeforge.importing.packed_series import pack, sha256_of_values
-from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
+from vaeforge.importing.parsed_source import READ, ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.read_once import ReadOnce
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
 from vaeforge.importing.series_files import ABOUT
@@ -52,6 +53,7 @@ from vaeforge.importing.series_names import ask_about_hemispheres, named_by_fold
 from vaeforge.importing.volumes import read_volumes
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
+from vaeforge.progress import through
 from vaeforge.samples import evenly_spaced
 
 FILE = "timeseries.npz"
@@ -87,7 +89,7 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
         subjects = [_without_first(subject, options.dummy_scans) for subject in subjects]
         log.notes.append(f"the first {options.dummy_scans} timepoint(s) of each series are left out, by --dummy-scans")
     measured = []
-    for subject in subjects:
+    for subject in through(subjects, "measuring series", READ / 2):
         try:
             measured.append(_measure(subject))
         except DamagedFileError as error:
@@ -232,17 +234,18 @@ def _measure(subject: SubjectSeries) -> MeasuredSeries:
     present = present if coverage.timepoints.all() else present[coverage.timepoints]
     missing = int(coverage.missing[coverage.voxels].sum())
     mean, std = float(mean_of(present, None)), float(spread_of(present, None))
+    low, high = extremes(present)
     row: Row = {
         "subject": subject.name,
         "file": subject.shown,
         "timepoints": len(present),
         "voxels": values.shape[1],
-        "constant_voxels": int((np.fmax.reduce(present) == np.fmin.reduce(present)).sum()),
+        "constant_voxels": int((high == low).sum()),
         "missing_values": missing,
         "mean": mean,
         "std": std,
-        "min": float(np.nanmin(present)),
-        "max": float(np.nanmax(present)),
+        "min": float(np.nanmin(low)),
+        "max": float(np.nanmax(high)),
     }
     correlations = (neighbour_correlation(present, 0), neighbour_correlation(present, 1))
     histogram = _histogram(present, mean, std)
@@ -260,6 +263,7 @@ def _histogram(values: Values, mean: float, std: float) -> NDArray[np.int64]:
         rows = values[start : start + step]
         there = rows[np.isfinite(rows)]
         counts += np.histogram((there - np.float32(mean)) / np.float32(std or 1), bins=EDGES)[0]
+        give_back(values)
     return counts
 
 

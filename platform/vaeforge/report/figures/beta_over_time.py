@@ -19,7 +19,7 @@ def beta_over_time(record: SearchRecord) -> Figure | Absent:
     name, title = "beta-over-time", "β over time, and what it does to the latents"
     best = [trial for trial in record.placed() if trial.epochs][:BEST]
     if not best:
-        return Absent(name, title, "no trial was trained to its end")
+        return Absent(name, title, "no trial was trained fully")
     rows = [
         {
             "trial": trial.number,

@@ -23,7 +23,7 @@ def progress(records: Sequence[SearchRecord]) -> Figure | Absent:
     title = "The best so far"
     rows = [{"search": record.name, **step} for record in records for step in _steps(record)]
     if not rows:
-        return Absent("progress", title, "no trial of these searches was trained to its end")
+        return Absent("progress", title, "no trial of these searches was trained fully")
     layers = []
     for place, record in enumerate(records):
         steps = list(_steps(record))

@@ -21,7 +21,7 @@ def schedule_comparison(record: SearchRecord) -> Figure | Absent:
     rows = _rows(record)
     done = [trial for trial in record.trials if trial.done and trial.value is not None]
     if not done:
-        return Absent(NAME, TITLE, "no trial was trained to its end")
+        return Absent(NAME, TITLE, "no trial was trained fully")
     limits = value_limits([trial.value for trial in done if trial.value is not None])
     ticks = tuple((float(place), name) for place, name in enumerate(offered))
     across = Axis("schedule of β", ticks=ticks, limits=(-0.5, len(offered) - 0.5))
@@ -31,7 +31,7 @@ def schedule_comparison(record: SearchRecord) -> Figure | Absent:
         NAME,
         TITLE,
         "One point a fully trained trial, a dash at the median of each schedule: compare the lowest points and the "
-        "dashes; a column without a point was not trained to its end, or never tried.",
+        "dashes; a column without a point was not trained fully, or never tried.",
         DataTable.of(rows),
         (Panel(across, Axis(NELBO, limits=limits), layers),),
         (*_said(rows), "A sampler tries what looks good more often, so that medians are not fair."),

@@ -35,7 +35,8 @@ class CheckpointRetention:
         fresh = self._history.ended_trials[self._seen :]
         self._seen += len(fresh)
         self._there |= {trial.number for trial in fresh}
-        names = retained_trials(self._history, self._objective, self._count)
+        there = [self._history.trials[number] for number in self._there]  # what is gone was not among the best before
+        names = retained_trials(self._history, self._objective, self._count, there)
         gone = tuple(number for number in self._there if number not in names)
         self._there -= set(gone)
         but = tuple((trial.number, trial.best.file) for trial in fresh if trial.number in names and trial.best)

@@ -13,17 +13,17 @@ by its number, `host`, as it is in the ledger.
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TypeVar
 
 from vaeforge.ledger.events import (
-    FINAL_OUTCOMES,
-    UNSOUND_OUTCOMES,
     AttemptCrashed,
     EpochReported,
     InheritedState,
     LedgerEvent,
     Params,
     TrialDecided,
+    TrialEvent,
     TrialFinished,
     TrialLeased,
     TrialSubmitted,
@@ -33,7 +33,9 @@ from vaeforge.ledger.events import (
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import SearchHistory, TrialRecord
 from vaeforge.search.budget import BudgetSpent
+from vaeforge.search.dispatch.conclusion import conclusion
 from vaeforge.search.dispatch.lane_company import LaneCompany, blamed
+from vaeforge.search.dispatch.leases import Leases
 from vaeforge.search.dispatch.liveness import Liveness, Pulse
 from vaeforge.search.dispatch.types import STORAGE, DispatchConfig, Lease, Reply, TrialReport, WorkerGroup
 
@@ -48,6 +50,7 @@ class Dispatcher:
     Attributes:
         groups: worker groups that are up, by number.
         leases: what is being trained, by trial.
+        touched: trials to which something has happened since who wakes those that wait for them has looked.
         paused: trials that Tune has paused; they wait for Tune and not for a worker group.
         waiting: trials that wait for a worker group, the next one first; some also wait for a decision, and are
             passed over until it is there.
@@ -64,7 +67,8 @@ class Dispatcher:
     def __init__(self, ledger: Ledger, history: SearchHistory, config: DispatchConfig):
         self.ledger, self.history, self.config = ledger, history, config
         self.groups: dict[int, WorkerGroup] = {}
-        self.leases: dict[int, Lease] = {}
+        self.leases = Leases()
+        self.touched: set[int] = set()
         self.paused: set[int] = set()
         self.waiting: deque[int] = deque()
         self.released: set[int] = set()
@@ -94,25 +98,16 @@ class Dispatcher:
 
     def _conclude(self, trial: TrialRecord) -> None:
         """Finish a trial that has ended by its last report or decision; on recovery, where a crash came in between."""
-        last, decision = trial.last, trial.decisions.get(trial.epoch)
-        outcome = last.outcome if last else None
-        if outcome in FINAL_OUTCOMES:
-            self._finish(trial, outcome, None)
-        elif outcome in UNSOUND_OUTCOMES and last is not None and last.value is not None and last.best is not None:
-            counts = f"its best epoch, {last.best.epoch}, counts"
-            self._finish(trial, "early_stopped", f"diverged in epoch {last.epoch} ({outcome}); {counts}")
-        elif outcome in UNSOUND_OUTCOMES:
-            self._finish(trial, "failed", outcome)
-        elif decision is not None and decision.action == "stop":
-            self._finish(trial, "stopped", decision.why)
+        if (end := conclusion(trial)) is not None:
+            self._finish(trial, *end)
 
     def record(self, event: E) -> E:
         """Append to the ledger, then apply."""
         written = self.ledger.append(event)
         self.history.apply(written)
+        if isinstance(written, TrialEvent):
+            self.touched.add(written.trial)
         return written
-
-    # trials come from Tune
 
     def submit(self, number: int, params: Params, group: str, repeat_of: int | None = None) -> bool:
         """Queue a trial for training, whether new, resumed or paused before; submitting it again changes nothing.
@@ -135,6 +130,7 @@ class Dispatcher:
     def pause(self, number: int) -> EpochReported | None:
         """Free the trial's worker group, because Tune has paused it; returns its newest report."""
         self.paused.add(number)
+        self.touched.add(number)
         if number in self.waiting:
             self.waiting.remove(number)
         self.leases.pop(number, None)
@@ -155,7 +151,9 @@ class Dispatcher:
         self.record(replace(decision, inherited=inherited))
         if decision.action == "stop":
             self._finish(trial, "stopped", decision.why)
-        elif self.config.releases_worker and not {trial.number} & {*self.leases, *self.waiting, *self.paused}:
+        elif self.config.releases_worker and not any(
+            trial.number in placed for placed in (self.leases, self.paused, self.waiting)
+        ):
             self.waiting.append(trial.number)
 
     def stop(self, number: int, cause: str) -> None:
@@ -163,8 +161,6 @@ class Dispatcher:
         trial = self.history.trials.get(number)
         if trial is not None and trial.state is None and number not in self.paused and not self.closing:
             self._finish(trial, "stopped", cause)
-
-    # worker groups
 
     def register(self, host: int, processes: Sequence[WorkerProcess], now: float) -> int:
         """A worker group is up, for the first time or again; what its earlier generation held waits again.
@@ -205,7 +201,7 @@ class Dispatcher:
 
     def held_by(self, host: int) -> list[Lease]:
         """The leases that the worker group holds: one, or one for each of its lanes."""
-        return [lease for lease in self.leases.values() if lease.host == host]
+        return self.leases.held_by(host)
 
     def lease(self, host: int, generation: int, now: float, known: Collection[int] = ()) -> Lease | None:
         """A lease for the group: one it holds already (the answer was lost), or one on the next trial it can train.
@@ -368,7 +364,11 @@ class Dispatcher:
 
     def has_waiting_trial(self) -> bool:
         """Whether a trial could be trained now: it waits for a worker group and for no decision."""
-        return any(True for _ in self._ready())
+        return self.ready(1) > 0
+
+    def ready(self, most: int) -> int:
+        """How many trials could be trained now, counted up to `most`."""
+        return sum(1 for _ in islice(self._ready(), most))
 
     def _ready(self) -> Iterator[int]:
         """Those that wait for a worker group and for no decision."""

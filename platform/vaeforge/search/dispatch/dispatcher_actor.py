@@ -24,6 +24,7 @@ from vaeforge.ledger.events import (
 )
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.history import TrialRecord, read_history
+from vaeforge.search.dispatch.callers import ANY_TRIAL, Callers
 from vaeforge.search.dispatch.checkpoint_retention import CheckpointRetention
 from vaeforge.search.dispatch.dispatcher import Dispatcher
 from vaeforge.search.dispatch.liveness import Pulse
@@ -49,7 +50,7 @@ class DispatcherActor:
         self.retention = CheckpointRetention(
             history, self.objective, keep, checkpoint_root(history.header, Path(folder))
         )
-        self.changed = asyncio.Condition()
+        self.callers = Callers(PATIENCE)
         self.failure: str | None = None
 
     async def _do(self, change: Callable[[], T]) -> T:
@@ -62,18 +63,20 @@ class DispatcherActor:
             self.dispatcher.closing = True
             raise
         finally:
-            async with self.changed:
-                self.changed.notify_all()
+            self._wake()
             if self.dispatcher.ends != ended:
                 await asyncio.to_thread(self.retention.delete, self.retention.due_deletions())
 
-    async def _until(self, ready: Callable[[], bool]) -> None:
-        """Wait until `ready`, PATIENCE at most."""
-        async with self.changed:
-            try:
-                await asyncio.wait_for(self.changed.wait_for(ready), PATIENCE)
-            except TimeoutError:
-                return
+    def _wake(self) -> None:
+        """Ask those again whom the last change concerns; of idle worker groups as many as there are trials."""
+        dispatcher = self.dispatcher
+        if dispatcher.closing:
+            self.callers.wake_all()
+            return
+        self.callers.wake(dispatcher.touched)
+        dispatcher.touched.clear()
+        if idle := self.callers.count(ANY_TRIAL):
+            self.callers.wake([ANY_TRIAL], dispatcher.ready(idle))
 
     # for trials and the driver
 
@@ -85,8 +88,8 @@ class DispatcherActor:
         trial = self.dispatcher.history.trials[number]
         if number in self.dispatcher.paused:
             await self._do(lambda: self.dispatcher.submit(number, trial.params, trial.group))
-        await self._until(lambda: trial.epoch > after or trial.state is not None)
-        fresh = [_relayed(report) for epoch, report in sorted(trial.reports.items()) if epoch > after]
+        await self.callers.until(number, lambda: trial.epoch > after or trial.state is not None)
+        fresh = [_relayed(report) for epoch, report in trial.reports.items() if epoch > after]
         if trial.state is not None:
             goals = tuple(objective_values(trial, self.objective.goals))
             last = TuneReport(trial.epoch, trial.value, _outcome(trial), goals=goals)
@@ -190,8 +193,9 @@ class DispatcherActor:
             return "register"
         dispatcher.groups[host].lanes = lanes
         if not known:
-            await self._until(
-                lambda: dispatcher.closing or dispatcher.has_waiting_trial() or bool(dispatcher.held_by(host))
+            await self.callers.until(
+                ANY_TRIAL,
+                lambda: dispatcher.closing or dispatcher.has_waiting_trial() or bool(dispatcher.held_by(host)),
             )
         current = dispatcher.groups.get(host)
         if dispatcher.closing or dispatcher.release(host):
@@ -213,7 +217,7 @@ class DispatcherActor:
     async def reply(self, lease: Lease, epoch: int) -> Reply:
         """What the worker group does after `epoch`, once the scheduler has decided; `wait` means ask again."""
         self.dispatcher.ask(lease.host, lease.generation, time.monotonic())
-        await self._until(lambda: self.dispatcher.reply(lease, epoch) != "wait")
+        await self.callers.until(lease.trial, lambda: self.dispatcher.reply(lease, epoch) != "wait")
         return self.dispatcher.reply(lease, epoch)
 
     async def beat(self, lease: Lease, rank: int, pulse: Pulse) -> None:

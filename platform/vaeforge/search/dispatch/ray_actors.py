@@ -20,6 +20,10 @@ from vaeforge.search.plan import Plan
 from vaeforge.search.schedulers.base import Scheduler
 from vaeforge.training.checkpoint_files import require_usable
 
+# calls that may wait in the dispatcher: two for each worker group's trial (Tune's for its report, the group's for its
+# answer). Were it less, they would take all places and keep out the reports that they wait for.
+MOST_CALLS = 100_000
+
 
 def dispatch_config(plan: Plan, scheduler: Scheduler, placement: Placement) -> DispatchConfig:
     """What the dispatcher of this search goes by."""
@@ -39,7 +43,7 @@ def dispatch_config(plan: Plan, scheduler: Scheduler, placement: Placement) -> D
 def start_dispatcher(plan: Plan, config: DispatchConfig) -> Any:
     """The dispatcher, on this node, restarted whenever it dies."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "max_concurrency": 1000}
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "max_concurrency": MOST_CALLS}
     actor = ray.remote(DispatcherActor).options(scheduling_strategy=here, **options)
     search = plan.config.search
     # a finalist whose model is to be handed on must still have it when it has been repeated

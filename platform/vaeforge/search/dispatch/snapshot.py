@@ -68,8 +68,7 @@ class Snapshot:
 def snapshot(dispatcher: Dispatcher, failure: str | None) -> Snapshot:
     """How the search of `dispatcher` stands."""
     history = dispatcher.history
-    valued = [(value, trial.number) for trial in history.trials.values() if (value := trial.value) is not None]
-    best = min(valued, default=None)
+    best = history.best_value()
     shown = {trial.number: trial for trial in [*history.unfinished(), *history.ended_trials[-RECENT:]]}
     shown |= {} if best is None else {best[1]: history.trials[best[1]]}
     return Snapshot(

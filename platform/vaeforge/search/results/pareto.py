@@ -91,7 +91,7 @@ def choose(points: Sequence[FrontPoint], objective: Objective) -> FrontChoice:
     floors, the rule decides among all and `note` says so: a floor is a wish, a constraint a condition.
     """
     if not points:
-        return FrontChoice((), "no trial that was trained to its end has every goal's metric as a finite number")
+        return FrontChoice((), "no trial that was trained fully has every goal's metric as a finite number")
     rule, scores = objective.choose, _scores(points, objective)
     meets = [not isinstance(rule, Constraint) or rule.met(point.metrics) for point in points]
     kept = [objective.keeps_floors(point.metrics) for point in points]

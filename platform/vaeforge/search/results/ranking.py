@@ -15,7 +15,7 @@ This order decides which model is handed on and which checkpoints are deleted. T
 the dispatcher asks it at each trial's end.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from statistics import fmean, stdev
@@ -108,12 +108,15 @@ def finalists(history: SearchHistory, objective: Objective, count: int) -> list[
     return [members[place].number for place in choose(members, objective).order[:count]]
 
 
-def retained_trials(history: SearchHistory, objective: Objective, count: int) -> set[int]:
+def retained_trials(
+    history: SearchHistory, objective: Objective, count: int, among: Iterable[TrialRecord] | None = None
+) -> set[int]:
     """The trials whose checkpoints are kept.
 
-    These are the best `count` by one run each, with several goals the whole front, and all that are repeated.
+    These are the best `count` by one run each, with several goals the whole front, and all that are repeated. The best
+    are those `among` some, where it is known that no other one is: for a search of many thousand trials.
     """
-    best, again = _candidates(history, objective), set(repeats_of(history))
+    best, again = _candidates(history, objective, among), set(history.repeated)
     if objective.single:
         return again | {trial.number for trial in nsmallest(count, best, key=lambda trial: _order(trial, objective))}
     return again | {point.number for point in _front_of(best, objective)}
@@ -138,16 +141,20 @@ def repeats_of(history: SearchHistory) -> dict[int, list[TrialRecord]]:
     return found
 
 
-def _originals(history: SearchHistory) -> Iterator[TrialRecord]:
-    return (trial for trial in history.trials.values() if trial.repeat_of is None)
+def _originals(history: SearchHistory, among: Iterable[TrialRecord] | None = None) -> Iterator[TrialRecord]:
+    known = history.trials.values() if among is None else among
+    return (trial for trial in known if trial.repeat_of is None)
 
 
-def _candidates(history: SearchHistory, objective: Objective) -> list[TrialRecord]:
+def _candidates(
+    history: SearchHistory, objective: Objective, among: Iterable[TrialRecord] | None = None
+) -> list[TrialRecord]:
     """The trials that can win; with one goal those stopped on the way where none was trained to its end."""
-    trained = [trial for trial in _originals(history) if _trained(trial, objective)]
+    originals = list(_originals(history, among))
+    trained = [trial for trial in originals if _trained(trial, objective)]
     if trained or not objective.single:
         return trained
-    return [trial for trial in _originals(history) if trial.state == "stopped" and trial.value is not None]
+    return [trial for trial in originals if trial.state == "stopped" and trial.value is not None]
 
 
 def _trained(trial: TrialRecord, objective: Objective) -> bool:
@@ -236,5 +243,5 @@ def _nothing(history: SearchHistory, objective: Objective) -> str:
     name = history.header.name if history.header else "NAME"
     stopped = sum(trial.state == "stopped" for trial in history.trials.values())
     why = f", {stopped} were stopped early and have no point on the front" if stopped else ""
-    ended = "no trial ended with a value" if objective.single else "no trial was trained to its end"
+    ended = "no trial ended with a value" if objective.single else "no trial was trained fully"
     return f"{ended}{why}; `vaeforge trials {name}` says how each one ended"

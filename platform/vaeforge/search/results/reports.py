@@ -19,7 +19,8 @@ from vaeforge.ledger.events import SearchHeader
 from vaeforge.ledger.file import read_events
 from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
 from vaeforge.paths import Project, read_json
-from vaeforge.search.progress_view import COLLAPSED, counted, describe, duration, in_bytes, number, spread, winner_words
+from vaeforge.progress_bar import duration
+from vaeforge.search.progress_view import COLLAPSED, counted, describe, in_bytes, number, spread, winner_words
 from vaeforge.search.requests import folder_of, holder, pending
 from vaeforge.search.results.ranking import best_so_far, repeats_of, winner
 from vaeforge.search.results.report_rows import (

@@ -6,13 +6,14 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.data.pca_spectrum import collapse_beta, likelihood_of
 from vaeforge.data.prepared import Prepared
 from vaeforge.errors import ConfigError
-from vaeforge.search.space.dimensions import Params, walk
+from vaeforge.search.space.dimensions import Choice, Params, walk
 from vaeforge.search.space.objective import Constraint, Objective
 from vaeforge.search.space.space import Space
 from vaeforge.search.space.trial_experiment import experiment_for
 from vaeforge_models.objective import effective_beta
 
 GRID = 64  # points of a training at which a schedule is looked at
+TRIALS_A_SCHEDULE = 3  # fewer say nothing of a schedule; the report asks for as many that are fully trained
 
 
 def check(space: Space, base: Experiment) -> list[str]:
@@ -76,6 +77,23 @@ def early_comparison(space: Space, experiment: Experiment) -> list[str]:
         f"training, but {space.scheduler.name} first compares trials at {epochs[0] / last:.0%}: raise "
         f"{space.scheduler.first(space.fidelity)[0]} to {-(-full * last // 1):.0f} epochs or narrow the schedule"
     ]
+
+
+def too_few_for_schedules(space: Space, trials: int) -> str:
+    """That so many trials cannot say which of the space's schedules is better; empty where they can."""
+    options = {
+        option
+        for dimension in walk(space.dimensions)
+        if isinstance(dimension, Choice) and dimension.path == "beta.schedule"
+        for option in dimension.options
+    }
+    least = TRIALS_A_SCHEDULE * len(options)
+    if len(options) < 2 or trials >= least:
+        return ""
+    return (
+        f"{trials} trials are too few to compare the {len(options)} schedules of {space.source}, which takes at least "
+        f"{least}, {TRIALS_A_SCHEDULE} each: raise --trials, or give --freeze beta.schedule=NAME"
+    )
 
 
 def collapse_warnings(space: Space, base: Experiment, prepared: Prepared) -> list[str]:

@@ -7,7 +7,10 @@ picture is a group of its own unless `groups.csv` or near copies join several.
 """
 
 import hashlib
+import io
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +25,16 @@ from vaeforge.data.large_arrays import Spool
 from vaeforge.data.layouts.pictures.settings import PictureSettings
 from vaeforge.data.layouts.pictures.split import Split
 from vaeforge.data.near_copies import Thumbnail, grouping_of, thumbnail
+from vaeforge.data.picture_file import READ_WHOLE
 from vaeforge.data.picture_masks import NORMAL, UNKNOWN, Square, find_masks, read_mask, square_of
-from vaeforge.data.picture_reading import reading_of
+from vaeforge.data.picture_reading import PictureReading, reading_of
 from vaeforge.data.pixels import Pixels
 from vaeforge.data.resize import centre_of, crop_square
-from vaeforge.data.source_files import LEAK, reject_duplicates
+from vaeforge.data.side_by_side import in_order
+from vaeforge.data.source_files import LEAK, READ, reject_duplicates
 from vaeforge.errors import DataError
+from vaeforge.paths import sha256_of
+from vaeforge.progress import part
 from vaeforge.samples import RawImage
 
 
@@ -77,16 +84,19 @@ def _read_folders(folder: Path, settings: PictureSettings, skip: set[Path], squa
     reading = reading_of(folder, settings)
     split = Split(reading=with_white(reading, [path for paths in classes.values() for path in paths], COLOURS))
     readable: dict[bool, list[tuple[Path, Thumbnail]]] = {True: [], False: []}
-    order: list[Path] = []
-    for name, all_paths in classes.items():
-        paths = [path for path in all_paths if path not in masks]
+    digests: dict[Path, str] = {}
+    given = {name: [path for path in paths if path not in masks] for name, paths in classes.items()}
+    for name, paths in given.items():
         if not paths:
             continue
         items = []
-        for path, square in _read(folder, paths, settings.size + settings.margin, split):
-            squares.append(square)
-            order.append(path)
-            items.append((path, thumbnail(square)))
+        span = READ * len(paths) / sum(map(len, given.values()))
+        with part(f"pictures of {name}", len(paths), span=span) as under_way:
+            for path, found in _read(folder, paths, settings.size + settings.margin, split):
+                squares.append(found.square)
+                digests[path] = found.digest
+                items.append((path, found.small))
+                under_way.advance()
         if len(items) < 2:
             raise DataError(
                 f"{folder}: class {name!r} has {len(items)} readable picture(s) of {len(paths)}, at least 2 are needed"
@@ -95,13 +105,9 @@ def _read_folders(folder: Path, settings: PictureSettings, skip: set[Path], squa
         readable[is_normal(name)] += items
     if not any(readable.values()):
         return split
-    keyed = (
-        (hashlib.sha256(path.read_bytes()).hexdigest(), path.relative_to(folder).as_posix())
-        for items in readable.values()
-        for path, _ in items
-    )
+    keyed = ((digests[path], path.relative_to(folder).as_posix()) for items in readable.values() for path, _ in items)
     reject_duplicates(folder, f"picture(s) {LEAK}", keyed, "remove one of each")
-    made = dict(zip(order, squares.views(), strict=True))
+    made = dict(zip(digests, squares.views(), strict=True))
     tested = _assign(split, folder, readable[True], readable[False], made, settings)
     if masks and readable[False]:
         of = {picture: mask for mask, picture in masks.items()}
@@ -122,17 +128,40 @@ def _square(split: Split, folder: Path, path: Path, mask: Path | None, settings:
     return square_of(marked, settings.size + settings.margin, settings.size)
 
 
-def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[tuple[Path, Pixels]]:
-    """The readable pictures of `paths`, squared; `split` notes their sizes, and why others could not be read."""
-    for path in paths:
+@dataclass(frozen=True)
+class _Read:
+    """A readable picture: its square, width and height, the hash of its file, and a thumbnail of the square."""
+
+    square: Pixels
+    size: tuple[int, int]
+    digest: str
+    small: Thumbnail
+
+
+def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[tuple[Path, _Read]]:
+    """The readable pictures of `paths`; `split` notes their sizes, and why others could not be read."""
+    squared = in_order(partial(_squared, side, split.reading), paths, lambda path: path)
+    for path, found in zip(paths, squared, strict=True):
         name = path.relative_to(folder).as_posix()
-        try:
-            picture = open_picture(path, reading=split.reading)
-        except DataError as error:
-            split.quarantined[name] = str(error)
+        if isinstance(found, DataError):
+            split.quarantined[name] = str(found)
             continue
-        split.images.append(RawImage(name, path.parent.name, picture.shape[1], picture.shape[0]))
-        yield path, crop_square(picture, side)
+        split.images.append(RawImage(name, path.parent.name, *found.size))
+        yield path, found
+
+
+def _squared(side: int, reading: PictureReading, path: Path) -> _Read | DataError:
+    """The picture at `path` as a square, or why it cannot be read."""
+    try:
+        content = path.read_bytes() if path.stat().st_size <= READ_WHOLE else None
+        picture = open_picture(path, None if content is None else io.BytesIO(content), reading=reading)
+        digest = sha256_of(path) if content is None else hashlib.sha256(content).hexdigest()
+    except OSError as error:
+        return DataError(f"{path}: cannot be read ({error})")
+    except DataError as error:
+        return error
+    square = crop_square(picture, side)
+    return _Read(square, (picture.shape[1], picture.shape[0]), digest, thumbnail(square))
 
 
 def _assign(
