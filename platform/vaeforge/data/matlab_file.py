@@ -19,6 +19,7 @@ from scipy.io.matlab import MatReadError
 from vaeforge.data.announced_size import DEFLATE_LIMIT, require_memory, require_room
 from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import Load, Matrix
+from vaeforge.data.matlab_elements import require_elements
 from vaeforge.data.matlab_variables import Shape, keyed, point_variables, table_of, usable_variables
 from vaeforge.data.table import Table
 
@@ -53,6 +54,7 @@ def points(path: Path) -> Table:
 def _variables(path: Path) -> dict[str, tuple[Shape, str]]:
     """Shape and class of each variable."""
     try:
+        require_elements(path)
         listed = whosmat(path)
     except DAMAGE as error:
         raise _damaged(path, error) from None
