@@ -27,7 +27,7 @@ def install(folder: Path, groups: dict[str, str]) -> None:
     install_metadata(folder, "sixths", "".join(f"[{group}]\n{point}\n" for group, point in groups.items()))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_contracts_hold_for_strategies_from_outside(tmp_path: Path) -> None:
     points = {
         "vaeforge.samplers": "nearby = nearby_sampler:NearbySettings",

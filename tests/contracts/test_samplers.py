@@ -31,8 +31,13 @@ def spoken() -> Iterator[list[str]]:
 
 
 def cases() -> list[Any]:
-    one = [pytest.param(name, False, id=name) for name in SINGLE]
-    return one + [pytest.param(name, True, id=f"{name}-several") for name in SEVERAL]
+    one = [pytest.param(name, False, id=name, marks=slowest(name)) for name in SINGLE]
+    return one + [pytest.param(name, True, id=f"{name}-several", marks=slowest(name)) for name in SEVERAL]
+
+
+def slowest(strategy: str) -> list[pytest.MarkDecorator]:
+    """Optuna's Gaussian process takes long; the sampler `gp`, which is tried always, draws from the same one."""
+    return [pytest.mark.long] if strategy == GP else []
 
 
 @pytest.mark.slow

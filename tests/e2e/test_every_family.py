@@ -88,7 +88,7 @@ def check_outcome(project: SampleProject, family: str, search: str, trials: int)
 
 @pytest.mark.parametrize(
     "family",
-    [pytest.param(name, marks=[] if name == "fmri" else pytest.mark.long) for name in sorted(families())],
+    [pytest.param(name, marks=pytest.mark.long) for name in sorted(families())],
 )
 def test_a_short_search(family: str, cluster: dict[str, str], tmp_path: Path) -> None:
     project = SampleProject(tmp_path, family)

@@ -45,7 +45,10 @@ def dvc(root: Path, *arguments: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ["import first", "sample removed first", "never pulled"])
+@pytest.mark.parametrize(
+    "order",
+    ["import first", *(pytest.param(one, marks=pytest.mark.long) for one in ("sample removed first", "never pulled"))],
+)
 def test_the_sample_goes_by_itself_and_no_pull_brings_it_back(tmp_path: Path, order: str) -> None:
     root, source = clone(tmp_path / "clone"), pictures(tmp_path / "ours")
     if order != "never pulled":

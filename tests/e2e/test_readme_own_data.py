@@ -46,6 +46,7 @@ def use(clone: Clone, name: str) -> None:
     assert "do not look like the data set" in other["warnings"][0]
 
 
+@pytest.mark.long
 def test_from_own_pictures_to_a_served_answer(home: Path, tmp_path: Path, cluster: dict[str, str]) -> None:
     """The search by the command behind `make tune`, on a cluster that runs already."""
     clone = Clone(tmp_path / "clone", home)

@@ -20,7 +20,7 @@ SHORT = (
 MANIFEST = "artifacts/searches/hand/manifest.json"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_model_is_made_again_from_its_commit_its_changes_and_dvcs_cache(tmp_path: Path) -> None:
     """The tree was dirty, has moved on since, and the data are gone from it."""
     root = repository(tmp_path / "project", with_dvc=True, with_code=True)

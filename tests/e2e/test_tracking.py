@@ -282,8 +282,10 @@ def test_a_store_that_is_up_to_date_is_not_written_to(ledger: Path, uri: str, mo
         Replay(ledger, uri, ledger.parents[3], from_start=True).step()
 
 
-@pytest.mark.parametrize("arrives", [False, True])
-@pytest.mark.parametrize("same_process", [False, True])
+@pytest.mark.parametrize(
+    ("arrives", "same_process"),
+    [(False, True), (True, False), *(pytest.param(one, one, marks=pytest.mark.long) for one in (False, True))],
+)
 def test_a_crash_at_any_write_duplicates_nothing(
     ledger: Path, tmp_path: Path, arrives: bool, same_process: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

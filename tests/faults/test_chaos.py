@@ -69,6 +69,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory, cluster: dict[str, str]) -
     return project
 
 
+@pytest.mark.long
 def test_what_breaks_an_invariant_is_found(tracked: SmallProject) -> None:
     folder, database = tracked.root / "artifacts/searches/t", tracked.root / "mlflow.db"
 

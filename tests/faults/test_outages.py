@@ -51,6 +51,7 @@ def failed_by(sent: signal.Signals, project: SmallProject, name: str, *call: str
     return failed
 
 
+@pytest.mark.long
 def test_a_trial_that_was_lost_is_tried_again_on_resuming(tmp_path: Path, cluster: dict[str, str]) -> None:
     project = SmallProject(tmp_path)
     call = ("tune", "--name", "l", *OFFLINE, "--trials", "2")

@@ -16,6 +16,7 @@ from fuzz.score_parsers import SCORE_PARSERS
 from vaeforge.config.loader import load
 from vaeforge.config.strict_yaml import parse_scalar, read_yaml
 from vaeforge.data.arrays import read_npy
+from vaeforge.data.delimited import dialect_of
 from vaeforge.data.file_format import FORMATS
 from vaeforge.errors import ConfigError, DataError
 from vaeforge.track.replay import run_ids
@@ -82,3 +83,10 @@ def test_an_array_whose_header_ends_too_early_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(content.replace(b"}", b" ", 1))
     with pytest.raises(DataError, match=r"a\.npy: cannot be read as \.npy"):
         read_npy(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("content", [b'"\t', b'"\t\n\n'])
+def test_a_table_whose_only_cell_is_white_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match="no cell with anything in it"):
+        dialect_of(tmp_path / "a.csv")

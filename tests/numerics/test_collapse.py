@@ -83,7 +83,16 @@ def active_units(beta: float, folder: Path, calibrated: bool = False) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("beta", "expected"), [(9.0, 0), (7.0, 1), (3.0, 2), (1.4, 3), (0.7, 4)])
+@pytest.mark.parametrize(
+    ("beta", "expected"),
+    [
+        (9.0, 0),
+        pytest.param(7.0, 1, marks=pytest.mark.long),
+        (3.0, 2),
+        pytest.param(1.4, 3, marks=pytest.mark.long),
+        (0.7, 4),
+    ],
+)
 def test_a_linear_vae_keeps_as_many_units_as_predicted(beta: float, expected: int, tmp_path: Path) -> None:
     """sigma^2 = beta / 2 lies between two eigenvalues: 4.5 | 4 | 3.5 | 2 | 1.5 | 1 | 0.7 | 0.5 | 0.35 | 0.25."""
     assert predicted_active_units(SPECTRUM, beta / 2) == expected

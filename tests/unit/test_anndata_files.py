@@ -99,7 +99,7 @@ def test_categories_as_anndata_0_7_wrote_them_are_read(tmp_path: Path) -> None:
     assert points(tmp_path)["section"].tolist() == own["obs library"].tolist()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_anndata_scores_as_it_was_imported(tmp_path: Path) -> None:
     own = given(tmp_path, "csr")
     _, model = imported(tmp_path, "lipid", "set.h5ad", "--layer", "log")

@@ -154,7 +154,7 @@ def test_more_than_ours_is_positive_where_ours_is_better(monkeypatch: pytest.Mon
     assert quality.differences(other, ours) == {"1": [None, None, None], "2": [3.0, 3.0, 3.0]}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_global_rungs_pass_over_a_late_schedule_and_groups_do_not(
     clock: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -222,7 +222,7 @@ def tissue(path: Path, seed: int = 0) -> tuple[Path, NDArray[np.float64]]:
     return write_imzml(path, pixels), np.array(values)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_section_goes_all_the_way_and_is_scored_as_it_was_read(tmp_path: Path) -> None:
     from scoring import imported, scored
 

@@ -37,6 +37,9 @@ DIFFUSION = {"diffusion__steps": 4, "diffusion__timesteps": 100, "diffusion__sam
 SMALL = {"diffusion__width": 0.125, "diffusion__validation_interval": 2}
 
 
+LARGE_GRAPHS = ("lipid", "speckle")  # twenty seconds each
+
+
 def finished(family: Family, root: Path, **overrides: Any) -> tuple[Project, TrainedModelManifest]:
     """A project with random data and a model of such data, and the manifest that `tune` would have written."""
     project = Project(root)
@@ -64,7 +67,9 @@ def diffuse(project: Project, manifest: TrainedModelManifest) -> None:
     diffuse_run(project, manifest, load_trained_model(project, manifest), project.step("diffuse"))
 
 
-@pytest.fixture(params=sorted(families()))
+@pytest.fixture(
+    params=[pytest.param(one, marks=[pytest.mark.long] * (one in LARGE_GRAPHS)) for one in sorted(families())]
+)
 def family(request: pytest.FixtureRequest) -> Family:
     return families()[request.param]
 

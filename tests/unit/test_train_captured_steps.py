@@ -115,7 +115,7 @@ def test_every_schedule_and_precision_learns_the_same(settings: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    "family", [pytest.param(one, marks=[pytest.mark.slow] * (one in SLOW)) for one in sorted(families())]
+    "family", [pytest.param(one, marks=[pytest.mark.long] * (one in SLOW)) for one in sorted(families())]
 )
 def test_every_family_learns_the_same(family: str) -> None:
     streamed = outcome(runner(family, {}, StreamedSteps))

@@ -77,7 +77,7 @@ def test_losses_fall_and_the_best_weights_are_kept(learnt: TrainedDiffusion) -> 
     assert learnt.curve[-1].train_loss < 0.7 * learnt.curve[0].train_loss
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "steps"), [("mlp", 300), ("conv", 100)])
 def test_the_noise_of_a_standard_normal_is_predicted_as_well_as_can_be(kind: str, steps: int) -> None:
     """For u ~ N(0, I) no predictor is better than sqrt(1 - abar_t) u_t, whose loss is abar_t.
@@ -93,7 +93,7 @@ def test_the_noise_of_a_standard_normal_is_predicted_as_well_as_can_be(kind: str
     assert 0.95 * floor < fitted.best.val_loss < floor + 0.03
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_condition_is_learnt() -> None:
     """A bright image says z = (2, 2), a dark one z = (-2, -2)."""
     side = torch.randint(2, (400,), generator=seeded()) * 2.0 - 1

@@ -77,6 +77,8 @@ def dialect_of(path: Path) -> Dialect:
         head = list(islice(_lines(path, delimiter, comments), LOOKED_AT + 1))
     except DAMAGE as error:
         raise DamagedFileError(path, f"cannot be read as UTF-8 text ({error}); save it as UTF-8") from None
+    if not head:
+        raise DamagedFileError(path, "holds no cell with anything in it")
     return _dialect(path, delimiter, comments, head)
 
 

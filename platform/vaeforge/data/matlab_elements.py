@@ -1,7 +1,7 @@
-"""The elements of a `.mat` file up to version 7: a walk over their tags before a reader that trusts them gets the file.
+"""The elements of a `.mat` file up to version 7: their tags, checked before a reader that trusts them gets the file.
 
-scipy believes what a tag says, and a damaged one can end the process. Layout: MATLAB, "MAT-File Format" (R2024b), chapter
-"Level 5 MAT-File Format".
+scipy believes what a tag says, and a damaged one can end the process. Layout: MATLAB, "MAT-File Format" (R2024b),
+chapter "Level 5 MAT-File Format".
 """
 
 import struct
