@@ -179,3 +179,16 @@ def test_a_stain_that_is_shown_in_its_colour_is_asked_about(tmp_path: Path) -> N
     imported(tmp_path, source, "cilia", 0, "--channels", "1")
     with Image.open(tmp_path / "data/cilia/own/wt/2.png") as written:
         assert np.array_equal(np.asarray(written), levels[0, 2])
+
+
+def test_a_volume_whose_header_names_no_unit_of_time_is_imported(tmp_path: Path) -> None:
+    source = tmp_path / "bold"
+    source.mkdir()
+    rng = np.random.default_rng(10)
+    for subject in range(3):
+        image = nibabel.Nifti1Image(rng.normal(size=(3, 3, 2, 12)).astype(np.float32), np.eye(4))
+        image.header["xyzt_units"] = 7  # stands for nothing
+        nibabel.save(image, source / f"sub-0{subject}_bold.nii.gz")
+    imported(tmp_path, source, "fmri")
+    with np.load(tmp_path / "data/fmri/own/timeseries.npz") as archive:
+        assert [archive[name].shape for name in archive.files] == [(12, 18)] * 3

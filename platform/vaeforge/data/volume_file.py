@@ -102,7 +102,10 @@ def repetition_time(image: Any) -> float:
     """Seconds between timepoints as the header has them; 0 where it does not say."""
     if not hasattr(image.header, "get_xyzt_units"):
         return float(image.header.get_zooms()[3]) * 1e-3  # MGH has milliseconds
-    unit = {"msec": 1e-3, "usec": 1e-6}.get(image.header.get_xyzt_units()[1], 1.0)
+    try:
+        unit = {"msec": 1e-3, "usec": 1e-6}.get(image.header.get_xyzt_units()[1], 1.0)
+    except KeyError:  # a number that stands for no unit
+        return 0.0
     return float(image.header.get_zooms()[3]) * unit
 
 
