@@ -79,7 +79,7 @@ def test_collapsed_models_are_flagged_in_the_results() -> None:
     assert [standing.trial.collapsed for standing in rank(found, SINGLE)] == [True, False]
     assert [row.collapsed for row in reports.trials(found)] == [True, False]
     shown = text_of(ranking(found, SINGLE))
-    assert "completed, collapsed" in shown and "no dimension of the latent space is active" in shown
+    assert "completed, collapsed" in shown and "trial 0: posterior collapse: no dimension of the latent" in shown
     assert "posterior collapse" in text_of(reports.trials_table(reports.trials(found), "s", found))
 
 

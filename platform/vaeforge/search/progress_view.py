@@ -278,8 +278,8 @@ def _caption(found: Ranking, history: SearchHistory, objective: Objective) -> st
         if standing.failed
     ]
     notes += [f"trial {one.trial.number}: {one.trial.cause}" for one in found.standings if one.trial.diverged]
-    if any(standing.trial.collapsed for standing in found.standings):
-        notes.append(COLLAPSED)
+    if gone := [one.trial.number for one in found.standings if one.trial.collapsed]:
+        notes.append(f"trial {', '.join(map(str, sorted(gone)))}: {COLLAPSED}")
     stopped = history.counts().get("stopped", 0)
     if stopped and not objective.single:
         notes.append(f"{stopped} trials were stopped early; they are in the ledger and not on the front")
