@@ -4,10 +4,11 @@ scipy believes what a tag says, and a damaged one can end the process. Layout: M
 chapter "Level 5 MAT-File Format".
 """
 
+import io
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 HEADER, TAG = 128, 8  # bytes
 ORDERS = {b"IM": "<", b"MI": ">"}
@@ -21,65 +22,27 @@ class ElementError(ValueError):
     """A tag that no file of this format has."""
 
 
-class Bytes(Protocol):
-    """What elements are read from, from front to back."""
+class _Inflated(io.RawIOBase):
+    """The bytes of a compressed element, some at a time: what they take in memory does not depend on the file."""
 
-    def take(self, count: int) -> bytes:
-        """So many bytes, fewer at the end."""
-        ...
+    def __init__(self, packed: BinaryIO, size: int):
+        self._packed, self._left, self._inflater = packed, size, zlib.decompressobj()
 
-    def skip(self, count: int) -> None:
-        """Pass over so many bytes, or what is left."""
-        ...
-
-
-class PlainBytes:
-    """Those of a file."""
-
-    def __init__(self, file: BinaryIO):
-        self._file = file
-
-    def take(self, count: int) -> bytes:
-        return self._file.read(count)
-
-    def skip(self, count: int) -> None:
-        self._file.seek(count, 1)
-
-
-class InflatedBytes:
-    """Those of a compressed element, some at a time: what they take in memory does not depend on the file."""
-
-    def __init__(self, packed: "Bytes", size: int):
-        self._packed, self._left, self._inflater, self._ready = packed, size, zlib.decompressobj(), b""
-
-    def take(self, count: int) -> bytes:
-        while len(self._ready) < count:
-            if not self._more():
-                break
-        taken, self._ready = self._ready[:count], self._ready[count:]
-        return taken
-
-    def skip(self, count: int) -> None:
-        while count > 0:
-            if not self._ready and not self._more():
-                return
-            passed = min(count, len(self._ready))
-            self._ready, count = self._ready[passed:], count - passed
-
-    def drain(self) -> None:
-        """Pass over what is left of the element in its file."""
-        self._packed.skip(self._left)
-        self._left = 0
-
-    def _more(self) -> bool:
-        waiting = self._inflater.unconsumed_tail
-        if not waiting:
-            waiting = self._packed.take(min(CHUNK, self._left))
-            self._left -= len(waiting)
-        if not waiting or self._inflater.eof:
-            return False
-        self._ready += self._inflater.decompress(waiting, CHUNK)
+    def readable(self) -> bool:
         return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = b""
+        while not found and not self._inflater.eof:
+            waiting = self._inflater.unconsumed_tail
+            if not waiting:
+                waiting = self._packed.read(min(CHUNK, self._left))
+                self._left -= len(waiting)
+            if not waiting:
+                break
+            found = self._inflater.decompress(waiting, len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
 
 
 def require_elements(path: Path) -> None:
@@ -96,31 +59,30 @@ def require_elements(path: Path) -> None:
         order = ORDERS.get(head[126:128])
         if order is None:
             raise ElementError("its header does not say in which order bytes are")
-        source, left = PlainBytes(file), path.stat().st_size - HEADER
-        while left >= TAG:
-            kind, size, _ = _tag(source, order)
-            left -= TAG
-            if size > left:
-                raise ElementError(f"an element of {size} bytes where {left} are left")
+        place, end = HEADER, path.stat().st_size
+        while end - place >= TAG:
+            kind, size, _ = _tag(file, order)
+            place += TAG
+            if size > end - place:
+                raise ElementError(f"an element of {size} bytes where {end - place} are left")
             if kind == COMPRESSED:
-                inside = InflatedBytes(source, size)
-                _walk_one(inside, order)
-                inside.drain()
-            elif kind == MATRIX:
-                _walk(source, order, size, 1)
+                inside = io.BufferedReader(_Inflated(file, size), CHUNK)
+                own, left, _ = _tag(inside, order)
+                _require_matrix(own)
+                _walk(inside, order, left, 1)
             else:
-                raise ElementError(f"an element of type {kind} in place of a variable")
-            left -= size
+                _require_matrix(kind)
+                _walk(file, order, size, 1)
+            place += size
+            file.seek(place)
 
 
-def _walk_one(source: InflatedBytes, order: str) -> None:
-    kind, size, _ = _tag(source, order)
+def _require_matrix(kind: int) -> None:
     if kind != MATRIX:
         raise ElementError(f"an element of type {kind} in place of a variable")
-    _walk(source, order, size, 1)
 
 
-def _walk(source: Bytes, order: str, left: int, depth: int) -> None:
+def _walk(source: BinaryIO, order: str, left: int, depth: int) -> None:
     """The elements within a matrix of `left` bytes."""
     if depth > DEEPEST:
         raise ElementError(f"matrices within each other, more than {DEEPEST} deep")
@@ -135,17 +97,24 @@ def _walk(source: Bytes, order: str, left: int, depth: int) -> None:
             raise ElementError("a compressed element within a variable")
         if kind == MATRIX:
             _walk(source, order, size, depth + 1)
-            padded = size
         else:
-            padded = min(left, size + -size % TAG)
-            source.skip(padded)
-        left -= padded
-    source.skip(left)
+            size = min(left, size + -size % TAG)
+            _skip(source, size)
+        left -= size
+    _skip(source, left)
 
 
-def _tag(source: Bytes, order: str) -> tuple[int, int, bool]:
+def _skip(source: BinaryIO, count: int) -> None:
+    if source.seekable():
+        source.seek(count, io.SEEK_CUR)
+        return
+    while count and (passed := len(source.read(min(CHUNK, count)))):
+        count -= passed
+
+
+def _tag(source: BinaryIO, order: str) -> tuple[int, int, bool]:
     """Type, bytes, and whether the bytes are in the tag."""
-    tag = source.take(TAG)
+    tag = source.read(TAG)
     if len(tag) < TAG:
         raise ElementError("ends in the middle of an element")
     first, size = struct.unpack(f"{order}II", tag)
