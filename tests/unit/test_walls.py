@@ -40,7 +40,18 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"config"},
     {"records"},
     {"progress_bar"},
-    {"csv_cells", "dvc_command", "paths", "progress", "seeds", "samples", "plugins", "remarks", "job_limits"},
+    {
+        "csv_cells",
+        "dvc_command",
+        "paths",
+        "progress",
+        "seeds",
+        "samples",
+        "plugins",
+        "remarks",
+        "job_limits",
+        "work_ahead",
+    },
     {"errors", "version"},
 ]
 

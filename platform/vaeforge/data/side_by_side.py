@@ -6,11 +6,12 @@ once.
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+
+from vaeforge.errors import DataError
+from vaeforge.work_ahead import work_ahead
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,9 +33,6 @@ def in_order(
         threads: how many; 0 for one a core that this process may use.
     """
     count = threads or min(MOST, len(os.sched_getaffinity(0)))
-    if count < 2:
-        yield from map(work, items)
-        return
     large = threading.Lock()
 
     def one(item: Item) -> Result:
@@ -43,18 +41,19 @@ def in_order(
         with large:
             return work(item)
 
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(count, "vaeforge-files") as pool:
+    return work_ahead(one, items, count if count > 1 else 0, AHEAD, "vaeforge-files")
+
+
+def or_error(work: Callable[[Item], Result]) -> Callable[[Item], Result | DataError]:
+    """`work` that returns a DataError where it would raise it: one file that cannot be read does not end the others."""
+
+    def tried(item: Item) -> Result | DataError:
         try:
-            for item in items:
-                waiting.append(pool.submit(one, item))
-                if len(waiting) >= count * AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+            return work(item)
+        except DataError as error:
+            return error
+
+    return tried
 
 
 def _size(path: Path | None) -> int:

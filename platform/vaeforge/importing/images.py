@@ -15,7 +15,7 @@ from vaeforge.data.grey_levels import Extent, extent_of, is_deep
 from vaeforge.data.group_rules import Grouping, write_grouping
 from vaeforge.data.near_copies import near_copies
 from vaeforge.data.picture_reading import PictureReading, write_reading
-from vaeforge.data.side_by_side import in_order
+from vaeforge.data.side_by_side import in_order, or_error
 from vaeforge.data.source_files import LEAK, reject_duplicates
 from vaeforge.errors import ConfigError, DataError, QuestionError
 from vaeforge.importing.figures import Bars, Chart, Dots, Histogram, histogram, sheet
@@ -133,7 +133,7 @@ def _measured(
     found: dict[int, list[MeasuredImage]] = {}
     deep: dict[int, Extent] = {}
     questions: list[tuple[str, QuestionError]] = []
-    outcomes = in_order(partial(_first_look, stated=stated), candidates, lambda one: one.path)
+    outcomes = in_order(or_error(partial(_first_look, stated=stated)), candidates, lambda one: one.path)
     looked = zip(through(candidates, "reading pictures", READ), outcomes, strict=True)
     for number, (candidate, outcome) in enumerate(looked):
         if isinstance(outcome, Extent):
@@ -148,7 +148,8 @@ def _measured(
     where = f"{source}: {len(deep)} picture(s) hold"
     reading = with_white(where, stated, list(deep.values()), len(deep), depth, log)
     again = sorted({*deep, *(found if reading.depth != stated.depth else ())})
-    looks = in_order(partial(_look, reading=reading), [candidates[n] for n in again], lambda one: one.path)
+    some = [candidates[number] for number in again]
+    looks = in_order(or_error(partial(_look, reading=reading)), some, lambda one: one.path)
     for number, look in zip(through(again, "reading pictures of more than 8 bits"), looks, strict=True):
         candidate = candidates[number]
         if isinstance(look, DataError):
@@ -158,25 +159,19 @@ def _measured(
     return [item for number in sorted(found) for item in found[number]], reading
 
 
-def _first_look(candidate: PictureFile, stated: PictureReading) -> list[MeasuredImage] | Extent | DataError:
-    """The pictures in a file of 8 bits, the extent of a deeper one, or why it cannot be used."""
-    try:
-        content = content_of(candidate)
-        raw = decode_selected(candidate, stated, content)
-        if is_deep(raw.pixels.dtype):
-            return extent_of(raw.pixels, raw.bits)
-        return measure(candidate, raw, stated, content)
-    except DataError as error:
-        return error
+def _first_look(candidate: PictureFile, stated: PictureReading) -> list[MeasuredImage] | Extent:
+    """The pictures in a file of 8 bits, the extent of a deeper one."""
+    content = content_of(candidate)
+    raw = decode_selected(candidate, stated, content)
+    if is_deep(raw.pixels.dtype):
+        return extent_of(raw.pixels, raw.bits)
+    return measure(candidate, raw, stated, content)
 
 
-def _look(candidate: PictureFile, reading: PictureReading) -> list[MeasuredImage] | DataError:
+def _look(candidate: PictureFile, reading: PictureReading) -> list[MeasuredImage]:
     """The pictures in a file, by a reading whose white level is known."""
-    try:
-        content = content_of(candidate)
-        return measure(candidate, decode_selected(candidate, reading, content), reading, content)
-    except DataError as error:
-        return error
+    content = content_of(candidate)
+    return measure(candidate, decode_selected(candidate, reading, content), reading, content)
 
 
 def _ask(source: Path, questions: list[tuple[str, QuestionError]]) -> None:

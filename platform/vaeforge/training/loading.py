@@ -6,9 +6,8 @@ an epoch ends. What is read depends on neither their number nor their order: ind
 caller, one plan after the other, and results are handed out in the order of the plans.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from vaeforge.samples import Samples
 from vaeforge.training.resident import ResidentSamples
+from vaeforge.work_ahead import work_ahead
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -33,25 +33,8 @@ def read_in_order(
         workers: threads; 0 reads in the caller's own, when it asks.
         device: for which it is read; the threads' current device where it is a GPU.
     """
-    if not workers:
-        yield from ((plan, read(plan)) for plan in plans)
-        return
-    waiting: deque[tuple[P, Future[T]]] = deque()
-    pool = ThreadPoolExecutor(workers, "vaeforge-loader", _use, (device,))
-    try:
-        for plan in plans:
-            waiting.append((plan, pool.submit(read, plan)))
-            if len(waiting) > AHEAD * workers:
-                yield _first(waiting)
-        while waiting:
-            yield _first(waiting)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _first(waiting: "deque[tuple[P, Future[T]]]") -> tuple[P, T]:
-    plan, reading = waiting.popleft()
-    return plan, reading.result()
+    begin = partial(_use, device)
+    return work_ahead(lambda plan: (plan, read(plan)), plans, workers, AHEAD, "vaeforge-loader", begin)
 
 
 def _use(device: torch.device) -> None:

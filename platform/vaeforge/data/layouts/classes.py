@@ -34,7 +34,7 @@ from vaeforge.data.near_copies import Thumbnail, grouping_of, thumbnail
 from vaeforge.data.picture_reading import PictureReading, reading_of, to_plain
 from vaeforge.data.pixels import Pixels, grey_of
 from vaeforge.data.resize import fit_square
-from vaeforge.data.side_by_side import in_order
+from vaeforge.data.side_by_side import in_order, or_error
 from vaeforge.data.source_files import LEAK, READ, data_files, reject_duplicates
 from vaeforge.errors import DataError
 from vaeforge.progress import through
@@ -87,7 +87,7 @@ def read(folder: Path, settings: ClassSettings) -> DataSet:
     quarantined: dict[str, str] = {}
     images: list[Checked] = []
     with Spool() as spool:
-        opened = in_order(partial(_opened, settings), items, lambda item: item.path)
+        opened = in_order(or_error(partial(_opened, settings)), items, lambda item: item.path)
         for item, found in zip(through(items, "reading images", READ), opened, strict=True):
             if isinstance(found, DataError):
                 quarantined[item.name] = str(found)
@@ -208,12 +208,9 @@ def _require_consistent(path: Path, images: NDArray[Any], labels: NDArray[Any], 
         raise DataError(f"{path}: {'; '.join(problems)}; run `vaeforge import` again")
 
 
-def _opened(settings: ClassSettings, item: Item) -> tuple[Checked, Pixels] | DataError:
-    """What one reading of an image tells, and its square; or why it cannot be read."""
-    try:
-        image = item.open()
-    except DataError as error:
-        return error
+def _opened(settings: ClassSettings, item: Item) -> tuple[Checked, Pixels]:
+    """What one reading of an image tells, and its square."""
+    image = item.open()
     size = (image.shape[1], image.shape[0])
     digest = hashlib.sha256(repr(size).encode() + image.tobytes()).hexdigest()
     return Checked(item, size, digest, thumbnail(image)), fit_square(image, settings.size, settings.fit)

@@ -25,9 +25,9 @@ from vaeforge.data.block_split import PARTS
 from vaeforge.data.file_format import named_suffixes, suffixes_of
 from vaeforge.data.framing import STEP as SIDE_STEP
 from vaeforge.data.images import open_grey, with_white
-from vaeforge.data.picture_reading import PictureReading, reading_of, to_plain
+from vaeforge.data.picture_reading import reading_of, to_plain
 from vaeforge.data.pixels import Pixels
-from vaeforge.data.side_by_side import in_order
+from vaeforge.data.side_by_side import in_order, or_error
 from vaeforge.data.source_files import READ, data_files, require_one_data_set
 from vaeforge.errors import DataError
 from vaeforge.progress import through
@@ -61,7 +61,7 @@ def read(folder: Path, settings: FrameSettings) -> DataSet:
     views: tuple[list[Pixels], ...] = ([], [], [])
     groups: list[str] = []
     fields: dict[str, str] = {}
-    opened = in_order(partial(_opened, reading), paths, lambda path: path)
+    opened = in_order(or_error(partial(open_grey, reading=reading)), paths, lambda path: path)
     for path, image in zip(through(paths, "reading frames", READ), opened, strict=True):
         name = path.relative_to(folder).as_posix()
         if isinstance(image, DataError):
@@ -79,13 +79,6 @@ def read(folder: Path, settings: FrameSettings) -> DataSet:
     labels = np.zeros(len(test), dtype=np.int64)
     info = {"frames": list(fields), "fields": sorted(set(fields.values())), "pictures": to_plain(reading)}
     return DataSet(train, validation, test, labels, groups, counts=counts, info=info, quarantined=quarantined)
-
-
-def _opened(reading: PictureReading, path: Path) -> Pixels | DataError:
-    try:
-        return open_grey(path, reading)
-    except DataError as error:
-        return error
 
 
 def _require_readable(folder: Path, paths: list[Path], readable: dict[str, str], reasons: dict[str, str]) -> None:

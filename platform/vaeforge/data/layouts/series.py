@@ -151,8 +151,8 @@ def _archive(path: Path) -> dict[str, Matrix]:
                 f"{path}: {key}: got {array.dtype} {array.shape}, must be real numbers [timepoints, voxels]; run "
                 "`vaeforge import` again"
             )
-    with np.errstate(over="ignore"):  # what float32 cannot hold is then infinite, and missing
-        return {key: array if array.dtype == np.float32 else as_float32(array) for key, array in arrays.items()}
+    # what float32 cannot hold is then infinite, and missing
+    return {key: array if array.dtype == np.float32 else as_float32(array) for key, array in arrays.items()}
 
 
 def _digest(matrix: Matrix) -> str:

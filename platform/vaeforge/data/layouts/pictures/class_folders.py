@@ -30,7 +30,7 @@ from vaeforge.data.picture_masks import NORMAL, UNKNOWN, Square, find_masks, rea
 from vaeforge.data.picture_reading import PictureReading, reading_of
 from vaeforge.data.pixels import Pixels
 from vaeforge.data.resize import centre_of, crop_square
-from vaeforge.data.side_by_side import in_order
+from vaeforge.data.side_by_side import in_order, or_error
 from vaeforge.data.source_files import LEAK, READ, reject_duplicates
 from vaeforge.errors import DataError
 from vaeforge.paths import sha256_of
@@ -140,7 +140,7 @@ class _Read:
 
 def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[tuple[Path, _Read]]:
     """The readable pictures of `paths`; `split` notes their sizes, and why others could not be read."""
-    squared = in_order(partial(_squared, side, split.reading), paths, lambda path: path)
+    squared = in_order(or_error(partial(_squared, side, split.reading)), paths, lambda path: path)
     for path, found in zip(paths, squared, strict=True):
         name = path.relative_to(folder).as_posix()
         if isinstance(found, DataError):
@@ -150,16 +150,14 @@ def _read(folder: Path, paths: list[Path], side: int, split: Split) -> Iterator[
         yield path, found
 
 
-def _squared(side: int, reading: PictureReading, path: Path) -> _Read | DataError:
-    """The picture at `path` as a square, or why it cannot be read."""
+def _squared(side: int, reading: PictureReading, path: Path) -> _Read:
+    """The picture at `path` as a square."""
     try:
         content = path.read_bytes() if path.stat().st_size <= READ_WHOLE else None
         picture = open_picture(path, None if content is None else io.BytesIO(content), reading=reading)
         digest = sha256_of(path) if content is None else hashlib.sha256(content).hexdigest()
     except OSError as error:
-        return DataError(f"{path}: cannot be read ({error})")
-    except DataError as error:
-        return error
+        raise DataError(f"{path}: cannot be read ({error})") from None
     square = crop_square(picture, side)
     return _Read(square, (picture.shape[1], picture.shape[0]), digest, thumbnail(square))
 
