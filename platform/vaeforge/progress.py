@@ -1,4 +1,4 @@
-"""How far a step has come: steps report it, whoever listens shows it, and neither knows the other.
+"""Progress of a step: steps report how far they have come, whoever listens shows it, and neither knows the other.
 
 A step goes through its items by `through`, or opens a `part` with units of its own; parts lie within one another. Where
 nobody listens nothing happens. A listener hears the thread that it listens in: what other threads do is counted where

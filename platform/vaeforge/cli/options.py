@@ -64,6 +64,13 @@ Layer = Annotated[OptionalStr, TEXT.option("points: layer of AnnData to read", d
 TimeAxis = Annotated[
     Literal["first", "last"] | None, choice("first", "last").option("series: where NIfTI has time", default="last")
 ]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="models:/NAME@ALIAS or /VERSION, NAME (its champion), or an exported folder",
+    ),
+]
 Offline = Annotated[OnOff, ON_OFF.option("do not track now; `vaeforge sync` does it later")]
 Json = Annotated[OnOff, ON_OFF.option("one JSON object per line instead of tables", "--json")]
 

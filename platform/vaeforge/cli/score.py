@@ -27,6 +27,7 @@ from vaeforge.cli.options import (
     Columns,
     Json,
     Layer,
+    Model,
     Pages,
     TimeAxis,
     Transposed,
@@ -45,13 +46,7 @@ app = Commands(add_completion=False)
 
 @app.command(rich_help_panel=USE)
 def score(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="models:/NAME@ALIAS or /VERSION, NAME (its champion), or an exported folder",
-        ),
-    ],
+    model: Model,
     input: Annotated[
         str,
         typer.Argument(

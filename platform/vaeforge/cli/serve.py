@@ -17,17 +17,10 @@ from vaeforge.cli.option_types import (
     OptionalPath,
     OptionalStr,
 )
-from vaeforge.cli.options import USE, Json, console, warning_console
+from vaeforge.cli.options import USE, Json, Model, console, warning_console
 from vaeforge.remarks import say, warn
 
 app = Commands(add_completion=False)
-Model = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="models:/NAME@ALIAS or /VERSION, NAME (its champion), or an exported folder",
-    ),
-]
 DRIFTED, UNKNOWN = 3, 2
 
 

@@ -28,8 +28,6 @@ TOLERANCE = 1e-4
 UNITLESS = {"score", ERROR_MAP}
 CUDA = "CUDAExecutionProvider"
 EXACT = {"use_tf32": "0"}  # by default 10 bits of the 23 of a float32 go into products
-
-
 PARITY_UNITS = 4  # of an export's progress
 
 

@@ -17,12 +17,12 @@ from vaeforge.package.bundle import EXTRA, HASHES, MAIN, Bundle
 from vaeforge.paths import Project, read_json, sha256_of
 from vaeforge.registry.mlflow_calls import store_errors, tracking_at
 from vaeforge.registry.tags import FILES, GRAPH
-from vaeforge.registry.versions import aliases_of, model_named, models, registered_model, version_named
+from vaeforge.registry.versions import CHAMPION, aliases_of, model_named, models, registered_model, version_named
 from vaeforge.track.open_reader import open_reader
 from vaeforge.track.store import locked
 from vaeforge.track.store_reader import StoredVersion, StoreReader
 
-ARCHIVED, CHAMPION = "vaeforge.archived", "champion"
+ARCHIVED = "vaeforge.archived"
 FLAVOURS = {"onnx", "python_function"}
 SUFFIXES = {".onnx", ".json", ".npz", ".csv", ".png", ".md", ".txt", ".yaml", ".yml", ".patch", ""}
 BARE = ("MLmodel", "registered_model_meta")  # MLflow's own

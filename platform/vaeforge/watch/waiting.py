@@ -1,4 +1,4 @@
-"""What a search waits for, in one sentence, by its history: nothing is asked of its process."""
+"""Sentence on what a search waits for, by its history: nothing is asked of its process."""
 
 from collections.abc import Sequence
 
