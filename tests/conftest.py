@@ -69,6 +69,36 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def blank_figures() -> Iterator[pytest.MonkeyPatch]:
+    """PNGs of figures are one white pixel: rendering takes a third of an evaluation. `drawn` renders them."""
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    render = Figure.savefig
+
+    def save(figure: Figure, file: Any, **options: Any) -> None:
+        if options.get("format") == "png":
+            Image.new("L", (1, 1), 255).save(file, "png")
+        else:
+            render(figure, file, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Figure, "savefig", save)
+        yield patched
+
+
+@pytest.fixture
+def drawn(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
+    """Figures are rendered, with whatever warnings that gives."""
+    from matplotlib.figure import Figure
+
+    blank = Figure.savefig
+    blank_figures.undo()
+    yield
+    blank_figures.setattr(Figure, "savefig", blank)
+
+
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Imports leave empty files in place of their figures, which take longer than all else and are tested elsewhere."""

@@ -1,4 +1,9 @@
-"""Work ahead in threads: results in the order of the items, a bounded number of them before they are asked for."""
+"""Work ahead in threads: results in the order of the items, a bounded number of them before they are asked for.
+
+Whoever stops asking early waits for nothing: what is under way ends by itself. The iterator of a loop that raised is
+ended by the garbage collector, in any thread and between any two instructions, also while `threading` holds a lock that
+its threads need to end: to wait for them there would be for ever.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +28,7 @@ def work_ahead(
         work: called in threads, several at a time.
         items: taken one by one in the caller's thread.
         threads: how many; 0 works in the caller's own, when it asks.
-        ahead: items a thread that are worked on at most before they are asked for.
+        ahead: items that are worked on at most before they are asked for.
         name: of the threads.
         begin: what each thread does first.
     """
@@ -35,9 +40,9 @@ def work_ahead(
     try:
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) > ahead * threads:
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metric_names import not_given, undocumented
 from samples import random_arrays, random_prepared, small_experiment
@@ -111,8 +112,11 @@ def test_the_model_stands_beside_training_mean_and_untrained_model(result: Evalu
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("drawn")
 def test_everything_is_written(result: EvaluationResult, tmp_path: Path) -> None:
     write_result(result, tmp_path)
+    for figure in (tmp_path / "figures").iterdir():
+        assert min(Image.open(figure).size) > 100, figure
     for kind in ("curves", "figures"):
         assert list((tmp_path / kind).iterdir()), kind
     assert (tmp_path / "comparison.csv").stat().st_size > 100

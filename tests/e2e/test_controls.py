@@ -158,6 +158,7 @@ def test_finalists_run_again_and_the_best_mean_wins(project: SampleProject, clus
     assert "±" in output
 
 
+@pytest.mark.long
 def test_members_of_a_population_inherit_the_donors_weights(project: SampleProject, cluster: dict[str, str]) -> None:
     lanes = ("--hosts", "1", "--lanes", "4")
     tune(project, cluster, "p", "--trials", "4", *lanes, scheduler={"name": "pbt", "interval": 2})
@@ -183,6 +184,7 @@ def test_members_of_a_population_inherit_the_donors_weights(project: SampleProje
     assert sha256_of(project.root / best["path"]) == best["sha256"]
 
 
+@pytest.mark.long
 def test_mlflow_and_the_dashboards_journal_agree_with_the_ledger(
     project: SampleProject, cluster: dict[str, str]
 ) -> None:

@@ -35,12 +35,14 @@ def project(tracking_server: TrackingServer, tmp_path_factory: pytest.TempPathFa
     return project
 
 
+@pytest.mark.long
 def test_a_version_whose_answer_was_lost_is_not_made_twice(project: Project, tracking_server: TrackingServer) -> None:
     client = open_store(tracking_server.proxy.uri)
     (version,) = client.search_model_versions("name='vaeforge-endoscopy'")
     assert version.tags["vaeforge.verdict"].startswith("champion: ")
 
 
+@pytest.mark.long
 def test_processes_that_fetch_one_version_at_once_all_get_it(project: Project, tracking_server: TrackingServer) -> None:
     shutil.rmtree(project.artifacts / "models", ignore_errors=True)
     gate, failures = CONTEXT.Barrier(4), CONTEXT.Queue()

@@ -92,6 +92,7 @@ def test_a_folder_is_scored_and_said_to_be_complete(bundle: Bundle, model: VAE, 
     assert other.code == 2 and "options.reading.batch was 16, is 17" in other.stderr
 
 
+@pytest.mark.long
 def test_killed_twice_and_gone_on_with(bundle: Bundle, many: Path, tmp_path: Path) -> None:
     wanted = (bundle.folder, many, "--batch", "1", "--threads", "1", "--error-maps", "true")
     parts = tmp_path / "out" / "parts"

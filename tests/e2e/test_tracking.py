@@ -284,7 +284,11 @@ def test_a_store_that_is_up_to_date_is_not_written_to(ledger: Path, uri: str, mo
 
 @pytest.mark.parametrize(
     ("arrives", "same_process"),
-    [(False, True), (True, False), *(pytest.param(one, one, marks=pytest.mark.long) for one in (False, True))],
+    [
+        (True, False),
+        pytest.param(False, True, marks=pytest.mark.long),
+        *(pytest.param(one, one, marks=pytest.mark.long) for one in (False, True)),
+    ],
 )
 def test_a_crash_at_any_write_duplicates_nothing(
     ledger: Path, tmp_path: Path, arrives: bool, same_process: bool, monkeypatch: pytest.MonkeyPatch

@@ -98,6 +98,7 @@ def test_the_same_call_again_does_nothing_twice(project: SmallProject, client: M
     assert len(client.search_model_versions("name='vaeforge-endoscopy'")) == 1
 
 
+@pytest.mark.long
 def test_train_and_the_steps_after_it(project: SmallProject, client: MlflowClient, cluster: dict[str, str]) -> None:
     project.run("train", "--epochs", "2", "--name", "plain", "--set", "beta.value=0.01", **cluster)
     check_invariants(project, "plain", trials=1)

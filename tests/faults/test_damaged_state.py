@@ -64,7 +64,7 @@ def test_what_a_search_keeps_beside_its_ledger_may_be_damaged(killed: SmallProje
     check_invariants(killed, "d", TRIALS, repeated=1, tracking_uri=f"sqlite:///{killed.root / 'mlflow.db'}")
 
 
-@pytest.mark.parametrize("damage", [flip_bit, cut])
+@pytest.mark.parametrize("damage", [pytest.param(flip_bit, marks=pytest.mark.long), cut])
 def test_a_damaged_line_of_a_ledger_is_counted_and_its_search_is_not_continued(
     killed: SmallProject, tmp_path: Path, damage: object
 ) -> None:

@@ -13,6 +13,7 @@ LEDGERS = Path(__file__).parents[1] / "ledgers"
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_a_search_whose_budget_was_used_up_by_an_earlier_build_goes_on_with_a_larger_one(
     tmp_path: Path, cluster: dict[str, str]
 ) -> None:

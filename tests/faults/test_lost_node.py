@@ -88,7 +88,11 @@ def connected(folder: Path) -> Iterator["subprocess.Popen[str]"]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "called"),
-    [("raylet", "node"), pytest.param("agent", "agent", marks=pytest.mark.long), ("gcs", "control server")],
+    [
+        ("raylet", "node"),
+        pytest.param("agent", "agent", marks=pytest.mark.long),
+        pytest.param("gcs", "control server", marks=pytest.mark.long),
+    ],
 )
 def test_whichever_process_of_rays_is_killed_it_is_said(tmp_path: Path, kind: str, called: str) -> None:
     with connected(tmp_path) as process:

@@ -12,6 +12,7 @@ from project import CODE_PATH, SmallProject, check_invariants
 QUICK = ("--offline", "true", "--register", "false", "--trials", "2", "--epochs", "1", "--scheduler", "none")
 
 
+@pytest.mark.long
 def test_a_search_needs_neither_a_short_tmpdir_nor_a_home_nor_all_cores(tmp_path: Path) -> None:
     project = SmallProject(tmp_path)
     scratch = tmp_path / ("scratch-of-the-job-" + "x" * 80)

@@ -52,6 +52,7 @@ def test_a_repeatable_search_ends_with_the_same_trials_however_often_it_was_kill
     assert trials_of(project, "killed") == trials_of(project, "once")
 
 
+@pytest.mark.long
 def test_a_search_whose_budget_was_used_up_is_concluded_whenever_it_was_killed(
     project: SmallProject, cluster: dict[str, str]
 ) -> None:
@@ -95,6 +96,7 @@ def test_finalists_without_a_model_are_not_repeated_and_never_handed_on(
     assert handed_on["trial"] == best and (project.root / handed_on["checkpoint"]["path"]).is_file()
 
 
+@pytest.mark.long
 def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on(
     project: SmallProject, cluster: dict[str, str]
 ) -> None:

@@ -78,6 +78,7 @@ def test_what_a_gateway_says_has_failed_and_was_done_is_not_done_twice(
     assert disagreements(ledger.parent, tracking_server.proxy.uri) == []
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_in_between_and_comes_back(tracking_server: TrackingServer, ledger: Path) -> None:
     lines = ledger.read_text().splitlines(keepends=True)
     ledger.write_text("".join(lines[:30]))

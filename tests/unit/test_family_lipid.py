@@ -259,8 +259,8 @@ def test_published_widths_on_maps_of_fifty_thousand_points_have_the_sources_size
     assert parameter_count(model) == pytest.approx(493e6, rel=0.05)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("reading", [pytest.param("points", marks=pytest.mark.long), "maps"])
+@pytest.mark.long
+@pytest.mark.parametrize("reading", ["points", "maps"])
 def test_graphs_with_angles_and_a_sigmoid_export(reading: str, tmp_path: Path) -> None:
     spec = points_spec(minmax=True) if reading == "points" else maps_spec()
     model = built(spec, bounded=True, coordinates="spherical", scales=1, blocks=0).eval()

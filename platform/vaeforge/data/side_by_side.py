@@ -41,7 +41,7 @@ def in_order(
         with large:
             return work(item)
 
-    return work_ahead(one, items, count if count > 1 else 0, AHEAD, "vaeforge-files")
+    return work_ahead(one, items, count if count > 1 else 0, AHEAD * count, "vaeforge-files")
 
 
 def or_error(work: Callable[[Item], Result]) -> Callable[[Item], Result | DataError]:

@@ -5,9 +5,7 @@ already, say a patch that was cut out, and must have its size. `patches`: it is 
 sample's size at the distance `prepare.stride`, called `<file>/<row>/<column>` by their upper left corner in pixels.
 """
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import channels_first, open_inputs, picture_to_event
 from vaeforge.score.batches import ItemBatch, Position, Rows, Size, Values, make_batch, prepare_setting, rejected_rows
 from vaeforge.score.conditions import ClassConditions
+from vaeforge.work_ahead import work_ahead
 
 TASK = 8  # pictures that a thread decodes before it looks for more
 
@@ -123,17 +122,8 @@ class PictureReader:
         task = 1 if self.mode == "patches" else max(1, min(TASK, self.batch // threads))
         ahead = threads if self.mode == "patches" else -(-self.batch // task)
         tasks = (self.paths[begin : begin + task] for begin in range(first, len(self.paths), task))
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        waiting: deque[Future[list[Decoded]]] = deque()
-        try:
-            for paths in tasks:
-                waiting.append(pool.submit(self._decode_all, paths))
-                if len(waiting) > ahead:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:  # whoever takes no more of them does not wait for those that nobody has begun
-            pool.shutdown(cancel_futures=True)
+        for decoded in work_ahead(self._decode_all, tasks, threads, ahead, "decode"):
+            yield from decoded
 
     def _decode_all(self, paths: list[Path]) -> list[Decoded]:
         return [self._decode(path) for path in paths]

@@ -34,7 +34,7 @@ def read_in_order(
         device: for which it is read; the threads' current device where it is a GPU.
     """
     begin = partial(_use, device)
-    return work_ahead(lambda plan: (plan, read(plan)), plans, workers, AHEAD, "vaeforge-loader", begin)
+    return work_ahead(lambda plan: (plan, read(plan)), plans, workers, AHEAD * workers, "vaeforge-loader", begin)
 
 
 def _use(device: torch.device) -> None:
