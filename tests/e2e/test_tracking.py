@@ -466,7 +466,7 @@ def test_the_follower_ignores_signals_and_leaves_with_the_search(ledger: Path, u
         process.send_signal(name)
     now = time.time()
     append(ledger, [line | {"time": now} for line in SECOND_SESSION])
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert open_store(uri).get_run(run_ids(ledger.parent).parent).info.status == "FINISHED"
     assert read(ledger.parent / "tracking.log") == ""
 
@@ -478,7 +478,7 @@ def test_the_follower_kills_what_a_vanished_search_left_running(ledger: Path, ur
     wait_until((ledger.parent / "tracking.json").exists)
     search.kill()
     search.wait()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert {run.info.status for run in all_runs(open_store(uri))} == {"KILLED"}
 
 

@@ -319,16 +319,20 @@ class _SearchRun:
         except (RayActorError, RaySystemError) as error:
             self.node.hold()
             problem = f"search {self.plan.name!r}: Ray failed: {error}; {GO_ON}"
-            self._abandon(problem)
+            self._abandon(problem, GOODBYE_SECONDS)
             raise SearchError(problem) from error
         except SearchError as error:
-            if isinstance(error.__cause__, RayError):
+            lost = isinstance(error.__cause__, RayError)
+            if lost:
                 self.node.hold()
-            self._abandon(str(error))
+            self._abandon(str(error), GOODBYE_SECONDS if lost else END_SECONDS)
             raise
 
-    def _abandon(self, problem: str) -> None:
-        """End after a problem: say so in the ledger and let the worker groups return, as far as either can be done."""
+    def _abandon(self, problem: str, patience: float) -> None:
+        """End after a problem: say so in the ledger, let Tune and the worker groups return, as far as it can be done.
+
+        Tune's thread has `patience` seconds: a thread that is in Ray when Ray shuts down ends the process.
+        """
         import ray
 
         self.searcher.interrupted = True
@@ -336,6 +340,7 @@ class _SearchRun:
         with suppress(ray.exceptions.RayError, OSError):  # the cluster or the disk may be what the problem is
             ray.get(self.dispatcher.close.remote(), timeout=END_SECONDS)
             ray.get(self.dispatcher.record.remote(self._interrupted(problem=problem)), timeout=END_SECONDS)
+        self.tune.abandon(patience)
         self._let_groups_go(END_SECONDS, early=True)
 
     def end(self) -> None:

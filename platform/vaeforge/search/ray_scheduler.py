@@ -44,16 +44,16 @@ class LedgerScheduler(FIFOScheduler):
 
 
 class OnRequest(Stopper):
-    """Ends Tune's loop once `requested` is set."""
+    """Ends Tune's loop once one of the events is set."""
 
-    def __init__(self, requested: Event):
+    def __init__(self, *requested: Event):
         self._requested = requested
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._requested.is_set()
+        return any(event.is_set() for event in self._requested)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

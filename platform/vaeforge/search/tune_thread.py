@@ -42,6 +42,7 @@ class TuneThread:
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(starts)
         self._plan, self._searcher, self._scheduler, self._dispatcher = plan, searcher, scheduler, dispatcher
         self._thread: threading.Thread | None = None
+        self._abandoned = threading.Event()
 
     def start(self, scratch: Path, requested: threading.Event) -> None:
         """Start it; `scratch` is a folder for what Tune writes and nobody reads, `requested` is set to end it early."""
@@ -55,6 +56,11 @@ class TuneThread:
     def join(self, seconds: float) -> None:
         if self._thread is not None:
             self._thread.join(seconds)
+
+    def abandon(self, seconds: float) -> None:
+        """Have it end, once its trials have nothing more to wait for, and wait for it."""
+        self._abandoned.set()
+        self.join(seconds)
 
     def _run(self, scratch: Path, requested: threading.Event) -> None:
         try:
@@ -78,7 +84,7 @@ class TuneThread:
                 name="tune",
                 storage_path=str(scratch),
                 verbose=0,
-                stop=OnRequest(requested),
+                stop=OnRequest(requested, self._abandoned),
                 failure_config=tune.FailureConfig(max_failures=-1),
             ),
         )
