@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ from vaeforge.data import announced_size
 from vaeforge.data.decoding import decode, pixels_in
 from vaeforge.data.images import open_picture
 from vaeforge.data.picture_reading import PictureReading
-from vaeforge.errors import DataError, QuestionError
+from vaeforge.errors import ConfigError, DataError, QuestionError
+from vaeforge.importing.import_options import ImportOptions
+from vaeforge.importing.white_level import stated_range
+from vaeforge.package.contract import CONTRACT, read_contract
 from vaeforge.package.inputs import open_inputs, reading_for
+from vaeforge.paths import read_json
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 WHOLE = np.arange(2 * 5 * 4, dtype=np.uint16).reshape(2, 5, 4) * 90
@@ -132,6 +137,38 @@ def test_windows_are_not_applied_and_padding_is_as_dark_as_the_darkest(tmp_path:
     expected = ONE.astype(int)
     expected[0, 0, 0] = 90
     np.testing.assert_array_equal(values(path), expected)
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_window_that_is_asked_for_is_pydicoms(tmp_path: Path, kind: str) -> None:
+    pixels = np.arange(-700, 900, 4, dtype=np.int16).reshape(1, 20, 20)
+    path = write_dicom(tmp_path / "a.dcm", pixels, kind, x00281050=("DS", "40"), x00281051=("DS", "400"))
+    dataset = pydicom.dcmread(path)
+    shown = pydicom.pixels.apply_windowing(dataset.pixel_array, dataset) + 2**15  # from 0 to 65,535
+    expected = 65535 - shown if kind == "MONOCHROME1" else shown
+    reading = replace(stated_range(ImportOptions(window="40,400")), depth=16)
+    found = reading.levels(reading.selected(decode(path), 1))[0, ..., 0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.51)
+    assert {0, 65535} < set(found.ravel().tolist())
+    with pytest.raises(DataError, match="lie outside of"):
+        replace(reading, clip=False).levels(decode(path))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"window": "40"},
+            r"--window: got '40', must be its centre and its width, which is above 1, for example 40,400",
+        ),
+        ({"window": "40,1"}, "which is above 1"),
+        ({"window": "nan,400"}, "must be its centre"),
+        ({"window": "40,400", "white": 3.0}, "beside --white or --black; give one or the other"),
+    ],
+)
+def test_no_window(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        stated_range(ImportOptions(**options))
 
 
 def test_frames_in_time_are_pictures_and_others_are_asked_about(tmp_path: Path) -> None:
@@ -280,6 +317,29 @@ def test_a_picture_is_scored_and_served_by_the_contracts_black_and_white(tmp_pat
     reading = reading_for(bundle.contract)
     (sent,) = open_inputs(Path("b"), bundle.contract, reading, (tmp_path / "dicom/a.dcm").read_bytes())
     np.testing.assert_array_equal(sent, open_picture(tmp_path / "tiff/a.tif", reading=reading))
+
+
+@pytest.mark.slow
+def test_a_window_holds_from_import_to_score(tmp_path: Path) -> None:
+    scans(tmp_path / "set")
+    stated = ("--window", "40,400", "--track", "false")
+    assert command_line(tmp_path, "inspect", "set", "--family", "endoscopy", *stated[:2]).code == 0
+    done = command_line(tmp_path, "import", "set", "--family", "endoscopy", *stated)
+    assert done.code == 0, done.stdout + done.stderr
+    given = ("--set", "prepare.size=32", "--set", "prepare.margin=0")
+    ready = command_line(tmp_path, "prepare", "--family", "endoscopy", *given)
+    assert ready.code == 0, ready.stdout + ready.stderr
+    folder = tmp_path / "artifacts/prepared/endoscopy"
+    train = np.load(folder / "train.npy")
+    assert (train == 0).any() and (train == 65535).any() and ((train > 0) & (train < 65535)).any()
+    known = read_json(folder / "manifest.json", "")["info"]["pictures"]
+    assert (known["black"], known["white"], known["clip"]) == (-160.0, 239.0, True)
+    more = {"orientation": "applied", "colour": "RGB", "crop": "", "resize": ""}
+    bundle = write_bundle(tmp_path / "bundle", "endoscopy", untrained("endoscopy"), pictures=known | more)
+    score(bundle, tmp_path / "set/normal", tmp_path / "scored")
+    assert np.isfinite(scores_of(tmp_path / "scored")["score"]).sum() == 10
+    again = read_contract(bundle.folder / CONTRACT).pictures
+    assert again is not None and again.clip and reading_for(bundle.contract).clip
 
 
 def test_series_are_pointed_to_nifti(tmp_path: Path) -> None:

@@ -55,6 +55,10 @@ White = Annotated[
     OptionalFloat, NUMBER.option("images of more than 8 bits: the value that is white", default="of the data set")
 ]
 Black = Annotated[OptionalFloat, NUMBER.option("images of more than 8 bits: the value that is black", default="0")]
+Window = Annotated[
+    OptionalStr,
+    TEXT.option("images of more than 8 bits: CENTRE,WIDTH of the values to tell apart, as 40,400; others are clipped"),
+]
 Pages = Annotated[
     OptionalStr, TEXT.option("images: what the pages of a file are: frames, first, max, mean or channels")
 ]

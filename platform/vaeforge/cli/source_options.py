@@ -25,6 +25,7 @@ from vaeforge.cli.options import (
     TimeAxis,
     Transposed,
     White,
+    Window,
 )
 from vaeforge.data.mass_list import mass_words
 from vaeforge.importing.import_options import ImportOptions
@@ -88,6 +89,7 @@ def import_options(
     normalise: Normalise = None,
     white: White = None,
     black: Black = None,
+    window: Window = None,
     depth: Depth = None,
     size: SampleSize = None,
     pages: Pages = None,
@@ -112,6 +114,7 @@ def import_options(
         normalise=normalise or "",
         white=white,
         black=black or 0.0,
+        window=window or "",
         depth=depth or "",
         size=size or "",
         pages=pages or "",

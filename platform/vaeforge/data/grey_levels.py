@@ -106,7 +106,9 @@ def depth_of(extents: Iterable[Extent], black: float, white: float | None) -> in
     return 16 if deep and white is not None and (fine or white - black > WHITE) else 8
 
 
-def to_levels(pixels: NDArray[Any], black: float, white: float, inverted: bool = False, depth: int = 8) -> Pixels:
+def to_levels(
+    pixels: NDArray[Any], black: float, white: float, inverted: bool = False, depth: int = 8, clip: bool = False
+) -> Pixels:
     """`pixels` as levels, `black` as 0 and `white` as 255, or 65,535 in a `depth` of 16 bits.
 
     Args:
@@ -115,9 +117,11 @@ def to_levels(pixels: NDArray[Any], black: float, white: float, inverted: bool =
         white: the value that becomes the largest level.
         inverted: as TIFF's WhiteIsZero has it: 0 is white.
         depth: 8 for uint8, 16 for uint16.
+        clip: whether values outside of the range are meant to become its ends.
 
     Raises:
-        DataError: if more than 1 % of the values lie outside of the range, which is then not theirs.
+        DataError: if more than 1 % of the values lie outside of the range, which is then not theirs, unless they are
+            clipped.
     """
     kind: np.dtype[np.unsignedinteger[Any]] = np.dtype(f"uint{depth}")
     top = 2**depth - 1
@@ -128,7 +132,7 @@ def to_levels(pixels: NDArray[Any], black: float, white: float, inverted: bool =
         levels = pixels if depth == 8 else np.multiply(pixels, top // 255, dtype=kind)
     else:
         outside = float(np.mean((pixels < black) | (pixels > white)))
-        if outside > BEYOND:
+        if outside > BEYOND and not clip:
             raise DataError(
                 f"{outside:.0%} of the values, {float(pixels.min()):g} to {float(pixels.max()):g}, lie outside of "
                 f"{black:g} (black) to {white:g} (white): its white level is another one; {ASK}"

@@ -36,6 +36,8 @@ class PictureReading:
         pages: what the pages of a file are, one of `PAGES`; empty: files have one.
         channels: those that are taken, by number (from 0) or name, in order; empty: all.
         depth: bits of a level: 8, or 16, of all pictures.
+        clip: whether values outside of black and white are meant to become these, as a window on CT has it; else
+            pictures with more than 1 % of such values are refused.
     """
 
     black: float = 0.0
@@ -43,8 +45,11 @@ class PictureReading:
     pages: str = ""
     channels: tuple[str, ...] = ()
     depth: int = 8
+    clip: bool = False
 
     def __post_init__(self) -> None:
+        if self.clip and self.white is None:
+            raise ConfigError("pictures are clipped, but nothing says at which black and white")
         if self.depth not in SAMPLE_DEPTHS:
             raise ConfigError(f"--depth: got {self.depth}, must be auto, 8 or 16")
         if self.pages and self.pages not in PAGES:
@@ -78,7 +83,8 @@ class PictureReading:
         else:
             extent = extent_of(pixels, raw.bits)
             white = white_of([extent]) if white is None else white
-            levels = to_levels(pixels, self.black, WHITE if white is None else white, raw.inverted, self.depth)
+            white = WHITE if white is None else white
+            levels = to_levels(pixels, self.black, white, raw.inverted, self.depth, self.clip)
         if raw.alpha is None:
             return levels
         opaque, top = raw.alpha[..., None], float(np.iinfo(levels.dtype).max)
@@ -91,7 +97,7 @@ class PictureReading:
             DataError: if more than 1 % of the values lie outside of the range, which is then not theirs.
         """
         black, white = (0.0, WHITE) if pixels.dtype == np.uint8 else (self.black, self.white or WHITE)
-        return to_levels(pixels, black, white, depth=self.depth)
+        return to_levels(pixels, black, white, depth=self.depth, clip=self.clip)
 
 
 def _paged(raw: RawPicture, reading: PictureReading) -> RawPicture:
@@ -148,8 +154,9 @@ def write_reading(folder: Path, reading: PictureReading) -> None:
 def to_plain(reading: PictureReading) -> dict[str, Any]:
     """As JSON has it."""
     depth = {} if reading.depth == SAMPLE_DEPTHS[0] else {"depth": reading.depth}
-    told = {name: value for name, value in vars(reading).items() if name != "depth"}
-    return {**told, "channels": list(reading.channels), **depth}
+    clip = {"clip": True} if reading.clip else {}
+    told = {name: value for name, value in vars(reading).items() if name not in ("depth", "clip")}
+    return {**told, "channels": list(reading.channels), **depth, **clip}
 
 
 def from_plain(given: Mapping[str, Any], where: str) -> PictureReading:
@@ -166,6 +173,7 @@ def from_plain(given: Mapping[str, Any], where: str) -> PictureReading:
             str(given["pages"]),
             tuple(map(str, given["channels"])),
             int(given.get("depth", SAMPLE_DEPTHS[0])),
+            given.get("clip", False) is True,
         )
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise DataError(f"{where}: is not how pictures are read ({error!r}); import the data again") from None

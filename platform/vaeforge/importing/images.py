@@ -5,6 +5,7 @@ They are read by the code that prepare, score and serve use (`vaeforge.data.imag
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from vaeforge.importing.measured_images import (
 )
 from vaeforge.importing.parsed_source import READ, WRITTEN, ImportLog, ParsedSource, Row, summarise
 from vaeforge.importing.rims import check_rims
-from vaeforge.importing.white_level import depth_asked, with_white
+from vaeforge.importing.white_level import depth_asked, stated_range, with_white
 from vaeforge.progress import through
 
 LEAST_OF_CLASS = 3  # pictures: one to train, one to validate and one to test
@@ -65,7 +66,7 @@ def read_images(
     if options.duplicates not in DUPLICATES:
         raise ConfigError(f"--duplicates: got {options.duplicates!r}, must be one of {', '.join(DUPLICATES)}")
     depth = depth_asked(options)
-    stated = PictureReading(options.black, options.white, options.pages, options.channels)
+    stated = replace(stated_range(options), pages=options.pages, channels=options.channels)
     measured, reading = _measured(source, found.files, stated, depth, log)
     if options.duplicates == "drop":
         measured = _without_copies(measured, log)

@@ -48,6 +48,8 @@ class ImportOptions:
         normalise: `points`: of spectra, `tic`, which gives millionths of a spectrum's total, or `none`; empty: none.
         white: pictures of more than 8 bits: the value that is white; none: found over all of them.
         black: pictures of more than 8 bits: the value that is black.
+        window: pictures of more than 8 bits: `CENTRE,WIDTH` of the values that are told apart, in place of white and
+            black; what lies outside becomes black or white; empty: none.
         depth: pictures: bits of a sample's value, `8`, `16`, or `auto`: 16 where they hold more than 8; empty: auto.
         size: pictures: of the samples that `prepare` makes of them, `auto` or a multiple of 16; empty: as in
             params.yaml.
@@ -76,6 +78,7 @@ class ImportOptions:
     normalise: str = ""
     white: float | None = None
     black: float = 0.0
+    window: str = ""
     depth: str = ""
     size: str = ""
     pages: str = ""

@@ -23,7 +23,7 @@ from vaeforge.importing.import_options import ImportOptions, usable_name
 from vaeforge.importing.measured_images import histogram_of, pixels_sha256, shape_row, write_pixels
 from vaeforge.importing.parsed_source import ImportLog, ParsedSource, Row, shown, summarise
 from vaeforge.importing.walk_source import walk
-from vaeforge.importing.white_level import depth_asked, with_white
+from vaeforge.importing.white_level import depth_asked, stated_range, with_white
 
 KEYS = ("images", "labels", "classes")
 
@@ -114,7 +114,7 @@ def _check(
 def _reading(path: Path, images: NDArray[Any], options: ImportOptions, log: ImportLog) -> PictureReading:
     """How `images` [N, H, W] are read, by the white level of them all."""
     extent = extent_of(images)
-    stated = PictureReading(options.black, options.white) if extent.deep else PictureReading()
+    stated = stated_range(options) if extent.deep else PictureReading()
     extents = [extent] if extent.deep else []
     return with_white(f"{path}: images:", stated, extents, len(images), depth_asked(options), log)
 

@@ -172,6 +172,7 @@ def _plain(options: ImportOptions) -> Mapping[str, Any]:
         **({"normalise": options.normalise} if options.normalise else {}),
         "white": options.white,
         "black": options.black,
+        **({"window": options.window} if options.window else {}),
         **({"depth": options.depth} if options.depth else {}),
         "pages": options.pages,
         "duplicates": options.duplicates,

@@ -1,5 +1,6 @@
 """White level and bits of the pictures of an import: found or stated, and said, for files and arrays alike."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,6 +22,31 @@ def depth_asked(options: ImportOptions) -> int | None:
     if options.depth not in allowed:
         raise ConfigError(f"--depth: got {options.depth!r}, must be auto, 8 or 16")
     return allowed[options.depth]
+
+
+def stated_range(options: ImportOptions) -> PictureReading:
+    """Pictures of more than 8 bits read by the black and white, or the window, that options say.
+
+    A window of centre c and width w tells values from c - 0.5 - (w - 1) / 2 to c - 0.5 + (w - 1) / 2 apart (DICOM
+    PS3.3, C.11.2.1.2.1).
+
+    Raises:
+        ConfigError: if the window is none, or white or black are said beside it.
+    """
+    if not options.window:
+        return PictureReading(options.black, options.white)
+    if options.white is not None or options.black:
+        raise ConfigError(f"--window: got {options.window!r} beside --white or --black; give one or the other")
+    try:
+        centre, width = (float(number) for number in options.window.split(","))
+        if not (math.isfinite(centre) and 1 < width < math.inf):
+            raise ValueError
+    except ValueError:
+        raise ConfigError(
+            f"--window: got {options.window!r}, must be its centre and its width, which is above 1, for example 40,400"
+        ) from None
+    middle, half = centre - 0.5, (width - 1) / 2
+    return PictureReading(middle - half, middle + half, clip=True)
 
 
 def with_white(

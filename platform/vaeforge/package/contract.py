@@ -60,6 +60,7 @@ class PictureInput:
         steps: all of it in order, for people.
         graph: how exactly the graph `picture` does the same; none where there is no such graph.
         depth: bits of a level, 8 or 16; of 16, raw units are levels / 257.
+        clip: whether values outside of black and white become these; else pictures with many such are refused.
     """
 
     orientation: str
@@ -75,6 +76,7 @@ class PictureInput:
     steps: tuple[str, ...] = ()
     graph: PictureDifference | None = field(default=None, metadata=OPTIONAL)
     depth: int = field(default=8, metadata=OPTIONAL)
+    clip: bool = field(default=False, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

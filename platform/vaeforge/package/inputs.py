@@ -84,7 +84,7 @@ def reading_for(
     known = contract.pictures
     own = PictureReading()
     if known is not None:
-        own = PictureReading(known.black, known.white, known.pages, known.channels, known.depth)
+        own = PictureReading(known.black, known.white, known.pages, known.channels, known.depth, known.clip)
     if white is not None or black:
         own = replace(own, black=black, white=white)
     return replace(own, pages=pages or own.pages, channels=channels or own.channels)

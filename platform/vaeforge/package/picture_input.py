@@ -55,6 +55,7 @@ def picture_input(trained: TrainedModel, difference: PictureDifference | None) -
         steps=_steps(reading, colour, framing),
         graph=difference,
         depth=reading.depth,
+        clip=reading.clip,
     )
 
 
@@ -67,10 +68,10 @@ def reading_in(trained: TrainedModel) -> PictureReading:
 def _steps(reading: PictureReading, colour: str, framing: Framing | None) -> tuple[str, ...]:
     white = f"{reading.white:g}" if reading.white else "255 in 8 bits, else 2^b - 1 of the fewest bits (10, 12, 14, 16)"
     taken, depth = ", ".join(reading.channels) or "all", reading.depth
-    black = f"{reading.black:g}"
+    black, clipped = f"{reading.black:g}", ", what lies outside clipped" if reading.clip else ""
     steps = [
         f"decoded and turned as its orientation says; pages {reading.pages or 'one'}, channels {taken}",
-        f"levels round({2**depth - 1} (v - {black}) / (white - {black})) in {depth} bits, white {white}",
+        f"levels round({2**depth - 1} (v - {black}) / (white - {black})) in {depth} bits, white {white}{clipped}",
         "laid onto white where it is transparent",
         f"colour {colour}",
     ]
