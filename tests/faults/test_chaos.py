@@ -38,7 +38,7 @@ def test_a_search_under_six_faults_loses_nothing_and_repeats_nothing(tmp_path: P
     )
     assert report["holds"] and len(report["injections"]) == 6
     assert {injection["fault"] for injection in report["injections"]} == {*SHORT.split(",")}
-    assert report["sessions"] >= 4 and report["repeated"] == 0  # two kills of the driver, and sync
+    assert report["sessions"] >= 3 and report["repeated"] == 0  # two kills of the driver
 
 
 @pytest.mark.long
