@@ -21,11 +21,12 @@ def halves() -> list[Any]:
 
 
 def test_a_plane_of_all_factors_leaves_the_noise(halves: list[Any]) -> None:
-    left = held_out_variances(*halves, [1, FACTORS, 50])
+    known, unseen = halves
+    left = held_out_variances(known, unseen, [1, FACTORS, 50])
     # noise outside of the plane: 55 of 60 directions, and a little for the plane being estimated
     assert left[FACTORS] == pytest.approx(NOISE * 55 / 60, rel=0.05)
     assert left[1] > 4 * left[FACTORS] and left[50] < left[FACTORS]
-    assert held_out_variances(*halves, [0, 60, 300]) == {}
+    assert held_out_variances(known, unseen, [0, 60, 300]) == {}
 
 
 def test_samples_that_a_plane_was_not_fitted_on_are_left_more_of(halves: list[Any]) -> None:
