@@ -1,8 +1,9 @@
 """Progress of a search as a person sees it: a live table in a terminal, plain lines elsewhere, a ranking at the end.
 
-Modes: `live` redraws a table; `plain` prints a line when something has changed, every 10 s at most, and once a minute
-otherwise; `quiet` prints warnings and the end; `json` prints the events of `json_output.py`, one a line. In mode `json`
-the console is the standard output, so that whatever else is printed belongs on another one.
+Modes: `live` redraws a table, on a terminal or in a notebook's cell; `plain` prints a line when something has changed,
+every 10 s at most, and once a minute otherwise; `quiet` prints warnings and the end; `json` prints the events of
+`json_output.py`, one a line. In mode `json` the console is the standard output, so that whatever else is printed
+belongs on another one.
 """
 
 import math
@@ -18,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.notebook import NotebookPlace
 from vaeforge.progress_bar import HOUR, duration
 from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
@@ -40,14 +42,14 @@ def mode_for(console: Console, quiet: bool = False, json: bool = False) -> Mode:
     """The mode that the command line's options and the console ask for; `json` goes before `quiet`."""
     if json or quiet:
         return "json" if json else "quiet"
-    return "live" if console.is_terminal else "plain"
+    return "live" if console.is_terminal or console.is_jupyter else "plain"
 
 
 class ProgressView:
     """Shows snapshots of the dispatcher; `total` trials of `epochs` epochs each.
 
     Args:
-        mode: `live`, and none, is `plain` where the console is no terminal.
+        mode: `live`, and none, is `plain` where the console is neither a terminal nor a notebook's.
         earlier: numbers of trials that had ended before this session: no event tells of them again.
         clock: seconds, for tests.
     """
@@ -70,7 +72,7 @@ class ProgressView:
         self._pace: tuple[float, int] | None = None
         self._printed, self._last = -math.inf, ""
         self._best: BestSoFar | None = None
-        self._live = Live(console=console, refresh_per_second=2) if self.mode == "live" else None
+        self._live = _live(console) if self.mode == "live" else None
 
     def __enter__(self) -> "ProgressView":
         if self._live:
@@ -203,6 +205,11 @@ class ProgressView:
             place_words(trial),
             escape(describe(trial.params)),
         )
+
+
+def _live(console: Console) -> Live | NotebookPlace:
+    """What draws the table again: on a terminal, or in the output of a notebook's cell."""
+    return NotebookPlace() if console.is_jupyter else Live(console=console, refresh_per_second=2)
 
 
 def ranking(history: SearchHistory, objective: Objective, limit: int = 10) -> Table:
