@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,13 +43,13 @@ def packages() -> Iterator[None]:
         sys.path[:] = before
 
 
-def executed(name: str, folder: Path) -> Any:
-    """The notebook `name` with the outputs that it has in `folder`.
+def executed(name: str, folder: Path, cluster: Mapping[str, str]) -> Any:
+    """The notebook `name` with the outputs that it has in `folder`, its searches on a Ray that runs already.
 
     Raises:
         nbclient.exceptions.CellExecutionError: with the traceback of the cell that failed.
     """
-    with packages():
+    with packages(), mock.patch.dict(os.environ, cluster):
         import nbformat
         from nbclient import NotebookClient
 
@@ -61,12 +61,12 @@ def executed(name: str, folder: Path) -> Any:
     return notebook
 
 
-def written(notebook: Any, path: Path) -> None:
-    """Keep an executed notebook: without times, and without what names this machine."""
+def written(notebook: Any, path: Path, folder: Path) -> None:
+    """Keep an executed notebook: without times, and with another name for the project's `folder` on this machine."""
     with packages():
         import nbformat
 
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)
         notebook.metadata.pop("language_info", None)
-        path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        path.write_text(nbformat.writes(notebook).replace(str(folder), "~/project") + "\n", encoding="utf-8")

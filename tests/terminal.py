@@ -14,10 +14,10 @@ FOREVER = ("vaeforge serve", "--browser")  # until somebody ends them
 
 
 class Terminal:
-    """A shell in `folder`, whose own files lie in `state`."""
+    """A shell in `folder`, whose own files lie in `state`; `more` is set in its environment."""
 
-    def __init__(self, folder: Path, state: Path):
-        self._state = state
+    def __init__(self, folder: Path, state: Path, **more: str):
+        self._state, self._more = state, more
         state.mkdir(parents=True, exist_ok=True)
         (state / "pwd").write_text(str(folder), encoding="utf-8")
         (state / "env").write_text("", encoding="utf-8")
@@ -75,7 +75,7 @@ class Terminal:
         kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         person = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in PERSON.items()}
         settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "RAY_USAGE_STATS_ENABLED": "0", "COLUMNS": "200"}
-        return kept | person | settings | {"PYTHONPATH": CODE_PATH, "TERMINAL": str(self._state)}
+        return kept | person | settings | {"PYTHONPATH": CODE_PATH, "TERMINAL": str(self._state)} | self._more
 
 
 PERSON = {"NAME": "Us", "EMAIL": "us@example.org"}

@@ -39,15 +39,15 @@ def test_it_is_kept_with_outputs_and_names_no_folder_of_a_machine(name: str) -> 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_they_run_from_the_first_cell_to_the_last(tmp_path: Path) -> None:
+def test_they_run_from_the_first_cell_to_the_last(tmp_path: Path, cluster: dict[str, str]) -> None:
     if not at_hand():
         pytest.skip("nbclient is not installed; `make test-long` brings it into .notebooks")
     project, said = SampleProject(tmp_path, "cilia"), []
     for name in NOTEBOOKS:
-        notebook = executed(name, project.root)
+        notebook = executed(name, project.root, cluster)
         said.append(texts([cell for cell in notebook.cells if cell.cell_type == "code"]))
         if os.environ.get("UPDATE_NOTEBOOKS"):
-            written(notebook, FOLDER / name)
+            written(notebook, FOLDER / name, project.root)
     assert (
         "best: trial" in said[0] and "report.html" in said[0] and "8/8 trials ended" in said[0]
     )  # the table that changes

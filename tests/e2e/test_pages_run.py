@@ -48,10 +48,10 @@ def small(project: Path) -> None:
 
 
 class Lab:
-    """A home with pictures and the project that the first hour makes in it."""
+    """A home with pictures and the project that the first hour makes in it; searches run on a Ray that is there."""
 
-    def __init__(self, home: Path):
-        self.home, self.said = home, ""
+    def __init__(self, home: Path, cluster: Mapping[str, str]):
+        self.home, self.said, self._cluster = home, "", cluster
         write_images(home / "pictures/normal", 60, 0, 160)
         write_images(home / "pictures/polyps", 20, 1, 250)
         write_images(home / "new", 60, 2, 160)
@@ -64,7 +64,7 @@ class Lab:
         return str(json.loads(said.splitlines()[-1])["name"])
 
     def terminal(self, folder: Path | None = None) -> Terminal:
-        return Terminal(folder or self.root, self.home / ".terminal")
+        return Terminal(folder or self.root, self.home / ".terminal", **self._cluster)
 
     def walk(
         self, page: str, walk: Walk, folder: Path | None = None, after: Callable[[str], None] | None = None
@@ -102,9 +102,9 @@ def _with_word(line: str, written: str, meant: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def lab(tmp_path_factory: pytest.TempPathFactory, cluster: dict[str, str]) -> Lab:
     """The first hour, as it is written."""
-    lab = Lab(tmp_path_factory.mktemp("home"))
+    lab = Lab(tmp_path_factory.mktemp("home"), cluster)
 
     def after(line: str) -> None:
         if line.startswith("vaeforge init"):
