@@ -14,7 +14,7 @@ from project import CODE_PATH, ROOT
 FOLDER = ROOT / "docs" / "notebooks"
 NOTEBOOKS = ("search.ipynb", "champion.ipynb")  # in this order: the second one uses what the first one registers
 PACKAGES = ROOT / ".notebooks"  # where `make test-long` puts nbclient and a kernel
-CELL_SECONDS = 600
+CELL_SECONDS = 1500
 
 
 def at_hand() -> bool:
