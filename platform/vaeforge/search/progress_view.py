@@ -185,16 +185,15 @@ class ProgressView:
         first, *others = self._summary(snapshot, note)
         table = Table(title=Text(f"{first}\n{', '.join(others)}"), title_justify="left")
         for column in ("trial", "state", "epoch", METRIC, "host", "parameters"):
-            one_line = column == "parameters"  # a trial takes one line, however narrow the terminal
-            table.add_column(column, overflow="ellipsis" if one_line else "fold", no_wrap=one_line)
+            table.add_column(column, no_wrap=column != "parameters")  # this one alone gives way to a narrow terminal
         best = snapshot.best.trial if snapshot.best else None
         order = sorted(snapshot.trials, key=lambda t: (t.trial != best, t.state not in OPEN, -t.trial))
         for trial in order[:SHOWN]:
             table.add_row(*self._cells(trial, best))
         return table
 
-    def _cells(self, trial: TrialStatus, best: int | None) -> tuple[str, ...]:
-        """One trial, with the epoch that it has reached."""
+    def _cells(self, trial: TrialStatus, best: int | None) -> tuple[str | Text, ...]:
+        """One trial in one line, with the epoch that it has reached."""
         mark = " (best)" if trial.trial == best else ""
         again = "" if trial.repeat_of is None else f" (repeats {trial.repeat_of})"
         return (
@@ -203,7 +202,7 @@ class ProgressView:
             f"{trial.epoch}/{self.epochs}",
             number(trial.value),
             place_words(trial),
-            escape(describe(trial.params)),
+            Text(describe(trial.params), no_wrap=True, overflow="ellipsis"),
         )
 
 
