@@ -27,6 +27,7 @@ test: data  ## the full test suite: searches on one worker, the rest on the othe
 	pytest tests/faults tests/e2e $(FAST) -n $(BESIDE_SEARCHES) --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: data  ## the rest: minutes each
+	test -d .notebooks || pip install --disable-pip-version-check --quiet --target .notebooks --constraint requirements.lock -r docs/notebooks/requirements.txt
 	pytest -m long
 
 test-faults: data  ## every fault, in its long form: docs/reliability.md

@@ -29,7 +29,7 @@ import torch
 from search_quality import Figures, Floats, curves, finite, interval, reach, write
 from search_replay import Deciding, Params, Table, Trace, breaks_off, outcome_of, record
 from search_strategies import OURS, ROWS
-from search_table import BENCHMARKS, EPOCHS, TABLE
+from search_tables import BENCHMARKS, FMRI
 
 from vaeforge.errors import DataError
 from vaeforge.seeds import derive
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=BENCHMARKS / "search_lanes.json")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    table = Table.read(TABLE, "interpolated")
+    table = Table.read(FMRI.path, "interpolated")
     found: Figures = json.loads(given.output.read_text()) if given.output.exists() else about(given.budget)
     if found["budget"] != given.budget:
         problem = f"budget: got {given.budget}, must be {found['budget']}; remove it to start anew"
@@ -105,7 +105,7 @@ def replay_lanes(strategy: Deciding, table: Table, budget: float, lanes: int) ->
 
 def _after(strategy: Deciding, table: Table, number: int, epoch: int, params: Params) -> tuple[str, float | None]:
     """The trial's state after `epoch`, at which it waits for a decision or not, and its value."""
-    if epoch in strategy.epochs or epoch == EPOCHS or breaks_off(table.curve(params), epoch):
+    if epoch in strategy.epochs or epoch == table.spec.epochs or breaks_off(table.curve(params), epoch):
         return outcome_of(strategy, table, number, epoch, params)
     return "running", None
 

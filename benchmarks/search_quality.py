@@ -1,6 +1,7 @@
 """Quality of a search for its cost: strategies replayed on a table of real trainings, regret against cost.
 
-    python benchmarks/search_quality.py [--rows tpe_asha random ...] [--lookups nearest] [--seeds 20] [--budget 100]
+    python benchmarks/search_quality.py [--table speckle] [--rows tpe_asha random ...] [--lookups nearest] [--seeds 20]
+                                        [--budget 100]
 
 `search_table.parquet` (made by `search_table.py`) holds the curves, `search_replay.py` the clock of 4 simulated groups,
 `search_strategies.py` the rows. What the output holds already is not run again; remove it to start anew. One thread.
@@ -33,13 +34,12 @@ from scipy.stats import rankdata
 from search_figure import draw
 from search_replay import HOSTS, Floats, Table, params_of, read_curves, replay
 from search_strategies import OURS, ROWS
-from search_table import BENCHMARKS, CHECK, EPOCHS, SCHEDULES, TABLE
+from search_tables import BENCHMARKS, TABLES
 
 from vaeforge.errors import DataError
 from vaeforge.paths import write_bytes
 from vaeforge.seeds import derive
 
-RUNGS = (1, 3, 9)
 LOOKUPS = ("interpolated", "nearest")
 RESAMPLES = 2000
 SEEN = 20  # seeds on which the rule of thin rungs was found; later ones had no part in it
@@ -50,21 +50,24 @@ Figures = dict[str, Any]
 def main() -> None:
     """Replay rows, and write what came out as figures and a picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--table", choices=list(TABLES), default="fmri")
     parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--lookups", nargs="*", choices=LOOKUPS, default=list(LOOKUPS))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=BENCHMARKS / "search_quality.json")
+    parser.add_argument("--output", type=Path, help="default: search_quality[_TABLE].json")
     given = parser.parse_args()
+    spec = TABLES[given.table]
+    given.output = given.output or BENCHMARKS / f"search_quality{'' if spec.name == 'fmri' else '_' + spec.name}.json"
     torch.set_num_threads(1)
     known: Figures = json.loads(given.output.read_text()) if given.output.exists() else {}
     replays: Figures = known.get("replays", {})
-    facts = about(Table.read(TABLE, "interpolated"), given.budget)
+    facts = about(Table.read(spec.path, "interpolated", spec), given.budget)
     for key in known and ("budget", "hosts", "table"):
         if known[key] != facts[key]:
             raise DataError(f"{given.output}: {key}: got {known[key]}, must be {facts[key]}; remove it to start anew")
     for lookup in given.lookups:
-        table = Table.read(TABLE, lookup)
+        table = Table.read(spec.path, lookup, spec)
         rows: Figures = replays.setdefault(lookup, {"rows": {}})["rows"]
         for name in given.rows:
             rows[name] = measure(name, table, given.seeds, given.budget, rows.get(name, {}))
@@ -91,7 +94,7 @@ def measure(name: str, table: Table, seeds: int, budget: int, known: Figures) ->
     started, costs = time.monotonic(), np.arange(1.0, budget + 1.0)
     regrets, trials = list(known.get("regrets", [])), list(known.get("trials", []))
     for seed in range(len(regrets), seeds):
-        trace = replay(ROWS[name].start(derive(seed, "search quality"), table.lookup), table, budget)
+        trace = replay(ROWS[name].start(derive(seed, "search quality"), table.lookup, table.spec), table, budget)
         trials.append(dict(sorted(trace.trials.items())))
         regrets.append([finite(regret) for regret in trace.incumbent(costs) - table.best])
     seconds = round(time.monotonic() - started, 1)
@@ -105,7 +108,10 @@ def about(table: Table, budget: int) -> Figures:
     versions = {name: version(name) for name in ("optuna", "ray", "numpy", "scipy", "torch")}
     content: Figures = {**machine, "versions": versions}
     content |= {"budget": budget, "hosts": HOSTS, "table": described(table)}
-    return content | {"check": checked(table) if CHECK.exists() else None, "rungs": rank_correlations(table)}
+    return content | {
+        "check": checked(table) if table.spec.between and table.spec.check.exists() else None,
+        "rungs": rank_correlations(table),
+    }
 
 
 def compared(rows: Figures, table: Table) -> Figures:
@@ -144,7 +150,7 @@ def described(table: Table) -> Figures:
 
 def checked(table: Table) -> Figures:
     """How far interpolated final values are from trained ones, and those of two seeds from each other, nats."""
-    trained = {key: curve[-1] for key, curve in read_curves(CHECK).items()}
+    trained = {key: curve[-1] for key, curve in read_curves(table.spec.check, table.spec.epochs).items()}
     pairs = {key: (value, float(table.curve(params_of(key))[-1])) for key, value in trained.items()}
     again = np.array([pair for key, pair in pairs.items() if key in table.curves])
     between = np.array([pair for key, pair in pairs.items() if key not in table.curves])
@@ -237,16 +243,16 @@ def rank_correlations(table: Table) -> Figures:
     schedule = np.array([key[0] for key in keys])
     values = np.array([table.curves[key] for key in keys])
     found = {}
-    for rung in RUNGS:
-        early, last = values[:, rung - 1], values[:, EPOCHS - 1]
-        by = {name: spearman_interval(early[schedule == name], last[schedule == name]) for name in SCHEDULES}
+    for rung in sorted({1, table.spec.epochs // 9, table.spec.epochs // 3}):
+        early, last = values[:, rung - 1], values[:, table.spec.epochs - 1]
+        by = {name: spearman_interval(early[schedule == name], last[schedule == name]) for name in table.spec.schedules}
         grouped, pooled = best_third(early, schedule), best_third(early, np.zeros(len(keys)))
         best = last <= np.quantile(last, 0.1)
         found[str(rung)] = {
             "within": by,
             "pooled": spearman_interval(early, last),
             "kept": {"within": share(grouped[best]), "pooled": share(pooled[best])},
-            "passed_by_schedule": {name: share(pooled[schedule == name]) for name in SCHEDULES},
+            "passed_by_schedule": {name: share(pooled[schedule == name]) for name in table.spec.schedules},
         }
     return found
 

@@ -22,13 +22,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from search_table import BETAS, EPOCHS, FAMILY, LATENT_DIMS, LRS, SCHEDULES
+from search_tables import FMRI, SCHEDULES, TableSpec
 
 Floats = NDArray[np.float64]
 Params = dict[str, Any]
 Key = tuple[str, float, int, float]
 Lookup = Literal["interpolated", "nearest"]
-AXES = tuple(np.log(axis) for axis in (BETAS, LATENT_DIMS, LRS))
 HOSTS = 4  # worker groups
 
 
@@ -40,34 +39,39 @@ class Table:
         best: the smallest final value.
         median: the median final value.
         seconds: of a mean full training.
+        spec: what the table trained.
     """
 
-    def __init__(self, curves: Mapping[Key, Floats], epoch_seconds: Mapping[int, float], lookup: Lookup):
-        self.curves, self.lookup = curves, lookup
-        self.seconds = EPOCHS * float(np.mean([epoch_seconds[key[2]] for key in curves]))
-        self._epoch_costs = [epoch_seconds[size] / self.seconds for size in LATENT_DIMS]
+    def __init__(
+        self, curves: Mapping[Key, Floats], epoch_seconds: Mapping[int, float], lookup: Lookup, spec: TableSpec = FMRI
+    ):
+        self.curves, self.lookup, self.spec = curves, lookup, spec
+        self._axes = tuple(np.log(axis) for axis in spec.axes)
+        self.seconds = spec.epochs * float(np.mean([epoch_seconds[key[2]] for key in curves]))
+        self._epoch_costs = [epoch_seconds[size] / self.seconds for size in spec.latent_dims]
         final = np.array([curve[-1] for curve in curves.values()])
         self.best, self.median = float(np.nanmin(final)), float(np.nanmedian(final))
         self._grids: dict[str, Floats] = {}
-        for schedule in SCHEDULES if lookup == "interpolated" else ():
-            keys = [[[(schedule, b, size, lr) for lr in LRS] for size in LATENT_DIMS] for b in BETAS]
+        for schedule in spec.schedules if lookup == "interpolated" else ():
+            keys = [[[(schedule, b, size, lr) for lr in spec.lrs] for size in spec.latent_dims] for b in spec.betas]
             self._grids[schedule] = np.array([[[curves[key] for key in row] for row in plane] for plane in keys])
 
     @staticmethod
-    def read(path: Path, lookup: Lookup) -> "Table":
-        """The table that `search_table.py` wrote."""
+    def read(path: Path, lookup: Lookup, spec: TableSpec = FMRI) -> "Table":
+        """The table of `spec` that `search_table.py` wrote."""
         columns = pq.read_table(path, columns=["latent_dim", "seconds"])
         sizes, seconds = columns["latent_dim"].to_numpy(), columns["seconds"].to_numpy()
-        return Table(read_curves(path), {n: float(np.median(seconds[sizes == n])) for n in LATENT_DIMS}, lookup)
+        costs = {n: float(np.median(seconds[sizes == n])) for n in spec.latent_dims}
+        return Table(read_curves(path, spec.epochs), costs, lookup, spec)
 
     def curve(self, params: Params) -> Floats:
         """The value after each epoch of a training with `params`."""
         schedule, *place = key_of(params)
         if self.lookup == "nearest":
-            beta, size, lr = (nearest(axis, x) for axis, x in zip((BETAS, LATENT_DIMS, LRS), place, strict=True))
+            beta, size, lr = (nearest(axis, x) for axis, x in zip(self.spec.axes, place, strict=True))
             return self.curves[schedule, beta, size, lr]
         found = self._grids[schedule]
-        for axis, x in zip(AXES, place, strict=True):
+        for axis, x in zip(self._axes, place, strict=True):
             low = int(np.clip(np.searchsorted(axis, math.log(x)) - 1, 0, len(axis) - 2))
             share = float(np.clip((math.log(x) - axis[low]) / (axis[low + 1] - axis[low]), 0.0, 1.0))
             found = (1 - share) * found[low] + share * found[low + 1]
@@ -75,16 +79,16 @@ class Table:
 
     def epoch_cost(self, params: Params) -> float:
         """Full trainings that an epoch with `params` costs, linear in the logarithm of the latent size."""
-        return float(np.interp(math.log(params["model.latent_dim"]), AXES[1], self._epoch_costs))
+        return float(np.interp(math.log(params["model.latent_dim"]), self._axes[1], self._epoch_costs))
 
 
-def read_curves(path: Path) -> dict[Key, Floats]:
+def read_curves(path: Path, epochs: int = FMRI.epochs) -> dict[Key, Floats]:
     """The value after each epoch, by configuration."""
     curves: dict[Key, Floats] = {}
     for row in pq.read_table(path).to_pylist():
         # single precision turns 0.1 into 0.10000000149
         key = row["schedule"], float(f"{row['beta']:.6g}"), row["latent_dim"], float(f"{row['lr']:.6g}")
-        curve = curves.setdefault(key, np.full(EPOCHS, np.nan))
+        curve = curves.setdefault(key, np.full(epochs, np.nan))
         curve[row["epoch"] - 1] = math.nan if row["value"] is None else row["value"]
     return curves
 
@@ -114,29 +118,37 @@ def ends(axis: Sequence[float], lookup: Lookup) -> list[float]:
     return [axis[0] * math.sqrt(axis[0] / axis[1]), axis[-1] * math.sqrt(axis[-1] / axis[-2])]
 
 
-def space_content(search: str, scheduler: str, rung: str, first: int, lookup: Lookup) -> dict[str, Any]:
+def space_content(
+    search: str | dict[str, Any],
+    scheduler: str | dict[str, Any],
+    rung: str,
+    first: int,
+    lookup: Lookup,
+    spec: TableSpec = FMRI,
+) -> dict[str, Any]:
     """The space of the table's axes, in the form of a space file.
 
     Args:
-        search: name of a sampler.
-        scheduler: name of a scheduler.
+        search: name of a sampler, or its settings.
+        scheduler: name of a scheduler, or its settings.
         rung: `schedule` or `global`.
         first: the epoch of the first rung.
         lookup: what the ranges are for.
+        spec: the table.
     """
-    low, high = ends(LATENT_DIMS, lookup)
-    beta = {"float": ends(BETAS, lookup), "log": True}
+    low, high = ends(spec.latent_dims, lookup)
+    beta = {"float": ends(spec.betas, lookup), "log": True}
     return {
-        "family": FAMILY,
+        "family": spec.family,
         "objective": {"metric": "val/nelbo", "mode": "min"},
-        "fidelity": {"max": EPOCHS, "min": first, "reduction": 3},
+        "fidelity": {"max": spec.epochs, "min": first, "reduction": 3},
         "rung": rung,
         "search": search,
         "scheduler": scheduler,
         "space": {
             "model.latent_dim": {"int": [round(low), round(high)], "log": True},
-            "beta.schedule": {"choice": {name: {path: beta} for name, (path, _) in SCHEDULES.items()}},
-            "optimizer.lr": {"float": ends(LRS, lookup), "log": True},
+            "beta.schedule": {"choice": {name: {path: beta} for name, (path, _) in spec.schedules.items()}},
+            "optimizer.lr": {"float": ends(spec.lrs, lookup), "log": True},
         },
     }
 
@@ -190,8 +202,8 @@ def replay(strategy: Deciding, table: Table, budget: float, hosts: int = HOSTS) 
         advance(now, number, 0, params)
 
     def advance(now: float, number: int, epoch: int, params: Params) -> None:
-        curve, waits = table.curve(params), strategy.epochs | {EPOCHS}
-        stage = next(e for e in range(epoch + 1, EPOCHS + 1) if e in waits or breaks_off(curve, e))
+        curve, waits = table.curve(params), strategy.epochs | {table.spec.epochs}
+        stage = next(e for e in range(epoch + 1, table.spec.epochs + 1) if e in waits or breaks_off(curve, e))
         heapq.heappush(running, (now + (stage - epoch) * table.epoch_cost(params), number, stage, params))
 
     for _ in range(hosts):
@@ -214,7 +226,7 @@ def outcome_of(strategy: Deciding, table: Table, number: int, epoch: int, params
     if breaks_off(curve, epoch):
         return "failed", None
     value = float(curve[epoch - 1])
-    if epoch == EPOCHS:
+    if epoch == table.spec.epochs:
         return "completed", value
     return "stopped" if strategy.stops(number, params, epoch, value) else "running", value
 

@@ -11,13 +11,14 @@ every rung. Now a trial is compared with all schedules while its own has fewer t
 
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import optuna
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 from search_replay import Deciding, Lookup, Params, space_content
-from search_table import BENCHMARKS, EPOCHS, FAMILY
+from search_tables import BENCHMARKS, FMRI, TableSpec
 
 from vaeforge.config.loader import load
 from vaeforge.search.samplers.trials import FinishedTrial
@@ -36,9 +37,10 @@ class Row:
         scheduler: our scheduler.
         rung: whether rungs compare within a `schedule` or are `global`.
         complete: a stopped trial is told as completed, with its value at that time.
-        first: the first rung, epochs.
+        first: the first rung, epochs of 27.
         strict: rungs compare within the schedule from the first trial on.
         until: cost at which the replay ends, where a proposal takes too long for the whole budget.
+        expected: the sampler is told what the table's data let one expect, as `vaeforge tune` tells it.
     """
 
     title: str
@@ -49,19 +51,24 @@ class Row:
     first: int = 3
     strict: bool = False
     until: int | None = None
+    expected: bool = False
 
-    def start(self, seed: int, lookup: Lookup) -> Deciding:
+    def start(self, seed: int, lookup: Lookup, spec: TableSpec = FMRI) -> Deciding:
         """A fresh search under `seed`."""
-        content = space_content(self.search or "tpe", self.scheduler, self.rung, self.first, lookup)
+        search: dict[str, Any] = {"name": self.search or "tpe"}
+        if self.expected:
+            search["betas"] = spec.expected()
+        first = max(1, self.first * spec.epochs // FMRI.epochs)
+        content = space_content(search, self.scheduler, self.rung, first, lookup, spec)
         space = parse_space(content, "benchmark")
-        return _Ray(space, seed) if self.search is None else _Ours(space, seed, self)
+        return _Ray(space, seed) if self.search is None else _Ours(space, seed, self, spec)
 
 
 OURS = "tpe_asha"
 ROWS = {
     "random": Row("random", "random"),
     "tpe": Row("TPE", "tpe"),
-    "gp": Row("GP, one per schedule", "gp", until=40),
+    "gp": Row("GP, one per schedule", "gp", until=20),
     "random_asha": Row("random + ASHA", "random", "asha"),
     OURS: Row("TPE + ASHA (ours)", "tpe", "asha"),
     "tpe_asha_ray": Row("TPE + ASHA, COMPLETE, global rungs", "tpe", "asha", "global", complete=True),
@@ -70,6 +77,9 @@ ROWS = {
     "tpe_asha_global": Row("TPE + ASHA, global rungs", "tpe", "asha", "global"),
     "tpe_asha_strict": Row("TPE + ASHA, strict schedule rungs", "tpe", "asha", strict=True),
     "tpe_asha_9": Row("TPE + ASHA, first rung 9", "tpe", "asha", first=9),
+    "vae_asha_plain": Row("shared axes + ASHA, nothing expected", "vae", "asha", until=20),
+    "vae_asha": Row("shared axes, expected beta + ASHA", "vae", "asha", until=20, expected=True),
+    "vae": Row("shared axes, expected beta", "vae", until=20, expected=True),
     "tpe_hyperband": Row("TPE + Hyperband", "tpe", "hyperband"),
     "tpe_median": Row("TPE + median stopping", "tpe", "median"),
 }
@@ -78,8 +88,8 @@ ROWS = {
 class _Ours:
     """A real sampler and a real scheduler."""
 
-    def __init__(self, space: Space, seed: int, row: Row):
-        base = load(BENCHMARKS, FAMILY, "sample", {"training.epochs": EPOCHS}).experiment
+    def __init__(self, space: Space, seed: int, row: Row, spec: TableSpec):
+        base = load(BENCHMARKS, spec.family, "sample", {"training.epochs": spec.epochs}).experiment
         self.space, self.base, self.row = space, base, row
         self.sampler = space.build_sampler(seed)
         self.scheduler = space.build_scheduler(seed, TRIALS)

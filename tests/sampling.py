@@ -22,6 +22,7 @@ TPE, GP = "optuna:optuna.samplers.TPESampler", "optuna:optuna.samplers.GPSampler
 OPTIONS: dict[str, dict[str, Any]] = {
     "tpe": {"startup": 4},
     "gp": {"startup": 4},
+    "vae": {"startup": 4},
     "nsga2": {"population": 4},
     TPE: {"options": {"multivariate": True, "n_startup_trials": 4}},
     GP: {"options": {"n_startup_trials": 2}},

@@ -1,4 +1,6 @@
-"""The progress of a step before people: one bar with the time left on a terminal, a line now and then elsewhere.
+"""Progress of a step before people: a bar with the time left on a terminal, a line now and then elsewhere.
+
+In a notebook it is one line that changes.
 
 It shows what `progress` reports, whichever step that is of.
 """
@@ -9,10 +11,13 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
 
+from vaeforge.notebook import NotebookPlace
 from vaeforge.progress import Part, listening, share
 
 LINE_SECONDS = 10.0  # between lines
+CHANGE_SECONDS = 0.5  # between changes of a notebook's line
 TELLING = 0.02  # of a step must be done before the pace of it says how long the rest takes
 HOUR = 3600.0
 
@@ -37,6 +42,7 @@ class _View:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic):
         self._console, self._clock = console, clock
         self._drawn = console.is_terminal and not console.is_dumb_terminal
+        self._place = NotebookPlace() if console.is_jupyter else None
         self._bar: Progress | None = None
         self._step: Part | None = None
         self._began, self._first, self._most = 0.0, 0.0, 0.0
@@ -55,15 +61,20 @@ class _View:
             self._most = done = max(self._most, done)  # what a part reaches is not taken back
         if self._drawn:
             self._draw(parts, done)
-        elif self._clock() - self._printed >= LINE_SECONDS:
+        elif self._clock() - self._printed >= (CHANGE_SECONDS if self._place else LINE_SECONDS):
             self._printed = self._clock()
             text = ", ".join(filter(None, [f"{_named(parts)}: {_counted(parts, done)}", self._beside(parts, done)]))
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+            if self._place:
+                self._place.update(Text(text))
+            else:
+                self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the terminal to others."""
         if self._bar is not None:
             self._bar.stop()
+        if self._place is not None:
+            self._place.clear()
         self._bar = self._step = None
 
     def _draw(self, parts: Sequence[Part], done: float | None) -> None:

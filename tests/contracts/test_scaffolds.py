@@ -4,12 +4,11 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from outside import install_metadata
+from outside import installed
 from project import ROOT, command_line
 from vaeforge.config.loader import load
 from vaeforge.errors import ConfigError
@@ -17,17 +16,6 @@ from vaeforge.scaffold import LIKE, new_family
 from vaeforge.search.space.checks import check
 from vaeforge.search.space.space import read_space
 from vaeforge_models.families import families
-
-
-def installed(folder: Path) -> Path:
-    """As pip would install the package in `folder`: its module with the metadata that its pyproject.toml gives."""
-    points = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
-    sections = [
-        [f"[{group}]", *(f"{key} = {place}" for key, place in found.items())] for group, found in points.items()
-    ]
-    text = "\n".join(line for section in sections for line in section)
-    install_metadata(folder, folder.name.replace("-", "_"), f"{text}\n")
-    return folder
 
 
 def contracts(folder: Path, name: str, *tests: str) -> int:

@@ -61,9 +61,9 @@ def test_what_no_node_can_hold_is_refused_with_what_was_asked_and_what_there_is(
     def refusal(*options: str) -> str:
         return " ".join(project.run(*tune("r", 2, *options), code=2, **two.environment).split())
 
-    assert "asked for 1 host(s) of 5 worker(s), which is 5 CPUs" in refusal("--workers", "5")
+    assert "asked for 1 worker group of 5 workers, which is 5 CPUs" in refusal("--workers", "5")
     output = refusal("--hosts", "9")
-    assert "asked for 9 host(s) of 1 worker(s), which is 9 CPUs" in output
+    assert "asked for 9 worker groups of 1 worker each, which is 9 CPUs" in output
     assert "there are 2 CPUs and 0 GPUs on 2 nodes" in output
     output = refusal("--device", "cuda")
     assert "1 worker(s) with 1 GPUs each; there are 2 CPUs and 0 GPUs on 2 nodes" in output

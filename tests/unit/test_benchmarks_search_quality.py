@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,9 +57,10 @@ def falling(start: float) -> Any:
     return start - np.arange(1.0, 28.0)
 
 
-def small_table(clock: ModuleType, curves: Any, seconds: float = 1.0) -> Any:
+def small_table(clock: ModuleType, curves: Any, seconds: float = 1.0, **changes: Any) -> Any:
     """A table of few points, every epoch of which takes `seconds`."""
-    return clock.Table(curves, dict.fromkeys(clock.LATENT_DIMS, seconds), "nearest")
+    spec = replace(clock.FMRI, **changes)
+    return clock.Table(curves, dict.fromkeys(spec.latent_dims, seconds), "nearest", spec)
 
 
 def test_the_nearest_point_is_that_of_the_logarithm(clock: ModuleType) -> None:
@@ -76,7 +78,7 @@ def test_interpolation_is_multilinear_in_the_logarithm_and_exact_at_the_points(c
         return np.full(27, 2 * math.log(key[1]) + 3 * math.log(key[2]) - math.log(key[3]) + len(key[0]))
 
     curves = {point.key: plane(point.key) for point in made.points()}
-    table = clock.Table(curves, dict.fromkeys(made.LATENT_DIMS, 1.0), "interpolated")
+    table = clock.Table(curves, dict.fromkeys(made.FMRI.latent_dims, 1.0), "interpolated")
     for key in (KEY, ("half_cosine", 30.0, 216, 0.01), ("cyclical", 0.1, 8, 0.0003), ("linear", 0.17, 50, 0.007)):
         np.testing.assert_allclose(table.curve(clock.params_of(key)), plane(key))
     assert table.best == pytest.approx(2 * math.log(0.1) + 3 * math.log(8) - math.log(0.01) + len("linear"))
@@ -155,9 +157,7 @@ def test_more_than_ours_is_positive_where_ours_is_better(monkeypatch: pytest.Mon
 
 
 @pytest.mark.long
-def test_global_rungs_pass_over_a_late_schedule_and_groups_do_not(
-    clock: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_global_rungs_pass_over_a_late_schedule_and_groups_do_not(clock: ModuleType) -> None:
     import search_quality as quality
 
     curves = {}
@@ -165,8 +165,8 @@ def test_global_rungs_pass_over_a_late_schedule_and_groups_do_not(
         curves["constant", 1.0, 8, float(number)] = np.full(27, 20.0 + number)  # early as late
         late = [np.full(20, 50.0 + number), np.full(7, float(number))]  # and then the best of all
         curves["half_cosine", 1.0, 8, float(number)] = np.concatenate(late)
-    monkeypatch.setattr(quality, "SCHEDULES", {"constant": None, "half_cosine": None})
-    found = quality.rank_correlations(small_table(clock, curves))["3"]
+    schedules = {"constant": None, "half_cosine": None}
+    found = quality.rank_correlations(small_table(clock, curves, schedules=schedules))["3"]
     assert found["within"] == {"constant": [1.0, 1.0, 1.0], "half_cosine": [1.0, 1.0, 1.0]}
     assert found["kept"] == {"within": 1.0, "pooled": 0.0}
     assert found["passed_by_schedule"] == {"constant": pytest.approx(8 / 12, abs=1e-3), "half_cosine": 0.0}
@@ -174,18 +174,21 @@ def test_global_rungs_pass_over_a_late_schedule_and_groups_do_not(
     assert found["pooled"][0] == pytest.approx(1 - 6 * 24 * 144 / (24 * 575), abs=1e-3)
 
 
-def test_the_committed_table_is_the_whole_factorial() -> None:
+@pytest.mark.parametrize(("name", "count"), [("fmri", 384), ("speckle", 144)])
+def test_the_committed_tables_are_whole_factorials(name: str, count: int) -> None:
     import pyarrow.parquet as pq
     import search_table as made
 
-    table = pq.read_table(BENCHMARKS / "search_table.parquet")
+    spec = made.TABLES[name]
+    table = pq.read_table(spec.path)
     assert table.schema.remove_metadata() == made.SCHEMA
     rows = table.to_pandas()
     sizes = rows.groupby(["schedule", "beta", "latent_dim", "lr"]).size()
-    assert len(sizes) == len(list(made.points())) == 384
-    assert set(sizes) == {made.EPOCHS}
-    assert json.loads(table.schema.metadata[b"settings"]) == made.SETTINGS
-    assert set(rows.schedule) == set(made.SCHEDULES)
+    assert len(sizes) == len(list(made.points(spec))) == count
+    assert set(sizes) == {spec.epochs}
+    assert json.loads(table.schema.metadata[b"settings"]) == spec.settings
+    assert set(rows.schedule) == set(spec.schedules)
+    assert set(spec.expected()) <= {str(size) for size in spec.latent_dims}
 
 
 def test_a_table_of_other_data_is_refused(tmp_path: Path) -> None:
@@ -232,6 +235,18 @@ def test_a_replay_of_ours_on_the_committed_table_depends_on_the_seed_alone(clock
     traces = [clock.replay(strategies.ROWS["tpe_asha"].start(seed, "interpolated"), table, 8.0) for seed in (0, 0, 1)]
     assert traces[0] == traces[1] != traces[2]
     assert min(traces[0].values) >= table.best
+
+
+def test_a_replay_on_a_shorter_table_has_rungs_at_the_same_shares(clock: ModuleType) -> None:
+    import search_strategies as strategies
+    from search_tables import SPECKLE
+
+    table = clock.Table.read(SPECKLE.path, "interpolated", SPECKLE)
+    search = strategies.ROWS["vae_asha"].start(0, "interpolated", SPECKLE)
+    assert search.epochs == {1, 3}  # of 9, as 3 and 9 of 27
+    trace = clock.replay(search, table, 4.0)
+    assert {name.split()[-1] for name in trace.trials} <= {"1", "3", "completed"}
+    assert trace.values and min(trace.values) >= table.best
 
 
 def test_strict_rungs_let_the_first_trial_of_each_schedule_pass(clock: ModuleType) -> None:

@@ -1,6 +1,7 @@
 """What is read back from versions before they are compared, and the tables that people see."""
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,7 +93,8 @@ def test_a_version_in_detail_is_one_flat_line_of_json() -> None:
     line = to_json(VersionDetail(summary, "r", "a model", {"vaeforge.run": "r"}, (entry,)))
     assert list(line) == [
         *("model", "version", "aliases", "archived", "created", "val_nelbo", "test_nll", "active_units", "test_look"),
-        *("test_power", "data_identity", "verdict", "data_set", "run", "description", "tags", "audit"),
+        *("test_power", "data_identity", "verdict", "data_set", "sample", "test_auroc"),
+        *("run", "description", "tags", "audit"),
     ]
     assert line["aliases"] == ["champion"] and line["audit"][0]["action"] == "promote"
     console = Console(width=200, record=True, file=io.StringIO())
@@ -101,3 +103,13 @@ def test_a_version_in_detail_is_one_flat_line_of_json() -> None:
     text = console.export_text()
     assert "anna@lab" in text and "a model" in text and "-1.5" in text and "champion" in text
     assert "11, used up" in text and "kvasir dddddddd" in " ".join(text.split())
+    assert "not comparable" not in text
+
+
+def test_a_list_says_where_likelihoods_cannot_be_compared() -> None:
+    one = VersionSummary("m", "1", (), False, "2026-01-01", -1.5, None, 4.0, 1.0, None, IDENTITY, None)
+    sizes = [replace(one, sample="3x96x96"), replace(one, version="2", sample="3x32x32", test_auroc=0.778)]
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(tables.versions_table(sizes, "m"))
+    text = console.export_text()
+    assert "3x96x96" in text and "0.778" in text and "other sizes of samples are not comparable" in text

@@ -90,6 +90,17 @@ def test_a_terminal_gets_a_table_and_a_file_gets_lines() -> None:
     assert viewed("live", at(1), terminal=False) == plain
 
 
+def test_on_a_narrow_terminal_parameters_alone_give_way() -> None:
+    long = replace(RUNS, params={**PARAMS, "optimizer.lr": 0.00123456, "model.dropout": 0.3333333})
+    console = Console(file=io.StringIO(), width=70, record=True)
+    view = ProgressView(console, "s", 4, 6, "plain")
+    console.print(view._table(replace(SNAPSHOT, trials=(DONE, long)), None))
+    lines = console.export_text().splitlines()
+    (row,) = [line for line in lines if "running" in line and "│" in line]
+    assert "2/6" in row and "latent_dim=12" in row and "…" in row
+    assert any("val/nelbo" in line for line in lines) and sum("│" in line for line in lines) == 2
+
+
 def test_repeats_and_what_holds_worker_groups_back_are_shown_where_they_are_known() -> None:
     rows = (replace(RUNS, repeat_of=0),)
     text = viewed("live", at(1, trials=rows), terminal=True, note="1 host waits for room")

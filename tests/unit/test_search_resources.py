@@ -56,11 +56,16 @@ def test_placement(values: dict[str, Any], cpus: float, gpus: float, placement: 
     ("values", "cpus", "gpus", "message"),
     [
         ({"workers": 64}, 2, 0, "64 CPUs and 0 GPUs; there are 2 CPUs"),
-        ({"hosts": 3}, 2, 0, r"asked for 3 host\(s\)"),
+        ({"hosts": 3}, 2, 0, "asked for 3 worker groups of 1 worker each"),
         ({"device": "cuda"}, 2, 0, "there is no GPU"),
         ({"workers": 8}, 64, 4, "there are 64 CPUs and 4 GPUs"),
         ({"gpus_per_worker": 1.5}, 64, 4, r"search\.gpus_per_worker: got 1\.5, must be a fraction"),
-        ({"gpus_per_worker": 0.4, "hosts": 9}, 64, 4, r"asked for 9 host\(s\) .* 3\.6 GPUs; there are .* 4 GPUs"),
+        (
+            {"gpus_per_worker": 0.4, "hosts": 9},
+            64,
+            4,
+            r"asked for 9 worker groups .* 3\.6 GPUs; there are .* 4 GPUs",
+        ),
     ],
 )
 def test_the_impossible_is_refused(values: dict[str, Any], cpus: float, gpus: float, message: str) -> None:

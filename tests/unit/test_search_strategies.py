@@ -48,7 +48,7 @@ def scheduler(content: Any, objective: Objective = SINGLE) -> tuple[Any, list[st
 
 
 def test_the_names_are_those_of_the_documentation() -> None:
-    assert list(SAMPLERS) == ["tpe", "gp", "cmaes", "qmc", "random", "grid", "nsga2"]
+    assert list(SAMPLERS) == ["tpe", "gp", "cmaes", "qmc", "random", "grid", "nsga2", "vae"]
     assert list(SCHEDULERS) == ["asha", "hyperband", "median", "pbt", "none"]
 
 
@@ -94,7 +94,10 @@ def test_options_of_samplers(content: dict[str, Any], found: Any) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("tpee", "s: search: got 'tpee', must be one of tpe, gp, cmaes, qmc, random, grid, nsga2; did you mean 'tpe'"),
+        (
+            "tpee",
+            "s: search: got 'tpee', must be one of tpe, gp, cmaes, qmc, random, grid, nsga2, vae; did you mean 'tpe'",
+        ),
         ({"startup": 3}, "got None, must be one of"),
         (["tpe"], "got ['tpe'], must be one of"),
         (3, "got 3, must be one of"),
@@ -133,7 +136,7 @@ def test_two_wrong_options_are_two_problems() -> None:
 
 def test_what_knows_one_goal_is_refused_with_several() -> None:
     assert (
-        "cmaes knows one goal, and the objective has 2; take tpe, gp, qmc, random, grid, nsga2"
+        "cmaes knows one goal, and the objective has 2; take tpe, gp, qmc, random, grid, nsga2, vae"
         in search("cmaes", TWO)[1][0]
     )
     assert "pbt knows one goal" in scheduler("pbt", TWO)[1][0]

@@ -40,6 +40,7 @@ LAYERS = [  # a room imports from rooms of later lines and from its own
     {"config"},
     {"records"},
     {"progress_bar"},
+    {"notebook"},
     {
         "csv_cells",
         "dvc_command",

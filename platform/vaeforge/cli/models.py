@@ -40,15 +40,26 @@ def list_(model: Annotated[OptionalStr, TEXT.argument("its versions", "[MODEL]")
 
 
 @app.command()
-def show(model: Model, version: Version, json: Json = False) -> None:
-    """Show everything about one version, with its audit trail."""
+def show(
+    model: Model,
+    version: Annotated[OptionalStr, TEXT.argument("a version's number; else the champion", "[VERSION]")] = None,
+    json: Json = False,
+) -> None:
+    """Show everything about one version, with its audit trail; of a model without a champion, its versions."""
     from vaeforge.registry import listing, tables
+    from vaeforge.registry.versions import champion_of
 
     reader = _reader()
     with _reading(reader):
-        detail = listing.version_detail(reader, _name(reader, model), version)
+        name = _name(reader, model)
+        number = version or champion_of(reader, name)
+        detail = listing.version_detail(reader, name, number) if number else None
+        versions = [] if number else listing.version_summaries(reader, name)
     if json:
-        _lines([detail])
+        _lines(versions if detail is None else [detail])
+    elif detail is None:
+        console().print(tables.versions_table(versions, name))
+        say(console(), f"{name} has no champion; `vaeforge models show {model} VERSION` shows one of these")
     else:
         console().print(tables.version_view(detail), highlight=False)
 

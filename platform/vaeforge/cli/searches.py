@@ -57,7 +57,7 @@ def tune(
     search: Annotated[
         OptionalStr,
         TEXT.option(
-            "tpe, gp, cmaes, qmc, random, grid, nsga2, or any sampler of Optuna's as optuna:module.Class",
+            "tpe, gp, cmaes, qmc, random, grid, nsga2, vae, or any sampler of Optuna's as optuna:module.Class",
             default="the space's",
         ),
     ] = None,

@@ -14,6 +14,8 @@ from vaeforge.registry.tags import (
     ACTIVE_UNITS,
     DATA_IDENTITY,
     DATA_SET,
+    SAMPLE_SHAPE,
+    TEST_AUROC,
     TEST_LOOKS,
     TEST_NLL,
     TEST_POWER,
@@ -55,6 +57,8 @@ class VersionSummary:
         test_power: the probability that an equally good version passes its comparison with the best one.
         verdict: of the gates, in words.
         data_set: what the data are called that it learned from; none for files without a name, and older versions.
+        sample: the shape of a sample, `3x96x96`; likelihoods of other shapes or other data are not comparable.
+        test_auroc: of models that detect anomalies.
     """
 
     model: str
@@ -70,6 +74,8 @@ class VersionSummary:
     data_identity: str | None
     verdict: str | None
     data_set: str | None = None
+    sample: str | None = None
+    test_auroc: float | None = None
 
 
 @dataclass(frozen=True)
@@ -197,4 +203,6 @@ def _version_summary(version: StoredVersion, aliases: Mapping[str, str]) -> Vers
         data_identity=tags.get(DATA_IDENTITY),
         verdict=tags.get(VERDICT),
         data_set=tags.get(DATA_SET),
+        sample=tags.get(SAMPLE_SHAPE),
+        test_auroc=number_in(tags, TEST_AUROC),
     )

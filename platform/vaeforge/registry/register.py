@@ -41,7 +41,10 @@ from vaeforge.registry.tags import (
     DATA_SET,
     FILES,
     GRAPH,
+    MEASURED_AUROC,
     RUN,
+    SAMPLE_SHAPE,
+    TEST_AUROC,
     TEST_COMPARISON,
     TEST_LOOKS,
     TEST_NLL,
@@ -178,8 +181,16 @@ def _register(client: "StoreClient", project: Project, model: str, submission: _
     if version is None:
         evidence, task = submission.evidence(), manifest.experiment.definition.task
         nll = {TEST_NLL: repr(evidence.mean_nll(task))} if isinstance(evidence, PerSampleScores) else {}
-        version = _add_version(client, project, model, submission, verdict, {**tags, **nll, TEST_LOOKS: str(look)})
+        told = {**tags, **nll, **_for_lists(submission), TEST_LOOKS: str(look)}
+        version = _add_version(client, project, model, submission, verdict, told)
     return _finish_registration(client, version, verdict, champion)
+
+
+def _for_lists(submission: _Submission) -> dict[str, str]:
+    """Tags by which a list of versions says what can be compared, without a look into the files of each."""
+    auroc = submission.evaluation.metrics.get(MEASURED_AUROC)
+    found = {TEST_AUROC: f"{auroc:.6g}"} if auroc is not None else {}
+    return {SAMPLE_SHAPE: "x".join(map(str, submission.model.event_shape)), **found}
 
 
 def find_version(versions: list[StoredVersion], tags: Mapping[str, str]) -> StoredVersion | None:

@@ -40,12 +40,15 @@ def versions_table(versions: "Sequence[VersionSummary]", model: str) -> Table:
     """Every version in a line; `test-set use` n: the n-th model measured on this test set, and whether the set is used
     up: an equally good version would more likely be refused than pass.
     """
-    table = Table(
-        "version", "role", "created", "val/nelbo", "test nll", "active", "test-set use", "data", "verdict", title=model
-    )
+    heads = ("version", "role", "created", "sample", "val/nelbo", "test nll", "AUROC", "active", "test-set use", "data")
+    table = Table(*heads, "verdict", title=model)
+    if len({(one.data_identity, one.sample) for one in versions}) > 1:
+        table.caption = "likelihoods of other data or other sizes of samples are not comparable"
+        table.caption_justify = "left"
     for one in versions:
         role = ", ".join([*one.aliases, *(["archived"] if one.archived else [])])
-        numbers = [_text(value) for value in (one.val_nelbo, one.test_nll, one.active_units)] + [_test_set_use(one)]
+        found = (one.sample, one.val_nelbo, one.test_nll, one.test_auroc, one.active_units)
+        numbers = [*map(_text, found), _test_set_use(one)]
         verdict = (one.verdict or "").partition(":")[0]
         table.add_row(one.version, role, one.created, *numbers, escape(_data_of(one)), escape(verdict))
     return table

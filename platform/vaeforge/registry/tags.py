@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 OBJECTIVE = "val/nelbo"
 ACTIVE = "val/active_units"
+MEASURED_AUROC = "test/auroc"
 RUN = "vaeforge.run"
 CHECKPOINT = "vaeforge.checkpoint_sha256"
 GRAPH = "vaeforge.model_sha256"
@@ -17,6 +18,8 @@ TEST_LOOKS = "vaeforge.test_looks"
 TEST_POWER = "vaeforge.test_power"
 TEST_COMPARISON = "vaeforge.test_comparison"
 ACTIVE_UNITS = "vaeforge.active_units"
+SAMPLE_SHAPE = "vaeforge.sample_shape"
+TEST_AUROC = "vaeforge.test_auroc"
 
 
 def number_in(tags: Mapping[str, str], name: str) -> float | None:

@@ -15,7 +15,7 @@ from vaeforge.registry.lineage import version_tags
 from vaeforge.registry.mlflow_calls import store_errors
 from vaeforge.registry.one_threshold import require_one_threshold
 from vaeforge.registry.resolve_model import TracedModel
-from vaeforge.registry.tags import FILES, GRAPH, TEST_NLL, number_in
+from vaeforge.registry.tags import FILES, GRAPH, MEASURED_AUROC, TEST_NLL, number_in
 from vaeforge.registry.trace_link import TraceLink
 from vaeforge.registry.version_files import EVALUATION, measured_metrics
 from vaeforge.track.open_reader import open_reader
@@ -24,7 +24,7 @@ from vaeforge.track.store_reader import StoredVersion
 
 SAME = 1e-6  # relative: what the order of sums changes
 OLDER = "versions of older builds lack it: `vaeforge register` registers the model again"
-NELBO, AUROC = "test/nelbo", "test/auroc"
+NELBO = "test/nelbo"
 
 
 def version_link(model: TracedModel, version: StoredVersion) -> TraceLink:
@@ -102,7 +102,7 @@ def _from_evidence(evidence: PerSampleScores, task: str) -> Mapping[str, float]:
     """The metrics that the scores of each test sample give."""
     found = {NELBO: float(evidence.nll.mean())}
     if task_named(task).detects_anomalies and {0, 1} == set(evidence.labels.tolist()):
-        found[AUROC] = auroc(evidence.labels, evidence.score)
+        found[MEASURED_AUROC] = auroc(evidence.labels, evidence.score)
     return found
 
 

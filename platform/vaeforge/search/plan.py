@@ -21,6 +21,7 @@ from vaeforge.provenance import PATCH, code_hash, command_line, origin
 from vaeforge.remarks import tell, warn
 from vaeforge.search.configuration import completed, configuration_hash, differing, learned
 from vaeforge.search.dispatch.resources import Placement, largest_checkpoint, local_resources, place, require_disk
+from vaeforge.search.expectations import with_expected
 from vaeforge.search.space.checks import check, collapse_warnings
 from vaeforge.search.space.space import Space
 from vaeforge.training.epoch_draws import class_weights
@@ -87,6 +88,8 @@ def make_plan(
     _require_samples(config, prepared)
     for warning in collapse_warnings(space, config.experiment, prepared):
         warn(console, warning)
+    space, expected = with_expected(space, config.experiment, prepared)
+    tell(console, expected)
     code, made_by = code_hash(), origin(project.root)
     if made_by.git.problem is not None:
         warn(console, f"the commit is not recorded, as git says: {made_by.git.problem}")

@@ -1,8 +1,9 @@
 """Progress of a search as a person sees it: a live table in a terminal, plain lines elsewhere, a ranking at the end.
 
-Modes: `live` redraws a table; `plain` prints a line when something has changed, every 10 s at most, and once a minute
-otherwise; `quiet` prints warnings and the end; `json` prints the events of `json_output.py`, one a line. In mode `json`
-the console is the standard output, so that whatever else is printed belongs on another one.
+Modes: `live` redraws a table, on a terminal or in a notebook's cell; `plain` prints a line when something has changed,
+every 10 s at most, and once a minute otherwise; `quiet` prints warnings and the end; `json` prints the events of
+`json_output.py`, one a line. In mode `json` the console is the standard output, so that whatever else is printed
+belongs on another one.
 """
 
 import math
@@ -18,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.notebook import NotebookPlace
 from vaeforge.progress_bar import HOUR, duration
 from vaeforge.search import json_output
 from vaeforge.search.dispatch.snapshot import BestSoFar, Snapshot, TrialStatus, status_of
@@ -40,14 +42,14 @@ def mode_for(console: Console, quiet: bool = False, json: bool = False) -> Mode:
     """The mode that the command line's options and the console ask for; `json` goes before `quiet`."""
     if json or quiet:
         return "json" if json else "quiet"
-    return "live" if console.is_terminal else "plain"
+    return "live" if console.is_terminal or console.is_jupyter else "plain"
 
 
 class ProgressView:
     """Shows snapshots of the dispatcher; `total` trials of `epochs` epochs each.
 
     Args:
-        mode: `live`, and none, is `plain` where the console is no terminal.
+        mode: `live`, and none, is `plain` where the console is neither a terminal nor a notebook's.
         earlier: numbers of trials that had ended before this session: no event tells of them again.
         clock: seconds, for tests.
     """
@@ -70,7 +72,7 @@ class ProgressView:
         self._pace: tuple[float, int] | None = None
         self._printed, self._last = -math.inf, ""
         self._best: BestSoFar | None = None
-        self._live = Live(console=console, refresh_per_second=2) if self.mode == "live" else None
+        self._live = _live(console) if self.mode == "live" else None
 
     def __enter__(self) -> "ProgressView":
         if self._live:
@@ -183,16 +185,15 @@ class ProgressView:
         first, *others = self._summary(snapshot, note)
         table = Table(title=Text(f"{first}\n{', '.join(others)}"), title_justify="left")
         for column in ("trial", "state", "epoch", METRIC, "host", "parameters"):
-            one_line = column == "parameters"  # a trial takes one line, however narrow the terminal
-            table.add_column(column, overflow="ellipsis" if one_line else "fold", no_wrap=one_line)
+            table.add_column(column, no_wrap=column != "parameters")  # this one alone gives way to a narrow terminal
         best = snapshot.best.trial if snapshot.best else None
         order = sorted(snapshot.trials, key=lambda t: (t.trial != best, t.state not in OPEN, -t.trial))
         for trial in order[:SHOWN]:
             table.add_row(*self._cells(trial, best))
         return table
 
-    def _cells(self, trial: TrialStatus, best: int | None) -> tuple[str, ...]:
-        """One trial, with the epoch that it has reached."""
+    def _cells(self, trial: TrialStatus, best: int | None) -> tuple[str | Text, ...]:
+        """One trial in one line, with the epoch that it has reached."""
         mark = " (best)" if trial.trial == best else ""
         again = "" if trial.repeat_of is None else f" (repeats {trial.repeat_of})"
         return (
@@ -201,8 +202,13 @@ class ProgressView:
             f"{trial.epoch}/{self.epochs}",
             number(trial.value),
             place_words(trial),
-            escape(describe(trial.params)),
+            Text(describe(trial.params), no_wrap=True, overflow="ellipsis"),
         )
+
+
+def _live(console: Console) -> Live | NotebookPlace:
+    """What draws the table again: on a terminal, or in the output of a notebook's cell."""
+    return NotebookPlace() if console.is_jupyter else Live(console=console, refresh_per_second=2)
 
 
 def ranking(history: SearchHistory, objective: Objective, limit: int = 10) -> Table:

@@ -88,8 +88,8 @@ def place_on(search: Search, nodes: Sequence[Supply], free: Supply) -> Placement
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     if search.device == "cuda" and not gpus:
         raise ResourceError(
-            f"search.device: got 'cuda', but there is no GPU: asked for {search.hosts or 1} host(s) of "
-            f"{search.workers} worker(s) with {search.gpus_per_worker:g} GPUs each; there are {_inventory(nodes)}: "
+            f"search.device: got 'cuda', but there is no GPU: asked for {_groups(search.hosts or 1, search.workers)} "
+            f"with {search.gpus_per_worker:g} GPUs each; there are {_inventory(nodes)}: "
             "use --device cpu, or a cluster with GPUs"
         )
     per_worker = search.gpus_per_worker if search.device == "cuda" or (search.device == "auto" and gpus > 0) else 0.0
@@ -101,7 +101,7 @@ def place_on(search: Search, nodes: Sequence[Supply], free: Supply) -> Placement
     asked = search.hosts or 1
     if asked > room:
         raise ResourceError(
-            f"search: asked for {asked} host(s) of {search.workers} worker(s), which is {asked * search.workers} CPUs "
+            f"search: asked for {_groups(asked, search.workers)}, which is {asked * search.workers} CPUs "
             f"and {asked * search.workers * per_worker:g} GPUs; there are {_inventory(nodes)}: "
             f"lower --workers or --hosts, or give the --address of a larger cluster"
         )
@@ -109,6 +109,12 @@ def place_on(search: Search, nodes: Sequence[Supply], free: Supply) -> Placement
     now = free_ranks(nodes, free, per_worker) // search.workers
     threads = max(1, math.floor(cpus / (most * search.workers)))
     return Placement(max(1, min(most, now)), search.workers, per_worker, threads)
+
+
+def _groups(groups: int, workers: int) -> str:
+    """So many worker groups (`--hosts`) of so many workers each, in words."""
+    each = f"{workers} worker{'s' * (workers != 1)}"
+    return f"{groups} worker group{'s' * (groups != 1)} of {each}{' each' * (groups != 1)}"
 
 
 def _ranks(node: Supply, gpus_per_worker: float) -> int:
