@@ -2,7 +2,7 @@
 
 The mean of beta over the training is what schedules are compared by. On the fmri table of `benchmarks/` (384 trainings)
 a schedule and a constant beta of the same mean end 5 nats apart (median), of the same largest beta 4 to 14; on the
-speckle table, whose seeds differ by more than that, the mean is no better a guide than the largest.
+speckle table the mean is no better a guide than the largest.
 
 A planned beta is linear in its amplitude (`value`, or `max` above `min`), so a mean leads back to one amplitude.
 Controllers find their own weight, and knots have no amplitude: they have no such curve here.
