@@ -14,6 +14,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import yaml
 
 from outside import installed
 from page_blocks import DOCS, PAGE_RUNNER, blocks_of, every_block
@@ -44,7 +45,10 @@ class Walk:
 
 def small(project: Path) -> None:
     """Settings and space of a project that trains in seconds."""
-    (project / "params.yaml").write_text(PARAMS.replace("trials: 6", "trials: 2"), encoding="utf-8")
+    params, own = (yaml.safe_load(text) for text in ((project / "params.yaml").read_text(encoding="utf-8"), PARAMS))
+    params["search"] |= own["search"] | {"trials": 2}
+    params["endoscopy"] |= own["endoscopy"]
+    (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (project / "tune_spaces/endoscopy.yaml").write_text(SPACE, encoding="utf-8")
 
 
