@@ -141,7 +141,7 @@ WALKS = {
         words={"NAME": "SEARCH", "ONE": "SEARCH", "TWO": "big", "models:/vaeforge-endoscopy": f"models:/{MODEL}"}
     ),
     "models.md": Walk(
-        before=("cp images/000.png image.png",),
+        before=("cp images/000.png image.png", "rm -rf scored"),
         words={"models:/vaeforge-endoscopy": f"models:/{MODEL}", "curl ": "true "},  # nobody serves here any more
         codes={"vaeforge models": REFUSED_OR_NOT},  # there are fewer versions than the page speaks of
     ),
