@@ -132,7 +132,7 @@ STORE = ("dvc remote add --force --default store ../store", "dvc push --quiet")
 NEW = "vaeforge import ../pictures --family endoscopy --name spare --yes"
 WALKS = {
     "command-line.md": Walk(
-        before=("git add -A && git commit -qm Lab",), words={"NAME": "SEARCH", "workers=2": "workers=1"}
+        before=("git add -A; git commit -qm Lab || true",), words={"NAME": "SEARCH", "workers=2": "workers=1"}
     ),
     "searches.md": Walk(
         before=OTHER, words={"OTHER": "other", "NAME#12": "other#1", "vaeforge stop NAME": "true", "NAME": "other"}
@@ -148,7 +148,9 @@ WALKS = {
     "gates.md": Walk(codes={"vaeforge models promote": REFUSED_OR_NOT}),
     "ci.md": Walk(before=STORE, words={"models:/vaeforge-endoscopy": f"models:/{MODEL}"}),
     "troubleshooting.md": Walk(words={"NAME": "SEARCH"}),
-    "dvc-experiments.md": Walk(words={"search.trials=4": "search.trials=3", "latent_dim=16": "latent_dim=4"}),
+    "dvc-experiments.md": Walk(
+        words={"search.trials=4": "search.trials=3", "latent_dim=16": "latent_dim=4"}, codes={"git add": (0, 1)}
+    ),
     "import.md": Walk(before=(*STORE, NEW)),
     "data.md": Walk(before=STORE, words={"NAME": "spare"}, codes={"git add": (0, 1)}),
 }
