@@ -14,6 +14,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import yaml
 
 from outside import installed
 from page_blocks import DOCS, PAGE_RUNNER, blocks_of, every_block
@@ -44,7 +45,10 @@ class Walk:
 
 def small(project: Path) -> None:
     """Settings and space of a project that trains in seconds."""
-    (project / "params.yaml").write_text(PARAMS.replace("trials: 6", "trials: 2"), encoding="utf-8")
+    params, own = (yaml.safe_load(text) for text in ((project / "params.yaml").read_text(encoding="utf-8"), PARAMS))
+    params["search"] |= own["search"] | {"trials": 2}
+    params["endoscopy"] |= own["endoscopy"]
+    (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (project / "tune_spaces/endoscopy.yaml").write_text(SPACE, encoding="utf-8")
 
 
@@ -128,7 +132,7 @@ STORE = ("dvc remote add --force --default store ../store", "dvc push --quiet")
 NEW = "vaeforge import ../pictures --family endoscopy --name spare --yes"
 WALKS = {
     "command-line.md": Walk(
-        before=("git add -A && git commit -qm Lab",), words={"NAME": "SEARCH", "workers=2": "workers=1"}
+        before=("git add -A; git commit -qm Lab || true",), words={"NAME": "SEARCH", "workers=2": "workers=1"}
     ),
     "searches.md": Walk(
         before=OTHER, words={"OTHER": "other", "NAME#12": "other#1", "vaeforge stop NAME": "true", "NAME": "other"}
@@ -137,14 +141,16 @@ WALKS = {
         words={"NAME": "SEARCH", "ONE": "SEARCH", "TWO": "big", "models:/vaeforge-endoscopy": f"models:/{MODEL}"}
     ),
     "models.md": Walk(
-        before=("cp images/000.png image.png",),
+        before=("cp images/000.png image.png", "rm -rf scored"),
         words={"models:/vaeforge-endoscopy": f"models:/{MODEL}", "curl ": "true "},  # nobody serves here any more
         codes={"vaeforge models": REFUSED_OR_NOT},  # there are fewer versions than the page speaks of
     ),
     "gates.md": Walk(codes={"vaeforge models promote": REFUSED_OR_NOT}),
     "ci.md": Walk(before=STORE, words={"models:/vaeforge-endoscopy": f"models:/{MODEL}"}),
     "troubleshooting.md": Walk(words={"NAME": "SEARCH"}),
-    "dvc-experiments.md": Walk(words={"search.trials=4": "search.trials=3", "latent_dim=16": "latent_dim=4"}),
+    "dvc-experiments.md": Walk(
+        words={"search.trials=4": "search.trials=3", "latent_dim=16": "latent_dim=4"}, codes={"git add": (0, 1)}
+    ),
     "import.md": Walk(before=(*STORE, NEW)),
     "data.md": Walk(before=STORE, words={"NAME": "spare"}, codes={"git add": (0, 1)}),
 }
