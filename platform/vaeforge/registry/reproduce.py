@@ -21,6 +21,7 @@ from vaeforge.records import read_record
 from vaeforge.registry.checkout import bring_data, check_out, code_environment
 from vaeforge.registry.resolve_model import Patch, TracedModel, patch_of
 from vaeforge.registry.retrain import RetrainedModel, conditions_of
+from vaeforge.registry.trace_link import NO_COMMIT
 from vaeforge.remarks import say
 
 ELSEWHERE = 1e-3  # relative: other processors and libraries round otherwise, and training carries that on
@@ -184,7 +185,7 @@ def _required_code(model: TracedModel, project: Project) -> tuple[str, Patch | N
     """The commit and what is to be applied to it; refused where the code is not known."""
     state = model.manifest.lineage.git
     if state.commit is None:
-        raise RegistryError("model: the project was in no git repository, so that its code is not known; see `trace`")
+        raise RegistryError(f"model: {NO_COMMIT}, so that its code is not known; commit it, then search anew")
     patch = patch_of(model, project) if state.dirty else None
     if state.dirty is not False and patch is None:
         raise RegistryError(

@@ -19,7 +19,7 @@ from vaeforge.registry.mlflow_calls import store_errors
 from vaeforge.registry.resolve_model import TracedModel, patch_of
 from vaeforge.registry.search_links import history_of, search_link, space_link, trial_link
 from vaeforge.registry.tags import OBJECTIVE
-from vaeforge.registry.trace_link import State, TraceLink
+from vaeforge.registry.trace_link import NO_COMMIT, State, TraceLink
 from vaeforge.registry.version_links import evaluation_link, version_link
 from vaeforge.track.open_reader import open_reader
 from vaeforge.track.store import redact
@@ -48,7 +48,7 @@ def _commit(manifest: TrainedModelManifest, project: Project) -> TraceLink:
     commit = manifest.lineage.git.commit
     if commit is None:
         problem = manifest.lineage.git.problem
-        return TraceLink("commit", "", "unknown", problem or "the project was in no git repository")
+        return TraceLink("commit", "", "unknown", problem or NO_COMMIT)
     if git(project.root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
         return TraceLink("commit", commit, "missing", f"{project.root} has no such commit; `git fetch` may bring it")
     date = git(project.root, "show", "--no-patch", "--format=%cs", commit) or b""

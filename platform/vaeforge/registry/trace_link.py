@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["verified", "at hand", "missing", "unknown", "differs"]
+NO_COMMIT = "its project was in no git repository, or in one without a commit"
 
 
 @dataclass(frozen=True)
