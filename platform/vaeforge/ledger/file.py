@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import LedgerEvent, from_json
+from vaeforge.ledger.lines import event_of
 from vaeforge.paths import append_whole
 
 LOCK_SECONDS = 30.0
@@ -95,7 +96,7 @@ class LedgerReader:
         if not line.strip():
             return None
         try:
-            return from_json(json.loads(line))
+            return event_of(line)
         except ValueError:
             self.damaged += 1
             return None

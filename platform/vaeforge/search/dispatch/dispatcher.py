@@ -31,7 +31,8 @@ from vaeforge.ledger.events import (
     WorkersRegistered,
 )
 from vaeforge.ledger.file import Ledger
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.budget import BudgetSpent
 from vaeforge.search.dispatch.conclusion import conclusion
 from vaeforge.search.dispatch.lane_company import LaneCompany, blamed

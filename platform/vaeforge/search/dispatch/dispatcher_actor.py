@@ -23,7 +23,8 @@ from vaeforge.ledger.events import (
     WorkerProcess,
 )
 from vaeforge.ledger.file import Ledger
-from vaeforge.ledger.history import TrialRecord, read_history
+from vaeforge.ledger.kept_fold import EVERY, KeptFold
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.dispatch.callers import ANY_TRIAL, Callers
 from vaeforge.search.dispatch.checkpoint_retention import CheckpointRetention
 from vaeforge.search.dispatch.dispatcher import Dispatcher
@@ -42,7 +43,8 @@ class DispatcherActor:
 
     def __init__(self, folder: str, config: DispatchConfig, keep: int, objective: Objective):
         ledger = Ledger(Path(folder) / "ledger.jsonl")
-        history = read_history(ledger.path, slim=True)
+        self.fold = KeptFold(ledger.path)
+        history = self.fold.history
         assert history.header is not None
         self.objective = objective
         self.dispatcher = Dispatcher(ledger, history, config)
@@ -65,6 +67,7 @@ class DispatcherActor:
         finally:
             self._wake()
             if self.dispatcher.ends != ended:
+                self.fold.keep(EVERY)
                 await asyncio.to_thread(self.retention.delete, self.retention.due_deletions())
 
     def _wake(self) -> None:
