@@ -1,8 +1,8 @@
 """Dispatcher of trials to worker groups: trials that wait, leases on them, and what follows from each message.
 
 Pure bookkeeping over the ledger, without Ray and without a clock (times are passed in); `dispatcher_actor.py` is this
-plus waiting. Every change is appended to the ledger before it is applied, so that a dispatcher rebuilt from the ledger
-stands where the last one stood. That, and that every call may be repeated with the same effect, is what any change here
+plus waiting. Every change is written to the ledger before it is applied, so that a dispatcher rebuilt from the ledger
+stands where the last one stood; the actor has it on disk before anybody is told of it. That, and that every call may be repeated with the same effect, is what any change here
 must keep: Ray retries calls, and the actor may be killed between any two lines.
 
 A trial that is leased is not handed out a second time. Its lease is taken back when its worker group registers again
@@ -103,8 +103,8 @@ class Dispatcher:
             self._finish(trial, *end)
 
     def record(self, event: E) -> E:
-        """Append to the ledger, then apply."""
-        written = self.ledger.append(event)
+        """Write to the ledger, then apply."""
+        written = self.ledger.write(event)
         self.history.apply(written)
         if isinstance(written, TrialEvent):
             self.touched.add(written.trial)
