@@ -61,7 +61,7 @@ def test_at_every_line_of_a_ledger_with_what_was_kept_at_those_before(name: str,
         found = require_same(path)
         found.keep()
         restored.add(found.restored)
-    assert len(restored) > 2
+    assert len(restored) > 1
 
 
 @pytest.mark.parametrize("seed", range(2))
