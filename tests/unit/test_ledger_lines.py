@@ -31,7 +31,8 @@ PLAIN: dict[str, Any] = {
 }
 ODD: tuple[Any, ...] = (
     *(None, True, 7, 2**70, -0.0, 1e300, "7", "seven", "", [], {}, [7], ["7"], [True], [None], {"a": 1}, {"a": "1.5"}),
-    *({"a": "b"}, {"a": True}, STATE, STATE | {"epoch": "4"}, STATE | {"epoch": 4.5}, STATE | {"more": 1}, {"file": "a"}),
+    *({"a": "b"}, {"a": True}, {"file": "a"}),
+    *(STATE, STATE | {"epoch": "4"}, STATE | {"epoch": 4.5}, STATE | {"more": 1}),
     float("nan"),
     float("inf"),
 )

@@ -1,6 +1,7 @@
 """What lists and pages of large searches leave out, and that they say so."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_the_best_half_and_others_from_all_over_the_search(count: int, ranked: i
     assert len(set(numbers)) == 100 and numbers == sorted(numbers)
     best = range(count - min(ranked, 50), count)
     assert set(best) <= set(numbers)
-    gaps = [b - a for a, b in zip(numbers, numbers[1:], strict=False) if b not in best]
+    gaps = [b - a for a, b in pairwise(numbers) if b not in best]
     assert max(gaps, default=1) <= -(-count // 50)
     assert f"100 of {count}" in told(shown, every, "Drawn are")[0]
 
@@ -72,7 +73,8 @@ def test_people_are_shown_the_best_and_the_newest_of_many(monkeypatch: pytest.Mo
     row = reports.trials(history)[0]
     rows: list[TrialRow] = [replace(row, trial=n, value=None if n % 5 == 0 else float(-n % 7)) for n in range(30)]
     shown = reports.few_rows(rows)
-    best = sorted((one for one in rows[:-4] if one.value is not None), key=lambda one: (one.value or 0.0, one.trial))[:3]
+    valued = [one for one in rows[:-4] if one.value is not None]
+    best = sorted(valued, key=lambda one: (one.value or 0.0, one.trial))[:3]
     assert shown == sorted(best, key=lambda one: one.trial) + rows[-4:]
     assert reports.few_rows(rows[:7]) == rows[:7]
     title = str(reports.trials_table(rows, "s", history).title)

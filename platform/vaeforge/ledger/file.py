@@ -1,7 +1,7 @@
 """File of a ledger: JSON lines, one writer, each line on disk before anyone is told of it, and one tolerant reader.
 
-What is not in the ledger did not happen; what is, survives. Its format: `docs/architecture.md`. Who writes line after line
-(`append`) waits for the disk each time; the dispatcher writes what comes (`write`) and waits once for all of it (`sync`).
+What is not in the ledger did not happen; what is, survives. Its format: `docs/architecture.md`. Who writes line after
+line (`append`) waits for the disk each time; the dispatcher writes what comes (`write`) and waits for it once (`sync`).
 """
 
 import json

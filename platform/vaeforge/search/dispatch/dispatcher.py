@@ -2,8 +2,9 @@
 
 Pure bookkeeping over the ledger, without Ray and without a clock (times are passed in); `dispatcher_actor.py` is this
 plus waiting. Every change is written to the ledger before it is applied, so that a dispatcher rebuilt from the ledger
-stands where the last one stood; the actor has it on disk before anybody is told of it. That, and that every call may be repeated with the same effect, is what any change here
-must keep: Ray retries calls, and the actor may be killed between any two lines.
+stands where the last one stood; the actor has it on disk before anybody is told of it. That, and that every call may be
+repeated with the same effect, is what any change here must keep: Ray retries calls, and the actor may be killed between
+any two lines.
 
 A trial that is leased is not handed out a second time. Its lease is taken back when its worker group registers again
 (with a higher generation, which counts the group's starts), or hangs (`liveness.py`). A worker group is known here
