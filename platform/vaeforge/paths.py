@@ -89,10 +89,13 @@ def copy_into(source: Path, file: BinaryIO) -> None:
         shutil.copyfileobj(content, file)
 
 
-def append_whole(file: io.FileIO, content: bytes) -> None:
-    """Add `content` at the end of an unbuffered file, and have it on disk.
+def append_whole(file: io.FileIO, content: bytes, on_disk: bool = True) -> int:
+    """Add `content` at the end of an unbuffered file, and have it on disk, unless the caller sees to that.
 
     One call of the system may write a part of it, for instance where the disk fills up in between: the rest follows.
+
+    Returns:
+        Bytes of the file before.
 
     Raises:
         OSError: if it cannot be written; the file then ends where it did before.
@@ -102,10 +105,12 @@ def append_whole(file: io.FileIO, content: bytes) -> None:
     try:
         while rest:
             rest = rest[file.write(rest) or 0 :]
-        os.fdatasync(file.fileno())
+        if on_disk:
+            os.fdatasync(file.fileno())
     except OSError:
         os.ftruncate(file.fileno(), before)
         raise
+    return before
 
 
 def is_anothers(path: Path) -> bool:

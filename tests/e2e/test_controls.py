@@ -8,7 +8,8 @@ import pytest
 from mlflow import MlflowClient
 
 from project import SampleProject, check_invariants
-from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
+from vaeforge.ledger.history import SearchHistory, read_history
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.paths import sha256_of
 from vaeforge.search.samplers.trials import transferred
 from vaeforge.search.space.space import Space, parse_space

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import FACTORS, SEEDS, SHIFTS, shuffled
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.results.pareto import FrontPoint, choose, dominates, front, ranks
 from vaeforge.search.results.ranking import rank, winner
 from vaeforge.search.results.winner_value import winner_value

@@ -14,7 +14,8 @@ import pytest
 from optuna.trial import TrialState
 
 from vaeforge.ledger.events import EpochReported
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard, Journal
 from vaeforge.search.samplers.trials import FinishedTrial
 from vaeforge.search.space.space import Space, parse_space

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ledger_events import event
-from vaeforge.ledger.history import SearchHistory, TrialRecord, fold
+from vaeforge.ledger.history import SearchHistory, fold
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.manifests.trained_model import RepeatedRuns
 from vaeforge.search.results.ranking import finalists, winner
 from vaeforge.search.results.winner_value import winner_value

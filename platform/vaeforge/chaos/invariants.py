@@ -12,7 +12,8 @@ from vaeforge.chaos.ledger_rules import RULES, Expected
 from vaeforge.chaos.processes import left_behind
 from vaeforge.errors import CheckpointError
 from vaeforge.ledger.file import LedgerReader
-from vaeforge.ledger.history import SearchHistory, TrialRecord, fold
+from vaeforge.ledger.history import SearchHistory, fold
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.results.ranking import retained_trials
 from vaeforge.search.search_lock import NotedProcess
 from vaeforge.search.space.objective_form import objective_of

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from vaeforge.ledger.events import LedgerEvent, TrialFinished, WorkersRegistered
 from vaeforge.ledger.file import LedgerReader, read_events
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 
 
 @dataclass(frozen=True)

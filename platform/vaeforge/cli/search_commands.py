@@ -13,6 +13,7 @@ from vaeforge.cli.option_types import WORDS
 from vaeforge.cli.options import console as wide_console
 from vaeforge.errors import ConfigError, SearchError
 from vaeforge.ledger.history import read_history
+from vaeforge.ledger.kept_fold import slim_history
 from vaeforge.paths import Project
 from vaeforge.records import to_json
 from vaeforge.remarks import say, warn
@@ -49,11 +50,12 @@ def trials(name: str, state: str | None, trial: int | None, as_json: bool, conso
         SearchError: if there is no such search or trial, or the state is none.
     """
     target = requests.parse_target(name)
-    history = read_history(requests.folder_of(Project(), target.name) / "ledger.jsonl")
+    ledger = requests.folder_of(Project(), target.name) / "ledger.jsonl"
+    number = trial if target.trial is None else target.trial
+    history = slim_history(ledger) if number is None else read_history(ledger)
     if history.damaged:
         text = f"{history.damaged} line(s) of its ledger are damaged; what they said is missing here"
         warn(Console(stderr=True), text)
-    number = trial if target.trial is None else target.trial
     if number is not None:
         detail = reports.trial(history, number)
         _lines([detail]) if as_json else console.print(reports.trial_view(detail))

@@ -5,7 +5,7 @@ its trial, and the path that a ledger holds says only where it lay then.
 """
 
 from dataclasses import replace
-from functools import singledispatch
+from functools import lru_cache, singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ def trial_folder(root: Path | str, number: int) -> str:
     return join(str(root), "trials", f"{number:05d}")
 
 
+@lru_cache(maxsize=4096)  # epochs of the same few trials follow each other
+def _trial_folder(root: str, number: int) -> str:
+    return trial_folder(root, number)
+
+
 @singledispatch
 def at_home(event: LedgerEvent, root: str) -> Any:
     """`event` with each checkpoint that it names where it lies now, for a search whose checkpoints lie at `root`."""
@@ -38,8 +43,9 @@ def at_home(event: LedgerEvent, root: str) -> Any:
 
 @at_home.register
 def _(event: EpochReported, root: str) -> EpochReported:
-    folder = trial_folder(root, event.trial)
-    checkpoint, best = _within(event.checkpoint, folder), _within(event.best, folder)
+    folder = _trial_folder(root, event.trial)
+    checkpoint = _within(event.checkpoint, folder)
+    best = checkpoint if event.best is event.checkpoint else _within(event.best, folder)
     if checkpoint is event.checkpoint and best is event.best:
         return event
     return replace(event, checkpoint=checkpoint, best=best)

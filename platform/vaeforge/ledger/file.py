@@ -1,6 +1,7 @@
-"""File of a ledger: JSON lines, one writer, each line on disk before anyone acts on it, and one tolerant reader.
+"""File of a ledger: JSON lines, one writer, each line on disk before anyone is told of it, and one tolerant reader.
 
-What is not in the ledger did not happen; what is, survives. Its format: `docs/architecture.md`.
+What is not in the ledger did not happen; what is, survives. Its format: `docs/architecture.md`. Who writes line after
+line (`append`) waits for the disk each time; the dispatcher writes what comes (`write`) and waits for it once (`sync`).
 """
 
 import json
@@ -15,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import LedgerEvent, from_json
+from vaeforge.ledger.lines import event_of
 from vaeforge.paths import append_whole
 
 LOCK_SECONDS = 30.0
@@ -27,6 +29,8 @@ class Ledger:
 
     Attributes:
         repaired_bytes: of a last line that was not finished, cut off when the ledger was opened.
+        written: bytes of the file; `on_disk`: those of them that are known to be there.
+        lost: why nothing can be written any more: lines that were written did not come onto the disk.
 
     Raises:
         SearchError: if another process keeps it locked for `LOCK_SECONDS`.
@@ -43,6 +47,10 @@ class Ledger:
             raise SearchError(f"{path}: another process is writing this search; end it first") from None
         self._file = path.open("ab", buffering=0)
         self.repaired_bytes = repair(path)
+        self.written = self.on_disk = path.stat().st_size
+        self.lost: str | None = None
+        if self.written:
+            os.fdatasync(self._file.fileno())  # the writer before may have been killed between writing and this
 
     def append(self, event: E) -> E:
         """Write one event, at the present time, and return it as it reads once it is on disk.
@@ -50,11 +58,46 @@ class Ledger:
         Raises:
             OSError: if the disk is full; the line is then taken back, so that none is half there.
         """
+        return self._write(event, on_disk=True)
+
+    def write(self, event: E) -> E:
+        """The same, without waiting for the disk: nobody may be told of the event before `on_disk` is beyond it.
+
+        Raises:
+            OSError: as `append`, and once earlier lines are `lost`.
+        """
+        return self._write(event, on_disk=False)
+
+    def _write(self, event: E, on_disk: bool) -> E:
+        if self.lost is not None:
+            raise OSError(self.lost)
         content = replace(event, time=time.time()).to_json()
-        append_whole(self._file, (json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n").encode())
+        line = (json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n").encode()
+        self.written = append_whole(self._file, line, on_disk) + len(line)
+        if on_disk:
+            self.on_disk = self.written
         written = from_json(content)
         assert isinstance(written, type(event))
         return written
+
+    def sync(self) -> None:
+        """Have on disk what has been written until now; another thread may write meanwhile.
+
+        Raises:
+            OSError: if that cannot be done; see `take_back`.
+        """
+        until = self.written
+        os.fdatasync(self._file.fileno())
+        self.on_disk = max(self.on_disk, until)
+
+    def take_back(self, why: str) -> None:
+        """After a `sync` that failed: nobody was told of what was written since, so that it did not happen.
+
+        Whoever wrote it has acted on it, and can write nothing more.
+        """
+        self.lost = why
+        os.ftruncate(self._file.fileno(), self.on_disk)
+        self.written = self.on_disk
 
     def close(self) -> None:
         self._file.close()
@@ -95,7 +138,7 @@ class LedgerReader:
         if not line.strip():
             return None
         try:
-            return from_json(json.loads(line))
+            return event_of(line)
         except ValueError:
             self.damaged += 1
             return None

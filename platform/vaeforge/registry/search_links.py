@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 from vaeforge.config.retired import without_retired
 from vaeforge.errors import VaeforgeError
 from vaeforge.ledger.events import SearchHeader
-from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
+from vaeforge.ledger.history import SearchHistory, read_history
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.manifests.trained_model import TrainedModelManifest
 from vaeforge.paths import Project, hash_of, sha256_of
 from vaeforge.registry.tags import OBJECTIVE

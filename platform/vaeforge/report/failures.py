@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vaeforge.ledger.history import TrialRecord
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.report.figure import Cell, DataTable
 from vaeforge.report.record import SearchRecord
 from vaeforge.search.results.reports import FAILURES

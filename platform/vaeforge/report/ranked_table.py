@@ -4,15 +4,16 @@ from collections.abc import Mapping
 
 from vaeforge.report.figure import Cell, DataTable
 from vaeforge.report.record import SearchRecord
+from vaeforge.report.thinning import MOST_POINTS
 from vaeforge.report.trial_points import TrialPoint
 
 SAID = ("beta.schedule", "beta.value", "beta.max", "model.latent_dim")  # parameters that have columns of their own
 METRICS = ("rate", "distortion", "active_units", "mse")
 
 
-def ranked_table(record: SearchRecord) -> DataTable:
-    """One row a trial."""
-    ordered = sorted(record.trials, key=lambda trial: (trial.rank is None, trial.rank or 0, trial.number))
+def ranked_table(record: SearchRecord, most: int = MOST_POINTS) -> DataTable:
+    """One row a trial, at most so many: those that rank first, then the others by number."""
+    ordered = sorted(record.trials, key=lambda trial: (trial.rank is None, trial.rank or 0, trial.number))[:most]
     paths = sorted({path for trial in ordered for path in trial.params} - set(SAID))
     several = any(trial.mean is not None for trial in ordered)
     stacked = any(trial.lanes > 1 for trial in ordered)

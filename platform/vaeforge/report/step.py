@@ -100,6 +100,9 @@ def search_page(record: SearchRecord, drawn: Sequence[Figure | Absent]) -> Page:
     header = record.history.header
     assert header is not None
     data = header.data_set.name if header.data_set else header.data_source
+    table = ranked_table(record)
+    left = len(record.trials) - len(table.rows)
+    thinned = f" {left} more trials follow; `vaeforge trials {record.name} --json true` lists all." if left else ""
     settings, failed = json.dumps(header.space, indent=1, ensure_ascii=False), failures(record)
     return Page(
         title=f"Search {record.name}",
@@ -107,8 +110,8 @@ def search_page(record: SearchRecord, drawn: Sequence[Figure | Absent]) -> Page:
         findings=findings(record),
         table_title="Ranking",
         table_reading="Best trial first; trials without a rank were not trained fully. Numbers are those of the "
-        "epoch whose checkpoint was kept; full β is the one number that all schedules have.",
-        table=ranked_table(record),
+        f"epoch whose checkpoint was kept; full β is the one number that all schedules have.{thinned}",
+        table=table,
         figures=drawn,
         pictures=pictures(record.evaluated),
         facts=(

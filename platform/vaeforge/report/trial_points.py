@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaeforge.ledger.events import FINAL_OUTCOMES, Params
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.results.ranking import Ranking
 from vaeforge.search.results.reports import why
 

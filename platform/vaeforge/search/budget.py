@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaeforge.ledger.events import FINAL_OUTCOMES
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 
 HOUR = 3600.0
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from vaeforge.ledger.history import REPEATED, SearchHistory, TrialRecord
+from vaeforge.ledger.history import REPEATED, SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.dispatch.types import TrialConfig
 from vaeforge.search.samplers.base import Sampler
 from vaeforge.search.samplers.optuna_bridge.dashboard import Dashboard

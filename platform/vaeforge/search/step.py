@@ -13,7 +13,8 @@ from vaeforge.config.experiment import RunConfig, Search
 from vaeforge.errors import ConfigError, NothingWonError, SearchError
 from vaeforge.ledger.events import OUTSIDE_CAUSES, SearchResumed, TrialRetried, WarmStarted
 from vaeforge.ledger.file import Ledger
-from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
+from vaeforge.ledger.history import SearchHistory, read_history
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.manifests.files import MANIFEST
 from vaeforge.manifests.trained_model import TrainedModelManifest, write_trained_model
 from vaeforge.paths import Project, write_json

@@ -8,7 +8,8 @@ import numpy as np
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchHeader, TransferredTrial, WarmStarted
-from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
+from vaeforge.ledger.history import SearchHistory, read_history
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.paths import Project
 from vaeforge.search.results.ranking import rank
 from vaeforge.search.samplers.unit_scaling import sample_space, uniform

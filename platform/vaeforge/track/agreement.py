@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from vaeforge.ledger.events import EpochReported, LedgerEvent
 from vaeforge.ledger.file import read_events
-from vaeforge.ledger.history import SearchHistory, TrialRecord, fold
+from vaeforge.ledger.history import SearchHistory, fold
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.track.store import open_store
 
 if TYPE_CHECKING:

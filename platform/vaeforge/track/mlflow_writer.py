@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaeforge.ledger.events import SearchHeader
-from vaeforge.ledger.history import TrialRecord
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.track.store import ensure_experiment
 from vaeforge.track.tracked_search import MetricPoint, TrackedSearch, flatten
 

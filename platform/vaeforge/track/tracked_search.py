@@ -19,7 +19,8 @@ from vaeforge.ledger.events import (
     SearchResumed,
     TrialFinished,
 )
-from vaeforge.ledger.history import Phase, SearchHistory, TrialRecord
+from vaeforge.ledger.history import Phase, SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 
 OBJECTIVE = "val/nelbo"
 

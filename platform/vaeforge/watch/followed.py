@@ -8,7 +8,8 @@ from pathlib import Path
 
 from vaeforge.ledger.events import SearchHeader, SearchResumed
 from vaeforge.ledger.file import LedgerReader
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.dispatch.snapshot import RECENT, BestSoFar, Snapshot, TrialStatus, status_of
 from vaeforge.search.requests import holder
 from vaeforge.search.results.ranking import best_so_far

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.progress_bar import duration
 
 

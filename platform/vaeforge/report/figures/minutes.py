@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from vaeforge.report.figure import Absent, Axis, Cell, DataTable, Figure, Layer, Panel
 from vaeforge.report.lane_rows import busy_seconds, first_rows, rows_of
 from vaeforge.report.record import SearchRecord
-from vaeforge.report.spans import Span, TimeSpent
+from vaeforge.report.spans import GroupSession, Span, TimeSpent
 from vaeforge.search.lane_words import trials_words
 
 NAME, TITLE = "minutes", "Where the minutes went"
@@ -40,9 +40,13 @@ def by_group(time: TimeSpent) -> dict[int, tuple[float, float, float, float]]:
     Start is from the session's first line to the group's registration; idle is what is left of its time.
     """
     found = {}
-    for group in sorted({one.group for one in time.groups}):
-        there = [one for one in time.groups if one.group == group]
-        spans = [span for span in time.spans if span.group == group]
+    present_by, spans_by = dict[int, list[GroupSession]](), dict[int, list[Span]]()
+    for one in time.groups:
+        present_by.setdefault(one.group, []).append(one)
+    for span in time.spans:
+        spans_by.setdefault(span.group, []).append(span)
+    for group, there in sorted(present_by.items()):
+        spans = spans_by.get(group, [])
         starts = sum(one.start - _session_of(time, one.start) for one in there)
         present = sum(one.end - one.start for one in there)
         busy = busy_seconds(spans)

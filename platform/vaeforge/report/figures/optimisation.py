@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from vaeforge.report.figure import Absent, Axis, Cell, DataTable, Figure, Layer, Panel, Symbol
 from vaeforge.report.labels import EPOCH, NELBO, STATES, TRIAL
 from vaeforge.report.record import SearchRecord
+from vaeforge.report.thinning import MOST_CURVES, few_of, told
 from vaeforge.report.trial_points import TrialPoint
 
 COLOURED = 5  # best trials that have a colour of their own among the learning curves
@@ -94,12 +95,13 @@ def _outside(trials: list[TrialPoint], limits: tuple[float, float]) -> tuple[str
 def learning_curves(record: SearchRecord) -> Figure | Absent:
     """`val/nelbo` of each epoch, the rungs, and where trials were stopped."""
     title = "Learning curves, rungs and stopped trials"
-    rows = [row for trial in record.trials for row in _rows(trial)]
+    shown = few_of(record.trials, MOST_CURVES)
+    rows = [row for trial in shown for row in _rows(trial)]
     values = [row["val/nelbo"] for row in rows if isinstance(row["val/nelbo"], float | int)]
     if not values:
         return Absent("learning-curves", title, "no epoch was reported")
     best = record.placed()[:COLOURED]
-    others = [trial for trial in record.trials if trial not in best]
+    others = [trial for trial in shown if trial not in best]
     stopped = [row for row in rows if row["decision"] == "stop" and row["val/nelbo"] is not None]
     limits = value_limits([float(value) for value in values])
     layers = [
@@ -124,7 +126,10 @@ def learning_curves(record: SearchRecord) -> Figure | Absent:
         "where it stopped one.",
         DataTable.of(rows),
         (panel,),
-        ("Values from before a schedule's β is full can be better than what the trial is worth; they do not count.",),
+        (
+            "Values from before a schedule's β is full can be better than what the trial is worth; they do not count.",
+            *told(shown, record.trials, "Drawn, and in the table, are"),
+        ),
     )
 
 

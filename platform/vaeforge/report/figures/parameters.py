@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from vaeforge.report.figure import Absent, Axis, Cell, DataTable, Figure, Layer, Panel
 from vaeforge.report.figures.optimisation import value_limits
 from vaeforge.report.labels import NELBO
 from vaeforge.report.record import SearchRecord
 from vaeforge.report.schedule_layers import by_schedule, schedules_of
+from vaeforge.report.thinning import MOST_POINTS, few_of, told
 from vaeforge.report.trial_points import TrialPoint
 
 LOG_RATIO = 20.0  # a parameter whose values span more than this factor is drawn logarithmically
@@ -31,11 +33,11 @@ class Parameter:
         low, high, value = (self._scaled(v) for v in (self.low, self.high, self.values[number]))
         return 0.5 if high == low else (value - low) / (high - low)
 
-    @property
+    @cached_property
     def low(self) -> float:
         return min(self.values.values())
 
-    @property
+    @cached_property
     def high(self) -> float:
         return max(self.values.values())
 
@@ -69,7 +71,8 @@ def slices(record: SearchRecord) -> Figure | Absent:
     if not found:
         return Absent(name, title, "fewer than two fully trained trials differ in a number")
     limits = value_limits([trial.value for trial in trials if trial.value is not None])
-    panels = tuple(_slice(one, trials, schedules_of(record.trials), limits) for one in found)
+    shown = few_of(trials, MOST_POINTS)
+    panels = tuple(_slice(one, shown, schedules_of(record.trials), limits) for one in found)
     rows: list[dict[str, Cell]] = [
         {"trial": t.number, "schedule": t.schedule, "val/nelbo": t.value, **_cells(t)} for t in trials
     ]
@@ -80,6 +83,7 @@ def slices(record: SearchRecord) -> Figure | Absent:
         "others vary at the same time.",
         DataTable.of(rows),
         panels,
+        told(shown, trials, "Drawn are"),
     )
 
 

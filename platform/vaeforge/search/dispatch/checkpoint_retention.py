@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from vaeforge.errors import CheckpointError
 from vaeforge.ledger.checkpoint_places import trial_folder
 from vaeforge.ledger.events import InheritedState
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.results.ranking import retained_trials
 from vaeforge.search.space.objective import Objective
 from vaeforge.training.checkpoint_files import inherit

@@ -1,7 +1,7 @@
 """Conclusion of a trial: whether its last report or decision was its end, and how it ended then."""
 
 from vaeforge.ledger.events import FINAL_OUTCOMES, UNSOUND_OUTCOMES
-from vaeforge.ledger.history import TrialRecord
+from vaeforge.ledger.trial_record import TrialRecord
 
 
 def conclusion(trial: TrialRecord) -> tuple[str, str | None] | None:

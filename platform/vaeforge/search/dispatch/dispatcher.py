@@ -1,13 +1,12 @@
 """Dispatcher of trials to worker groups: trials that wait, leases on them, and what follows from each message.
 
 Pure bookkeeping over the ledger, without Ray and without a clock (times are passed in); `dispatcher_actor.py` is this
-plus waiting. Every change is appended to the ledger before it is applied, so that a dispatcher rebuilt from the ledger
+plus waiting, for the disk, too. Every change is in the ledger before it is applied, so that a dispatcher rebuilt from it
 stands where the last one stood. That, and that every call may be repeated with the same effect, is what any change here
 must keep: Ray retries calls, and the actor may be killed between any two lines.
 
 A trial that is leased is not handed out a second time. Its lease is taken back when its worker group registers again
-(with a higher generation, which counts the group's starts), or hangs (`liveness.py`). A worker group is known here
-by its number, `host`, as it is in the ledger.
+(with a higher generation, which counts the group's starts), or hangs (`liveness.py`). `host` is a group's number.
 """
 
 from collections import deque
@@ -31,7 +30,8 @@ from vaeforge.ledger.events import (
     WorkersRegistered,
 )
 from vaeforge.ledger.file import Ledger
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.budget import BudgetSpent
 from vaeforge.search.dispatch.conclusion import conclusion
 from vaeforge.search.dispatch.lane_company import LaneCompany, blamed
@@ -102,8 +102,8 @@ class Dispatcher:
             self._finish(trial, *end)
 
     def record(self, event: E) -> E:
-        """Append to the ledger, then apply."""
-        written = self.ledger.append(event)
+        """Write to the ledger, then apply."""
+        written = self.ledger.write(event)
         self.history.apply(written)
         if isinstance(written, TrialEvent):
             self.touched.add(written.trial)

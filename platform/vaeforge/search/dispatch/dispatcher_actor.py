@@ -1,12 +1,14 @@
 """Actor between trials and worker groups: the dispatcher, plus waiting for what has not happened yet.
 
 It owns the ledger and lies on the driver's node. It may be killed at any moment: Ray restarts it, it rebuilds itself
-from the ledger, and every call may be repeated. No call waits longer than `PATIENCE`; callers ask again.
+from the ledger, and every call may be repeated. No call waits longer than `PATIENCE`; callers ask again. Changes of
+many calls go onto the disk at once, and no call is answered before everything that its answer rests on is there.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +25,8 @@ from vaeforge.ledger.events import (
     WorkerProcess,
 )
 from vaeforge.ledger.file import Ledger
-from vaeforge.ledger.history import TrialRecord, read_history
+from vaeforge.ledger.kept_fold import EVERY, KeptFold
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.dispatch.callers import ANY_TRIAL, Callers
 from vaeforge.search.dispatch.checkpoint_retention import CheckpointRetention
 from vaeforge.search.dispatch.dispatcher import Dispatcher
@@ -41,12 +44,15 @@ class DispatcherActor:
     """Runs as a Ray actor; see `Dispatcher` for what each call means."""
 
     def __init__(self, folder: str, config: DispatchConfig, keep: int, objective: Objective):
-        ledger = Ledger(Path(folder) / "ledger.jsonl")
-        history = read_history(ledger.path, slim=True)
+        self.ledger = ledger = Ledger(Path(folder) / "ledger.jsonl")
+        self.fold = KeptFold(ledger.path)
+        history = self.fold.history
         assert history.header is not None
         self.objective = objective
         self.dispatcher = Dispatcher(ledger, history, config)
         self.dispatcher.recover(time.monotonic())
+        ledger.sync()
+        self._sync: asyncio.Task[None] | None = None
         self.retention = CheckpointRetention(
             history, self.objective, keep, checkpoint_root(history.header, Path(folder))
         )
@@ -54,18 +60,51 @@ class DispatcherActor:
         self.failure: str | None = None
 
     async def _do(self, change: Callable[[], T]) -> T:
-        """Apply `change` and wake whoever waits; a full disk ends the search cleanly instead of losing a line."""
+        """Apply `change`, wake whoever waits, and return once it is on disk.
+
+        A full disk ends the search cleanly instead of losing a line.
+        """
         ended = self.dispatcher.ends
         try:
             return change()
         except OSError as error:
-            self.failure = f"the ledger could not be written: {error}; free the disk"
-            self.dispatcher.closing = True
+            self._fail(error)
             raise
         finally:
             self._wake()
-            if self.dispatcher.ends != ended:
-                await asyncio.to_thread(self.retention.delete, self.retention.due_deletions())
+            due = self.retention.due_deletions() if self.dispatcher.ends != ended else None
+            await self._on_disk()
+            if due is not None:  # only now: a trial whose end is lost goes on from its checkpoints
+                self.fold.keep(EVERY)
+                await asyncio.to_thread(self.retention.delete, due)
+
+    def _fail(self, error: OSError) -> None:
+        self.failure = self.failure or f"the ledger could not be written: {error}; free the disk"
+        self.dispatcher.closing = True
+
+    async def _on_disk(self) -> None:
+        """Wait until everything that has been recorded until now is on disk, together with all others that wait.
+
+        Raises:
+            OSError: if it does not come there, or something did not before: nobody may be told of it then.
+        """
+        until = self.ledger.written
+        while self.ledger.on_disk < until and self.ledger.lost is None:
+            if self._sync is None:
+                self._sync = asyncio.create_task(self._flush())
+            await asyncio.shield(self._sync)
+        if self.ledger.lost is not None:
+            raise OSError(self.ledger.lost)
+
+    async def _flush(self) -> None:
+        try:
+            await asyncio.to_thread(self.ledger.sync)
+        except OSError as error:
+            self.ledger.take_back(str(error))
+            self._fail(error)
+            self._wake()
+        finally:
+            self._sync = None
 
     def _wake(self) -> None:
         """Ask those again whom the last change concerns; of idle worker groups as many as there are trials."""
@@ -94,6 +133,7 @@ class DispatcherActor:
             goals = tuple(objective_values(trial, self.objective.goals))
             last = TuneReport(trial.epoch, trial.value, _outcome(trial), goals=goals)
             fresh = [report for report in fresh if report.epoch < trial.epoch] + [last]
+        await self._on_disk()
         return fresh
 
     async def decide(self, decisions: Sequence[TrialDecided]) -> None:
@@ -134,7 +174,8 @@ class DispatcherActor:
         """
         dispatcher = self.dispatcher
         dispatcher.wall, dispatcher.expected = dispatcher.history.wall_seconds + wall, expected
-        await self._do(dispatcher.spend)
+        with suppress(OSError):  # which the snapshot tells
+            await self._do(dispatcher.spend)
         outage = dispatcher.outage and f"{dispatcher.outage}; mend the place where they lie"
         return snapshot(dispatcher, self.failure or outage)
 
@@ -218,7 +259,9 @@ class DispatcherActor:
         """What the worker group does after `epoch`, once the scheduler has decided; `wait` means ask again."""
         self.dispatcher.ask(lease.host, lease.generation, time.monotonic())
         await self.callers.until(lease.trial, lambda: self.dispatcher.reply(lease, epoch) != "wait")
-        return self.dispatcher.reply(lease, epoch)
+        reply = self.dispatcher.reply(lease, epoch)
+        await self._on_disk()
+        return reply
 
     async def beat(self, lease: Lease, rank: int, pulse: Pulse) -> None:
         self.dispatcher.beat(lease, rank, pulse, time.monotonic())

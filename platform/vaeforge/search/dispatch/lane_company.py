@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from vaeforge.ledger.history import TrialRecord
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.training.lanes.stack_key import stack_key
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from vaeforge.ledger.events import Params
-from vaeforge.ledger.history import TrialRecord
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.dispatch.dispatcher import Dispatcher
 
 RECENT = 12

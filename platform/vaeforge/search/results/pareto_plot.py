@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vaeforge.evaluation.drawing import canvas, save
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.paths import write_bytes
 from vaeforge.search.results.ranking import RankedTrial, Ranking, ranked
 from vaeforge.search.space.objective import Goal, Objective

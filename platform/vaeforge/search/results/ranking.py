@@ -22,7 +22,8 @@ from statistics import fmean, stdev
 
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import FINAL_OUTCOMES
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.results.pareto import FrontPoint, choose, front, ranks
 from vaeforge.search.space.objective import Objective
 

@@ -7,6 +7,7 @@ Rows are records (`report_rows.py`), of which the lines of `--json` and the tabl
 import os
 import shutil
 import time
+from heapq import nsmallest
 from pathlib import Path
 
 from rich.console import Group
@@ -17,7 +18,8 @@ from rich.text import Text
 from vaeforge.errors import ConfigError, SearchError, nearest
 from vaeforge.ledger.events import SearchHeader
 from vaeforge.ledger.file import read_events
-from vaeforge.ledger.history import SearchHistory, TrialRecord, read_history
+from vaeforge.ledger.history import SearchHistory, read_history
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.paths import Project, read_json
 from vaeforge.progress_bar import duration
 from vaeforge.search.progress_view import COLLAPSED, counted, describe, in_bytes, number, spread, winner_words
@@ -38,6 +40,7 @@ from vaeforge.search.search_lock import SearchLock
 from vaeforge.search.space.objective import METRIC
 from vaeforge.search.space.objective_form import objective_of
 
+MOST_BEST, MOST_NEWEST = 100, 200  # rows for people: a terminal holds no more of them, and laying them out takes time
 STATES = ("running", "completed", "early_stopped", "stopped", "failed")
 REMEASURE = "`--repeats 3` measures it without"
 ENDS = {"early_stopped": "no improvement within the patience of early stopping"}
@@ -188,9 +191,21 @@ def why(record: TrialRecord) -> str:
     return record.cause or ENDS.get(record.state, record.state)
 
 
+def few_rows(rows: list[TrialRow]) -> list[TrialRow]:
+    """At most `MOST_BEST + MOST_NEWEST` of them, by number: the best and the newest."""
+    if len(rows) <= MOST_BEST + MOST_NEWEST:
+        return rows
+    valued = [row for row in rows[:-MOST_NEWEST] if row.value is not None]
+    best = {row.trial for row in nsmallest(MOST_BEST, valued, key=lambda row: row.value or 0.0)}
+    return [row for row in rows[:-MOST_NEWEST] if row.trial in best] + rows[-MOST_NEWEST:]
+
+
 def trials_table(rows: list[TrialRow], name: str, history: SearchHistory) -> Table:
-    """The rows of `trials` for people, and below them what is known of the best one."""
-    table = Table(title=Text(f"{len(rows)} trials of {name}"), title_justify="left", caption_justify="left")
+    """The rows of `trials` for people, the best and the newest of many, and below them what is known of the best."""
+    told, every = f"{len(rows)} trials of {name}", rows
+    if (rows := few_rows(every)) is not every:
+        told += f"; shown are the {MOST_BEST} best and the {MOST_NEWEST} newest, --json true lists all"
+    table = Table(title=Text(told), title_justify="left", caption_justify="left")
     table.caption = escape(winner_words(history, objective_of(history))) or None
     stacked = any(row.lanes > 1 for row in rows)
     lanes = ["lanes"] if stacked else []

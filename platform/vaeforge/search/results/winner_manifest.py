@@ -5,7 +5,8 @@ from pathlib import Path
 from vaeforge.errors import SearchError
 from vaeforge.ledger.events import SearchHeader, WorkersRegistered
 from vaeforge.ledger.file import read_events
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.manifests.lineage import Lineage, MlflowRuns
 from vaeforge.manifests.trained_model import TrainedModelManifest, TrainingConditions
 from vaeforge.paths import hash_of

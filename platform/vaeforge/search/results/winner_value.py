@@ -20,7 +20,8 @@ import copy
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean, stdev
 
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.manifests.trained_model import RepeatedRuns
 from vaeforge.search.results.ranking import ranked
 from vaeforge.search.space.objective import Objective

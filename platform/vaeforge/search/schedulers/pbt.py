@@ -22,7 +22,8 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from vaeforge.ledger.history import SearchHistory, TrialRecord
+from vaeforge.ledger.history import SearchHistory
+from vaeforge.ledger.trial_record import TrialRecord
 from vaeforge.search.schedulers.base import RungReport, Scheduler, TrialDecision, compared, decision_of, require_finite
 from vaeforge.search.schedulers.mutation import Mutation, mutable
 from vaeforge.search.schedulers.settings import SchedulerContext, SchedulerSettings

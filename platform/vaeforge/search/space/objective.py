@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from vaeforge.ledger.history import TrialRecord
+from vaeforge.ledger.trial_record import TrialRecord
 
 Mode = Literal["min", "max"]
 METRIC = "val/nelbo"
