@@ -1,9 +1,9 @@
 """Dispatcher of trials to worker groups: trials that wait, leases on them, and what follows from each message.
 
 Pure bookkeeping over the ledger, without Ray and without a clock (times are passed in); `dispatcher_actor.py` is this
-plus waiting, for the disk, too. Every change is in the ledger before it is applied, so that a dispatcher rebuilt from it
-stands where the last one stood. That, and that every call may be repeated with the same effect, is what any change here
-must keep: Ray retries calls, and the actor may be killed between any two lines.
+plus waiting, for the disk, too. Every change is in the ledger before it is applied, so that a dispatcher rebuilt from
+it stands where the last one stood. That, and that every call may be repeated with the same effect, is what any change
+here must keep: Ray retries calls, and the actor may be killed between any two lines.
 
 A trial that is leased is not handed out a second time. Its lease is taken back when its worker group registers again
 (with a higher generation, which counts the group's starts), or hangs (`liveness.py`). `host` is a group's number.
