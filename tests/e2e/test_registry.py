@@ -216,6 +216,8 @@ def test_the_first_version_is_champion_and_tells_where_it_comes_from(workshop: W
         "vaeforge.test_looks": "1",
         "vaeforge.test_comparison": "no rival",
         "vaeforge.test_nll": repr(float(evidence["nll"][evidence["labels"] == 0].mean())),
+        "vaeforge.sample_shape": "3x32x32",
+        "vaeforge.test_auroc": f"{workshop.manifest('evaluate')['metrics']['test/auroc']:.6g}",
     }
     assert "trial 7 of the search endoscopy-12345678, epoch 3" in version.description
     assert "5 of 5 latent dimensions active" in version.description
