@@ -78,7 +78,7 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def blank_figures() -> Iterator[pytest.MonkeyPatch]:
-    """PNGs of figures are one white pixel: rendering takes a third of an evaluation. `drawn` renders them."""
+    """PNGs of figures are one white pixel: rendering takes a third of an evaluation. `rendered` renders them."""
     from matplotlib.figure import Figure
     from PIL import Image
 
@@ -96,7 +96,7 @@ def blank_figures() -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.fixture
-def drawn(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
+def rendered(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
     """Figures are rendered, with whatever warnings that gives."""
     from matplotlib.figure import Figure
 

@@ -112,7 +112,7 @@ def test_the_model_stands_beside_training_mean_and_untrained_model(result: Evalu
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("drawn")
+@pytest.mark.usefixtures("rendered")
 def test_everything_is_written(result: EvaluationResult, tmp_path: Path) -> None:
     write_result(result, tmp_path)
     for figure in (tmp_path / "figures").iterdir():

@@ -92,6 +92,7 @@ def test_a_folder_per_class_is_copied_as_it_is_and_prepare_reads_it(project: Pro
     assert {name: len(paths) for name, paths in found.items()} == {"normal": 4, "polyps": 3}
 
 
+@pytest.mark.usefixtures("rendered")
 def test_statistics_summary_figures_and_manifest_are_written(drawn: None, project: Project, source: Path) -> None:
     add(source / "normal", 1, first=9, size=(16, 6))
     beside = take(project, source).folder / ".import"

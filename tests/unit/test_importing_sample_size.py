@@ -91,6 +91,7 @@ def test_what_counts_as_normal_is_said_alike_and_before_anything_is_written(tmp_
 
 @pytest.mark.parametrize("command", ["inspect", "import"])
 @pytest.mark.slow
+@pytest.mark.usefixtures("rendered")
 def test_a_contact_sheet_shows_pictures_of_each_class(tmp_path: Path, command: str) -> None:
     for name, colour in (("normal", (200, 0, 0)), ("polyps", (0, 0, 200))):
         (tmp_path / "flat" / name).mkdir(parents=True)
@@ -112,6 +113,7 @@ def test_a_contact_sheet_shows_pictures_of_each_class(tmp_path: Path, command: s
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("rendered")
 def test_series_are_drawn(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "bold.npz", **{f"s{number}": rng.normal(size=(40, 6)) for number in range(5)})

@@ -163,7 +163,7 @@ def history_of(rows: Sequence[tuple[float, float, str]], goals: dict[str, Any] =
     return fold(map(from_json, events))
 
 
-@pytest.mark.usefixtures("drawn")
+@pytest.mark.usefixtures("rendered")
 def test_the_figure_and_its_table_hold_every_point(tmp_path: Path) -> None:
     rows = [(10.0, 200.0, "completed"), (12.0, 130.0, "completed"), (20.0, 100.0, "early_stopped")]
     history = history_of([*rows, (30.0, 300.0, "completed"), (5.0, 5.0, "stopped"), (1.0, 1.0, "failed")])
@@ -184,7 +184,7 @@ def test_the_figure_and_its_table_hold_every_point(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.usefixtures("drawn")
+@pytest.mark.usefixtures("rendered")
 def test_three_goals_are_three_panels(tmp_path: Path) -> None:
     goals = {"metrics": {"val/rate": "min", "val/distortion": "min", "val/mse": "min"}}
     history = history_of([(1.0, 2.0, "completed"), (2.0, 1.0, "completed")], goals)
