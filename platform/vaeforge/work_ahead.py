@@ -44,5 +44,6 @@ def work_ahead(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+        pool.shutdown()  # nothing is under way
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -116,7 +116,8 @@ def test_the_model_stands_beside_training_mean_and_untrained_model(result: Evalu
 def test_everything_is_written(result: EvaluationResult, tmp_path: Path) -> None:
     write_result(result, tmp_path)
     for figure in (tmp_path / "figures").iterdir():
-        assert min(Image.open(figure).size) > 100, figure
+        with Image.open(figure) as opened:
+            assert min(opened.size) > 100, figure
     for kind in ("curves", "figures"):
         assert list((tmp_path / kind).iterdir()), kind
     assert (tmp_path / "comparison.csv").stat().st_size > 100
