@@ -28,6 +28,7 @@ from vaeforge.data.prepared import load_training
 from vaeforge.paths import Project
 from vaeforge.training import loop
 from vaeforge.training.batches import epoch_batches
+from vaeforge.training.epoch_draws import steps_per_epoch
 from vaeforge.training.loop import TrainingData, fit, untrained
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge_models.families import families
@@ -92,7 +93,7 @@ def compared(family: str, data: TrainingData, steps: int, windows: int) -> dict[
             taken["fit"].append(measured(lambda: next(training)) - validation[-1])
             taken["bare"].append(measured(bare.train_epoch))
     own, other, check = (statistics.median(one) for one in (taken["fit"], taken["bare"], validation))
-    natural = loop.steps_per_epoch(load(ROOT, family, "sample").experiment.training, len(data.train))
+    natural = steps_per_epoch(load(ROOT, family, "sample").experiment.training, len(data.train))
     return {
         "fit_ms": 1e3 * own / steps,
         "bare_ms": 1e3 * other / steps,
