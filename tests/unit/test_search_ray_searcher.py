@@ -1,9 +1,12 @@
 """What Ray Tune is proposed, and what becomes of trials that it gives up, without Ray and without a sampler."""
 
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from vaeforge.ledger.history import SearchHistory
-from vaeforge.search.ray_searcher import OptunaTuneSearcher, SearchTargets
+from vaeforge.search.ray_searcher import ENDS, OptunaTuneSearcher, SearchTargets
 from vaeforge.search.space.objective import SINGLE
 
 
@@ -60,3 +63,18 @@ def test_trials_that_tune_gives_up_or_forgets_are_lost() -> None:
     own.close()
     told = [(trial.number, trial.state, trial.values) for trial in sampler.told]
     assert told == [(0, "completed", (1.5,)), (1, "failed", None)]
+
+
+def test_how_often_trials_end_is_known_from_the_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = searcher(Constant())
+    assert made.seconds_between_ends is None
+    clock = iter([0.0, 100.0, *(100.0 + 2 * number for number in range(1, ENDS + 1))])
+    monkeypatch.setattr("vaeforge.search.ray_searcher.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    made.on_trial_complete("a")
+    assert made.seconds_between_ends is None
+    made.on_trial_complete("b")
+    assert made.seconds_between_ends == 100
+    for number in range(ENDS):
+        made.on_trial_complete(str(number))
+    assert made.seconds_between_ends == 2
+    made.close()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # Ray, which brings seconds of imports, starts first
 
 TICK_SECONDS = 0.25  # between two looks of the watch at Tune's thread and at signals
 MOST_STARTS = 64  # of trials at once where their number is still to be measured
+START_SECONDS = 10.0  # that the process of a trial takes at most to start, on a busy machine
 SNAPSHOT_SECONDS = 1.0  # between two snapshots, after which requests of other processes are handled, too
 HEALTH_CHECK_SECONDS = 5.0
 GOODBYE_SECONDS = 1.0  # that ranks have to return once the dispatcher has told them of the end
@@ -189,7 +190,11 @@ class _SearchRun:
         )
 
     def _max_concurrent(self) -> int:
-        """How many trials Tune may hold: one more than worker groups, so that a group that ends a trial finds the next.
+        """How many trials Tune may hold: as many as worker groups, and where trials are long one more.
+
+        A group that ends a trial then finds the next one, in a process that Tune has started meanwhile. Where trials
+        end sooner than a process starts, Tune gives that trial the process of the one that ended and discards the new
+        one, so that each end costs a start, which takes the groups' cores for longer than they would wait.
 
         Once the first group is up all count. If the limit grew with them, Tune would start a trial's process while
         others end, reuse one of theirs, and discard the new one. Before, processes would take that group's cores.
@@ -198,7 +203,11 @@ class _SearchRun:
             return 1
         if self.scheduler.releases_worker:
             return self.plan.config.search.trials
-        return 1 if self.plan.config.search.deterministic else self.worker_groups.wanted * self.lanes + 1
+        if self.plan.config.search.deterministic:
+            return 1
+        between = self.searcher.seconds_between_ends
+        spare = self.lanes > 1 or (between is not None and between >= START_SECONDS)
+        return self.worker_groups.wanted * self.lanes + spare
 
     def _finalists(self, count: int) -> list[int]:
         import ray

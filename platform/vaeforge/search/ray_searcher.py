@@ -25,6 +25,7 @@ from vaeforge.search.samplers.trials import FinishedTrial, transferred
 from vaeforge.search.space.dimensions import Params
 from vaeforge.search.space.objective import objective_values
 
+ENDS = 9  # of trials that tell how often one ends
 # the state that a sampler is told, by the outcome that Tune has seen last: one that it still saw running was stopped
 STATES = {"running": "stopped", "stopped": "stopped", "nan": "failed", "crash": "failed"}
 
@@ -87,6 +88,7 @@ class OptunaTuneSearcher(Searcher):
         self._ahead: deque[tuple[int, Future[Params | None]]] = deque()
         self._adopted = deque(sorted(history.unfinished(), key=lambda trial: trial.number))
         self._live: dict[str, TrialConfig] = {}
+        self._ends: deque[float] = deque(maxlen=ENDS)
         self._params = {number: trial.params for number, trial in history.trials.items()}
         self._repeated = {n: t.repeat_of for n, t in history.trials.items() if t.repeat_of is not None}
         self._repeats: deque[int] | None = None
@@ -106,6 +108,12 @@ class OptunaTuneSearcher(Searcher):
                 self._sampler.tell(finished_trial_of(record, objective_values(record, self._sampler.goals)))
             elif record.repeat_of is None:
                 self._sampler.adopt(number, record.params)
+
+    @property
+    def seconds_between_ends(self) -> float | None:
+        """Mean time between the last trials' ends; none before two have ended."""
+        count = len(self._ends)
+        return (self._ends[-1] - self._ends[0]) / (count - 1) if count > 1 else None
 
     @property
     def _begun(self) -> int:
@@ -215,6 +223,7 @@ class OptunaTuneSearcher(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell sampler and dashboard of a trial's end, unless it was never begun or the search is interrupted."""
         config = self._live.pop(trial_id, None)
+        self._ends.append(time.monotonic())
         if error and config is not None:
             self._given_up.append(config.trial)
         outcome = "crash" if error or not result else str(result["outcome"])
