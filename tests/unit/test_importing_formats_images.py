@@ -34,14 +34,9 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "given"
 
 
-@pytest.fixture
-def drawn() -> None:
-    """Asked for by tests that look at figures; drawing them for all would take most of the time."""
-
-
 @pytest.fixture(autouse=True)
 def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "drawn" not in request.fixturenames:
+    if "rendered" not in request.fixturenames:
         monkeypatch.setattr(description, "save_chart", lambda chart, folder: None)
 
 
@@ -92,8 +87,7 @@ def test_a_folder_per_class_is_copied_as_it_is_and_prepare_reads_it(project: Pro
     assert {name: len(paths) for name, paths in found.items()} == {"normal": 4, "polyps": 3}
 
 
-@pytest.mark.usefixtures("rendered")
-def test_statistics_summary_figures_and_manifest_are_written(drawn: None, project: Project, source: Path) -> None:
+def test_statistics_summary_figures_and_manifest_are_written(rendered: None, project: Project, source: Path) -> None:
     add(source / "normal", 1, first=9, size=(16, 6))
     beside = take(project, source).folder / ".import"
     rows = table(beside / "statistics.csv")
@@ -122,7 +116,7 @@ def test_the_manifest_lists_every_file_with_its_hash(project: Project, source: P
 
 
 @pytest.mark.slow
-def test_the_same_source_gives_the_same_bytes(drawn: None, project: Project, source: Path) -> None:
+def test_the_same_source_gives_the_same_bytes(rendered: None, project: Project, source: Path) -> None:
     first = read_json(take(project, source).manifest, "")
     assert read_json(take(project, source, replace=True).manifest, "") == first
 
@@ -301,7 +295,7 @@ def test_nothing_usable_is_refused(project: Project, tmp_path: Path) -> None:
     refused(project, tmp_path / "one.png", "is a file, must be a folder")
 
 
-def test_unicode_spaces_and_formulas_in_names_work(drawn: None, project: Project, tmp_path: Path) -> None:
+def test_unicode_spaces_and_formulas_in_names_work(rendered: None, project: Project, tmp_path: Path) -> None:
     add(tmp_path / "Über uns 数据/normal", 2)
     add(tmp_path / "Über uns 数据/ポリープ $x_1$ é", 2, first=9)
     result = take(project, tmp_path / "Über uns 数据")

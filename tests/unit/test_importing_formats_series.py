@@ -21,14 +21,9 @@ RNG = np.random.default_rng(0)
 A, B = (RNG.normal(size=(7, 5)).astype(np.float32) for _ in range(2))
 
 
-@pytest.fixture
-def drawn() -> None:
-    """Asked for by tests that look at figures; drawing them for all would take most of the time."""
-
-
 @pytest.fixture(autouse=True)
 def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "drawn" not in request.fixturenames:
+    if "rendered" not in request.fixturenames:
         monkeypatch.setattr(description, "save_chart", lambda chart, folder: None)
 
 
@@ -99,7 +94,7 @@ def test_text_with_and_without_a_header_is_read(project: Project, source: Path) 
     np.testing.assert_allclose(found["bert"], B, rtol=1e-6)
 
 
-def test_statistics_of_each_subject_are_written(drawn: None, project: Project, source: Path) -> None:
+def test_statistics_of_each_subject_are_written(rendered: None, project: Project, source: Path) -> None:
     values = np.array([[1, 5], [1, 7], [1, 9]], dtype=np.float32)
     np.savez(source / "all.npz", only=values)
     beside = take(project, source / "all.npz").folder / ".import"
