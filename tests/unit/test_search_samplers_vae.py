@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vaeforge.errors import ConfigError
-from vaeforge.search.samplers.expected import Expected, ExpectedDensity, size_range
+from vaeforge.search.samplers.expected import Expected, ExpectedDensity
 from vaeforge.search.samplers.parzen import Parzen, even
 from vaeforge.search.samplers.shared_axes import MEAN, SharedAxes
 from vaeforge.search.samplers.trials import FinishedTrial
@@ -77,7 +77,7 @@ def test_a_parzen_density_integrates_to_one() -> None:
 def expected_density(betas: dict[int, float] | None) -> tuple[SharedAxes, ExpectedDensity]:
     space = space_with()
     axes = SharedAxes(space)
-    return axes, ExpectedDensity(axes, Expected(betas) if betas else None, size_range(axes, space.dimensions))
+    return axes, ExpectedDensity(axes, Expected(betas) if betas else None)
 
 
 def test_what_is_expected_is_a_density_that_leans_and_reaches_everywhere() -> None:

@@ -1,4 +1,4 @@
-"""What prepared data let a search expect of beta, written into its space for the sampler that asks for it.
+"""Expectations of beta from prepared data, written into a search's space for the sampler that asks for them.
 
 A space says `search: {name: vae}`. Before the search starts, its `betas` become the mean beta that is expected of some
 latent sizes (`data/held_out_plane.py`), so that the ledger holds them and a search that is resumed has the same.
@@ -12,14 +12,13 @@ from vaeforge.config.experiment import Experiment
 from vaeforge.data.held_out_plane import matched_betas
 from vaeforge.data.pca_spectrum import collapse_beta, likelihood_of
 from vaeforge.data.prepared import Prepared
-from vaeforge.search.samplers.shared_axes import MEAN, SharedAxes
+from vaeforge.search.samplers.shared_axes import LATENT, MEAN, SharedAxes
 from vaeforge.search.samplers.vae import VAESettings
 from vaeforge.search.space.dimensions import Choice, Range, walk
 from vaeforge.search.space.space import Space, parse_space
 from vaeforge_models.objective import effective_beta
 
 SIZES = 8  # latent sizes of which an expectation is told
-LATENT = "model.latent_dim"
 
 
 def with_expected(space: Space, base: Experiment, prepared: Prepared) -> tuple[Space, str]:

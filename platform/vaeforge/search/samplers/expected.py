@@ -1,4 +1,4 @@
-"""What the data's spectrum lets one expect of beta and of the latent size, as a density of proposals: never a limit."""
+"""Density of proposals that leans towards the beta that the data let one expect: never a limit."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaeforge.search.samplers.parzen import Density, Floats, cut_normal, even
+from vaeforge.search.samplers.parzen import Density, Floats, cut_normal, even, log_cut_normal
 from vaeforge.search.samplers.shared_axes import MEAN, SharedAxes
 from vaeforge.search.samplers.unit_scaling import from_unit
-from vaeforge.search.space.dimensions import Range
 
 SPREAD = 1.5  # standard deviation of ln mean beta
 SHARE = 0.5  # of the density that lies where it is expected; the rest is even
@@ -31,8 +30,8 @@ class Expected:
 class ExpectedDensity:
     """Half even, half normal in the logarithm of the mean beta about what is expected of the vector's latent size."""
 
-    def __init__(self, axes: SharedAxes, expected: Expected | None, size: Range | None):
-        self._axes, self._expected, self._size = axes, expected, size
+    def __init__(self, axes: SharedAxes, expected: Expected | None):
+        self._axes, self._expected = axes, expected
         self._mean = axes.place(MEAN) if expected is not None else None
         self._even: Density = even(axes.options)
         self._width = SPREAD / axes.nats_of_mean
@@ -42,12 +41,9 @@ class ExpectedDensity:
         height = self._even(vectors)
         if self._mean is None:
             return height
-        from scipy.special import ndtr
-
         at = vectors[:, self._mean]
         centre = np.array([self._centre(vector) for vector in vectors])
-        mass = np.maximum(ndtr((1 - centre) / self._width) - ndtr(-centre / self._width), 1e-12)
-        normal = np.exp(-0.5 * ((at - centre) / self._width) ** 2) / (mass * self._width * math.sqrt(2 * math.pi))
+        normal = np.exp(log_cut_normal(at, centre, self._width))
         found: Floats = height + np.log(np.where(np.isnan(at), 1.0, 1 - SHARE + SHARE * normal))
         return found
 
@@ -62,16 +58,9 @@ class ExpectedDensity:
     def _centre(self, vector: Floats) -> float:
         """Where on its axis the mean beta of a vector is expected."""
         assert self._expected is not None
-        place = self._axes.place_of_size()
-        known = sorted(self._expected.betas)
+        known, searched = sorted(self._expected.betas), self._axes.size
         size = float(known[len(known) // 2])
-        if place is not None and self._size is not None and not math.isnan(vector[place]):
-            size = float(from_unit(self._size, float(vector[place])))
+        place = None if searched is None else self._axes.place(searched.name)
+        if searched is not None and place is not None and not math.isnan(vector[place]):
+            size = float(from_unit(searched, float(vector[place])))
         return min(max(self._axes.unit_of_mean(self._expected.beta(size)), -0.5), 1.5)
-
-
-def size_range(axes: SharedAxes, dimensions: Sequence[object]) -> Range | None:
-    """The range of the latent size, if it is one that is always open."""
-    place = axes.place_of_size()
-    known = [d for d in dimensions if isinstance(d, Range) and d.name == axes.names[place]] if place is not None else []
-    return known[0] if known else None

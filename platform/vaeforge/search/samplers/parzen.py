@@ -37,16 +37,12 @@ class Parzen:
         return summed - math.log(len(self.centres) + self.weight)
 
     def _kernel(self, at: Floats, centre: Floats, axis: int, many: int) -> Floats:
-        from scipy.special import ndtr
-
         missing = np.isnan(at) | np.isnan(centre)
         if many:
             spread = self.spread[axis]
             found = np.log(np.where(at == centre, 1 - spread + spread / many, spread / many))
             return np.where(missing, -math.log(many), found)
-        mass = ndtr((1 - centre) / self.width) - ndtr(-centre / self.width)
-        found = -0.5 * ((at - centre) / self.width) ** 2 - np.log(mass * self.width * math.sqrt(2 * math.pi))
-        return np.where(missing, 0.0, found)
+        return np.where(missing, 0.0, log_cut_normal(at, centre, self.width))
 
     def near(self, kernel: int, rng: np.random.Generator) -> Callable[[int], float]:
         """Draws each axis from a kernel; evenly where that has none."""
@@ -66,6 +62,15 @@ def even(options: Sequence[int]) -> Density:
     """The density that is the same everywhere."""
     height = -sum(math.log(many) for many in options if many)
     return lambda vectors: np.full(len(vectors), height)
+
+
+def log_cut_normal(at: Floats, mean: Floats, width: float) -> Floats:
+    """The logarithm of the density, at each place, of a normal that is cut off at 0 and 1."""
+    from scipy.special import ndtr
+
+    mass = np.maximum(ndtr((1 - mean) / width) - ndtr(-mean / width), 1e-12)  # the mean may be far outside
+    found: Floats = -0.5 * ((at - mean) / width) ** 2 - np.log(mass * width * math.sqrt(2 * math.pi))
+    return found
 
 
 def cut_normal(mean: float, width: float, rng: np.random.Generator) -> float:

@@ -29,6 +29,7 @@ class SharedAxes:
     Attributes:
         names: of the axes: the path of a choice, the name of a range (one path may have several), and `MEAN`.
         options: how many options an axis has; 0 for a range.
+        size: the latent size, if it is a range that is always open.
     """
 
     def __init__(self, space: SearchSpace):
@@ -39,17 +40,14 @@ class SharedAxes:
         self.names = tuple(own + ([MEAN] if self._amplitudes else []))
         self.options = tuple(self._options(name) for name in self.names)
         self._place = {name: place for place, name in enumerate(self.names)}
+        sizes = (one for one in space.dimensions if isinstance(one, Range) and one.path == LATENT)
+        self.size = next(sizes, None)
         means = [math.log(mean) for mean in self._end_means()]
         self._low, self._high = (min(means), max(means)) if means else (0.0, 1.0)
 
     def place(self, name: str) -> int | None:
         """Where an axis stands; none where the space has no such axis."""
         return self._place.get(name)
-
-    def place_of_size(self) -> int | None:
-        """Where the latent size stands, if it is a range that is always open."""
-        known = [d for d in self._space.dimensions if isinstance(d, Range) and d.path == LATENT]
-        return self._place[known[0].name] if known else None
 
     def unit_of_mean(self, mean: float) -> float:
         """Where a mean beta lies on its axis, which may be outside of [0, 1]."""

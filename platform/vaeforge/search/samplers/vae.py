@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from vaeforge.search.samplers.base import Sampler, StatelessSampler
-from vaeforge.search.samplers.expected import Expected, ExpectedDensity, size_range
+from vaeforge.search.samplers.expected import Expected, ExpectedDensity
 from vaeforge.search.samplers.nondominated import order_of
 from vaeforge.search.samplers.parzen import Floats, Parzen, even
 from vaeforge.search.samplers.settings import SamplerSettings, Startup
@@ -41,7 +41,7 @@ class VAESampler(StatelessSampler):
         super().__init__(space, seed)
         self._startup = startup
         self._axes = SharedAxes(space)
-        self._prior = ExpectedDensity(self._axes, expected, size_range(self._axes, space.dimensions))
+        self._prior = ExpectedDensity(self._axes, expected)
 
     def propose(self, number: int) -> Params:
         """See `StatelessSampler`."""

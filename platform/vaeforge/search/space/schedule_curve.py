@@ -1,4 +1,4 @@
-"""What schedules have in common: the curve of beta over a training, whatever its kind and the kind's own parameters.
+"""Curve of beta over a training: the common description of schedules, whatever their kinds and own parameters.
 
 The mean of beta over the training is what schedules are compared by. On the fmri table of `benchmarks/` (384 trainings)
 a schedule and a constant beta of the same mean end 5 nats apart (median), of the same largest beta 4 to 14; on the
