@@ -131,8 +131,7 @@ def to_levels(
     elif pixels.dtype == np.uint8 and (black, white) == (0, WHITE):
         levels = pixels if depth == 8 else np.multiply(pixels, top // 255, dtype=kind)
     else:
-        outside = float(np.mean((pixels < black) | (pixels > white)))
-        if outside > BEYOND and not clip:
+        if not clip and (outside := float(np.mean((pixels < black) | (pixels > white)))) > BEYOND:
             raise DataError(
                 f"{outside:.0%} of the values, {float(pixels.min()):g} to {float(pixels.max()):g}, lie outside of "
                 f"{black:g} (black) to {white:g} (white): its white level is another one; {ASK}"

@@ -1,4 +1,4 @@
-"""What planes leave of validation samples, and the beta that matches it.
+"""Variance that planes leave of validation samples, and the beta that matches it.
 
 A squared error with weight beta on the rate has sigma^2 = beta / 2 in each value. `val/nelbo` takes for sigma^2 the
 mean squared error that is reached. Where both are the same, training and selection want the same model:

@@ -19,12 +19,11 @@ from vaeforge.data.file_format import is_surely_of_8_bits
 from vaeforge.data.grey_levels import Extent, extent_of, white_of
 from vaeforge.data.label_values import ANOMALOUS, NORMAL, UNLABELLED
 from vaeforge.data.picture_file import DAMAGE, require_size
-from vaeforge.data.picture_reading import PictureReading
+from vaeforge.data.picture_reading import PLAIN, PictureReading
 from vaeforge.data.pixels import Pixels, grey_of
 from vaeforge.errors import DataError
 
 COLOURS = 3
-PLAIN = PictureReading()
 
 
 def read_picture(path: Path, reading: PictureReading = PLAIN) -> Pixels:

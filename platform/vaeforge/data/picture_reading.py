@@ -83,8 +83,8 @@ class PictureReading:
         else:
             extent = extent_of(pixels, raw.bits)
             white = white_of([extent]) if white is None else white
-            white = WHITE if white is None else white
-            levels = to_levels(pixels, self.black, white, raw.inverted, self.depth, self.clip)
+            ends = (self.black, WHITE if white is None else white)
+            levels = to_levels(pixels, *ends, raw.inverted, self.depth, self.clip)
         if raw.alpha is None:
             return levels
         opaque, top = raw.alpha[..., None], float(np.iinfo(levels.dtype).max)
@@ -98,6 +98,10 @@ class PictureReading:
         """
         black, white = (0.0, WHITE) if pixels.dtype == np.uint8 else (self.black, self.white or WHITE)
         return to_levels(pixels, black, white, depth=self.depth, clip=self.clip)
+
+
+PLAIN = PictureReading()
+LATER = ("depth", "clip")  # are left out where they say nothing, so that sets from before they were there say the same
 
 
 def _paged(raw: RawPicture, reading: PictureReading) -> RawPicture:
@@ -153,10 +157,8 @@ def write_reading(folder: Path, reading: PictureReading) -> None:
 
 def to_plain(reading: PictureReading) -> dict[str, Any]:
     """As JSON has it."""
-    depth = {} if reading.depth == SAMPLE_DEPTHS[0] else {"depth": reading.depth}
-    clip = {"clip": True} if reading.clip else {}
-    told = {name: value for name, value in vars(reading).items() if name not in ("depth", "clip")}
-    return {**told, "channels": list(reading.channels), **depth, **clip}
+    own = {name: value for name, value in vars(reading).items() if name not in LATER or value != vars(PLAIN)[name]}
+    return {**own, "channels": list(reading.channels)}
 
 
 def from_plain(given: Mapping[str, Any], where: str) -> PictureReading:

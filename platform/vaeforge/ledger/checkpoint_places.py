@@ -25,14 +25,10 @@ def checkpoint_root(header: SearchHeader, search: Path) -> str:
     return str(Project.of_search(search).root / header.checkpoints)
 
 
+@lru_cache(maxsize=4096)  # epochs of the same few trials follow each other
 def trial_folder(root: Path | str, number: int) -> str:
     """Where the checkpoints of a trial lie."""
     return join(str(root), "trials", f"{number:05d}")
-
-
-@lru_cache(maxsize=4096)  # epochs of the same few trials follow each other
-def _trial_folder(root: str, number: int) -> str:
-    return trial_folder(root, number)
 
 
 @singledispatch
@@ -43,7 +39,7 @@ def at_home(event: LedgerEvent, root: str) -> Any:
 
 @at_home.register
 def _(event: EpochReported, root: str) -> EpochReported:
-    folder = _trial_folder(root, event.trial)
+    folder = trial_folder(root, event.trial)
     checkpoint = _within(event.checkpoint, folder)
     best = checkpoint if event.best is event.checkpoint else _within(event.best, folder)
     if checkpoint is event.checkpoint and best is event.best:
