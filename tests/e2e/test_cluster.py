@@ -66,7 +66,7 @@ def test_what_no_node_can_hold_is_refused_with_what_was_asked_and_what_there_is(
     assert "asked for 9 worker groups of 1 worker each, which is 9 CPUs" in output
     assert "there are 2 CPUs and 0 GPUs on 2 nodes" in output
     output = refusal("--device", "cuda")
-    assert "1 worker(s) with 1 GPUs each; there are 2 CPUs and 0 GPUs on 2 nodes" in output
+    assert "1 worker group of 1 worker with 1 GPU each; there are 2 CPUs and 0 GPUs on 2 nodes" in output
     assert project.events("r") == []
 
 

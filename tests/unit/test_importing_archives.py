@@ -14,17 +14,13 @@ import pytest
 from PIL import Image
 
 from vaeforge.errors import DataError
-from vaeforge.importing import archives, description
+from vaeforge.importing import archives
 from vaeforge.importing.import_options import ImportOptions, ImportResult, stem
 from vaeforge.importing.step import run_import
 from vaeforge.importing.zip_names import name_members
 from vaeforge.paths import Project
 
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are looked at elsewhere."""
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: None)
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def picture(number: int) -> bytes:

@@ -12,7 +12,8 @@ import pyarrow.parquet
 import pytest
 
 from project import Called, command_line
-from vaeforge.importing import description
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -20,11 +21,6 @@ SECTIONS = np.repeat(["s1", "s2", "s3"], N // 3)
 PLACES = pandas.DataFrame(RNG.normal(size=(N, 3)), columns=list("xyz"))
 LIPIDS = pandas.DataFrame(RNG.lognormal(size=(N, 3)), columns=["PC 34:1", "PC 36:2", "SM 18:0"])
 POINTS = pandas.concat([PLACES, LIPIDS], axis=1)
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: None)
 
 
 def call(root: Path, source: Path, *options: str) -> Called:

@@ -12,17 +12,13 @@ import pytest
 from PIL import Image
 
 from vaeforge.errors import ConfigError, DataError
-from vaeforge.importing import description, measured_images
+from vaeforge.importing import measured_images
 from vaeforge.importing.import_options import ImportOptions, ImportResult
 from vaeforge.importing.staging import only_import
 from vaeforge.importing.step import run_import
 from vaeforge.paths import Project
 
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are looked at elsewhere."""
-    monkeypatch.setattr(description, "save_chart", lambda chart, folder: None)
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture

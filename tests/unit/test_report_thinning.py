@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from vaeforge.ledger.history import read_history
+from vaeforge.ledger.history import SearchHistory, read_history
 from vaeforge.report.thinning import few_of, told
 from vaeforge.report.trial_points import TrialPoint
 from vaeforge.search.results import reports
+from vaeforge.search.results.ranking import ranked
 from vaeforge.search.results.report_rows import TrialRow
+from vaeforge.search.space.objective_form import objective_of
 
 LEDGERS = sorted((Path(__file__).parents[1] / "ledgers").glob("*.jsonl"))
 POINT = TrialPoint(
@@ -72,11 +74,24 @@ def test_people_are_shown_the_best_and_the_newest_of_many(monkeypatch: pytest.Mo
     history = read_history(LEDGERS[0])
     row = reports.trials(history)[0]
     rows: list[TrialRow] = [replace(row, trial=n, value=None if n % 5 == 0 else float(-n % 7)) for n in range(30)]
-    shown = reports.few_rows(rows)
+    shown = reports.few_rows(rows, SearchHistory())
     valued = [one for one in rows[:-4] if one.value is not None]
     best = sorted(valued, key=lambda one: (one.value or 0.0, one.trial))[:3]
     assert shown == sorted(best, key=lambda one: one.trial) + rows[-4:]
-    assert reports.few_rows(rows[:7]) == rows[:7]
+    assert reports.few_rows(rows[:7], history) == rows[:7]
     title = str(reports.trials_table(rows, "s", history).title)
     assert title.startswith("30 trials of s; shown are the 3 best and the 4 newest")
     assert str(reports.trials_table(rows[:7], "s", history).title) == "7 trials of s"
+
+
+def test_the_best_are_those_that_rank_first_not_those_of_the_lowest_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "MOST_BEST", 2)
+    monkeypatch.setattr(reports, "MOST_NEWEST", 1)
+    history = read_history(LEDGERS[0].with_name("population.jsonl"))
+    standings = ranked(history, objective_of(history)).standings
+    order = [one.trial.number for one in standings]
+    row = reports.trials(history)[0]
+    rows = [replace(row, trial=number, value=float(-place)) for place, number in enumerate(order)]  # the last is lowest
+    rows = [*sorted(rows, key=lambda one: one.trial), replace(row, trial=1 + max(order))]
+    assert len(order) > 3
+    assert [one.trial for one in reports.few_rows(rows, history)] == [*sorted(order[:2]), 1 + max(order)]

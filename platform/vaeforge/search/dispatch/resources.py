@@ -89,8 +89,8 @@ def place_on(search: Search, nodes: Sequence[Supply], free: Supply) -> Placement
     if search.device == "cuda" and not gpus:
         raise ResourceError(
             f"search.device: got 'cuda', but there is no GPU: asked for {_groups(search.hosts or 1, search.workers)} "
-            f"with {search.gpus_per_worker:g} GPUs each; there are {_inventory(nodes)}: "
-            "use --device cpu, or a cluster with GPUs"
+            f"with {search.gpus_per_worker:g} GPU{'' if search.gpus_per_worker <= 1 else 's'} each; "
+            f"there are {_inventory(nodes)}: use --device cpu, or a cluster with GPUs"
         )
     per_worker = search.gpus_per_worker if search.device == "cuda" or (search.device == "auto" and gpus > 0) else 0.0
     if per_worker > 1 and per_worker % 1:

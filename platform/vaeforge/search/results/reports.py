@@ -24,7 +24,7 @@ from vaeforge.paths import Project, read_json
 from vaeforge.progress_bar import duration
 from vaeforge.search.progress_view import COLLAPSED, counted, describe, in_bytes, number, spread, winner_words
 from vaeforge.search.requests import folder_of, holder, pending
-from vaeforge.search.results.ranking import best_so_far, repeats_of, winner
+from vaeforge.search.results.ranking import best_so_far, ranked, repeats_of, winner
 from vaeforge.search.results.report_rows import (
     BestTrial,
     CrashRow,
@@ -191,19 +191,21 @@ def why(record: TrialRecord) -> str:
     return record.cause or ENDS.get(record.state, record.state)
 
 
-def few_rows(rows: list[TrialRow]) -> list[TrialRow]:
-    """At most `MOST_BEST + MOST_NEWEST` of them, by number: the best and the newest."""
+def few_rows(rows: list[TrialRow], history: SearchHistory) -> list[TrialRow]:
+    """At most `MOST_BEST + MOST_NEWEST` of them, by number: those that rank first, and the newest."""
     if len(rows) <= MOST_BEST + MOST_NEWEST:
         return rows
-    valued = [row for row in rows[:-MOST_NEWEST] if row.value is not None]
-    best = {row.trial for row in nsmallest(MOST_BEST, valued, key=lambda row: row.value or 0.0)}
+    ranks = {one.trial.number: rank for rank, one in enumerate(ranked(history, objective_of(history)).standings)}
+    older = [row for row in rows[:-MOST_NEWEST] if row.value is not None]
+    first = nsmallest(MOST_BEST, older, key=lambda row: (ranks.get(row.trial, len(ranks)), row.value or 0.0))
+    best = {row.trial for row in first}
     return [row for row in rows[:-MOST_NEWEST] if row.trial in best] + rows[-MOST_NEWEST:]
 
 
 def trials_table(rows: list[TrialRow], name: str, history: SearchHistory) -> Table:
     """The rows of `trials` for people, the best and the newest of many, and below them what is known of the best."""
     told, every = f"{len(rows)} trials of {name}", rows
-    if (rows := few_rows(every)) is not every:
+    if (rows := few_rows(every, history)) is not every:
         told += f"; shown are the {MOST_BEST} best and the {MOST_NEWEST} newest, --json true lists all"
     table = Table(title=Text(told), title_justify="left", caption_justify="left")
     table.caption = escape(winner_words(history, objective_of(history))) or None
