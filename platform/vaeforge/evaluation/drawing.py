@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -35,13 +38,46 @@ def one_axes(horizontal: str, vertical: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def fill(axes: Sequence[Any], images: NDArray[Any]) -> None:
-    """Show images, colour [n, H, W, C] in 0..1 or error maps [n, H, W] on one common scale; spare places stay empty."""
-    scale = {"vmin": 0, "vmax": max(float(images.max()), 1e-6), "cmap": "magma"} if images.ndim == 3 else {}
-    for place in axes:
-        place.set_axis_off()
-    for place, image in zip(axes, images, strict=False):
-        place.imshow(image, interpolation="nearest", **scale)
+def show_sheet(figure: Figure, images: Images, columns: int = COLUMNS, rows: Sequence[str] = ()) -> Any:
+    """Images [n, H, W, 3] in 0..1 row by row in one pair of axes, `rows` beside them; axes for each take half a second.
+
+    Spare places stay white. Returns the axes, whose unit is a pixel; see `middles`.
+    """
+    axes = figure.subplots()
+    axes.imshow(sheet(images, columns), interpolation="nearest")
+    axes.set_frame_on(False)
+    axes.set_xticks([])
+    axes.set_yticks(middles(images, 1, len(rows)), rows, fontsize=7)
+    axes.tick_params(length=0)
+    return axes
+
+
+def sheet(images: Images, columns: int = COLUMNS) -> Images:
+    """Images [n, H, W, 3] in 0..1 row by row as one picture, white between them."""
+    count, height, width, colours = images.shape
+    rows, gap = -(-count // columns), _gap(height)
+    tiles = np.ones((rows * columns, height + gap, width + gap, colours), np.float32)
+    tiles[:count, :height, :width] = images
+    lines = tiles.reshape(rows, columns, height + gap, width + gap, colours).swapaxes(1, 2)
+    whole: Images = lines.reshape(rows * (height + gap), columns * (width + gap), colours)[:-gap, :-gap]
+    return whole
+
+
+def middles(images: Images, axis: int, count: int) -> list[float]:
+    """Where in a sheet the middles of so many rows (axis 1) or columns (axis 2) lie, in pixels from its corner."""
+    size = images.shape[axis]
+    return [(size - 1) / 2 + number * (size + _gap(images.shape[1])) for number in range(count)]
+
+
+def _gap(height: int) -> int:
+    return max(1, height // 16)
+
+
+def in_colours(maps: NDArray[Any], highest: float) -> tuple[Images, ScalarMappable]:
+    """Error maps [n, H, W] from 0 to `highest` as images [n, H, W, 3], and the scale that a colour bar shows."""
+    scale, colours = Normalize(0, max(highest, 1e-6)), colormaps["magma"]
+    images: Images = np.asarray(colours(scale(maps)), np.float32)[..., :3]
+    return images, ScalarMappable(scale, colours)
 
 
 def pixels(raw: NDArray[Any]) -> Images:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaeforge.evaluation.drawing import COLUMNS, INCHES, canvas, fill, pixels
+from vaeforge.evaluation.drawing import COLUMNS, INCHES, canvas, in_colours, pixels, show_sheet
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge_models.vae import VAE
@@ -20,11 +20,12 @@ def draw_reconstructions(model: VAE, samples: Samples, kind: str) -> Figure:
     raw, condition = samples.tensors(slice(None))
     reconstruction = model.denormalise(model.reconstruct(raw, condition)[0]).numpy()
     error = np.abs(reconstruction - raw.numpy()).mean(1)
+    maps, scale = in_colours(error, float(error.max()))
+    spare = np.ones((COLUMNS - len(raw), *maps.shape[1:]), np.float32)
+    rows = {"sample": pixels(raw.numpy()), "reconstruction": pixels(reconstruction), "error": maps}
     figure = canvas(INCHES * COLUMNS, INCHES * 3.3)
-    axes = figure.subplots(3, COLUMNS, squeeze=False)
-    for row, images in enumerate((pixels(raw.numpy()), pixels(reconstruction), error)):
-        fill(axes[row], images)
-    bar = figure.colorbar(axes[2][0].images[0], ax=axes[2].tolist(), shrink=0.8)
+    images = np.concatenate([part for images in rows.values() for part in (images, spare)])
+    bar = figure.colorbar(scale, ax=show_sheet(figure, images, rows=tuple(rows)), shrink=0.6)
     bar.set_label("error, 0..255", fontsize=7)
     figure.suptitle(f"{kind} test samples, reconstructions, error", fontsize=9)
     return figure
@@ -56,7 +57,7 @@ def draw_grid(raw: NDArray[np.float32], columns: int = COLUMNS) -> Figure:
     """Images [n, C, H, W] in 0..255, row by row."""
     rows = -(-len(raw) // columns)
     figure = canvas(INCHES * columns, INCHES * rows)
-    fill(list(figure.subplots(rows, columns, squeeze=False).flat), pixels(raw))
+    show_sheet(figure, pixels(raw), columns)
     return figure
 
 

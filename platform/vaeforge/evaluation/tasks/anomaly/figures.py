@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaeforge.evaluation.drawing import COLUMNS, INCHES, canvas, fill, one_axes, pixels
+from vaeforge.evaluation.drawing import COLUMNS, INCHES, canvas, in_colours, one_axes, pixels, show_sheet
 
 Floats = NDArray[np.float64]
 
@@ -68,15 +68,14 @@ def draw_error_maps(kinds: Mapping[str, tuple[NDArray[Any], NDArray[np.float32]]
 
     All maps have one scale, so that kinds can be compared.
     """
-    figure = canvas(INCHES * COLUMNS, INCHES * 2.2 * len(kinds))
-    axes = figure.subplots(2 * len(kinds), COLUMNS, squeeze=False)
     highest = max(float(maps.max()) for _, maps in kinds.values())
-    for row, (name, (raw, maps)) in enumerate(kinds.items()):
-        fill(axes[2 * row], pixels(raw))
-        fill(axes[2 * row + 1], maps)
-        for shown in (image for place in axes[2 * row + 1] for image in place.images):
-            shown.set_clim(0, max(highest, 1e-6))
-        axes[2 * row][0].set_title(name, fontsize=8)
-    bar = figure.colorbar(axes[1][0].images[0], ax=list(axes.flat), shrink=0.6)
+    images, rows = [], []
+    for name, (raw, maps) in kinds.items():
+        colours, scale = in_colours(maps, highest)
+        spare = np.ones((COLUMNS - len(raw), *colours.shape[1:]), np.float32)
+        images += [pixels(raw), spare, colours, spare]
+        rows += [name, "error"]
+    figure = canvas(INCHES * COLUMNS, INCHES * 2.2 * len(kinds))
+    bar = figure.colorbar(scale, ax=show_sheet(figure, np.concatenate(images), rows=rows), shrink=0.6)
     bar.set_label("squared error, mean over channels, model units", fontsize=7)
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaeforge.evaluation.drawing import INCHES, canvas, fill, pixels
+from vaeforge.evaluation.drawing import INCHES, canvas, middles, pixels, show_sheet
 
 SHOWN = 4  # images of a class from one source
 MOST_CLASSES = 12
@@ -20,15 +20,17 @@ Integers = NDArray[np.int64]
 def draw_classes(sets: Mapping[str, Images], labels: Integers, names: tuple[str, ...]) -> Figure:
     """A row for each class, at most 12; four images from each source side by side, sources named at the top."""
     known = np.unique(labels)[:MOST_CLASSES]
+    parts: list[NDArray[np.float32]] = []
+    for label in known:
+        for images in sets.values():
+            own = pixels(images[np.flatnonzero(labels == label)[:SHOWN]])
+            parts += [own, np.ones((SHOWN - len(own), *own.shape[1:]), np.float32)]
     figure = canvas(INCHES * 0.8 * SHOWN * len(sets), INCHES * 0.8 * len(known) + 0.4)
-    axes = figure.subplots(len(known), SHOWN * len(sets), squeeze=False)
-    for row, label in zip(axes, known, strict=True):
-        for place, images in enumerate(sets.values()):
-            own = row[place * SHOWN : (place + 1) * SHOWN]
-            fill(own, pixels(images[np.flatnonzero(labels == label)[:SHOWN]]))
-        row[0].text(-0.1, 0.5, names[label], transform=row[0].transAxes, ha="right", va="center", fontsize=7)
-    for place, name in enumerate(sets):
-        axes[0][place * SHOWN].set_title(name, fontsize=8, loc="left")
+    shown = np.concatenate(parts)
+    axes = show_sheet(figure, shown, SHOWN * len(sets), [names[label] for label in known])
+    left = middles(shown, 2, SHOWN * len(sets))[::SHOWN]
+    axes.set_xticks(left, list(sets), fontsize=8)
+    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
     return figure
 
 
