@@ -1,7 +1,6 @@
 """Bits turned over and ends cut off in every file that a search keeps of itself: mended, or refused by name."""
 
 import json
-import shutil
 import signal
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from project import SmallProject, check_invariants, end
 from vaeforge.chaos.damage import cut, flip_bit
 
 TRIALS = 8
+KEPT_LEDGER = Path(__file__).parents[1] / "ledgers/faults.jsonl"
 COMMON = ("--trials", str(TRIALS), "--hosts", "1", "--register", "false", "--set", "training.steps_per_epoch=12")
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory, cluster: dict[str, str]) -> SmallProject:
-    """A project with a tracked search that was killed in the middle; tests change copies of it."""
+    """A project with a tracked search that was killed in the middle."""
     project = SmallProject(tmp_path_factory.mktemp("killed"))
     process = project.start("tune", "--name", "d", *COMMON, **cluster)
     try:
@@ -41,14 +41,6 @@ def newest_of_several(project: SmallProject) -> list[Path]:
     return [Path(own[-1]) for trial, own in files.items() if trial not in ended and len(own) > 1]
 
 
-def copied(killed: SmallProject, folder: Path) -> SmallProject:
-    """The same ledger in a project of its own, with the checkpoints where the ledger says that they lie."""
-    project = SmallProject(folder)
-    shutil.copytree(killed.root / "artifacts/searches/d", project.root / "artifacts/searches/d")
-    shutil.copytree(killed.root / "artifacts/prepared", project.root / "artifacts/prepared")
-    return project
-
-
 @pytest.mark.long
 def test_what_a_search_keeps_beside_its_ledger_may_be_damaged(killed: SmallProject, cluster: dict[str, str]) -> None:
     folder = killed.root / "artifacts/searches/d"
@@ -64,19 +56,18 @@ def test_what_a_search_keeps_beside_its_ledger_may_be_damaged(killed: SmallProje
     check_invariants(killed, "d", TRIALS, repeated=1, tracking_uri=f"sqlite:///{killed.root / 'mlflow.db'}")
 
 
-@pytest.mark.parametrize("damage", [pytest.param(flip_bit, marks=pytest.mark.long), cut])
-def test_a_damaged_line_of_a_ledger_is_counted_and_its_search_is_not_continued(
-    killed: SmallProject, tmp_path: Path, damage: object
-) -> None:
-    project = copied(killed, tmp_path)
-    ledger = project.root / "artifacts/searches/d/ledger.jsonl"
-    first, second, *others = ledger.read_bytes().splitlines(keepends=True)
+@pytest.mark.parametrize("damage", [flip_bit, cut])
+def test_a_damaged_line_of_a_ledger_is_counted_and_its_search_is_not_continued(tmp_path: Path, damage: object) -> None:
+    project = SmallProject(tmp_path)
+    first, second, *others = KEPT_LEDGER.read_bytes().splitlines(keepends=True)
     line = tmp_path / "line"
     line.write_bytes(second.rstrip(b"\n"))
     if damage is cut:
         cut(line, 0.5)
     else:
         line.write_bytes(b"\x7b\x7b" + line.read_bytes()[2:])
+    ledger = project.root / "artifacts/searches/d/ledger.jsonl"
+    ledger.parent.mkdir(parents=True)
     ledger.write_bytes(b"".join([first, line.read_bytes() + b"\n", *others]))
     refused = project.call("tune", "--name", "d", "--resume", *COMMON, code=2)
     assert "1 line(s) are damaged" in refused and "start a new search under another --name" in refused
