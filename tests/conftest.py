@@ -106,6 +106,29 @@ def rendered(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
     blank_figures.setattr(Figure, "savefig", blank)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def kept_conversions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
+    """A model is converted to ONNX once for all tests and workers. `converted_anew` converts."""
+    import conversions
+
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "conversions"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patched:
+        conversions.share_operators(patched)
+        patched.setattr(torch.onnx, "export", conversions.kept(torch.onnx.export, folder))
+        yield patched
+
+
+@pytest.fixture
+def converted_anew(kept_conversions: pytest.MonkeyPatch) -> Iterator[None]:
+    """Models are converted to ONNX whether or not another test has had them converted."""
+    kept = torch.onnx.export
+    kept_conversions.setattr(torch.onnx, "export", kept.__wrapped__)
+    yield
+    kept_conversions.setattr(torch.onnx, "export", kept)
+
+
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Imports leave empty files in place of their figures, which take longer than all else and are tested elsewhere."""

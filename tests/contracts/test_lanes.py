@@ -92,7 +92,7 @@ def assert_same(stacked: Sequence[EpochReport], alone: Sequence[EpochReport]) ->
 
 
 @pytest.mark.parametrize(
-    "family", [pytest.param(name, marks=[pytest.mark.slow] if name in ("lipid", "speckle") else []) for name in SIZES]
+    "family", [pytest.param(name, marks=[pytest.mark.long] if name in ("cilia", "speckle") else []) for name in SIZES]
 )
 def test_a_lane_under_any_schedule_learns_what_it_learns_alone(family: str) -> None:
     trials, data = [experiment(family, n, kind) for n, kind in enumerate(SCHEDULES)], data_of(family)

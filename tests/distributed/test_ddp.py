@@ -13,6 +13,7 @@ import torch.multiprocessing as mp
 
 import steps
 from samples import random_arrays
+from scoring import SMALL
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.samples import Samples
@@ -70,7 +71,8 @@ def cases(folder: Path) -> dict[str, tuple[Experiment, TrainingData]]:
     loose = {"optimizer.clip_norm": 1e12}
     found = {}
     for name, family in families().items():
-        experiment = load(folder, name, None, loose).experiment
+        small = {f"model.{key}": value for key, value in SMALL[name].items()}
+        experiment = load(folder, name, None, loose | small).experiment
         found[name] = (experiment, random_arrays(family))
     arrays = random_arrays(families()["endoscopy"])
     variants: dict[str, dict[str, Any]] = {

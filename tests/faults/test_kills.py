@@ -34,6 +34,7 @@ def midway(project: SmallProject, name: str, host: int) -> int | None:
     return own[-1]["trial"] if own[-1]["event"] == "reported" and own[-1]["epoch"] in (3, 4) else None
 
 
+@pytest.mark.long
 def test_a_killed_worker_costs_an_attempt_and_no_trial(project: SmallProject, cluster: dict[str, str]) -> None:
     process = project.start("tune", "--name", "w", *SLOWER, *OFFLINE, **cluster)
     try:
@@ -80,9 +81,8 @@ def test_a_killed_search_is_resumed_without_losing_or_repeating(project: SmallPr
     } == params
 
 
-@pytest.mark.parametrize(
-    ("sent", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.long), (signal.SIGTERM, 143)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_cleanly_and_the_printed_command_goes_on(
     project: SmallProject, sent: signal.Signals, code: int
 ) -> None:

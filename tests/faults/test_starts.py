@@ -11,6 +11,7 @@ from project import SmallProject, check_invariants, end
 QUICK = ("--offline", "true", "--register", "false", "--hosts", "1")
 
 
+@pytest.mark.long
 def test_a_worker_group_that_cannot_start_ends_the_search_and_says_why(tmp_path: Path, cluster: dict[str, str]) -> None:
     project = SmallProject(tmp_path)
     kept = tmp_path / "artifacts/searches/n/data"

@@ -88,7 +88,7 @@ def active_units(beta: float, folder: Path, calibrated: bool = False) -> int:
     [
         (9.0, 0),
         pytest.param(7.0, 1, marks=pytest.mark.long),
-        (3.0, 2),
+        pytest.param(3.0, 2, marks=pytest.mark.long),
         pytest.param(1.4, 3, marks=pytest.mark.long),
         (0.7, 4),
     ],

@@ -166,7 +166,7 @@ def test_ddim_sampling_is_a_loop_of_the_formula(bound: float | None) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 50), ("ddim", 1000)])
+@pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 50), pytest.param("ddim", 1000, marks=pytest.mark.long)])
 def test_samples_depend_on_the_generator_alone(sampler: str, steps: int) -> None:
     diffusion = model(2)
     one, again, other = (diffusion.sample(3, seeded(seed), sampler, steps) for seed in (0, 0, 1))

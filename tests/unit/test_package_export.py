@@ -22,7 +22,7 @@ from vaeforge.package.parity import TOLERANCE, check_parity, measure_parity
 from vaeforge.samples import Samples
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("converted_anew")]
 SHAPE = (3, 32, 32)
 TRUTH = (np.repeat([0, 1], 7), np.arange(14))
 OUTPUTS = {

@@ -33,10 +33,10 @@ from vaeforge.training.loop import fit
 from vaeforge_models.families import families
 from vaeforge_models.family import Family
 
+pytestmark = pytest.mark.usefixtures("converted_anew")
+
 DIFFUSION = {"diffusion__steps": 4, "diffusion__timesteps": 100, "diffusion__sampling_steps": 10}
 SMALL = {"diffusion__width": 0.125, "diffusion__validation_interval": 2}
-
-
 LARGE_GRAPHS = ("lipid", "speckle")  # twenty seconds each
 
 

@@ -23,7 +23,7 @@ from vaeforge.paths import sha256_of
 from vaeforge.registry.one_threshold import require_one_threshold
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_another_quantile_makes_evaluation_and_export_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export_only(monkeypatch, MAIN)
     project, model = untrained_model("endoscopy", tmp_path)

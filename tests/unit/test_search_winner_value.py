@@ -103,7 +103,7 @@ def simulated(worth: Sequence[float], repeats: int, seed: int) -> tuple[float, f
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("repeats", [2, 3, 5])
+@pytest.mark.parametrize("repeats", [2, 3, pytest.param(5, marks=pytest.mark.long)])
 def test_the_number_told_of_equally_good_trials_has_no_bias(repeats: int) -> None:
     draws = np.array([simulated([0.0] * TRIALS, repeats, seed) for seed in range(1500)])
     mean, error = draws.mean(0), draws.std(0) / np.sqrt(len(draws))
