@@ -5,13 +5,10 @@ from typing import Any
 
 from vaeforge.data.prepared import PreparedManifest
 from vaeforge.evaluation.manifest import EvaluationManifest, read_evaluation
-from vaeforge.evaluation.step import evaluate_run
 from vaeforge.manifests.export import ExportManifest
 from vaeforge.manifests.trained_model import TrainedModelManifest
-from vaeforge.package.step import export_run
-from vaeforge.paths import Project, write_json
+from vaeforge.paths import write_json
 from vaeforge.records import record_from
-from vaeforge.trained import load_trained_model, with_diffusion
 
 IDENTITY = "d" * 64
 MODEL: dict[str, Any] = {
@@ -56,17 +53,3 @@ def evaluation_of(content: dict[str, Any], folder: Path) -> EvaluationManifest:
 def prepared_manifest(**changed: Any) -> PreparedManifest:
     """The manifest of made-up prepared data."""
     return PreparedManifest(**{"family": "endoscopy", "data_identity": IDENTITY, "arrays": {}} | changed)
-
-
-def evaluated(project: Project, model: TrainedModelManifest, folder: Path | None = None) -> EvaluationManifest:
-    """Evaluate a model, by default where the step `evaluate` does."""
-    trained = load_trained_model(project, model)
-    return evaluate_run(project, model, trained, folder or project.step("evaluate"))
-
-
-def exported(project: Project, model: TrainedModelManifest, *precisions: str, diffused: bool = False) -> ExportManifest:
-    """Export a model, with the diffusion model that the step `diffuse` made of it if it was `diffused`."""
-    trained = load_trained_model(project, model)
-    if diffused:
-        trained = with_diffusion(trained, model, project.step("diffuse"))
-    return export_run(project, model, trained, project.step("export"), precisions)

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from manifest_samples import exported, model_manifest
+from later_steps import exported
+from manifest_samples import model_manifest
 from samples import small_experiment
 from vaeforge.config.experiment import Experiment
 from vaeforge.data.prepare import ensure_prepared

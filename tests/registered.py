@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from manifest_samples import evaluated, exported, model_of, prepared_manifest
+from later_steps import evaluated, exported
+from manifest_samples import model_of, prepared_manifest
 from samples import random_prepared, small_experiment
 from stores import new_database
 from vaeforge.chaos.tracking_server import SETTINGS

@@ -17,6 +17,14 @@ from vaeforge.training.loop import TrainingData
 from vaeforge_models.family import Family
 from vaeforge_models.vae import DataSpec
 
+SMALL: dict[str, dict[str, Any]] = {
+    "endoscopy": {"latent_dim": 5, "width": 4},
+    "cilia": {"latent_dim": 4, "width": 0.125, "hidden": [16, 8], "dropout": 0.0},
+    "speckle": {"latent_dim": 4, "width": 0.125},
+    "fmri": {"latent_dim": 3, "hidden": [16]},
+    "lipid": {"latent_dim": 3, "hidden": 8, "heads": 2, "scales": 1, "blocks": 1},  # its graph is quicker to convert
+}
+
 
 def random_samples(family: Family, spec: DataSpec, count: int, seed: int = 0) -> Samples:
     """Values and conditions of the kind that the family's data have; blocky images, correlated vectors."""

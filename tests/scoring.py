@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from project import command_line
+from samples import SMALL
 from vaeforge.config.experiment import family_named
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.missing import FILL
@@ -33,13 +34,6 @@ from vaeforge.score.step import ScoreOptions, ScoreOutcome, score_run
 from vaeforge_models.vae import VAE, DataSpec, build_seeded
 
 CLASSES = ("round", "flat", "long")
-SMALL: dict[str, dict[str, Any]] = {
-    "endoscopy": {"latent_dim": 5, "width": 4},
-    "cilia": {"latent_dim": 4, "width": 0.125, "hidden": [16, 8], "dropout": 0.0},
-    "speckle": {"latent_dim": 4, "width": 0.125},
-    "fmri": {"latent_dim": 3, "hidden": [16]},
-    "lipid": {"latent_dim": 3, "hidden": 8, "heads": 2, "scales": 1, "blocks": 1},  # its graph is quicker to convert
-}
 CONDITIONS = {"cilia": CLASSES, "lipid": ("x", "y", "z")}
 CHANNELS = {"lipid": tuple(f"lipid {number}" for number in range(6))}
 PREPARE: dict[str, dict[str, Any]] = {

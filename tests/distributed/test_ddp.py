@@ -12,8 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import steps
-from samples import random_arrays
-from scoring import SMALL
+from samples import SMALL, random_arrays
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.samples import Samples

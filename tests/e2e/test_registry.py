@@ -14,7 +14,8 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from manifest_samples import evaluated, evaluation_of, export_of, exported, model_of, prepared_manifest
+from later_steps import evaluated, exported
+from manifest_samples import evaluation_of, export_of, model_of, prepared_manifest
 from project import command_line
 from stores import new_database
 from vaeforge.config.experiment import Experiment

@@ -19,7 +19,8 @@ from nibabel.gifti import GiftiDataArray, GiftiImage
 
 from format_files import save_afni
 from project import command_line
-from scoring import SMALL, noted, scored, write_bundle
+from samples import SMALL
+from scoring import noted, scored, write_bundle
 from vaeforge.config.experiment import Experiment, family_named
 from vaeforge.data.prepared import Prepared, load_prepared
 from vaeforge.training.checkpoint import load_model

@@ -12,7 +12,8 @@ import torch
 
 from packaged_sample import packaged, prepared_model
 from project import command_line
-from scoring import SMALL, scores_of
+from samples import SMALL
+from scoring import scores_of
 from vaeforge.evaluation.tasks.maps.evaluation import evaluate
 from vaeforge.package.contract import read_contract
 

@@ -11,7 +11,8 @@ import pytest
 
 from packaged_sample import packaged
 from project import command_line
-from scoring import SMALL, scores_of
+from samples import SMALL
+from scoring import scores_of
 from vaeforge.data.prepared import load_prepared
 from vaeforge.package.contract import read_contract
 

@@ -9,7 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bundle_checks import export_only
-from manifest_samples import evaluated, exported, model_of
+from later_steps import evaluated, exported
+from manifest_samples import model_of
 from project import PARAMS, command_line, write_images
 from stores import new_database
 from vaeforge.config.loader import load

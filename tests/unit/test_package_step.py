@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from bundle_checks import GRAPHS, export_only, require_shapes_as_run
-from manifest_samples import exported, model_manifest, prepared_manifest
+from later_steps import exported
+from manifest_samples import model_manifest, prepared_manifest
 from samples import random_arrays, random_prepared, small_experiment
 from vaeforge.data.prepare import write_data_set
 from vaeforge.data.prepared import write_prepared_manifest

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from bundle_checks import export_only
-from manifest_samples import evaluated, exported
+from later_steps import evaluated, exported
 from registered import untrained_model
 from vaeforge import pipeline
 from vaeforge.errors import RegistryError

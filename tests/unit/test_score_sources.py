@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from packaged_sample import packaged
 from project import command_line
-from scoring import SMALL, imported, scored, scores_of, torch_scores
+from samples import SMALL
+from scoring import imported, scored, scores_of, torch_scores
 from vaeforge.data.prepared import load_prepared
 from vaeforge.package.contract import read_contract
 
