@@ -35,7 +35,7 @@ def small_blocks(patched: pytest.MonkeyPatch) -> None:
     for module, name, value in (
         (large_arrays, "AT_ONCE", 256),
         (parquet_table, "LARGE", 1),
-        (points, "ROW_GROUP", 64),
+        (points, "GROUP", 64 * 4 * (C + 4)),
         (points_file, "ROWS", 13),
         (points_file, "LARGE", 1),
         (missing, "LARGE", 100),
@@ -78,11 +78,32 @@ def test_an_import_is_the_same_of_mapped_columns(source: Path, tmp_path: Path, m
 
 def test_a_table_is_written_with_the_bytes_of_pyarrow() -> None:
     rng, count = np.random.default_rng(0), 2**20 + 5
-    numbers = {name: rng.random(count, np.float32) for name in ("x", "m")}
+    numbers = {name: rng.random(count, np.float32) for name in "xyzabcdefghi"}
+    labels = {"section": np.array(["one", "two", "three"] * count)[:count]}
     expected, made = io.BytesIO(), io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(numbers), expected, compression="zstd", row_group_size=points.ROW_GROUP)
-    points._pack(made, points.ImportedPoints(numbers, {}))
+    form: Any = {"compression": "zstd", "row_group_size": 2**25 // 48, "use_dictionary": ["section"]}
+    pyarrow.parquet.write_table(pyarrow.table({**numbers, **labels}), expected, **form)
+    points._pack(made, points.ImportedPoints(numbers, labels))
     assert made.getvalue() == expected.getvalue()
+    file = pyarrow.parquet.ParquetFile(made)
+    assert file.num_row_groups == 2
+    assert [file.metadata.row_group(0).column(place).has_dictionary_page for place in (0, 11, 12)] == [0, 0, 1]
+
+
+def test_memory_does_not_grow_with_the_row_groups(tmp_path: Path) -> None:
+    """pyarrow's own batches of a whole file keep what they gave of each row group."""
+    count, rows = 40, 2**14
+    table = pyarrow.table({f"m{number}": np.random.default_rng(number).random(count * rows) for number in range(4)})
+    pyarrow.parquet.write_table(table, tmp_path / "points.parquet", row_group_size=rows, use_dictionary=False)
+    size = table.nbytes // count
+    del table
+    held, before = [], pyarrow.total_allocated_bytes()
+    with pyarrow.parquet.ParquetFile(tmp_path / "points.parquet") as file:
+        names = file.schema_arrow.names
+        for batch in parquet_table.batches_of(file, names, rows, range(count)):
+            held.append(pyarrow.total_allocated_bytes() - before)
+            assert batch.num_rows == rows
+    assert len(held) == count and max(held) < 6 * size
 
 
 def test_means_and_spreads_of_large_tables_are_those_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Reading of untrusted parquet files as tables."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,19 @@ def read_parquet(path: Path) -> Table:
             return Table(columns, index_names(file.schema_arrow))
     except DAMAGE as error:
         raise DataError(f"{path}: cannot be read as parquet ({error})") from None
+
+
+def batches_of(file: pyarrow.parquet.ParquetFile, names: list[str], rows: int, groups: Iterable[int]) -> Iterator[Any]:
+    """Columns of a parquet file, some rows at a time; one `iter_batches` for all would keep what it gave of each group.
+
+    Args:
+        file: which is open.
+        names: of the columns.
+        rows: at most, of each batch.
+        groups: of rows, by number.
+    """
+    for group in groups:
+        yield from file.iter_batches(rows, columns=names, row_groups=[group])
 
 
 def _plain(column: Any) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vaeforge.data.large_arrays import LARGE, blocks_of, give_back, room, taken
 from vaeforge.data.missing import LEAST_OBSERVED
+from vaeforge.data.parquet_table import batches_of
 from vaeforge.data.table_columns import AXES, DONOR, LABELS, SECTION, index_names, is_special, numbers_rows
 from vaeforge.errors import DataError
 
@@ -88,7 +89,7 @@ def _batches(path: Path, table: Any, names: list[str]) -> Iterator[Any]:
         elif table.metadata.num_rows * len(names) * np.dtype(np.float32).itemsize < LARGE:
             yield from table.read(columns=names).to_batches(ROWS)
         else:  # a page of each column is in memory, which is more than a small table
-            yield from table.iter_batches(ROWS, columns=names)
+            yield from batches_of(table, names, ROWS, range(table.num_row_groups))
     except (pyarrow.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
 

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.delimited import Dialect, dialect_of, number, rows_of
 from vaeforge.data.file_format import is_text
+from vaeforge.data.parquet_table import batches_of
 from vaeforge.data.series_text import SeriesText, are_places, series_text
 from vaeforge.data.source_reading import SourceReading
 from vaeforge.data.table import Table
@@ -241,7 +242,7 @@ class TableFile:
             chosen = [self.header[place] for place in (*self.columns.values, *self.columns.given)]
             names = [self.header[self.columns.item]] if self.columns.item >= 0 else []
             first, held = start, pyarrow.table({})
-            for batch in file.iter_batches(max(PIECE, size), row_groups=groups, columns=[*chosen, *names]):
+            for batch in batches_of(file, [*chosen, *names], max(PIECE, size), groups):
                 piece = pyarrow.Table.from_batches([batch]).slice(skip)
                 skip = max(0, skip - batch.num_rows)
                 held = pyarrow.concat_tables([held, piece]) if held.num_columns else piece

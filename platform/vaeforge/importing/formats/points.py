@@ -35,7 +35,7 @@ from vaeforge.paths import write_atomically
 FILE = "points.parquet"
 EDGES = np.linspace(-5, 5, 101)
 DRAWN = 20_000  # points in the figure
-ROW_GROUP = 2**17  # rows, all columns of which are in memory when they are written or read
+GROUP = 2**25  # bytes of a row group, all of which are in memory when it is written or read
 LEAST = 2
 LIMIT = re.compile(r"[<>≤≥]=?\s*[\d.,]+([eE][+-]?\d+)?|<?\s*(LOD|LOQ)", re.IGNORECASE)
 
@@ -101,11 +101,16 @@ def read_points(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
 
 
 def _pack(file: BinaryIO, points: ImportedPoints) -> None:
-    """Write one parquet table, a row group after the other."""
+    """Write one parquet table, a row group after the other.
+
+    Dictionaries are for labels: those of measured values made the file larger, and are in memory for each column.
+    """
     packed = pyarrow.table({**points.numbers, **points.labels})
-    with pyarrow.parquet.ParquetWriter(file, packed.schema, compression="zstd") as writer:
-        for start in range(0, packed.num_rows, ROW_GROUP):
-            writer.write_table(packed.slice(start, ROW_GROUP), row_group_size=ROW_GROUP)
+    form: Any = {"compression": "zstd", "use_dictionary": list(points.labels)}
+    with pyarrow.parquet.ParquetWriter(file, packed.schema, **form) as writer:
+        rows = max(1, GROUP // (np.dtype(np.float32).itemsize * len(points.numbers)))
+        for start in range(0, packed.num_rows, rows):
+            writer.write_table(packed.slice(start, rows), row_group_size=rows)
             for values in points.numbers.values():
                 give_back(values)
 
