@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # pyarrow 25.0.1: ParquetFile.iter_batches over a file of several row groups keeps memory of every group it has passed,
 # although each batch is dropped before the next is asked for: of a table of 200 float32 columns (the usual width of a
-# mass spectrometry section) in 12 groups, 8 MB each, Arrow's pool holds the whole table at the end. One
-# iter_batches for each row group holds less than four of them (pages and one batch). Where a table is wide, the default dictionaries
-# (of measured values, which hardly repeat) come on top: they make the file larger, too.
+# mass spectrometry section) in 12 groups, 8 MB each, Arrow's pool holds the whole table at the end. One iter_batches for
+# each row group holds less than four of them (pages and a batch). Where a table is wide, the default dictionaries (of
+# measured values, which hardly repeat) come on top: they make the file larger, too.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
