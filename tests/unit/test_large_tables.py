@@ -117,6 +117,11 @@ def test_means_and_spreads_of_large_tables_are_those_of_numpy(monkeypatch: pytes
     np.testing.assert_allclose(missing.mean_of(values), np.nanmean(values, axis=0, dtype=np.float64), rtol=1e-14)
     exact = values.astype(np.float64)  # of float32, numpy rounds what is apart from the mean to float32
     np.testing.assert_allclose(missing.spread_of(values), np.nanstd(exact, axis=0), rtol=1e-14)
+    whole = np.random.default_rng(1).gamma(0.5, 9, (3, 7001)).astype(np.float32)
+    monkeypatch.setattr(missing, "PART", 2**13)
+    for lacking in (0, 5):
+        whole[0, :lacking] = np.nan
+        assert missing.mean_of(whole, None) == np.nanmean(whole, dtype=np.float64)
     low, high = large_arrays.extremes(values)
     np.testing.assert_array_equal(low, np.nanmin(values, axis=0))
     np.testing.assert_array_equal(high, np.nanmax(values, axis=0))

@@ -148,7 +148,7 @@ def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
         found = room(array.shape, np.float32)
         for place, rows in blocks_of(found):
             rows[...] = array[place]
-        give_back(array)
+            give_back(array)
         return found
 
 

@@ -74,6 +74,14 @@ def taken(values: NDArray[Any], rows: NDArray[np.bool_], columns: NDArray[np.boo
     return found
 
 
+def chosen_columns(values: NDArray[Any], columns: NDArray[np.intp]) -> NDArray[Any]:
+    """`values[:, columns]` in memory, a column after the other; each of them lies on all pages of a mapped array."""
+    found = np.empty((len(columns), len(values)), values.dtype)
+    for place, block in blocks_of(values):
+        found[:, place] = block[:, columns].T
+    return found.T
+
+
 def stacked(items: Sequence[NDArray[Any]], large: int = LARGE) -> NDArray[Any]:
     """Arrays of one shape as one, as `np.stack` does.
 

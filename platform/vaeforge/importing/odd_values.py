@@ -3,6 +3,7 @@
 Nothing in a file says so, so that what looks like one of these is asked about.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -45,15 +46,22 @@ def odd_values(values: NDArray[np.float32], spread: float) -> OddValues:
 
 def standing_for_missing(values: NDArray[np.float32]) -> float | None:
     """A number that occurs several times, farther from all others than these lie from one another; none for none."""
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    low, high = _range(values, math.nan)
     for number in (number for number in STANDING if number in (low, high)):
-        others = values[np.isfinite(values) & (values != np.float32(number))]
-        if (values == np.float32(number)).sum() < LEAST or not len(others):
-            continue
-        start, end = float(others.min()), float(others.max())
-        if number < start - (end - start) or number > end + (end - start):
+        count = sum(int((block == np.float32(number)).sum()) for _, block in blocks_of(values))
+        start, end = _range(values, number)
+        if count >= LEAST and (number < start - (end - start) or number > end + (end - start)):
             return number
     return None
+
+
+def _range(values: NDArray[np.float32], without: float) -> tuple[float, float]:
+    """The lowest and the highest of the values that are there and are not `without`; NaN where there are none."""
+    low = high = np.float32(np.nan)
+    for _, block in blocks_of(values):
+        others = np.where(block == np.float32(without), np.float32(np.nan), block)
+        low, high = np.fmin(low, np.fmin.reduce(others, axis=None)), np.fmax(high, np.fmax.reduce(others, axis=None))
+    return float(low), float(high)
 
 
 def ask_about_standing(where: str, found: Mapping[str, float | None], log: ImportLog) -> None:

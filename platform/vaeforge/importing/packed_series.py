@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeforge.data.large_arrays import blocks_of, give_back
+from vaeforge.data.large_arrays import blocks_of, chosen_columns
 from vaeforge.data.missing import LARGE
 from vaeforge.errors import DataError
 from vaeforge.importing.measured_series import MeasuredSeries, SubjectSeries
@@ -72,6 +72,5 @@ def write_columns(member: BinaryIO, values: Values, kept: NDArray[np.bool_], lar
     for start in range(0, size, step):
         end = min(start + step, size)
         first, last = start // length, (end - 1) // length
-        part = np.ascontiguousarray(values[:, columns[first : last + 1]].T).reshape(-1)
-        give_back(values)
+        part = chosen_columns(values, columns[first : last + 1]).T.reshape(-1)
         member.write(part[start - first * length : end - first * length].tobytes())

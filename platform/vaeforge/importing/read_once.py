@@ -43,6 +43,11 @@ def keep(values: NDArray[Any], large: int = 1) -> Load | None:
     for start in range(0, len(rows), step):
         copy[start : start + step] = rows[start : start + step]
         give_back(copy)
+    return brings(copy, turned)
+
+
+def brings(copy: NDArray[Any], turned: bool = False) -> Load:
+    """What brings `copy`, or its transpose, to be read only."""
     copy.flags.writeable = False
 
     def bring() -> NDArray[Any]:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeforge.data.large_arrays import chosen_columns, give_back
+
 LINES = 64  # rows or columns that are looked at
 STEPS = 1024  # values of each
 RELATED = 0.3  # correlation of neighbours along an axis that is time
@@ -19,9 +21,11 @@ def neighbour_correlation(array: NDArray[np.float32], axis: int) -> float:
 
     The mean of all lines is taken off first, which is what they all share.
     """
-    lines = np.moveaxis(array, axis, 1)
-    chosen = np.linspace(0, len(lines) - 1, min(LINES, len(lines))).astype(int)
-    values = lines[chosen, :STEPS].astype(np.float64)
+    count = array.shape[1 - axis]
+    chosen = np.linspace(0, count - 1, min(LINES, count)).astype(int)
+    some = array[chosen, :STEPS] if axis else chosen_columns(array[:STEPS], chosen).T
+    values = some.astype(np.float64)
+    give_back(array)
     if len(values) > 2:
         values = values - _mean(values, 0)
     values = np.nan_to_num(values - _mean(values, 1))

@@ -19,17 +19,18 @@ from numpy.typing import NDArray
 from vaeforge.data.arrays import as_float32, require_covered
 from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import format_of, named_suffixes
+from vaeforge.data.large_arrays import taken
 from vaeforge.data.source_files import listed
 from vaeforge.data.source_reading import FIRST
 from vaeforge.data.volume_file import canonical, repetition_time, require_dimensions, values_of, with_time_last
 from vaeforge.data.voxels import VoxelGrid, grid_of
 from vaeforge.errors import DataError
 from vaeforge.importing.parsed_source import READ, ImportLog, shown
-from vaeforge.importing.read_once import keep
+from vaeforge.importing.read_once import brings
 from vaeforge.importing.time_axis import ask_about_time, time_looks_first
+from vaeforge.importing.timepoints import Voxels, matrix_of, varying_voxels
 from vaeforge.progress import through
 
-Voxels = NDArray[np.bool_]
 Loader = Callable[[], NDArray[Any]]
 RESAMPLE = "resample it onto the grid of the training data (say with nilearn.image.resample_to_img)"
 TOLERANCE = 1e-3  # mm and radians of two affines that are the same
@@ -63,13 +64,13 @@ def read_volumes(
             opened = _open(path, dimensions=4, time_axis=time_axis)
             image = canonical(opened, path)
             values = values_of(image, path)
-            varying = _varying(values)
+            varying = varying_voxels(values)
             fits = given is not None and given.shape == varying.shape
-            held = values[given if fits else varying]
+            held = matrix_of(values, given if given is not None and fits else varying)
             # with a mask, a subject that is left out has no say in which voxels are kept; whole numbers lack nothing
             if not mask and held.dtype.kind == "f":
-                require_covered(str(path), as_float32(held.T))
-            copies.append(keep(held))
+                require_covered(str(path), as_float32(held))
+            copies.append(brings(held) if held.size else None)
             seen.append((path, image.affine, varying))
             times[shown(path, root)] = repetition_time(image)
             shapes[shown(path, root)] = opened.shape
@@ -146,27 +147,19 @@ def _ask_about_times(root: Path, times: dict[str, float], log: ImportLog) -> Non
         )
 
 
-def _varying(values: NDArray[Any]) -> Voxels:
-    """The voxels [X, Y, Z] that take two different values; what is NaN is none."""
-    varying: Voxels = np.fmax.reduce(values, axis=-1) > np.fmin.reduce(values, axis=-1)
-    return varying
-
-
 def _matrix(path: Path, kept: Voxels, time_axis: str) -> NDArray[Any]:
     """The values at the kept voxels, [T, V]."""
     values = values_of(canonical(_open(path, dimensions=4, time_axis=time_axis), path), path)
     if values.shape[:3] != kept.shape:
         raise DamagedFileError(path, "changed while it was read")
-    matrix: NDArray[Any] = values[kept].T
-    return matrix
+    return matrix_of(values, kept)
 
 
 def _of_copy(copy: Loader, held: Voxels, kept: Voxels) -> NDArray[Any]:
     """The values [T, V] at the kept voxels, of a copy of those at the voxels that are held, the kept among them."""
     values = copy()
     within = kept[held]
-    matrix: NDArray[Any] = (values if within.all() else values[within]).T
-    return matrix
+    return values if within.all() else taken(values, np.ones(len(values), dtype=np.bool_), within)
 
 
 def _refuse_grids(root: Path, shapes: list[tuple[str, tuple[int, ...]]]) -> None:

@@ -24,7 +24,7 @@ from vaeforge.data.group_rules import (
     group_items,
     write_grouping,
 )
-from vaeforge.data.large_arrays import extremes, give_back
+from vaeforge.data.large_arrays import chosen_columns, extremes, give_back
 from vaeforge.data.missing import BLOCK, mean_of, spread_of
 from vaeforge.data.series_coverage import LEAST_TIMEPOINTS, without_infinities
 from vaeforge.data.series_text import described_columns
@@ -273,7 +273,7 @@ def _traces(subjects: list[SubjectSeries], kept: NDArray[np.bool_]) -> Traces:
     voxels = np.flatnonzero(kept)[evenly_spaced(int(kept.sum()), TRACED)]
 
     def bring(subject: SubjectSeries) -> NDArray[np.float32]:
-        return without_infinities(as_float32(subject.load()[:, voxels]))
+        return without_infinities(as_float32(chosen_columns(subject.load(), voxels)))
 
     labels = [f"{subject.name}, voxels {', '.join(map(str, voxels))}" for subject in chosen]
     return Traces("traces", labels, [partial(bring, subject) for subject in chosen], "timepoint")
