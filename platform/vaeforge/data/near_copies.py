@@ -36,7 +36,7 @@ def thumbnail(image: Pixels) -> Thumbnail:
     """A grey image [H, W] or a colour image [3, H, W] as [1024], grey levels from 0 to 255."""
     grey = image if image.ndim == 2 else grey_of(np.ascontiguousarray(image.transpose(1, 2, 0)))
     small = Image.fromarray(raw_units(grey)).resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(small).reshape(-1)
+    return np.array(small).reshape(-1)  # a copy: the buffer that Pillow made it in takes many times as much
 
 
 def near_copies(thumbnails: list[Thumbnail]) -> list[int]:

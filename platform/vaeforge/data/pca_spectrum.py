@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from vaeforge.config.experiment import Experiment
-from vaeforge.data.large_arrays import extremes, give_back, room
+from vaeforge.data.large_arrays import blocks_of, chosen_columns, extremes, give_back, room
 from vaeforge.data.prepared import PcaSpectrum, spec_of
 from vaeforge.errors import DataError
 from vaeforge.samples import DataSet, evenly_spaced
@@ -47,7 +47,7 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
     low, high = extremes(values)
     if low.min() < 0 or high.max() > 1:
         return PcaSpectrum(values.shape[1], total, eigenvalues)
-    mean = values.mean(0).clip(BERNOULLI_CLIP, 1 - BERNOULLI_CLIP)
+    mean = _mean(values).clip(BERNOULLI_CLIP, 1 - BERNOULLI_CLIP)
 
     def whitened(block: Floats, columns: slice) -> Floats:
         own = mean[columns]
@@ -55,6 +55,15 @@ def spectrum_of(data: DataSet, experiment: Experiment) -> PcaSpectrum:
         return made
 
     return PcaSpectrum(values.shape[1], total, eigenvalues, _decomposed(values, condition, whitened)[1])
+
+
+def _mean(values: Floats) -> Floats:
+    """The mean of `values` [N, D] over samples, to the last bit as NumPy has it, some rows in memory at a time."""
+    total: Floats = np.zeros(values.shape[1], np.float32)
+    for _, block in blocks_of(values):
+        total = np.add.reduce(np.concatenate([total[None], block]))
+    mean: Floats = np.asarray(total / len(values), np.float32)
+    return mean
 
 
 def _explained(condition: Floats) -> NDArray[np.float64]:
@@ -82,7 +91,11 @@ def _decomposed(
     """
     (count, dimensions), explained = values.shape, _explained(condition)
     blocks = [slice(start, start + COLUMNS) for start in range(0, dimensions, COLUMNS)]
-    residuals = (_residual(made(values[:, columns], columns), explained) for columns in blocks)
+    every = np.arange(dimensions)
+    residuals = (
+        _residual(made(np.ascontiguousarray(chosen_columns(values, every[columns])), columns), explained)
+        for columns in blocks
+    )
     if dimensions > count:
         total, gram = 0.0, np.zeros((count, count))
         for residual in residuals:
