@@ -26,9 +26,9 @@ tune: data  ## search, then register the winner
 test: data  ## the full test suite: searches on one worker, the rest on the others
 	pytest tests/faults tests/e2e $(FAST) -n $(BESIDE_SEARCHES) --dist loadfile --no-loadscope-reorder -m "not long"
 
-test-long: data  ## the rest: minutes each
+test-long: data  ## the rest, minutes each: searches on one worker, what starts none on the others
 	test -d .notebooks || pip install --disable-pip-version-check --quiet --target .notebooks --constraint requirements.lock -r docs/notebooks/requirements.txt
-	pytest -m long
+	pytest tests/faults tests/e2e $(FAST) -n $(CORES) --dist loadfile --no-loadscope-reorder -m long
 
 test-faults: data  ## every fault, in its long form: docs/reliability.md
 	pytest tests/faults
