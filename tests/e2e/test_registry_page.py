@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from browser import CHROMIUM, Page, browser
+from browser import Page, browser, with_chromium
 from project import ROOT
 from registered import register, server
 from traced import repository, searched
@@ -24,7 +24,7 @@ from vaeforge.track.store import open_store
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, which is not installed"),
+    with_chromium,
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from axe import axe_script, violations
-from browser import Page, browser
+from browser import Page, browser, with_chromium
 from project import ROOT
 from reported import made_search
 from vaeforge.report.step import make_report
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600), with_chromium]
 
 WIDTHS = (1280, 390)
 PANELS = "[...document.querySelectorAll('.panel')]"

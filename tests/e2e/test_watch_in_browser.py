@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from axe import axe_script, violations
-from browser import CHROMIUM, Page, browser
+from browser import Page, browser, with_chromium
 from reported import KEPT
 from vaeforge.ledger.history import read_history
 from vaeforge.paths import Project
@@ -14,7 +14,7 @@ from vaeforge.watch.page import serve_page
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, which is not installed"),
+    with_chromium,
 ]
 
 WIDTHS = (1280, 390)
