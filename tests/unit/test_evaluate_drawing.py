@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vaeforge.evaluation.drawing import canvas, in_colours, middles, sheet, show_sheet
+from vaeforge.evaluation.drawing import canvas, full_row, in_colours, middles, sheet, show_sheet
 
 RNG = np.random.default_rng(0)
 
@@ -36,3 +36,12 @@ def test_colours_are_those_that_the_scale_says() -> None:
     np.testing.assert_allclose(images[0, 0], scale.to_rgba(maps[0, 0])[:, :3], atol=1e-6)
     np.testing.assert_array_equal(images[0, 0, 2], images[0, 0, 3])  # beyond the scale is its end
     assert in_colours(np.zeros((1, 2, 2)), 0.0)[0].shape == (1, 2, 2, 3)
+
+
+@pytest.mark.parametrize("count", [0, 3, 4, 6])
+def test_a_row_is_full_and_no_more(count: int) -> None:
+    images = RNG.uniform(0, 0.9, (count, 5, 6, 3)).astype(np.float32)
+    row = full_row(images, 4)
+    assert row.shape == (4, 5, 6, 3)
+    np.testing.assert_array_equal(row[:count], images[:4])
+    assert (row[count:] == 1).all()

@@ -63,6 +63,13 @@ def sheet(images: Images, columns: int = COLUMNS) -> Images:
     return whole
 
 
+def full_row(images: Images, columns: int = COLUMNS) -> Images:
+    """Images [n, H, W, 3] as a row of a sheet, [columns, H, W, 3]: white where there are too few, no more than fit."""
+    row = np.ones((columns, *images.shape[1:]), np.float32)
+    row[: len(images)] = images[:columns]
+    return row
+
+
 def middles(images: Images, axis: int, count: int) -> list[float]:
     """Where in a sheet the middles of so many rows (axis 1) or columns (axis 2) lie, in pixels from its corner."""
     size = images.shape[axis]

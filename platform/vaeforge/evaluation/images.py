@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaeforge.evaluation.drawing import COLUMNS, INCHES, canvas, in_colours, pixels, show_sheet
+from vaeforge.evaluation.drawing import COLUMNS, INCHES, canvas, full_row, in_colours, pixels, show_sheet
 from vaeforge.samples import Samples
 from vaeforge.seeds import derive
 from vaeforge_models.vae import VAE
@@ -21,10 +21,9 @@ def draw_reconstructions(model: VAE, samples: Samples, kind: str) -> Figure:
     reconstruction = model.denormalise(model.reconstruct(raw, condition)[0]).numpy()
     error = np.abs(reconstruction - raw.numpy()).mean(1)
     maps, scale = in_colours(error, float(error.max()))
-    spare = np.ones((COLUMNS - len(raw), *maps.shape[1:]), np.float32)
     rows = {"sample": pixels(raw.numpy()), "reconstruction": pixels(reconstruction), "error": maps}
     figure = canvas(INCHES * COLUMNS, INCHES * 3.3)
-    images = np.concatenate([part for images in rows.values() for part in (images, spare)])
+    images = np.concatenate([full_row(own) for own in rows.values()])
     bar = figure.colorbar(scale, ax=show_sheet(figure, images, rows=tuple(rows)), shrink=0.6)
     bar.set_label("error, 0..255", fontsize=7)
     figure.suptitle(f"{kind} test samples, reconstructions, error", fontsize=9)

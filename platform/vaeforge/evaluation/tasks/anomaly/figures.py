@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaeforge.evaluation.drawing import COLUMNS, INCHES, canvas, in_colours, one_axes, pixels, show_sheet
+from vaeforge.evaluation.drawing import COLUMNS, INCHES, canvas, full_row, in_colours, one_axes, pixels, show_sheet
 
 Floats = NDArray[np.float64]
 
@@ -72,8 +72,7 @@ def draw_error_maps(kinds: Mapping[str, tuple[NDArray[Any], NDArray[np.float32]]
     images, rows = [], []
     for name, (raw, maps) in kinds.items():
         colours, scale = in_colours(maps, highest)
-        spare = np.ones((COLUMNS - len(raw), *colours.shape[1:]), np.float32)
-        images += [pixels(raw), spare, colours, spare]
+        images += [full_row(pixels(raw)), full_row(colours)]
         rows += [name, "error"]
     figure = canvas(INCHES * COLUMNS, INCHES * 2.2 * len(kinds))
     bar = figure.colorbar(scale, ax=show_sheet(figure, np.concatenate(images), rows=rows), shrink=0.6)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaeforge.evaluation.drawing import INCHES, canvas, middles, pixels, show_sheet
+from vaeforge.evaluation.drawing import INCHES, canvas, full_row, middles, pixels, show_sheet
 
 SHOWN = 4  # images of a class from one source
 MOST_CLASSES = 12
@@ -20,11 +20,11 @@ Integers = NDArray[np.int64]
 def draw_classes(sets: Mapping[str, Images], labels: Integers, names: tuple[str, ...]) -> Figure:
     """A row for each class, at most 12; four images from each source side by side, sources named at the top."""
     known = np.unique(labels)[:MOST_CLASSES]
-    parts: list[NDArray[np.float32]] = []
-    for label in known:
-        for images in sets.values():
-            own = pixels(images[np.flatnonzero(labels == label)[:SHOWN]])
-            parts += [own, np.ones((SHOWN - len(own), *own.shape[1:]), np.float32)]
+    parts = [
+        full_row(pixels(images[np.flatnonzero(labels == label)[:SHOWN]]), SHOWN)
+        for label in known
+        for images in sets.values()
+    ]
     figure = canvas(INCHES * 0.8 * SHOWN * len(sets), INCHES * 0.8 * len(known) + 0.4)
     shown = np.concatenate(parts)
     axes = show_sheet(figure, shown, SHOWN * len(sets), [names[label] for label in known])
