@@ -38,7 +38,7 @@ def test_a_new_family_keeps_the_contracts(like: str, tmp_path: Path) -> None:
     assert contracts(installed(tmp_path / "vaeforge-begun"), "begun", "families", "tasks") >= 15
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_new_sampler_keeps_the_contracts(tmp_path: Path) -> None:
     assert command_line(tmp_path, "new", "sampler", "my_draws").code == 0
     assert contracts(installed(tmp_path / "vaeforge-my-draws"), "my_draws", "samplers") >= 5

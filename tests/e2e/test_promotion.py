@@ -50,7 +50,7 @@ def shared_database() -> Iterator[str]:
 @pytest.fixture(
     params=[
         "sqlite",
-        pytest.param("address", marks=pytest.mark.slow, id="http"),
+        pytest.param("address", marks=pytest.mark.long, id="http"),
         pytest.param("shared_database", marks=[pytest.mark.long, *NEEDS_POSTGRES], id="postgresql"),
     ]
 )

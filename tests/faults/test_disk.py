@@ -67,7 +67,9 @@ def test_a_project_that_cannot_be_written_is_said(project: SmallProject) -> None
 @pytest.mark.parametrize(
     ("failing", "problem"),
     [
-        ("flock:error=ENOLCK", "put the project on a file system that has file locks"),
+        pytest.param(
+            "flock:error=ENOLCK", "put the project on a file system that has file locks", marks=pytest.mark.long
+        ),
         ("fdatasync:error=ENOSPC", "the disk is full"),
     ],
 )

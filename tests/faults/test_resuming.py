@@ -128,6 +128,7 @@ def test_a_running_search_and_its_trials_are_stopped_from_outside_and_it_goes_on
     assert "stopped on request" in detail
 
 
+@pytest.mark.long
 def test_a_search_that_nobody_can_start_twice_is_removed_only_when_it_has_ended(
     project: SmallProject, cluster: dict[str, str]
 ) -> None:

@@ -100,7 +100,7 @@ def test_a_linear_vae_keeps_as_many_units_as_predicted(beta: float, expected: in
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("beta", "alive"), [(3.4, False), (2.7, True)])
+@pytest.mark.parametrize(("beta", "alive"), [(3.4, False), pytest.param(2.7, True, marks=pytest.mark.long)])
 def test_a_calibrated_likelihood_dies_where_beta_times_its_error_reaches_the_largest_eigenvalue(
     beta: float, alive: bool, tmp_path: Path
 ) -> None:

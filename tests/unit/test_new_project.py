@@ -54,7 +54,7 @@ def test_its_files_name_no_code_of_a_clone(tmp_path: Path) -> None:
         assert (lab / f"tune_spaces/{name}.yaml").read_bytes() == (ROOT / f"tune_spaces/{name}.yaml").read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_repository_that_is_there_is_kept(tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab/README.md").write_text("ours")

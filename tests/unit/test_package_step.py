@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("converted_anew")
 
 DIFFUSION = {"diffusion__steps": 4, "diffusion__timesteps": 100, "diffusion__sampling_steps": 10}
 SMALL = {"diffusion__width": 0.125, "diffusion__validation_interval": 2}
-LARGE_GRAPHS = ("lipid", "speckle")  # twenty seconds each
+LARGE_GRAPHS = ("cilia", "lipid", "speckle")  # ten to twenty seconds each
 
 
 def finished(family: Family, root: Path, **overrides: Any) -> tuple[Project, TrainedModelManifest]:

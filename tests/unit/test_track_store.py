@@ -85,7 +85,7 @@ def test_readers_make_no_database(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.db*"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_database_of_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     open_store(f"sqlite:///{path}")

@@ -70,7 +70,7 @@ def learnt() -> TrainedDiffusion:
     return fit_diffusion(Latents(mixture(2000, seed=0)), Latents(mixture(500, seed=20)), settings(**values), 0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_losses_fall_and_the_best_weights_are_kept(learnt: TrainedDiffusion) -> None:
     assert [point.step for point in learnt.curve] == list(range(50, 401, 50))
     assert learnt.best.val_loss < 0.75 * learnt.curve[0].val_loss
@@ -129,10 +129,10 @@ def test_validation_comes_at_the_interval_and_at_the_end_and_each_step_pulses() 
 @pytest.mark.slow
 def test_the_kept_weights_are_the_best_ones_not_the_last() -> None:
     """Ten training latents are learnt by heart: the validation loss has its minimum before the end."""
-    values = settings(width=0.25, steps=150, validation_interval=10, lr=1e-2, ema=None, timesteps=100)
+    values = settings(width=0.25, steps=100, validation_interval=10, lr=1e-2, ema=None, timesteps=100)
     train, validation = Latents(normal(10, 8)), Latents(normal(300, 8, seed=1))
     fitted = fit_diffusion(train, validation, values, 0)
-    assert fitted.best.step < 150
+    assert fitted.best.step < 100
     shorter = fit_diffusion(train, validation, values.model_copy(update={"steps": fitted.best.step}), 0)
     for name, tensor in shorter.model.state_dict().items():
         assert torch.equal(tensor, fitted.model.state_dict()[name]), name
