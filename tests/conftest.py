@@ -115,7 +115,6 @@ def kept_conversions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytes
     folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "conversions"
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patched:
-        conversions.share_operators(patched)
         patched.setattr(torch.onnx, "export", conversions.kept(torch.onnx.export, folder))
         yield patched
 
@@ -123,6 +122,9 @@ def kept_conversions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytes
 @pytest.fixture
 def converted_anew(kept_conversions: pytest.MonkeyPatch) -> Iterator[None]:
     """Models are converted to ONNX whether or not another test has had them converted."""
+    import conversions
+
+    conversions.share_operators()
     kept = torch.onnx.export
     kept_conversions.setattr(torch.onnx, "export", kept.__wrapped__)
     yield

@@ -27,6 +27,13 @@ SAMPLES = 23
 PARTS = (9, 9, 5)
 AT = StepNumber(1, 5, key=7)  # t = 0.4
 SMALL = {"model.hidden": 8, "model.heads": 2, "model.scales": 2, "model.blocks": 1, "model.latent_dim": 4}
+SIZES: dict[str, dict[str, Any]] = {
+    "cilia": {"model.width": 0.1},
+    "endoscopy": {"model.width": 4},
+    "fmri": {"model.hidden": [16]},
+    "lipid": SMALL | {"model.scales": 1},
+    "speckle": {"model.width": 0.05},
+}
 SCHEDULES: dict[str, tuple[dict[str, Any], State | None]] = {
     "constant": ({"schedule": "constant"}, None),
     "linear": ({"schedule": "linear"}, None),

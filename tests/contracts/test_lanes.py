@@ -14,7 +14,7 @@ import torch
 
 from golden.compute import default_dtype
 from samples import random_arrays
-from steps import SMALL
+from steps import SIZES
 from vaeforge.config.experiment import Experiment
 from vaeforge.config.loader import load
 from vaeforge.training.lanes.padding import UnstackableError
@@ -24,13 +24,6 @@ from vaeforge.training.process_group import ProcessGroup
 from vaeforge_models.families import families
 from vaeforge_models.schedules import SCHEDULES
 
-SIZES: dict[str, dict[str, Any]] = {
-    "cilia": {"model.width": 0.1},
-    "endoscopy": {"model.width": 4},
-    "fmri": {"model.hidden": [16]},
-    "lipid": SMALL | {"model.scales": 1},
-    "speckle": {"model.width": 0.05},
-}
 LEARNING_RATES = ("constant", "plateau", "cosine", "onecycle")
 FORMS: dict[str, dict[str, Any]] = {
     "accumulated": {"training.accumulate": 2, "model.dropout": 0.2},

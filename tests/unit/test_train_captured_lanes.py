@@ -13,8 +13,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from contracts.test_lanes import SIZES, assert_same, data_of, experiment
+from contracts.test_lanes import assert_same, data_of, experiment
 from golden.compute import default_dtype
+from steps import SIZES
 from vaeforge.training.lanes.lane_runner import LaneRunner
 from vaeforge.training.lanes.lane_step import LaneStep
 from vaeforge.training.lanes.lane_weights import LaneWeights

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from golden.compute import default_dtype
 from samples import random_arrays
-from steps import SMALL
+from steps import SIZES
 from vaeforge.config.loader import load
 from vaeforge.training.loop import TrainingData, untrained
 from vaeforge.training.process_group import ProcessGroup
@@ -27,21 +27,9 @@ from vaeforge.training.train_step import TrainStep
 from vaeforge_models.families import families
 
 EPOCHS = 3  # one step by one, one that is recorded, one that repeats the recording
-SIZES = {
-    "cilia": {"model.width": 0.1, "model.latent_dim": 3},
-    "endoscopy": {"model.width": 4, "model.latent_dim": 3},
-    "fmri": {"model.hidden": [16], "model.latent_dim": 3},
-    "lipid": SMALL | {"model.scales": 1},
-    "speckle": {"model.width": 0.05, "model.latent_dim": 3},
-}
 SLOW = ("cilia", "lipid", "speckle")
-LONG = (
-    "linear",
-    "step",
-    "free bits",
-    "geco",
-    "bf16",
-)  # others have a formula for the rate, a state, and less precision, too
+# others have a formula for the rate, a state, and less precision, too
+LONG = ("linear", "step", "free bits", "geco", "bf16")
 SETTINGS: dict[str, dict[str, Any]] = {
     "linear": {"beta.schedule": "linear", "optimizer.schedule": "cosine"},
     "cyclical": {"beta.schedule": "cyclical", "beta.shape": "sigmoid", "optimizer.schedule": "onecycle"},
@@ -74,6 +62,7 @@ def runner(family: str, settings: dict[str, Any], kind: type[StepRunner], device
             "training.batch_size": 5,
             "training.steps_per_epoch": None,
         }
+        | {"model.latent_dim": 3}
         | SIZES[family]
         | settings
     )

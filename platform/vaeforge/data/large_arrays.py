@@ -74,12 +74,9 @@ def taken(values: NDArray[Any], rows: NDArray[np.bool_], columns: NDArray[np.boo
     return found
 
 
-def chosen_columns(values: NDArray[Any], columns: NDArray[np.intp]) -> NDArray[Any]:
-    """`values[:, columns]` in memory, a column after the other; each of them lies on all pages of a mapped array."""
-    found = np.empty((len(columns), len(values)), values.dtype)
-    for place, block in blocks_of(values):
-        found[:, place] = block[:, columns].T
-    return found.T
+def chosen_columns(values: NDArray[Any], columns: NDArray[np.intp] | slice) -> NDArray[Any]:
+    """`values[:, columns]` in memory; each of them lies on all pages of a mapped array."""
+    return np.concatenate([block[:, columns] for _, block in blocks_of(values)])
 
 
 def stacked(items: Sequence[NDArray[Any]], large: int = LARGE) -> NDArray[Any]:

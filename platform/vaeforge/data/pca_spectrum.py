@@ -91,11 +91,7 @@ def _decomposed(
     """
     (count, dimensions), explained = values.shape, _explained(condition)
     blocks = [slice(start, start + COLUMNS) for start in range(0, dimensions, COLUMNS)]
-    every = np.arange(dimensions)
-    residuals = (
-        _residual(made(np.ascontiguousarray(chosen_columns(values, every[columns])), columns), explained)
-        for columns in blocks
-    )
+    residuals = (_residual(made(chosen_columns(values, columns), columns), explained) for columns in blocks)
     if dimensions > count:
         total, gram = 0.0, np.zeros((count, count))
         for residual in residuals:

@@ -24,7 +24,7 @@ def neighbour_correlation(array: NDArray[np.float32], axis: int) -> float:
     count = array.shape[1 - axis]
     chosen = np.linspace(0, count - 1, min(LINES, count)).astype(int)
     some = array[chosen, :STEPS] if axis else chosen_columns(array[:STEPS], chosen).T
-    values = some.astype(np.float64)
+    values = some.astype(np.float64, order="C")
     give_back(array)
     if len(values) > 2:
         values = values - _mean(values, 0)

@@ -65,8 +65,7 @@ def read_volumes(
             image = canonical(opened, path)
             values = values_of(image, path)
             varying = varying_voxels(values)
-            fits = given is not None and given.shape == varying.shape
-            held = matrix_of(values, given if given is not None and fits else varying)
+            held = matrix_of(values, varying if given is None or given.shape != varying.shape else given)
             # with a mask, a subject that is left out has no say in which voxels are kept; whole numbers lack nothing
             if not mask and held.dtype.kind == "f":
                 require_covered(str(path), as_float32(held))
