@@ -7,13 +7,21 @@ from pathlib import Path
 import pytest
 
 from vaeforge.ledger import file as ledger_file
-from vaeforge.ledger.events import EpochReported, SearchHeader, TrialFinished, TrialRetried, TrialSubmitted
+from vaeforge.ledger.events import (
+    EpochReported,
+    SearchHeader,
+    TrialDecided,
+    TrialFinished,
+    TrialRetried,
+    TrialSubmitted,
+)
 from vaeforge.ledger.file import repair
 from vaeforge.ledger.history import SearchHistory
 from vaeforge.search.dispatch.callers import ANY_TRIAL, Callers
 from vaeforge.search.dispatch.checkpoint_retention import CheckpointRetention
 from vaeforge.search.dispatch.dispatcher_actor import DispatcherActor
 from vaeforge.search.dispatch.leases import Leases
+from vaeforge.search.dispatch.process_starts import START_SECONDS, ProcessStarts
 from vaeforge.search.dispatch.ray_actors import MOST_CALLS
 from vaeforge.search.dispatch.types import DispatchConfig, Lease, Task, TrialReport
 from vaeforge.search.results.ranking import retained_trials
@@ -164,3 +172,43 @@ def test_groups_that_wait_at_a_rung_and_for_trials_go_on_at_once(tmp_path: Path)
         actor.dispatcher.ledger.close()
 
     asyncio.run(asyncio.wait_for(whole(), 5.0))  # far below the patience of a call
+
+
+def test_a_trial_ends_for_tune_once_no_process_is_starting(tmp_path: Path) -> None:
+    """Through the actor's own calls: neither an end nor a rung is told while Tune starts the process of a trial."""
+    ledger = ledger_file.Ledger(tmp_path / "ledger.jsonl")
+    ledger.append(SearchHeader(name="s", family="f", space={}))
+    ledger.close()
+
+    async def whole() -> None:
+        actor = DispatcherActor(str(tmp_path), DispatchConfig(epochs=frozenset({2})), 3, SINGLE)
+        await actor.register(0, [])
+        await actor.announce(0)
+        await actor.submit(0, {}, "g")
+        task = await actor.next_task(0, 1)
+        assert isinstance(task, Task)
+        await actor.announce(1)
+        await actor.report(task.lease, TrialReport(1, {"val/nelbo": 1.0}, 1.0, "running", 1.0))
+        assert [one.epoch for one in await actor.reports(0, 0)] == [1]  # an epoch like any other does not wait
+        rung = asyncio.create_task(actor.report(task.lease, TrialReport(2, {"val/nelbo": 1.0}, 1.0, "running", 1.0)))
+        told = asyncio.create_task(actor.reports(0, 1))
+        await asyncio.sleep(0.1)
+        assert not told.done()
+        await actor.submit(1, {}, "g")
+        assert [one.epoch for one in await told] == [2]
+        await actor.announce(1)  # comes late, as calls of two processes may: trial 1 has its process
+        await actor.decide([TrialDecided(trial=0, epoch=2, action="stop", value=1.0)])
+        assert [one.outcome for one in await actor.reports(0, 2)] == ["stopped"]
+        assert await rung == "stop"
+        await actor.close()
+        actor.dispatcher.ledger.close()
+
+    asyncio.run(asyncio.wait_for(whole(), 5.0))  # far below the patience of a call
+
+
+def test_a_process_that_never_starts_is_not_waited_for() -> None:
+    starts = ProcessStarts()
+    starts.announce(3, now=0.0)
+    assert starts.any_starting(now=START_SECONDS - 1)
+    assert not starts.any_starting(now=START_SECONDS)
+    assert starts.submitted(3) and not starts.submitted(3)

@@ -24,6 +24,7 @@ from vaeforge.search.dispatch.cluster import cluster
 from vaeforge.search.dispatch.kept_data import kept_data
 from vaeforge.search.dispatch.liveness import FIRST_EPOCH
 from vaeforge.search.dispatch.node_watch import NodeWatch
+from vaeforge.search.dispatch.process_starts import START_SECONDS
 from vaeforge.search.dispatch.resources import Placement
 from vaeforge.search.node_loss import GO_ON, NodeLoss
 from vaeforge.search.plan import Plan
@@ -38,7 +39,6 @@ if TYPE_CHECKING:  # Ray, which brings seconds of imports, starts first
 
 TICK_SECONDS = 0.25  # between two looks of the watch at Tune's thread and at signals
 MOST_STARTS = 64  # of trials at once where their number is still to be measured
-START_SECONDS = 10.0  # that the process of a trial takes at most to start, on a busy machine
 SNAPSHOT_SECONDS = 1.0  # between two snapshots, after which requests of other processes are handled, too
 HEALTH_CHECK_SECONDS = 5.0
 GOODBYE_SECONDS = 1.0  # that ranks have to return once the dispatcher has told them of the end
@@ -160,8 +160,8 @@ class _SearchRun:
         self.over: str | None = None
         self.unfinished: list[int] = []
         self.without_model: list[int] = []
-        starts = None if config.lanes == 1 else (MOST_STARTS if config.lanes == "auto" else config.lanes)
-        self.tune = TuneThread(plan, self.searcher, self.scheduler, self.dispatcher, starts)
+        self._starts = None if config.lanes == 1 else (MOST_STARTS if config.lanes == "auto" else config.lanes)
+        self.tune = TuneThread(plan, self.searcher, self.scheduler, self.dispatcher, self._starts)
         self.tune.start(scratch, interrupt.requested)
 
     def _searcher(self, earlier: SearchHistory) -> Any:
@@ -187,7 +187,13 @@ class _SearchRun:
             self._max_concurrent,
             self._finalists,
             Dashboard(plan.folder / "optuna.journal", plan.name, plan.space, earlier),
+            self._announce,
         )
+
+    def _announce(self, number: int) -> None:
+        """Tell the dispatcher of a trial that Tune has, where Tune starts one process at a time and pauses no trial."""
+        if self._starts is None and not self.scheduler.releases_worker:
+            self.dispatcher.announce.remote(number)
 
     def _max_concurrent(self) -> int:
         """How many trials Tune may hold: as many as worker groups, and where trials are long one more.

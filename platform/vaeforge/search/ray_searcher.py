@@ -70,6 +70,7 @@ class OptunaTuneSearcher(Searcher):
         max_concurrent: Callable[[], int],
         finalists: Callable[[int], list[int]],
         dashboard: Dashboard,
+        announce: Callable[[int], None] = lambda number: None,
     ):
         """
         Args:
@@ -80,10 +81,12 @@ class OptunaTuneSearcher(Searcher):
             max_concurrent: how many trials may be handed out at a time, now.
             finalists: numbers of the best trials, as many as asked for.
             dashboard: is shown every trial.
+            announce: is told the number of each trial that is handed to Tune.
         """
         super().__init__(metric="value", mode="min")
         self._sampler, self._targets, self._group = sampler, targets, group
         self._max_concurrent, self._finalists, self._dashboard = max_concurrent, finalists, dashboard
+        self._announce = announce
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sampler")
         self._ahead: deque[tuple[int, Future[Params | None]]] = deque()
         self._adopted = deque(sorted(history.unfinished(), key=lambda trial: trial.number))
@@ -163,6 +166,7 @@ class OptunaTuneSearcher(Searcher):
         if config is not None:
             self._live[trial_id] = config
             self._params[config.trial] = config.params
+            self._announce(config.trial)
             return asdict(config)
         return None if self._live and self.remaining else str(Searcher.FINISHED)
 

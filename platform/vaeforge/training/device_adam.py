@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vaeforge.training.optimizers import UncompiledOptimizer
+
 BETAS, EPS = (0.9, 0.999), 1e-8
 
 
-class DeviceAdam(torch.optim.Optimizer):
+class DeviceAdam(UncompiledOptimizer):
     """Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019), in torch's multi-tensor operations.
 
     A group's `lr`, and the first of its `betas`, are floats or tensors of no dimensions on the parameters' device. A

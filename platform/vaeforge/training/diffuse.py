@@ -20,6 +20,7 @@ from vaeforge.errors import CheckpointError, ConfigError, DataError
 from vaeforge.seeds import derive
 from vaeforge.training.checkpoint import Checkpoint, load, save
 from vaeforge.training.lr_schedule import cosine_anneal
+from vaeforge.training.optimizers import AdamW
 from vaeforge_models.diffusion import DiffusionSettings, LatentDiffusion
 from vaeforge_models.vae import build_seeded
 
@@ -119,7 +120,7 @@ class _DiffusionTraining:
         self.model.fit_scaling(train.z)
         self.parameters = list(self.model.denoiser.parameters())
         self.average = averaged(self.model, settings.ema)
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+        self.optimizer = AdamW(self.parameters, lr=settings.lr, weight_decay=settings.weight_decay)
         self.generator = torch.Generator().manual_seed(derive(seed, "diffusion", "steps"))
         self.order = torch.empty(0, dtype=torch.int64)
         self.steps, self.sum, self.counted = 0, 0.0, 0

@@ -14,6 +14,7 @@ from vaeforge.training.batches import Batch
 from vaeforge.training.device_adam import DeviceAdam
 from vaeforge.training.gradient_step import GradientStep, StepNumber, autocast
 from vaeforge.training.lr_schedule import options_at
+from vaeforge.training.optimizers import Adam, AdamW
 from vaeforge.training.process_group import ProcessGroup
 from vaeforge.training.step_loss import OwnTerms, StepLoss
 from vaeforge_models import dropout
@@ -71,7 +72,7 @@ class TrainStep(GradientStep):
         settings, parameters = self.experiment.optimizer, self.model.parameters()
         if self.on_device:
             return DeviceAdam(parameters, settings.lr, settings.weight_decay, settings.name == "adamw")
-        kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.name]
+        kind: type[Adam | AdamW] = {"adam": Adam, "adamw": AdamW}[settings.name]
         return kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
     def _set_schedule_state(self, state: State) -> None:

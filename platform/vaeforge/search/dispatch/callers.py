@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 ANY_TRIAL = -1  # what an idle worker group waits for
+STARTED_PROCESS = -2  # what a trial's end waits for
 
 
 class Callers:

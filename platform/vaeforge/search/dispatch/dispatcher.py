@@ -379,6 +379,10 @@ class Dispatcher:
         """How many trials have ended."""
         return len(self.history.ended_trials)
 
+    def may_end(self, trial: TrialRecord) -> bool:
+        """Whether the trial has ended, or the scheduler's next decision may end it."""
+        return trial.state is not None or self._undecided(trial)
+
     def _undecided(self, trial: TrialRecord) -> bool:
         """Whether the trial stands at a rung without the scheduler's decision."""
         compared = trial.epoch in self.config.epochs and trial.repeat_of is None

@@ -27,10 +27,11 @@ from vaeforge.ledger.events import (
 from vaeforge.ledger.file import Ledger
 from vaeforge.ledger.kept_fold import EVERY, KeptFold
 from vaeforge.ledger.trial_record import TrialRecord
-from vaeforge.search.dispatch.callers import ANY_TRIAL, Callers
+from vaeforge.search.dispatch.callers import ANY_TRIAL, STARTED_PROCESS, Callers
 from vaeforge.search.dispatch.checkpoint_retention import CheckpointRetention
 from vaeforge.search.dispatch.dispatcher import Dispatcher
 from vaeforge.search.dispatch.liveness import Pulse
+from vaeforge.search.dispatch.process_starts import ProcessStarts
 from vaeforge.search.dispatch.snapshot import Snapshot, snapshot
 from vaeforge.search.dispatch.types import DispatchConfig, Lease, NoTask, Reply, Task, TrialReport, TuneReport
 from vaeforge.search.results.ranking import finalists
@@ -58,6 +59,7 @@ class DispatcherActor:
         )
         self.callers = Callers(PATIENCE)
         self.failure: str | None = None
+        self.starts = ProcessStarts()
 
     async def _do(self, change: Callable[[], T]) -> T:
         """Apply `change`, wake whoever waits, and return once it is on disk.
@@ -119,15 +121,28 @@ class DispatcherActor:
 
     # for trials and the driver
 
+    async def announce(self, number: int) -> None:
+        """Note that Tune has been handed the trial `number`, which submits itself once it has a process."""
+        self.starts.announce(number, time.monotonic())
+
     async def submit(self, number: int, params: Params, group: str, repeat_of: int | None = None) -> bool:
+        if self.starts.submitted(number):
+            self.callers.wake([STARTED_PROCESS])
         return await self._do(lambda: self.dispatcher.submit(number, params, group, repeat_of))
 
     async def reports(self, number: int, after: int) -> list[TuneReport]:
-        """The trial's reports after epoch `after`, as soon as there is one; the last one of an ended trial says so."""
+        """The trial's reports after epoch `after`, as soon as there is one; the last one of an ended trial says so.
+
+        What may end it waits for the processes that are starting, see `process_starts.py`.
+        """
         trial = self.dispatcher.history.trials[number]
         if number in self.dispatcher.paused:
             await self._do(lambda: self.dispatcher.submit(number, trial.params, trial.group))
         await self.callers.until(number, lambda: trial.epoch > after or trial.state is not None)
+        if self.dispatcher.may_end(trial):
+            await self.callers.until(
+                STARTED_PROCESS, lambda: self.dispatcher.closing or not self.starts.any_starting(time.monotonic())
+            )
         fresh = [_relayed(report) for epoch, report in trial.reports.items() if epoch > after]
         if trial.state is not None:
             goals = tuple(objective_values(trial, self.objective.goals))
