@@ -198,11 +198,10 @@ class _SearchRun:
     def _max_concurrent(self) -> int:
         """How many trials Tune may hold: as many as worker groups, and where trials are long one more.
 
-        A group that ends a trial then finds the next one, in a process that Tune has started meanwhile. A trial whose
-        process still starts when another ends gets the process of that one, and Tune discards the new one: where trials
-        end sooner than a process starts, each end would cost a start, which takes the groups' cores for longer than
-        they would wait. For the same reason the limit does not grow with the groups: all count once the first one is
-        up, and before, processes would take its cores.
+        A group that ends a trial then finds the next one, in a process that Tune has started meanwhile. Where trials
+        end sooner than a process starts there is none more, as ends are told to Tune only once no process is starting
+        (`process_starts.py`). The limit does not grow with the groups: all count once the first one is up, and before,
+        processes would take its cores.
         """
         if not self.registered:
             return 1
