@@ -9,6 +9,7 @@ SHEET = "save its sheet as CSV"
 VENDOR = "convert it to imzML with the software of the instrument's maker"
 NIFTI = "convert it to NIfTI"
 TIFF = "save it as TIFF or PNG"
+ZARR = "save a table in it as .h5ad or Parquet, pictures as TIFF"
 INSTEAD = {
     **dict.fromkeys(
         (".czi", ".lif", ".nd2", ".oib", ".oif", ".oir", ".vsi", ".ims", ".lsm", ".zvi", ".stk", ".sld"), OME
@@ -25,12 +26,28 @@ INSTEAD = {
     ".rds": "save it as CSV or Parquet (arrow::write_parquet)",
     ".rdata": "save it as CSV or Parquet (arrow::write_parquet)",
     ".feather": "save it as Parquet",
-    ".zarr": "save it as .h5ad or Parquet, or pictures of it as TIFF",
+    ".zarr": ZARR,
+    ".n5": ZARR,
     ".pkl": "save it as .npz: files of this kind can run programs, and are not opened",
     ".pt": "save it as .npz: files of this kind can run programs, and are not opened",
+}
+# formats that are a folder, of thousands of files that say nothing alone: what it holds, where its name does not tell
+FOLDERS: dict[str, tuple[tuple[str, ...], str]] = {
+    ".zarr": ((), ZARR),
+    ".n5": ((), ZARR),
+    ".d": (("analysis.tdf", "analysis.tsf", "analysis.baf", "AcqData"), VENDOR),
+    ".raw": (("_FUNC001.DAT", "_HEADER.TXT"), VENDOR),
 }
 
 
 def advice(path: Path) -> str:
     """What to do with the file at `path`, by its suffix; empty where nothing is known."""
     return INSTEAD.get(path.suffix.lower(), "")
+
+
+def folder_problem(path: Path) -> str | None:
+    """Why a folder is not walked through, and what to do: it is one item of a format that no reader here takes."""
+    signs, told = FOLDERS.get(path.suffix.lower(), ((), ""))
+    if not told or not path.is_dir() or (signs and not any((path / name).exists() for name in signs)):
+        return None
+    return f"it is a folder of a format that is not read ({path.suffix}); {told}"

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from vaeforge.data.foreign_formats import folder_problem
 from vaeforge.data.source_files import listed, require_no_linked_folders
 from vaeforge.errors import DataError
 from vaeforge.importing.archives import is_archive, unpack
@@ -42,11 +43,14 @@ def _without_wrapper(folder: Path) -> Path:
 def walk(source: Path, log: ImportLog) -> tuple[list[Path], list[Path]]:
     """The plain files in the folder `source` and its folders that hold nothing, both sorted.
 
-    Hidden names are ignored. What is no plain file, and names that are no UTF-8, go into the quarantine.
+    Hidden names are ignored. What is no plain file, names that are no UTF-8, and folders that are one item of a format
+    go into the quarantine.
 
     Raises:
-        DataError: if a link leads out of `source`, or to a folder.
+        DataError: if a link leads out of `source`, or to a folder, or `source` is one item of a format.
     """
+    if problem := folder_problem(source):
+        raise DataError(f"{source}: {problem}")
     root = source.resolve()
     files: list[Path] = []
     empty: list[Path] = []
@@ -62,6 +66,7 @@ def walk(source: Path, log: ImportLog) -> tuple[list[Path], list[Path]]:
         entries = sorted(name for name in [*names, *folders] if not name.startswith("."))
         if not entries:
             empty.append(here)
+        folders[:] = [name for name in folders if not _quarantined(here / name, source, log)]
         for path in (here / name for name in entries):
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
                 outside.append(shown(path, source))
@@ -76,6 +81,14 @@ def walk(source: Path, log: ImportLog) -> tuple[list[Path], list[Path]]:
         )
     require_no_linked_folders(source, linked)
     return files, empty
+
+
+def _quarantined(folder: Path, source: Path, log: ImportLog) -> bool:
+    """Whether a folder is one item of a format, which is entered into the quarantine once and not file by file."""
+    problem = folder_problem(folder)
+    if problem:
+        log.quarantine(shown(folder, source), problem)
+    return problem is not None
 
 
 def _usable(path: Path, source: Path, log: ImportLog) -> bool:

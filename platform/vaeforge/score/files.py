@@ -7,14 +7,14 @@ are left out and counted, and so is `labels.png` beside `image.png`, which says 
 are called by their file's path in it; those of a single file by their row alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.file_format import FileFormat, belonging, file_formats, format_of, is_readable
-from vaeforge.data.foreign_formats import advice
+from vaeforge.data.foreign_formats import advice, folder_problem
 from vaeforge.errors import DataError
 from vaeforge.importing.series_files import ABOUT
 from vaeforge.package.contract import Contract
@@ -76,13 +76,24 @@ def find(root: Path) -> InputFiles:
         found = {"tables": texts}
     if not found:
         allowed = ", ".join(dict.fromkeys(suffix for one in file_formats() for suffix in one.suffixes))
-        told = next((f"; {path.name}: {known}" for path in items if (known := advice(path))), "")
+        told = next((f"; {path.name}: {known}" for path in _named(root, items) if (known := _advice(path))), "")
         raise DataError(f"input: {root} holds none of {allowed}; give a folder or a file with some{told}")
     if len(found) > 1:
         counts = ", ".join(f"{len(some)} {kind} ({some[0].name})" for kind, some in found.items())
         raise DataError(f"input: {root} holds {counts}, must hold one kind; give one of them alone")
     ((kind, chosen),) = found.items()
     return InputFiles(root, kind, chosen, len(paths) - len({*chosen, *belonging(paths)}))
+
+
+def _named(root: Path, items: Sequence[Path]) -> Iterator[Path]:
+    """The items, and before each the folders that it lies in, as one of them may be one item of a format."""
+    for path in items:
+        yield from (parent for parent in reversed(path.parents) if parent.is_relative_to(root))
+        yield path
+
+
+def _advice(path: Path) -> str:
+    return folder_problem(path) or ("" if path.is_dir() else advice(path))
 
 
 def reader_of(source: InputFiles, contract: Contract, reading: ReadOptions) -> Reader:
