@@ -33,6 +33,10 @@ from vaeforge.importing.import_options import ImportOptions
 OPTIONS = "options"
 
 Normal = Annotated[Words, WORDS.option("images: classes that are normal, separated by commas; all: every one")]
+Hemispheres = Annotated[
+    Literal["joined", "apart"] | None,
+    choice("joined", "apart").option("series: files of a left and a right hemisphere are one brain, or one each"),
+]
 DummyScans = Annotated[OptionalInt, NOT_NEGATIVE.option("series: timepoints at the beginning of each to leave out")]
 Mask = Annotated[OptionalPath, PATH.option("series: NIfTI file of the voxels to keep")]
 Channels = Annotated[
@@ -79,6 +83,7 @@ def import_options(
     split: Split = None,
     transposed: Transposed = None,
     time_axis: TimeAxis = None,
+    hemispheres: Hemispheres = None,
     dummy_scans: DummyScans = None,
     mask: Mask = None,
     columns: Columns = NO_PAIRS,
@@ -104,6 +109,7 @@ def import_options(
         split=split or "",
         transposed=transposed,
         time_axis=time_axis or "",
+        hemispheres=hemispheres or "",
         dummy_scans=dummy_scans,
         mask=mask,
         columns=columns,

@@ -62,8 +62,8 @@ CHANNEL = Repeated(
 HEMISPHERE = Repeated(
     re.compile(r"(^|[ _.-])(hemi-)?(lh|rh|l|r|left|right)(?=[ _.-]|$)", re.IGNORECASE),
     "the hemisphere",
-    "are they the two hemispheres of one brain each? Import the files of one hemisphere alone, or files with both "
-    "(CIFTI, or a table of parcels), if so",
+    "are they the two hemispheres of one brain each? Say --hemispheres joined if so, --hemispheres apart if each file "
+    "is a brain",
     "each file is a series of the same voxels",
 )
 REPEATS = (

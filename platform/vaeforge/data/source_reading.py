@@ -28,11 +28,13 @@ class SourceReading:
         transposed: of series: arrays and texts are [voxels, timepoints]; none for no.
         layer: of points: the layer of AnnData; none for `X`.
         masses, tolerance, normalise: of spectra of points: which masses are channels, see `mass_list`.
+        hemispheres: of series: `joined` where a brain's hemispheres were in a file each; none for no.
         time_axis: of series: `first` where NIfTI files have time there; none for last.
     """
 
     columns: Mapping[str, str] | None = field(default=None, metadata=OPTIONAL)
     transposed: bool | None = field(default=None, metadata=OPTIONAL)
+    hemispheres: str | None = field(default=None, metadata=OPTIONAL)
     time_axis: str | None = field(default=None, metadata=OPTIONAL)
     layer: str | None = field(default=None, metadata=OPTIONAL)
     masses: tuple[str, ...] | None = field(default=None, metadata=OPTIONAL)
@@ -52,6 +54,7 @@ def source_reading_info(folder: Path) -> dict[str, Any]:
     columns = dict(options.get("columns") or {})
     if told.get("kind") == "points" and options.get("group_column") not in (None, "", NOBODY):
         columns.setdefault(DONOR, options["group_column"])
-    named = {name: options.get(name) or None for name in ("transposed", "time_axis", "layer", "tolerance", "normalise")}
+    names = ("transposed", "hemispheres", "time_axis", "layer", "tolerance", "normalise")
+    named = {name: options.get(name) or None for name in names}
     found = SourceReading(columns or None, masses=tuple(options.get("masses") or ()) or None, **named)
     return {NOTED: to_json(found)} if found != SourceReading() else {}

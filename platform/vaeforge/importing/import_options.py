@@ -35,6 +35,8 @@ class ImportOptions:
             otherwise, which is asked about.
         time_axis: `series`: where 4-D NIfTI files have time, `first` or `last`; empty: last, unless they look
             otherwise, which is asked about.
+        hemispheres: `series`: files whose names differ in the hemisphere only are `joined` to one series each, or stay
+            `apart`; empty: apart, which is asked about.
         dummy_scans: `series`: how many timepoints at the beginning of each are left out; none: no one, but bright
             ones are asked about.
         mask: `series`: a 3-D NIfTI file, whose voxels above 0 are kept.
@@ -68,6 +70,7 @@ class ImportOptions:
     split: str = ""
     transposed: bool | None = None
     time_axis: str = ""
+    hemispheres: str = ""
     dummy_scans: int | None = None
     mask: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)

@@ -6,12 +6,16 @@ from dataclasses import replace
 from itertools import zip_longest
 from pathlib import PurePosixPath
 
+from vaeforge.data.file_format import Matrix
 from vaeforge.data.group_rules import SUBJECT
+from vaeforge.data.hemispheres import joined, paired
 from vaeforge.data.repeated_names import HEMISPHERE, differing
 from vaeforge.data.source_files import listed
+from vaeforge.errors import DataError
 from vaeforge.importing.import_options import stem
 from vaeforge.importing.measured_series import SubjectSeries
 from vaeforge.importing.parsed_source import ImportLog
+from vaeforge.importing.read_once import ReadOnce
 
 
 def named_by_folders(subjects: Sequence[SubjectSeries], log: ImportLog) -> list[SubjectSeries]:
@@ -43,6 +47,30 @@ def ask_about_hemispheres(subjects: Sequence[SubjectSeries], log: ImportLog) -> 
             f"{len(pairs)} pair(s) of names differ in {HEMISPHERE.what} only: {listed(pairs)}; {HEMISPHERE.asked}",
             HEMISPHERE.assumed,
         )
+
+
+def with_joined_hemispheres(subjects: Sequence[SubjectSeries], transposed: bool, log: ImportLog) -> list[SubjectSeries]:
+    """One series for each left and right one whose names differ in the hemisphere only.
+
+    Raises:
+        DataError: if there is none; one that has no other goes into the quarantine.
+    """
+    pairs, others = paired([one.name for one in subjects])
+    if not pairs:
+        raise DataError(
+            "--hemispheres joined: no two names differ in the hemisphere only (lh and rh, hemi-L and hemi-R); leave "
+            f"it out, or rename: {listed([one.name for one in subjects])}"
+        )
+    for place in others:
+        log.quarantine(subjects[place].shown, "its other hemisphere is not there, or its name does not say which it is")
+    log.notes.append(f"{len(pairs)} series are the hemispheres of one brain each, the left one's vertices first")
+    return [_joined(name, subjects[left], subjects[right], transposed) for name, (left, right) in pairs.items()]
+
+
+def _joined(name: str, left: SubjectSeries, right: SubjectSeries, transposed: bool) -> SubjectSeries:
+    first, second = (Matrix(one.load, one.voxels, one.oriented) for one in (left, right))
+    both = joined(first, second, transposed=transposed)
+    return replace(left, name=name or left.name, load=ReadOnce(both.load), voxels=both.voxels)
 
 
 def _of_file(subject: SubjectSeries) -> str:

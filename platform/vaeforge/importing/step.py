@@ -162,6 +162,7 @@ def _plain(options: ImportOptions) -> Mapping[str, Any]:
         "split": Path(options.split).name,
         "transposed": options.transposed,
         **({"time_axis": options.time_axis} if options.time_axis else {}),
+        **({"hemispheres": options.hemispheres} if options.hemispheres else {}),
         **({"dummy_scans": options.dummy_scans} if options.dummy_scans is not None else {}),
         "mask": options.mask.name if options.mask else None,
         "columns": dict(options.columns),

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.file_format import FileFormat, belonging, file_formats, format_of, is_readable
 from vaeforge.data.foreign_formats import advice, folder_problem
+from vaeforge.data.hemispheres import JOINED, paired, side_of
 from vaeforge.errors import DataError
+from vaeforge.importing.import_options import stem
 from vaeforge.importing.series_files import ABOUT
 from vaeforge.package.contract import Contract
 from vaeforge.package.inputs import reading_for
@@ -130,29 +132,59 @@ class RowReader:
     def __init__(self, source: InputFiles, contract: Contract, conditions: ClassConditions, reading: ReadOptions):
         self.source, self.contract, self.conditions, self.batch = source, contract, conditions, reading.batch
         self.columns, self.reading = reading.columns, input_reading(reading, contract)
+        self.units = self._units()
 
     def count(self) -> int | None:
         counts = []
-        for path in self.source.paths:
+        for unit in self.units:
             try:
-                counts.append(self._opened(path).count())
+                counts.append(self._opened_unit(unit).count())
             except DataError:
                 counts.append(1)
         return None if None in counts else sum(count for count in counts if count)
 
     def batches(self, start: Position) -> Iterator[ItemBatch]:
         """At most `batch` rows at a time, of one file."""
-        for number, path in enumerate(self.source.paths[start[0] :], start[0]):
+        for number, unit in enumerate(self.units[start[0] :], start[0]):
             first = start[1] if number == start[0] else 0
-            name = path.relative_to(self.source.folder).as_posix()
+            name = self._name(unit[0])
             prefix = f"{name}/" if self.source.root.is_dir() else ""
             try:
-                for rows in self._opened(path).rows(first, self.batch):
+                for rows in self._opened_unit(unit).rows(first, self.batch):
                     first += len(rows.names)
                     rows.names = [f"{prefix}{item}" for item in rows.names]
                     yield make_batch(rows, (number, first), len(rows.names), bool(self.contract.missing))
             except DataError as error:
                 yield make_batch(rejected_rows(self.contract, [name], str(error)), (number + 1, 0), 1)
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.source.folder).as_posix()
+
+    def _units(self) -> list[tuple[Path, ...]]:
+        """Files that are read together: those of a brain's two hemispheres, the left one first, or one alone.
+
+        What is called after no hemisphere holds both.
+        """
+        paths = self.source.paths
+        if self.reading.hemispheres != JOINED:
+            return [(path,) for path in paths]
+        pairs, others = paired([stem(self._name(path)).replace("/", "_") for path in paths])
+        places = sorted([*pairs.values(), *((place,) for place in others)])
+        return [tuple(paths[place] for place in unit) for unit in places]
+
+    def _opened_unit(self, unit: tuple[Path, ...]) -> RowFile:
+        """The reader of files that are read together.
+
+        Raises:
+            DataError: if they cannot be read, or the other hemisphere of one is not there.
+        """
+        if len(unit) == 1:
+            if self.reading.hemispheres == JOINED and side_of(stem(unit[0].name))[1] is not None:
+                raise DataError("its other hemisphere is not there; the model takes both, as they were imported")
+            return self._opened(unit[0])
+        from vaeforge.score.matrices import MatrixFile
+
+        return MatrixFile(unit[0], self.contract, transposed=bool(self.reading.transposed), right=unit[1])
 
     def _opened(self, path: Path) -> RowFile:
         """The file by its reader, which alone is imported: those of volumes and tables take half a second."""

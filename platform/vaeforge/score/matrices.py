@@ -4,7 +4,7 @@ An array is read whole, since its time points lie across it, or its format does 
 the model, U of the imported source.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vaeforge.config.layouts import layout_named
 from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import Matrix, is_readable, series_in
+from vaeforge.data.hemispheres import joined
 from vaeforge.errors import DataError
 from vaeforge.package.contract import Contract
 from vaeforge.score.arrays import columns_taken
@@ -23,20 +24,29 @@ OTHERWISE = "say --transposed false if its rows are timepoints"
 
 
 class MatrixFile:
-    """The time points of one file.
+    """The time points of one file, or of two that are the hemispheres of one brain."""
 
-    Raises:
-        DataError: if it cannot be read.
-    """
+    def __init__(self, path: Path, contract: Contract, *, transposed: bool, right: Path | None = None):
+        """
+        Args:
+            path: the file.
+            contract: of the model.
+            transposed: whether its arrays are [voxels, timepoints].
+            right: the file of the right hemisphere, where `path` is the left one's.
 
-    def __init__(self, path: Path, contract: Contract, *, transposed: bool):
+        Raises:
+            DataError: if it cannot be read.
+        """
         if layout_named(contract.data).unnamed_arrays != "matrices":
             raise DataError(f"holds series, but the model takes {contract.data}")
         if not is_readable(path, "series"):
             raise DataError(f"is {path.suffix}, whose columns have names of voxels; {OTHERWISE}")
         self.voxels, self.columns, self.transposed = contract.event_shape[0], columns_taken(contract), transposed
         self.names = tuple(contract.channels)
-        self.arrays = sorted(series_in(path).items())
+        found = series_in(path)
+        if right is not None:
+            found = _joined(found, series_in(right), right, transposed)
+        self.arrays = sorted(found.items())
 
     def count(self) -> None:
         """Only reading everything would tell."""
@@ -80,3 +90,11 @@ class MatrixFile:
         if names and known and len(known) == count and names != known:
             place = next(place for place, pair in enumerate(zip(names, known, strict=True)) if pair[0] != pair[1])
             raise DataError(f"voxel {place} (from 0) is {names[place]!r}, must be {known[place]!r} as the model has it")
+
+
+def _joined(left: Mapping[str, Matrix], right: Mapping[str, Matrix], path: Path, transposed: bool) -> dict[str, Matrix]:
+    """The arrays of two hemispheres, those of one name to one each."""
+    if {*left} != {*right}:
+        named = ["has " + (", ".join(sorted(one)) or "none") for one in (left, right)]
+        raise DataError(f"{named[0]}, but its right hemisphere, {path.name}, {named[1]}; they must be the same")
+    return {name: joined(array, right[name], transposed=transposed) for name, array in left.items()}

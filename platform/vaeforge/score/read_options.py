@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vaeforge.config.layouts import layout_named
+from vaeforge.data.hemispheres import JOINED
 from vaeforge.data.mass_list import TIC
 from vaeforge.data.source_reading import FIRST, SourceReading
 from vaeforge.data.table_columns import AXES, LABELS
@@ -127,6 +128,8 @@ def taken_over(reading: ReadOptions, kind: str, contract: Contract) -> list[str]
         around = f" within {own.tolerance}" if own.tolerance else ""
         shares = ", in millionths of a spectrum's total" if own.normalise == TIC else ""
         told.append(f"channels of spectra are the sums{around} of their masses{shares}, as at the import")
+    if own.hemispheres == JOINED and kind in ("tables", "arrays"):
+        told.append("files of a left and a right hemisphere are one brain each, as at the import")
     if own.time_axis == FIRST and not reading.time_axis and kind == "volumes":
         told.append("time is the first axis, as at the import; --time-axis last says otherwise")
     if kind == "pictures" and contract.pictures is not None:

@@ -24,6 +24,7 @@ from vaeforge.data.group_rules import (
     group_items,
     write_grouping,
 )
+from vaeforge.data.hemispheres import JOINED
 from vaeforge.data.large_arrays import chosen_columns, extremes, give_back
 from vaeforge.data.missing import BLOCK, mean_of, spread_of
 from vaeforge.data.series_coverage import LEAST_TIMEPOINTS, without_infinities
@@ -49,7 +50,7 @@ from vaeforge.importing.parsed_source import READ, ImportLog, ParsedSource, Row,
 from vaeforge.importing.read_once import ReadOnce
 from vaeforge.importing.series_axes import looks_transposed, neighbour_correlation
 from vaeforge.importing.series_files import ABOUT
-from vaeforge.importing.series_names import ask_about_hemispheres, named_by_folders
+from vaeforge.importing.series_names import ask_about_hemispheres, named_by_folders, with_joined_hemispheres
 from vaeforge.importing.volumes import read_volumes
 from vaeforge.importing.walk_source import walk
 from vaeforge.paths import write_atomically
@@ -83,6 +84,8 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
         raise DataError(
             f"--transposed: given, but {root} holds NIfTI alone, which says what its axes are; leave it away"
         )
+    if options.hemispheres == JOINED:
+        subjects = with_joined_hemispheres(subjects, bool(options.transposed), log)
     if options.transposed:
         subjects = [subject if subject.oriented else _turned(subject) for subject in subjects]
     if options.dummy_scans:
@@ -135,6 +138,11 @@ def _subjects(
             raise DataError(
                 f"{option}: given, but there is no volume ({named_suffixes('volume')}) in {root}; leave it away"
             )
+    if volumes and options.hemispheres == JOINED:
+        raise DataError(
+            f"--hemispheres joined: joins GIFTI, arrays and tables, but {shown(volumes[0], root)} is a volume; convert "
+            "surfaces in it (mri_convert sub-01.lh.mgz sub-01.lh.func.gii)"
+        )
     scans = [path for path in files if holds_scans(path)]
     subjects: list[SubjectSeries] = []
     for path in (path for path in files if path not in volumes):
@@ -148,7 +156,8 @@ def _subjects(
     loaders, grid = read_volumes(_bold(volumes, root, log), root, mask, options.time_axis, log)
     subjects += [SubjectSeries(stem(path.name), shown(path, root), load, oriented=True) for path, load in loaders]
     named = named_by_folders(list(map(_composed, subjects)), log)
-    ask_about_hemispheres(named, log)
+    if not options.hemispheres:
+        ask_about_hemispheres(named, log)
     return [subject for subject in named if _named(subject, log)], grid
 
 

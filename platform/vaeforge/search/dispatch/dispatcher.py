@@ -294,7 +294,7 @@ class Dispatcher:
             if self.leases.get(lease.trial) == lease:
                 del self.leases[lease.trial]
             return "release"
-        if not self._undecided(trial) or trial.epoch != epoch:
+        if not self.undecided(trial) or trial.epoch != epoch:
             return "continue"
         if self.config.releases_worker:
             del self.leases[lease.trial]
@@ -372,18 +372,14 @@ class Dispatcher:
 
     def _ready(self) -> Iterator[int]:
         """Those that wait for a worker group and for no decision."""
-        return (number for number in self.waiting if not self._undecided(self.history.trials[number]))
+        return (number for number in self.waiting if not self.undecided(self.history.trials[number]))
 
     @property
     def ends(self) -> int:
         """How many trials have ended."""
         return len(self.history.ended_trials)
 
-    def may_end(self, trial: TrialRecord) -> bool:
-        """Whether the trial has ended, or the scheduler's next decision may end it."""
-        return trial.state is not None or self._undecided(trial)
-
-    def _undecided(self, trial: TrialRecord) -> bool:
+    def undecided(self, trial: TrialRecord) -> bool:
         """Whether the trial stands at a rung without the scheduler's decision."""
         compared = trial.epoch in self.config.epochs and trial.repeat_of is None
         return compared and trial.epoch not in trial.decisions

@@ -139,7 +139,7 @@ class DispatcherActor:
         if number in self.dispatcher.paused:
             await self._do(lambda: self.dispatcher.submit(number, trial.params, trial.group))
         await self.callers.until(number, lambda: trial.epoch > after or trial.state is not None)
-        if self.dispatcher.may_end(trial):
+        if trial.state is not None or self.dispatcher.undecided(trial):
             await self.callers.until(
                 STARTED_PROCESS, lambda: self.dispatcher.closing or not self.starts.any_starting(time.monotonic())
             )
