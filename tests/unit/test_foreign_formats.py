@@ -15,6 +15,8 @@ from vaeforge.importing.parsed_source import ImportLog
 from vaeforge.importing.walk_source import walk
 from vaeforge.score.files import find
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FAMILIES = {"endoscopy": ".czi", "cilia": ".avi", "speckle": ".ser", "fmri": ".nrrd", "lipid": ".raw"}
 
 

@@ -12,6 +12,8 @@ from PIL import Image
 
 from project import Called, command_line
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 Rows = list[list[str]]
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from project import Called, command_line
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NAMES = ["V1", "V2", "M1"]
 
 

@@ -17,6 +17,8 @@ from scoring import scores_of
 from vaeforge.evaluation.tasks.maps.evaluation import evaluate
 from vaeforge.package.contract import read_contract
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 POINTS, CHANNELS = 240, 9
 MODEL = {f"model__{key}": value for key, value in SMALL["lipid"].items()} | {"prepare__reading": "maps"}
 NAMES = [f"PC {30 + 2 * number}:1" for number in range(CHANNELS)]

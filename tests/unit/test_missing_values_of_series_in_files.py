@@ -16,6 +16,8 @@ from scoring import scores_of
 from vaeforge.data.prepared import load_prepared
 from vaeforge.package.contract import read_contract
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 PEOPLE, STEPS, PARCELS = 6, 40, 24
 NAMES = [f"ROI_{number:02}" for number in range(PARCELS)]
 KEPT = [name for name in NAMES if name not in ("ROI_04", "ROI_09")]

@@ -16,7 +16,7 @@ from scoring import CHANNELS, imported, scored, scores_of, torch_scores, untrain
 from vaeforge.records import to_json
 from vaeforge_models.vae import VAE
 
-pytestmark = pytest.mark.slow  # three models are exported
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]  # three models are exported
 LENGTH = 12
 
 

@@ -22,17 +22,23 @@ from scoring import imported, scored, scores_of, torch_scores
 from vaeforge.data.prepared import load_prepared
 from vaeforge.package.contract import read_contract
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 RNG = np.random.default_rng(0)
 AFFINE = np.array([[-3.0, 0, 0, 30], [0, 3, 0, -40], [0, 0, 3, -20], [0, 0, 0, 1]])  # the first axis runs to the left
 
 
 def volumes(root: Path, count: int = 5) -> NDArray[np.float32]:
-    """NIfTI files of people; the values [T, V] of the first one, read by nibabel alone, along its axes from left on."""
+    """NIfTI files of people; the values [T, V] of the first one, read by nibabel alone, along its axes from left on.
+
+    They are the same each time, and so is the model that is converted.
+    """
     (root / "nifti").mkdir()
-    inside = RNG.random((4, 3, 2)) < 0.7
+    rng = np.random.default_rng(0)
+    inside = rng.random((4, 3, 2)) < 0.7
     first = np.zeros(0)
     for person in range(count):
-        values = np.where(inside[..., None], RNG.normal(100, 10, (4, 3, 2, 12)), 0).astype(np.float32)
+        values = np.where(inside[..., None], rng.normal(100, 10, (4, 3, 2, 12)), 0).astype(np.float32)
         nibabel.save(nibabel.Nifti1Image(values, AFFINE), root / f"nifti/sub-{person}.nii.gz")
         first = values if person == 0 else first
     matrix: NDArray[np.float32] = first[::-1][inside[::-1]].T

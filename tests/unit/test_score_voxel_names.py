@@ -13,7 +13,7 @@ from scoring import imported, scored, torch_scores
 from vaeforge.package.contract import read_contract
 from vaeforge_models.vae import VAE
 
-pytestmark = pytest.mark.slow  # models are exported
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]  # models are exported
 NAMES = ["L_V1", "L_M1", "R_V1", "R_M1", "Thal", "Still"]
 KEPT = NAMES[:-1]  # Still is the same at all timepoints
 STEPS = 15

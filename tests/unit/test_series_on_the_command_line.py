@@ -8,6 +8,8 @@ import pytest
 
 from project import command_line
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 RNG = np.random.default_rng(0)
 
 

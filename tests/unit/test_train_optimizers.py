@@ -62,7 +62,10 @@ def test_a_step_leaves_no_graph(ours: type[torch.optim.Optimizer]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "settings"), [("endoscopy", {}), ("fmri", {"optimizer__name": "adamw"})])
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [("endoscopy", {}), pytest.param("fmri", {"optimizer__name": "adamw"}, marks=pytest.mark.long)],
+)
 def test_a_training_imports_no_compiler(family: str, settings: dict[str, str]) -> None:
     """Two and a half seconds of processor time, and 70 MB, of every process that trains."""
     code = f"{CODE_PATH}:{Path(__file__).parents[1]}"

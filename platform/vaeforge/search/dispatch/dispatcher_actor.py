@@ -1,8 +1,8 @@
 """Actor between trials and worker groups: the dispatcher, plus waiting for what has not happened yet.
 
 It owns the ledger and lies on the driver's node. It may be killed at any moment: Ray restarts it, it rebuilds itself
-from the ledger, and every call may be repeated. No call waits longer than `PATIENCE`; callers ask again. Changes of
-many calls go onto the disk at once, and no call is answered before everything that its answer rests on is there.
+from the ledger, and every call may be repeated. No call waits longer than twice `PATIENCE`; callers ask again. Changes
+of many calls go onto the disk at once, and no call is answered before everything that its answer rests on is there.
 """
 
 import asyncio
