@@ -27,6 +27,7 @@ RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (9, 7), np.uint8)
 SERIES = RNG.normal(size=(6, 4)).astype(np.float32)  # [T, V]
 VOLUME = RNG.normal(size=(2, 3, 2, 5)).astype(np.float32)
+SURFACE = SERIES.T.reshape(-1, 1, 1, len(SERIES))  # as FreeSurfer keeps it
 MASSES = TableRequest(masses=("a=100", "b=150"), tolerance="0.01Da")
 SPECTRA = pandas.DataFrame(  # what `write_imzml` writes, at these masses
     {"x": [1, 2, 1], "y": [1, 1, 2], "a": [1, 12, 0], "b": [2, 0, 5]}
@@ -107,7 +108,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "jpeg": save_picture,
     "matlab": lambda path: scipy.io.savemat(path, {"one": SERIES}),
     "matlab_hdf5": save_matlab_hdf5,
-    "mgh": lambda path: nibabel.save(nibabel.MGHImage(VOLUME, np.eye(4)), path),
+    "mgh": lambda path: nibabel.save(nibabel.MGHImage(SURFACE, np.eye(4)), path),
     "mrc": lambda path: write_mrc(path, PIXELS[None]),
     "nifti": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME, np.eye(4)), path),
     "npy": lambda path: np.save(path, SERIES),
@@ -122,10 +123,10 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
 
 
 def read_all(found: FileFormat, path: Path) -> list[Any]:
-    """Everything that can be read out of a file."""
+    """Everything that can be read out of a file; volumes first, of which some are no series of a surface."""
     values: list[Any] = [decode(path).pixels] if found.picture else []
-    values += [matrix.load() for matrix in found.series(path).values()] if found.series else []
     values += [values_of(found.volume(path), path)] if found.volume else []
+    values += [matrix.load() for matrix in found.series(path).values()] if found.series else []
     return values + (
         [dict(found.table(path, MASSES if found.spectra else TableRequest()).columns)] if found.table else []
     )

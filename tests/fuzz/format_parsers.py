@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from nibabel.gifti import GiftiDataArray, GiftiImage
 from nibabel.nifti2 import Nifti2Header
 
-from format_files import POINTS, SERIES, VOLUME, WRITERS, read_all
+from format_files import POINTS, SERIES, SURFACE, VOLUME, WRITERS, read_all
 from fuzz.mutations import changed_bytes, changed_numbers, changed_words
 from fuzz.odd_hdf5 import odd_hdf5
 from fuzz.parser import Parser
@@ -48,11 +48,12 @@ def packed(content: bytes) -> bytes:
 
 
 def volumes(kind: Any, suffix: str) -> list[bytes]:
-    """In several types, scaled and not, with 3 and 4 axes."""
+    """In several types, scaled and not, with 3 and 4 axes, and as a surface."""
     images = [
         kind(VOLUME, np.eye(4)),
         kind((VOLUME * 100).astype(np.int16), np.eye(4)),
         kind(VOLUME[..., 0], np.eye(4)),
+        kind(SURFACE, np.eye(4)),
     ]
     return [bytes_of(lambda path, image=image: nibabel.save(image, path), suffix) for image in images]
 

@@ -115,10 +115,26 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
         write_gifti(tmp_path / f"set/sub-{person}.func.gii", series(person))
     said = take(tmp_path, "--hemispheres", "joined", code=2)
     assert "no two names differ in the hemisphere only" in said and "sub-0" in said
-    values = series(0).T.reshape(LEFT + RIGHT, 1, 1, 24)
-    nibabel.save(nibabel.MGHImage(values, np.eye(4)), tmp_path / "set/sub-4.lh.mgz")
+    nibabel.save(nibabel.Nifti1Image(np.ones((3, 3, 3, 5)), np.eye(4)), tmp_path / "set/sub-4.lh.nii")
     said = take(tmp_path, "--hemispheres", "joined", code=2)
-    assert "sub-4.lh.mgz is a volume; convert surfaces in it (mri_convert" in said
+    assert "sub-4.lh.nii is a volume, in which both lie; leave it out" in said
+
+
+def test_surfaces_of_freesurfer_are_joined(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for person in range(4):
+        for side, part in (("lh", series(person)[:, :LEFT]), ("rh", series(person)[:, LEFT:])):
+            image = nibabel.MGHImage(part.T.reshape(-1, 1, 1, 24), np.eye(4))
+            nibabel.save(image, tmp_path / f"set/sub-{person}.fsa5.{side}.mgz")
+    image = nibabel.MGHImage(np.ones((2, 2, 2, 24), dtype=np.float32), np.eye(4))
+    for side in ("lh", "rh"):
+        nibabel.save(image, tmp_path / f"set/volume.{side}.mgz")
+    take(tmp_path, "--hemispheres", "joined")
+    found = series_of(tmp_path)
+    assert list(found) == [f"sub-{person}.fsa5" for person in range(4)]
+    np.testing.assert_array_equal(found["sub-1.fsa5"], series(1))
+    left_out = (tmp_path / "artifacts/import/fmri/set/quarantine.csv").read_text()
+    assert "is a volume of 2 x 2 x 2 x 24, must be a surface, N x 1 x 1 x timepoints" in left_out
 
 
 @pytest.mark.slow

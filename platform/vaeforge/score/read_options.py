@@ -128,7 +128,7 @@ def taken_over(reading: ReadOptions, kind: str, contract: Contract) -> list[str]
         around = f" within {own.tolerance}" if own.tolerance else ""
         shares = ", in millionths of a spectrum's total" if own.normalise == TIC else ""
         told.append(f"channels of spectra are the sums{around} of their masses{shares}, as at the import")
-    if own.hemispheres == JOINED and kind in ("tables", "arrays"):
+    if own.hemispheres == JOINED:
         told.append("files of a left and a right hemisphere are one brain each, as at the import")
     if own.time_axis == FIRST and not reading.time_axis and kind == "volumes":
         told.append("time is the first axis, as at the import; --time-axis last says otherwise")

@@ -1,10 +1,11 @@
 """FreeSurfer's MGH, for volumes; a surface is a volume of N x 1 x 1 voxels."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vaeforge.data.file_format import FileFormat
+from vaeforge.data.file_format import FileFormat, Matrix
 
 
 def open_volume(path: Path) -> Any:
@@ -14,10 +15,18 @@ def open_volume(path: Path) -> Any:
     return open_image(path, "MGH")
 
 
+def read_series(path: Path) -> Mapping[str, Matrix]:
+    """The series of a surface, which has no key."""
+    from vaeforge.data.mgh_surface import read_surface
+
+    return {"": read_surface(path)}
+
+
 FORMAT = FileFormat(
     name="MGH",
     suffixes=(".mgh", ".mgz"),
     kind="volumes",
     begins=re.compile(rb"\x00\x00\x00\x01|\x1f\x8b"),
+    series=read_series,
     volume=open_volume,
 )

@@ -132,16 +132,17 @@ def _subjects(
     files: list[Path], root: Path, mask: Path | None, options: ImportOptions, log: ImportLog
 ) -> tuple[list[SubjectSeries], VoxelGrid | None]:
     """What the files hold, and the voxels of volumes."""
-    volumes = [path for path in files if is_readable(path, "volume")]
+    as_surfaces = options.hemispheres == JOINED
+    volumes = [p for p in files if is_readable(p, "volume") and not (as_surfaces and is_readable(p, "series"))]
     for option, given in (("--mask", mask), ("--time-axis", options.time_axis)):
         if given and not volumes:
             raise DataError(
                 f"{option}: given, but there is no volume ({named_suffixes('volume')}) in {root}; leave it away"
             )
-    if volumes and options.hemispheres == JOINED:
+    if volumes and as_surfaces:
         raise DataError(
-            f"--hemispheres joined: joins GIFTI, arrays and tables, but {shown(volumes[0], root)} is a volume; convert "
-            "surfaces in it (mri_convert sub-01.lh.mgz sub-01.lh.func.gii)"
+            f"--hemispheres joined: joins surfaces (GIFTI, MGH), arrays and tables, but {shown(volumes[0], root)} is a "
+            "volume, in which both lie; leave it out"
         )
     scans = [path for path in files if holds_scans(path)]
     subjects: list[SubjectSeries] = []
