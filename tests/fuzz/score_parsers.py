@@ -12,6 +12,8 @@ from fuzz.format_parsers import format_parser
 from fuzz.parser import Parser
 from serving import write_bundle
 from vaeforge.data.file_format import FORMATS
+from vaeforge.data.hemispheres import JOINED
+from vaeforge.data.source_reading import SourceReading
 from vaeforge.data.voxels import SourceVoxels, grid_of
 from vaeforge.package.contract import CONTRACT, Contract, read_contract
 from vaeforge.score.files import find, reader_of
@@ -44,6 +46,23 @@ def score_parser(name: str, content: str) -> Parser:
     def items(path: Path) -> None:
         for batch in reader_of(find(path), contract, options).batches((0, 0)):
             batch.x.sum()
+
+    def hemispheres(path: Path) -> None:
+        """A surface among volumes, which is read as a series where its other hemisphere lies beside it."""
+        with tempfile.TemporaryDirectory() as folder:
+            for side in ("lh", "rh"):
+                (Path(folder) / f"a.{side}{path.suffix}").write_bytes(path.read_bytes())
+            for batch in reader_of(find(Path(folder)), joined, options).batches((0, 0)):
+                batch.x.sum()
+
+    if content == "series" and FORMATS.named(name).reads("volume"):
+        joined = replace(
+            contract,
+            event_shape=(2 * SERIES.shape[1],),
+            source_voxels=None,
+            source_reading=SourceReading(hemispheres=JOINED),
+        )
+        return Parser(parser.file, hemispheres, parser.contents)
 
     return Parser(parser.file, items, parser.contents)
 
