@@ -43,8 +43,8 @@ def score_parser(name: str, content: str) -> Parser:
     parser, contract = format_parser(name), contract_for(content)
     options = ReadOptions(label=None, pictures=None, batch=BATCH, threads=1)
 
-    def items(path: Path) -> None:
-        for batch in reader_of(find(path), contract, options).batches((0, 0)):
+    def items(path: Path, wanted: Contract = contract) -> None:
+        for batch in reader_of(find(path), wanted, options).batches((0, 0)):
             batch.x.sum()
 
     def hemispheres(path: Path) -> None:
@@ -52,16 +52,11 @@ def score_parser(name: str, content: str) -> Parser:
         with tempfile.TemporaryDirectory() as folder:
             for side in ("lh", "rh"):
                 (Path(folder) / f"a.{side}{path.suffix}").write_bytes(path.read_bytes())
-            for batch in reader_of(find(Path(folder)), joined, options).batches((0, 0)):
-                batch.x.sum()
+            items(Path(folder), both)
 
     if content == "series" and FORMATS.named(name).reads("volume"):
-        joined = replace(
-            contract,
-            event_shape=(2 * SERIES.shape[1],),
-            source_voxels=None,
-            source_reading=SourceReading(hemispheres=JOINED),
-        )
+        sides = (2 * SERIES.shape[1],)
+        both = replace(contract, event_shape=sides, source_reading=SourceReading(hemispheres=JOINED))
         return Parser(parser.file, hemispheres, parser.contents)
 
     return Parser(parser.file, items, parser.contents)

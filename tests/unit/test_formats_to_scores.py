@@ -26,10 +26,8 @@ from vaeforge.data.prepared import Prepared, load_prepared
 from vaeforge.training.checkpoint import load_model
 from vaeforge.training.loop import TrainingData, fit
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.usefixtures("undrawn"),
-]  # three models are exported, and each format is imported
+# three models are exported, and each format is imported
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("undrawn")]
 RNG = np.random.default_rng(0)
 PEOPLE, T, GRID = 5, 24, (2, 3, 1)
 SERIES = [RNG.normal(size=(T, 6)).astype(np.float32) for _ in range(PEOPLE)]

@@ -146,10 +146,12 @@ def test_a_model_of_both_hemispheres_scores_them_as_they_were_imported(tmp_path:
     for place in (0, 1):
         write_person(tmp_path / "new", f"sub-{place}", series(6 + place))
     write_gifti(tmp_path / "new/sub-2_hemi-R_space-fsaverage5_bold.func.gii", series(8, RIGHT))
+    write_gifti(tmp_path / "new/rh/sub-3.func.gii", series(9, RIGHT))
     found = scored(tmp_path, "new")
     assert found["item"][0].startswith("sub-0_hemi-L_space-fsaverage5_bold.func.gii/")
     np.testing.assert_allclose(found["score"], np.concatenate(expected), rtol=1e-4)
     left_out = (tmp_path / "scored-new/quarantine.csv").read_text()
-    assert "sub-2_hemi-R" in left_out and "its other hemisphere is not there" in left_out
+    assert "sub-2_hemi-R" in left_out and "rh/sub-3" in left_out
+    assert left_out.count("its other hemisphere is not there") == 2
     np.save(tmp_path / "both.npy", series(6))
     np.testing.assert_allclose(scored(tmp_path, "both.npy")["score"], expected[0], rtol=1e-4)

@@ -34,19 +34,28 @@ class Constant:
         pass
 
 
-def searcher(sampler: Any, trials: int = 3) -> OptunaTuneSearcher:
+def searcher(sampler: Any, trials: int = 3, announced: list[int] | None = None) -> OptunaTuneSearcher:
     targets = SearchTargets(trials, start=({"x": 9},), ahead=0)
     return OptunaTuneSearcher(
-        sampler, SearchHistory(), targets, lambda params: "group", lambda: 2, lambda count: [], sampler
+        sampler,
+        SearchHistory(),
+        targets,
+        lambda params: "group",
+        lambda: 2,
+        lambda count: [],
+        sampler,
+        ([] if announced is None else announced).append,
     )
 
 
 def test_trials_are_handed_out_as_tune_takes_them_and_no_more_than_may_run() -> None:
-    own = searcher(Constant())
+    announced: list[int] = []
+    own = searcher(Constant(), announced=announced)
     first, second = own.suggest("a"), own.suggest("b")
     assert first == {"trial": 0, "params": {"x": 9}, "group": "group", "repeat_of": None}
     assert isinstance(second, dict) and second["params"] == {"x": 1}
     assert own.suggest("c") is None and own.remaining == 1
+    assert announced == [0, 1]
     own.close()
 
 

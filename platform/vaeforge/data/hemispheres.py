@@ -14,7 +14,7 @@ from vaeforge.data.damaged_file import DamagedFileError
 from vaeforge.data.file_format import Matrix
 from vaeforge.data.repeated_names import HEMISPHERE
 
-JOINED, APART = "joined", "apart"
+JOINED = "joined"
 Side = Literal["L", "R"]
 
 

@@ -49,8 +49,8 @@ def ask_about_hemispheres(subjects: Sequence[SubjectSeries], log: ImportLog) -> 
         )
 
 
-def with_joined_hemispheres(subjects: Sequence[SubjectSeries], transposed: bool, log: ImportLog) -> list[SubjectSeries]:
-    """One series for each left and right one whose names differ in the hemisphere only.
+def with_joined_hemispheres(subjects: Sequence[SubjectSeries], log: ImportLog) -> list[SubjectSeries]:
+    """One series [T, V] for each left and right one whose names differ in the hemisphere only.
 
     Raises:
         DataError: if there is none; one that has no other goes into the quarantine.
@@ -64,12 +64,11 @@ def with_joined_hemispheres(subjects: Sequence[SubjectSeries], transposed: bool,
     for place in others:
         log.quarantine(subjects[place].shown, "its other hemisphere is not there, or its name does not say which it is")
     log.notes.append(f"{len(pairs)} series are the hemispheres of one brain each, the left one's vertices first")
-    return [_joined(name, subjects[left], subjects[right], transposed) for name, (left, right) in pairs.items()]
+    return [_joined(name, subjects[left], subjects[right]) for name, (left, right) in pairs.items()]
 
 
-def _joined(name: str, left: SubjectSeries, right: SubjectSeries, transposed: bool) -> SubjectSeries:
-    first, second = (Matrix(one.load, one.voxels, one.oriented) for one in (left, right))
-    both = joined(first, second, transposed=transposed)
+def _joined(name: str, left: SubjectSeries, right: SubjectSeries) -> SubjectSeries:
+    both = joined(*(Matrix(one.load, one.voxels, one.oriented) for one in (left, right)))
     return replace(left, name=name or left.name, load=ReadOnce(both.load), voxels=both.voxels)
 
 

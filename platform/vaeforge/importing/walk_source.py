@@ -66,7 +66,9 @@ def walk(source: Path, log: ImportLog) -> tuple[list[Path], list[Path]]:
         entries = sorted(name for name in [*names, *folders] if not name.startswith("."))
         if not entries:
             empty.append(here)
-        folders[:] = [name for name in folders if not _quarantined(here / name, source, log)]
+        folders[:] = [
+            name for name in folders if not _quarantined(here / name, source, folder_problem(here / name), log)
+        ]
         for path in (here / name for name in entries):
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
                 outside.append(shown(path, source))
@@ -83,22 +85,16 @@ def walk(source: Path, log: ImportLog) -> tuple[list[Path], list[Path]]:
     return files, empty
 
 
-def _quarantined(folder: Path, source: Path, log: ImportLog) -> bool:
-    """Whether a folder is one item of a format, which is entered into the quarantine once and not file by file."""
-    problem = folder_problem(folder)
+def _quarantined(path: Path, source: Path, problem: str | None, log: ImportLog) -> bool:
+    """Whether there is a problem with a file or folder, which is then entered into the quarantine."""
     if problem:
-        log.quarantine(shown(folder, source), problem)
+        log.quarantine(shown(path, source), problem)
     return problem is not None
 
 
 def _usable(path: Path, source: Path, log: ImportLog) -> bool:
     """Whether `path` is a file to read; folders are not, and what cannot be read is entered into the quarantine."""
-    if path.is_dir():
-        return False
-    problem = _problem(path)
-    if problem:
-        log.quarantine(shown(path, source), problem)
-    return problem is None
+    return not path.is_dir() and not _quarantined(path, source, _problem(path), log)
 
 
 def _problem(path: Path) -> str | None:

@@ -160,6 +160,10 @@ class RowReader:
     def _name(self, path: Path) -> str:
         return path.relative_to(self.source.folder).as_posix()
 
+    def _called(self, path: Path) -> str:
+        """What may say the hemisphere: the file's name, and those of its folders."""
+        return stem(self._name(path)).replace("/", "_")
+
     def _units(self) -> list[tuple[Path, ...]]:
         """Files that are read together: those of a brain's two hemispheres, the left one first, or one alone.
 
@@ -168,7 +172,7 @@ class RowReader:
         paths = self.source.paths
         if self.reading.hemispheres != JOINED:
             return [(path,) for path in paths]
-        pairs, others = paired([stem(self._name(path)).replace("/", "_") for path in paths])
+        pairs, others = paired(list(map(self._called, paths)))
         places = sorted([*pairs.values(), *((place,) for place in others)])
         return [tuple(paths[place] for place in unit) for unit in places]
 
@@ -179,7 +183,7 @@ class RowReader:
             DataError: if they cannot be read, or the other hemisphere of one is not there.
         """
         if len(unit) == 1:
-            if self.reading.hemispheres == JOINED and side_of(stem(unit[0].name))[1] is not None:
+            if self.reading.hemispheres == JOINED and side_of(self._called(unit[0]))[1] is not None:
                 raise DataError("its other hemisphere is not there; the model takes both, as they were imported")
             return self._opened(unit[0])
         from vaeforge.score.matrices import MatrixFile

@@ -70,7 +70,7 @@ class OptunaTuneSearcher(Searcher):
         max_concurrent: Callable[[], int],
         finalists: Callable[[int], list[int]],
         dashboard: Dashboard,
-        announce: Callable[[int], None] = lambda number: None,
+        announce: Callable[[int], None],
     ):
         """
         Args:

@@ -84,10 +84,10 @@ def read_series(source: Path, options: ImportOptions, log: ImportLog) -> ParsedS
         raise DataError(
             f"--transposed: given, but {root} holds NIfTI alone, which says what its axes are; leave it away"
         )
-    if options.hemispheres == JOINED:
-        subjects = with_joined_hemispheres(subjects, bool(options.transposed), log)
     if options.transposed:
         subjects = [subject if subject.oriented else _turned(subject) for subject in subjects]
+    if options.hemispheres == JOINED:
+        subjects = with_joined_hemispheres(subjects, log)
     if options.dummy_scans:
         subjects = [_without_first(subject, options.dummy_scans) for subject in subjects]
         log.notes.append(f"the first {options.dummy_scans} timepoint(s) of each series are left out, by --dummy-scans")
